@@ -1,0 +1,52 @@
+/**
+ * @file
+ * @brief Files that are either whole or not there.
+ *
+ * - What is written goes to a temporary file beside the target, which replaces it in one step by file_commit():
+ *   a full disk, an error or a kill leaves the old file as it was.
+ * - Reading is by memory map; an empty file maps to size 0.
+ * - Messages name the path and the operating system's reason.
+ */
+#ifndef CS336_CORE_FILE_H
+#define CS336_CORE_FILE_H
+
+#include "core/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct {
+    FILE *stream;    /**< write here; NULL when closed */
+    char *path;      /**< target */
+    char *temporary; /**< where the bytes are until file_commit(); NULL when the target is a stream such as "-" */
+} FileWriter;
+
+/** @brief Opens a temporary file beside @p path; "-" is standard output. @retval CS336_EIO, CS336_ENOMEM */
+CS336_MUST_CHECK Status file_create(FileWriter *writer, const char *path);
+
+/** @brief Writes @p bytes from @p data. @retval CS336_EIO  the disk is full or the stream broke */
+CS336_MUST_CHECK Status file_write(FileWriter *writer, const void *data, size_t bytes);
+
+/** @brief Flushes to disk and renames over the target; on failure the temporary file is removed. @retval CS336_EIO */
+CS336_MUST_CHECK Status file_commit(FileWriter *writer);
+
+/** @brief Removes the temporary file; after file_commit(), or on a zeroed writer, it does nothing. */
+void file_abandon(FileWriter *writer);
+
+typedef struct {
+    const uint8_t *data; /**< NULL when the file is empty */
+    size_t size;         /**< bytes */
+} MappedFile;
+
+/** @brief Maps a file for reading. @retval CS336_EIO  it cannot be opened, is a directory, or cannot be mapped */
+CS336_MUST_CHECK Status file_map(MappedFile *file, const char *path);
+void file_unmap(MappedFile *file);
+
+/** @brief Makes a directory and its parents; one that exists is fine. @retval CS336_EIO */
+CS336_MUST_CHECK Status file_make_directory(const char *path);
+
+/** @brief The @p n -th file_write() from now on (1 is the next) fails as on a full disk, once; 0 cancels. For tests. */
+void file_fail_at(size_t n);
+
+#endif

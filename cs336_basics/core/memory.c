@@ -1,0 +1,122 @@
+#include "core/memory.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * A block is preceded by its size in a cache line of its own, which keeps the block aligned:
+ *
+ *     raw (from malloc) ... | header, 64 bytes: size, raw | block ...
+ */
+typedef struct {
+    size_t size;
+    void *raw;
+} Header;
+
+static atomic_size_t in_use, peak, limit, fail_countdown;
+
+static Header *header_of(void *block)
+{
+    return (Header *)((unsigned char *)block - MEMORY_ALIGNMENT);
+}
+
+static int must_fail(void)
+{
+    size_t n = atomic_load(&fail_countdown);
+    while (n && !atomic_compare_exchange_weak(&fail_countdown, &n, n - 1)) {
+    }
+    return n == 1;
+}
+
+/* Reserves the bytes in the count before they are allocated, so that no two threads pass the limit together. */
+static int count_in(size_t bytes)
+{
+    const size_t now = atomic_fetch_add(&in_use, bytes) + bytes, most = atomic_load(&limit);
+    if (most && now > most) {
+        atomic_fetch_sub(&in_use, bytes);
+        return 0;
+    }
+    size_t seen = atomic_load(&peak);
+    while (now > seen && !atomic_compare_exchange_weak(&peak, &seen, now)) {
+    }
+    return 1;
+}
+
+static void *allocate(size_t bytes, void *(*get)(size_t))
+{
+    if (bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT || must_fail() || !count_in(bytes))
+        return NULL;
+    void *raw = get(bytes + 2 * MEMORY_ALIGNMENT);
+    if (!raw) {
+        atomic_fetch_sub(&in_use, bytes);
+        return NULL;
+    }
+    const uintptr_t first = (uintptr_t)raw + MEMORY_ALIGNMENT;
+    unsigned char *block =
+        (unsigned char *)raw + MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - first % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
+    *header_of(block) = (Header){.size = bytes, .raw = raw};
+    return block;
+}
+
+static void *zeroed(size_t bytes)
+{
+    return calloc(bytes, 1);
+}
+
+void *memory_allocate(size_t bytes)
+{
+    return allocate(bytes, malloc);
+}
+
+void *memory_allocate_zeroed(size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size)
+        return NULL;
+    return allocate(count * size, zeroed);
+}
+
+void *memory_resize(void *block, size_t bytes)
+{
+    void *moved = memory_allocate(bytes);
+    if (!moved || !block)
+        return moved;
+    const size_t old = header_of(block)->size;
+    memcpy(moved, block, old < bytes ? old : bytes);
+    memory_release(block);
+    return moved;
+}
+
+void memory_release(void *block)
+{
+    if (!block)
+        return;
+    atomic_fetch_sub(&in_use, header_of(block)->size);
+    free(header_of(block)->raw);
+}
+
+size_t memory_in_use(void)
+{
+    return atomic_load(&in_use);
+}
+
+size_t memory_peak(void)
+{
+    return atomic_load(&peak);
+}
+
+void memory_reset_peak(void)
+{
+    atomic_store(&peak, atomic_load(&in_use));
+}
+
+void memory_set_limit(size_t bytes)
+{
+    atomic_store(&limit, bytes);
+}
+
+void memory_fail_at(size_t n)
+{
+    atomic_store(&fail_countdown, n);
+}

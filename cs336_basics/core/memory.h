@@ -1,0 +1,42 @@
+/**
+ * @file
+ * @brief The one place that allocates.
+ *
+ * - Every block of the library, also those of its JSON reader, comes from here and is counted.
+ * - A limit makes further allocations fail as an exhausted machine would; tests measure and provoke with it.
+ * - Blocks are aligned to 64 bytes, a cache line and the widest vector.
+ * - All functions may be called from several threads at once.
+ */
+#ifndef CS336_CORE_MEMORY_H
+#define CS336_CORE_MEMORY_H
+
+#include <stddef.h>
+
+enum { MEMORY_ALIGNMENT = 64 };
+
+/** @brief A block of at least @p bytes (also for 0), or NULL when memory or the limit is exhausted. */
+void *memory_allocate(size_t bytes);
+
+/** @brief An array of @p count zeroed elements, or NULL, also when count * size overflows. */
+void *memory_allocate_zeroed(size_t count, size_t size);
+
+/** @brief Moves @p block (may be NULL) to @p bytes; on NULL the old block is still there. */
+void *memory_resize(void *block, size_t bytes);
+
+/** @brief Gives a block back; NULL is fine. */
+void memory_release(void *block);
+
+/** @brief Bytes of all blocks now in use, as asked for by the callers. */
+size_t memory_in_use(void);
+
+/** @brief The most that memory_in_use() has been since the start or the last memory_reset_peak(). */
+size_t memory_peak(void);
+void memory_reset_peak(void);
+
+/** @brief Allocations that would bring memory_in_use() above @p bytes fail; 0 lifts the limit. */
+void memory_set_limit(size_t bytes);
+
+/** @brief The @p n -th allocation from now on (1 is the next) fails, once; 0 cancels. For tests of every exit. */
+void memory_fail_at(size_t n);
+
+#endif

@@ -1,0 +1,102 @@
+#include "core/parallel.h"
+
+#include "core/memory.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+static struct {
+    size_t shared_bytes, thread_bytes;
+    int threads;
+    unsigned char *shared, *private;
+} workspace;
+
+#ifdef _OPENMP
+int parallel_threads(void)
+{
+    return omp_get_max_threads();
+}
+
+void parallel_set_threads(int threads)
+{
+    static int chosen_by_openmp;
+    if (!chosen_by_openmp)
+        chosen_by_openmp = omp_get_max_threads();
+    omp_set_num_threads(threads > 0 ? threads : chosen_by_openmp);
+}
+
+int parallel_thread(void)
+{
+    return omp_get_thread_num();
+}
+#else
+int parallel_threads(void)
+{
+    return 1;
+}
+
+void parallel_set_threads(int threads)
+{
+    (void)threads;
+}
+
+int parallel_thread(void)
+{
+    return 0;
+}
+#endif
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
+}
+
+static Status grow(unsigned char **block, size_t bytes)
+{
+    memory_release(*block);
+    *block = memory_allocate(bytes);
+    return *block ? CS336_OK : status_fail(CS336_ENOMEM, "parallel_reserve: no memory for %zu bytes", bytes);
+}
+
+Status parallel_reserve(size_t shared_bytes, size_t thread_bytes)
+{
+    const int threads = parallel_threads();
+    Status s = CS336_OK;
+    if (shared_bytes > workspace.shared_bytes) {
+        workspace.shared_bytes = 0;
+        s = grow(&workspace.shared, round_up(shared_bytes));
+        if (!s)
+            workspace.shared_bytes = round_up(shared_bytes);
+    }
+    if (!s && (thread_bytes > workspace.thread_bytes || threads > workspace.threads)) {
+        const size_t each = thread_bytes > workspace.thread_bytes ? round_up(thread_bytes) : workspace.thread_bytes;
+        workspace.thread_bytes = 0;
+        workspace.threads = 0;
+        s = grow(&workspace.private, each * (size_t)threads);
+        if (!s) {
+            workspace.thread_bytes = each;
+            workspace.threads = threads;
+        }
+    }
+    return s;
+}
+
+void *parallel_shared(void)
+{
+    return workspace.shared;
+}
+
+void *parallel_private(void)
+{
+    return workspace.private + (size_t)parallel_thread() * workspace.thread_bytes;
+}
+
+void parallel_release(void)
+{
+    memory_release(workspace.shared);
+    memory_release(workspace.private);
+    workspace.shared = workspace.private = NULL;
+    workspace.shared_bytes = workspace.thread_bytes = 0;
+    workspace.threads = 0;
+}

@@ -1,0 +1,62 @@
+#include "core/rng.h"
+
+#include <math.h>
+
+static const double TWO_PI = 6.283185307179586476925286766559;
+
+/* The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): a bijection that spreads every bit over all others. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+Rng rng_seeded(uint64_t seed)
+{
+    return rng_stream(seed, 0);
+}
+
+Rng rng_stream(uint64_t seed, uint64_t stream)
+{
+    return (Rng){.seed = mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) + stream)};
+}
+
+/* Two rounds, the second keyed again: sequences of neighbouring seeds have nothing in common. */
+uint64_t rng_bits(Rng *rng)
+{
+    return mix(mix(rng->seed ^ (++rng->counter * UINT64_C(0x9e3779b97f4a7c15))) + rng->seed);
+}
+
+double rng_uniform(Rng *rng)
+{
+    return (double)(rng_bits(rng) >> 11) * 0x1p-53;
+}
+
+uint64_t rng_below(Rng *rng, uint64_t bound)
+{
+    /* 2^64 mod bound values at the low end would make some results likelier: draw again. */
+    const uint64_t rejected = (UINT64_MAX - bound + 1) % bound;
+    uint64_t bits;
+    do
+        bits = rng_bits(rng);
+    while (bits < rejected);
+    return bits % bound;
+}
+
+double rng_normal(Rng *rng)
+{
+    const double radius = sqrt(-2 * log(1 - rng_uniform(rng)));
+    return radius * cos(TWO_PI * rng_uniform(rng));
+}
+
+void rng_truncated_normal(Rng *rng, float *values, size_t count, double sigma, double limit)
+{
+    for (size_t i = 0; i < count; i++) {
+        double z;
+        do
+            z = rng_normal(rng);
+        while (fabs(z) > limit);
+        values[i] = (float)(sigma * z);
+    }
+}

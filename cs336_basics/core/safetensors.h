@@ -1,0 +1,75 @@
+/**
+ * @file
+ * @brief The safetensors format: named arrays and a table of strings, memory-mapped when read.
+ *
+ * - Layout: 8 bytes little-endian header length, a JSON header, then the arrays without gaps.
+ * - Reading checks everything the header promises against the file before a pointer is handed out.
+ * - Writing is atomic (core/file) and gives the same bytes for the same contents.
+ * @see https://github.com/huggingface/safetensors, section Format
+ */
+#ifndef CS336_CORE_SAFETENSORS_H
+#define CS336_CORE_SAFETENSORS_H
+
+#include "core/file.h"
+#include "core/status.h"
+#include "core/tensor.h"
+
+typedef enum {
+    SAFETENSORS_F32,
+    SAFETENSORS_F64,
+    SAFETENSORS_I32,
+    SAFETENSORS_I64,
+    SAFETENSORS_U8,
+    SAFETENSORS_U16,
+    SAFETENSORS_BOOL,
+    SAFETENSORS_BF16
+} SafetensorsType;
+
+/** @brief One array of a file, or one to be written. */
+typedef struct {
+    const char *name;
+    SafetensorsType type;
+    int rank; /**< 0 to TENSOR_MAX_RANK */
+    size_t shape[TENSOR_MAX_RANK];
+    const void *data; /**< row-major, little-endian */
+} SafetensorsEntry;
+
+/** @brief A pair of strings of the file's metadata. */
+typedef struct {
+    const char *key, *value;
+} SafetensorsText;
+
+typedef struct {
+    MappedFile file;
+    void *header;              /**< parsed JSON, owner of the strings */
+    SafetensorsEntry *entries; /**< in order of their place in the file */
+    size_t count;
+} SafetensorsFile;
+
+/**
+ * @brief Maps and checks a file.
+ * @retval CS336_EIO      it cannot be read
+ * @retval CS336_EFORMAT  cut short, header not JSON, offsets outside the file, overlapping or with gaps, unknown type
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path);
+void safetensors_close(SafetensorsFile *file);
+
+/** @brief The array of that name, or NULL. */
+const SafetensorsEntry *safetensors_find(const SafetensorsFile *file, const char *name);
+
+/** @brief The metadata string of that key, or NULL. */
+const char *safetensors_metadata(const SafetensorsFile *file, const char *key);
+
+/**
+ * @brief A float32 array copied into a view.
+ * @retval CS336_EFORMAT  no array of that name, or another type
+ * @retval CS336_ESHAPE   other extents than the view
+ */
+CS336_MUST_CHECK Status safetensors_read(Tensor to, const SafetensorsFile *file, const char *name);
+
+/** @brief Writes a file atomically. @retval CS336_EIO, CS336_ENOMEM */
+CS336_MUST_CHECK Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
+                                          const SafetensorsText *metadata, size_t metadata_count);
+
+#endif

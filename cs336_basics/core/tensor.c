@@ -1,0 +1,253 @@
+#include "core/tensor.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static ptrdiff_t fill_shape(int rank, const size_t *extents, size_t *shape, ptrdiff_t *stride)
+{
+    assert(rank >= 1 && rank <= TENSOR_MAX_RANK);
+    ptrdiff_t count = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        shape[i] = extents[i];
+        stride[i] = count;
+        count *= (ptrdiff_t)extents[i];
+    }
+    return count;
+}
+
+Tensor tensor_of(float *data, int rank, const size_t *shape)
+{
+    Tensor t = {.data = data, .rank = rank};
+    fill_shape(rank, shape, t.shape, t.stride);
+    return t;
+}
+
+TokenTensor tokens_of(const int32_t *data, int rank, const size_t *shape)
+{
+    TokenTensor t = {.data = data, .rank = rank};
+    fill_shape(rank, shape, t.shape, t.stride);
+    return t;
+}
+
+MaskTensor mask_of(const bool *data, int rank, const size_t *shape)
+{
+    MaskTensor t = {.data = data, .rank = rank};
+    fill_shape(rank, shape, t.shape, t.stride);
+    return t;
+}
+
+static int dimension_index(int rank, int dimension)
+{
+    const int i = dimension < 0 ? rank + dimension : dimension;
+    assert(i >= 0 && i < rank);
+    return i;
+}
+
+static size_t product(int rank, const size_t *shape)
+{
+    size_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= shape[i];
+    return count;
+}
+
+/* Distance from the first element to the one at a row-major index over the first `rank` dimensions. */
+static ptrdiff_t offset_at(int rank, const size_t *shape, const ptrdiff_t *stride, size_t index)
+{
+    ptrdiff_t offset = 0;
+    for (int i = rank - 1; i >= 0; i--) {
+        offset += (ptrdiff_t)(index % shape[i]) * stride[i];
+        index /= shape[i];
+    }
+    return offset;
+}
+
+size_t tensor_extent(Tensor t, int dimension)
+{
+    return t.shape[dimension_index(t.rank, dimension)];
+}
+
+size_t tensor_count(Tensor t)
+{
+    return product(t.rank, t.shape);
+}
+
+size_t tensor_rows(Tensor t)
+{
+    return product(t.rank - 1, t.shape);
+}
+
+float *tensor_row(Tensor t, size_t row)
+{
+    return t.data + offset_at(t.rank - 1, t.shape, t.stride, row);
+}
+
+bool tensor_same_shape(Tensor a, Tensor b)
+{
+    return tensor_same_leading(a, b, 0);
+}
+
+bool tensor_same_leading(Tensor a, Tensor b, int trailing)
+{
+    if (a.rank != b.rank)
+        return false;
+    for (int i = 0; i < a.rank - trailing; i++)
+        if (a.shape[i] != b.shape[i])
+            return false;
+    return true;
+}
+
+bool tensor_rows_contiguous(Tensor t)
+{
+    return t.stride[t.rank - 1] == 1 || t.shape[t.rank - 1] == 1;
+}
+
+bool tensor_contiguous(Tensor t)
+{
+    ptrdiff_t stride = 1;
+    for (int i = t.rank - 1; i >= 0; i--) {
+        if (t.shape[i] != 1 && t.stride[i] != stride)
+            return false;
+        stride *= (ptrdiff_t)t.shape[i];
+    }
+    return true;
+}
+
+Tensor tensor_transpose(Tensor t, int a, int b)
+{
+    const int i = dimension_index(t.rank, a), j = dimension_index(t.rank, b);
+    Tensor view = t;
+    view.shape[i] = t.shape[j], view.stride[i] = t.stride[j];
+    view.shape[j] = t.shape[i], view.stride[j] = t.stride[i];
+    return view;
+}
+
+Tensor tensor_slice(Tensor t, int dimension, size_t start, size_t length)
+{
+    const int i = dimension_index(t.rank, dimension);
+    assert(start + length <= t.shape[i]);
+    if (t.data)
+        t.data += (ptrdiff_t)start * t.stride[i];
+    t.shape[i] = length;
+    return t;
+}
+
+Tensor tensor_select(Tensor t, int dimension, size_t index)
+{
+    const int i = dimension_index(t.rank, dimension);
+    assert(t.rank > 1);
+    t = tensor_slice(t, i, index, 1);
+    t.rank--;
+    memmove(t.shape + i, t.shape + i + 1, (size_t)(t.rank - i) * sizeof *t.shape);
+    memmove(t.stride + i, t.stride + i + 1, (size_t)(t.rank - i) * sizeof *t.stride);
+    return t;
+}
+
+Tensor tensor_insert(Tensor t, int dimension)
+{
+    const int i = dimension < 0 ? t.rank + dimension : dimension;
+    assert(t.rank < TENSOR_MAX_RANK && i >= 0 && i <= t.rank);
+    memmove(t.shape + i + 1, t.shape + i, (size_t)(t.rank - i) * sizeof *t.shape);
+    memmove(t.stride + i + 1, t.stride + i, (size_t)(t.rank - i) * sizeof *t.stride);
+    t.shape[i] = 1;
+    t.stride[i] = 0;
+    t.rank++;
+    return t;
+}
+
+Tensor tensor_split(Tensor t, int dimension, size_t parts)
+{
+    const int i = dimension_index(t.rank, dimension);
+    assert(parts > 0 && t.shape[i] % parts == 0);
+    t = tensor_insert(t, i);
+    const size_t each = t.shape[i + 1] / parts;
+    t.shape[i] = parts;
+    t.stride[i] = (ptrdiff_t)each * t.stride[i + 1];
+    t.shape[i + 1] = each;
+    return t;
+}
+
+Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape)
+{
+    assert(tensor_contiguous(t) && product(rank, shape) == tensor_count(t));
+    return tensor_of(t.data, rank, shape);
+}
+
+void tensor_copy(Tensor to, Tensor from)
+{
+    assert(tensor_same_shape(to, from));
+    const size_t rows = tensor_rows(to), n = tensor_extent(to, -1);
+    const ptrdiff_t to_step = to.stride[to.rank - 1], from_step = from.stride[from.rank - 1];
+    for (size_t row = 0; row < rows; row++) {
+        float *out = tensor_row(to, row);
+        const float *in = tensor_row(from, row);
+        if (to_step == 1 && from_step == 1)
+            memcpy(out, in, n * sizeof(float));
+        else
+            for (size_t i = 0; i < n; i++)
+                out[(ptrdiff_t)i * to_step] = in[(ptrdiff_t)i * from_step];
+    }
+}
+
+void tensor_fill(Tensor t, float value)
+{
+    const size_t rows = tensor_rows(t), n = tensor_extent(t, -1);
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < n; i++)
+            tensor_row(t, row)[(ptrdiff_t)i * t.stride[t.rank - 1]] = value;
+}
+
+size_t tokens_count(TokenTensor t)
+{
+    return product(t.rank, t.shape);
+}
+
+int32_t tokens_at(TokenTensor t, size_t index)
+{
+    return t.data[offset_at(t.rank, t.shape, t.stride, index)];
+}
+
+static bool broadcast(int *rank, size_t *shape, ptrdiff_t *stride, int to_rank, const size_t *to_shape)
+{
+    const int added = to_rank - *rank;
+    if (added < 0)
+        return false;
+    for (int i = 0; i < *rank; i++)
+        if (shape[i] != to_shape[added + i] && shape[i] != 1)
+            return false;
+    for (int i = to_rank - 1; i >= 0; i--) {
+        const bool repeats = i < added || (shape[i - added] == 1 && to_shape[i] != 1);
+        stride[i] = repeats ? 0 : stride[i - added];
+    }
+    memcpy(shape, to_shape, (size_t)to_rank * sizeof *shape);
+    *rank = to_rank;
+    return true;
+}
+
+bool tokens_broadcast(TokenTensor *t, int rank, const size_t *shape)
+{
+    return broadcast(&t->rank, t->shape, t->stride, rank, shape);
+}
+
+bool mask_broadcast(MaskTensor *t, int rank, const size_t *shape)
+{
+    return broadcast(&t->rank, t->shape, t->stride, rank, shape);
+}
+
+const char *shape_text(int rank, const size_t *shape)
+{
+    static _Thread_local char buffers[4][192];
+    static _Thread_local unsigned next;
+    char *text = buffers[next++ % 4];
+    size_t used = 0;
+    for (int i = 0; i < rank; i++)
+        used += (size_t)snprintf(text + used, sizeof buffers[0] - used, "%s%zu", i ? ", " : "(", shape[i]);
+    snprintf(text + used, sizeof buffers[0] - used, rank ? ")" : "()");
+    return text;
+}
+
+const char *tensor_shape_text(Tensor t)
+{
+    return shape_text(t.rank, t.shape);
+}

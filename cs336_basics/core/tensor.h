@@ -1,0 +1,124 @@
+/**
+ * @file
+ * @brief Strided views of numbers: what every function in nn/ reads and writes.
+ *
+ * - A view never owns its numbers; copying the struct copies the view.
+ * - Shapes are written as in the course, last dimension innermost: (..., seq, d_model).
+ *   "..." stands for any number of leading, batch-like dimensions, also none.
+ * - Strides count elements. Splitting heads or transposing makes another view, never a copy; a stride of 0 repeats.
+ * - Tensor holds float32 numbers, TokenTensor token ids or positions, MaskTensor truth values; all have the same form.
+ */
+#ifndef CS336_CORE_TENSOR_H
+#define CS336_CORE_TENSOR_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { TENSOR_MAX_RANK = 8 };
+
+typedef struct {
+    float *data;                       /**< first element; NULL where a result is not wanted */
+    int rank;                          /**< number of dimensions in use */
+    size_t shape[TENSOR_MAX_RANK];     /**< extents, outermost first */
+    ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in floats */
+} Tensor;
+
+typedef struct {
+    const int32_t *data;               /**< first id; NULL for "none given" */
+    int rank;                          /**< number of dimensions in use */
+    size_t shape[TENSOR_MAX_RANK];     /**< extents, outermost first */
+    ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in ids */
+} TokenTensor;
+
+typedef struct {
+    const bool *data;                  /**< first value; NULL for "none given" */
+    int rank;                          /**< number of dimensions in use */
+    size_t shape[TENSOR_MAX_RANK];     /**< extents, outermost first */
+    ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in values */
+} MaskTensor;
+
+/** @name Row-major views of memory: `tensor(x, batch, seq, d_model)` @{ */
+#define TENSOR_EXTENTS(...)                                                   \
+    (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]) \
+    {                                                                         \
+        __VA_ARGS__                                                           \
+    }
+#define tensor(data, ...) tensor_of((data), TENSOR_EXTENTS(__VA_ARGS__))
+#define tokens(data, ...) tokens_of((data), TENSOR_EXTENTS(__VA_ARGS__))
+#define mask(data, ...) mask_of((data), TENSOR_EXTENTS(__VA_ARGS__))
+Tensor tensor_of(float *data, int rank, const size_t *shape);
+TokenTensor tokens_of(const int32_t *data, int rank, const size_t *shape);
+MaskTensor mask_of(const bool *data, int rank, const size_t *shape);
+/** @} */
+
+/** @brief Extent of a dimension; negative counts from the last, as in Python. */
+size_t tensor_extent(Tensor t, int dimension);
+
+/** @brief Number of elements. */
+size_t tensor_count(Tensor t);
+
+/** @brief Number of rows: the product of all extents but the last. */
+size_t tensor_rows(Tensor t);
+
+/** @brief First element of row @p row, rows counted in row-major order over the leading dimensions. */
+float *tensor_row(Tensor t, size_t row);
+
+/** @brief Whether two views have the same rank and extents; strides may differ. */
+bool tensor_same_shape(Tensor a, Tensor b);
+
+/** @brief Whether two views have the same extents in all dimensions but the last @p trailing ones. */
+bool tensor_same_leading(Tensor a, Tensor b, int trailing);
+
+/** @brief Whether the numbers of a row lie next to each other. */
+bool tensor_rows_contiguous(Tensor t);
+
+/** @brief Whether the elements lie in row-major order without gaps. */
+bool tensor_contiguous(Tensor t);
+
+/** @brief The view with two dimensions exchanged; negative counts from the last. */
+Tensor tensor_transpose(Tensor t, int a, int b);
+
+/** @brief The part [start, start + length) of one dimension. */
+Tensor tensor_slice(Tensor t, int dimension, size_t start, size_t length);
+
+/** @brief The view at one index of a dimension, which disappears. */
+Tensor tensor_select(Tensor t, int dimension, size_t index);
+
+/** @brief Splits a dimension of extent parts * m into (parts, m): (seq, d_model) to (seq, heads, d_k). */
+Tensor tensor_split(Tensor t, int dimension, size_t parts);
+
+/** @brief The view with a dimension of extent 1 put before @p dimension. */
+Tensor tensor_insert(Tensor t, int dimension);
+
+/** @brief The contiguous view with other extents of the same product. */
+Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape);
+#define tensor_reshape(t, ...) tensor_reshape_of((t), TENSOR_EXTENTS(__VA_ARGS__))
+
+/** @brief Copies element by element between views of the same shape. */
+void tensor_copy(Tensor to, Tensor from);
+
+/** @brief Sets every element. */
+void tensor_fill(Tensor t, float value);
+
+/** @brief Number of ids, and the id at a position counted in row-major order. */
+size_t tokens_count(TokenTensor t);
+int32_t tokens_at(TokenTensor t, size_t index);
+
+/**
+ * @name Broadcasting: the view repeated to the given extents
+ * Dimensions are matched from the last; missing ones are added in front, extents of 1 repeat by a stride of 0.
+ * The answer is false, and the view unchanged, when an extent neither matches nor is 1.
+ * @{
+ */
+bool tokens_broadcast(TokenTensor *t, int rank, const size_t *shape);
+bool mask_broadcast(MaskTensor *t, int rank, const size_t *shape);
+/** @} */
+
+/** @brief "(2, 3, 64)", for messages; one of a few buffers a thread rotates through. */
+const char *shape_text(int rank, const size_t *shape);
+const char *tensor_shape_text(Tensor t);
+
+#endif

@@ -1,0 +1,106 @@
+/**
+ * @file
+ * @brief Stateless functions: softmax, log-sum-exp, SiLU, cross-entropy and scaled dot-product attention.
+ *
+ * Read this file first. Everything else in nn/ is linear maps around these functions.
+ */
+#ifndef CS336_NN_FUNCTIONAL_H
+#define CS336_NN_FUNCTIONAL_H
+
+#include "core/arena.h"
+#include "core/status.h"
+#include "core/tensor.h"
+
+/**
+ * @brief Softmax over one dimension, safe for any finite input.
+ * \f[ y_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j \f]
+ * @param[out] y          the shape of x, overwritten; may be x itself
+ * @param[in]  x          (...)
+ * @param[in]  dimension  the one that sums to 1; negative counts from the last
+ * @retval CS336_ESHAPE  y and x differ, or there is no such dimension
+ * @see Handout section 3.5.4, problem softmax; test_softmax_matches_pytorch
+ */
+CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
+
+/** @brief Gradient of softmax_forward() from its output @p y; grad_x is overwritten and may be grad_y itself. */
+CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension);
+
+/**
+ * @brief Log of the sum of exponentials over the last dimension.
+ * \f[ \ell = m + \log \sum_j e^{x_j - m} \f]
+ * @param[out] log_sum_exp  (..., 1)
+ * @param[in]  x            (..., n)
+ */
+CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
+
+/** @brief Gradient of log_sum_exp_forward(): grad_x = grad * softmax(x); overwritten, may be x itself. */
+CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_sum_exp, Tensor x);
+
+/** @brief SiLU, also called swish: y = x sigmoid(x), element by element; y may be x itself. @see
+ * test_silu_matches_pytorch */
+CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
+CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
+
+/**
+ * @brief Mean negative log-likelihood of the targets.
+ * \f[ L = \frac1N \sum_n \left( \ell_n - x_{n, t_n} \right), \qquad \ell_n = \log \sum_j e^{x_{nj}} \f]
+ * @param[out] loss         one number, summed in double
+ * @param[out] log_sum_exp  (..., 1), kept for the backward pass; data NULL when only the loss is wanted
+ * @param[in]  logits       (..., vocab)
+ * @param[in]  targets      (...), ids below vocab
+ * @retval CS336_ESHAPE  leading dimensions differ
+ * @retval CS336_ERANGE  a target is not below vocab
+ * @see Handout section 4.1, problem cross_entropy; test_cross_entropy
+ */
+CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets);
+
+/** @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N; overwritten, may be the logits. */
+CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits,
+                                               TokenTensor targets);
+
+typedef enum {
+    ATTEND_ALL,    /**< every query sees every key */
+    ATTEND_CAUSAL, /**< query i of n sees keys 0 .. i + m - n of m: the last query sees all, as when decoding */
+    ATTEND_WHERE   /**< a boolean mask says which */
+} AttentionKind;
+
+typedef struct {
+    AttentionKind kind;
+    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true = attend; leading dimensions broadcast */
+} AttentionMask;
+
+/**
+ * @brief Scaled dot-product attention over any leading dimensions.
+ * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
+ * @param[out] output       (..., q, d_v), overwritten; a query that sees no key gets zeros
+ * @param[out] log_sum_exp  (..., q, 1) of the scaled scores, -inf where nothing is seen; data NULL when only inferring
+ * @param[in]  query        (..., q, d_k)
+ * @param[in]  key          (..., k, d_k)
+ * @param[in]  value        (..., k, d_v)
+ * @param[in]  mask         which keys a query sees; the probabilities of the others are exactly 0
+ * @retval CS336_ESHAPE  extents differ, the mask does not broadcast, or rows are not contiguous
+ * @retval CS336_ENOMEM  the workspace could not grow
+ * @see Handout section 3.5.4, problem scaled_dot_product_attention; Dao et al., FlashAttention, 2022
+ */
+CS336_MUST_CHECK Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query,
+                                                             Tensor key, Tensor value, AttentionMask mask);
+
+/**
+ * @brief Gradients of scaled_dot_product_attention_forward(), recomputing the probabilities from log_sum_exp.
+ * @param[out] grad_query   (..., q, d_k), overwritten
+ * @param[out] grad_key     (..., k, d_k), overwritten
+ * @param[out] grad_value   (..., k, d_v), overwritten
+ * @param[in]  grad_output  (..., q, d_v)
+ * @param[in]  output, log_sum_exp  as the forward pass wrote them
+ * @param[in]  query, key, value, mask  as the forward pass read them
+ * @param[in]  scratch      see scaled_dot_product_attention_scratch()
+ */
+CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value,
+                                                              Tensor grad_output, Tensor output, Tensor log_sum_exp,
+                                                              Tensor query, Tensor key, Tensor value,
+                                                              AttentionMask mask, Arena *scratch);
+
+/** @brief Bytes of scratch that the backward pass takes for a query of this shape: one number a row. */
+size_t scaled_dot_product_attention_scratch(Tensor query);
+
+#endif

@@ -1,0 +1,78 @@
+/**
+ * @file
+ * @brief Causal multi-head self-attention (handout section 3.5.5, problem multihead_self_attention).
+ *
+ * Projections, heads as views of them, RoPE in place, the same scaled_dot_product_attention_forward() that every other
+ * caller uses, output projection. No head is ever copied.
+ */
+#ifndef CS336_NN_MHA_H
+#define CS336_NN_MHA_H
+
+#include "core/arena.h"
+#include "core/status.h"
+#include "core/tensor.h"
+#include "nn/linear.h"
+#include "nn/rope.h"
+
+/** @brief Parameters; a second one of the same type holds their gradients. Rows of the projections are head-major. */
+typedef struct {
+    size_t num_heads;   /**< divides d_model; d_k = d_v = d_model / num_heads */
+    Linear q_proj;      /**< (d_model, d_model) */
+    Linear k_proj;      /**< (d_model, d_model) */
+    Linear v_proj;      /**< (d_model, d_model) */
+    Linear output_proj; /**< (d_model, d_model) */
+} MultiHeadSelfAttention;
+
+/** @brief What the forward pass keeps for the backward pass. */
+typedef struct {
+    Tensor query, key, value; /**< (..., seq, d_model), heads side by side, query and key already rotated */
+    Tensor attended;          /**< (..., seq, d_model), what the heads gave, before the output projection */
+    Tensor log_sum_exp;       /**< (..., heads, seq, 1) */
+} MultiHeadSelfAttentionSaved;
+
+/** @brief Keys and values of the tokens seen so far, for decoding; views of (..., heads, capacity, d_k). */
+typedef struct {
+    Tensor key;    /**< rotated keys */
+    Tensor value;  /**< values */
+    size_t length; /**< rows in use */
+} KeyValueCache;
+
+/** @brief Carves @p saved for an input of the shape of @p x. @retval CS336_ENOMEM  the arena is full */
+CS336_MUST_CHECK Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x, size_t num_heads);
+
+/** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
+size_t mha_scratch(Tensor x, size_t num_heads);
+
+/**
+ * @brief Causal self-attention with several heads.
+ * \f[ y = W_O\, \mathrm{concat}_h\, \mathrm{SDPA}(\mathrm{RoPE}(Q_h), \mathrm{RoPE}(K_h), V_h) \f]
+ * @param[out] y          (..., seq, d_model), overwritten; must not overlap x
+ * @param[out] saved      for the backward pass; NULL when only inferring
+ * @param[in]  x          (..., seq, d_model)
+ * @param[in]  mha        weights
+ * @param[in]  rope       tables for d_k; NULL for attention without positions
+ * @param[in]  positions  (..., seq), as for rope_forward() with the head axis left out; data NULL: 0 .. seq - 1
+ * @param[in]  scratch    mha_scratch() bytes
+ * @retval CS336_ESHAPE  num_heads does not divide d_model, or an extent differs
+ * @retval CS336_ERANGE  a position outside the tables
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x,
+                                    const MultiHeadSelfAttention *mha, const RoPE *rope, TokenTensor positions,
+                                    Arena *scratch);
+
+/** @brief Gradients of mha_forward(): grad_x (data NULL skips it) overwritten, grad's weights added to. */
+CS336_MUST_CHECK Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
+                                     const MultiHeadSelfAttentionSaved *saved, Tensor x,
+                                     const MultiHeadSelfAttention *mha, const RoPE *rope, TokenTensor positions,
+                                     Arena *scratch);
+
+/**
+ * @brief mha_forward() for tokens that follow those in the cache: their keys and values are appended to it.
+ * @param[in,out] cache  length grows by seq; positions are length, length + 1, ...
+ * @retval CS336_ESHAPE  the cache has another shape or too little room
+ */
+CS336_MUST_CHECK Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfAttention *mha,
+                                   const RoPE *rope, Arena *scratch);
+
+#endif

@@ -1,0 +1,73 @@
+/**
+ * @file
+ * @brief One layer: attention and feed-forward, each with a norm and a residual (problem transformer_block).
+ *
+ * Pre-norm is the course's; post-norm and no norm are its ablations:
+ * - pre:  z = x + MHA(norm1(x)),  y = z + FFN(norm2(z))
+ * - post: z = norm1(x + MHA(x)),  y = norm2(z + FFN(z))
+ * - none: z = x + MHA(x),         y = z + FFN(z)
+ */
+#ifndef CS336_NN_TRANSFORMER_BLOCK_H
+#define CS336_NN_TRANSFORMER_BLOCK_H
+
+#include "core/arena.h"
+#include "core/status.h"
+#include "core/tensor.h"
+#include "nn/mha.h"
+#include "nn/rmsnorm.h"
+#include "nn/swiglu.h"
+
+typedef enum { NORM_PRE, NORM_POST, NORM_NONE } NormPlacement;
+
+/** @brief Parameters; a second one of the same type holds their gradients. */
+typedef struct {
+    NormPlacement norm;
+    MultiHeadSelfAttention attn;
+    RMSNorm ln1, ln2; /**< (d_model); weight.data NULL when norm is NORM_NONE */
+    FeedForward ffn;
+} TransformerBlock;
+
+/** @brief What the forward pass keeps for the backward pass. */
+typedef struct {
+    MultiHeadSelfAttentionSaved attn;
+    FeedForwardSaved ffn;
+    Tensor attn_input;   /**< (..., d_model) what the attention read: norm1(x), or x itself */
+    Tensor ffn_input;    /**< (..., d_model) what the feed-forward read */
+    Tensor residual1;    /**< (..., d_model) x + attention's output, before a post-norm */
+    Tensor residual2;    /**< (..., d_model) post-norm only: z + feed-forward's output, before the norm */
+    Tensor inverse_rms1; /**< (..., 1) */
+    Tensor inverse_rms2; /**< (..., 1) */
+} TransformerBlockSaved;
+
+/** @brief Carves @p saved for an input of the shape of @p x. @retval CS336_ENOMEM  the arena is full */
+CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x,
+                                                     const TransformerBlock *block);
+
+/** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
+size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
+
+/**
+ * @brief One Transformer layer.
+ * @param[out] y          (..., seq, d_model), overwritten; must not overlap x
+ * @param[out] saved      for the backward pass; NULL when only inferring
+ * @param[in]  x          (..., seq, d_model)
+ * @param[in]  block      weights
+ * @param[in]  rope       tables for d_k; NULL for no position embedding
+ * @param[in]  positions  as for mha_forward()
+ * @param[in]  scratch    transformer_block_scratch() bytes
+ */
+CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSaved *saved, Tensor x,
+                                                  const TransformerBlock *block, const RoPE *rope,
+                                                  TokenTensor positions, Arena *scratch);
+
+/** @brief Gradients of transformer_block_forward(): grad_x overwritten, may be grad_y; grad's weights added to. */
+CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y,
+                                                   const TransformerBlockSaved *saved, Tensor x,
+                                                   const TransformerBlock *block, const RoPE *rope,
+                                                   TokenTensor positions, Arena *scratch);
+
+/** @brief transformer_block_forward() for tokens that follow those in the cache; see mha_decode(). */
+CS336_MUST_CHECK Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x,
+                                                 const TransformerBlock *block, const RoPE *rope, Arena *scratch);
+
+#endif

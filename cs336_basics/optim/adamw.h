@@ -1,0 +1,32 @@
+/**
+ * @file
+ * @brief AdamW in PyTorch's order of operations (handout section 4.3, problem adamw).
+ * @see Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019.
+ */
+#ifndef CS336_OPTIM_ADAMW_H
+#define CS336_OPTIM_ADAMW_H
+
+#include "core/parameter.h"
+#include "core/status.h"
+
+typedef struct {
+    double lr;           /**< learning rate of this step */
+    double beta1, beta2; /**< decay of the moments, in [0, 1) */
+    double eps;          /**< added to the square root */
+    double weight_decay; /**< lambda */
+} AdamWConfig;
+
+/**
+ * @brief One step, in place.
+ * \f[ \theta \leftarrow \theta - \eta\lambda\theta, \quad
+ *     m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+ *     \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t}\, \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \f]
+ * @param[in,out] parameters  values and moments are updated; those without gradient are skipped
+ * @param[in]     step        t, 1 for the first
+ * @param[in]     config      rates
+ * @retval CS336_ESHAPE  shapes differ within a parameter, or moments are missing; nothing was changed
+ * @retval CS336_ERANGE  step is 0, or a rate is outside its range
+ */
+CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config);
+
+#endif

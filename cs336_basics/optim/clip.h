@@ -1,0 +1,20 @@
+/**
+ * @file
+ * @brief Gradient clipping by the global norm (handout section 4.5, problem gradient_clipping).
+ */
+#ifndef CS336_OPTIM_CLIP_H
+#define CS336_OPTIM_CLIP_H
+
+#include "core/parameter.h"
+#include "core/status.h"
+
+/**
+ * @brief Scales all gradients by max_norm / (norm + 1e-6) when their common L2 norm exceeds max_norm.
+ * @param[out]    norm        the norm before clipping, summed in double; NULL: not wanted
+ * @param[in,out] parameters  those without gradient are skipped
+ * @param[in]     max_norm    M
+ * @retval CS336_ERANGE  max_norm is negative or not a number
+ */
+CS336_MUST_CHECK Status clip_gradients(double *norm, ParameterList parameters, double max_norm);
+
+#endif

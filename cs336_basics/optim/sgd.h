@@ -1,0 +1,22 @@
+/**
+ * @file
+ * @brief Stochastic gradient descent with a decaying rate (handout section 4.2.1, problem learning_rate_tuning).
+ */
+#ifndef CS336_OPTIM_SGD_H
+#define CS336_OPTIM_SGD_H
+
+#include "core/parameter.h"
+#include "core/status.h"
+
+/**
+ * @brief One step.
+ * \f[ \theta_{t+1} = \theta_t - \frac{\alpha}{\sqrt{t + 1}}\, g_t \f]
+ * @param[in,out] parameters  values are updated; those without gradient are skipped
+ * @param[in]     step        t, 0 for the first
+ * @param[in]     lr          alpha
+ * @retval CS336_ESHAPE  a gradient has another shape than its value; nothing was changed
+ * @retval CS336_ERANGE  lr is negative or not a number
+ */
+CS336_MUST_CHECK Status sgd_step(ParameterList parameters, size_t step, double lr);
+
+#endif

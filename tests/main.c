@@ -1,0 +1,68 @@
+/*
+ * Runs the suites. K selects by part of a test's name or problem id, as `pytest -k` does; Check's own variables
+ * (CK_VERBOSITY, CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as documented there.
+ */
+#include "tests/suites.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_SECONDS = 20, SLOWER_WHEN_INSTRUMENTED = 20 };
+
+static const TestSuite suites[] = {
+#define ENTRY(name) {#name, name##_tests},
+    SUITES(ENTRY)
+#undef ENTRY
+};
+
+static int selected(const TestCase *test, const char *pattern)
+{
+    return !pattern || strstr(test->name, pattern) || strstr(test->problem, pattern);
+}
+
+/* One TCase a test: a selection by name is then a selection of cases, and each has its own time limit. */
+static size_t add_cases(Suite *suite, const TestCase *cases, const char *pattern)
+{
+    size_t added = 0;
+    for (const TestCase *test = cases; test->test; test++) {
+        if (!selected(test, pattern))
+            continue;
+        TCase *tc = tcase_create(test->name);
+        const double seconds = test->seconds > 0 ? test->seconds : DEFAULT_SECONDS;
+        tcase_set_timeout(tc, test_is_instrumented() ? seconds * SLOWER_WHEN_INSTRUMENTED : seconds);
+        tcase_set_tags(tc, test->problem);
+        tcase_add_test(tc, *test->test);
+        suite_add_tcase(suite, tc);
+        added++;
+    }
+    return added;
+}
+
+int main(void)
+{
+    const char *pattern = getenv("K");
+    if (pattern && !*pattern)
+        pattern = NULL;
+    SRunner *runner = srunner_create(NULL);
+    size_t total = 0;
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++) {
+        Suite *suite = suite_create(suites[i].name);
+        const size_t added = add_cases(suite, suites[i].cases, pattern);
+        if (added)
+            printf("%-24s %3zu tests\n", suites[i].name, added);
+        srunner_add_suite(runner, suite);
+        total += added;
+    }
+    printf("%-24s %3zu tests selected\n", pattern ? pattern : "all", total);
+    if (total == 0) {
+        fprintf(stderr, "run_tests: no test's name or problem contains \"%s\"\n", pattern ? pattern : "");
+        srunner_free(runner);
+        return 2;
+    }
+    fflush(stdout);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

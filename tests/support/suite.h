@@ -1,0 +1,39 @@
+/**
+ * @file
+ * @brief Tables of tests: one table a file, one line a test.
+ */
+#ifndef CS336_TESTS_SUPPORT_SUITE_H
+#define CS336_TESTS_SUPPORT_SUITE_H
+
+#include <check.h>
+#include <stddef.h>
+
+typedef struct {
+    const char *name;    /**< the test's name, as in the course where it is one of the course's */
+    const char *problem; /**< the course's problem id, or the module's name */
+    const TTest **test;  /**< address of what START_TEST() defines; NULL ends the table */
+    double seconds;      /**< time limit; 0: the runner's default */
+} TestCase;
+
+typedef struct {
+    const char *name;
+    const TestCase *cases;
+} TestSuite;
+
+/** @brief `TEST(test_linear, "linear")` names a line of the table after its function. */
+#define TEST(function, problem)          \
+    {                                    \
+#function, problem, &function, 0 \
+    }
+#define SLOW_TEST(function, problem, seconds)  \
+    {                                          \
+#function, problem, &function, seconds \
+    }
+
+/** @brief Says why a test did not run; it counts as nothing. Call it and return. */
+void test_skip(const char *reason);
+
+/** @brief Whether a sanitizer or valgrind slows this build down. */
+int test_is_instrumented(void);
+
+#endif
