@@ -7,7 +7,31 @@
 
 #include "tests/support/suite.h"
 
-#define SUITES(X) X(core)
+#define SUITES(X)      \
+    X(nn_utils)        \
+    X(model)           \
+    X(optimizer)       \
+    X(data)            \
+    X(serialization)   \
+    X(train_bpe)       \
+    X(tokenizer)       \
+    X(core)            \
+    X(files)           \
+    X(kernels)         \
+    X(functional)      \
+    X(attention)       \
+    X(layers)          \
+    X(language_model)  \
+    X(optim)           \
+    X(token_file)      \
+    X(story)           \
+    X(pretokenize)     \
+    X(bpe)             \
+    X(tokenizer_files) \
+    X(training)        \
+    X(generation)      \
+    X(accounting)      \
+    X(cli)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
 SUITES(DECLARE)

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase accounting_tests[] = {
+    {0},
+};

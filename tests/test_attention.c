@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase attention_tests[] = {
+    {0},
+};

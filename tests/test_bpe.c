@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase bpe_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase cli_tests[] = {
+    {0},
+};

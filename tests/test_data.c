@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase data_tests[] = {
+    {0},
+};

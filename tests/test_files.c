@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase files_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase functional_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase generation_tests[] = {
+    {0},
+};

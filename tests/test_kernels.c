@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase kernels_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase layers_tests[] = {
+    {0},
+};

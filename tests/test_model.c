@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase model_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase nn_utils_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase optim_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase optimizer_tests[] = {
+    {0},
+};

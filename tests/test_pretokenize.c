@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase pretokenize_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase serialization_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase story_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase token_file_tests[] = {
+    {0},
+};

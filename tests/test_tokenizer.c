@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase tokenizer_tests[] = {
+    {0},
+};

@@ -1,0 +1,5 @@
+#include "tests/suites.h"
+
+const TestCase training_tests[] = {
+    {0},
+};
