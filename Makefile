@@ -1,91 +1,165 @@
-# Transformer from scratch in C. `make help` lists the targets.
+# Transformer from scratch in C. `make help` lists the targets, `make doctor` says what is installed.
 
 .DEFAULT_GOAL := all
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
-# ---- configuration: BUILD names a variant and its folder, build/$(BUILD) ----
+# ---- configuration -------------------------------------------------------------------------------------------------
 
-CC    ?= cc
-BUILD ?= release
-K     ?=
+CC     ?= cc
+BUILD  ?= release
 PREFIX ?= /usr/local
-
-VARIANT := build/$(BUILD)
-ifeq ($(BUILD),release)
-OUT := build
-else
-OUT := $(VARIANT)
-endif
-
-PKGS := jansson libutf8proc
-CPPFLAGS_ALL := -Ics336_basics $(CPPFLAGS) $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS_ALL := $(LDLIBS) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
-CHECK_CFLAGS = $(shell pkg-config --cflags check 2>/dev/null)
-CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null)
-
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
-OPTIMIZE := -O3
 CFLAGS ?= -g
+
+# A variant of the build (release, asan, ...) has its own folder; the release's products lie in build/ itself.
+VARIANT := build/$(BUILD)
+OUT     := $(if $(filter release,$(BUILD)),build,$(VARIANT))
+
+PACKAGES     := jansson libutf8proc
+PKG_CONFIG   ?= pkg-config
+pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 # Never -ffast-math: it folds isnan, isinf and the -inf of masks away.
-CFLAGS_ALL = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fPIC $(WARNINGS) $(OPENMP_FLAGS) $(SANITIZE) $(CFLAGS)
-LDFLAGS_ALL = $(LDFLAGS) $(SANITIZE) $(OPENMP_LINK)
+OPTIMIZE     ?= -O3
+C336_CPPFLAGS = -Ics336_basics $(CPPFLAGS) $(call pkg,--cflags $(PACKAGES))
+C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fPIC $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
+C336_LDFLAGS  = $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
+C336_LDLIBS   = $(call pkg,--libs $(PACKAGES)) -lm $(LDLIBS)
 
 # OpenMP when the compiler has it; OPENMP=0 does without.
-try_openmp = $(shell printf 'int main(void){return 0;}' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo yes)
-ifneq ($(OPENMP),0)
-ifeq ($(call try_openmp,-fopenmp),yes)
-OPENMP_FLAGS := -fopenmp
-OPENMP_LINK := -fopenmp
-else ifeq ($(call try_openmp,-Xpreprocessor -fopenmp -lomp),yes)
-OPENMP_FLAGS := -Xpreprocessor -fopenmp
-OPENMP_LINK := -lomp
+compiles = $(shell printf 'int main(void){return 0;}' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo yes)
+ifeq ($(OPENMP),0)
+else ifeq ($(call compiles,-fopenmp),yes)
+OPENMP_CFLAGS  := -fopenmp
+OPENMP_LDFLAGS := -fopenmp
+else ifeq ($(call compiles,-Xpreprocessor -fopenmp -lomp),yes)
+OPENMP_CFLAGS  := -Xpreprocessor -fopenmp
+OPENMP_LDFLAGS := -lomp
 endif
-endif
-ifeq ($(OPENMP_FLAGS),)
-OPENMP_FLAGS := -fopenmp-simd -Wno-unknown-pragmas
+ifeq ($(OPENMP_CFLAGS),)
+OPENMP_CFLAGS  := -fopenmp-simd -Wno-unknown-pragmas
 endif
 ifneq (,$(findstring clang,$(shell $(CC) --version 2>/dev/null)))
 WARNINGS += -Wno-pass-failed
 endif
 
-# ---- files ----
+# ---- the library and the program -----------------------------------------------------------------------------------
 
-SOURCES := $(wildcard cs336_basics/*/*.c)
-HEADERS := $(wildcard cs336_basics/*/*.h)
-CLI_SOURCES := $(wildcard cs336_basics/cli/*.c)
-LIB_SOURCES := $(filter-out $(CLI_SOURCES),$(SOURCES))
+HEADERS      := $(wildcard cs336_basics/*/*.h)
+CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
+LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c))
 TEST_SOURCES := $(wildcard tests/*.c tests/support/*.c)
 
-object = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
-LIB_OBJECTS := $(call object,$(LIB_SOURCES))
-CLI_OBJECTS := $(call object,$(CLI_SOURCES))
+object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
+LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
+CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
-LIB := $(OUT)/libcs336.a
-SHARED := $(OUT)/libcs336.so
+LIBRARY := $(OUT)/libcs336.a
+SHARED  := $(OUT)/libcs336.so
 PROGRAM := $(OUT)/cs336
-TESTS := $(VARIANT)/run_tests
+TESTS   := $(VARIANT)/run_tests
 
-.PHONY: all test
-all: $(LIB) $(SHARED) $(PROGRAM) ## the library and the program: build/libcs336.{a,so}, build/cs336
+.PHONY: all
+all: $(LIBRARY) $(SHARED) $(PROGRAM) ## build/libcs336.a, build/libcs336.so and the program build/cs336
 
-$(VARIANT)/obj/%.o: %.c
+$(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-$(TEST_OBJECTS): CPPFLAGS_ALL += -I. $(CHECK_CFLAGS)
-
-$(LIB): $(LIB_OBJECTS)
+$(LIBRARY): $(LIB_OBJECTS)
+	@rm -f $@
 	$(AR) rcs $@ $^
 $(SHARED): $(LIB_OBJECTS)
-	$(CC) -shared $(LDFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
-$(PROGRAM): $(CLI_OBJECTS) $(LIB)
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(LDLIBS_ALL)
-$(TESTS): $(TEST_OBJECTS) $(LIB)
-	$(CC) $(LDFLAGS_ALL) $^ -o $@ $(CHECK_LIBS) $(LDLIBS_ALL)
-
-test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by part of a test's name or problem
-	K="$(K)" $(TESTS)
+	$(CC) -shared $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+$(PROGRAM): $(CLI_OBJECTS) $(LIBRARY)
+	$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 
 -include $(LIB_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)
+
+# ---- the demo: text to generated text ------------------------------------------------------------------------------
+
+DEMO       := build/demo
+DEMO_STEPS ?= 1500
+EOT        := <|endoftext|>
+
+.PHONY: demo
+demo: $(PROGRAM) ## the whole pipeline in two minutes; TEXT=file.txt on a text of your own
+	@tests/tools/demo.sh $(PROGRAM) $(DEMO) $(DEMO_STEPS) $(TEXT)
+
+# ---- tests ---------------------------------------------------------------------------------------------------------
+
+$(TEST_OBJECTS): C336_CPPFLAGS += -I. $(call pkg,--cflags check)
+$(TESTS): $(TEST_OBJECTS) $(LIBRARY)
+	$(CC) $^ $(C336_LDFLAGS) -o $@ $(call pkg,--libs check) $(C336_LDLIBS)
+
+.PHONY: test asan ubsan tsan valgrind mutants
+test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
+	@K='$(K)' CS336='$(PROGRAM)' $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
+	    $(TEST_ENVIRONMENT) $(TEST_WRAPPER) $(TESTS)
+
+asan: ## the tests with gcc's or clang's AddressSanitizer and LeakSanitizer
+	@$(MAKE) BUILD=asan OPTIMIZE=-O1 SANITIZE='-fsanitize=address -fno-omit-frame-pointer' test
+ubsan: ## the tests with UndefinedBehaviorSanitizer
+	@$(MAKE) BUILD=ubsan OPTIMIZE=-O1 SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all' \
+	    CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' test
+tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, which knows OpenMP's barriers)
+	@$(MAKE) BUILD=tsan CC=clang OPTIMIZE=-O1 SANITIZE=-fsanitize=thread CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' \
+	    TEST_ENVIRONMENT="OMP_TOOL_LIBRARIES=$$(clang -print-file-name=libarcher.so) \
+	    TSAN_OPTIONS=ignore_noninstrumented_modules=1" test
+valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
+	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
+	    --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+mutants: ## one wrong solution per problem: each must make that problem's course test fail
+	@tests/tools/run_mutants.sh $(K)
+
+# ---- documentation, style, installation ----------------------------------------------------------------------------
+
+.PHONY: docs format format-check lint install clean help doctor deps
+docs: ## the reference and the guides as HTML: build/docs/html/index.html
+	@mkdir -p build/docs
+	@(cat docs/Doxyfile; command -v dot >/dev/null || { echo 'HAVE_DOT = NO'; \
+	    echo 'make docs: no Graphviz, so no include graphs (make deps installs it)' >&2; }) | doxygen -
+	@echo 'build/docs/html/index.html'
+
+FORMATTED = $(wildcard cs336_basics/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/bench/*.[ch])
+format: ## clang-format every source file
+	@clang-format -i $(FORMATTED)
+format-check: ## fail if clang-format would change anything
+	@clang-format --dry-run -Werror $(FORMATTED)
+lint: ## clang-tidy and cppcheck
+	@clang-tidy --quiet $(LIB_SOURCES) $(CLI_SOURCES) -- -std=c11 $(C336_CPPFLAGS) -fopenmp
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem -Ics336_basics cs336_basics
+
+install: all ## into PREFIX (/usr/local), below DESTDIR if given: program, libraries, headers, pkg-config file
+	@for h in $(HEADERS:cs336_basics/%=%); do \
+	    install -d '$(DESTDIR)$(PREFIX)/include/cs336/'$$(dirname $$h) && \
+	    install -m 644 cs336_basics/$$h '$(DESTDIR)$(PREFIX)/include/cs336/'$$h || exit 1; done
+	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	@install -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/'
+	@install -m 644 $(LIBRARY) '$(DESTDIR)$(PREFIX)/lib/'
+	@install -m 755 $(SHARED) '$(DESTDIR)$(PREFIX)/lib/'
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: cs336' 'Description: Transformer language models from scratch' \
+	    'Version: 0.1.0' 'Requires.private: $(PACKAGES)' 'Cflags: -I$${prefix}/include/cs336' \
+	    'Libs: -L$${prefix}/lib -lcs336' 'Libs.private: -lm $(OPENMP_LDFLAGS)' \
+	    > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cs336.pc'
+	@echo 'installed into $(DESTDIR)$(PREFIX)'
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+
+deps: ## install the packages for everything above (Debian and its kin, or Homebrew)
+	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
+	    build-essential pkg-config libjansson-dev libutf8proc-dev check doxygen graphviz clang libomp-dev clang-format \
+	    clang-tidy cppcheck valgrind; \
+	elif command -v brew >/dev/null; then brew install pkg-config jansson utf8proc check doxygen graphviz libomp \
+	    clang-format cppcheck; \
+	else echo 'make deps: neither apt-get nor brew here; install jansson, utf8proc, Check, Doxygen and Graphviz' >&2; exit 1; fi
+
+doctor: ## what is installed, and what each missing piece would add
+	@tests/tools/doctor.sh '$(CC)' '$(OPENMP_LDFLAGS)'

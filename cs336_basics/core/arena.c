@@ -36,7 +36,7 @@ Status arena_take(Arena *arena, void *piece, size_t bytes)
 
 Status arena_tensor_of(Arena *arena, Tensor *view, int rank, const size_t *shape)
 {
-    float *data;
+    float *data = NULL;
     *view = tensor_of(NULL, rank, shape);
     const Status s = arena_take(arena, &data, tensor_count(*view) * sizeof(float));
     if (!s)

@@ -40,7 +40,11 @@ typedef struct {
     ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in values */
 } MaskTensor;
 
-/** @name Row-major views of memory: `tensor(x, batch, seq, d_model)` @{ */
+/**
+ * @name Row-major views of memory
+ * `tensor(x, batch, seq, d_model)`
+ * @{
+ */
 #define TENSOR_EXTENTS(...)                                                   \
     (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]) \
     {                                                                         \

@@ -1,0 +1,36 @@
+#!/bin/sh
+# What is installed, and what each missing piece would add. Called by `make doctor` with compiler and OpenMP flags.
+compiler=$1 openmp=$2 missing=0
+
+row() { printf '  %-14s %-9s %s\n' "$1" "$2" "$3"; }
+absent() { # name, what for, no|MISSING
+    row "$1" "$3" "$2"
+    [ "$3" = no ] || missing=1
+}
+program() {
+    if command -v "$1" >/dev/null 2>&1; then row "$1" yes "$("$1" --version 2>&1 | grep -m1 '[0-9]\.[0-9]')"; else absent "$@"; fi
+}
+library() {
+    if pkg-config --exists "$1" 2>/dev/null; then row "$1" yes "$(pkg-config --modversion "$1")"; else absent "$@"; fi
+}
+
+echo 'For the main job (make demo):'
+program "$compiler" 'a C11 compiler: nothing builds without it' MISSING
+program pkg-config 'finds the libraries' MISSING
+library jansson 'JSON: vocabularies, configurations, checkpoints' MISSING
+library libutf8proc 'Unicode classes for the tokenizer' MISSING
+if [ -n "$openmp" ]; then row OpenMP yes "$openmp"; else absent OpenMP 'more than one thread' no; fi
+echo 'For the tests (make test):'
+library check 'the test suites' no
+echo 'Optional:'
+program clang 'a second compiler; make tsan' no
+program valgrind 'make valgrind' no
+program doxygen 'make docs' no
+program dot 'include graphs in the documentation (Graphviz)' no
+program clang-format 'make format, make format-check' no
+program clang-tidy 'make lint' no
+program cppcheck 'make lint' no
+if python3 -c 'import torch, safetensors' 2>/dev/null; then row PyTorch yes 'fixtures can be made again'
+else absent PyTorch 'making the test fixtures again (they are in the repository)' no; fi
+if [ $missing = 0 ]; then echo 'Everything for the main job is here.'
+else echo 'The main job needs what is MISSING: make deps installs it.'; exit 1; fi

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Tests the tests. Each tests/mutants/*.patch is a plausible wrong solution of one problem; its line "Test: NAME" names
+# the course test that has to notice. usage: run_mutants.sh [part of a patch's name]
+set -u
+tree=build/mutants selection=${1-} caught=0 survived=0
+
+rm -rf "$tree" && mkdir -p "$tree" || exit 1
+cp -R Makefile cs336_basics tests "$tree" || exit 1
+make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1 || { tail -20 "$tree/log"; exit 1; }
+
+for patch in tests/mutants/*"$selection"*.patch; do
+    [ -e "$patch" ] || { echo "run_mutants: no patch's name contains \"$selection\"" >&2; exit 2; }
+    name=$(basename "$patch" .patch) test=$(sed -n 's/^Test: //p' "$patch")
+    if ! patch -s -p1 -d "$tree" <"$patch"; then
+        verdict='DOES NOT APPLY'
+    elif ! make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1; then
+        verdict='DOES NOT COMPILE'
+    elif ! (cd "$tree" && K=$test CS336=build/cs336 build/release/run_tests >log 2>&1; [ $? -ne 2 ]); then
+        verdict='NAMES NO TEST'
+    elif grep -q '^100%' "$tree/log"; then
+        verdict=SURVIVED
+    else
+        verdict=caught
+    fi
+    printf '%-9s %-48s %s\n' "$verdict" "$name" "$test"
+    if [ "$verdict" = caught ]; then caught=$((caught + 1)); else survived=$((survived + 1)); fi
+    patch -s -R -p1 -d "$tree" <"$patch" 2>/dev/null
+done
+echo "$caught wrong solutions caught, $survived not"
+[ "$survived" -eq 0 ]
