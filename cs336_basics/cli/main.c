@@ -1,4 +1,52 @@
-int main(void)
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {NULL, NULL, NULL},
+};
+
+static void print_help(FILE *stream)
 {
-    return 0;
+    fputs("Usage: cs336 COMMAND [options]\n\nA language model from text to text, in the order of the course:\n",
+          stream);
+    for (size_t i = 0; commands[i].name; i++)
+        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\ncs336 COMMAND --help lists a command's options; cs336 --version prints the version.\n", stream);
+}
+
+/* What was printed must have arrived: a full disk behind stdout is a failure like any other. */
+static int close_stdout(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "cs336: cannot write to standard output: %s\n", strerror(errno));
+    return code ? code : EXIT_BAD_INPUT;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_BAD_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_help(stdout);
+        return close_stdout(EXIT_OK);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("cs336 " CS336_VERSION);
+        return close_stdout(EXIT_OK);
+    }
+    for (size_t i = 0; commands[i].name; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return close_stdout(commands[i].run(argc - 1, argv + 1));
+    fprintf(stderr, "cs336: unknown command \"%s\"; cs336 --help lists the commands\n", argv[1]);
+    return EXIT_BAD_USAGE;
 }

@@ -1,0 +1,31 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int command_failed(const char *command)
+{
+    fflush(stdout);
+    fprintf(stderr, "cs336 %s: %s\n", command, status_message());
+    return EXIT_BAD_INPUT;
+}
+
+Status command_needs_file(const char *path, const char *maker)
+{
+    struct stat about;
+    const char *wrong = NULL;
+    if (stat(path, &about) != 0)
+        wrong = strerror(errno);
+    else if (S_ISDIR(about.st_mode))
+        wrong = "is a directory";
+    else if (S_ISREG(about.st_mode) && about.st_size == 0)
+        wrong = "is empty";
+    if (!wrong)
+        return CS336_OK;
+    if (!maker)
+        return status_fail(CS336_EIO, "%s: %s", path, wrong);
+    return status_fail(CS336_EIO, "%s: %s; %s makes such a file", path, wrong, maker);
+}
