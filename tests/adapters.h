@@ -1,0 +1,201 @@
+/**
+ * @file
+ * @brief What the course's suites call: one adapter for each function that the assignment asks for.
+ *
+ * To check your own C against the suites, write adapters.c anew: each function below hands its arguments to your code
+ * and copies the result out. Nothing else of this project is called by test_nn_utils.c, test_model.c, test_optimizer.c,
+ * test_data.c, test_serialization.c, test_train_bpe.c and test_tokenizer.c.
+ *
+ * - Tensors are views of the caller's memory (core/tensor.h): inputs and outputs come contiguous unless a test says
+ *   otherwise, outputs have the right shape and come first. An adapter keeps no view after it returned.
+ * - "..." stands for any number of leading, batch-like dimensions, also none.
+ * - An adapter returns CS336_OK, or an error whose message status_message() gives.
+ */
+#ifndef CS336_TESTS_ADAPTERS_H
+#define CS336_TESTS_ADAPTERS_H
+
+#include "core/parameter.h"
+#include "core/status.h"
+#include "core/tensor.h"
+
+#include <stddef.h>
+
+/** @brief A weight by its name in PyTorch's state dict. */
+typedef struct {
+    const char *name; /**< such as "layers.0.attn.q_proj.weight" */
+    Tensor value;     /**< contiguous */
+} NamedTensor;
+
+/** @brief A model's weights, in any order: PyTorch's `dict[str, Tensor]`. */
+typedef struct {
+    const NamedTensor *items;
+    size_t count;
+} StateDict;
+
+/* ---- Modules ---- */
+
+/**
+ * @brief Problem linear: multiplies by a weight matrix, without bias.
+ * @param[out] output       (..., d_out)
+ * @param[in]  weights      (d_out, d_in)
+ * @param[in]  in_features  (..., d_in)
+ */
+CS336_MUST_CHECK Status run_linear(Tensor output, size_t d_in, size_t d_out, Tensor weights, Tensor in_features);
+
+/**
+ * @brief Problem embedding: looks up a row for each id.
+ * @param[out] output     (..., d_model)
+ * @param[in]  weights    (vocab_size, d_model)
+ * @param[in]  token_ids  (...), each below vocab_size
+ */
+CS336_MUST_CHECK Status run_embedding(Tensor output, size_t vocab_size, size_t d_model, Tensor weights,
+                                      TokenTensor token_ids);
+
+/**
+ * @brief Problem positionwise_feedforward: SwiGLU, w2 (SiLU(w1 x) * w3 x).
+ * @param[out] output       (..., d_model)
+ * @param[in]  w1_weight    (d_ff, d_model)
+ * @param[in]  w2_weight    (d_model, d_ff)
+ * @param[in]  w3_weight    (d_ff, d_model)
+ * @param[in]  in_features  (..., d_model)
+ */
+CS336_MUST_CHECK Status run_swiglu(Tensor output, size_t d_model, size_t d_ff, Tensor w1_weight, Tensor w2_weight,
+                                   Tensor w3_weight, Tensor in_features);
+
+/**
+ * @brief Problem scaled_dot_product_attention: softmax(Q K^T / sqrt(d_k)) V.
+ * @param[out] output  (..., queries, d_v)
+ * @param[in]  Q       (..., queries, d_k)
+ * @param[in]  K       (..., keys, d_k)
+ * @param[in]  V       (..., keys, d_v)
+ * @param[in]  mask    (..., queries, keys), true where a query attends to a key; data NULL: everywhere
+ */
+CS336_MUST_CHECK Status run_scaled_dot_product_attention(Tensor output, Tensor Q, Tensor K, Tensor V, MaskTensor mask);
+
+/**
+ * @brief Problem multihead_self_attention: causal self-attention with several heads, without RoPE.
+ * @param[out] output         (..., seq, d_model)
+ * @param[in]  q_proj_weight  (d_model, d_model), rows ordered by head: head 0's d_k rows, head 1's, ...
+ * @param[in]  k_proj_weight  (d_model, d_model), likewise
+ * @param[in]  v_proj_weight  (d_model, d_model), likewise
+ * @param[in]  o_proj_weight  (d_model, d_model), applied to the heads' results side by side
+ * @param[in]  in_features    (..., seq, d_model)
+ */
+CS336_MUST_CHECK Status run_multihead_self_attention(Tensor output, size_t d_model, size_t num_heads,
+                                                     Tensor q_proj_weight, Tensor k_proj_weight, Tensor v_proj_weight,
+                                                     Tensor o_proj_weight, Tensor in_features);
+
+/**
+ * @brief Problem multihead_self_attention: the same, with RoPE on each head's queries and keys.
+ * @param[in] max_seq_len      positions are below it
+ * @param[in] theta            RoPE's base
+ * @param[in] token_positions  (..., seq), broadcast over the leading dimensions of in_features; data NULL: 0 .. seq - 1
+ * The other parameters are those of run_multihead_self_attention().
+ */
+CS336_MUST_CHECK Status run_multihead_self_attention_with_rope(Tensor output, size_t d_model, size_t num_heads,
+                                                               size_t max_seq_len, float theta, Tensor q_proj_weight,
+                                                               Tensor k_proj_weight, Tensor v_proj_weight,
+                                                               Tensor o_proj_weight, Tensor in_features,
+                                                               TokenTensor token_positions);
+
+/**
+ * @brief Problem rope: rotates the pairs (2k, 2k + 1) of each row by position / theta^(2k / d_k).
+ * @param[out] output           (..., seq, d_k)
+ * @param[in]  max_seq_len      positions are below it
+ * @param[in]  in_query_or_key  (..., seq, d_k)
+ * @param[in]  token_positions  (..., seq), broadcast over the leading dimensions
+ */
+CS336_MUST_CHECK Status run_rope(Tensor output, size_t d_k, float theta, size_t max_seq_len, Tensor in_query_or_key,
+                                 TokenTensor token_positions);
+
+/**
+ * @brief Problem transformer_block: a pre-norm block with RoPE at positions 0 .. seq - 1.
+ * @param[out] output       (batch, seq, d_model)
+ * @param[in]  weights      attn.{q,k,v,output}_proj.weight (d_model, d_model), ln1.weight and ln2.weight (d_model),
+ *                          ffn.w1.weight and ffn.w3.weight (d_ff, d_model), ffn.w2.weight (d_model, d_ff)
+ * @param[in]  in_features  (batch, seq, d_model)
+ */
+CS336_MUST_CHECK Status run_transformer_block(Tensor output, size_t d_model, size_t num_heads, size_t d_ff,
+                                              size_t max_seq_len, float theta, StateDict weights, Tensor in_features);
+
+/**
+ * @brief Problem transformer_lm: logits of the next token at each position.
+ * @param[out] output      (batch, seq, vocab_size), not normalized
+ * @param[in]  weights     token_embeddings.weight (vocab_size, d_model), for each layer N the block's weights with
+ *                         "layers.N." before their names, ln_final.weight (d_model), lm_head.weight (vocab_size,
+ *                         d_model)
+ * @param[in]  in_indices  (batch, seq), seq at most context_length
+ */
+CS336_MUST_CHECK Status run_transformer_lm(Tensor output, size_t vocab_size, size_t context_length, size_t d_model,
+                                           size_t num_layers, size_t num_heads, size_t d_ff, float rope_theta,
+                                           StateDict weights, TokenTensor in_indices);
+
+/**
+ * @brief Problem rmsnorm: x / sqrt(mean(x^2) + eps) * weights, row by row.
+ * @param[out] output       (..., d_model)
+ * @param[in]  weights      (d_model)
+ * @param[in]  in_features  (..., d_model)
+ */
+CS336_MUST_CHECK Status run_rmsnorm(Tensor output, size_t d_model, float eps, Tensor weights, Tensor in_features);
+
+/** @brief Problem positionwise_feedforward: x sigmoid(x) for each element; (...) both. */
+CS336_MUST_CHECK Status run_silu(Tensor output, Tensor in_features);
+
+/* ---- Losses and gradients ---- */
+
+/** @brief Problem softmax: over dimension @p dim, which may count from the last (-1); (...) both. */
+CS336_MUST_CHECK Status run_softmax(Tensor output, Tensor in_features, int dim);
+
+/**
+ * @brief Problem cross_entropy: mean over the examples of the target's negative log-probability.
+ * @param[out] loss     one number
+ * @param[in]  inputs   (batch, vocab_size), logits
+ * @param[in]  targets  (batch), each below vocab_size
+ */
+CS336_MUST_CHECK Status run_cross_entropy(float *loss, Tensor inputs, TokenTensor targets);
+
+/**
+ * @brief Problem gradient_clipping: scales all gradients, in place, so that their common L2 norm is at most the given.
+ * @param[in,out] parameters   those without gradient (grad.data NULL) are frozen and count nothing
+ * @param[in]     max_l2_norm  positive
+ */
+CS336_MUST_CHECK Status run_gradient_clipping(ParameterList parameters, double max_l2_norm);
+
+/* ---- Optimizer ---- */
+
+/**
+ * @brief Problem adamw: one step of AdamW, in place. Stands for the course's get_adamw_cls.
+ * @param[in,out] parameters  values and moments, which are zero before the first step; those without gradient are left
+ *                            alone
+ * @param[in]     step        1 for the first
+ */
+CS336_MUST_CHECK Status run_adamw(ParameterList parameters, size_t step, double lr, double beta1, double beta2,
+                                  double eps, double weight_decay);
+
+/** @brief Problem learning_rate_schedule: the rate at iteration @p it of a cosine schedule with linear warm-up. */
+double run_get_lr_cosine_schedule(size_t it, double max_learning_rate, double min_learning_rate, size_t warmup_iters,
+                                  size_t cosine_cycle_iters);
+
+/* ---- Checkpoints ---- */
+
+/**
+ * @brief Problem checkpointing: writes a model, its optimizer's state and the iteration to a file.
+ * @param[in] parameters  names, values and moments, of any model
+ * @param[in] iteration   steps done so far
+ * @param[in] out         path
+ */
+CS336_MUST_CHECK Status run_save_checkpoint(ParameterList parameters, size_t iteration, const char *out);
+
+/**
+ * @brief Problem checkpointing: reads what run_save_checkpoint() wrote.
+ * @param[out]    iteration   as it was saved
+ * @param[in]     src         path
+ * @param[in,out] parameters  values and moments are overwritten, found by name
+ */
+CS336_MUST_CHECK Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList parameters);
+
+/* ---- Data ---- */
+
+/* ---- Tokenizer ---- */
+
+#endif
