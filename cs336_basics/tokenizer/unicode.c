@@ -1,0 +1,83 @@
+#include "tokenizer/unicode.h"
+
+#include <utf8proc.h>
+
+const uint8_t utf8_replacement[3] = {0xEF, 0xBF, 0xBD};
+
+/* clang-format off */
+enum { L = UNICODE_LETTER, N = UNICODE_NUMBER, S = UNICODE_SPACE, O = UNICODE_OTHER };
+const uint8_t unicode_ascii_class[128] = {
+    O, O, O, O, O, O, O, O, O, S, S, S, S, S, O, O,
+    O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
+    S, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
+    N, N, N, N, N, N, N, N, N, N, O, O, O, O, O, O,
+    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
+    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
+};
+/* clang-format on */
+
+/* White space beyond ASCII; utf8proc has no such class. */
+static int is_white_space(uint32_t c)
+{
+    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+UnicodeClass unicode_class(uint32_t code_point)
+{
+    if (code_point < 0x80)
+        return (UnicodeClass)unicode_ascii_class[code_point];
+    switch (utf8proc_category((utf8proc_int32_t)code_point)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+        return UNICODE_LETTER;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return UNICODE_NUMBER;
+    default:
+        return is_white_space(code_point) ? UNICODE_SPACE : UNICODE_OTHER;
+    }
+}
+
+/*
+ * Well-formed sequences, table 3-7 of the standard. The second byte's range depends on the first byte: it leaves out
+ * what has a shorter form, surrogates, and what lies beyond U+10FFFF. A malformed piece is the longest beginning of a
+ * well-formed sequence, or one byte.
+ */
+static unsigned sequence_length(uint8_t first, uint8_t *low, uint8_t *high)
+{
+    *low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    *high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
+Utf8Character utf8_decode(const uint8_t *text, size_t length)
+{
+    uint8_t low, high;
+    const unsigned wanted = sequence_length(text[0], &low, &high);
+    if (wanted == 1)
+        return (Utf8Character){.code_point = text[0], .length = 1, .status = UTF8_VALID};
+    if (wanted == 0)
+        return (Utf8Character){.code_point = UNICODE_REPLACEMENT, .length = 1, .status = UTF8_MALFORMED};
+    uint32_t code_point = text[0] & (0x7FU >> wanted);
+    for (unsigned i = 1; i < wanted; i++) {
+        if (i == length)
+            return (Utf8Character){.code_point = UNICODE_REPLACEMENT, .length = i, .status = UTF8_TRUNCATED};
+        if (text[i] < low || text[i] > high)
+            return (Utf8Character){.code_point = UNICODE_REPLACEMENT, .length = i, .status = UTF8_MALFORMED};
+        code_point = code_point << 6 | (text[i] & 0x3F);
+        low = 0x80;
+        high = 0xBF;
+    }
+    return (Utf8Character){.code_point = code_point, .length = wanted, .status = UTF8_VALID};
+}

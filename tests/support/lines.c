@@ -1,0 +1,65 @@
+#include "tests/support/lines.h"
+
+#include "tests/support/allclose.h"
+
+#include <check.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+Lines lines_open(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/fixtures/%s", name);
+    Lines lines = {0};
+    assert_ok(file_map(&lines.file, path));
+    lines.at = (const char *)lines.file.data;
+    lines.end = lines.at + lines.file.size;
+    return lines;
+}
+
+void lines_close(Lines *lines)
+{
+    file_unmap(&lines->file);
+}
+
+bool lines_next(Lines *lines)
+{
+    if (lines->number++ > 0) {
+        const char *newline = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
+        lines->at = newline ? newline + 1 : lines->end;
+    }
+    return lines->at < lines->end;
+}
+
+static void skip_blanks(Lines *lines)
+{
+    while (lines->at < lines->end && *lines->at == ' ')
+        lines->at++;
+}
+
+static unsigned digit_value(char digit)
+{
+    return (unsigned)(isdigit((unsigned char)digit) ? digit - '0' : digit - 'a' + 10);
+}
+
+size_t line_bytes(Lines *lines, uint8_t *bytes)
+{
+    size_t count = 0;
+    skip_blanks(lines);
+    for (; lines->end - lines->at >= 2 && isxdigit((unsigned char)*lines->at); lines->at += 2) {
+        ck_assert_uint_lt(count, LINE_BYTES);
+        bytes[count++] = (uint8_t)(digit_value(lines->at[0]) << 4 | digit_value(lines->at[1]));
+    }
+    return count;
+}
+
+bool line_number(Lines *lines, size_t *number)
+{
+    skip_blanks(lines);
+    if (lines->at == lines->end || !isdigit((unsigned char)*lines->at))
+        return false;
+    for (*number = 0; lines->at < lines->end && isdigit((unsigned char)*lines->at); lines->at++)
+        *number = 10 * *number + digit_value(*lines->at);
+    return true;
+}
