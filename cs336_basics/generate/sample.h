@@ -1,0 +1,54 @@
+/**
+ * @file
+ * @brief Choosing the next token: temperature and top-p (handout section 6, problem decoding).
+ * @see Holtzman et al., The Curious Case of Neural Text Degeneration, 2020.
+ */
+#ifndef CS336_GENERATE_SAMPLE_H
+#define CS336_GENERATE_SAMPLE_H
+
+#include "core/arena.h"
+#include "core/rng.h"
+#include "core/status.h"
+#include "core/tensor.h"
+
+typedef struct {
+    double temperature; /**< divides the logits; 0: always the likeliest token */
+    double top_p;       /**< in [0, 1]: the smallest set of likeliest tokens whose probability reaches it; 1: all */
+} SampleConfig;
+
+/** @brief A token that may be drawn. */
+typedef struct {
+    double probability;
+    int32_t token;
+} Candidate;
+
+/** @brief Says whether the rates are in range. @retval CS336_ERANGE */
+CS336_MUST_CHECK Status sample_check(const SampleConfig *config);
+
+/** @brief Bytes of scratch that sample_token() takes. */
+size_t sample_scratch(size_t vocab_size);
+
+/**
+ * @brief The distribution that sample_token() draws from.
+ * \f[ q_i = \frac{e^{l_i / \tau}}{\sum_j e^{l_j / \tau}}, \qquad
+ *     p_i = \frac{q_i}{\sum_{j \in V(p)} q_j} \text{ for } i \in V(p), \text{ else } 0 \f]
+ * The set V(p) is never empty; of equally likely tokens those of lower id enter it first. Computed in double.
+ * @param[out] candidates  room for vocab_size; the first @p count are the answer, likeliest first, summing to 1
+ * @param[out] count       how many can come, at least 1
+ * @param[in]  logits      (vocab_size); -inf is a token that cannot come
+ * @param[in]  config      temperature 0 leaves one candidate: the largest logit, of equals the lower id
+ * @retval CS336_ERANGE  temperature or top_p out of range, a logit is NaN or +inf, or all are -inf
+ */
+CS336_MUST_CHECK Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits,
+                                          const SampleConfig *config);
+
+/**
+ * @brief Draws one token.
+ * @param[out]    token    its id
+ * @param[in,out] rng      one uniform number is drawn, also at temperature 0
+ * @param[in]     scratch  sample_scratch() bytes
+ */
+CS336_MUST_CHECK Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng,
+                                     Arena *scratch);
+
+#endif
