@@ -1,13 +1,21 @@
 /**
  * @file
  * @brief Which vector instructions the kernels use in this process.
+ *
+ * - Every kernel is one source on kernels/vector.h, compiled once for each instruction set by isa_portable.c,
+ * isa_avx2.c and isa_avx512.c; a table of functions is picked by isa_in_use() when the program runs.
+ * - Portable vectors become SSE2 on x86-64 and NEON on ARM.
+ * - Each instruction set adds in an order of its own: results agree to rounding between them, to the byte within one.
  */
 #ifndef CS336_KERNELS_ISA_H
 #define CS336_KERNELS_ISA_H
 
-typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
+#include "core/status.h"
 
-/** @brief The best that this CPU offers, unless CS336_ISA=avx512|avx2|portable asks for less. Decided once. */
+typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
+enum { ISA_COUNT = 3 };
+
+/** @brief The best that this CPU offers, unless CS336_ISA=avx512|avx2|portable asks for another. Decided once. */
 Isa isa_in_use(void);
 
 /** @brief Chooses another one from now on; false, and no change, when this CPU does not have it. For tests. */
@@ -15,5 +23,13 @@ int isa_choose(Isa isa);
 
 /** @brief "AVX-512", "AVX2+FMA" or "portable vectors". */
 const char *isa_name(Isa isa);
+
+/**
+ * @brief Whether CS336_ISA can be obeyed. If it cannot, isa_in_use() is the best one all the same: a program that
+ * wants to tell its user asks here once.
+ * @retval CS336_OK      CS336_ISA is unset, empty, or names an instruction set of this CPU
+ * @retval CS336_ERANGE  it has another value, or this CPU lacks what it names
+ */
+CS336_MUST_CHECK Status isa_check_override(void);
 
 #endif

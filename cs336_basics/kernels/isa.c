@@ -1,0 +1,81 @@
+#include "kernels/isa.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NOT_CHOSEN = -1 };
+
+/* Atomic, because the first kernel to ask may run on any thread; all would choose the same. */
+static atomic_int chosen = NOT_CHOSEN;
+
+static int cpu_has(Isa isa)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (isa == ISA_AVX512)
+        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    if (isa == ISA_AVX2)
+        return avx2;
+#endif
+    return isa == ISA_PORTABLE;
+}
+
+static Isa best(void)
+{
+    return cpu_has(ISA_AVX512) ? ISA_AVX512 : cpu_has(ISA_AVX2) ? ISA_AVX2 : ISA_PORTABLE;
+}
+
+/* Reads CS336_ISA into *isa; the best one, and a failure, where it cannot be obeyed. */
+static Status wanted(Isa *isa)
+{
+    static const char *const names[ISA_COUNT] = {
+        [ISA_PORTABLE] = "portable", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512"};
+    const char *name = getenv("CS336_ISA");
+    *isa = best();
+    if (!name || !*name)
+        return CS336_OK;
+    for (int i = 0; i < ISA_COUNT; i++) {
+        if (strcmp(name, names[i]) != 0)
+            continue;
+        if (!cpu_has((Isa)i))
+            return status_fail(CS336_ERANGE, "CS336_ISA: this CPU does not have %s, using %s", name, isa_name(*isa));
+        *isa = (Isa)i;
+        return CS336_OK;
+    }
+    return status_fail(CS336_ERANGE, "CS336_ISA: unknown value \"%s\", expected avx512, avx2 or portable, using %s",
+                       name, isa_name(*isa));
+}
+
+Isa isa_in_use(void)
+{
+    const int isa = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (isa != NOT_CHOSEN)
+        return (Isa)isa;
+    Isa first;
+    const Status ignored = wanted(&first);
+    (void)ignored;
+    atomic_store_explicit(&chosen, (int)first, memory_order_relaxed);
+    return first;
+}
+
+int isa_choose(Isa isa)
+{
+    if (!cpu_has(isa))
+        return 0;
+    atomic_store_explicit(&chosen, (int)isa, memory_order_relaxed);
+    return 1;
+}
+
+const char *isa_name(Isa isa)
+{
+    return isa == ISA_AVX512 ? "AVX-512" : isa == ISA_AVX2 ? "AVX2+FMA" : "portable vectors";
+}
+
+Status isa_check_override(void)
+{
+    Isa isa;
+    return wanted(&isa);
+}

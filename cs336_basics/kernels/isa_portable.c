@@ -1,0 +1,5 @@
+/* The kernels in portable vectors: SSE2 on x86-64, NEON on ARM. */
+#define VECTOR_FLOATS 4
+#define KERNEL(name) name##_portable
+
+#include "kernels/vecmath_kernel.h"

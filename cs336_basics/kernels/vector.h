@@ -1,0 +1,209 @@
+/*
+ * The vectors that every kernel is written in: VECTOR_FLOATS floats, 16 for AVX-512, 8 for AVX2, 4 elsewhere. The
+ * file that includes this one defines VECTOR_FLOATS and KERNEL(name), which makes names of its instruction set.
+ *
+ * Arithmetic is C's own, lane by lane, through the vector extension of gcc and clang: a * x + y with x and y vectors
+ * and a vector or float compiles to one fused multiply-add where there is one. Only what the extension does not
+ * express is written once more in the instructions of the wider sets.
+ */
+#ifndef CS336_KERNELS_VECTOR_H
+#define CS336_KERNELS_VECTOR_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if VECTOR_FLOATS == 16 && defined(__AVX512F__) && defined(__AVX512DQ__)
+#define VECTOR_AVX512 1
+#include <immintrin.h>
+#elif VECTOR_FLOATS == 8 && defined(__AVX2__) && defined(__FMA__)
+#define VECTOR_AVX2 1
+#include <immintrin.h>
+#endif
+
+typedef float Vector __attribute__((vector_size(4 * VECTOR_FLOATS)));
+typedef int32_t IntVector __attribute__((vector_size(4 * VECTOR_FLOATS)));
+typedef Vector UnalignedVector __attribute__((aligned(4), may_alias));
+
+/* Inlined always: the extents that callers pass as constants then unroll loops and keep arrays in registers. */
+#define VECTOR_INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define VECTOR_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define VECTOR_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+VECTOR_INLINE Vector vector_load(const float *x)
+{
+    return *(const UnalignedVector *)(const void *)x;
+}
+
+VECTOR_INLINE void vector_store(float *y, Vector v)
+{
+    *(UnalignedVector *)(void *)y = v;
+}
+
+/* The same number in every lane. */
+VECTOR_INLINE Vector vector_fill(float x)
+{
+    return x - (Vector){0};
+}
+
+VECTOR_INLINE Vector vector_from_bits(IntVector bits)
+{
+    return (Vector)bits;
+}
+
+VECTOR_INLINE IntVector vector_bits(Vector v)
+{
+    return (IntVector)v;
+}
+
+/* a where the condition (-1 or 0 in each lane, as comparisons give) holds, else b. */
+VECTOR_INLINE Vector vector_select(IntVector condition, Vector a, Vector b)
+{
+    return vector_from_bits((condition & vector_bits(a)) | (~condition & vector_bits(b)));
+}
+
+/* The greater or smaller of each lane; b where one of them is NaN. */
+VECTOR_INLINE Vector vector_max(Vector a, Vector b)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_max_ps(a, b);
+#elif defined(VECTOR_AVX2)
+    return _mm256_max_ps(a, b);
+#else
+    return vector_select(a > b, a, b);
+#endif
+}
+
+VECTOR_INLINE Vector vector_min(Vector a, Vector b)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_min_ps(a, b);
+#elif defined(VECTOR_AVX2)
+    return _mm256_min_ps(a, b);
+#else
+    return vector_select(a < b, a, b);
+#endif
+}
+
+#if defined(VECTOR_AVX512)
+VECTOR_INLINE __mmask16 vector_mask(size_t n)
+{
+    return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffffu);
+}
+#elif defined(VECTOR_AVX2)
+VECTOR_INLINE __m256i vector_mask(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n < 8 ? (int)n : 8), lane);
+}
+#endif
+
+/* The first n lanes from memory (all of them for n >= VECTOR_FLOATS), 0 in the others; reads no further. */
+VECTOR_INLINE Vector vector_load_first(const float *x, size_t n)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_maskz_loadu_ps(vector_mask(n), x);
+#elif defined(VECTOR_AVX2)
+    return _mm256_maskload_ps(x, vector_mask(n));
+#else
+    if (n >= VECTOR_FLOATS)
+        return vector_load(x);
+    Vector v = {0};
+    for (size_t i = 0; i < n; i++)
+        v[i] = x[i];
+    return v;
+#endif
+}
+
+/* Writes the first n lanes (all of them for n >= VECTOR_FLOATS) and nothing further. */
+VECTOR_INLINE void vector_store_first(float *y, Vector v, size_t n)
+{
+#if defined(VECTOR_AVX512)
+    _mm512_mask_storeu_ps(y, vector_mask(n), v);
+#elif defined(VECTOR_AVX2)
+    _mm256_maskstore_ps(y, vector_mask(n), v);
+#else
+    if (n >= VECTOR_FLOATS)
+        vector_store(y, v);
+    else
+        for (size_t i = 0; i < n; i++)
+            y[i] = v[i];
+#endif
+}
+
+/* Lanes from n on replaced by x; n counts from 0. */
+VECTOR_INLINE Vector vector_pad(Vector v, size_t n, float x)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_mask_mov_ps(_mm512_set1_ps(x), vector_mask(n), v);
+#elif defined(VECTOR_AVX2)
+    return _mm256_blendv_ps(_mm256_set1_ps(x), v, _mm256_castsi256_ps(vector_mask(n)));
+#else
+    for (size_t i = n; i < VECTOR_FLOATS; i++)
+        v[i] = x;
+    return v;
+#endif
+}
+
+/* Sum and maximum of all lanes, by halves. */
+VECTOR_INLINE float vector_sum(Vector v)
+{
+    float lane[VECTOR_FLOATS];
+    vector_store(lane, v);
+    VECTOR_UNROLL
+    for (int half = VECTOR_FLOATS / 2; half > 0; half /= 2)
+        VECTOR_UNROLL
+    for (int i = 0; i < half; i++)
+        lane[i] += lane[i + half];
+    return lane[0];
+}
+
+VECTOR_INLINE float vector_largest(Vector v)
+{
+    float lane[VECTOR_FLOATS];
+    vector_store(lane, v);
+    VECTOR_UNROLL
+    for (int half = VECTOR_FLOATS / 2; half > 0; half /= 2)
+        VECTOR_UNROLL
+    for (int i = 0; i < half; i++)
+        lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
+    return lane[0];
+}
+
+/* v * 2^n for whole n in [-252, 252]; n in two halves, so that results beyond the normal range come out right. */
+VECTOR_INLINE Vector vector_scale_by_power(Vector v, Vector n)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_scalef_ps(v, n);
+#else
+    const float shifter = 0x1.8p23f; /* adding it leaves the whole number in the lowest bits */
+    const IntVector exponent = vector_bits(n + shifter) - vector_bits(vector_fill(shifter));
+    const IntVector half = exponent >> 1;
+    return v * vector_from_bits((half + 127) << 23) * vector_from_bits((exponent - half + 127) << 23);
+#endif
+}
+
+/*
+ * e^x to within 1 ulp or so: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, then e^x = 2^n e^r. ln 2 is subtracted
+ * in two parts, the first of which has so few bits that n times it is exact. The bounds keep n small and infinities out
+ * of r; x is the second operand, so that NaN passes through.
+ */
+VECTOR_INLINE Vector vector_exp(Vector x)
+{
+    const float shifter = 0x1.8p23f; /* x + shifter - shifter rounds x to a whole number */
+    x = vector_max(vector_fill(-110), x);
+    x = vector_min(vector_fill(90), x);
+    const Vector n = (x * 0x1.715476p+0f + shifter) - shifter;
+    const Vector r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;
+    /* (e^r - 1 - r) / r^2 as the polynomial with the least greatest error on that interval, 3e-9 of e^r. */
+    Vector p = r * 0x1.6a23dp-10f + 0x1.123a2p-7f;
+    p = p * r + 0x1.5558f2p-5f;
+    p = p * r + 0x1.555492p-3f;
+    p = p * r + 0x1.fffffcp-2f;
+    return vector_scale_by_power((p * r) * r + r + 1.0f, n);
+}
+
+#endif
