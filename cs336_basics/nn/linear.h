@@ -32,7 +32,24 @@ CS336_MUST_CHECK Status linear_forward(Tensor y, Tensor x, const Linear *linear)
  * @param[in]     grad_y  (..., d_out)
  * @param[in]     x       (..., d_in), the forward pass's input
  * @param[in]     linear  weight (d_out, d_in)
+ * @retval CS336_ESHAPE  extents differ
+ * @retval CS336_ENOMEM  the workspace could not grow
  */
 CS336_MUST_CHECK Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
+
+/** @brief linear_backward(), but grad_x is added to: for an input that several maps read. */
+CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
+
+/**
+ * @brief The map whose rows are those of several, when their weights follow one another in memory.
+ *
+ * One product then computes all of them, its outputs side by side. Gradients that are all missing join to a missing
+ * one.
+ * @param[out] joined  weight (sum of d_out, d_in), a view
+ * @param[in]  parts   maps of the same d_in
+ * @param[in]  count   at least 1
+ * @return false when they do not lie so
+ */
+bool linear_join(Linear *joined, const Linear *const *parts, size_t count);
 
 #endif

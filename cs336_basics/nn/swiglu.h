@@ -23,16 +23,16 @@ typedef struct {
 /** @brief What the forward pass keeps for the backward pass; (..., d_ff) each. */
 typedef struct {
     Tensor up;     /**< w1 x */
-    Tensor gate;   /**< w3 x; data NULL for the SiLU form */
+    Tensor gate;   /**< w3 x, beside up in one buffer; data NULL for the SiLU form */
     Tensor hidden; /**< silu(up), times gate when there is one */
 } FeedForwardSaved;
 
-/** @brief Carves @p saved for @p rows rows. @retval CS336_ENOMEM  the arena is full */
-CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, size_t rows,
+/** @brief Carves @p saved for an input of the shape of @p x. @retval CS336_ENOMEM  the arena is full */
+CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x,
                                                 const FeedForward *ffn);
 
-/** @brief Bytes of scratch that the passes take for @p rows rows. */
-size_t feed_forward_scratch(size_t rows, const FeedForward *ffn);
+/** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
+size_t feed_forward_scratch(Tensor x, const FeedForward *ffn);
 
 /**
  * @brief SwiGLU, or SiLU feed-forward when w3 is absent.
@@ -42,7 +42,9 @@ size_t feed_forward_scratch(size_t rows, const FeedForward *ffn);
  * @param[in]  x        (..., d_model)
  * @param[in]  ffn      weights
  * @param[in]  scratch  feed_forward_scratch() bytes
- * @retval CS336_ESHAPE, CS336_ENOMEM
+ * @retval CS336_ESHAPE  an extent differs
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see test_swiglu
  */
 CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const FeedForward *ffn,
                                              Arena *scratch);

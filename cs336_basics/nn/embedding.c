@@ -1,0 +1,81 @@
+#include "nn/embedding.h"
+
+#include <string.h>
+
+enum { COLUMNS_PER_TASK = 64 };
+
+static bool leads(TokenTensor ids, Tensor y)
+{
+    if (y.rank != ids.rank + 1)
+        return false;
+    for (int i = 0; i < ids.rank; i++)
+        if (ids.shape[i] != y.shape[i])
+            return false;
+    return true;
+}
+
+static Status check_ids(const char *function, TokenTensor ids, size_t vocab_size)
+{
+    const size_t count = tokens_count(ids);
+    for (size_t i = 0; i < count; i++) {
+        const int32_t id = tokens_at(ids, i);
+        if (id >= 0 && (size_t)id < vocab_size)
+            continue;
+        size_t place[TENSOR_MAX_RANK], rest = i;
+        for (int dimension = ids.rank - 1; dimension >= 0; dimension--) {
+            place[dimension] = rest % ids.shape[dimension];
+            rest /= ids.shape[dimension];
+        }
+        return status_fail(CS336_ERANGE, "%s: id %d at %s is not in 0 .. %zu", function, (int)id,
+                           shape_text(ids.rank, place), vocab_size - 1);
+    }
+    return CS336_OK;
+}
+
+static Status check(const char *function, const char *name, Tensor y, TokenTensor ids, Tensor weight)
+{
+    if (weight.rank != 2 || !leads(ids, y) || tensor_extent(y, -1) != weight.shape[1])
+        return status_fail(CS336_ESHAPE, "%s: %s is %s, ids are %s, weight is %s", function, name, tensor_shape_text(y),
+                           shape_text(ids.rank, ids.shape), tensor_shape_text(weight));
+    if (!tensor_rows_contiguous(y) || !tensor_rows_contiguous(weight))
+        return status_fail(CS336_ESHAPE, "%s: rows of %s and the weight must be contiguous", function, name);
+    return check_ids(function, ids, weight.shape[0]);
+}
+
+Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding)
+{
+    const Status s = check("embedding_forward", "y", y, ids, embedding->weight);
+    if (s)
+        return s;
+    const size_t rows = tensor_rows(y), d = tensor_extent(y, -1);
+#pragma omp parallel for
+    for (size_t row = 0; row < rows; row++)
+        memcpy(tensor_row(y, row), tensor_row(embedding->weight, (size_t)tokens_at(ids, row)), d * sizeof(float));
+    return CS336_OK;
+}
+
+/*
+ * Forward: y_n = W[id_n]. Every occurrence of an id adds its gradient: dL/dW[i] = sum of dL/dy_n over n with id_n = i.
+ * A task owns columns and takes the rows in order, so equal ids never meet and the sum is the same for any thread
+ * count.
+ */
+Status embedding_backward(Embedding *grad, Tensor grad_y, TokenTensor ids)
+{
+    if (!grad->weight.data)
+        return CS336_OK;
+    const Status s = check("embedding_backward", "grad_y", grad_y, ids, grad->weight);
+    if (s)
+        return s;
+    const size_t rows = tensor_rows(grad_y), d = tensor_extent(grad_y, -1);
+#pragma omp parallel for
+    for (size_t first = 0; first < d; first += COLUMNS_PER_TASK) {
+        const size_t end = first + COLUMNS_PER_TASK < d ? first + COLUMNS_PER_TASK : d;
+        for (size_t row = 0; row < rows; row++) {
+            const float *from = tensor_row(grad_y, row);
+            float *to = tensor_row(grad->weight, (size_t)tokens_at(ids, row));
+            for (size_t i = first; i < end; i++)
+                to[i] += from[i];
+        }
+    }
+    return CS336_OK;
+}

@@ -1,0 +1,163 @@
+#include "nn/swiglu.h"
+
+#include "kernels/vecmath.h"
+
+static Tensor wide(Tensor t, size_t columns)
+{
+    t.shape[t.rank - 1] = columns;
+    return t;
+}
+
+static bool is_gated(const FeedForward *ffn)
+{
+    return ffn->w3.weight.data != NULL;
+}
+
+/* up and gate lie side by side in a row, so that one product can write both. */
+static Status bind_pair(Tensor *up, Tensor *gate, Arena *arena, Tensor x, const FeedForward *ffn)
+{
+    const size_t d_ff = tensor_extent(ffn->w1.weight, 0);
+    Tensor pair = wide(x, is_gated(ffn) ? 2 * d_ff : d_ff);
+    const Status s = arena_tensor_of(arena, &pair, pair.rank, pair.shape);
+    *up = tensor_slice(pair, -1, 0, d_ff);
+    *gate = is_gated(ffn) ? tensor_slice(pair, -1, d_ff, d_ff) : (Tensor){0};
+    return s;
+}
+
+Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x, const FeedForward *ffn)
+{
+    const size_t mark = arena_mark(arena);
+    Tensor hidden = wide(x, tensor_extent(ffn->w1.weight, 0));
+    Status s = bind_pair(&saved->up, &saved->gate, arena, x, ffn);
+    if (!s)
+        s = arena_tensor_of(arena, &saved->hidden, hidden.rank, hidden.shape);
+    if (s)
+        arena_release(arena, mark);
+    return s;
+}
+
+/* The backward pass takes as much: gradients of up, gate and hidden. */
+size_t feed_forward_scratch(Tensor x, const FeedForward *ffn)
+{
+    Arena measure = {0};
+    FeedForwardSaved saved;
+    return feed_forward_bind_saved(&saved, &measure, x, ffn) ? 0 : measure.peak;
+}
+
+static Status check(const char *function, const char *name, Tensor y, Tensor x, const FeedForward *ffn)
+{
+    const Tensor w1 = ffn->w1.weight, w2 = ffn->w2.weight, w3 = ffn->w3.weight;
+    if (w1.rank != 2 || w2.rank != 2 || w1.shape[0] != w2.shape[1] || w1.shape[1] != w2.shape[0] ||
+        (w3.data && !tensor_same_shape(w1, w3)))
+        return status_fail(CS336_ESHAPE, "%s: w1 is %s, w2 is %s, w3 is %s", function, tensor_shape_text(w1),
+                           tensor_shape_text(w2), w3.data ? tensor_shape_text(w3) : "absent");
+    if (!tensor_same_shape(y, x) || tensor_extent(x, -1) != w1.shape[1])
+        return status_fail(CS336_ESHAPE, "%s: %s is %s, x is %s, w1 is %s", function, name, tensor_shape_text(y),
+                           tensor_shape_text(x), tensor_shape_text(w1));
+    return CS336_OK;
+}
+
+static Status project(const FeedForwardSaved *saved, Tensor x, const FeedForward *ffn)
+{
+    Linear both;
+    if (is_gated(ffn) && linear_join(&both, (const Linear *[]){&ffn->w1, &ffn->w3}, 2))
+        return linear_forward(wide(saved->up, 2 * tensor_extent(saved->up, -1)), x, &both);
+    Status s = linear_forward(saved->up, x, &ffn->w1);
+    if (!s && is_gated(ffn))
+        s = linear_forward(saved->gate, x, &ffn->w3);
+    return s;
+}
+
+/* hidden = up sigmoid(up) gate */
+static void activate(const FeedForwardSaved *saved)
+{
+    const size_t rows = tensor_rows(saved->up), d_ff = tensor_extent(saved->up, -1);
+#pragma omp parallel for
+    for (size_t row = 0; row < rows; row++) {
+        const float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
+        float *hidden = tensor_row(saved->hidden, row);
+        vec_sigmoid(hidden, up, d_ff);
+        for (size_t i = 0; i < d_ff; i++)
+            hidden[i] *= gate ? up[i] * gate[i] : up[i];
+    }
+}
+
+Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const FeedForward *ffn, Arena *scratch)
+{
+    Status s = check("feed_forward_forward", "y", y, x, ffn);
+    if (s)
+        return s;
+    const size_t mark = arena_mark(scratch);
+    FeedForwardSaved unsaved;
+    if (!saved) {
+        saved = &unsaved;
+        s = feed_forward_bind_saved(saved, scratch, x, ffn);
+    }
+    if (!s)
+        s = project(saved, x, ffn);
+    if (!s) {
+        activate(saved);
+        s = linear_forward(y, saved->hidden, &ffn->w2);
+    }
+    arena_release(scratch, mark);
+    return s;
+}
+
+/*
+ * Forward: hidden = silu(up) * gate, with silu(u) = u p, p = 1 / (1 + e^-u). As p' = p (1 - p),
+ *
+ *     silu'(u) = p + u p (1 - p) = p (1 + u (1 - p))
+ *     dL/dup = dL/dhidden gate silu'(up)        dL/dgate = dL/dhidden silu(up)
+ */
+static void activate_backward(Tensor grad_up, Tensor grad_gate, Tensor grad_hidden, const FeedForwardSaved *saved)
+{
+    const size_t rows = tensor_rows(saved->up), d_ff = tensor_extent(saved->up, -1);
+#pragma omp parallel for
+    for (size_t row = 0; row < rows; row++) {
+        const float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
+        const float *grad = tensor_row(grad_hidden, row);
+        float *to_up = tensor_row(grad_up, row), *to_gate = gate ? tensor_row(grad_gate, row) : NULL;
+        vec_sigmoid(to_up, up, d_ff);
+        for (size_t i = 0; i < d_ff; i++) {
+            const float p = to_up[i];
+            to_up[i] = grad[i] * p * (1 + up[i] * (1 - p));
+            if (gate) {
+                to_up[i] *= gate[i];
+                to_gate[i] = grad[i] * up[i] * p;
+            }
+        }
+    }
+}
+
+/* Forward: up = W1 x, gate = W3 x. Both lead back to x, so their gradients add. */
+static Status project_backward(Tensor grad_x, FeedForward *grad, Tensor grad_up, Tensor grad_gate, Tensor x,
+                               const FeedForward *ffn)
+{
+    Linear both, grad_both;
+    if (is_gated(ffn) && linear_join(&both, (const Linear *[]){&ffn->w1, &ffn->w3}, 2) &&
+        linear_join(&grad_both, (const Linear *[]){&grad->w1, &grad->w3}, 2))
+        return linear_backward(grad_x, &grad_both, wide(grad_up, 2 * tensor_extent(grad_up, -1)), x, &both);
+    Status s = linear_backward(grad_x, &grad->w1, grad_up, x, &ffn->w1);
+    if (!s && is_gated(ffn))
+        s = linear_backward_add(grad_x, &grad->w3, grad_gate, x, &ffn->w3);
+    return s;
+}
+
+Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y, const FeedForwardSaved *saved, Tensor x,
+                             const FeedForward *ffn, Arena *scratch)
+{
+    Status s = check("feed_forward_backward", "grad_y", grad_y, x, ffn);
+    if (s)
+        return s;
+    const size_t mark = arena_mark(scratch);
+    FeedForwardSaved grad_saved;
+    s = feed_forward_bind_saved(&grad_saved, scratch, x, ffn);
+    if (!s)
+        s = linear_backward(grad_saved.hidden, &grad->w2, grad_y, saved->hidden, &ffn->w2);
+    if (!s) {
+        activate_backward(grad_saved.up, grad_saved.gate, grad_saved.hidden, saved);
+        s = project_backward(grad_x, grad, grad_saved.up, grad_saved.gate, x, ffn);
+    }
+    arena_release(scratch, mark);
+    return s;
+}

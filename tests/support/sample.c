@@ -1,0 +1,77 @@
+#include "tests/support/sample.h"
+
+#include "core/memory.h"
+#include "tests/support/allclose.h"
+#include "tests/support/hash_weights.h"
+#include "tests/support/reference.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+typedef struct Block {
+    struct Block *next;
+    double numbers[];
+} Block;
+
+static Block *blocks;
+
+double *sample_doubles(size_t count)
+{
+    Block *block = malloc(sizeof *block + count * sizeof *block->numbers);
+    ck_assert_ptr_nonnull(block);
+    block->next = blocks;
+    blocks = block;
+    return block->numbers;
+}
+
+static Tensor allocated(int rank, const size_t *shape)
+{
+    Tensor t = tensor_of(NULL, rank, shape);
+    t.data = (float *)(void *)sample_doubles((tensor_count(t) + 1) / 2);
+    return t;
+}
+
+Sample sample_of(const char *name, double mean, double sigma, int rank, const size_t *shape)
+{
+    Sample s = {.value = allocated(rank, shape)};
+    const size_t count = tensor_count(s.value);
+    hash_normal(s.value.data, count, name, SAMPLE_SEED, mean, sigma);
+    s.wide = sample_doubles(count);
+    reference_widen(s.wide, s.value);
+    return s;
+}
+
+TokenTensor sample_ids_of(const char *name, uint32_t bound, int rank, const size_t *shape)
+{
+    const size_t count = tokens_count(tokens_of(NULL, rank, shape));
+    int32_t *ids = (int32_t *)(void *)sample_doubles((count + 1) / 2);
+    hash_integers(ids, count, name, SAMPLE_SEED, bound);
+    return tokens_of(ids, rank, shape);
+}
+
+Tensor filled_of(float value, int rank, const size_t *shape)
+{
+    const Tensor t = allocated(rank, shape);
+    tensor_fill(t, value);
+    return t;
+}
+
+Tensor filled_like(float value, Tensor t)
+{
+    return filled_of(value, t.rank, t.shape);
+}
+
+void assert_scratch(size_t bytes, ScratchUser *run, void *context)
+{
+    Arena arena;
+    assert_ok(arena_init(&arena, bytes));
+    assert_ok(run(context, &arena));
+    ck_assert_uint_eq(arena.used, 0);
+    ck_assert_uint_eq(arena.peak, bytes);
+    arena_deinit(&arena);
+
+    assert_ok(arena_init(&arena, bytes - MEMORY_ALIGNMENT));
+    ck_assert_int_eq(run(context, &arena), CS336_ENOMEM);
+    ck_assert_uint_eq(arena.used, 0);
+    arena_deinit(&arena);
+}
