@@ -7,8 +7,12 @@
 
 Status arena_init(Arena *arena, size_t capacity)
 {
-    *arena = (Arena){.base = memory_allocate_zeroed(capacity, 1), .capacity = capacity};
-    return arena->base ? CS336_OK : status_fail(CS336_ENOMEM, "arena_init: no memory for %zu bytes", capacity);
+    const size_t rounded = memory_aligned(capacity);
+    *arena = (Arena){.base = memory_allocate_zeroed(rounded, 1)};
+    if (!arena->base)
+        return status_fail(CS336_ENOMEM, "arena_init: no memory for %zu bytes", capacity);
+    arena->capacity = rounded;
+    return CS336_OK;
 }
 
 void arena_deinit(Arena *arena)
@@ -19,14 +23,11 @@ void arena_deinit(Arena *arena)
 
 Status arena_take(Arena *arena, void *piece, size_t bytes)
 {
-    const size_t rounded = (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-    void *address = NULL;
-    if (arena->base) {
-        if (rounded > arena->capacity - arena->used)
-            return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", bytes,
-                               arena->capacity - arena->used, arena->capacity);
-        address = arena->base + arena->used;
-    }
+    const size_t rounded = memory_aligned(bytes), capacity = arena->base ? arena->capacity : SIZE_MAX - 1;
+    if (rounded > capacity - arena->used)
+        return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", bytes,
+                           capacity - arena->used, capacity);
+    void *address = arena->base ? arena->base + arena->used : NULL;
     memcpy(piece, &address, sizeof address);
     arena->used += rounded;
     if (arena->used > arena->peak)
@@ -38,7 +39,10 @@ Status arena_tensor_of(Arena *arena, Tensor *view, int rank, const size_t *shape
 {
     float *data = NULL;
     *view = tensor_of(NULL, rank, shape);
-    const Status s = arena_take(arena, &data, tensor_count(*view) * sizeof(float));
+    size_t bytes = sizeof(float);
+    for (int i = 0; i < rank; i++)
+        bytes = memory_product(bytes, shape[i]);
+    const Status s = arena_take(arena, &data, bytes);
     if (!s)
         view->data = data;
     return s;

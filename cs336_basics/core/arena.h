@@ -40,7 +40,7 @@ void arena_deinit(Arena *arena);
 /**
  * @brief The next @p bytes, not cleared; NULL when measuring.
  * @param[out] piece  pointer to the pointer that receives the address
- * @retval CS336_ENOMEM  the arena is full
+ * @retval CS336_ENOMEM  the arena is full; when measuring, no memory could be so large
  */
 CS336_MUST_CHECK Status arena_take(Arena *arena, void *piece, size_t bytes);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,48 +20,70 @@ void file_fail_at(size_t n)
     atomic_store(&fail_countdown, n);
 }
 
-static char *concatenate(const char *a, const char *b)
+static Status cannot(const char *what, const char *path, int reason)
 {
-    const size_t n = strlen(a), m = strlen(b);
-    char *text = memory_allocate(n + m + 1);
+    return status_fail(CS336_EIO, "%s: cannot %s: %s", path, what, strerror(reason));
+}
+
+static char *temporary_beside(const char *path)
+{
+    static const char suffix[] = ".XXXXXX";
+    const size_t n = strlen(path);
+    char *text = memory_allocate(n + sizeof suffix);
     if (text) {
-        memcpy(text, a, n);
-        memcpy(text + n, b, m + 1);
+        memcpy(text, path, n);
+        memcpy(text + n, suffix, sizeof suffix);
     }
     return text;
 }
 
-Status file_create(FileWriter *writer, const char *path)
+/* mkstemp() makes a file that only its owner reads; give it the permissions that any other new file would have. */
+static FILE *open_temporary(char *template)
 {
-    *writer = (FileWriter){0};
-    writer->path = concatenate(path, "");
-    if (!writer->path)
-        return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
-    if (strcmp(path, "-") == 0) {
-        writer->stream = stdout;
-        return CS336_OK;
-    }
-    writer->temporary = concatenate(path, ".XXXXXX");
-    if (!writer->temporary) {
-        file_abandon(writer);
-        return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
-    }
-    const int descriptor = mkstemp(writer->temporary);
+    const int descriptor = mkstemp(template);
+    if (descriptor < 0)
+        return NULL;
     const mode_t mask = umask(0);
     umask(mask);
-    if (descriptor >= 0 && fchmod(descriptor, 0666 & ~mask) == 0)
-        writer->stream = fdopen(descriptor, "wb");
+    FILE *stream = fchmod(descriptor, 0666 & ~mask) == 0 ? fdopen(descriptor, "wb") : NULL;
+    if (!stream) {
+        const int reason = errno;
+        close(descriptor);
+        unlink(template);
+        errno = reason;
+    }
+    return stream;
+}
+
+Status file_create(FileWriter *writer, const char *path)
+{
+    const bool standard_output = strcmp(path, "-") == 0;
+    struct stat about;
+    const bool exists = !standard_output && stat(path, &about) == 0;
+    *writer = (FileWriter){0};
+    if (exists && S_ISDIR(about.st_mode))
+        return cannot("write", path, EISDIR);
+    writer->path = memory_copy_text(standard_output ? "standard output" : path);
+    if (!writer->path)
+        return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
+    /* A pipe or device is a place to write to; renaming over it would replace it by a file. */
+    if (standard_output || (exists && !S_ISREG(about.st_mode))) {
+        writer->stream = standard_output ? stdout : fopen(path, "wb");
+    } else {
+        writer->temporary = temporary_beside(path);
+        if (!writer->temporary) {
+            file_abandon(writer);
+            return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
+        }
+        writer->stream = open_temporary(writer->temporary);
+    }
     if (writer->stream)
         return CS336_OK;
-    const int reason = errno;
-    if (descriptor >= 0) {
-        close(descriptor);
-    } else {
-        memory_release(writer->temporary);
-        writer->temporary = NULL;
-    }
+    const Status s = cannot("write", path, errno);
+    memory_release(writer->temporary);
+    writer->temporary = NULL;
     file_abandon(writer);
-    return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
+    return s;
 }
 
 Status file_write(FileWriter *writer, const void *data, size_t bytes)
@@ -71,26 +94,30 @@ Status file_write(FileWriter *writer, const void *data, size_t bytes)
     if (n == 1)
         errno = ENOSPC;
     if (n == 1 || fwrite(data, 1, bytes, writer->stream) != bytes)
-        return status_fail(CS336_EIO, "%s: cannot write: %s", writer->path, strerror(errno));
+        return cannot("write", writer->path, errno);
     return CS336_OK;
 }
 
 Status file_commit(FileWriter *writer)
 {
-    int failed = fflush(writer->stream) != 0;
-    if (writer->temporary) {
-        failed = failed || fsync(fileno(writer->stream)) != 0;
-        failed = fclose(writer->stream) != 0 || failed;
-        writer->stream = NULL;
-        failed = failed || rename(writer->temporary, writer->path) != 0;
+    FILE *stream = writer->stream;
+    int reason = ferror(stream) ? EIO : 0; /* an fprintf() of the caller failed, its errno is gone */
+    if (fflush(stream) != 0)
+        reason = errno;
+    if (writer->temporary && !reason && fsync(fileno(stream)) != 0)
+        reason = errno;
+    writer->stream = NULL;
+    if (stream != stdout && fclose(stream) != 0 && !reason)
+        reason = errno;
+    if (writer->temporary && !reason) {
+        if (rename(writer->temporary, writer->path) != 0) {
+            reason = errno;
+        } else {
+            memory_release(writer->temporary);
+            writer->temporary = NULL;
+        }
     }
-    Status s = CS336_OK;
-    if (failed) {
-        s = status_fail(CS336_EIO, "%s: cannot write: %s", writer->path, strerror(errno));
-    } else {
-        memory_release(writer->temporary);
-        writer->temporary = NULL;
-    }
+    const Status s = reason ? cannot("write", writer->path, reason) : CS336_OK;
     file_abandon(writer);
     return s;
 }
@@ -109,19 +136,21 @@ void file_abandon(FileWriter *writer)
 Status file_map(MappedFile *file, const char *path)
 {
     *file = (MappedFile){0};
-    const int descriptor = open(path, O_RDONLY);
+    const int descriptor = open(path, O_RDONLY | O_NONBLOCK); /* a pipe would wait for its writer */
     if (descriptor < 0)
-        return status_fail(CS336_EIO, "%s: cannot read: %s", path, strerror(errno));
+        return cannot("read", path, errno);
     struct stat about;
     Status s = CS336_OK;
     if (fstat(descriptor, &about) != 0)
-        s = status_fail(CS336_EIO, "%s: cannot read: %s", path, strerror(errno));
+        s = cannot("read", path, errno);
+    else if (S_ISDIR(about.st_mode))
+        s = cannot("read", path, EISDIR);
     else if (!S_ISREG(about.st_mode))
         s = status_fail(CS336_EIO, "%s: cannot map: not a regular file", path);
     else if (about.st_size > 0) {
         void *data = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
         if (data == MAP_FAILED)
-            s = status_fail(CS336_EIO, "%s: cannot map: %s", path, strerror(errno));
+            s = cannot("map", path, errno);
         else
             *file = (MappedFile){.data = data, .size = (size_t)about.st_size};
     }
@@ -136,25 +165,37 @@ void file_unmap(MappedFile *file)
     *file = (MappedFile){0};
 }
 
+/* 0, or the reason why there is no directory of that name. */
+static int make_one_directory(const char *path)
+{
+    if (mkdir(path, 0777) == 0)
+        return 0;
+    const int reason = errno;
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return reason;
+    return S_ISDIR(about.st_mode) ? 0 : ENOTDIR;
+}
+
 Status file_make_directory(const char *path)
 {
-    char *text = concatenate(path, "");
+    if (!*path)
+        return status_fail(CS336_EIO, "file_make_directory: the path is empty");
+    char *text = memory_copy_text(path);
     if (!text)
         return status_fail(CS336_ENOMEM, "file_make_directory: no memory for the path %s", path);
-    Status s = CS336_OK;
-    for (char *p = text + 1; !s; p++) {
-        const char end = *p;
-        if (end != '/' && end != '\0')
+    int reason = 0;
+    for (char *end = text + 1; !reason; end++) {
+        const char after = *end;
+        if (after != '/' && after != '\0')
             continue;
-        *p = '\0';
-        struct stat about;
-        if (mkdir(text, 0777) != 0 && (errno != EEXIST || stat(text, &about) != 0 || !S_ISDIR(about.st_mode)))
-            s = status_fail(CS336_EIO, "%s: cannot make directory: %s", text,
-                            errno == EEXIST ? "a file of that name is there" : strerror(errno));
-        *p = end;
-        if (end == '\0')
+        *end = '\0';
+        reason = make_one_directory(text);
+        if (reason || after == '\0')
             break;
+        *end = after;
     }
+    const Status s = reason ? cannot("make directory", text, reason) : CS336_OK;
     memory_release(text);
     return s;
 }

@@ -3,7 +3,7 @@
  * @brief Files that are either whole or not there.
  *
  * - What is written goes to a temporary file beside the target, which replaces it in one step by file_commit():
- *   a full disk, an error or a kill leaves the old file as it was.
+ *   a full disk, an error or a kill leaves the old file as it was. Only "-", pipes and devices are written at once.
  * - Reading is by memory map; an empty file maps to size 0.
  * - Messages name the path and the operating system's reason.
  */
@@ -17,12 +17,16 @@
 #include <stdio.h>
 
 typedef struct {
-    FILE *stream;    /**< write here; NULL when closed */
-    char *path;      /**< target */
-    char *temporary; /**< where the bytes are until file_commit(); NULL when the target is a stream such as "-" */
+    FILE *stream;    /**< for fprintf(), whose failure file_commit() notices; NULL when closed */
+    char *path;      /**< target, for messages too */
+    char *temporary; /**< where the bytes are until file_commit(); NULL when they are written at once */
 } FileWriter;
 
-/** @brief Opens a temporary file beside @p path; "-" is standard output. @retval CS336_EIO, CS336_ENOMEM */
+/**
+ * @brief Opens a temporary file beside @p path; "-" is standard output.
+ * @retval CS336_EIO     a directory, or in a directory that is missing or unwritable
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status file_create(FileWriter *writer, const char *path);
 
 /** @brief Writes @p bytes from @p data. @retval CS336_EIO  the disk is full or the stream broke */

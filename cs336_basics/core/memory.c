@@ -30,18 +30,24 @@ static int must_fail(void)
     return n == 1;
 }
 
-/* Reserves the bytes in the count before they are allocated, so that no two threads pass the limit together. */
+/* Counts the bytes before they are allocated, so that no two threads pass the limit together. */
 static int count_in(size_t bytes)
 {
-    const size_t now = atomic_fetch_add(&in_use, bytes) + bytes, most = atomic_load(&limit);
-    if (most && now > most) {
-        atomic_fetch_sub(&in_use, bytes);
-        return 0;
-    }
+    const size_t most = atomic_load(&limit);
+    size_t now = atomic_load(&in_use);
+    do {
+        if (bytes > SIZE_MAX - now || (most && now + bytes > most))
+            return 0;
+    } while (!atomic_compare_exchange_weak(&in_use, &now, now + bytes));
+    return 1;
+}
+
+static void update_peak(void)
+{
+    const size_t now = atomic_load(&in_use);
     size_t seen = atomic_load(&peak);
     while (now > seen && !atomic_compare_exchange_weak(&peak, &seen, now)) {
     }
-    return 1;
 }
 
 static void *allocate(size_t bytes, void *(*get)(size_t))
@@ -53,6 +59,7 @@ static void *allocate(size_t bytes, void *(*get)(size_t))
         atomic_fetch_sub(&in_use, bytes);
         return NULL;
     }
+    update_peak();
     const uintptr_t first = (uintptr_t)raw + MEMORY_ALIGNMENT;
     unsigned char *block =
         (unsigned char *)raw + MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - first % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
@@ -72,9 +79,7 @@ void *memory_allocate(size_t bytes)
 
 void *memory_allocate_zeroed(size_t count, size_t size)
 {
-    if (size && count > SIZE_MAX / size)
-        return NULL;
-    return allocate(count * size, zeroed);
+    return allocate(memory_product(count, size), zeroed);
 }
 
 void *memory_resize(void *block, size_t bytes)
@@ -94,6 +99,25 @@ void memory_release(void *block)
         return;
     atomic_fetch_sub(&in_use, header_of(block)->size);
     free(header_of(block)->raw);
+}
+
+char *memory_copy_text(const char *text)
+{
+    const size_t bytes = strlen(text) + 1;
+    char *copy = memory_allocate(bytes);
+    return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
+size_t memory_product(size_t count, size_t size)
+{
+    return size && count > SIZE_MAX / size ? SIZE_MAX : count * size;
+}
+
+size_t memory_aligned(size_t bytes)
+{
+    if (bytes > SIZE_MAX - (MEMORY_ALIGNMENT - 1))
+        return SIZE_MAX;
+    return (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
 }
 
 size_t memory_in_use(void)

@@ -26,6 +26,15 @@ void *memory_resize(void *block, size_t bytes);
 /** @brief Gives a block back; NULL is fine. */
 void memory_release(void *block);
 
+/** @brief A copy of a string, or NULL. */
+char *memory_copy_text(const char *text);
+
+/** @brief count * size, or SIZE_MAX, which no allocation grants, when that overflows. */
+size_t memory_product(size_t count, size_t size);
+
+/** @brief @p bytes rounded up to a multiple of MEMORY_ALIGNMENT, or SIZE_MAX when that overflows. */
+size_t memory_aligned(size_t bytes);
+
 /** @brief Bytes of all blocks now in use, as asked for by the callers. */
 size_t memory_in_use(void);
 

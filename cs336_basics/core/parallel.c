@@ -47,11 +47,6 @@ int parallel_thread(void)
 }
 #endif
 
-static size_t round_up(size_t bytes)
-{
-    return (bytes + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT;
-}
-
 static Status grow(unsigned char **block, size_t bytes)
 {
     memory_release(*block);
@@ -65,15 +60,16 @@ Status parallel_reserve(size_t shared_bytes, size_t thread_bytes)
     Status s = CS336_OK;
     if (shared_bytes > workspace.shared_bytes) {
         workspace.shared_bytes = 0;
-        s = grow(&workspace.shared, round_up(shared_bytes));
+        s = grow(&workspace.shared, memory_aligned(shared_bytes));
         if (!s)
-            workspace.shared_bytes = round_up(shared_bytes);
+            workspace.shared_bytes = memory_aligned(shared_bytes);
     }
     if (!s && (thread_bytes > workspace.thread_bytes || threads > workspace.threads)) {
-        const size_t each = thread_bytes > workspace.thread_bytes ? round_up(thread_bytes) : workspace.thread_bytes;
+        const size_t each =
+            thread_bytes > workspace.thread_bytes ? memory_aligned(thread_bytes) : workspace.thread_bytes;
         workspace.thread_bytes = 0;
         workspace.threads = 0;
-        s = grow(&workspace.private, each * (size_t)threads);
+        s = grow(&workspace.private, memory_product(each, (size_t)threads));
         if (!s) {
             workspace.thread_bytes = each;
             workspace.threads = threads;

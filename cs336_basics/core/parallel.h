@@ -25,7 +25,8 @@ void parallel_set_threads(int threads);
 int parallel_thread(void);
 
 /**
- * @brief Makes sure that the workspace is at least this large. Cheap when it is. Not inside a parallel loop.
+ * @brief Makes sure that the workspace is at least this large. Cheap when it is. Not inside a parallel loop,
+ * and anew after parallel_set_threads().
  * @param shared_bytes  one block that all threads see: parallel_shared()
  * @param thread_bytes  one block for each thread: parallel_private()
  * @retval CS336_ENOMEM  the workspace could not grow

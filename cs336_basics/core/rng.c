@@ -1,5 +1,6 @@
 #include "core/rng.h"
 
+#include <assert.h>
 #include <math.h>
 
 static const double TWO_PI = 6.283185307179586476925286766559;
@@ -35,6 +36,7 @@ double rng_uniform(Rng *rng)
 
 uint64_t rng_below(Rng *rng, uint64_t bound)
 {
+    assert(bound > 0);
     /* 2^64 mod bound values at the low end would make some results likelier: draw again. */
     const uint64_t rejected = (UINT64_MAX - bound + 1) % bound;
     uint64_t bits;
@@ -52,6 +54,7 @@ double rng_normal(Rng *rng)
 
 void rng_truncated_normal(Rng *rng, float *values, size_t count, double sigma, double limit)
 {
+    assert(limit > 0);
     for (size_t i = 0; i < count; i++) {
         double z;
         do

@@ -3,7 +3,8 @@
  * @brief Seeded random numbers whose state is two integers.
  *
  * - Counter-based: the n-th number is a hash of (seed, n), so the state saves, restores and skips at no cost.
- * - Same seed, same numbers, on every machine and for any number of threads.
+ * - Same seed, same bits and uniforms on every machine; normals are as equal as the logarithms and cosines of the
+ *   mathematical libraries. The number of threads plays no part: a generator is used from one thread at a time.
  * @see Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
  */
 #ifndef CS336_CORE_RNG_H

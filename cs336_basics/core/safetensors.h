@@ -15,14 +15,19 @@
 #include "core/tensor.h"
 
 typedef enum {
-    SAFETENSORS_F32,
-    SAFETENSORS_F64,
-    SAFETENSORS_I32,
-    SAFETENSORS_I64,
-    SAFETENSORS_U8,
-    SAFETENSORS_U16,
     SAFETENSORS_BOOL,
-    SAFETENSORS_BF16
+    SAFETENSORS_U8,
+    SAFETENSORS_I8,
+    SAFETENSORS_U16,
+    SAFETENSORS_I16,
+    SAFETENSORS_F16,
+    SAFETENSORS_BF16,
+    SAFETENSORS_U32,
+    SAFETENSORS_I32,
+    SAFETENSORS_F32,
+    SAFETENSORS_U64,
+    SAFETENSORS_I64,
+    SAFETENSORS_F64
 } SafetensorsType;
 
 /** @brief One array of a file, or one to be written. */
@@ -31,7 +36,7 @@ typedef struct {
     SafetensorsType type;
     int rank; /**< 0 to TENSOR_MAX_RANK */
     size_t shape[TENSOR_MAX_RANK];
-    const void *data; /**< row-major, little-endian */
+    const void *data; /**< row-major, little-endian; in a file at any address, so copy it out with memcpy */
 } SafetensorsEntry;
 
 /** @brief A pair of strings of the file's metadata. */
@@ -41,6 +46,7 @@ typedef struct {
 
 typedef struct {
     MappedFile file;
+    char *path;                /**< for messages */
     void *header;              /**< parsed JSON, owner of the strings */
     SafetensorsEntry *entries; /**< in order of their place in the file */
     size_t count;
@@ -49,7 +55,8 @@ typedef struct {
 /**
  * @brief Maps and checks a file.
  * @retval CS336_EIO      it cannot be read
- * @retval CS336_EFORMAT  cut short, header not JSON, offsets outside the file, overlapping or with gaps, unknown type
+ * @retval CS336_EFORMAT  cut short, header not JSON, offsets outside the file, overlapping or with gaps, unknown type,
+ *                        more than 8 dimensions, extents that do not give the number of bytes
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path);
@@ -68,7 +75,15 @@ const char *safetensors_metadata(const SafetensorsFile *file, const char *key);
  */
 CS336_MUST_CHECK Status safetensors_read(Tensor to, const SafetensorsFile *file, const char *name);
 
-/** @brief Writes a file atomically. @retval CS336_EIO, CS336_ENOMEM */
+/** @brief Bytes of one element. */
+size_t safetensors_element_size(SafetensorsType type);
+
+/**
+ * @brief Writes a file atomically, arrays and strings in the given order, the header padded to 8 bytes.
+ * @retval CS336_EIO      the disk is full, the directory unwritable
+ * @retval CS336_EFORMAT  two arrays or two strings of one name, an array named "__metadata__", text that is not UTF-8
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
                                           const SafetensorsText *metadata, size_t metadata_count);
 

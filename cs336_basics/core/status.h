@@ -31,7 +31,7 @@ typedef enum {
 /**
  * @brief Records a message for this thread and returns @p code.
  * @param code    any value but CS336_OK
- * @param format  printf format: "function: what is wrong, what was expected"
+ * @param format  printf format: "function: what is wrong, what was expected"; status_message() may be an argument
  */
 CS336_MUST_CHECK Status status_fail(Status code, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
 

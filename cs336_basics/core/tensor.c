@@ -4,16 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static ptrdiff_t fill_shape(int rank, const size_t *extents, size_t *shape, ptrdiff_t *stride)
+static void fill_shape(int rank, const size_t *extents, size_t *shape, ptrdiff_t *stride)
 {
     assert(rank >= 1 && rank <= TENSOR_MAX_RANK);
-    ptrdiff_t count = 1;
+    size_t count = 1; /* unsigned: absurd extents wrap around until the arena refuses them */
     for (int i = rank - 1; i >= 0; i--) {
         shape[i] = extents[i];
-        stride[i] = count;
-        count *= (ptrdiff_t)extents[i];
+        stride[i] = (ptrdiff_t)count;
+        count *= extents[i];
     }
-    return count;
 }
 
 Tensor tensor_of(float *data, int rank, const size_t *shape)
@@ -193,9 +192,12 @@ void tensor_copy(Tensor to, Tensor from)
 void tensor_fill(Tensor t, float value)
 {
     const size_t rows = tensor_rows(t), n = tensor_extent(t, -1);
-    for (size_t row = 0; row < rows; row++)
+    const ptrdiff_t step = t.stride[t.rank - 1];
+    for (size_t row = 0; row < rows; row++) {
+        float *out = tensor_row(t, row);
         for (size_t i = 0; i < n; i++)
-            tensor_row(t, row)[(ptrdiff_t)i * t.stride[t.rank - 1]] = value;
+            out[(ptrdiff_t)i * step] = value;
+    }
 }
 
 size_t tokens_count(TokenTensor t)
@@ -210,6 +212,7 @@ int32_t tokens_at(TokenTensor t, size_t index)
 
 static bool broadcast(int *rank, size_t *shape, ptrdiff_t *stride, int to_rank, const size_t *to_shape)
 {
+    assert(to_rank <= TENSOR_MAX_RANK);
     const int added = to_rank - *rank;
     if (added < 0)
         return false;

@@ -1,0 +1,336 @@
+#include "core/safetensors.h"
+
+#include "core/json.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "arrays are mapped as they lie in the file, which is little-endian"
+#endif
+
+enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100000000 };
+
+static const char METADATA[] = "__metadata__";
+
+static const struct {
+    const char *name;
+    size_t size;
+} types[] = {
+    [SAFETENSORS_BOOL] = {"BOOL", 1}, [SAFETENSORS_U8] = {"U8", 1},   [SAFETENSORS_I8] = {"I8", 1},
+    [SAFETENSORS_U16] = {"U16", 2},   [SAFETENSORS_I16] = {"I16", 2}, [SAFETENSORS_F16] = {"F16", 2},
+    [SAFETENSORS_BF16] = {"BF16", 2}, [SAFETENSORS_U32] = {"U32", 4}, [SAFETENSORS_I32] = {"I32", 4},
+    [SAFETENSORS_F32] = {"F32", 4},   [SAFETENSORS_U64] = {"U64", 8}, [SAFETENSORS_I64] = {"I64", 8},
+    [SAFETENSORS_F64] = {"F64", 8},
+};
+
+size_t safetensors_element_size(SafetensorsType type)
+{
+    return types[type].size;
+}
+
+static size_t entry_bytes(const SafetensorsEntry *entry)
+{
+    size_t bytes = types[entry->type].size;
+    for (int i = 0; i < entry->rank; i++)
+        bytes = memory_product(bytes, entry->shape[i]);
+    return bytes;
+}
+
+/* A non-negative integer, or SIZE_MAX, which is beyond any file. */
+static size_t integer(const json_t *value)
+{
+    const json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+    return n < 0 || (json_int_t)(size_t)n != n ? SIZE_MAX : (size_t)n;
+}
+
+static Status read_type(SafetensorsEntry *entry, const json_t *value, const char *path)
+{
+    const char *name = json_string_value(value);
+    for (size_t i = 0; name && i < sizeof types / sizeof *types; i++) {
+        if (strcmp(name, types[i].name) == 0) {
+            entry->type = (SafetensorsType)i;
+            return CS336_OK;
+        }
+    }
+    return status_fail(CS336_EFORMAT, "%s: array \"%s\" has dtype %s%s%s, expected one such as \"F32\"", path,
+                       entry->name, name ? "\"" : "", name ? name : "that is no string", name ? "\"" : "");
+}
+
+static Status read_shape(SafetensorsEntry *entry, const json_t *value, const char *path)
+{
+    if (!json_is_array(value))
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" has no shape", path, entry->name);
+    if (json_array_size(value) > TENSOR_MAX_RANK)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" has %zu dimensions, expected at most %d", path, entry->name,
+                           json_array_size(value), TENSOR_MAX_RANK);
+    entry->rank = (int)json_array_size(value);
+    for (int i = 0; i < entry->rank; i++) {
+        entry->shape[i] = integer(json_array_get(value, (size_t)i));
+        if (entry->shape[i] == SIZE_MAX)
+            return status_fail(CS336_EFORMAT, "%s: array \"%s\" has a shape that is no list of sizes", path,
+                               entry->name);
+    }
+    return CS336_OK;
+}
+
+static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uint8_t *data, size_t data_bytes,
+                         const char *path)
+{
+    Status s = read_type(entry, json_object_get(value, "dtype"), path);
+    if (!s)
+        s = read_shape(entry, json_object_get(value, "shape"), path);
+    if (s)
+        return s;
+    const json_t *offsets = json_object_get(value, "data_offsets");
+    const size_t begin = integer(json_array_get(offsets, 0)), end = integer(json_array_get(offsets, 1));
+    if (json_array_size(offsets) != 2 || begin > end || end == SIZE_MAX)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" has data_offsets that are not [begin, end]", path,
+                           entry->name);
+    if (end > data_bytes)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" ends at byte %zu of the data, the file has %zu: cut short",
+                           path, entry->name, end, data_bytes);
+    if (end - begin != entry_bytes(entry))
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s of %s but has %zu bytes", path, entry->name,
+                           shape_text(entry->rank, entry->shape), types[entry->type].name, end - begin);
+    entry->data = data + begin;
+    return CS336_OK;
+}
+
+/* An empty array shares its address with its successor and comes before it. */
+static int by_address(const void *a, const void *b)
+{
+    const SafetensorsEntry *first = a, *second = b;
+    if (first->data != second->data)
+        return (const uint8_t *)first->data < (const uint8_t *)second->data ? -1 : 1;
+    const size_t n = entry_bytes(first), m = entry_bytes(second);
+    return n != m ? (n < m ? -1 : 1) : strcmp(first->name, second->name);
+}
+
+static Status check_no_gaps(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
+{
+    if (file->count)
+        qsort(file->entries, file->count, sizeof *file->entries, by_address);
+    size_t place = 0;
+    for (size_t i = 0; i < file->count; i++) {
+        const SafetensorsEntry *entry = &file->entries[i];
+        const size_t begin = (size_t)((const uint8_t *)entry->data - data);
+        if (begin != place)
+            return status_fail(CS336_EFORMAT, "%s: array \"%s\" starts at byte %zu of the data, expected %zu",
+                               file->path, entry->name, begin, place);
+        place += entry_bytes(entry);
+    }
+    if (place != data_bytes)
+        return status_fail(CS336_EFORMAT, "%s: the arrays take %zu bytes, the file has %zu", file->path, place,
+                           data_bytes);
+    return CS336_OK;
+}
+
+static Status read_metadata(json_t *value, const char *path)
+{
+    const char *key;
+    json_t *text;
+    if (!json_is_object(value))
+        return status_fail(CS336_EFORMAT, "%s: %s is no JSON object", path, METADATA);
+    json_object_foreach(value, key, text)
+    {
+        if (!json_is_string(text))
+            return status_fail(CS336_EFORMAT, "%s: %s \"%s\" is no string", path, METADATA, key);
+    }
+    return CS336_OK;
+}
+
+static Status read_entries(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
+{
+    if (!json_is_object((const json_t *)file->header))
+        return status_fail(CS336_EFORMAT, "%s: the header is no JSON object", file->path);
+    file->entries = memory_allocate_zeroed(json_object_size(file->header), sizeof *file->entries);
+    if (!file->entries)
+        return status_fail(CS336_ENOMEM, "%s: no memory for %zu arrays", file->path, json_object_size(file->header));
+    Status s = CS336_OK;
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)file->header, name, value)
+    {
+        if (strcmp(name, METADATA) == 0) {
+            s = read_metadata(value, file->path);
+        } else {
+            file->entries[file->count].name = name;
+            s = read_entry(&file->entries[file->count++], value, data, data_bytes, file->path);
+        }
+        if (s)
+            return s;
+    }
+    return check_no_gaps(file, data, data_bytes);
+}
+
+static Status read_header(SafetensorsFile *file)
+{
+    const size_t size = file->file.size;
+    if (size < LENGTH_BYTES)
+        return status_fail(CS336_EFORMAT, "%s: %zu bytes, a safetensors file has at least %d", file->path, size,
+                           LENGTH_BYTES);
+    uint64_t length;
+    memcpy(&length, file->file.data, sizeof length);
+    if (length > size - LENGTH_BYTES || length > MAX_HEADER_BYTES)
+        return status_fail(CS336_EFORMAT,
+                           "%s: header of %llu bytes in a file of %zu: cut short, or no safetensors file", file->path,
+                           (unsigned long long)length, size);
+    json_t *header;
+    Status s = json_parse(&header, (const char *)file->file.data + LENGTH_BYTES, (size_t)length, file->path);
+    file->header = header;
+    if (!s)
+        s = read_entries(file, file->file.data + LENGTH_BYTES + length, size - LENGTH_BYTES - (size_t)length);
+    return s;
+}
+
+Status safetensors_open(SafetensorsFile *file, const char *path)
+{
+    *file = (SafetensorsFile){0};
+    file->path = memory_copy_text(path);
+    if (!file->path)
+        return status_fail(CS336_ENOMEM, "safetensors_open: no memory for the path %s", path);
+    Status s = file_map(&file->file, path);
+    if (!s)
+        s = read_header(file);
+    if (s)
+        safetensors_close(file);
+    return s;
+}
+
+void safetensors_close(SafetensorsFile *file)
+{
+    memory_release(file->entries);
+    json_decref(file->header);
+    file_unmap(&file->file);
+    memory_release(file->path);
+    *file = (SafetensorsFile){0};
+}
+
+const SafetensorsEntry *safetensors_find(const SafetensorsFile *file, const char *name)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (strcmp(file->entries[i].name, name) == 0)
+            return &file->entries[i];
+    return NULL;
+}
+
+const char *safetensors_metadata(const SafetensorsFile *file, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(file->header, METADATA), key));
+}
+
+Status safetensors_read(Tensor to, const SafetensorsFile *file, const char *name)
+{
+    const SafetensorsEntry *entry = safetensors_find(file, name);
+    if (!entry)
+        return status_fail(CS336_EFORMAT, "%s: no array \"%s\"", file->path, name);
+    if (entry->type != SAFETENSORS_F32)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s, expected F32", file->path, name,
+                           types[entry->type].name);
+    if (entry->rank != to.rank || memcmp(entry->shape, to.shape, (size_t)to.rank * sizeof *to.shape) != 0)
+        return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected %s", file->path, name,
+                           shape_text(entry->rank, entry->shape), tensor_shape_text(to));
+    const size_t rows = tensor_rows(to), columns = tensor_extent(to, -1);
+    const uint8_t *from = entry->data;
+    for (size_t row = 0; row < rows; row++) {
+        float *out = tensor_row(to, row);
+        for (size_t i = 0; i < columns; i++, from += sizeof(float))
+            memcpy(&out[(ptrdiff_t)i * to.stride[to.rank - 1]], from, sizeof(float));
+    }
+    return CS336_OK;
+}
+
+/* Sets a key that must not be there yet. The value is taken over, also on failure; NULL is the failure to make it. */
+static Status set_new(json_t *object, const char *key, json_t *value, const char *path)
+{
+    if (json_object_get(object, key)) {
+        json_decref(value);
+        return status_fail(CS336_EFORMAT, "%s: \"%s\" is given twice", path, key);
+    }
+    if (value && json_object_set_new(object, key, value) == 0)
+        return CS336_OK;
+    if (json_ran_out_of_memory())
+        return status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
+    return status_fail(CS336_EFORMAT, "%s: the name or the text of \"%s\" is not UTF-8", path, key);
+}
+
+/* jansson's setters take NULL for a value that could not be made, and give a value back that they cannot keep. */
+static json_t *describe(const SafetensorsEntry *entry, size_t begin)
+{
+    json_t *value = json_object(), *shape = json_array(), *offsets = json_array();
+    int failed = 0;
+    for (int i = 0; i < entry->rank; i++)
+        failed |= json_array_append_new(shape, json_integer((json_int_t)entry->shape[i]));
+    failed |= json_array_append_new(offsets, json_integer((json_int_t)begin));
+    failed |= json_array_append_new(offsets, json_integer((json_int_t)(begin + entry_bytes(entry))));
+    failed |= json_object_set_new(value, "dtype", json_string(types[entry->type].name));
+    failed |= json_object_set_new(value, "shape", shape);
+    failed |= json_object_set_new(value, "data_offsets", offsets);
+    if (!failed)
+        return value;
+    json_decref(value);
+    return NULL;
+}
+
+static Status build_header(json_t *header, const char *path, const SafetensorsEntry *entries, size_t count,
+                           const SafetensorsText *metadata, size_t metadata_count)
+{
+    Status s = CS336_OK;
+    if (metadata_count) {
+        s = set_new(header, METADATA, json_object(), path);
+        json_t *texts = json_object_get(header, METADATA);
+        for (size_t i = 0; !s && i < metadata_count; i++)
+            s = set_new(texts, metadata[i].key, json_string(metadata[i].value), path);
+    }
+    size_t place = 0;
+    for (size_t i = 0; !s && i < count; i++) {
+        if (strcmp(entries[i].name, METADATA) == 0)
+            return status_fail(CS336_EFORMAT, "%s: an array cannot be named %s", path, METADATA);
+        s = set_new(header, entries[i].name, describe(&entries[i], place), path);
+        place += entry_bytes(&entries[i]);
+    }
+    return s;
+}
+
+static Status write_header(FileWriter *writer, const char *text)
+{
+    static const char padding[LENGTH_BYTES] = "       ";
+    const size_t length = strlen(text), spaces = (LENGTH_BYTES - length % LENGTH_BYTES) % LENGTH_BYTES;
+    const uint64_t padded = length + spaces;
+    Status s = file_write(writer, &padded, sizeof padded);
+    if (!s)
+        s = file_write(writer, text, length);
+    if (!s)
+        s = file_write(writer, padding, spaces);
+    return s;
+}
+
+Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
+                         const SafetensorsText *metadata, size_t metadata_count)
+{
+    FileWriter writer = {0};
+    char *text = NULL;
+    json_ran_out_of_memory();
+    json_t *header = json_object();
+    Status s = header ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
+    if (!s)
+        s = build_header(header, path, entries, count, metadata, metadata_count);
+    if (!s)
+        text = json_dumps(header, JSON_COMPACT);
+    if (!s && (!text || json_ran_out_of_memory()))
+        s = status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
+    if (!s)
+        s = file_create(&writer, path);
+    if (!s)
+        s = write_header(&writer, text);
+    for (size_t i = 0; !s && i < count; i++)
+        s = file_write(&writer, entries[i].data, entry_bytes(&entries[i]));
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    memory_release(text);
+    json_decref(header);
+    return s;
+}
