@@ -101,9 +101,12 @@ Status file_write(FileWriter *writer, const void *data, size_t bytes)
 Status file_commit(FileWriter *writer)
 {
     FILE *stream = writer->stream;
-    int reason = ferror(stream) ? EIO : 0; /* an fprintf() of the caller failed, its errno is gone */
-    if (fflush(stream) != 0)
-        reason = errno;
+    if (ferror(stream)) { /* an fprintf() of the caller failed, its errno is gone */
+        const Status s = status_fail(CS336_EIO, "%s: cannot write: the disk is full or the stream broke", writer->path);
+        file_abandon(writer);
+        return s;
+    }
+    int reason = fflush(stream) != 0 ? errno : 0;
     if (writer->temporary && !reason && fsync(fileno(stream)) != 0)
         reason = errno;
     writer->stream = NULL;

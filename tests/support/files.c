@@ -1,0 +1,82 @@
+#define _XOPEN_SOURCE 700
+#include "tests/support/files.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 1024 };
+
+static char directory[PATH_BYTES];
+static pid_t owner;
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place)
+{
+    (void)about, (void)kind, (void)place;
+    return remove(path);
+}
+
+/* A fork inherits the handler, but not the directory. */
+static void remove_directory(void)
+{
+    if (owner == getpid())
+        nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void make_directory(void)
+{
+    const char *parent = getenv("TMPDIR");
+    ck_assert_int_lt(snprintf(directory, sizeof directory, "%s/cs336_test_XXXXXX", parent ? parent : "/tmp"),
+                     (int)sizeof directory);
+    ck_assert_msg(mkdtemp(directory) != NULL, "no temporary directory %s", directory);
+    owner = getpid();
+    atexit(remove_directory);
+}
+
+const char *temp_path(const char *name)
+{
+    static char paths[8][PATH_BYTES + 256];
+    static unsigned next;
+    if (owner != getpid())
+        make_directory();
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    return path;
+}
+
+void write_file(const char *path, const void *bytes, size_t count)
+{
+    FILE *stream = fopen(path, "wb");
+    ck_assert_msg(stream != NULL, "cannot write %s", path);
+    ck_assert_uint_eq(fwrite(bytes, 1, count, stream), count);
+    ck_assert_int_eq(fclose(stream), 0);
+}
+
+void assert_file_holds(const char *path, const void *bytes, size_t count)
+{
+    const unsigned char *expected = bytes;
+    FILE *stream = fopen(path, "rb");
+    ck_assert_msg(stream != NULL, "cannot read %s", path);
+    size_t place = 0;
+    int byte;
+    while ((byte = fgetc(stream)) != EOF && place < count && byte == expected[place])
+        place++;
+    fclose(stream);
+    ck_assert_msg(byte == EOF && place == count, "%s: byte %zu is %d, expected %d (-1: the end)", path, place, byte,
+                  place < count ? expected[place] : -1);
+}
+
+size_t directory_entries(const char *path)
+{
+    DIR *stream = opendir(path);
+    ck_assert_msg(stream != NULL, "cannot list %s", path);
+    size_t count = 0;
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(stream);
+    return count;
+}
