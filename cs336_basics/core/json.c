@@ -60,7 +60,9 @@ typedef struct {
 static int write_piece(const char *text, size_t bytes, void *context)
 {
     Sink *sink = context;
-    sink->status = file_write(sink->writer, text, bytes);
+    /* jansson goes on after some failures: the first one counts. */
+    if (!sink->status)
+        sink->status = file_write(sink->writer, text, bytes);
     return sink->status ? -1 : 0;
 }
 

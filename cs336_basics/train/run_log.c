@@ -1,0 +1,123 @@
+#define _POSIX_C_SOURCE 200809L
+#include "train/run_log.h"
+
+#include "core/json.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Nine digits give every float32 back. */
+enum { PRECISION = 9 };
+
+static Status read_line(size_t *step, double *seconds, const char *line, size_t bytes, const char *path, size_t number)
+{
+    json_t *object = NULL;
+    Status s = json_parse(&object, line, bytes, path);
+    if (s == CS336_ENOMEM)
+        return s;
+    const json_t *step_value = json_object_get(object, "step"), *seconds_value = json_object_get(object, "seconds");
+    if (!s && json_is_integer(step_value) && json_integer_value(step_value) >= 0 && json_is_number(seconds_value)) {
+        *step = (size_t)json_integer_value(step_value);
+        *seconds = json_number_value(seconds_value);
+    } else {
+        s = status_fail(CS336_EFORMAT, "%s: line %zu is no object with step and seconds", path, number);
+    }
+    json_decref(object);
+    return s;
+}
+
+/* Bytes of the lines up to the step. A last line without its end was cut short by a kill, and does not count. */
+static Status lines_up_to(size_t *kept, double *seconds, const char *path, size_t last_step)
+{
+    MappedFile file;
+    Status s = file_map(&file, path);
+    size_t number = 1;
+    while (!s && *kept < file.size) {
+        const char *line = (const char *)file.data + *kept, *end = memchr(line, '\n', file.size - *kept);
+        if (!end)
+            break;
+        size_t step = 0;
+        double time = 0;
+        s = read_line(&step, &time, line, (size_t)(end - line), path, number++);
+        if (s || step > last_step)
+            break;
+        *seconds = time;
+        *kept = (size_t)(end + 1 - (const char *)file.data);
+    }
+    file_unmap(&file);
+    return s;
+}
+
+Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
+{
+    *log = (RunLog){0};
+    *seconds = 0;
+    size_t kept = 0;
+    struct stat about;
+    if (step && stat(path, &about) == 0) {
+        const Status s = lines_up_to(&kept, seconds, path, step);
+        if (s)
+            return s;
+    }
+    const size_t length = strlen(path);
+    log->writer.path = memory_allocate(length + 1);
+    if (!log->writer.path)
+        return status_fail(CS336_ENOMEM, "run_log_open: no memory for the path %s", path);
+    memcpy(log->writer.path, path, length + 1);
+    log->writer.stream = fopen(path, "ab");
+    /* Unbuffered: a line is in the file once it is written, and what fails leaves nothing to be written later. */
+    if (log->writer.stream && setvbuf(log->writer.stream, NULL, _IONBF, 0) == 0 &&
+        ftruncate(fileno(log->writer.stream), (off_t)kept) == 0)
+        return CS336_OK;
+    const Status s = status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(errno));
+    run_log_close(log);
+    return s;
+}
+
+static json_t *object_of(const RunLogEntry *entry)
+{
+    json_t *object = json_object();
+    bool whole = json_object_set_new(object, "step", json_integer((json_int_t)entry->step)) == 0 &&
+                 json_object_set_new(object, "tokens", json_integer((json_int_t)entry->tokens)) == 0 &&
+                 json_object_set_new(object, "seconds", json_real(entry->seconds)) == 0 &&
+                 json_object_set_new(object, "train_loss", json_real(entry->train_loss)) == 0;
+    if (!isnan(entry->val_loss))
+        whole = whole && json_object_set_new(object, "val_loss", json_real(entry->val_loss)) == 0;
+    whole = whole && json_object_set_new(object, "lr", json_real(entry->lr)) == 0 &&
+            json_object_set_new(object, "grad_norm", json_real(entry->grad_norm)) == 0 &&
+            json_object_set_new(object, "tokens_per_second", json_real(entry->tokens_per_second)) == 0;
+    if (whole)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+Status run_log_append(RunLog *log, const RunLogEntry *entry)
+{
+    json_t *object = object_of(entry);
+    if (!object)
+        return status_fail(CS336_ENOMEM, "run_log_append: no memory for a line");
+    const int descriptor = fileno(log->writer.stream);
+    struct stat before;
+    const bool measured = fstat(descriptor, &before) == 0;
+    Status s = json_write(&log->writer, object, JSON_COMPACT | JSON_REAL_PRECISION(PRECISION));
+    if (!s)
+        s = file_write(&log->writer, "\n", 1);
+    if (s && measured && ftruncate(descriptor, before.st_size) != 0)
+        s = status_fail(CS336_EIO, "%s: cannot write, and cannot take back half a line", log->writer.path);
+    json_decref(object);
+    return s;
+}
+
+void run_log_close(RunLog *log)
+{
+    if (log->writer.stream)
+        fclose(log->writer.stream);
+    memory_release(log->writer.path);
+    *log = (RunLog){0};
+}

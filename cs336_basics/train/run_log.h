@@ -1,0 +1,54 @@
+/**
+ * @file
+ * @brief The course of a training run as JSON lines (problem experiment_log).
+ *
+ * - One object a line, with the keys step, tokens, seconds, train_loss, val_loss (when it was measured), lr, grad_norm
+ *   and tokens_per_second. Each line is in the file before training goes on.
+ * - A run that resumes at a checkpoint first cuts the log to that step, so that no step stands in it twice.
+ */
+#ifndef CS336_TRAIN_RUN_LOG_H
+#define CS336_TRAIN_RUN_LOG_H
+
+#include "core/file.h"
+#include "core/status.h"
+
+#include <stddef.h>
+
+typedef struct {
+    size_t step;              /**< steps done */
+    size_t tokens;            /**< tokens trained on, in all */
+    double seconds;           /**< time of the run, resumed parts added up */
+    double train_loss;        /**< of this step's batch, before the step; nats per token */
+    double val_loss;          /**< after the step; NAN: not measured at this step */
+    double lr;                /**< learning rate of this step */
+    double grad_norm;         /**< before clipping */
+    double tokens_per_second; /**< since the line before, without validation and saving */
+} RunLogEntry;
+
+typedef struct {
+    FileWriter writer; /**< appends; its path is ours */
+} RunLog;
+
+/**
+ * @brief Opens a log to append to.
+ * @param[out] log
+ * @param[out] seconds  of the last line that stays; 0 when none does
+ * @param[in]  path     made when it is not there
+ * @param[in]  step     lines of later steps are cut off, and so is a last line that was not written whole; 0 clears
+ * @retval CS336_EIO      it cannot be read or written
+ * @retval CS336_EFORMAT  a line is no object with step and seconds; the message names the line
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step);
+
+/**
+ * @brief Appends a line; when that fails, what had been written of it is taken back.
+ * @param entry  finite numbers, but for val_loss
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_log_append(RunLog *log, const RunLogEntry *entry);
+
+/** @brief Closes the file; a zeroed log is fine. */
+void run_log_close(RunLog *log);
+
+#endif
