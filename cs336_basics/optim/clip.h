@@ -13,6 +13,7 @@
  * @param[out]    norm        the norm before clipping, summed in double; NULL: not wanted
  * @param[in,out] parameters  those without gradient are skipped
  * @param[in]     max_norm    M
+ * @retval CS336_ESHAPE  a gradient has another shape than its value, or is not contiguous; nothing was changed
  * @retval CS336_ERANGE  max_norm is negative or not a number
  */
 CS336_MUST_CHECK Status clip_gradients(double *norm, ParameterList parameters, double max_norm);

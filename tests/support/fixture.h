@@ -2,7 +2,7 @@
  * @file
  * @brief Expected values: tests/fixtures/NAME.safetensors, made by the scripts in tests/tools.
  *
- * Whatever goes wrong here fails the test with a message. Arrays are views of the mapped file and must not be written.
+ * Whatever goes wrong here fails the test with a message. Arrays are copies that live until fixture_close().
  */
 #ifndef CS336_TESTS_SUPPORT_FIXTURE_H
 #define CS336_TESTS_SUPPORT_FIXTURE_H
@@ -23,11 +23,11 @@ typedef struct {
 void fixture_open(Fixture *fixture, const char *name);
 void fixture_close(Fixture *fixture);
 
-/** @brief The array of that name: float32, float64, int32 or int64, and bool. */
-Tensor fixture_tensor(const Fixture *fixture, const char *name);
-const double *fixture_doubles(const Fixture *fixture, const char *name, size_t count);
-TokenTensor fixture_tokens(const Fixture *fixture, const char *name);
-MaskTensor fixture_mask(const Fixture *fixture, const char *name);
+/** @brief The array of that name: of float32, of @p count float64, of int32, of bool. */
+Tensor fixture_tensor(Fixture *fixture, const char *name);
+const double *fixture_doubles(Fixture *fixture, const char *name, size_t count);
+TokenTensor fixture_tokens(Fixture *fixture, const char *name);
+MaskTensor fixture_mask(Fixture *fixture, const char *name);
 
 /** @brief A tensor of NaNs for results: an element that is not written differs from anything expected. */
 Tensor fixture_output_of(Fixture *fixture, int rank, const size_t *shape);

@@ -1,0 +1,40 @@
+#include "optim/check.h"
+
+#include <math.h>
+
+static Status check_part(const char *function, const Parameter *parameter, const char *part, Tensor t)
+{
+    if (!t.data)
+        return status_fail(CS336_ESHAPE, "%s: %s has no %s", function, parameter->name, part);
+    if (!tensor_same_shape(t, parameter->value))
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, part, parameter->name,
+                           tensor_shape_text(t), tensor_shape_text(parameter->value));
+    if (!tensor_contiguous(t))
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, part, parameter->name);
+    return CS336_OK;
+}
+
+Status optim_check(const char *function, ParameterList parameters, bool moments)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; i < parameters.count && !s; i++) {
+        const Parameter *parameter = &parameters.items[i];
+        if (!parameter->grad.data)
+            continue;
+        s = check_part(function, parameter, "value", parameter->value);
+        if (!s)
+            s = check_part(function, parameter, "gradient", parameter->grad);
+        if (!s && moments)
+            s = check_part(function, parameter, "first moment", parameter->first_moment);
+        if (!s && moments)
+            s = check_part(function, parameter, "second moment", parameter->second_moment);
+    }
+    return s;
+}
+
+Status optim_check_rate(const char *function, const char *name, double rate)
+{
+    if (isfinite(rate) && rate >= 0)
+        return CS336_OK;
+    return status_fail(CS336_ERANGE, "%s: %s is %g, expected a finite number of at least 0", function, name, rate);
+}

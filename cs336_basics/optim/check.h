@@ -1,0 +1,29 @@
+/**
+ * @file
+ * @brief What every optimizer asks of its parameters, before it changes any of them.
+ */
+#ifndef CS336_OPTIM_CHECK_H
+#define CS336_OPTIM_CHECK_H
+
+#include "core/parameter.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** @brief Numbers a task takes at once: tasks, and so results, are the same for any number of threads. */
+enum { OPTIM_BLOCK = 4096 };
+
+/**
+ * @brief Checks the parameters that have a gradient; the others are frozen and may look as they like.
+ * @param function   for messages
+ * @param parameters value and gradient, and with @p moments both moments, must be contiguous and of one shape
+ * @param moments    whether the optimizer keeps any
+ * @retval CS336_ESHAPE  the message names the parameter
+ */
+CS336_MUST_CHECK Status optim_check(const char *function, ParameterList parameters, bool moments);
+
+/** @brief Checks that a rate is a finite number of at least 0. @retval CS336_ERANGE */
+CS336_MUST_CHECK Status optim_check_rate(const char *function, const char *name, double rate);
+
+#endif
