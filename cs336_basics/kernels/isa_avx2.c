@@ -3,6 +3,7 @@
 #define VECTOR_FLOATS 8
 #define KERNEL(name) name##_avx2
 
+#include "kernels/attention_kernel.h"
 #include "kernels/vecmath_kernel.h"
 #else
 typedef int nothing_here;

@@ -2,4 +2,5 @@
 #define VECTOR_FLOATS 4
 #define KERNEL(name) name##_portable
 
+#include "kernels/attention_kernel.h"
 #include "kernels/vecmath_kernel.h"

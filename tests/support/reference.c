@@ -101,39 +101,82 @@ double reference_cross_entropy(const double *logits, const int32_t *targets, siz
     return sum / (double)rows;
 }
 
-/* One query: its scores, their softmax, and the values weighted by it. */
-static void attend(double *output, double *log_sum_exp, double *probability, const double *query, const double *key,
-                   const double *value, const bool *visible, AttentionSizes sizes)
+/* The probabilities of one query, 0 where nothing is seen. Returns the log-sum-exp. */
+static double probabilities(double *probability, const double *query, const double *key, const bool *visible,
+                            AttentionSizes sizes)
 {
-    double max;
-    for (size_t j = 0; j < sizes.keys; j++)
+    bool any = false;
+    for (size_t j = 0; j < sizes.keys; j++) {
         probability[j] =
             visible[j] ? reference_dot(query, key + j * sizes.d_k, sizes.d_k) / sqrt((double)sizes.d_k) : -INFINITY;
-    for (size_t c = 0; c < sizes.d_v; c++)
-        output[c] = 0;
-    bool any = false;
-    for (size_t j = 0; j < sizes.keys; j++)
         any = any || visible[j];
+    }
+    double max = -INFINITY;
     const double sum = any ? exponentials(probability, &max, probability, sizes.keys, 1) : 0;
-    if (log_sum_exp)
-        *log_sum_exp = any ? max + log(sum) : -INFINITY;
     for (size_t j = 0; j < sizes.keys; j++)
-        for (size_t c = 0; visible[j] && c < sizes.d_v; c++)
-            output[c] += probability[j] / sum * value[j * sizes.d_v + c];
+        probability[j] = visible[j] ? probability[j] / sum : 0;
+    return any ? max + log(sum) : -INFINITY;
+}
+
+/* to += factor from */
+static void add_scaled(double *to, double factor, const double *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] += factor * from[i];
+}
+
+static void clear(double *to, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        to[i] = 0;
 }
 
 void reference_attention(double *output, double *log_sum_exp, const double *query, const double *key,
                          const double *value, const bool *visible, AttentionSizes sizes)
 {
     double *probability = doubles(sizes.keys);
-    for (size_t b = 0; b < sizes.batch; b++)
-        for (size_t i = 0; i < sizes.queries; i++) {
-            const size_t row = b * sizes.queries + i;
-            attend(output + row * sizes.d_v, log_sum_exp ? log_sum_exp + row : NULL, probability,
-                   query + row * sizes.d_k, key + b * sizes.keys * sizes.d_k, value + b * sizes.keys * sizes.d_v,
-                   visible + row * sizes.keys, sizes);
-        }
+    clear(output, sizes.batch * sizes.queries * sizes.d_v);
+    for (size_t row = 0; row < sizes.batch * sizes.queries; row++) {
+        const size_t keys = row / sizes.queries * sizes.keys;
+        const bool *sees = visible + row * sizes.keys;
+        const double l = probabilities(probability, query + row * sizes.d_k, key + keys * sizes.d_k, sees, sizes);
+        if (log_sum_exp)
+            log_sum_exp[row] = l;
+        for (size_t j = 0; j < sizes.keys; j++)
+            if (sees[j])
+                add_scaled(output + row * sizes.d_v, probability[j], value + (keys + j) * sizes.d_v, sizes.d_v);
+    }
     free(probability);
+}
+
+void reference_attention_backward(AttentionReference a, AttentionSizes sizes)
+{
+    double *p = doubles(sizes.keys), *grad_p = doubles(sizes.keys);
+    const double scale = 1 / sqrt((double)sizes.d_k);
+    clear(a.grad_query, sizes.batch * sizes.queries * sizes.d_k);
+    clear(a.grad_key, sizes.batch * sizes.keys * sizes.d_k);
+    clear(a.grad_value, sizes.batch * sizes.keys * sizes.d_v);
+    for (size_t row = 0; row < sizes.batch * sizes.queries; row++) {
+        const size_t keys = row / sizes.queries * sizes.keys;
+        const bool *sees = a.visible + row * sizes.keys;
+        const double *query = a.query + row * sizes.d_k, *grad_output = a.grad_output + row * sizes.d_v;
+        probabilities(p, query, a.key + keys * sizes.d_k, sees, sizes);
+        double mean = 0;
+        for (size_t j = 0; j < sizes.keys; j++) {
+            grad_p[j] = sees[j] ? reference_dot(grad_output, a.value + (keys + j) * sizes.d_v, sizes.d_v) : 0;
+            mean += p[j] * grad_p[j];
+        }
+        for (size_t j = 0; j < sizes.keys; j++) {
+            if (!sees[j])
+                continue;
+            const double grad_score = p[j] * (grad_p[j] - mean) * scale;
+            add_scaled(a.grad_value + (keys + j) * sizes.d_v, p[j], grad_output, sizes.d_v);
+            add_scaled(a.grad_query + row * sizes.d_k, grad_score, a.key + (keys + j) * sizes.d_k, sizes.d_k);
+            add_scaled(a.grad_key + (keys + j) * sizes.d_k, grad_score, query, sizes.d_k);
+        }
+    }
+    free(p);
+    free(grad_p);
 }
 
 void reference_causal(bool *visible, AttentionSizes sizes)

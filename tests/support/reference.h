@@ -62,6 +62,16 @@ typedef struct {
 void reference_attention(double *output, double *log_sum_exp, const double *query, const double *key,
                          const double *value, const bool *visible, AttentionSizes sizes);
 
+/** @brief Arrays of one attention problem and its gradients, in the shapes that reference_attention() names. */
+typedef struct {
+    double *grad_query, *grad_key, *grad_value; /**< overwritten */
+    const double *grad_output, *query, *key, *value;
+    const bool *visible;
+} AttentionReference;
+
+/** @brief Gradients of reference_attention() by the chain rule, with all probabilities of a query in memory. */
+void reference_attention_backward(AttentionReference arrays, AttentionSizes sizes);
+
 /** @brief visible[b][i][j] of ATTEND_CAUSAL: query i of n sees keys 0 .. i + m - n. */
 void reference_causal(bool *visible, AttentionSizes sizes);
 

@@ -1,0 +1,287 @@
+/* The functions of attention_tile.h for one instruction set: see vector.h. */
+#ifndef CS336_KERNELS_ATTENTION_KERNEL_H
+#define CS336_KERNELS_ATTENTION_KERNEL_H
+
+#include "kernels/attention_table.h"
+#include "kernels/vector.h"
+
+#include <string.h>
+
+/* A register tile is TILE_SUMS x TILE_BLOCK floats: with 32 vector registers 8 x 2 of them are sums, with 16 registers
+ * 4 x 2. */
+enum { TILE_SUMS = VECTOR_FLOATS == 16 ? 8 : 4, TILE_BLOCK = 2 * VECTOR_FLOATS };
+
+typedef struct {
+    size_t begin, end;
+} TileRange;
+
+static size_t tile_smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static TileRange tile_clip(ptrdiff_t begin, ptrdiff_t end, size_t extent)
+{
+    const ptrdiff_t low = begin > 0 ? begin : 0, high = end < (ptrdiff_t)extent ? end : (ptrdiff_t)extent;
+    return low < high ? (TileRange){(size_t)low, (size_t)high} : (TileRange){0, 0};
+}
+
+/* The rows that any of `count` neighbouring columns sees, and the columns that see any of `count` rows. */
+static TileRange tile_rows_seen(const AttentionTile *tile, size_t column, size_t count)
+{
+    const ptrdiff_t c = (ptrdiff_t)column;
+    return tile_clip(c + tile->first, c + (ptrdiff_t)count + tile->last, tile->rows);
+}
+
+static TileRange tile_columns_seeing(const AttentionTile *tile, size_t row, size_t count)
+{
+    const ptrdiff_t r = (ptrdiff_t)row;
+    return tile_clip(r - tile->last, r + (ptrdiff_t)count - tile->first, tile->columns);
+}
+
+/* The register tiles that cover a range of rows. */
+static TileRange tile_whole_sums(TileRange range)
+{
+    return (TileRange){range.begin / TILE_SUMS * TILE_SUMS, (range.end + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS};
+}
+
+/* Where the panel of a column begins in scores. */
+static size_t tile_panel(size_t column)
+{
+    return column / TILE_BLOCK * TILE_BLOCK * ATTENTION_ROWS;
+}
+
+static void KERNEL(attention_pack_columns)(float *panels, const float *from, ptrdiff_t stride, size_t count,
+                                           size_t depth, float scale)
+{
+    for (size_t first = 0; first < count; first += TILE_BLOCK, panels += depth * TILE_BLOCK)
+        for (size_t lane = 0; lane < TILE_BLOCK; lane++) {
+            const float *row = from + (ptrdiff_t)(first + lane) * stride;
+            for (size_t i = 0; i < depth; i++)
+                panels[i * TILE_BLOCK + lane] = first + lane < count ? scale * row[i] : 0;
+        }
+}
+
+static bool KERNEL(attention_pack_rows)(float *rows, const float *from, ptrdiff_t stride, size_t count, size_t depth)
+{
+    const size_t width = attention_width(depth);
+    float infected = 0; /* x * 0 is NaN for infinities and NaNs only */
+    for (size_t row = 0; row < count; row++, rows += width, from += stride) {
+#pragma omp simd reduction(+ : infected)
+        for (size_t i = 0; i < depth; i++) {
+            rows[i] = from[i];
+            infected += from[i] * 0;
+        }
+        memset(rows + depth, 0, (width - depth) * sizeof *rows);
+    }
+    memset(rows, 0, ((count + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS - count) * width * sizeof *rows);
+    return infected == 0;
+}
+
+/*
+ * The one product of this file: TILE_SUMS x TILE_BLOCK sums, all in registers, of `depth` terms a(s, k) b(k, 0 ..
+ * TILE_BLOCK - 1).
+ */
+VECTOR_INLINE void tile_multiply_add(Vector sum[TILE_SUMS][2], const float *a, size_t a_step, size_t a_next,
+                                     const float *b, size_t b_next, size_t depth)
+{
+    for (size_t k = 0; k < depth; k++, a += a_next, b += b_next) {
+        const Vector b0 = vector_load(b), b1 = vector_load(b + VECTOR_FLOATS);
+        VECTOR_UNROLL
+        for (size_t s = 0; s < TILE_SUMS; s++) {
+            const Vector factor = vector_fill(a[s * a_step]);
+            sum[s][0] += factor * b0;
+            sum[s][1] += factor * b1;
+        }
+    }
+}
+
+VECTOR_INLINE void tile_load_sums(Vector sum[TILE_SUMS][2], const float *from, size_t step)
+{
+    VECTOR_UNROLL
+    for (size_t s = 0; s < TILE_SUMS; s++) {
+        sum[s][0] = vector_load(from + s * step);
+        sum[s][1] = vector_load(from + s * step + VECTOR_FLOATS);
+    }
+}
+
+VECTOR_INLINE void tile_store_sums(float *to, size_t step, Vector sum[TILE_SUMS][2])
+{
+    VECTOR_UNROLL
+    for (size_t s = 0; s < TILE_SUMS; s++) {
+        vector_store(to + s * step, sum[s][0]);
+        vector_store(to + s * step + VECTOR_FLOATS, sum[s][1]);
+    }
+}
+
+static void KERNEL(attention_scores)(float *score, const float *rows, const float *columns, size_t depth,
+                                     const AttentionTile *tile)
+{
+    const size_t width = attention_width(depth);
+    for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
+        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
+        for (size_t row = seen.begin; row < seen.end; row += TILE_SUMS) {
+            Vector sum[TILE_SUMS][2];
+            VECTOR_UNROLL
+            for (size_t s = 0; s < TILE_SUMS; s++)
+                sum[s][0] = sum[s][1] = (Vector){0};
+            tile_multiply_add(sum, rows + row * width, width, 1, columns + column * depth, TILE_BLOCK, depth);
+            tile_store_sums(score + tile_panel(column) + row * TILE_BLOCK, TILE_BLOCK, sum);
+        }
+    }
+}
+
+static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTile *tile)
+{
+    for (size_t first = 0; first < tile->columns; first += TILE_BLOCK) {
+        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, first, TILE_BLOCK));
+        const size_t columns = tile_smaller(TILE_BLOCK, tile->columns - first);
+        for (size_t row = seen.begin; row < tile_smaller(seen.end, tile->rows); row++) {
+            float *at = score + tile_panel(first) + row * TILE_BLOCK;
+            const ptrdiff_t shift = (ptrdiff_t)row - (ptrdiff_t)first;
+            const TileRange sees = tile_clip(shift - tile->last, shift - tile->first + 1, columns);
+            for (size_t c = 0; c < sees.begin; c++)
+                at[c] = hidden;
+            for (size_t c = sees.end; c < columns; c++)
+                at[c] = hidden;
+            if (tile->where) {
+                const bool *where = tile->where + (ptrdiff_t)row * tile->row_step;
+                for (size_t c = sees.begin; c < sees.end; c++)
+                    at[c] = where[(ptrdiff_t)(first + c) * tile->column_step] ? at[c] : hidden;
+            }
+        }
+    }
+}
+
+static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *shrink,
+                                      const AttentionTile *tile)
+{
+    for (size_t column = 0; column < tile->columns; column += VECTOR_FLOATS) {
+        const TileRange seen = tile_rows_seen(tile, column, VECTOR_FLOATS);
+        float *first = score + tile_panel(column) + column % TILE_BLOCK;
+        const Vector old = vector_load(maximum + column);
+        Vector max = old, total = (Vector){0};
+        for (size_t row = seen.begin; row < seen.end; row++)
+            max = vector_max(vector_load(first + row * TILE_BLOCK), max);
+        /* While nothing is seen any finite number serves: exp(-inf - 0) is 0, exp(-inf + inf) would be NaN. */
+        const Vector reference = vector_select(max == vector_fill(-INFINITY), (Vector){0}, max);
+        for (size_t row = seen.begin; row < seen.end; row++) {
+            const Vector p = vector_exp(vector_load(first + row * TILE_BLOCK) - reference);
+            vector_store(first + row * TILE_BLOCK, p);
+            total += p;
+        }
+        const Vector factor = vector_exp(old - reference);
+        vector_store(maximum + column, max);
+        vector_store(shrink + column, factor);
+        vector_store(sum + column, vector_load(sum + column) * factor + total);
+    }
+}
+
+/* out += sum over k of a(k) b(k), leaving out the terms with a(k) = 0, whatever b holds there. */
+static void tile_add_nonzero_terms(float *out, const float *a, size_t a_next, const float *b, size_t b_next,
+                                   size_t terms, size_t depth)
+{
+    for (size_t k = 0; k < terms; k++, a += a_next, b += b_next)
+        if (*a != 0)
+            for (size_t i = 0; i < depth; i++)
+                out[i] += *a * b[i];
+}
+
+static void KERNEL(attention_add_to_columns)(float *out, const float *shrink, const float *p, const float *rows,
+                                             size_t depth, bool finite, const AttentionTile *tile)
+{
+    const size_t width = attention_width(depth);
+    for (size_t column = 0; column < tile->columns; column += TILE_SUMS) {
+        const TileRange seen = tile_rows_seen(tile, column, TILE_SUMS);
+        const float *weight = p + tile_panel(column) + seen.begin * TILE_BLOCK + column % TILE_BLOCK;
+        for (size_t i = 0; i < depth; i += TILE_BLOCK) {
+            float *to = out + column * width + i;
+            Vector sum[TILE_SUMS][2];
+            tile_load_sums(sum, to, width);
+            if (shrink)
+                VECTOR_UNROLL
+            for (size_t s = 0; s < TILE_SUMS; s++) {
+                const Vector factor = vector_fill(shrink[column + s]);
+                sum[s][0] *= factor;
+                sum[s][1] *= factor;
+            }
+            if (finite)
+                tile_multiply_add(sum, weight, 1, TILE_BLOCK, rows + seen.begin * width + i, width,
+                                  seen.end - seen.begin);
+            tile_store_sums(to, width, sum);
+        }
+        for (size_t s = 0; s < TILE_SUMS && !finite; s++)
+            tile_add_nonzero_terms(out + (column + s) * width, weight + s, TILE_BLOCK, rows + seen.begin * width, width,
+                                   seen.end - seen.begin, depth);
+    }
+}
+
+/* The part of one panel, columns in range, of attention_add_to_rows() for TILE_SUMS rows. */
+static void tile_add_panel(float *out, const float *p, const float *columns, size_t depth, bool finite, size_t count)
+{
+    const size_t width = attention_width(depth);
+    for (size_t i = 0; i < depth && finite; i += TILE_BLOCK) {
+        Vector sum[TILE_SUMS][2];
+        tile_load_sums(sum, out + i, width);
+        tile_multiply_add(sum, p, TILE_BLOCK, 1, columns + i, width, count);
+        tile_store_sums(out + i, width, sum);
+    }
+    for (size_t s = 0; s < TILE_SUMS && !finite; s++)
+        tile_add_nonzero_terms(out + s * width, p + s * TILE_BLOCK, 1, columns, width, count, depth);
+}
+
+static void KERNEL(attention_add_to_rows)(float *out, const float *p, const float *columns, size_t depth, bool finite,
+                                          const AttentionTile *tile)
+{
+    const size_t width = attention_width(depth);
+    for (size_t row = 0; row < tile->rows; row += TILE_SUMS) {
+        const TileRange seeing = tile_columns_seeing(tile, row, TILE_SUMS);
+        for (size_t begin = seeing.begin, end; begin < seeing.end; begin = end) {
+            end = tile_smaller(seeing.end, (begin / TILE_BLOCK + 1) * TILE_BLOCK);
+            tile_add_panel(out + row * width, p + tile_panel(begin) + row * TILE_BLOCK + begin % TILE_BLOCK,
+                           columns + begin * width, depth, finite, end - begin);
+        }
+    }
+}
+
+static void KERNEL(attention_probabilities)(float *score, const float *log_sum_exp, const AttentionTile *tile)
+{
+    for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
+        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
+        for (size_t row = seen.begin; row < seen.end; row++) {
+            float *at = score + tile_panel(column) + row * TILE_BLOCK;
+            const Vector reference = vector_fill(log_sum_exp[row]);
+            vector_store(at, vector_exp(vector_load(at) - reference));
+            vector_store(at + VECTOR_FLOATS, vector_exp(vector_load(at + VECTOR_FLOATS) - reference));
+        }
+    }
+}
+
+static void KERNEL(attention_softmax_gradient)(float *grad, const float *p, const float *delta, float scale,
+                                               const AttentionTile *tile)
+{
+    for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
+        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
+        for (size_t row = seen.begin; row < seen.end; row++)
+            for (size_t lane = 0; lane < TILE_BLOCK; lane += VECTOR_FLOATS) {
+                const size_t at = tile_panel(column) + row * TILE_BLOCK + lane;
+                const Vector weight = vector_load(p + at), shift = vector_fill(delta[row]);
+                const Vector gradient = vector_fill(scale) * weight * (vector_load(grad + at) - shift);
+                vector_store(grad + at, vector_select(weight == 0, (Vector){0}, gradient));
+            }
+    }
+}
+
+const AttentionTable KERNEL(attention) = {
+    .pack_columns = KERNEL(attention_pack_columns),
+    .pack_rows = KERNEL(attention_pack_rows),
+    .scores = KERNEL(attention_scores),
+    .hide = KERNEL(attention_hide),
+    .softmax = KERNEL(attention_softmax),
+    .add_to_columns = KERNEL(attention_add_to_columns),
+    .add_to_rows = KERNEL(attention_add_to_rows),
+    .probabilities = KERNEL(attention_probabilities),
+    .softmax_gradient = KERNEL(attention_softmax_gradient),
+};
+
+#endif

@@ -1,0 +1,64 @@
+#include "kernels/attention_tile.h"
+
+#include "kernels/attention_table.h"
+#include "kernels/isa.h"
+
+static const AttentionTable *const tables[ISA_COUNT] = {
+    [ISA_PORTABLE] = &attention_portable,
+#if defined(__x86_64__)
+    [ISA_AVX2] = &attention_avx2,
+    [ISA_AVX512] = &attention_avx512,
+#endif
+};
+
+size_t attention_width(size_t depth)
+{
+    return (depth + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
+}
+
+void attention_pack_columns(float *panels, const float *from, ptrdiff_t stride, size_t count, size_t depth, float scale)
+{
+    tables[isa_in_use()]->pack_columns(panels, from, stride, count, depth, scale);
+}
+
+bool attention_pack_rows(float *rows, const float *from, ptrdiff_t stride, size_t count, size_t depth)
+{
+    return tables[isa_in_use()]->pack_rows(rows, from, stride, count, depth);
+}
+
+void attention_scores(float *score, const float *rows, const float *columns, size_t depth, const AttentionTile *tile)
+{
+    tables[isa_in_use()]->scores(score, rows, columns, depth, tile);
+}
+
+void attention_hide(float *score, float hidden, const AttentionTile *tile)
+{
+    tables[isa_in_use()]->hide(score, hidden, tile);
+}
+
+void attention_softmax(float *score, float *maximum, float *sum, float *shrink, const AttentionTile *tile)
+{
+    tables[isa_in_use()]->softmax(score, maximum, sum, shrink, tile);
+}
+
+void attention_add_to_columns(float *out, const float *shrink, const float *p, const float *rows, size_t depth,
+                              bool finite, const AttentionTile *tile)
+{
+    tables[isa_in_use()]->add_to_columns(out, shrink, p, rows, depth, finite, tile);
+}
+
+void attention_add_to_rows(float *out, const float *p, const float *columns, size_t depth, bool finite,
+                           const AttentionTile *tile)
+{
+    tables[isa_in_use()]->add_to_rows(out, p, columns, depth, finite, tile);
+}
+
+void attention_probabilities(float *score, const float *log_sum_exp, const AttentionTile *tile)
+{
+    tables[isa_in_use()]->probabilities(score, log_sum_exp, tile);
+}
+
+void attention_softmax_gradient(float *grad, const float *p, const float *delta, float scale, const AttentionTile *tile)
+{
+    tables[isa_in_use()]->softmax_gradient(grad, p, delta, scale, tile);
+}

@@ -1,0 +1,179 @@
+#include "tests/support/attention_run.h"
+
+#include "tests/support/allclose.h"
+#include "tests/support/hash_weights.h"
+#include "tests/support/reference.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { SEED = 7 };
+
+static void *allocate(size_t bytes)
+{
+    void *block = malloc(bytes ? bytes : 1);
+    ck_assert_ptr_nonnull(block);
+    return block;
+}
+
+/* A tensor (leading..., rows, columns), of near-normal numbers if it has a name and of NaN if not. */
+static Tensor make(AttentionRun *run, const AttentionCase *problem, const char *name, double sigma, size_t rows,
+                   size_t columns)
+{
+    size_t shape[TENSOR_MAX_RANK];
+    int rank = 0;
+    while (rank < TENSOR_MAX_RANK - 2 && problem->leading[rank]) {
+        shape[rank] = problem->leading[rank];
+        rank++;
+    }
+    shape[rank++] = rows;
+    shape[rank++] = columns;
+    if (problem->interleaved) {
+        shape[rank - 2] = shape[rank - 3];
+        shape[rank - 3] = rows;
+    }
+    Tensor t;
+    assert_ok(arena_tensor_of(&run->arena, &t, rank, shape));
+    if (problem->interleaved)
+        t = tensor_transpose(t, -3, -2);
+    if (!name) {
+        tensor_fill(t, NAN);
+        return t;
+    }
+    float *numbers = allocate(tensor_count(t) * sizeof *numbers);
+    hash_normal(numbers, tensor_count(t), name, SEED, 0, sigma);
+    tensor_copy(t, tensor_of(numbers, t.rank, t.shape));
+    free(numbers);
+    return t;
+}
+
+void attention_run_init(AttentionRun *run, const AttentionCase *problem)
+{
+    const double sigma = problem->sigma > 0 ? problem->sigma : 1;
+    const size_t q = problem->queries, k = problem->keys, d_k = problem->d_k, d_v = problem->d_v;
+    size_t heads = 1;
+    for (int i = 0; i < TENSOR_MAX_RANK - 2 && problem->leading[i]; i++)
+        heads *= problem->leading[i];
+    *run = (AttentionRun){.mask = problem->mask};
+    assert_ok(arena_init(&run->arena, heads * (2 * (q + k) * (d_k + d_v) + q) * sizeof(float) + 4096));
+    run->query = make(run, problem, "query", sigma, q, d_k);
+    run->key = make(run, problem, "key", sigma, k, d_k);
+    run->value = make(run, problem, "value", 1, k, d_v);
+    run->grad_output = make(run, problem, "grad_output", 1, q, d_v);
+    run->output = make(run, problem, NULL, 0, q, d_v);
+    run->log_sum_exp = make(run, problem, NULL, 0, q, 1);
+    run->grad_query = make(run, problem, NULL, 0, q, d_k);
+    run->grad_key = make(run, problem, NULL, 0, k, d_k);
+    run->grad_value = make(run, problem, NULL, 0, k, d_v);
+    assert_ok(arena_init(&run->scratch, scaled_dot_product_attention_scratch(run->query)));
+}
+
+void attention_run_deinit(AttentionRun *run)
+{
+    arena_deinit(&run->arena);
+    arena_deinit(&run->scratch);
+}
+
+void attention_run(AttentionRun *run)
+{
+    assert_ok(scaled_dot_product_attention_forward(run->output, run->log_sum_exp, run->query, run->key, run->value,
+                                                   run->mask));
+    assert_ok(scaled_dot_product_attention_backward(run->grad_query, run->grad_key, run->grad_value, run->grad_output,
+                                                    run->output, run->log_sum_exp, run->query, run->key, run->value,
+                                                    run->mask, &run->scratch));
+    ck_assert_uint_eq(run->scratch.used, 0);
+}
+
+static double *widened(Tensor t)
+{
+    double *numbers = allocate(tensor_count(t) * sizeof *numbers);
+    reference_widen(numbers, t);
+    return numbers;
+}
+
+static void compare(const char *what, Tensor actual, const double *expected, double rtol, double atol)
+{
+    float *numbers = allocate(tensor_count(actual) * sizeof *numbers);
+    tensor_copy(tensor_of(numbers, actual.rank, actual.shape), actual);
+    assert_allclose_double(what, numbers, expected, tensor_count(actual), rtol, atol);
+    free(numbers);
+}
+
+static bool *visible_pairs(const AttentionRun *run, AttentionSizes sizes)
+{
+    const size_t count = sizes.batch * sizes.queries * sizes.keys;
+    bool *visible = allocate(count * sizeof *visible);
+    if (run->mask.kind == ATTEND_CAUSAL) {
+        reference_causal(visible, sizes);
+        return visible;
+    }
+    MaskTensor where = run->mask.where;
+    Tensor scores = run->query;
+    scores.shape[scores.rank - 1] = sizes.keys;
+    if (run->mask.kind == ATTEND_WHERE)
+        ck_assert(mask_broadcast(&where, scores.rank, scores.shape));
+    for (size_t index = 0; index < count; index++) {
+        ptrdiff_t offset = 0;
+        size_t rest = index;
+        for (int i = scores.rank - 1; i >= 0; i--) {
+            offset += (ptrdiff_t)(rest % scores.shape[i]) * where.stride[i];
+            rest /= scores.shape[i];
+        }
+        visible[index] = run->mask.kind == ATTEND_ALL || where.data[offset];
+    }
+    return visible;
+}
+
+void attention_run_check(const AttentionRun *run, double rtol, double atol)
+{
+    const AttentionSizes sizes = {
+        .batch = tensor_rows(run->query) / tensor_extent(run->query, -2),
+        .queries = tensor_extent(run->query, -2),
+        .keys = tensor_extent(run->key, -2),
+        .d_k = tensor_extent(run->query, -1),
+        .d_v = tensor_extent(run->value, -1),
+    };
+    bool *visible = visible_pairs(run, sizes);
+    double *query = widened(run->query), *key = widened(run->key), *value = widened(run->value);
+    double *output = widened(run->output), *log_sum_exp = widened(run->log_sum_exp);
+    double *grad_query = widened(run->query), *grad_key = widened(run->key), *grad_value = widened(run->value);
+    double *grad_output = widened(run->grad_output);
+
+    reference_attention(output, log_sum_exp, query, key, value, visible, sizes);
+    compare("output", run->output, output, rtol, atol);
+    compare("log_sum_exp", run->log_sum_exp, log_sum_exp, rtol, atol);
+    reference_attention_backward((AttentionReference){.grad_query = grad_query,
+                                                      .grad_key = grad_key,
+                                                      .grad_value = grad_value,
+                                                      .grad_output = grad_output,
+                                                      .query = query,
+                                                      .key = key,
+                                                      .value = value,
+                                                      .visible = visible},
+                                 sizes);
+    compare("grad_query", run->grad_query, grad_query, rtol, atol);
+    compare("grad_key", run->grad_key, grad_key, rtol, atol);
+    compare("grad_value", run->grad_value, grad_value, rtol, atol);
+    double *all[] = {query, key, value, output, log_sum_exp, grad_query, grad_key, grad_value, grad_output};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    free(visible);
+}
+
+void attention_check(const AttentionCase *problem, double rtol, double atol)
+{
+    AttentionRun run;
+    attention_run_init(&run, problem);
+    attention_run(&run);
+    attention_run_check(&run, rtol, atol);
+    attention_run_deinit(&run);
+}
+
+bool *attention_random_mask(size_t count, const char *name, unsigned percent)
+{
+    bool *mask_values = allocate(count * sizeof *mask_values);
+    for (size_t i = 0; i < count; i++)
+        mask_values[i] = hash_bits(name, SEED, i) % 100 < percent;
+    return mask_values;
+}

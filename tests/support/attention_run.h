@@ -1,0 +1,47 @@
+/**
+ * @file
+ * @brief One attention problem: inputs from a hash, the product's passes over it, and the comparison with the
+ * double-precision reference.
+ *
+ * Between attention_run_init() and attention_run() a test may change inputs and mask as it likes.
+ */
+#ifndef CS336_TESTS_SUPPORT_ATTENTION_RUN_H
+#define CS336_TESTS_SUPPORT_ATTENTION_RUN_H
+
+#include "core/arena.h"
+#include "nn/functional.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct {
+    size_t leading[TENSOR_MAX_RANK - 2]; /**< extents before (q, d_k); the first 0 ends them */
+    size_t queries, keys, d_k, d_v;
+    AttentionMask mask;
+    double sigma;     /**< of queries and keys; 0: 1 */
+    bool interleaved; /**< in memory the last leading dimension comes after the sequence, as heads do */
+} AttentionCase;
+
+typedef struct {
+    Arena arena, scratch;
+    Tensor query, key, value, grad_output;                        /**< inputs */
+    Tensor output, log_sum_exp, grad_query, grad_key, grad_value; /**< results, NaN before attention_run() */
+    AttentionMask mask;
+} AttentionRun;
+
+void attention_run_init(AttentionRun *run, const AttentionCase *problem);
+void attention_run_deinit(AttentionRun *run);
+
+/** @brief Forward and backward pass. */
+void attention_run(AttentionRun *run);
+
+/** @brief Compares all results with the reference. */
+void attention_run_check(const AttentionRun *run, double rtol, double atol);
+
+/** @brief All four in one. */
+void attention_check(const AttentionCase *problem, double rtol, double atol);
+
+/** @brief A mask of @p count pseudo-random values, @p percent of them true. Free it. */
+bool *attention_random_mask(size_t count, const char *name, unsigned percent);
+
+#endif
