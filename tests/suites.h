@@ -16,6 +16,8 @@
     X(train_bpe)       \
     X(tokenizer)       \
     X(core)            \
+    X(tensor)          \
+    X(rng)             \
     X(files)           \
     X(kernels)         \
     X(functional)      \
