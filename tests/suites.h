@@ -23,6 +23,7 @@
     X(functional)      \
     X(attention)       \
     X(layers)          \
+    X(blocks)          \
     X(language_model)  \
     X(optim)           \
     X(token_file)      \
