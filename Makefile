@@ -120,6 +120,20 @@ valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels 
 mutants: ## one wrong solution per problem: each must make that problem's course test fail
 	@tests/tools/run_mutants.sh $(K)
 
+# ---- benchmarks ----------------------------------------------------------------------------------------------------
+
+BENCH_SUPPORT := $(call object,tests/bench/bench.c)
+BENCHES       := $(patsubst tests/bench/%.c,$(VARIANT)/%,$(wildcard tests/bench/bench_*.c))
+BENCH_OBJECTS := $(call object,$(wildcard tests/bench/*.c))
+$(BENCH_OBJECTS): C336_CPPFLAGS += -I.
+$(BENCHES): $(VARIANT)/%: $(VARIANT)/obj/tests/bench/%.o $(BENCH_SUPPORT) $(LIBRARY)
+	$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+-include $(BENCH_OBJECTS:.o=.d)
+
+.PHONY: bench
+bench: $(BENCHES) ## how fast, beside the machine's own limits; K=1024 selects by name
+	@for b in $(BENCHES); do K='$(K)' $$b || exit 1; done
+
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
 .PHONY: docs format format-check lint install clean help doctor deps

@@ -3,4 +3,5 @@
 #define KERNEL(name) name##_portable
 
 #include "kernels/attention_kernel.h"
+#include "kernels/matmul_kernel.h"
 #include "kernels/vecmath_kernel.h"

@@ -1,29 +1,243 @@
 #include "kernels/matmul.h"
 
+#include "core/parallel.h"
+#include "kernels/isa.h"
+#include "kernels/matmul_table.h"
+
+#include <assert.h>
+
+/*
+ * Blocks: BLOCK_DEPTH steps of k at a time, so that the panel of B under the micro-kernel stays near the first cache
+ * level; about BLOCK_ROWS rows of A, which one thread keeps in its second level; BLOCK_COLUMNS columns of B, which all
+ * threads share in the third. Deep blocks, because C is read and written once for each.
+ */
+enum {
+    BLOCK_DEPTH = 512,
+    BLOCK_ROWS = 168,
+    BLOCK_COLUMNS = 4096,
+    MATVEC_ROWS = 64,       /* outputs a task in a matrix-vector product */
+    WORK_A_THREAD = 200000, /* multiply-adds below which another thread costs more than it gains */
+    EVEN_TILES = 8,         /* blocks of at least so many tiles differ little in size */
+};
+
+typedef struct {
+    Matrix c;
+    ConstMatrix a, b;
+    size_t m, n, k;
+    float alpha, beta;
+} Product;
+
+/* What a product may use: threads, and room for panels of B (for all threads) and of A (for this one). */
+typedef struct {
+    const MatmulTable *kernel;
+    int threads;
+    size_t b_columns;
+    float *b_panels, *a_panels;
+} Workspace;
+
+static const MatmulTable *const tables[ISA_COUNT] = {
+    [ISA_PORTABLE] = &matmul_portable,
+#if defined(__x86_64__)
+    [ISA_AVX2] = &matmul_avx2,
+    [ISA_AVX512] = &matmul_avx512,
+#endif
+};
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static const float *element(ConstMatrix a, size_t i, size_t j)
+{
+    return a.data + (ptrdiff_t)i * a.row_stride + (ptrdiff_t)j * a.column_stride;
+}
+
+static ConstMatrix transposed(ConstMatrix a)
+{
+    return (ConstMatrix){a.data, a.column_stride, a.row_stride};
+}
+
+static ConstMatrix part(ConstMatrix a, size_t i, size_t j)
+{
+    a.data = element(a, i, j);
+    return a;
+}
+
+static int useful_threads(size_t m, size_t n, size_t k)
+{
+    const double most = 1 + (double)m * (double)n * (double)k / WORK_A_THREAD;
+    const int threads = parallel_threads();
+    return most < threads ? (int)most : threads;
+}
+
+/* ---- blocks ---- */
+
+/* How one block of B's columns is shared out: pieces of C, each row block beside column block, whole tiles all. */
+typedef struct {
+    size_t row_tiles, row_blocks, column_tiles, column_blocks;
+} Pieces;
+
+/*
+ * As many row blocks as threads, or a multiple, while these stay even; otherwise threads divide the columns as well
+ * (few rows: decoding, or the gradient of a narrow weight).
+ */
+static Pieces share_out(const MatmulTable *kernel, size_t m, size_t n, size_t threads)
+{
+    Pieces p = {.row_tiles = divide_up(m, kernel->tile_rows), .column_tiles = divide_up(n, kernel->tile_columns)};
+    const size_t blocks = divide_up(p.row_tiles, BLOCK_ROWS / kernel->tile_rows);
+    const size_t even = divide_up(blocks, threads) * threads;
+    const int by_rows = p.row_tiles / even >= EVEN_TILES;
+    p.row_blocks = by_rows ? even : blocks;
+    p.column_blocks = by_rows ? 1 : smaller(threads, p.column_tiles);
+    return p;
+}
+
+static void multiply_piece(const Product *p, const Workspace *w, float *a_panels, Pieces pieces, size_t piece,
+                           size_t first_column, size_t columns, size_t first_step, size_t steps)
+{
+    const size_t i_tile = w->kernel->tile_rows, j_tile = w->kernel->tile_columns;
+    const size_t row = piece / pieces.column_blocks, column = piece % pieces.column_blocks;
+    const size_t i = row * pieces.row_tiles / pieces.row_blocks * i_tile;
+    const size_t i_end = smaller((row + 1) * pieces.row_tiles / pieces.row_blocks * i_tile, p->m);
+    const size_t j = column * pieces.column_tiles / pieces.column_blocks * j_tile;
+    const size_t j_end = smaller((column + 1) * pieces.column_tiles / pieces.column_blocks * j_tile, columns);
+    const Matrix c = {p->c.data + (ptrdiff_t)i * p->c.row_stride + (ptrdiff_t)(first_column + j) * p->c.column_stride,
+                      p->c.row_stride, p->c.column_stride};
+    w->kernel->pack_a(a_panels, part(p->a, i, first_step), i_end - i, steps);
+    w->kernel->multiply(c, a_panels, w->b_panels + j * steps, i_end - i, j_end - j, steps, p->alpha,
+                        first_step == 0 ? p->beta : 1);
+}
+
+static void multiply_blocks(const Product *p, const Workspace *w)
+{
+    const size_t tile = w->kernel->tile_columns;
+#pragma omp parallel num_threads(w->threads) if (w->threads > 1)
+    {
+        float *a_panels = w->threads > 1 ? parallel_private() : w->a_panels;
+        for (size_t first_column = 0; first_column < p->n; first_column += w->b_columns) {
+            const size_t columns = smaller(w->b_columns, p->n - first_column);
+            const Pieces pieces = share_out(w->kernel, p->m, columns, (size_t)w->threads);
+            /* Once also for k == 0, where C becomes beta C. */
+            for (size_t first_step = 0; first_step < p->k || first_step == 0; first_step += BLOCK_DEPTH) {
+                const size_t steps = smaller(BLOCK_DEPTH, p->k - first_step);
+#pragma omp for schedule(static)
+                for (size_t j = 0; j < columns; j += tile)
+                    w->kernel->pack_b(w->b_panels + j * steps, part(transposed(p->b), first_column + j, first_step),
+                                      smaller(tile, columns - j), steps);
+#pragma omp for schedule(dynamic)
+                for (size_t piece = 0; piece < pieces.row_blocks * pieces.column_blocks; piece++)
+                    multiply_piece(p, w, a_panels, pieces, piece, first_column, columns, first_step, steps);
+            }
+        }
+    }
+}
+
+/* ---- matrix times vector ---- */
+
+/* y (m) = alpha a x + beta y; 0, and nothing done, where a lies contiguous in neither direction. */
+static int multiply_vector(const Product *p, const Workspace *w)
+{
+    const size_t m = p->m, k = p->k;
+    const float *x = p->b.data;
+    float *y = p->c.data;
+    if (p->a.column_stride == 1 && (p->b.row_stride == 1 || k <= w->b_columns * BLOCK_DEPTH)) {
+        if (p->b.row_stride != 1) {
+            for (size_t i = 0; i < k; i++)
+                w->b_panels[i] = x[(ptrdiff_t)i * p->b.row_stride];
+            x = w->b_panels;
+        }
+#pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1)
+        for (size_t i = 0; i < m; i += MATVEC_ROWS)
+            w->kernel->dot_rows(y + (ptrdiff_t)i * p->c.row_stride, p->c.row_stride, part(p->a, i, 0), x,
+                                smaller(MATVEC_ROWS, m - i), k, p->alpha, p->beta);
+        return 1;
+    }
+    if (p->a.row_stride == 1) {
+        const size_t share = divide_up(divide_up(m, (size_t)w->threads), MATVEC_ROWS) * MATVEC_ROWS;
+        const size_t block = smaller(share, MATVEC_COLUMNS);
+#pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1)
+        for (size_t i = 0; i < m; i += block)
+            w->kernel->add_columns(y + (ptrdiff_t)i * p->c.row_stride, p->c.row_stride, part(p->a, i, 0), x,
+                                   p->b.row_stride, smaller(block, m - i), k, p->alpha, p->beta);
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- every product ---- */
+
+/* C^T = B^T A^T */
+static Product transposed_product(const Product *p)
+{
+    return (Product){{p->c.data, p->c.column_stride, p->c.row_stride},
+                     transposed(p->b),
+                     transposed(p->a),
+                     p->n,
+                     p->m,
+                     p->k,
+                     p->alpha,
+                     p->beta};
+}
+
+static void multiply(const Product *p, const Workspace *w)
+{
+    if (p->m == 0 || p->n == 0)
+        return;
+    const Product t = transposed_product(p);
+    if (p->n == 1 && p->k > 0 && multiply_vector(p, w))
+        return;
+    if (p->m == 1 && p->k > 0 && multiply_vector(&t, w))
+        return;
+    /* Tiles are stored along rows: a C whose columns are contiguous is computed as its transpose. */
+    multiply_blocks(p->c.row_stride == 1 && p->c.column_stride != 1 ? &t : p, w);
+}
+
+enum { B_PANELS_FLOATS = BLOCK_DEPTH * BLOCK_COLUMNS };
+
 Status matmul_reserve(void)
 {
-    return CS336_OK;
+    return parallel_reserve((B_PANELS_FLOATS + PANEL_OVERRUN) * sizeof(float),
+                            (BLOCK_ROWS * BLOCK_DEPTH + PANEL_OVERRUN) * sizeof(float));
 }
 
 void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)
 {
-#pragma omp parallel for
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            float sum = 0;
-            for (size_t l = 0; l < k; l++)
-                sum += a.data[(ptrdiff_t)i * a.row_stride + (ptrdiff_t)l * a.column_stride] *
-                       b.data[(ptrdiff_t)l * b.row_stride + (ptrdiff_t)j * b.column_stride];
-            float *out = &c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride];
-            *out = alpha * sum + (beta == 0 ? 0 : beta * *out);
-        }
+    assert(parallel_shared() && "matmul_reserve() comes first");
+    const Product p = {c, a, b, m, n, k, alpha, beta};
+    const Workspace w = {tables[isa_in_use()], useful_threads(m, n, k), BLOCK_COLUMNS, parallel_shared(),
+                         parallel_private()};
+    multiply(&p, &w);
 }
 
 void matmul_batched(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta,
                     size_t batch, ptrdiff_t c_step, ptrdiff_t a_step, ptrdiff_t b_step)
 {
+    assert(parallel_shared() && "matmul_reserve() comes first");
+    const MatmulTable *kernel = tables[isa_in_use()];
+    const Product first = {c, a, b, m, n, k, alpha, beta};
+    const int threads = useful_threads(batch * m, n, k);
+    /* Many products: each on one thread, with that thread's part of the room for panels of B. */
+    const size_t b_columns = BLOCK_COLUMNS / (size_t)threads / kernel->tile_columns * kernel->tile_columns;
+    const int together = batch < (size_t)threads || b_columns == 0;
+#pragma omp parallel for schedule(static) num_threads(threads) if (!together && threads > 1)
     for (size_t i = 0; i < batch; i++) {
-        matmul(c, a, b, m, n, k, alpha, beta);
-        c.data += c_step, a.data += a_step, b.data += b_step;
+        Product p = first;
+        p.c.data += (ptrdiff_t)i * c_step;
+        p.a.data += (ptrdiff_t)i * a_step;
+        p.b.data += (ptrdiff_t)i * b_step;
+        Workspace w = {kernel, 1, b_columns, (float *)parallel_shared(), parallel_private()};
+        if (together) {
+            w.threads = useful_threads(m, n, k);
+            w.b_columns = BLOCK_COLUMNS;
+        } else {
+            w.b_panels += (size_t)parallel_thread() * b_columns * BLOCK_DEPTH;
+        }
+        multiply(&p, &w);
     }
 }

@@ -19,6 +19,9 @@
 #elif VECTOR_FLOATS == 8 && defined(__AVX2__) && defined(__FMA__)
 #define VECTOR_AVX2 1
 #include <immintrin.h>
+#elif VECTOR_FLOATS == 4 && defined(__aarch64__)
+#define VECTOR_NEON 1
+#include <arm_neon.h>
 #endif
 
 typedef float Vector __attribute__((vector_size(4 * VECTOR_FLOATS)));
@@ -185,6 +188,73 @@ VECTOR_INLINE Vector vector_scale_by_power(Vector v, Vector n)
     return v * vector_from_bits((half + 127) << 23) * vector_from_bits((exponent - half + 127) << 23);
 #endif
 }
+
+/* a * b + c; where there is an instruction for that, with one rounding, whatever else the compiler would do. */
+VECTOR_INLINE Vector vector_multiply_add(Vector a, Vector b, Vector c)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_fmadd_ps(a, b, c);
+#elif defined(VECTOR_AVX2)
+    return _mm256_fmadd_ps(a, b, c);
+#elif defined(VECTOR_NEON)
+    return vfmaq_f32(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
+
+/*
+ * Transposes a square of VECTOR_FLOATS vectors: step s = 1, 2, 4, ... exchanges the two squares of side s beside the
+ * diagonal in each square of side 2 s.
+ */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define VECTOR_SHUFFLES 1
+#endif
+#endif
+#if defined(VECTOR_SHUFFLES)
+/* Lane j of the vectors that replace a (row i) and b (row i + s): lane numbers of b count from VECTOR_FLOATS. */
+#define LANE_OF_A(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) - (s) : (j))
+#define LANE_OF_B(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) : (j) + (s))
+#define LANES_4(lane, j, s) lane(j, s), lane(j + 1, s), lane(j + 2, s), lane(j + 3, s)
+#if VECTOR_FLOATS == 4
+#define LANES(lane, s) LANES_4(lane, 0, s)
+#elif VECTOR_FLOATS == 8
+#define LANES(lane, s) LANES_4(lane, 0, s), LANES_4(lane, 4, s)
+#else
+#define LANES(lane, s) LANES_4(lane, 0, s), LANES_4(lane, 4, s), LANES_4(lane, 8, s), LANES_4(lane, 12, s)
+#endif
+#define TRANSPOSE_STEP(rows, s)                                                   \
+    VECTOR_UNROLL                                                                 \
+    for (int i = 0; i < VECTOR_FLOATS; i++)                                       \
+        if (!(i & (s))) {                                                         \
+            const Vector a = (rows)[i], b = (rows)[i + (s)];                      \
+            (rows)[i] = __builtin_shufflevector(a, b, LANES(LANE_OF_A, s));       \
+            (rows)[i + (s)] = __builtin_shufflevector(a, b, LANES(LANE_OF_B, s)); \
+        }
+VECTOR_INLINE void vector_transpose(Vector rows[VECTOR_FLOATS])
+{
+    TRANSPOSE_STEP(rows, 1)
+    TRANSPOSE_STEP(rows, 2)
+#if VECTOR_FLOATS >= 8
+    TRANSPOSE_STEP(rows, 4)
+#endif
+#if VECTOR_FLOATS >= 16
+    TRANSPOSE_STEP(rows, 8)
+#endif
+}
+#undef TRANSPOSE_STEP
+#else
+VECTOR_INLINE void vector_transpose(Vector rows[VECTOR_FLOATS])
+{
+    for (int i = 0; i < VECTOR_FLOATS; i++)
+        for (int j = 0; j < i; j++) {
+            const float lane = rows[i][j];
+            rows[i][j] = rows[j][i];
+            rows[j][i] = lane;
+        }
+}
+#endif
 
 /*
  * e^x to within 1 ulp or so: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, then e^x = 2^n e^r. ln 2 is subtracted

@@ -1,0 +1,279 @@
+/*
+ * The micro-kernels of the matrix product for one instruction set: see vector.h and matmul_table.h.
+ *
+ * A piece of C, TILE_ROWS rows of TILE_VECTORS vectors, stays in registers while k runs: each step loads TILE_VECTORS
+ * vectors of B, multiplies them by TILE_ROWS numbers of A and reads nothing else. The tile is as large as the registers
+ * allow (32 with AVX-512 and NEON, else 16). Every element of C is summed over k in the same order with the same
+ * instructions wherever in a tile it stands, so that results do not depend on how C is cut.
+ */
+#ifndef CS336_KERNELS_MATMUL_KERNEL_H
+#define CS336_KERNELS_MATMUL_KERNEL_H
+
+#include "kernels/matmul_table.h"
+#include "kernels/vector.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+#if VECTOR_FLOATS == 16
+enum { TILE_ROWS = 14 };
+#elif VECTOR_FLOATS == 8
+enum { TILE_ROWS = 6 };
+#elif defined(__aarch64__)
+enum { TILE_ROWS = 8 };
+#else
+enum { TILE_ROWS = 4 };
+#endif
+enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS };
+
+/* ---- packing ---- */
+
+/*
+ * panel[step * width + i] = source[i * row + step * column] for i < n, 0 for n <= i < width. Vectors are stored whole:
+ * where width is less than a vector, each step overwrites what the one before wrote too far.
+ */
+_Static_assert((int)TILE_ROWS <= (int)VECTOR_FLOATS || TILE_ROWS % VECTOR_FLOATS == 0, "stores would collide");
+_Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the block");
+
+/* Rows contiguous: squares of the panel are transposed in registers. The rows of the next panel are fetched early. */
+VECTOR_INLINE void pack_rows(const size_t width, float *panel, const float *source, ptrdiff_t row, size_t n, size_t k)
+{
+    for (size_t first = 0; first < width; first += VECTOR_FLOATS)
+        for (size_t step = 0; step < k; step += VECTOR_FLOATS) {
+            const size_t steps = k - step < VECTOR_FLOATS ? k - step : VECTOR_FLOATS;
+            Vector square[VECTOR_FLOATS];
+            VECTOR_UNROLL
+            for (size_t i = 0; i < VECTOR_FLOATS; i++) {
+                const float *at = source + (ptrdiff_t)(first + i) * row + step;
+                square[i] = (Vector){0};
+                if (first + i < n) {
+                    square[i] = steps == VECTOR_FLOATS ? vector_load(at) : vector_load_first(at, steps);
+                    __builtin_prefetch(at + (ptrdiff_t)width * row, 0, 2);
+                }
+            }
+            vector_transpose(square);
+            float *out = panel + step * width + first;
+            if (steps == VECTOR_FLOATS) {
+                VECTOR_UNROLL
+                for (size_t i = 0; i < VECTOR_FLOATS; i++)
+                    vector_store(out + i * width, square[i]);
+            } else {
+                VECTOR_UNROLL
+                for (size_t i = 0; i < VECTOR_FLOATS; i++)
+                    if (i < steps)
+                        vector_store(out + i * width, square[i]);
+            }
+        }
+}
+
+/* Columns contiguous: a copy. */
+VECTOR_INLINE void pack_columns(const size_t width, float *panel, const float *source, ptrdiff_t column, size_t n,
+                                size_t k)
+{
+    for (size_t step = 0; step < k; step++, source += column, panel += width)
+        VECTOR_UNROLL
+    for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
+        const size_t left = n > first ? n - first : 0;
+        vector_store(panel + first,
+                     left >= VECTOR_FLOATS ? vector_load(source + first) : vector_load_first(source + first, left));
+        __builtin_prefetch(source + width + first, 0, 2);
+    }
+}
+
+VECTOR_INLINE void pack(const size_t width, float *panels, ConstMatrix source, size_t count, size_t k)
+{
+    for (size_t first = 0; first < count; first += width, panels += width * k) {
+        const size_t n = count - first < width ? count - first : width;
+        const float *at = source.data + (ptrdiff_t)first * source.row_stride;
+        if (source.column_stride == 1) {
+            pack_rows(width, panels, at, source.row_stride, n, k);
+        } else if (source.row_stride == 1) {
+            pack_columns(width, panels, at, source.column_stride, n, k);
+        } else {
+            for (size_t step = 0; step < k; step++, at += source.column_stride)
+                for (size_t i = 0; i < width; i++)
+                    panels[step * width + i] = i < n ? at[(ptrdiff_t)i * source.row_stride] : 0;
+        }
+    }
+}
+
+static void KERNEL(pack_a)(float *panels, ConstMatrix a, size_t m, size_t k)
+{
+    pack(TILE_ROWS, panels, a, m, k);
+}
+
+static void KERNEL(pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k)
+{
+    pack(TILE_COLUMNS, panels, b_transposed, n, k);
+}
+
+/* ---- the product ---- */
+
+/* A tile of C with its first `rows` rows; rows is a constant to the compiler, and the sums live in registers. */
+VECTOR_INLINE void tile_of(const size_t rows, float *c, ptrdiff_t c_row, const float *a, const float *b, size_t k,
+                           float alpha, float beta)
+{
+    Vector sum[TILE_ROWS][TILE_VECTORS];
+    VECTOR_UNROLL
+    for (size_t i = 0; i < rows; i++)
+        VECTOR_UNROLL
+    for (size_t v = 0; v < TILE_VECTORS; v++) {
+        sum[i][v] = (Vector){0};
+        __builtin_prefetch(c + (ptrdiff_t)i * c_row + v * VECTOR_FLOATS, 1);
+    }
+    for (size_t step = 0; step < k; step++, a += TILE_ROWS, b += TILE_COLUMNS) {
+        Vector b_row[TILE_VECTORS];
+        VECTOR_UNROLL
+        for (size_t v = 0; v < TILE_VECTORS; v++)
+            b_row[v] = vector_load(b + v * VECTOR_FLOATS);
+        VECTOR_UNROLL
+        for (size_t i = 0; i < rows; i++)
+            VECTOR_UNROLL
+        for (size_t v = 0; v < TILE_VECTORS; v++)
+            sum[i][v] += a[i] * b_row[v];
+    }
+    VECTOR_UNROLL
+    for (size_t i = 0; i < rows; i++, c += c_row)
+        VECTOR_UNROLL
+    for (size_t v = 0; v < TILE_VECTORS; v++) {
+        float *at = c + v * VECTOR_FLOATS;
+        const Vector product = alpha * sum[i][v];
+        vector_store(at, beta == 0 ? product : vector_multiply_add(vector_fill(beta), vector_load(at), product));
+    }
+}
+
+static void KERNEL(tile)(float *c, ptrdiff_t c_row, const float *a, const float *b, size_t rows, size_t k, float alpha,
+                         float beta)
+{
+    switch (rows) {
+#define ROWS(n)                                                                      \
+    case n:                                                                          \
+        tile_of((n) <= TILE_ROWS ? (n) : TILE_ROWS, c, c_row, a, b, k, alpha, beta); \
+        break;
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+        ROWS(7)
+        ROWS(8)
+        ROWS(9)
+        ROWS(10)
+        ROWS(11)
+        ROWS(12)
+        ROWS(13)
+        ROWS(14)
+#undef ROWS
+    }
+}
+
+/* A tile whose columns are incomplete or lie apart: computed in a whole tile beside, from there and back. */
+static void KERNEL(tile_beside)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
+                                float alpha, float beta)
+{
+    alignas(64) float whole[TILE_ROWS * TILE_COLUMNS] = {0};
+    if (beta != 0)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < columns; j++)
+                whole[i * TILE_COLUMNS + j] = c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride];
+    KERNEL(tile)(whole, TILE_COLUMNS, a, b, rows, k, alpha, beta);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride] = whole[i * TILE_COLUMNS + j];
+}
+
+static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t k,
+                             float alpha, float beta)
+{
+    for (size_t j = 0; j < n; j += TILE_COLUMNS) {
+        const size_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
+        for (size_t i = 0; i < m; i += TILE_ROWS) {
+            const size_t rows = m - i < TILE_ROWS ? m - i : TILE_ROWS;
+            const Matrix tile = {c.data + (ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride, c.row_stride,
+                                 c.column_stride};
+            if (columns == TILE_COLUMNS && c.column_stride == 1)
+                KERNEL(tile)(tile.data, c.row_stride, a_panels + i * k, b_panels + j * k, rows, k, alpha, beta);
+            else
+                KERNEL(tile_beside)(tile, a_panels + i * k, b_panels + j * k, rows, columns, k, alpha, beta);
+        }
+    }
+}
+
+/* ---- matrix times vector: a is read once and in order, the limit is the memory's speed ---- */
+
+enum { DOT_SUMS = 4, COLUMNS_AT_ONCE = 8 };
+
+static void KERNEL(dot_rows)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, size_t m, size_t k,
+                             float alpha, float beta)
+{
+    for (size_t i = 0; i < m; i++, y += y_stride) {
+        const float *row = a.data + (ptrdiff_t)i * a.row_stride;
+        Vector sum[DOT_SUMS] = {{0}};
+        size_t j = 0;
+        for (; j + DOT_SUMS * VECTOR_FLOATS <= k; j += DOT_SUMS * VECTOR_FLOATS)
+            VECTOR_UNROLL
+        for (size_t u = 0; u < DOT_SUMS; u++)
+            sum[u] += vector_load(row + j + u * VECTOR_FLOATS) * vector_load(x + j + u * VECTOR_FLOATS);
+        for (; j < k; j += VECTOR_FLOATS)
+            sum[0] += vector_load_first(row + j, k - j) * vector_load_first(x + j, k - j);
+        const float product = alpha * vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+        *y = beta == 0 ? product : product + beta * *y;
+    }
+}
+
+/* sum += the next `count` columns times their numbers of x; count is a constant to the compiler. */
+VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a, ptrdiff_t column, const float *x,
+                                  ptrdiff_t x_stride, size_t m)
+{
+    const float *at[COLUMNS_AT_ONCE];
+    float factor[COLUMNS_AT_ONCE];
+    VECTOR_UNROLL
+    for (size_t u = 0; u < count; u++) {
+        at[u] = a + (ptrdiff_t)u * column;
+        factor[u] = x[(ptrdiff_t)u * x_stride];
+    }
+    size_t i = 0;
+    for (; i + VECTOR_FLOATS <= m; i += VECTOR_FLOATS) {
+        Vector s = vector_load(sum + i);
+        VECTOR_UNROLL
+        for (size_t u = 0; u < count; u++)
+            s += factor[u] * vector_load(at[u] + i);
+        vector_store(sum + i, s);
+    }
+    if (i < m) {
+        Vector s = vector_load(sum + i);
+        VECTOR_UNROLL
+        for (size_t u = 0; u < count; u++)
+            s += factor[u] * vector_load_first(at[u] + i, m - i);
+        vector_store(sum + i, s);
+    }
+}
+
+static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride,
+                                size_t m, size_t k, float alpha, float beta)
+{
+    alignas(64) float sum[MATVEC_COLUMNS];
+    memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
+    size_t j = 0;
+    for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)
+        add_columns_to(sum, COLUMNS_AT_ONCE, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride,
+                       x + (ptrdiff_t)j * x_stride, x_stride, m);
+    for (; j < k; j++)
+        add_columns_to(sum, 1, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride, x + (ptrdiff_t)j * x_stride,
+                       x_stride, m);
+    for (size_t i = 0; i < m; i++, y += y_stride)
+        *y = beta == 0 ? alpha * sum[i] : alpha * sum[i] + beta * *y;
+}
+
+const MatmulTable KERNEL(matmul) = {
+    .tile_rows = TILE_ROWS,
+    .tile_columns = TILE_COLUMNS,
+    .pack_a = KERNEL(pack_a),
+    .pack_b = KERNEL(pack_b),
+    .multiply = KERNEL(multiply),
+    .dot_rows = KERNEL(dot_rows),
+    .add_columns = KERNEL(add_columns),
+};
+
+#endif
