@@ -20,6 +20,7 @@
     X(rng)             \
     X(files)           \
     X(kernels)         \
+    X(matmul)          \
     X(functional)      \
     X(attention)       \
     X(layers)          \

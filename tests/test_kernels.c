@@ -1,12 +1,10 @@
 #define _POSIX_C_SOURCE 200809L
 
-#include "core/memory.h"
-#include "core/parallel.h"
 #include "kernels/isa.h"
-#include "kernels/matmul.h"
 #include "kernels/vecmath.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/kernels.h"
 
 #include <check.h>
 #include <float.h>
@@ -15,13 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Runs the statement that follows once with each instruction set that this CPU has. */
-#define FOR_EACH_ISA(isa)                     \
-    for (int isa = 0; isa < ISA_COUNT; isa++) \
-        if (!isa_choose((Isa)isa))            \
-            continue;                         \
-        else
 
 /* ---- the instruction set ---- */
 
@@ -75,28 +66,6 @@ END_TEST
 
 enum { LONGEST_ROW = 200 };
 
-static uint32_t random_state = 1;
-
-static uint32_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return random_state;
-}
-
-/* Uniform in [-1, 1). */
-static float random_float(void)
-{
-    return (float)(int32_t)random_bits() * 0x1p-31f;
-}
-
-static void fill(float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = random_float();
-}
-
 /* Distance of actual from the exact result in units of a float's last place there. */
 static double ulps(float actual, double exact)
 {
@@ -123,7 +92,7 @@ START_TEST(test_vec_exp_is_within_two_ulps_of_libm_everywhere)
             for (size_t i = 0; i < BLOCK; i++) {
                 const double exact = exp((double)x[i]);
                 if (isnan(x[i]) || (float)exact == INFINITY) {
-                    ck_assert_msg(isnan(x[i]) ? isnan(y[i]) : y[i] == INFINITY, "%s: exp(%g) is %g", isa_name((Isa)isa),
+                    ck_assert_msg(isnan(x[i]) ? isnan(y[i]) : y[i] == INFINITY, "%s: exp(%g) is %g", isa_name(isa),
                                   (double)x[i], (double)y[i]);
                 } else if (!(ulps(y[i], exact) <= worst)) {
                     worst = ulps(y[i], exact);
@@ -131,7 +100,7 @@ START_TEST(test_vec_exp_is_within_two_ulps_of_libm_everywhere)
                 }
             }
         }
-        ck_assert_msg(worst <= 2, "%s: exp(%.9g) is off by %g ulps", isa_name((Isa)isa), (double)worst_at, worst);
+        ck_assert_msg(worst <= 2, "%s: exp(%.9g) is off by %g ulps", isa_name(isa), (double)worst_at, worst);
     }
 }
 END_TEST
@@ -175,8 +144,8 @@ END_TEST
 START_TEST(test_vec_functions_agree_with_double_precision_at_every_length)
 {
     float x[LONGEST_ROW], y[LONGEST_ROW], out[LONGEST_ROW + 1];
-    fill(x, LONGEST_ROW);
-    fill(y, LONGEST_ROW);
+    random_fill(x, LONGEST_ROW);
+    random_fill(y, LONGEST_ROW);
     FOR_EACH_ISA(isa)
     {
         for (size_t n = 0; n < LONGEST_ROW; n++) {
@@ -217,7 +186,7 @@ START_TEST(test_vec_functions_work_in_place)
     float x[37], expected[37];
     FOR_EACH_ISA(isa)
     {
-        fill(x, 37);
+        random_fill(x, 37);
         vec_sigmoid(expected, x, 37);
         vec_sigmoid(x, x, 37);
         ck_assert_mem_eq(x, expected, sizeof x);

@@ -1,0 +1,365 @@
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "kernels/matmul.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/kernels.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- matrices laid out in every way ---- */
+
+typedef enum {
+    ROW_MAJOR,
+    COLUMN_MAJOR,
+    PADDED_ROWS,
+    STRIDED_BOTH_WAYS,
+    ROWS_BACKWARD,
+    COLUMNS_BACKWARD,
+    COLUMN_MAJOR_BACKWARD,
+    OUTPUT_LAYOUTS,
+    ROWS_REPEATED = OUTPUT_LAYOUTS,
+    COLUMNS_REPEATED,
+    INPUT_LAYOUTS,
+} Layout;
+
+/* A matrix and the whole block that it lies in. */
+typedef struct {
+    Matrix view;
+    size_t rows, columns, count;
+    float *block;
+} Place;
+
+static Place place(Layout layout, size_t rows, size_t columns)
+{
+    const ptrdiff_t m = (ptrdiff_t)rows, n = (ptrdiff_t)columns;
+    const ptrdiff_t strides[INPUT_LAYOUTS][2] = {
+        [ROW_MAJOR] = {n, 1},
+        [COLUMN_MAJOR] = {1, m},
+        [PADDED_ROWS] = {n + 3, 1},
+        [STRIDED_BOTH_WAYS] = {2 * n + 1, 2},
+        [ROWS_BACKWARD] = {-n, 1},
+        [COLUMNS_BACKWARD] = {n, -1},
+        [COLUMN_MAJOR_BACKWARD] = {-1, m},
+        [ROWS_REPEATED] = {0, 1},
+        [COLUMNS_REPEATED] = {1, 0},
+    };
+    Place p = {.rows = rows, .columns = columns, .count = rows * (2 * columns + 3) + 1};
+    p.block = malloc(p.count * sizeof *p.block);
+    ck_assert_ptr_nonnull(p.block);
+    random_fill(p.block, p.count);
+    p.view = (Matrix){p.block, strides[layout][0], strides[layout][1]};
+    if (p.view.row_stride < 0)
+        p.view.data -= (m - 1) * p.view.row_stride;
+    if (p.view.column_stride < 0)
+        p.view.data -= (n - 1) * p.view.column_stride;
+    return p;
+}
+
+static float *element(const Place *p, size_t i, size_t j)
+{
+    return &p->view.data[(ptrdiff_t)i * p->view.row_stride + (ptrdiff_t)j * p->view.column_stride];
+}
+
+static ConstMatrix input(const Place *p)
+{
+    return (ConstMatrix){p->view.data, p->view.row_stride, p->view.column_stride};
+}
+
+static void reserve_for(int threads)
+{
+    parallel_set_threads(threads);
+    assert_ok(matmul_reserve());
+}
+
+/* ---- the triple loop ---- */
+
+/* alpha A B in double precision, and the sum of the magnitudes that were added. */
+static void product_by_definition(double *c, double *magnitude, const Place *a, const Place *b, float alpha)
+{
+    for (size_t i = 0; i < a->rows; i++)
+        for (size_t j = 0; j < b->columns; j++) {
+            double sum = 0, size = 0;
+            for (size_t l = 0; l < a->columns; l++) {
+                const double term = (double)alpha * (double)*element(a, i, l) * (double)*element(b, l, j);
+                sum += term;
+                size += fabs(term);
+            }
+            c[i * b->columns + j] = sum;
+            magnitude[i * b->columns + j] = size;
+        }
+}
+
+/* One product; also, that nothing of the block around C is written. */
+static void check_product(Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n, size_t k, float alpha,
+                          float beta)
+{
+    const Place a = place(a_layout, m, k), b = place(b_layout, k, n), c = place(c_layout, m, n);
+    double *expected = malloc((m * n + 1) * sizeof *expected), *magnitude = malloc((m * n + 1) * sizeof *magnitude);
+    float *before = malloc(c.count * sizeof *before);
+    ck_assert(expected && magnitude && before);
+    product_by_definition(expected, magnitude, &a, &b, alpha);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            if (beta == 0) {
+                *element(&c, i, j) = NAN;
+            } else {
+                expected[i * n + j] += (double)beta * (double)*element(&c, i, j);
+                magnitude[i * n + j] += fabs((double)beta * (double)*element(&c, i, j));
+            }
+        }
+    memcpy(before, c.block, c.count * sizeof *before);
+    matmul(c.view, input(&a), input(&b), m, n, k, alpha, beta);
+
+    /* k + 3 roundings of half a unit in the last place each, of at most the sum of all magnitudes. */
+    const double tolerance = (double)(k + 3) * 0x1p-24;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            const float actual = *element(&c, i, j);
+            ck_assert_msg(fabs((double)actual - expected[i * n + j]) <= tolerance * magnitude[i * n + j],
+                          "%s, %zu x %zu x %zu, layouts %d %d %d, beta %g: (%zu, %zu) is %.9g, expected %.9g",
+                          isa_name(isa_in_use()), m, n, k, c_layout, a_layout, b_layout, (double)beta, i, j,
+                          (double)actual, expected[i * n + j]);
+            before[element(&c, i, j) - c.block] = actual;
+        }
+    ck_assert_msg(memcmp(before, c.block, c.count * sizeof *before) == 0,
+                  "%s, %zu x %zu x %zu, layout %d: wrote beside C", isa_name(isa_in_use()), m, n, k, c_layout);
+    free(a.block);
+    free(b.block);
+    free(c.block);
+    free(before);
+    free(expected);
+    free(magnitude);
+}
+
+START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
+{
+    static const size_t shapes[][3] = {{1, 1, 1},   {2, 3, 5},   {7, 31, 17}, {14, 32, 16}, {15, 33, 1},
+                                       {13, 37, 0}, {1, 67, 71}, {61, 1, 73}, {29, 65, 47}};
+    reserve_for(2);
+    const int step = test_is_instrumented() ? 7 : 1;
+    int turn = 0;
+    FOR_EACH_ISA(isa)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int c = 0; c < OUTPUT_LAYOUTS; c++)
+            for (int a = 0; a < INPUT_LAYOUTS; a++)
+                for (int b = 0; b < INPUT_LAYOUTS; b++) {
+                    if (turn++ % step)
+                        continue;
+                    const float beta = turn % 3 == 0 ? 0 : turn % 3 == 1 ? 1 : -1.5f;
+                    check_product((Layout)c, (Layout)a, (Layout)b, shapes[s][0], shapes[s][1], shapes[s][2],
+                                  turn % 2 ? 1 : 0.5f, beta);
+                }
+}
+END_TEST
+
+START_TEST(test_matmul_random_shapes_agree_with_the_triple_loop)
+{
+    reserve_for(2);
+    const int rounds = test_is_instrumented() ? 10 : 150;
+    FOR_EACH_ISA(isa)
+    for (int round = 0; round < rounds; round++)
+        check_product((Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
+                      (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90), random_below(90),
+                      1, round % 2 ? 0 : 1);
+}
+END_TEST
+
+START_TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop)
+{
+    static const size_t shapes[][3] = {
+        {397, 61, 53}, {23, 4139, 31}, {17, 67, 1567}, {347, 131, 521}, {1, 4999, 600}, {2311, 1, 1031},
+    };
+    reserve_for(2);
+    const size_t count = test_is_instrumented() ? 3 : sizeof shapes / sizeof *shapes;
+    FOR_EACH_ISA(isa)
+    for (size_t s = 0; s < count; s++)
+        for (int form = 0; form < 4; form++)
+            check_product(form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
+                          form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shapes[s][0], shapes[s][1], shapes[s][2], 1,
+                          form == 1 ? 1 : 0);
+}
+END_TEST
+
+START_TEST(test_matmul_without_rows_or_columns_touches_nothing)
+{
+    reserve_for(2);
+    FOR_EACH_ISA(isa)
+    {
+        float c = 5, a = 1, b = 1;
+        matmul((Matrix){&c, 1, 1}, (ConstMatrix){&a, 1, 1}, (ConstMatrix){&b, 1, 1}, 0, 1, 1, 1, 0);
+        matmul((Matrix){&c, 1, 1}, (ConstMatrix){&a, 1, 1}, (ConstMatrix){&b, 1, 1}, 1, 0, 1, 1, 0);
+        ck_assert_float_eq(c, 5);
+    }
+}
+END_TEST
+
+/* ---- what does not change a byte ---- */
+
+START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
+{
+    static const size_t shapes[][3] = {{300, 70, 130}, {5, 4099, 300}, {700, 33, 1100}, {3, 50, 20},
+                                       {96, 512, 64},  {1, 3001, 700}, {3001, 1, 700},  {43, 257, 2048}};
+    static const int threads[] = {2, 3, 8};
+    FOR_EACH_ISA(isa)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int form = 0; form < 4; form++) {
+            const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+            const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+            const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+            float *start = malloc(m * n * sizeof *start), *one = malloc(m * n * sizeof *one);
+            ck_assert(start && one);
+            memcpy(start, c.block, m * n * sizeof *start);
+            reserve_for(1);
+            matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
+            memcpy(one, c.block, m * n * sizeof *one);
+            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+                memcpy(c.block, start, m * n * sizeof *start);
+                reserve_for(threads[t]);
+                matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
+                ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
+                              "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
+            }
+            free(a.block);
+            free(b.block);
+            free(c.block);
+            free(start);
+            free(one);
+        }
+}
+END_TEST
+
+START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
+{
+    enum { M = 47, N = 101, K = 83 };
+    reserve_for(2);
+    FOR_EACH_ISA(isa)
+    for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
+        const Place a = place(ROWS_REPEATED, M, K), b = place(COLUMNS_REPEATED, K, N), c = place((Layout)layout, M, N);
+        for (size_t i = 0; i < c.count; i++)
+            c.block[i] = 0.3f;
+        matmul(c.view, input(&a), input(&b), M, N, K, 0.7f, -0.3f);
+        for (size_t i = 0; i < M; i++)
+            for (size_t j = 0; j < N; j++)
+                ck_assert_msg(memcmp(element(&c, i, j), element(&c, 0, 0), sizeof(float)) == 0,
+                              "%s: (%zu, %zu) differs from (0, 0)", isa_name(isa), i, j);
+        free(a.block);
+        free(b.block);
+        free(c.block);
+    }
+}
+END_TEST
+
+/* ---- NaN and infinities ---- */
+
+START_TEST(test_matmul_infinities_and_nan_go_where_they_belong)
+{
+    static const size_t shapes[][3] = {{9, 35, 21}, {1, 35, 21}, {35, 1, 21}};
+    reserve_for(2);
+    FOR_EACH_ISA(isa)
+    for (size_t s = 0; s < 3; s++)
+        for (int form = 0; form < 4; form++) {
+            const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+            const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+            const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+            volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
+            for (size_t i = 0; i < 4; i++) {
+                *element(&a, random_below(m), random_below(k)) = special[i];
+                *element(&b, random_below(k), random_below(n)) = special[3 - i];
+            }
+            double expected[9 * 35], magnitude[9 * 35];
+            product_by_definition(expected, magnitude, &a, &b, 1);
+            matmul(c.view, input(&a), input(&b), m, n, k, 1, 0);
+            for (size_t i = 0; i < m * n; i++)
+                if (isnan(expected[i]))
+                    ck_assert(isnan(c.block[i]));
+                else if (isinf(expected[i]))
+                    ck_assert((double)c.block[i] == expected[i]);
+                else
+                    ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
+            free(a.block);
+            free(b.block);
+            free(c.block);
+        }
+}
+END_TEST
+
+/* ---- batches ---- */
+
+static void check_batch(Layout layout, size_t batch, size_t m, size_t n, size_t k, int threads)
+{
+    const Place a = place(layout, m, k), b = place(layout, k, n), c = place(layout, m, n);
+    float *as = malloc(batch * a.count * sizeof *as), *bs = malloc(batch * b.count * sizeof *bs);
+    float *cs = malloc(batch * c.count * sizeof *cs), *expected = malloc(batch * c.count * sizeof *expected);
+    ck_assert(as && bs && cs && expected);
+    random_fill(as, batch * a.count);
+    random_fill(bs, batch * b.count);
+    random_fill(cs, batch * c.count);
+    memcpy(expected, cs, batch * c.count * sizeof *cs);
+    const ConstMatrix first_a = {as + (a.view.data - a.block), a.view.row_stride, a.view.column_stride};
+    const ConstMatrix first_b = {bs + (b.view.data - b.block), b.view.row_stride, b.view.column_stride};
+    Matrix one = {expected + (c.view.data - c.block), c.view.row_stride, c.view.column_stride};
+    reserve_for(threads);
+    for (size_t i = 0; i < batch; i++, one.data += c.count)
+        matmul(one, (ConstMatrix){first_a.data + i * a.count, first_a.row_stride, first_a.column_stride},
+               (ConstMatrix){first_b.data + i * b.count, first_b.row_stride, first_b.column_stride}, m, n, k, 2, 1);
+    matmul_batched((Matrix){cs + (c.view.data - c.block), c.view.row_stride, c.view.column_stride}, first_a, first_b, m,
+                   n, k, 2, 1, batch, (ptrdiff_t)c.count, (ptrdiff_t)a.count, (ptrdiff_t)b.count);
+    ck_assert_msg(memcmp(expected, cs, batch * c.count * sizeof *cs) == 0,
+                  "%s: batch of %zu, %zu x %zu x %zu, layout %d, %d threads", isa_name(isa_in_use()), batch, m, n, k,
+                  layout, threads);
+    free(a.block);
+    free(b.block);
+    free(c.block);
+    free(as);
+    free(bs);
+    free(cs);
+    free(expected);
+}
+
+START_TEST(test_matmul_batched_equals_one_product_after_the_other)
+{
+    static const size_t shapes[][4] = {{9, 37, 41, 29},   {2, 130, 90, 140}, {5, 1, 64, 600}, {7, 64, 1, 600},
+                                       {3, 20, 2100, 40}, {40, 4, 4, 4},     {0, 3, 3, 3},    {1, 70, 80, 90}};
+    static const int threads[] = {1, 2, 3, 8, 200};
+    FOR_EACH_ISA(isa)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+            for (int layout = 0; layout <= STRIDED_BOTH_WAYS; layout++)
+                check_batch((Layout)layout, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3], threads[t]);
+}
+END_TEST
+
+/* ---- the workspace ---- */
+
+static Status reserve_afresh(void *context)
+{
+    (void)context;
+    const Status s = matmul_reserve();
+    parallel_release();
+    return s;
+}
+
+START_TEST(test_matmul_reserve_fails_cleanly)
+{
+    parallel_release();
+    assert_allocation_failures_are_clean(reserve_afresh, NULL);
+}
+END_TEST
+
+const TestCase matmul_tests[] = {
+    TEST(test_matmul_every_layout_agrees_with_the_triple_loop, "kernels"),
+    TEST(test_matmul_random_shapes_agree_with_the_triple_loop, "kernels"),
+    TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop, "kernels"),
+    TEST(test_matmul_without_rows_or_columns_touches_nothing, "kernels"),
+    TEST(test_matmul_is_the_same_for_any_number_of_threads, "kernels"),
+    TEST(test_matmul_an_element_does_not_depend_on_its_place, "kernels"),
+    TEST(test_matmul_infinities_and_nan_go_where_they_belong, "kernels"),
+    TEST(test_matmul_batched_equals_one_product_after_the_other, "kernels"),
+    TEST(test_matmul_reserve_fails_cleanly, "kernels"),
+    {0},
+};
