@@ -1,0 +1,101 @@
+/**
+ * @file
+ * @brief Text to token ids and back (handout section 2.6, problem tokenizer).
+ *
+ * - Special tokens are found first, the longest of those that begin at one place; what lies between them is cut into
+ *   pre-tokens, and in each of these the merges are applied in their order of creation.
+ * - Text is any bytes: what is not UTF-8 comes back as it was.
+ * - A Tokenizer does not change: several threads may use one. An Encoder belongs to one thread at a time.
+ */
+#ifndef CS336_TOKENIZER_TOKENIZER_H
+#define CS336_TOKENIZER_TOKENIZER_H
+
+#include "core/status.h"
+#include "tokenizer/bpe_model.h"
+#include "tokenizer/buffers.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Tokenizer Tokenizer;
+
+/**
+ * @brief A tokenizer for a model, which is copied.
+ * @param[out] tokenizer       NULL on failure; give it back with tokenizer_destroy()
+ * @param[in]  model           with a token for each of the 256 bytes
+ * @param[in]  special_tokens  those that the vocabulary does not hold are appended to it in the given order
+ * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, or a special token is empty
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
+                                         size_t special_count);
+
+/** @brief tokenizer_create() from files as bpe_model_read() reads them. */
+CS336_MUST_CHECK Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
+                                       const ByteString *special_tokens, size_t special_count);
+
+void tokenizer_destroy(Tokenizer *tokenizer);
+
+/** @brief Ids are below it. */
+size_t tokenizer_vocab_size(const Tokenizer *tokenizer);
+
+/** @brief The bytes of a token, valid as long as the tokenizer; @p id must be below the vocabulary's size. */
+ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
+
+/** @brief The lowest id of the token with these bytes, or -1. */
+int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
+
+/* ---- encoding ---- */
+
+/**
+ * @brief Appends the ids of a whole text.
+ * @retval CS336_ENOMEM  ids are as before
+ * @see Tests test_roundtrip_*, test_*_matches_tiktoken, test_overlapping_special_tokens
+ */
+CS336_MUST_CHECK Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text);
+
+/** @brief Takes ids as they are found. What it returns ends the encoding unless it is CS336_OK. */
+typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
+
+/** @brief Encodes a text that comes in pieces, cut anywhere. It holds one pre-token and a bounded look-ahead. */
+typedef struct Encoder Encoder;
+
+/**
+ * @brief An encoder at the start of a text.
+ * @param[out] encoder    NULL on failure; give it back with encoder_destroy()
+ * @param[in]  tokenizer  must outlive the encoder
+ * @param[in]  sink       gets the ids in order
+ * @param[in]  context    handed to sink
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *sink, void *context);
+
+/**
+ * @brief The next bytes of the text; those ids that no further byte can change go to the sink.
+ * @retval CS336_ENOMEM  or what the sink returned; the encoder can then only be destroyed
+ */
+CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length);
+
+/** @brief Ends the text: the rest goes to the sink, and the encoder stands at the start of another. */
+CS336_MUST_CHECK Status encoder_finish(Encoder *encoder);
+
+void encoder_destroy(Encoder *encoder);
+
+/* ---- decoding ---- */
+
+/**
+ * @brief Appends the exact bytes of the tokens.
+ * @retval CS336_ERANGE  an id is not in the vocabulary, the message names it; text is as before
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count);
+
+/**
+ * @brief As tokenizer_decode(), but malformed UTF-8 becomes U+FFFD as Python's `errors="replace"` does it.
+ * utf8_replace() does it for tokens that come one by one.
+ */
+CS336_MUST_CHECK Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids,
+                                                 size_t count);
+
+#endif
