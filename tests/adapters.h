@@ -17,8 +17,10 @@
 #include "core/parameter.h"
 #include "core/status.h"
 #include "core/tensor.h"
+#include "tokenizer/buffers.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /** @brief A weight by its name in PyTorch's state dict. */
 typedef struct {
@@ -197,5 +199,56 @@ CS336_MUST_CHECK Status run_load_checkpoint(size_t *iteration, const char *src, 
 /* ---- Data ---- */
 
 /* ---- Tokenizer ---- */
+
+/** @brief Two tokens that become one, by their bytes. */
+typedef struct {
+    ByteString left, right;
+} MergePair;
+
+/** @brief Your tokenizer, whatever it is. */
+typedef struct Tokenizer Tokenizer;
+
+/**
+ * @brief Problem tokenizer: a tokenizer from the tokens by id and the merges in order of creation.
+ * @param[out] tokenizer       given back by release_tokenizer(); keeps none of the arguments
+ * @param[in]  special_tokens  never split; those that are not in the vocabulary are appended to it
+ */
+CS336_MUST_CHECK Status get_tokenizer(Tokenizer **tokenizer, const ByteString *vocab, size_t vocab_size,
+                                      const MergePair *merges, size_t merge_count, const ByteString *special_tokens,
+                                      size_t special_count);
+void release_tokenizer(Tokenizer *tokenizer);
+
+/** @brief The ids of a text, appended; token_list_deinit() frees the list. Memory is core/memory's. */
+CS336_MUST_CHECK Status run_encode(TokenList *ids, const Tokenizer *tokenizer, ByteString text);
+
+/** @brief Gives the next piece of a text, cut anywhere, valid until the next call; of length 0 at the end. */
+typedef ByteString NextPiece(void *pieces);
+
+/** @brief Takes ids as they are found. */
+typedef Status TakeIds(void *taker, const int32_t *ids, size_t count);
+
+/** @brief The ids of a text that comes in pieces, without ever holding the text. */
+CS336_MUST_CHECK Status run_encode_iterable(const Tokenizer *tokenizer, NextPiece *next, void *pieces, TakeIds *take,
+                                            void *taker);
+
+/** @brief The text of ids, appended, malformed UTF-8 as U+FFFD; byte_list_deinit() frees the list. */
+CS336_MUST_CHECK Status run_decode(ByteList *text, const Tokenizer *tokenizer, const int32_t *ids, size_t count);
+
+/** @brief A trained vocabulary by id, and the merges in order of creation. */
+typedef struct {
+    ByteString *vocab;
+    size_t vocab_size;
+    MergePair *merges;
+    size_t merge_count;
+    void *storage; /**< whatever the bytes lie in */
+} TrainedBPE;
+
+/**
+ * @brief Problem train_bpe: learns a byte-level BPE from a file.
+ * @param[out] trained  given back by release_trained_bpe()
+ */
+CS336_MUST_CHECK Status run_train_bpe(TrainedBPE *trained, const char *input_path, size_t vocab_size,
+                                      const ByteString *special_tokens, size_t special_count);
+void release_trained_bpe(TrainedBPE *trained);
 
 #endif

@@ -16,15 +16,12 @@
     X(train_bpe)       \
     X(tokenizer)       \
     X(core)            \
-    X(tensor)          \
-    X(rng)             \
     X(files)           \
     X(kernels)         \
     X(matmul)          \
     X(functional)      \
     X(attention)       \
     X(layers)          \
-    X(blocks)          \
     X(language_model)  \
     X(optim)           \
     X(token_file)      \

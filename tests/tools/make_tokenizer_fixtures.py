@@ -16,6 +16,8 @@ import unicodedata
 import regex
 import tiktoken
 
+import hash_weights
+
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "tokenizer")
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 SPLIT = regex.compile(PATTERN)
@@ -97,10 +99,157 @@ def make_replaced() -> None:
     write("replaced.txt", "\n".join(lines) + "\n")
 
 
+# ---- GPT-2's byte alphabet and its files ------------------------------------------------------------------------
+
+PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+OTHERS = [b for b in range(256) if b not in PRINTABLE]
+CHARACTER = {b: chr(b) for b in PRINTABLE} | {b: chr(256 + i) for i, b in enumerate(OTHERS)}
+BYTE = {c: b for b, c in CHARACTER.items()}
+
+
+def spell(token: bytes) -> str:
+    return "".join(CHARACTER[b] for b in token)
+
+
+def write_model(name: str, vocab: list[bytes], merges: list[tuple[bytes, bytes]]) -> None:
+    entries = {spell(token): i for i, token in enumerate(vocab)}
+    write(name + "vocab.json", json.dumps(entries, ensure_ascii=False, indent=0) + "\n")
+    write(name + "merges.txt", "".join(f"{spell(a)} {spell(b)}\n" for a, b in merges))
+
+
+# ---- a plain BPE trainer: all pairs are counted again before each merge -------------------------------------------
+
+def merge_word(word: tuple[bytes, ...], pair: tuple[bytes, bytes]) -> tuple[bytes, ...]:
+    out, i = [], 0
+    while i < len(word):
+        if word[i:i + 2] == pair:
+            out.append(word[i] + word[i + 1])
+            i += 2
+        else:
+            out.append(word[i])
+            i += 1
+    return tuple(out)
+
+
+def train(text: str, vocab_size: int) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
+    counts = collections.Counter(m.group().encode() for part in text.split(EOT) for m in SPLIT.finditer(part))
+    words = {tuple(word[i:i + 1] for i in range(len(word))): count for word, count in counts.items()}
+    vocab = [EOT.encode()] + [bytes([b]) for b in PRINTABLE + OTHERS]
+    merges = []
+    while len(vocab) < vocab_size:
+        pairs = collections.Counter()
+        for word, count in words.items():
+            for pair in zip(word, word[1:]):
+                pairs[pair] += count
+        if not pairs:
+            break
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        vocab.append(best[0] + best[1])
+        words = {merge_word(word, best): count for word, count in words.items()}
+    return vocab, merges
+
+
+# ---- the 5 MB text, word by word from a hash, as tests/support/corpus.c makes it ----------------------------------
+
+CORPUS_BYTES = 5_000_000
+SYLLABLES = ("the lo mi an re so ta ver in co el dra be un ki mor st ou pa ing sha ze qui nth").split()
+FOREIGN = "größe naïve Σίσυφος привет 東京 café 안녕 ça".split()
+SUFFIXES = ["'s", "'t", "'ll", "'re"]
+ENDINGS = [".\n", "\n\n", ".\n" + EOT + "\n", "! ", "? ", "; ", " (", ") ", ", ", ", ", ". ", ". ", ". "]
+
+
+def corpus_piece(bits: int) -> str:
+    """A word and what follows it: fields of a 64-bit number choose both."""
+    kind, ending = bits & 31, bits >> 5 & 63
+    if kind == 0:
+        word = str(bits >> 32 & 1023)
+    elif kind == 1:
+        word = FOREIGN[bits >> 32 & 7]
+    else:
+        count = (1, 1, 1, 2, 2, 2, 2, 3)[bits >> 11 & 7]
+        draws = [bits >> 16 + 8 * i & 255 for i in range(count)]
+        word = "".join(SYLLABLES[x * x * len(SYLLABLES) >> 16] for x in draws)  # the first ones are frequent
+        if kind == 2:
+            word += SUFFIXES[bits >> 48 & 3]
+        if kind == 3:
+            word = word.capitalize()
+    return word + (ENDINGS[ending] if ending < len(ENDINGS) else " ")
+
+
+def corpus() -> bytes:
+    out, length, index = [], 0, 0
+    while length < CORPUS_BYTES:
+        for bits in hash_weights._bits("corpus", index, 1 << 16).tolist():
+            piece = corpus_piece(bits).encode()
+            out.append(piece)
+            length += len(piece)
+            if length >= CORPUS_BYTES:
+                break
+        index += 1
+    return b"".join(out)
+
+
+def fnv1a(data: bytes) -> int:
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 & (1 << 64) - 1
+    return value
+
+
+def make_corpus_model() -> None:
+    text = corpus()
+    write("corpus.txt", f"{len(text)} {fnv1a(text)}\n")
+    write_model("corpus_", *train(text.decode(), 1000))
+
+
+# ---- a small vocabulary of our own, and ids by tiktoken -----------------------------------------------------------
+
+TEXTS = ["address.txt", "german.txt", "story.txt", "trailing_newlines.txt", "double_newlines.txt"]
+COURSE_TEXTS = {"address.txt": "address.txt", "german.txt": "german.txt", "story.txt": "tinystories_sample.txt",
+                "trailing_newlines.txt": "special_token_trailing_newlines.txt",
+                "double_newlines.txt": "special_token_double_newlines_non_whitespace.txt"}
+INLINE = {"empty": "", "character": "s", "unicode_character": "🙃", "ascii": "Hello, how are you?",
+          "unicode": "Héllò hôw are ü? 🙃", "special": f"Héllò hôw {EOT}{EOT} are ü? 🙃{EOT}"}
+
+
+def read_model(vocab_path: str) -> dict[bytes, int]:
+    return {bytes(BYTE[c] for c in token): i for token, i in json.loads(read(vocab_path)).items()}
+
+
+def id_lines(name: str, vocab: dict[bytes, int], texts: dict[str, str]) -> list[str]:
+    """Ids of each text, without special tokens and with <|endoftext|> as one: a line each."""
+    special = {EOT: vocab[EOT.encode()]}
+    ranks = {token: i for token, i in vocab.items() if token != EOT.encode()}
+    encoding = tiktoken.Encoding(name, pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=special)
+    lines = []
+    for key, text in texts.items():
+        for way, ids in ("plain", encoding.encode_ordinary(text)), ("special", encoding.encode(text, allowed_special="all")):
+            assert encoding.decode(ids) == text
+            lines.append(" ".join([f"{name}/{way}/{key}", *map(str, ids)]))
+    return lines
+
+
+def make_ids(course: str | None) -> None:
+    texts = {name: read(os.path.join(OUT, name)) for name in TEXTS}
+    write("train.txt", "\n".join([*texts.values(), *INLINE.values(), *["Hello, how are you?"] * 9]))
+    vocab, merges = train(read(os.path.join(OUT, "train.txt")), 900)
+    write_model("", vocab, merges)
+    lines = id_lines("own", {token: i for i, token in enumerate(vocab)}, INLINE | texts)
+    if course:
+        texts = {name: read(os.path.join(course, theirs)) for name, theirs in COURSE_TEXTS.items()}
+        lines += id_lines("course", read_model(os.path.join(course, "gpt2_vocab.json")), INLINE | texts)
+    else:  # keep what an earlier run with the course's files has made
+        lines += [line for line in read(os.path.join(OUT, "ids.txt")).split("\n") if line.startswith("course/")]
+    write("ids.txt", "\n".join(lines) + "\n")
+
+
 def main() -> None:
     os.makedirs(OUT, exist_ok=True)
     make_pretokens()
     make_replaced()
+    make_ids(sys.argv[1] if len(sys.argv) > 1 else None)
+    make_corpus_model()
 
 
 if __name__ == "__main__":

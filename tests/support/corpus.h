@@ -1,0 +1,16 @@
+/**
+ * @file
+ * @brief 5 MB of text from an integer hash, the same as tests/tools/make_tokenizer_fixtures.py makes.
+ *
+ * Words of syllables, some foreign, numbers and contractions, punctuation, newlines, `<|endoftext|>` between documents.
+ */
+#ifndef CS336_TESTS_SUPPORT_CORPUS_H
+#define CS336_TESTS_SUPPORT_CORPUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** @brief The text, whose length and hash are checked; free() it. Its memory is not counted by core/memory. */
+uint8_t *corpus_make(size_t *length);
+
+#endif

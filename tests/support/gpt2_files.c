@@ -1,0 +1,106 @@
+#include "tests/support/gpt2_files.h"
+
+#include "core/json.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_LINE = 4096 };
+
+/* The alphabet as the course gives it: printable bytes are themselves, the others follow from 256 on. */
+static unsigned character_of(unsigned byte)
+{
+    unsigned others = 256;
+    for (unsigned b = 0; b < 256; b++) {
+        const bool printable = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
+        if (b == byte)
+            return printable ? b : others;
+        others += !printable;
+    }
+    return 0;
+}
+
+static ByteString decode(const char *spelled, size_t length)
+{
+    uint8_t *bytes = malloc(length + 1);
+    size_t count = 0;
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t i = 0; i < length;) {
+        const unsigned first = (unsigned char)spelled[i];
+        const unsigned c = first < 0x80 ? first : (first & 0x1F) << 6 | ((unsigned char)spelled[i + 1] & 0x3F);
+        i += first < 0x80 ? 1 : 2;
+        unsigned byte = 0;
+        while (byte < 256 && character_of(byte) != c)
+            byte++;
+        ck_assert_uint_lt(byte, 256);
+        bytes[count++] = (uint8_t)byte;
+    }
+    return (ByteString){.bytes = bytes, .length = count};
+}
+
+static void read_vocab(Gpt2Files *files, const char *path)
+{
+    json_t *object = json_load_file(path, 0, NULL);
+    ck_assert_msg(object != NULL, "%s cannot be read", path);
+    files->vocab_size = json_object_size(object);
+    files->vocab = calloc(files->vocab_size, sizeof *files->vocab);
+    ck_assert_ptr_nonnull(files->vocab);
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        const size_t id = (size_t)json_integer_value(value);
+        ck_assert_uint_lt(id, files->vocab_size);
+        files->vocab[id] = decode(key, strlen(key));
+    }
+    json_decref(object);
+}
+
+static void read_merges(Gpt2Files *files, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s cannot be read", path);
+    char line[LONGEST_LINE];
+    size_t capacity = 0;
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        const char *blank = strchr(line, ' ');
+        ck_assert_ptr_nonnull(blank);
+        if (files->merge_count == capacity) {
+            capacity = 2 * capacity + 1024;
+            files->merges = realloc(files->merges, capacity * sizeof *files->merges);
+            ck_assert_ptr_nonnull(files->merges);
+        }
+        files->merges[files->merge_count++] =
+            (MergePair){.left = decode(line, (size_t)(blank - line)), .right = decode(blank + 1, strlen(blank + 1))};
+    }
+    fclose(file);
+}
+
+Gpt2Files gpt2_files_read(const char *vocab_path, const char *merges_path)
+{
+    Gpt2Files files = {0};
+    read_vocab(&files, vocab_path);
+    read_merges(&files, merges_path);
+    return files;
+}
+
+static void free_bytes(ByteString text)
+{
+    free((void *)(uintptr_t)text.bytes);
+}
+
+void gpt2_files_free(Gpt2Files *files)
+{
+    for (size_t i = 0; i < files->vocab_size; i++)
+        free_bytes(files->vocab[i]);
+    for (size_t i = 0; i < files->merge_count; i++) {
+        free_bytes(files->merges[i].left);
+        free_bytes(files->merges[i].right);
+    }
+    free(files->vocab);
+    free(files->merges);
+    *files = (Gpt2Files){0};
+}
