@@ -46,14 +46,14 @@ typedef struct {
 
 /** @brief An open checkpoint. */
 typedef struct {
-    SafetensorsFile tensors;
-    char *path; /**< for messages */
+    SafetensorsFile tensors; /**< weights and moments */
 } CheckpointFile;
 
 /**
  * @brief Writes the whole state to @p path, or leaves the file that is there as it was.
- * @retval CS336_EIO     the directory or disk refuses
- * @retval CS336_ESHAPE  a value is not contiguous, or a moment's shape differs from its value's
+ * @retval CS336_EIO      the directory or disk refuses
+ * @retval CS336_ESHAPE   a value is not contiguous, or a moment's shape differs from its value's
+ * @retval CS336_EFORMAT  two parameters, generators or keys of one name, or text that is not UTF-8
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status checkpoint_save(const char *path, const Checkpoint *checkpoint);
@@ -69,7 +69,7 @@ CS336_MUST_CHECK Status checkpoint_open(CheckpointFile *file, const char *path);
 /** @brief Closes the file; a zeroed one is fine. Strings that checkpoint_config() gave end with it. */
 void checkpoint_close(CheckpointFile *file);
 
-/** @brief The configuration's value of that key, or NULL. */
+/** @brief The configuration's value of that key (up to 100 bytes long), or NULL. */
 const char *checkpoint_config(const CheckpointFile *file, const char *key);
 
 /**
@@ -79,7 +79,7 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key);
  * the same value; further ones in the file are passed over.
  * @param[in]     file        open
  * @retval CS336_EFORMAT  a tensor, generator or configuration is missing, extra or of another type or value
- * @retval CS336_ESHAPE   a tensor has another shape
+ * @retval CS336_ESHAPE   a tensor has another shape, or the checkpoint's parameters themselves do not fit together
  */
 CS336_MUST_CHECK Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file);
 

@@ -1,0 +1,326 @@
+#include "train/checkpoint.h"
+
+#include "core/arena.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char VALUE[] = "", FIRST_MOMENT[] = "optimizer.first_moment.",
+                  SECOND_MOMENT[] = "optimizer.second_moment.";
+static const char ITERATION[] = "iteration", RNG[] = "rng.", CONFIG[] = "config.";
+
+enum { KEY_BYTES = 128, NUMBERS_BYTES = 48 };
+
+static Status check_part(const char *function, const char *name, const char *part, Tensor t, Tensor value)
+{
+    if (!tensor_same_shape(t, value))
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, part, name, tensor_shape_text(t),
+                           tensor_shape_text(value));
+    if (!tensor_contiguous(t))
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, part, name);
+    return CS336_OK;
+}
+
+static Status check_parameters(const char *function, ParameterList parameters)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; i < parameters.count && !s; i++) {
+        const Parameter *p = &parameters.items[i];
+        s = check_part(function, p->name, "value", p->value, p->value);
+        if (!s && p->first_moment.data)
+            s = check_part(function, p->name, "first moment", p->first_moment, p->value);
+        if (!s && p->second_moment.data)
+            s = check_part(function, p->name, "second moment", p->second_moment, p->value);
+    }
+    return s;
+}
+
+/* ---- Saving ---- */
+
+/* What goes into the file; names and texts lie in an arena, and all is NULL while that only measures. */
+typedef struct {
+    SafetensorsEntry *entries;
+    SafetensorsText *texts;
+    size_t entry_count, text_count;
+} Contents;
+
+static Status join(const char **text, Arena *arena, const char *prefix, const char *name)
+{
+    const size_t n = strlen(prefix), m = strlen(name) + 1;
+    char *joined;
+    const Status s = arena_take(arena, &joined, n + m);
+    if (!s && joined) {
+        memcpy(joined, prefix, n);
+        memcpy(joined + n, name, m);
+    }
+    *text = joined;
+    return s;
+}
+
+static Status add_tensor(Contents *contents, Arena *arena, const char *prefix, const char *name, Tensor t)
+{
+    if (!t.data)
+        return CS336_OK;
+    SafetensorsEntry entry = {.type = SAFETENSORS_F32, .rank = t.rank, .data = t.data};
+    memcpy(entry.shape, t.shape, sizeof entry.shape);
+    const Status s = join(&entry.name, arena, prefix, name);
+    if (!s && contents->entries)
+        contents->entries[contents->entry_count] = entry;
+    contents->entry_count++;
+    return s;
+}
+
+static Status add_text(Contents *contents, Arena *arena, const char *prefix, const char *key, const char *value)
+{
+    SafetensorsText text;
+    Status s = join(&text.key, arena, prefix, key);
+    if (!s)
+        s = join(&text.value, arena, value, "");
+    if (!s && contents->texts)
+        contents->texts[contents->text_count] = text;
+    contents->text_count++;
+    return s;
+}
+
+static Status collect_tensors(Contents *contents, Arena *arena, ParameterList parameters)
+{
+    const Parameter *items = parameters.items;
+    Status s = arena_take(arena, &contents->entries, 3 * parameters.count * sizeof *contents->entries);
+    for (size_t i = 0; i < parameters.count && !s; i++)
+        s = add_tensor(contents, arena, VALUE, items[i].name, items[i].value);
+    for (size_t i = 0; i < parameters.count && !s; i++)
+        s = add_tensor(contents, arena, FIRST_MOMENT, items[i].name, items[i].first_moment);
+    for (size_t i = 0; i < parameters.count && !s; i++)
+        s = add_tensor(contents, arena, SECOND_MOMENT, items[i].name, items[i].second_moment);
+    return s;
+}
+
+static Status collect_texts(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
+{
+    char numbers[NUMBERS_BYTES];
+    const size_t count = 1 + checkpoint->config_count + checkpoint->generator_count;
+    Status s = arena_take(arena, &contents->texts, count * sizeof *contents->texts);
+    snprintf(numbers, sizeof numbers, "%zu", checkpoint->iteration);
+    if (!s)
+        s = add_text(contents, arena, ITERATION, "", numbers);
+    for (size_t i = 0; i < checkpoint->config_count && !s; i++)
+        s = add_text(contents, arena, CONFIG, checkpoint->config[i].key, checkpoint->config[i].value);
+    for (size_t i = 0; i < checkpoint->generator_count && !s; i++) {
+        const Rng *rng = checkpoint->generators[i].rng;
+        snprintf(numbers, sizeof numbers, "%" PRIu64 " %" PRIu64, rng->seed, rng->counter);
+        s = add_text(contents, arena, RNG, checkpoint->generators[i].name, numbers);
+    }
+    return s;
+}
+
+static Status collect(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
+{
+    *contents = (Contents){0};
+    const Status s = collect_tensors(contents, arena, checkpoint->parameters);
+    return s ? s : collect_texts(contents, arena, checkpoint);
+}
+
+Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
+{
+    Contents contents;
+    Arena measure = {0}, arena = {0};
+    Status s = check_parameters("checkpoint_save", checkpoint->parameters);
+    if (!s)
+        s = collect(&contents, &measure, checkpoint);
+    if (!s)
+        s = arena_init(&arena, measure.peak);
+    if (!s)
+        s = collect(&contents, &arena, checkpoint);
+    if (!s)
+        s = safetensors_write(path, contents.entries, contents.entry_count, contents.texts, contents.text_count);
+    arena_deinit(&arena);
+    return s;
+}
+
+/* ---- Loading ---- */
+
+static const char *text_of(const CheckpointFile *file, const char *prefix, const char *key)
+{
+    char joined[KEY_BYTES];
+    const int length = snprintf(joined, sizeof joined, "%s%s", prefix, key);
+    assert(length < KEY_BYTES);
+    return length < KEY_BYTES ? safetensors_metadata(&file->tensors, joined) : NULL;
+}
+
+/* Reads @p count decimal numbers with single blanks between them, and nothing else. */
+static bool read_numbers(uint64_t *numbers, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *end;
+        if (*text < '0' || *text > '9')
+            return false;
+        errno = 0;
+        numbers[i] = strtoull(text, &end, 10);
+        if (errno || *end != (i + 1 < count ? ' ' : '\0'))
+            return false;
+        text = end + (*end == ' ');
+    }
+    return true;
+}
+
+Status checkpoint_open(CheckpointFile *file, const char *path)
+{
+    Status s = safetensors_open(&file->tensors, path);
+    if (s)
+        return s;
+    uint64_t iteration;
+    const char *text = text_of(file, ITERATION, "");
+    if (!text)
+        s = status_fail(CS336_EFORMAT, "%s: not a checkpoint: no iteration in its metadata", path);
+    else if (!read_numbers(&iteration, 1, text))
+        s = status_fail(CS336_EFORMAT, "%s: iteration is \"%s\", expected a number", path, text);
+    if (s)
+        checkpoint_close(file);
+    return s;
+}
+
+void checkpoint_close(CheckpointFile *file)
+{
+    safetensors_close(&file->tensors);
+}
+
+const char *checkpoint_config(const CheckpointFile *file, const char *key)
+{
+    return text_of(file, CONFIG, key);
+}
+
+static const SafetensorsEntry *find(const CheckpointFile *file, const char *prefix, const char *name)
+{
+    const size_t n = strlen(prefix);
+    for (size_t i = 0; i < file->tensors.count; i++) {
+        const SafetensorsEntry *entry = &file->tensors.entries[i];
+        if (strncmp(entry->name, prefix, n) == 0 && strcmp(entry->name + n, name) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+static Status check_tensor(const CheckpointFile *file, const char *prefix, const char *name, Tensor t)
+{
+    if (!t.data)
+        return CS336_OK;
+    const char *path = file->tensors.path;
+    const SafetensorsEntry *entry = find(file, prefix, name);
+    if (!entry)
+        return status_fail(CS336_EFORMAT, "%s: no array \"%s%s\"", path, prefix, name);
+    if (entry->type != SAFETENSORS_F32)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" is not F32", path, entry->name);
+    if (!tensor_same_shape(tensor_of(NULL, entry->rank, entry->shape), t))
+        return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected %s", path, entry->name,
+                           shape_text(entry->rank, entry->shape), tensor_shape_text(t));
+    return CS336_OK;
+}
+
+static bool belongs(const char *name, ParameterList parameters)
+{
+    for (size_t i = 0; i < parameters.count; i++)
+        if (strcmp(name, parameters.items[i].name) == 0)
+            return true;
+    return false;
+}
+
+static const char *without(const char *prefix, const char *name)
+{
+    const size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) == 0 ? name + n : name;
+}
+
+static Status check_tensors(const CheckpointFile *file, ParameterList parameters)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; i < parameters.count && !s; i++) {
+        const Parameter *p = &parameters.items[i];
+        s = check_tensor(file, VALUE, p->name, p->value);
+        if (!s)
+            s = check_tensor(file, FIRST_MOMENT, p->name, p->first_moment);
+        if (!s)
+            s = check_tensor(file, SECOND_MOMENT, p->name, p->second_moment);
+    }
+    for (size_t i = 0; i < file->tensors.count && !s; i++) {
+        const char *name = file->tensors.entries[i].name;
+        if (!belongs(without(SECOND_MOMENT, without(FIRST_MOMENT, name)), parameters))
+            s = status_fail(CS336_EFORMAT, "%s: array \"%s\" belongs to no parameter of the model", file->tensors.path,
+                            name);
+    }
+    return s;
+}
+
+static Status check_config(const CheckpointFile *file, const Checkpoint *checkpoint)
+{
+    const char *path = file->tensors.path;
+    for (size_t i = 0; i < checkpoint->config_count; i++) {
+        const SafetensorsText *expected = &checkpoint->config[i];
+        const char *value = checkpoint_config(file, expected->key);
+        if (!value)
+            return status_fail(CS336_EFORMAT, "%s: no %s in its configuration, expected %s", path, expected->key,
+                               expected->value);
+        if (strcmp(value, expected->value) != 0)
+            return status_fail(CS336_EFORMAT, "%s: %s is %s, expected %s", path, expected->key, value, expected->value);
+    }
+    return CS336_OK;
+}
+
+/* The state of one generator, in @p state; checked first and set when nothing can fail any more. */
+static Status read_generator(Rng *state, const CheckpointFile *file, const char *name)
+{
+    uint64_t numbers[2];
+    const char *text = text_of(file, RNG, name);
+    if (!text)
+        return status_fail(CS336_EFORMAT, "%s: no state of the generator \"%s\"", file->tensors.path, name);
+    if (!read_numbers(numbers, 2, text))
+        return status_fail(CS336_EFORMAT, "%s: state of the generator \"%s\" is \"%s\", expected two numbers",
+                           file->tensors.path, name, text);
+    *state = (Rng){.seed = numbers[0], .counter = numbers[1]};
+    return CS336_OK;
+}
+
+static void copy_tensor(Tensor to, const CheckpointFile *file, const char *prefix, const char *name)
+{
+    if (to.data)
+        memcpy(to.data, find(file, prefix, name)->data, tensor_count(to) * sizeof(float));
+}
+
+Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
+{
+    Rng state;
+    uint64_t iteration = 0;
+    Status s = check_parameters("checkpoint_read", checkpoint->parameters);
+    if (!s)
+        s = check_config(file, checkpoint);
+    if (!s)
+        s = check_tensors(file, checkpoint->parameters);
+    for (size_t i = 0; i < checkpoint->generator_count && !s; i++)
+        s = read_generator(&state, file, checkpoint->generators[i].name);
+    if (s)
+        return s;
+    for (size_t i = 0; i < checkpoint->parameters.count; i++) {
+        const Parameter *p = &checkpoint->parameters.items[i];
+        copy_tensor(p->value, file, VALUE, p->name);
+        copy_tensor(p->first_moment, file, FIRST_MOMENT, p->name);
+        copy_tensor(p->second_moment, file, SECOND_MOMENT, p->name);
+    }
+    for (size_t i = 0; i < checkpoint->generator_count && !s; i++)
+        s = read_generator(checkpoint->generators[i].rng, file, checkpoint->generators[i].name);
+    if (read_numbers(&iteration, 1, text_of(file, ITERATION, "")))
+        checkpoint->iteration = (size_t)iteration;
+    return s;
+}
+
+Status checkpoint_load(Checkpoint *checkpoint, const char *path)
+{
+    CheckpointFile file;
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = checkpoint_read(checkpoint, &file);
+    checkpoint_close(&file);
+    return s;
+}
