@@ -2,15 +2,19 @@
 
 #include "core/memory.h"
 
-static _Thread_local bool refused;
+static _Thread_local bool refused, parsing;
 
-/* jansson overlooks some of its own failed allocations and then parses a shortened token; the flag does not. */
+/*
+ * jansson overlooks some of its own failed allocations. Its parser then reads on behind the end of a shortened token,
+ * so while it parses it gets its memory all the same, and json_parse() fails when it has come out again.
+ */
 static void *allocate(size_t bytes)
 {
     void *block = memory_allocate(bytes);
-    if (!block)
-        refused = true;
-    return block;
+    if (block)
+        return block;
+    refused = true;
+    return parsing ? memory_allocate_regardless(bytes) : NULL;
 }
 
 /* Before main(): a block must never be freed by another allocator than the one it came from. */
@@ -30,7 +34,9 @@ Status json_parse(json_t **value, const char *text, size_t bytes, const char *pa
 {
     json_error_t error;
     refused = false;
+    parsing = true;
     *value = json_loadb(text ? text : "", bytes, JSON_REJECT_DUPLICATES, &error);
+    parsing = false;
     if (json_ran_out_of_memory()) {
         json_decref(*value);
         *value = NULL;

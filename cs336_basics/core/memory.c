@@ -1,6 +1,7 @@
 #include "core/memory.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +51,14 @@ static void update_peak(void)
     }
 }
 
-static void *allocate(size_t bytes, void *(*get)(size_t))
+static bool too_large(size_t bytes)
 {
-    if (bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT || must_fail() || !count_in(bytes))
-        return NULL;
+    return bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT;
+}
+
+/* The bytes are counted already. */
+static void *obtain(size_t bytes, void *(*get)(size_t))
+{
     void *raw = get(bytes + 2 * MEMORY_ALIGNMENT);
     if (!raw) {
         atomic_fetch_sub(&in_use, bytes);
@@ -67,6 +72,11 @@ static void *allocate(size_t bytes, void *(*get)(size_t))
     return block;
 }
 
+static void *allocate(size_t bytes, void *(*get)(size_t))
+{
+    return too_large(bytes) || must_fail() || !count_in(bytes) ? NULL : obtain(bytes, get);
+}
+
 static void *zeroed(size_t bytes)
 {
     return calloc(bytes, 1);
@@ -75,6 +85,14 @@ static void *zeroed(size_t bytes)
 void *memory_allocate(size_t bytes)
 {
     return allocate(bytes, malloc);
+}
+
+void *memory_allocate_regardless(size_t bytes)
+{
+    if (too_large(bytes))
+        return NULL;
+    atomic_fetch_add(&in_use, bytes);
+    return obtain(bytes, malloc);
 }
 
 void *memory_allocate_zeroed(size_t count, size_t size)
