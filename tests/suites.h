@@ -24,6 +24,7 @@
     X(layers)          \
     X(language_model)  \
     X(optim)           \
+    X(checkpoint)      \
     X(token_file)      \
     X(story)           \
     X(pretokenize)     \

@@ -1,0 +1,322 @@
+#include "core/file.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/files.h"
+#include "tests/support/hash_weights.h"
+#include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WEIGHTS = 6, BIASES = 2, MOMENTS = 3, NUMBERS = (WEIGHTS + BIASES) * MOMENTS };
+
+/* A state of two parameters, two generators and two configuration pairs; a second one is what it is restored to. */
+typedef struct {
+    float numbers[NUMBERS];
+    Parameter parameters[2];
+    Rng batch, sample;
+    CheckpointRng generators[2];
+    SafetensorsText config[2];
+    Checkpoint checkpoint;
+} State;
+
+static void state_init(State *state, uint64_t seed)
+{
+    *state = (State){.batch = {seed, seed + 1}, .sample = {UINT64_MAX, UINT64_MAX - seed}};
+    float *n = state->numbers;
+    hash_normal(n, NUMBERS, "state", seed, 0, 1);
+    state->parameters[0] = (Parameter){.name = "fc.weight",
+                                       .value = tensor(n, 2, 3),
+                                       .first_moment = tensor(n + 6, 2, 3),
+                                       .second_moment = tensor(n + 12, 2, 3)};
+    state->parameters[1] = (Parameter){.name = "fc.bias",
+                                       .value = tensor(n + 18, 2),
+                                       .first_moment = tensor(n + 20, 2),
+                                       .second_moment = tensor(n + 22, 2)};
+    state->generators[0] = (CheckpointRng){"batch", &state->batch};
+    state->generators[1] = (CheckpointRng){"sample", &state->sample};
+    state->config[0] = (SafetensorsText){"d_model", "2"};
+    state->config[1] = (SafetensorsText){"norm", "pre"};
+    state->checkpoint = (Checkpoint){.parameters = {state->parameters, 2},
+                                     .iteration = 1000 + seed,
+                                     .generators = state->generators,
+                                     .generator_count = 2,
+                                     .config = state->config,
+                                     .config_count = 2};
+}
+
+static const char *saved_state(State *state)
+{
+    const char *path = temp_path("saved.safetensors");
+    state_init(state, 1);
+    assert_ok(checkpoint_save(path, &state->checkpoint));
+    return path;
+}
+
+static void assert_same_state(const State *a, const State *b)
+{
+    ck_assert_mem_eq(a->numbers, b->numbers, sizeof a->numbers);
+    ck_assert_uint_eq(a->batch.seed, b->batch.seed);
+    ck_assert_uint_eq(a->batch.counter, b->batch.counter);
+    ck_assert_uint_eq(a->sample.seed, b->sample.seed);
+    ck_assert_uint_eq(a->sample.counter, b->sample.counter);
+    ck_assert_uint_eq(a->checkpoint.iteration, b->checkpoint.iteration);
+}
+
+/* Loading must fail so, and leave the state as it was. @p text is the message after "PATH: ". */
+static void assert_load_fails(State *state, const char *path, Status expected, const char *text)
+{
+    static State before;
+    char message[512];
+    memcpy(&before, state, sizeof before);
+    snprintf(message, sizeof message, "%s: %s", path, text);
+    assert_fails(checkpoint_load(&state->checkpoint, path), expected, message);
+    assert_same_state(state, &before);
+}
+
+START_TEST(test_checkpoint_restores_everything)
+{
+    State saved, loaded;
+    const char *path = saved_state(&saved);
+    state_init(&loaded, 2);
+    assert_ok(checkpoint_load(&loaded.checkpoint, path));
+    assert_same_state(&loaded, &saved);
+}
+END_TEST
+
+START_TEST(test_checkpoint_of_the_same_state_is_the_same_file)
+{
+    State state;
+    MappedFile first;
+    const char *path = saved_state(&state), *other = temp_path("another_name.safetensors");
+    assert_ok(checkpoint_save(other, &state.checkpoint));
+    assert_ok(file_map(&first, path));
+    assert_file_holds(other, first.data, first.size);
+    file_unmap(&first);
+}
+END_TEST
+
+START_TEST(test_checkpoint_configuration_is_read_before_a_model_exists)
+{
+    State state;
+    CheckpointFile file;
+    assert_ok(checkpoint_open(&file, saved_state(&state)));
+    ck_assert_str_eq(checkpoint_config(&file, "d_model"), "2");
+    ck_assert_str_eq(checkpoint_config(&file, "norm"), "pre");
+    ck_assert_ptr_null(checkpoint_config(&file, "d_ff"));
+    ck_assert_ptr_null(checkpoint_config(&file, "iteration"));
+    checkpoint_close(&file);
+    checkpoint_close(&file);
+}
+END_TEST
+
+START_TEST(test_checkpoint_gives_weights_without_moments)
+{
+    State saved, loaded;
+    const char *path = saved_state(&saved);
+    state_init(&loaded, 2);
+    for (size_t i = 0; i < 2; i++)
+        loaded.parameters[i].first_moment.data = loaded.parameters[i].second_moment.data = NULL;
+    Checkpoint weights = {.parameters = loaded.checkpoint.parameters};
+    assert_ok(checkpoint_load(&weights, path));
+    ck_assert_mem_eq(loaded.numbers, saved.numbers, 6 * sizeof(float));
+    ck_assert_mem_eq(loaded.numbers + 18, saved.numbers + 18, 2 * sizeof(float));
+    ck_assert_float_ne(loaded.numbers[6], saved.numbers[6]);
+}
+END_TEST
+
+START_TEST(test_checkpoint_without_moments_does_not_resume)
+{
+    State state;
+    state_init(&state, 1);
+    const char *path = temp_path("weights.safetensors");
+    const Parameter whole = state.parameters[1];
+    state.parameters[1].first_moment.data = NULL;
+    assert_ok(checkpoint_save(path, &state.checkpoint));
+    state.parameters[1] = whole;
+    assert_load_fails(&state, path, CS336_EFORMAT, "no array \"optimizer.first_moment.fc.bias\"");
+}
+END_TEST
+
+START_TEST(test_checkpoint_of_another_model_is_refused)
+{
+    State state;
+    const char *path = saved_state(&state);
+    state_init(&state, 2);
+    state.checkpoint.parameters.count = 1;
+    assert_load_fails(&state, path, CS336_EFORMAT, "array \"fc.bias\" belongs to no parameter of the model");
+    state_init(&state, 2);
+    state.parameters[1].name = "fc2.bias";
+    assert_load_fails(&state, path, CS336_EFORMAT, "no array \"fc2.bias\"");
+    state_init(&state, 2);
+    state.parameters[0].value = tensor(state.numbers, 3, 2);
+    state.parameters[0].first_moment = tensor(state.numbers + 6, 3, 2);
+    state.parameters[0].second_moment = tensor(state.numbers + 12, 3, 2);
+    assert_load_fails(&state, path, CS336_ESHAPE, "array \"fc.weight\" is (2, 3), expected (3, 2)");
+}
+END_TEST
+
+START_TEST(test_checkpoint_of_another_configuration_is_refused)
+{
+    State state;
+    const char *path = saved_state(&state);
+    state_init(&state, 2);
+    state.config[1].value = "post";
+    assert_load_fails(&state, path, CS336_EFORMAT, "norm is pre, expected post");
+    state.config[1] = (SafetensorsText){"d_ff", "8"};
+    assert_load_fails(&state, path, CS336_EFORMAT, "no d_ff in its configuration, expected 8");
+    state_init(&state, 2);
+    state.generators[1].name = "validation";
+    assert_load_fails(&state, path, CS336_EFORMAT, "no state of the generator \"validation\"");
+    state_init(&state, 2);
+    state.checkpoint.config_count = 1;
+    assert_ok(checkpoint_load(&state.checkpoint, path));
+}
+END_TEST
+
+/* A file of the state's tensors with other metadata or another type of "fc.bias". */
+static const char *written(const State *state, SafetensorsType type, const char *iteration, const char *rng)
+{
+    const char *path = temp_path("written.safetensors");
+    const SafetensorsText texts[] = {{"rng.batch", rng}, {"iteration", iteration}};
+    const SafetensorsEntry entries[] = {{"fc.weight", SAFETENSORS_F32, 2, {2, 3}, state->numbers},
+                                        {"fc.bias", type, 1, {2}, state->numbers + 18}};
+    assert_ok(safetensors_write(path, entries, 2, texts, iteration ? 2 : 1));
+    return path;
+}
+
+START_TEST(test_checkpoint_with_damaged_contents_is_refused)
+{
+    State state;
+    state_init(&state, 1);
+    state.checkpoint.config_count = 0;
+    state.checkpoint.generator_count = 1;
+    for (size_t i = 0; i < 2; i++)
+        state.parameters[i].first_moment.data = state.parameters[i].second_moment.data = NULL;
+    assert_ok(checkpoint_load(&state.checkpoint, written(&state, SAFETENSORS_F32, "7", "5 6")));
+    ck_assert_uint_eq(state.checkpoint.iteration, 7);
+    ck_assert_uint_eq(state.batch.counter, 6);
+    assert_load_fails(&state, written(&state, SAFETENSORS_I32, "7", "5 6"), CS336_EFORMAT,
+                      "array \"fc.bias\" is not F32");
+    assert_load_fails(&state, written(&state, SAFETENSORS_F32, NULL, "5 6"), CS336_EFORMAT,
+                      "not a checkpoint: no iteration in its metadata");
+    assert_load_fails(&state, written(&state, SAFETENSORS_F32, "-7", "5 6"), CS336_EFORMAT,
+                      "iteration is \"-7\", expected a number");
+    const char *const bad_states[] = {"5", "5  6", "5 6 ", "5 x", "5 6 7", "5 18446744073709551616", ""};
+    for (size_t i = 0; i < sizeof bad_states / sizeof *bad_states; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "state of the generator \"batch\" is \"%s\", expected two numbers", bad_states[i]);
+        assert_load_fails(&state, written(&state, SAFETENSORS_F32, "7", bad_states[i]), CS336_EFORMAT, text);
+    }
+}
+END_TEST
+
+START_TEST(test_checkpoint_cut_short_anywhere_is_refused)
+{
+    State state, before;
+    MappedFile whole;
+    const char *path = saved_state(&state), *cut = temp_path("cut.safetensors");
+    assert_ok(file_map(&whole, path));
+    state_init(&state, 2);
+    state_init(&before, 2);
+    for (size_t size = 0; size < whole.size; size++) {
+        write_file(cut, whole.data, size);
+        ck_assert_int_eq(checkpoint_load(&state.checkpoint, cut), CS336_EFORMAT);
+        ck_assert_msg(strncmp(status_message(), cut, strlen(cut)) == 0, "%s", status_message());
+        assert_same_state(&state, &before);
+    }
+    file_unmap(&whole);
+}
+END_TEST
+
+START_TEST(test_checkpoint_that_is_not_there_is_reported)
+{
+    State state;
+    state_init(&state, 1);
+    assert_load_fails(&state, temp_path("missing.safetensors"), CS336_EIO, "cannot read: No such file or directory");
+}
+END_TEST
+
+START_TEST(test_checkpoint_refuses_parameters_that_do_not_fit_together)
+{
+    State state;
+    const char *path = saved_state(&state), *target = temp_path("never.safetensors");
+    state.parameters[1].second_moment = tensor(state.numbers, 1, 2);
+    assert_fails(checkpoint_save(target, &state.checkpoint), CS336_ESHAPE,
+                 "checkpoint_save: second moment of fc.bias is (1, 2), value is (2)");
+    assert_fails(checkpoint_load(&state.checkpoint, path), CS336_ESHAPE,
+                 "checkpoint_read: second moment of fc.bias is (1, 2), value is (2)");
+    state_init(&state, 1);
+    state.parameters[0].value = tensor_transpose(tensor(state.numbers, 3, 2), 0, 1);
+    assert_fails(checkpoint_save(target, &state.checkpoint), CS336_ESHAPE,
+                 "checkpoint_save: value of fc.weight is not contiguous");
+    state_init(&state, 1);
+    state.parameters[1].name = "fc.weight";
+    ck_assert_int_eq(checkpoint_save(target, &state.checkpoint), CS336_EFORMAT);
+    state_init(&state, 1);
+    ck_assert_int_eq(checkpoint_save(temp_path("missing/x.safetensors"), &state.checkpoint), CS336_EIO);
+    ck_assert_int_ne(access(target, F_OK), 0);
+}
+END_TEST
+
+typedef struct {
+    State *state;
+    const char *path;
+} Work;
+
+static Status save(void *context)
+{
+    const Work *work = context;
+    return checkpoint_save(work->path, &work->state->checkpoint);
+}
+
+static Status load(void *context)
+{
+    const Work *work = context;
+    return checkpoint_load(&work->state->checkpoint, work->path);
+}
+
+START_TEST(test_checkpoint_survives_failing_allocations)
+{
+    State saved, loaded;
+    Work work = {&saved, saved_state(&saved)};
+    assert_allocation_failures_are_clean(save, &work);
+    state_init(&loaded, 2);
+    work.state = &loaded;
+    assert_allocation_failures_are_clean(load, &work);
+    assert_same_state(&loaded, &saved);
+}
+END_TEST
+
+START_TEST(test_checkpoint_on_a_full_disk_leaves_the_old_file)
+{
+    State old, changed, loaded;
+    const char *path = saved_state(&old);
+    state_init(&changed, 3);
+    state_init(&loaded, 2);
+    file_fail_at(1);
+    ck_assert_int_eq(checkpoint_save(path, &changed.checkpoint), CS336_EIO);
+    assert_ok(checkpoint_load(&loaded.checkpoint, path));
+    assert_same_state(&loaded, &old);
+    assert_write_failures_are_clean(save, &(Work){&changed, path}, temp_path("."));
+}
+END_TEST
+
+const TestCase checkpoint_tests[] = {
+    TEST(test_checkpoint_restores_everything, "checkpointing"),
+    TEST(test_checkpoint_of_the_same_state_is_the_same_file, "checkpointing"),
+    TEST(test_checkpoint_configuration_is_read_before_a_model_exists, "checkpointing"),
+    TEST(test_checkpoint_gives_weights_without_moments, "checkpointing"),
+    TEST(test_checkpoint_without_moments_does_not_resume, "checkpointing"),
+    TEST(test_checkpoint_of_another_model_is_refused, "checkpointing"),
+    TEST(test_checkpoint_of_another_configuration_is_refused, "checkpointing"),
+    TEST(test_checkpoint_with_damaged_contents_is_refused, "checkpointing"),
+    TEST(test_checkpoint_cut_short_anywhere_is_refused, "checkpointing"),
+    TEST(test_checkpoint_that_is_not_there_is_reported, "checkpointing"),
+    TEST(test_checkpoint_refuses_parameters_that_do_not_fit_together, "checkpointing"),
+    TEST(test_checkpoint_survives_failing_allocations, "checkpointing"),
+    TEST(test_checkpoint_on_a_full_disk_leaves_the_old_file, "checkpointing"),
+    {0},
+};
