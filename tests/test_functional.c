@@ -1,5 +1,445 @@
+#include "core/parallel.h"
+#include "kernels/isa.h"
+#include "nn/functional.h"
 #include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/fixture.h"
+#include "tests/support/hash_weights.h"
+#include "tests/support/reference.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SEED = 7, A = 3, B = 5, C = 7, N = A * B * C, VOCAB = 50, ROWS = 6 };
+
+static const double RTOL = 1e-4, ATOL = 1e-5;
+
+/* ---- softmax ---- */
+
+START_TEST(test_softmax_over_any_dimension)
+{
+    Fixture fixture;
+    fixture_open(&fixture, "functional");
+    float x[N], grad_y[N], y[N], grad_x[N];
+    hash_normal(x, N, "x", SEED, 0, 2);
+    hash_normal(grad_y, N, "grad_y", SEED, 0, 1);
+    for (int dimension = -3; dimension < 3; dimension++) {
+        char name[32];
+        assert_ok(softmax_forward(tensor(y, A, B, C), tensor(x, A, B, C), dimension));
+        snprintf(name, sizeof name, "softmax.%d.y", (dimension + 3) % 3);
+        assert_allclose(tensor(y, A, B, C), fixture_tensor(&fixture, name), 1e-6, 1e-7);
+        assert_ok(softmax_backward(tensor(grad_x, A, B, C), tensor(grad_y, A, B, C), tensor(y, A, B, C), dimension));
+        snprintf(name, sizeof name, "softmax.%d.grad_x", (dimension + 3) % 3);
+        assert_allclose(tensor(grad_x, A, B, C), fixture_tensor(&fixture, name), RTOL, ATOL);
+    }
+    fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(test_softmax_of_strided_views)
+{
+    float x[N], y[N], straight[N], grad_y[N], grad_x[N], grad_straight[N];
+    hash_normal(x, N, "x", SEED, 0, 2);
+    hash_normal(grad_y, N, "grad_y", SEED, 0, 1);
+    Tensor view = tensor(x, C, B, A), y_view = tensor(y, B, C, A), grad_view = tensor(grad_x, A, C, B);
+    view = tensor_transpose(view, 0, 2);
+    y_view = tensor_transpose(tensor_transpose(y_view, 0, 2), 1, 2);
+    grad_view = tensor_transpose(grad_view, 1, 2);
+    assert_ok(softmax_forward(y_view, view, 1));
+    assert_ok(softmax_backward(grad_view, tensor(grad_y, A, B, C), y_view, 1));
+    float copy[N];
+    tensor_copy(tensor(copy, A, B, C), view);
+    assert_ok(softmax_forward(tensor(straight, A, B, C), tensor(copy, A, B, C), 1));
+    assert_ok(softmax_backward(tensor(grad_straight, A, B, C), tensor(grad_y, A, B, C), tensor(straight, A, B, C), 1));
+    assert_allclose(y_view, tensor(straight, A, B, C), 1e-6, 1e-7);
+    assert_allclose(grad_view, tensor(grad_straight, A, B, C), 1e-6, 1e-7);
+}
+END_TEST
+
+START_TEST(test_softmax_in_place)
+{
+    for (int dimension = 0; dimension < 3; dimension++) {
+        float x[N], y[N], grad_y[N], grad_x[N];
+        hash_normal(x, N, "x", SEED, 0, 2);
+        hash_normal(grad_y, N, "grad_y", SEED, 0, 1);
+        const Tensor tx = tensor(x, A, B, C), ty = tensor(y, A, B, C), grad = tensor(grad_y, A, B, C);
+        assert_ok(softmax_forward(ty, tx, dimension));
+        assert_ok(softmax_backward(tensor(grad_x, A, B, C), grad, ty, dimension));
+        assert_ok(softmax_forward(tx, tx, dimension));
+        assert_ok(softmax_backward(grad, grad, ty, dimension));
+        ck_assert_mem_eq(x, y, sizeof x);
+        ck_assert_mem_eq(grad_y, grad_x, sizeof grad_x);
+    }
+}
+END_TEST
+
+START_TEST(test_softmax_of_huge_numbers)
+{
+    float x[N], shifted[N], y[N], y_shifted[N];
+    hash_normal(x, N, "x", SEED, 0, 2);
+    for (int i = 0; i < N; i++) {
+        x[i] = roundf(x[i] * 256) / 256; /* so that adding 100 or 10 000 is exact */
+        shifted[i] = x[i] + 100;
+    }
+    for (int dimension = 0; dimension < 3; dimension++) {
+        assert_ok(softmax_forward(tensor(y, A, B, C), tensor(x, A, B, C), dimension));
+        assert_ok(softmax_forward(tensor(y_shifted, A, B, C), tensor(shifted, A, B, C), dimension));
+        ck_assert_mem_eq(y, y_shifted, sizeof y);
+    }
+    float extreme[] = {-3e38F, 10000, -1e4F, 10000, -INFINITY, 3e38F};
+    assert_ok(softmax_forward(tensor(extreme, 2, 3), tensor(extreme, 2, 3), -1));
+    const float expected[] = {0, 1, 0, 0, 0, 1};
+    assert_allclose_array("extreme", extreme, expected, 6, 0, 0);
+}
+END_TEST
+
+START_TEST(test_softmax_lets_nan_through)
+{
+    float x[] = {1, NAN, 2, 3, 4, 5};
+    assert_ok(softmax_forward(tensor(x, 2, 3), tensor(x, 2, 3), -1));
+    ck_assert_msg(isnan(x[0]) && isnan(x[1]) && isnan(x[2]), "a NaN must reach its whole row");
+    ck_assert_float_eq_tol(x[3] + x[4] + x[5], 1, 1e-6F);
+}
+END_TEST
+
+/* ---- log-sum-exp ---- */
+
+START_TEST(test_log_sum_exp)
+{
+    Fixture fixture;
+    fixture_open(&fixture, "functional");
+    float x[N], grad_l[A * B], l[A * B], grad_x[N];
+    hash_normal(x, N, "x", SEED, 0, 2);
+    hash_normal(grad_l, A * B, "grad_y", SEED, 0, 1);
+    const Tensor tx = tensor(x, A, B, C), tl = tensor(l, A, B, 1);
+    assert_ok(log_sum_exp_forward(tl, tx));
+    assert_allclose(tl, fixture_tensor(&fixture, "log_sum_exp.y"), 1e-6, 1e-6);
+    assert_ok(log_sum_exp_backward(tensor(grad_x, A, B, C), tensor(grad_l, A, B, 1), tl, tx));
+    assert_allclose(tensor(grad_x, A, B, C), fixture_tensor(&fixture, "log_sum_exp.grad_x"), RTOL, ATOL);
+    assert_ok(log_sum_exp_backward(tx, tensor(grad_l, A, B, 1), tl, tx));
+    ck_assert_mem_eq(x, grad_x, sizeof x);
+    fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(test_log_sum_exp_of_infinities)
+{
+    float x[] = {-INFINITY, -INFINITY, INFINITY, -INFINITY, NAN, -INFINITY, 1e4F, 1e4F}, l[4];
+    assert_ok(log_sum_exp_forward(tensor(l, 4, 1), tensor(x, 4, 2)));
+    ck_assert_msg(l[0] == -INFINITY, "the sum of no exponential is 0");
+    ck_assert_msg(l[1] == INFINITY, "an infinite number is its own log-sum-exp");
+    ck_assert_msg(isnan(l[2]), "NaN must come through");
+    ck_assert_float_eq_tol(l[3], 1e4F + 0.6931472F, 1e-2F);
+}
+END_TEST
+
+/* ---- SiLU ---- */
+
+START_TEST(test_silu)
+{
+    enum { ROW = 300, COUNT = 4 * ROW };
+    Fixture fixture;
+    fixture_open(&fixture, "functional");
+    float x[COUNT], y[COUNT], grad_y[COUNT], grad_x[COUNT];
+    hash_normal(x, COUNT, "x", SEED, 0, 4);
+    hash_normal(grad_y, COUNT, "grad_y", SEED, 0, 1);
+    const Tensor tx = tensor(x, 4, ROW), grad = tensor(grad_y, 4, ROW);
+    assert_ok(silu_forward(tensor(y, 4, ROW), tx));
+    assert_allclose(tensor(y, 4, ROW), fixture_tensor(&fixture, "silu.y"), 1e-6, 1e-6);
+    assert_ok(silu_backward(tensor(grad_x, 4, ROW), grad, tx));
+    assert_allclose(tensor(grad_x, 4, ROW), fixture_tensor(&fixture, "silu.grad_x"), RTOL, ATOL);
+    assert_ok(silu_backward(grad, grad, tx));
+    assert_ok(silu_forward(tx, tx));
+    ck_assert_mem_eq(grad_y, grad_x, sizeof grad_x);
+    ck_assert_mem_eq(x, y, sizeof y);
+    fixture_close(&fixture);
+}
+END_TEST
+
+START_TEST(test_silu_far_from_zero)
+{
+    float x[] = {-3e38F, -1000, 0, 1000, 3e38F}, y[5], grad_x[5], one[] = {1, 1, 1, 1, 1};
+    const float expected[] = {0, 0, 0, 1000, 3e38F}, slopes[] = {0, 0, 0.5F, 1, 1};
+    assert_ok(silu_forward(tensor(y, 5), tensor(x, 5)));
+    assert_allclose_array("silu", y, expected, 5, 1e-6, 0);
+    assert_ok(silu_backward(tensor(grad_x, 5), tensor(one, 5), tensor(x, 5)));
+    assert_allclose_array("slope", grad_x, slopes, 5, 1e-6, 0);
+}
+END_TEST
+
+/* ---- cross-entropy ---- */
+
+static void check_cross_entropy(float factor, const char *name)
+{
+    Fixture fixture;
+    fixture_open(&fixture, "functional");
+    float logits[ROWS * VOCAB], grad[ROWS * VOCAB], l[ROWS], loss, loss_alone;
+    int32_t ids[ROWS];
+    hash_normal(logits, ROWS * VOCAB, "logits", SEED, 0, 3);
+    hash_integers(ids, ROWS, "targets", SEED, VOCAB);
+    for (int i = 0; i < ROWS * VOCAB; i++)
+        logits[i] *= factor;
+    const Tensor x = tensor(logits, 2, 3, VOCAB), tl = tensor(l, 2, 3, 1);
+    const TokenTensor targets = tokens(ids, 2, 3);
+    assert_ok(cross_entropy_forward(&loss, tl, x, targets));
+    assert_ok(cross_entropy_forward(&loss_alone, (Tensor){0}, x, targets));
+    ck_assert_mem_eq(&loss, &loss_alone, sizeof loss);
+    char key[64];
+    snprintf(key, sizeof key, "%s.loss", name);
+    assert_allclose_array("loss", &loss, fixture_tensor(&fixture, key).data, 1, 1e-6, 1e-6);
+    snprintf(key, sizeof key, "%s.grad_logits", name);
+    assert_ok(cross_entropy_backward(tensor(grad, 2, 3, VOCAB), tl, x, targets));
+    assert_allclose(tensor(grad, 2, 3, VOCAB), fixture_tensor(&fixture, key), RTOL, ATOL);
+    assert_ok(cross_entropy_backward(x, tl, x, targets));
+    ck_assert_mem_eq(logits, grad, sizeof grad);
+    fixture_close(&fixture);
+}
+
+START_TEST(test_cross_entropy_matches_pytorch)
+{
+    check_cross_entropy(1, "cross_entropy.1");
+}
+END_TEST
+
+START_TEST(test_cross_entropy_of_huge_logits)
+{
+    check_cross_entropy(1000, "cross_entropy.1000");
+}
+END_TEST
+
+START_TEST(test_cross_entropy_names_the_bad_target)
+{
+    float logits[ROWS * VOCAB] = {0}, loss, l[ROWS] = {0};
+    int32_t ids[ROWS] = {0, 1, 2, 3, 4, VOCAB};
+    const Tensor x = tensor(logits, 2, 3, VOCAB);
+    assert_fails(cross_entropy_forward(&loss, (Tensor){0}, x, tokens(ids, 2, 3)), CS336_ERANGE,
+                 "cross_entropy_forward: target 50 at (1, 2) is not in [0, 50)");
+    ids[1] = -1;
+    assert_fails(cross_entropy_backward(x, tensor(l, 2, 3, 1), x, tokens(ids, 2, 3)), CS336_ERANGE,
+                 "cross_entropy_backward: target -1 at (0, 1) is not in [0, 50)");
+}
+END_TEST
+
+/* ---- all of them ---- */
+
+typedef struct {
+    double x[N], weight[N], y[N];
+    int32_t targets[A * B];
+    int kind;
+} Loss;
+
+static double loss_of(void *context)
+{
+    Loss *loss = context;
+    switch (loss->kind) {
+    case 0:
+        reference_softmax(loss->y, loss->x, A, B, C);
+        return reference_dot(loss->weight, loss->y, N);
+    case 1:
+        reference_log_sum_exp(loss->y, loss->x, (size_t)A * B, C);
+        return reference_dot(loss->weight, loss->y, (size_t)A * B);
+    case 2:
+        reference_silu(loss->y, loss->x, N);
+        return reference_dot(loss->weight, loss->y, N);
+    default:
+        return reference_cross_entropy(loss->x, loss->targets, (size_t)A * B, C);
+    }
+}
+
+START_TEST(test_functional_gradients_are_central_differences)
+{
+    static Loss loss;
+    float x[N], weight[N], y[N], grad[N], l[A * B], value;
+    hash_normal(x, N, "x", SEED, 0, 2);
+    hash_normal(weight, N, "grad_y", SEED, 0, 1);
+    hash_integers(loss.targets, A * B, "targets", SEED, C);
+    const Tensor tx = tensor(x, A, B, C), ty = tensor(y, A, B, C), tg = tensor(grad, A, B, C);
+    const Tensor tw = tensor(weight, A, B, C), tl = tensor(l, A, B, 1);
+    const TokenTensor targets = tokens(loss.targets, A, B);
+    reference_widen(loss.x, tx);
+    reference_widen(loss.weight, tw);
+
+    assert_ok(softmax_forward(ty, tx, 1));
+    assert_ok(softmax_backward(tg, tw, ty, 1));
+    assert_gradient("softmax", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+
+    loss.kind = 1;
+    assert_ok(log_sum_exp_forward(tl, tx));
+    assert_ok(log_sum_exp_backward(tg, tensor(weight, A, B, 1), tl, tx));
+    assert_gradient("log_sum_exp", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+
+    loss.kind = 2;
+    assert_ok(silu_backward(tg, tw, tx));
+    assert_gradient("silu", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+
+    loss.kind = 3;
+    assert_ok(cross_entropy_forward(&value, tl, tx, targets));
+    ck_assert_double_eq_tol((double)value, loss_of(&loss), 1e-6);
+    assert_ok(cross_entropy_backward(tg, tl, tx, targets));
+    assert_gradient("cross_entropy", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+}
+END_TEST
+
+enum { MANY = 150, WIDE = 333 };
+
+typedef struct {
+    float softmax[MANY * WIDE], grad_softmax[MANY * WIDE], silu[MANY * WIDE], grad_silu[MANY * WIDE];
+    float l[MANY], loss, grad_loss[MANY * WIDE];
+} Results;
+
+static void compute_all(Results *results)
+{
+    static float x[MANY * WIDE], grad_y[MANY * WIDE];
+    static int32_t ids[MANY];
+    hash_normal(x, MANY * WIDE, "x", SEED, 0, 2);
+    hash_normal(grad_y, MANY * WIDE, "grad_y", SEED, 0, 1);
+    hash_integers(ids, MANY, "targets", SEED, WIDE);
+    const Tensor tx = tensor(x, MANY, WIDE), grad = tensor(grad_y, MANY, WIDE), tl = tensor(results->l, MANY, 1);
+    const Tensor y = tensor(results->softmax, MANY, WIDE);
+    assert_ok(softmax_forward(y, tx, 1));
+    assert_ok(softmax_backward(tensor(results->grad_softmax, MANY, WIDE), grad, y, 1));
+    assert_ok(silu_forward(tensor(results->silu, MANY, WIDE), tx));
+    assert_ok(silu_backward(tensor(results->grad_silu, MANY, WIDE), grad, tx));
+    assert_ok(cross_entropy_forward(&results->loss, tl, tx, tokens(ids, MANY)));
+    assert_ok(cross_entropy_backward(tensor(results->grad_loss, MANY, WIDE), tl, tx, tokens(ids, MANY)));
+}
+
+START_TEST(test_functional_same_bytes_for_any_number_of_threads)
+{
+    static Results one, many;
+    static const int threads[] = {2, 3, 8};
+    parallel_set_threads(1);
+    compute_all(&one);
+    for (int i = 0; i < 3; i++) {
+        memset(&many, 0xff, sizeof many);
+        parallel_set_threads(threads[i]);
+        compute_all(&many);
+        ck_assert_mem_eq(&one, &many, sizeof one);
+    }
+}
+END_TEST
+
+START_TEST(test_functional_on_every_instruction_set)
+{
+    static Results results;
+    static double x[MANY * WIDE], softmax[MANY * WIDE], silu[MANY * WIDE], l[MANY];
+    static float numbers[MANY * WIDE];
+    static int32_t ids[MANY];
+    hash_normal(numbers, MANY * WIDE, "x", SEED, 0, 2);
+    hash_integers(ids, MANY, "targets", SEED, WIDE);
+    reference_widen(x, tensor(numbers, MANY, WIDE));
+    reference_softmax(softmax, x, MANY, WIDE, 1);
+    reference_silu(silu, x, MANY * WIDE);
+    reference_log_sum_exp(l, x, MANY, WIDE);
+    for (Isa isa = ISA_PORTABLE; isa <= ISA_AVX512; isa++) {
+        if (!isa_choose(isa))
+            continue;
+        compute_all(&results);
+        assert_allclose_double("softmax", results.softmax, softmax, MANY * WIDE, 1e-5, 1e-7);
+        assert_allclose_double("silu", results.silu, silu, MANY * WIDE, 1e-5, 1e-6);
+        assert_allclose_double("log_sum_exp", results.l, l, MANY, 1e-6, 1e-6);
+        const double loss = reference_cross_entropy(x, ids, MANY, WIDE);
+        assert_allclose_double("loss", &results.loss, &loss, 1, 1e-6, 1e-6);
+    }
+}
+END_TEST
+
+/* ---- what is refused ---- */
+
+START_TEST(test_softmax_refuses)
+{
+    float x[N] = {0};
+    const Tensor a = tensor(x, A, B, C), b = tensor(x, A, C, B);
+    assert_fails(softmax_forward(b, a, 0), CS336_ESHAPE, "softmax_forward: y is (3, 7, 5), x is (3, 5, 7)");
+    assert_fails(softmax_forward(a, a, 3), CS336_ESHAPE, "softmax_forward: no dimension 3, x is (3, 5, 7)");
+    assert_fails(softmax_forward(a, a, -4), CS336_ESHAPE, "softmax_forward: no dimension -4, x is (3, 5, 7)");
+    assert_fails(softmax_backward(a, b, a, 0), CS336_ESHAPE, "softmax_backward: grad_y is (3, 7, 5), y is (3, 5, 7)");
+    assert_fails(softmax_backward(b, a, a, 0), CS336_ESHAPE, "softmax_backward: grad_x is (3, 7, 5), y is (3, 5, 7)");
+    assert_fails(softmax_backward(a, a, a, 4), CS336_ESHAPE, "softmax_backward: no dimension 4, y is (3, 5, 7)");
+}
+END_TEST
+
+START_TEST(test_log_sum_exp_refuses)
+{
+    float x[N] = {0};
+    const Tensor a = tensor(x, B, C), turned = tensor_transpose(tensor(x, C, B), 0, 1), l = tensor(x, B, 1);
+    assert_fails(log_sum_exp_forward(a, a), CS336_ESHAPE,
+                 "log_sum_exp_forward: log_sum_exp is (5, 7), expected (5, 1)");
+    assert_fails(log_sum_exp_forward(l, turned), CS336_ESHAPE, "log_sum_exp_forward: rows of x are not contiguous");
+    assert_fails(log_sum_exp_backward(l, l, l, a), CS336_ESHAPE, "log_sum_exp_backward: grad_x is (5, 1), x is (5, 7)");
+    assert_fails(log_sum_exp_backward(a, a, l, a), CS336_ESHAPE,
+                 "log_sum_exp_backward: grad_log_sum_exp is (5, 7), expected (5, 1)");
+    assert_fails(log_sum_exp_backward(a, l, a, a), CS336_ESHAPE,
+                 "log_sum_exp_backward: log_sum_exp is (5, 7), expected (5, 1)");
+    assert_fails(log_sum_exp_backward(a, l, l, turned), CS336_ESHAPE,
+                 "log_sum_exp_backward: rows of x are not contiguous");
+    assert_fails(log_sum_exp_backward(turned, l, l, a), CS336_ESHAPE,
+                 "log_sum_exp_backward: rows of grad_x are not contiguous");
+}
+END_TEST
+
+START_TEST(test_silu_refuses)
+{
+    float x[N] = {0};
+    const Tensor a = tensor(x, B, C), b = tensor(x, C, B), turned = tensor_transpose(b, 0, 1);
+    assert_fails(silu_forward(b, a), CS336_ESHAPE, "silu_forward: y is (7, 5), x is (5, 7)");
+    assert_fails(silu_forward(a, turned), CS336_ESHAPE, "silu_forward: rows of x are not contiguous");
+    assert_fails(silu_forward(turned, a), CS336_ESHAPE, "silu_forward: rows of y are not contiguous");
+    assert_fails(silu_backward(b, a, a), CS336_ESHAPE, "silu_backward: grad_x is (7, 5), x is (5, 7)");
+    assert_fails(silu_backward(a, b, a), CS336_ESHAPE, "silu_backward: grad_y is (7, 5), x is (5, 7)");
+    assert_fails(silu_backward(a, a, turned), CS336_ESHAPE, "silu_backward: rows of x are not contiguous");
+    assert_fails(silu_backward(a, turned, a), CS336_ESHAPE, "silu_backward: rows of grad_y are not contiguous");
+    assert_fails(silu_backward(turned, a, a), CS336_ESHAPE, "silu_backward: rows of grad_x are not contiguous");
+}
+END_TEST
+
+START_TEST(test_cross_entropy_refuses)
+{
+    float x[N] = {0}, loss;
+    const int32_t ids[N] = {0};
+    const Tensor a = tensor(x, A, B, C), l = tensor(x, A, B, 1), turned = tensor_transpose(tensor(x, A, C, B), 1, 2);
+    const TokenTensor targets = tokens(ids, A, B);
+    assert_fails(cross_entropy_forward(&loss, l, a, tokens(ids, B, A)), CS336_ESHAPE,
+                 "cross_entropy_forward: targets are (5, 3), logits are (3, 5, 7)");
+    assert_fails(cross_entropy_forward(&loss, l, a, tokens(ids, A)), CS336_ESHAPE,
+                 "cross_entropy_forward: targets are (3), logits are (3, 5, 7)");
+    assert_fails(cross_entropy_forward(&loss, a, a, targets), CS336_ESHAPE,
+                 "cross_entropy_forward: log_sum_exp is (3, 5, 7), expected (3, 5, 1)");
+    assert_fails(cross_entropy_forward(&loss, l, turned, targets), CS336_ESHAPE,
+                 "cross_entropy_forward: rows of logits are not contiguous");
+    assert_fails(cross_entropy_backward(a, l, a, tokens(ids, A)), CS336_ESHAPE,
+                 "cross_entropy_backward: targets are (3), logits are (3, 5, 7)");
+    assert_fails(cross_entropy_backward(l, l, a, targets), CS336_ESHAPE,
+                 "cross_entropy_backward: grad_logits is (3, 5, 1), logits is (3, 5, 7)");
+    assert_fails(cross_entropy_backward(a, a, a, targets), CS336_ESHAPE,
+                 "cross_entropy_backward: log_sum_exp is (3, 5, 7), expected (3, 5, 1)");
+    assert_fails(cross_entropy_backward(a, l, turned, targets), CS336_ESHAPE,
+                 "cross_entropy_backward: rows of logits are not contiguous");
+    assert_fails(cross_entropy_backward(turned, l, a, targets), CS336_ESHAPE,
+                 "cross_entropy_backward: rows of grad_logits are not contiguous");
+}
+END_TEST
 
 const TestCase functional_tests[] = {
+    TEST(test_softmax_over_any_dimension, "softmax"),
+    TEST(test_softmax_of_strided_views, "softmax"),
+    TEST(test_softmax_in_place, "softmax"),
+    TEST(test_softmax_of_huge_numbers, "softmax"),
+    TEST(test_softmax_lets_nan_through, "softmax"),
+    TEST(test_softmax_refuses, "softmax"),
+    TEST(test_log_sum_exp, "cross_entropy"),
+    TEST(test_log_sum_exp_of_infinities, "cross_entropy"),
+    TEST(test_log_sum_exp_refuses, "cross_entropy"),
+    TEST(test_silu, "positionwise_feedforward"),
+    TEST(test_silu_far_from_zero, "positionwise_feedforward"),
+    TEST(test_silu_refuses, "positionwise_feedforward"),
+    TEST(test_cross_entropy_matches_pytorch, "cross_entropy"),
+    TEST(test_cross_entropy_of_huge_logits, "cross_entropy"),
+    TEST(test_cross_entropy_names_the_bad_target, "cross_entropy"),
+    TEST(test_cross_entropy_refuses, "cross_entropy"),
+    TEST(test_functional_gradients_are_central_differences, "functional"),
+    TEST(test_functional_same_bytes_for_any_number_of_threads, "functional"),
+    TEST(test_functional_on_every_instruction_set, "functional"),
     {0},
 };

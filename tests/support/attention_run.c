@@ -170,10 +170,13 @@ void attention_check(const AttentionCase *problem, double rtol, double atol)
     attention_run_deinit(&run);
 }
 
-bool *attention_random_mask(size_t count, const char *name, unsigned percent)
+bool *attention_random_mask(size_t count, const char *name, int percent)
 {
-    bool *mask_values = allocate(count * sizeof *mask_values);
+    bool *values = allocate(count * sizeof *values);
+    int32_t *numbers = allocate(count * sizeof *numbers);
+    hash_integers(numbers, count, name, SEED, 100);
     for (size_t i = 0; i < count; i++)
-        mask_values[i] = hash_bits(name, SEED, i) % 100 < percent;
-    return mask_values;
+        values[i] = numbers[i] < percent;
+    free(numbers);
+    return values;
 }

@@ -42,6 +42,6 @@ void attention_run_check(const AttentionRun *run, double rtol, double atol);
 void attention_check(const AttentionCase *problem, double rtol, double atol);
 
 /** @brief A mask of @p count pseudo-random values, @p percent of them true. Free it. */
-bool *attention_random_mask(size_t count, const char *name, unsigned percent);
+bool *attention_random_mask(size_t count, const char *name, int percent);
 
 #endif
