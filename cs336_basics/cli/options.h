@@ -71,63 +71,63 @@ typedef struct {
 } Option;
 
 /** @name Lines of the table; the macros check the target's type @{ */
-#define OPTION_HEADING(text)                       \
-    {                                              \
-        .type = OPTION_IS_HEADING, .help = (text), \
+#define OPTION_HEADING(about)                       \
+    {                                               \
+        .type = OPTION_IS_HEADING, .help = (about), \
     }
-#define OPTION_FLAG(called, target, text)                                                   \
-    {                                                                                       \
-        .name = (called), .type = OPTION_IS_FLAG, .to = {.flag = (target)}, .help = (text), \
+#define OPTION_FLAG(called, target, about)                                                   \
+    {                                                                                        \
+        .name = (called), .type = OPTION_IS_FLAG, .to = {.flag = (target)}, .help = (about), \
     }
-#define OPTION_TEXT(called, target, shown, start, text)                                                            \
+#define OPTION_TEXT(called, target, shown, start, about)                                                           \
     {                                                                                                              \
         .name = (called), .type = OPTION_IS_TEXT, .at_start = (start), .to = {.text = (target)}, .value = (shown), \
-        .help = (text),                                                                                            \
+        .help = (about),                                                                                           \
     }
-#define OPTION_TEXTS(called, target, shown, text)                                                               \
-    {                                                                                                           \
-        .name = (called), .type = OPTION_IS_TEXTS, .to = {.texts = (target)}, .value = (shown), .help = (text), \
+#define OPTION_TEXTS(called, target, shown, about)                                                               \
+    {                                                                                                            \
+        .name = (called), .type = OPTION_IS_TEXTS, .to = {.texts = (target)}, .value = (shown), .help = (about), \
     }
 /** A size: a whole number that is at least @p minimum. */
-#define OPTION_SIZE(called, target, shown, minimum, text)                                                            \
+#define OPTION_SIZE(called, target, shown, minimum, about)                                                           \
     {                                                                                                                \
         .name = (called), .type = OPTION_IS_SIZE, .to = {.size = (target)}, .at_least = (minimum), .value = (shown), \
-        .help = (text),                                                                                              \
+        .help = (about),                                                                                             \
     }
 /** A size whose default depends on other options: the target's first value means "not given", the help text says what
  * follows. */
-#define OPTION_SIZE_UNSHOWN(called, target, shown, minimum, text)                                       \
+#define OPTION_SIZE_UNSHOWN(called, target, shown, minimum, about)                                      \
     {                                                                                                   \
         .name = (called), .type = OPTION_IS_SIZE, .at_start = OPTION_UNSHOWN, .to = {.size = (target)}, \
-        .at_least = (minimum), .value = (shown), .help = (text),                                        \
+        .at_least = (minimum), .value = (shown), .help = (about),                                       \
     }
 /** A size that must be given. */
-#define OPTION_SIZE_REQUIRED(called, target, shown, minimum, text)                                       \
+#define OPTION_SIZE_REQUIRED(called, target, shown, minimum, about)                                      \
     {                                                                                                    \
         .name = (called), .type = OPTION_IS_SIZE, .at_start = OPTION_REQUIRED, .to = {.size = (target)}, \
-        .at_least = (minimum), .value = (shown), .help = (text),                                         \
+        .at_least = (minimum), .value = (shown), .help = (about),                                        \
     }
-#define OPTION_INTEGER(called, target, shown, text)                                                                 \
-    {                                                                                                               \
-        .name = (called), .type = OPTION_IS_INTEGER, .to = {.integer = (target)}, .value = (shown), .help = (text), \
+#define OPTION_INTEGER(called, target, shown, about)                                                                 \
+    {                                                                                                                \
+        .name = (called), .type = OPTION_IS_INTEGER, .to = {.integer = (target)}, .value = (shown), .help = (about), \
     }
 /** A finite number in [@p minimum, @p maximum]. */
-#define OPTION_NUMBER(called, target, shown, minimum, maximum, text)                                                   \
+#define OPTION_NUMBER(called, target, shown, minimum, maximum, about)                                                  \
     {                                                                                                                  \
         .name = (called), .type = OPTION_IS_NUMBER, .to = {.number = (target)}, .from = (minimum), .up_to = (maximum), \
-        .value = (shown), .help = (text),                                                                              \
+        .value = (shown), .help = (about),                                                                             \
     }
 /** A number whose default depends on other options, as OPTION_SIZE_UNSHOWN(). */
-#define OPTION_NUMBER_UNSHOWN(called, target, shown, minimum, maximum, text)                                \
+#define OPTION_NUMBER_UNSHOWN(called, target, shown, minimum, maximum, about)                               \
     {                                                                                                       \
         .name = (called), .type = OPTION_IS_NUMBER, .at_start = OPTION_UNSHOWN, .to = {.number = (target)}, \
-        .from = (minimum), .up_to = (maximum), .value = (shown), .help = (text),                            \
+        .from = (minimum), .up_to = (maximum), .value = (shown), .help = (about),                           \
     }
 /** One of the NULL-ended names; the target receives its index. */
-#define OPTION_CHOICE(called, target, names, shown, text)                                                             \
+#define OPTION_CHOICE(called, target, names, shown, about)                                                            \
     {                                                                                                                 \
         .name = (called), .type = OPTION_IS_CHOICE, .to = {.choice = (target)}, .choices = (names), .value = (shown), \
-        .help = (text),                                                                                               \
+        .help = (about),                                                                                              \
     }
 /** @} */
 
