@@ -27,6 +27,7 @@
     X(checkpoint)      \
     X(token_file)      \
     X(story)           \
+    X(story_grammar)   \
     X(pretokenize)     \
     X(bpe)             \
     X(tokenizer_files) \

@@ -77,7 +77,7 @@ Status story_corpus_write(FileWriter *writer, const StoryProgram *program, uint6
     const size_t capacity = BLOCK_BYTES + most;
     char *block = memory_allocate(capacity);
     if (!block)
-        return status_fail(CS336_ENOMEM, "story_corpus_write: no memory for a block of %zu bytes", capacity);
+        return status_fail(CS336_ENOMEM, "story_corpus_write: no memory for a block of %d MiB", BLOCK_BYTES >> 20);
     Status s = CS336_OK;
     size_t used = 0;
     for (uint64_t i = 0; i < count && !s; i++) {

@@ -145,8 +145,7 @@ Status story_log_probability(double *nats, const StoryProgram *program, const ch
     *nats = parse.log_probability;
     if (parse.derivations == 0) {
         const int shown = (int)(length - parse.understood < 24 ? length - parse.understood : 24);
-        return status_fail(CS336_EFORMAT,
-                           "story_log_probability: no story of the grammar goes on with \"%.*s\" at byte %zu", shown,
+        return status_fail(CS336_EFORMAT, "story_log_probability: no story goes on with \"%.*s\" at byte %zu", shown,
                            text + parse.understood, parse.understood);
     }
     return CS336_OK;
@@ -171,7 +170,8 @@ Status story_corpus_log_probability(double *nats, uint64_t *stories, const Story
     for (size_t start = 0; start < length;) {
         const char *end = find(text + start, length - start, STORY_END);
         if (!end)
-            return status_fail(CS336_EFORMAT, "story_corpus_log_probability: no " STORY_SEPARATOR " follows story %llu",
+            return status_fail(CS336_EFORMAT,
+                               "story_corpus_log_probability: no line " STORY_SEPARATOR " follows story %llu",
                                (unsigned long long)*stories);
         double one;
         const size_t bytes = (size_t)(end - text) - start;
