@@ -1,11 +1,79 @@
 #include "tests/adapters.h"
 
+#include "core/arena.h"
 #include "core/memory.h"
+#include "nn/embedding.h"
+#include "nn/functional.h"
+#include "nn/linear.h"
 #include "nn/rmsnorm.h"
+#include "nn/rope.h"
+#include "nn/swiglu.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+#include "optim/schedule.h"
 #include "tokenizer/bpe_train.h"
 #include "tokenizer/tokenizer.h"
+#include "train/checkpoint.h"
 
 /* ---- Modules ---- */
+
+Status run_linear(Tensor output, size_t d_in, size_t d_out, Tensor weights, Tensor in_features)
+{
+    const Linear linear = {.weight = weights};
+    (void)d_in, (void)d_out;
+    return linear_forward(output, in_features, &linear);
+}
+
+Status run_embedding(Tensor output, size_t vocab_size, size_t d_model, Tensor weights, TokenTensor token_ids)
+{
+    const Embedding embedding = {.weight = weights};
+    (void)vocab_size, (void)d_model;
+    return embedding_forward(output, token_ids, &embedding);
+}
+
+Status run_swiglu(Tensor output, size_t d_model, size_t d_ff, Tensor w1_weight, Tensor w2_weight, Tensor w3_weight,
+                  Tensor in_features)
+{
+    const FeedForward ffn = {.w1 = {w1_weight}, .w2 = {w2_weight}, .w3 = {w3_weight}};
+    Arena scratch;
+    (void)d_model, (void)d_ff;
+    Status s = arena_init(&scratch, feed_forward_scratch(in_features, &ffn));
+    if (!s)
+        s = feed_forward_forward(output, NULL, in_features, &ffn, &scratch);
+    arena_deinit(&scratch);
+    return s;
+}
+
+Status run_scaled_dot_product_attention(Tensor output, Tensor Q, Tensor K, Tensor V, MaskTensor mask)
+{
+    const AttentionMask where = {.kind = mask.data ? ATTEND_WHERE : ATTEND_ALL, .where = mask};
+    return scaled_dot_product_attention_forward(output, (Tensor){0}, Q, K, V, where);
+}
+
+/* Tables in memory of their own: arena_deinit() when done, also after a failure. */
+static Status make_rope(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_seq_len)
+{
+    Arena measure = {0};
+    *arena = (Arena){0};
+    Status s = rope_bind(rope, &measure, theta, d_k, max_seq_len);
+    if (!s)
+        s = arena_init(arena, measure.peak);
+    if (!s)
+        s = rope_bind(rope, arena, theta, d_k, max_seq_len);
+    return s;
+}
+
+Status run_rope(Tensor output, size_t d_k, float theta, size_t max_seq_len, Tensor in_query_or_key,
+                TokenTensor token_positions)
+{
+    RoPE rope;
+    Arena tables;
+    Status s = make_rope(&rope, &tables, theta, d_k, max_seq_len);
+    if (!s)
+        s = rope_forward(output, in_query_or_key, token_positions, &rope);
+    arena_deinit(&tables);
+    return s;
+}
 
 Status run_rmsnorm(Tensor output, size_t d_model, float eps, Tensor weights, Tensor in_features)
 {
@@ -14,11 +82,61 @@ Status run_rmsnorm(Tensor output, size_t d_model, float eps, Tensor weights, Ten
     return rmsnorm_forward(output, (Tensor){0}, in_features, &norm);
 }
 
+Status run_silu(Tensor output, Tensor in_features)
+{
+    return silu_forward(output, in_features);
+}
+
 /* ---- Losses and gradients ---- */
+
+Status run_softmax(Tensor output, Tensor in_features, int dim)
+{
+    return softmax_forward(output, in_features, dim);
+}
+
+Status run_cross_entropy(float *loss, Tensor inputs, TokenTensor targets)
+{
+    return cross_entropy_forward(loss, (Tensor){0}, inputs, targets);
+}
+
+Status run_gradient_clipping(ParameterList parameters, double max_l2_norm)
+{
+    return clip_gradients(NULL, parameters, max_l2_norm);
+}
 
 /* ---- Optimizer ---- */
 
+Status run_adamw(ParameterList parameters, size_t step, double lr, double beta1, double beta2, double eps,
+                 double weight_decay)
+{
+    const AdamWConfig config = {.lr = lr, .beta1 = beta1, .beta2 = beta2, .eps = eps, .weight_decay = weight_decay};
+    return adamw_step(parameters, step, &config);
+}
+
+double run_get_lr_cosine_schedule(size_t it, double max_learning_rate, double min_learning_rate, size_t warmup_iters,
+                                  size_t cosine_cycle_iters)
+{
+    const CosineSchedule schedule = {.max_lr = max_learning_rate,
+                                     .min_lr = min_learning_rate,
+                                     .warmup_steps = warmup_iters,
+                                     .decay_steps = cosine_cycle_iters};
+    return cosine_schedule_lr(&schedule, it);
+}
+
 /* ---- Checkpoints ---- */
+
+Status run_save_checkpoint(ParameterList parameters, size_t iteration, const char *out)
+{
+    return checkpoint_save(out, &(Checkpoint){.parameters = parameters, .iteration = iteration});
+}
+
+Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList parameters)
+{
+    Checkpoint checkpoint = {.parameters = parameters};
+    const Status s = checkpoint_load(&checkpoint, src);
+    *iteration = checkpoint.iteration;
+    return s;
+}
 
 /* ---- Data ---- */
 
