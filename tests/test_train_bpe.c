@@ -3,6 +3,7 @@
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/corpus.h"
+#include "tests/support/course.h"
 #include "tests/support/files.h"
 #include "tests/support/gpt2_files.h"
 
@@ -10,21 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* "$COURSE/name", or NULL after saying that this part is skipped. */
-static const char *course_path(const char *name)
-{
-    static char paths[3][512];
-    static size_t next;
-    const char *course = getenv("COURSE");
-    if (!course) {
-        test_skip("no course files");
-        return NULL;
-    }
-    char *path = paths[next++ % 3];
-    snprintf(path, sizeof paths[0], "%s/%s", course, name);
-    return path;
-}
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -48,7 +34,8 @@ static void assert_trained(const TrainedBPE *trained, const char *vocab_path, co
     qsort(trained->vocab, trained->vocab_size, sizeof *trained->vocab, by_bytes);
     qsort(expected.vocab, expected.vocab_size, sizeof *expected.vocab, by_bytes);
     for (size_t i = 0; i < expected.vocab_size; i++)
-        ck_assert(byte_string_equal(trained->vocab[i], expected.vocab[i]));
+        ck_assert_msg(byte_string_equal(trained->vocab[i], expected.vocab[i]), "\"%.*s\" is no token of the reference",
+                      (int)trained->vocab[i].length, (const char *)trained->vocab[i].bytes);
     gpt2_files_free(&expected);
 }
 

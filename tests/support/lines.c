@@ -48,7 +48,8 @@ size_t line_bytes(Lines *lines, uint8_t *bytes)
     size_t count = 0;
     skip_blanks(lines);
     for (; lines->end - lines->at >= 2 && isxdigit((unsigned char)*lines->at); lines->at += 2) {
-        ck_assert_uint_lt(count, LINE_BYTES);
+        if (count == LINE_BYTES)
+            ck_abort_msg("line %zu is too long", lines->number);
         bytes[count++] = (uint8_t)(digit_value(lines->at[0]) << 4 | digit_value(lines->at[1]));
     }
     return count;

@@ -1,0 +1,11 @@
+/**
+ * @file
+ * @brief The course's own text fixtures, where the environment variable COURSE names their directory.
+ */
+#ifndef CS336_TESTS_SUPPORT_COURSE_H
+#define CS336_TESTS_SUPPORT_COURSE_H
+
+/** @brief "$COURSE/name" in one of eight buffers in turn, or NULL after saying that this part is skipped. */
+const char *course_path(const char *name);
+
+#endif
