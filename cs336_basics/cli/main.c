@@ -9,6 +9,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"story", command_story, "writes the embedded corpus of tiny stories"},
     {NULL, NULL, NULL},
 };
 
