@@ -16,12 +16,15 @@
     X(train_bpe)       \
     X(tokenizer)       \
     X(core)            \
+    X(tensor)          \
+    X(rng)             \
     X(files)           \
     X(kernels)         \
     X(matmul)          \
     X(functional)      \
     X(attention)       \
     X(layers)          \
+    X(blocks)          \
     X(language_model)  \
     X(optim)           \
     X(checkpoint)      \

@@ -1,5 +1,679 @@
+/* Forward and backward of every layer against PyTorch and against central differences of a double-precision forward. */
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "nn/embedding.h"
+#include "nn/linear.h"
+#include "nn/rmsnorm.h"
+#include "nn/rope.h"
+#include "nn/swiglu.h"
 #include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/reference_layers.h"
+#include "tests/support/sample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const TokenTensor NO_POSITIONS = {0};
+static const Tensor NOT_WANTED = {0};
+
+/* ---- linear ---- */
+
+typedef struct {
+    Sample x, weight, grad_y;
+} LinearProblem;
+
+static LinearProblem linear_problem(void)
+{
+    return (LinearProblem){sample("linear.x", 0, 1, 2, 3, 5), sample("linear.weight", 0, 1, 4, 5),
+                           sample("linear.grad_y", 0, 1, 2, 3, 4)};
+}
+
+static double linear_loss(void *context)
+{
+    const LinearProblem *p = context;
+    double y[24];
+    reference_linear(y, p->x.wide, p->weight.wide, 6, 5, 4);
+    return reference_dot(y, p->grad_y.wide, 24);
+}
+
+START_TEST(test_linear_gradients)
+{
+    LinearProblem p = linear_problem();
+    const Linear linear = {p.weight.value};
+    Linear grad = {filled_like(0, linear.weight)};
+    const Tensor y = filled_like(NAN, p.grad_y.value), grad_x = filled_like(NAN, p.x.value);
+    assert_ok(linear_forward(y, p.x.value, &linear));
+    assert_ok(linear_backward(grad_x, &grad, p.grad_y.value, p.x.value, &linear));
+    assert_pytorch(y, "linear", "y");
+    assert_pytorch(grad_x, "linear", "grad_x");
+    assert_pytorch(grad.weight, "linear", "grad_weight");
+    assert_differences("grad_x", grad_x, p.x, linear_loss, &p);
+    assert_differences("grad_weight", grad.weight, p.weight, linear_loss, &p);
+}
+END_TEST
+
+START_TEST(test_linear_adds_to_the_weight_gradient)
+{
+    const LinearProblem p = linear_problem();
+    const Linear linear = {p.weight.value};
+    Linear once = {filled_like(0, linear.weight)}, onto = {filled_like(3, linear.weight)};
+    const Tensor grad_x = filled_like(NAN, p.x.value), added = filled_like(3, p.x.value);
+    assert_ok(linear_backward(grad_x, &once, p.grad_y.value, p.x.value, &linear));
+    assert_ok(linear_backward_add(added, &onto, p.grad_y.value, p.x.value, &linear));
+    for (size_t i = 0; i < tensor_count(grad_x); i++)
+        grad_x.data[i] += 3;
+    for (size_t i = 0; i < tensor_count(once.weight); i++)
+        once.weight.data[i] += 3;
+    assert_allclose(added, grad_x, 1e-6, 1e-6);
+    assert_allclose(onto.weight, once.weight, 1e-6, 1e-6);
+}
+END_TEST
+
+START_TEST(test_linear_skips_what_is_not_wanted)
+{
+    const LinearProblem p = linear_problem();
+    const Linear linear = {p.weight.value};
+    Linear grad = {filled_like(0, linear.weight)}, frozen = {NOT_WANTED};
+    const Tensor grad_x = filled_like(NAN, p.x.value);
+    assert_ok(linear_backward(NOT_WANTED, &grad, p.grad_y.value, p.x.value, &linear));
+    assert_ok(linear_backward(grad_x, &frozen, p.grad_y.value, p.x.value, &linear));
+    assert_pytorch(grad_x, "linear", "grad_x");
+    assert_pytorch(grad.weight, "linear", "grad_weight");
+}
+END_TEST
+
+/* The same numbers behind other strides: columns of a wider buffer, exchanged leading dimensions, a transposed weight.
+ */
+static Tensor spread(Tensor t, int variant)
+{
+    const size_t a = t.shape[0], b = t.shape[1], c = t.shape[2];
+    Tensor view;
+    if (variant == 0)
+        view = tensor_slice(filled(NAN, a, b, c + 3), -1, 2, c);
+    else if (variant == 1)
+        view = tensor_transpose(filled(NAN, b, a, c), 0, 1);
+    else
+        view = tensor_transpose(filled(NAN, a, c, b), 1, 2);
+    tensor_copy(view, t);
+    return view;
+}
+
+START_TEST(test_linear_reads_and_writes_strided_views)
+{
+    const LinearProblem p = linear_problem();
+    const Tensor weight = tensor_transpose(filled(NAN, 5, 4), 0, 1);
+    tensor_copy(weight, p.weight.value);
+    const Linear linear = {weight};
+    for (int variant = 0; variant < 3; variant++)
+        for (int other = 0; other < 3; other++) {
+            const Tensor x = spread(p.x.value, variant), y = spread(p.grad_y.value, other);
+            const Tensor grad_y = spread(p.grad_y.value, variant), grad_x = spread(p.x.value, other);
+            const Tensor whole_y = filled_like(NAN, y), whole_x = filled_like(NAN, x);
+            Linear grad = {filled_like(0, weight)};
+            assert_ok(linear_forward(y, x, &linear));
+            assert_ok(linear_backward(grad_x, &grad, grad_y, x, &linear));
+            tensor_copy(whole_y, y);
+            tensor_copy(whole_x, grad_x);
+            assert_pytorch(whole_y, "linear", "y");
+            assert_pytorch(whole_x, "linear", "grad_x");
+            assert_pytorch(grad.weight, "linear", "grad_weight");
+        }
+}
+END_TEST
+
+START_TEST(test_linear_writes_only_its_columns)
+{
+    const LinearProblem p = linear_problem();
+    const Tensor wide = filled(9, 2, 3, 10);
+    assert_ok(linear_forward(tensor_slice(wide, -1, 3, 4), p.x.value, &(Linear){p.weight.value}));
+    for (size_t row = 0; row < 6; row++)
+        for (size_t i = 0; i < 10; i++)
+            ck_assert((i >= 3 && i < 7) == (wide.data[row * 10 + i] != 9));
+}
+END_TEST
+
+START_TEST(test_linear_of_one_row_and_of_none)
+{
+    const LinearProblem p = linear_problem();
+    const Linear linear = {p.weight.value};
+    Linear grad = {filled(0, 4, 5)};
+    const Tensor one = tensor(p.x.value.data, 5), y = filled(NAN, 4), batch = filled(NAN, 2, 3, 4);
+    assert_ok(linear_forward(batch, p.x.value, &linear));
+    assert_ok(linear_forward(y, one, &linear));
+    assert_allclose_array("one row", y.data, batch.data, 4, 1e-6, 1e-6);
+    assert_ok(linear_forward(tensor(y.data, 0, 4), tensor(one.data, 0, 5), &linear));
+    assert_ok(linear_backward(tensor(one.data, 0, 5), &grad, tensor(y.data, 0, 4), tensor(one.data, 0, 5), &linear));
+    assert_allclose(grad.weight, filled(0, 4, 5), 0, 0);
+}
+END_TEST
+
+START_TEST(test_linear_join_needs_neighbours)
+{
+    float memory[24] = {0};
+    const Linear a = {tensor(memory, 2, 4)}, b = {tensor(memory + 8, 1, 4)}, c = {tensor(memory + 12, 3, 4)};
+    const Linear narrow = {tensor(memory + 8, 2, 2)}, none = {NOT_WANTED};
+    Linear joined;
+    ck_assert(linear_join(&joined, (const Linear *[]){&a, &b, &c}, 3));
+    ck_assert_ptr_eq(joined.weight.data, memory);
+    ck_assert_uint_eq(joined.weight.shape[0], 6);
+    ck_assert_uint_eq(joined.weight.shape[1], 4);
+    ck_assert(!linear_join(&joined, (const Linear *[]){&a, &c, &b}, 3));
+    ck_assert(!linear_join(&joined, (const Linear *[]){&a, &narrow}, 2));
+    ck_assert(!linear_join(&joined, (const Linear *[]){&a, &none}, 2));
+    ck_assert(!linear_join(&joined, (const Linear *[]){&none, &a}, 2));
+    ck_assert(linear_join(&joined, (const Linear *[]){&none, &none}, 2));
+    ck_assert_ptr_null(joined.weight.data);
+}
+END_TEST
+
+START_TEST(test_linear_names_the_shapes_that_differ)
+{
+    const Linear linear = {filled(0, 4, 6)};
+    Linear grad = {filled(0, 4, 6)}, other = {filled(0, 6, 4)};
+    const Tensor x = filled(0, 2, 3, 6), y = filled(0, 2, 3, 4);
+    assert_fails(linear_forward(y, filled(0, 2, 3, 5), &linear), CS336_ESHAPE,
+                 "linear_forward: x is (2, 3, 5), weight is (4, 6)");
+    assert_fails(linear_forward(filled(0, 3, 2, 4), x, &linear), CS336_ESHAPE,
+                 "linear_forward: y is (3, 2, 4), x is (2, 3, 6), weight is (4, 6)");
+    assert_fails(linear_forward(y, x, &(Linear){filled(0, 6)}), CS336_ESHAPE,
+                 "linear_forward: x is (2, 3, 6), weight is (6)");
+    assert_fails(linear_backward(x, &grad, x, x, &linear), CS336_ESHAPE,
+                 "linear_backward: grad_y is (2, 3, 6), x is (2, 3, 6), weight is (4, 6)");
+    assert_fails(linear_backward(filled(0, 6, 6), &grad, y, x, &linear), CS336_ESHAPE,
+                 "linear_backward: grad_y is (2, 3, 4), grad_x is (6, 6), weight is (4, 6)");
+    assert_fails(linear_backward_add(x, &other, y, x, &linear), CS336_ESHAPE,
+                 "linear_backward_add: gradient of the weight is (6, 4), weight is (4, 6)");
+}
+END_TEST
+
+/* ---- embedding ---- */
+
+typedef struct {
+    Sample weight, grad_y;
+    TokenTensor ids;
+} EmbeddingProblem;
+
+static EmbeddingProblem embedding_problem(void)
+{
+    return (EmbeddingProblem){sample("embedding.weight", 0, 1, 11, 6), sample("embedding.grad_y", 0, 1, 3, 7, 6),
+                              sample_ids("embedding.ids", 11, 3, 7)};
+}
+
+static double embedding_loss(void *context)
+{
+    const EmbeddingProblem *p = context;
+    double sum = 0;
+    for (size_t row = 0; row < 21; row++)
+        sum += reference_dot(p->weight.wide + p->ids.data[row] * 6, p->grad_y.wide + row * 6, 6);
+    return sum;
+}
+
+START_TEST(test_embedding_gradients)
+{
+    EmbeddingProblem p = embedding_problem();
+    const Embedding embedding = {p.weight.value};
+    Embedding grad = {filled_like(0, embedding.weight)};
+    const Tensor y = filled_like(NAN, p.grad_y.value);
+    assert_ok(embedding_forward(y, p.ids, &embedding));
+    assert_ok(embedding_backward(&grad, p.grad_y.value, p.ids));
+    assert_pytorch(y, "embedding", "y");
+    assert_pytorch(grad.weight, "embedding", "grad_weight");
+    assert_differences("grad_weight", grad.weight, p.weight, embedding_loss, &p);
+    assert_ok(embedding_backward(&(Embedding){NOT_WANTED}, p.grad_y.value, p.ids));
+}
+END_TEST
+
+START_TEST(test_embedding_gradient_is_the_same_for_any_threads)
+{
+    const Sample grad_y = sample("grad_y", 0, 1, 500, 150);
+    const TokenTensor ids = sample_ids("ids", 3, 500);
+    Embedding one = {filled(0.5F, 3, 150)};
+    parallel_set_threads(1);
+    assert_ok(embedding_backward(&one, grad_y.value, ids));
+    for (int threads = 2; threads <= 3; threads++) {
+        Embedding many = {filled(0.5F, 3, 150)};
+        parallel_set_threads(threads);
+        assert_ok(embedding_backward(&many, grad_y.value, ids));
+        ck_assert_mem_eq(one.weight.data, many.weight.data, 450 * sizeof(float));
+    }
+}
+END_TEST
+
+START_TEST(test_embedding_names_what_does_not_fit)
+{
+    const Embedding embedding = {filled(0, 11, 6)};
+    Embedding grad = {filled(0, 11, 6)};
+    const int32_t ids[] = {0, 1, 2, 3, 11, 5, -1, 0};
+    const Tensor y = filled(0, 2, 3, 6);
+    assert_fails(embedding_forward(y, tokens(ids, 2, 3), &embedding), CS336_ERANGE,
+                 "embedding_forward: id 11 at (1, 1) is not in 0 .. 10");
+    assert_fails(embedding_backward(&grad, filled(0, 2, 6), tokens(ids + 6, 2)), CS336_ERANGE,
+                 "embedding_backward: id -1 at (0) is not in 0 .. 10");
+    assert_fails(embedding_forward(y, tokens(ids, 3, 2), &embedding), CS336_ESHAPE,
+                 "embedding_forward: y is (2, 3, 6), ids are (3, 2), weight is (11, 6)");
+    assert_fails(embedding_forward(y, tokens(ids, 6), &embedding), CS336_ESHAPE,
+                 "embedding_forward: y is (2, 3, 6), ids are (6), weight is (11, 6)");
+    assert_fails(embedding_backward(&grad, filled(0, 4, 5), tokens(ids, 4)), CS336_ESHAPE,
+                 "embedding_backward: grad_y is (4, 5), ids are (4), weight is (11, 6)");
+    assert_fails(embedding_forward(tensor_transpose(filled(0, 6, 4), 0, 1), tokens(ids, 4), &embedding), CS336_ESHAPE,
+                 "embedding_forward: rows of y and the weight must be contiguous");
+}
+END_TEST
+
+/* ---- rmsnorm ---- */
+
+typedef struct {
+    Sample x, weight, grad_y;
+} NormProblem;
+
+static const float EPS = 1e-5F;
+
+static NormProblem norm_problem(void)
+{
+    return (NormProblem){sample("rmsnorm.x", 0, 1, 2, 3, 10), sample("rmsnorm.weight", 1, 0.3, 10),
+                         sample("rmsnorm.grad_y", 0, 1, 2, 3, 10)};
+}
+
+static double norm_loss(void *context)
+{
+    const NormProblem *p = context;
+    double y[60];
+    reference_rmsnorm(y, p->x.wide, p->weight.wide, 6, 10, (double)EPS);
+    return reference_dot(y, p->grad_y.wide, 60);
+}
+
+START_TEST(test_rmsnorm_gradients)
+{
+    NormProblem p = norm_problem();
+    const RMSNorm norm = {p.weight.value, EPS};
+    RMSNorm grad = {filled(0, 10), EPS};
+    const Tensor y = filled_like(NAN, p.x.value), inverse_rms = filled(NAN, 2, 3, 1);
+    const Tensor grad_x = filled_like(NAN, p.x.value);
+    assert_ok(rmsnorm_forward(y, inverse_rms, p.x.value, &norm));
+    assert_ok(rmsnorm_backward(grad_x, &grad, p.grad_y.value, inverse_rms, p.x.value, &norm));
+    assert_pytorch(y, "rmsnorm", "y");
+    assert_pytorch(grad_x, "rmsnorm", "grad_x");
+    assert_pytorch(grad.weight, "rmsnorm", "grad_weight");
+    assert_differences("grad_x", grad_x, p.x, norm_loss, &p);
+    assert_differences("grad_weight", grad.weight, p.weight, norm_loss, &p);
+}
+END_TEST
+
+START_TEST(test_rmsnorm_in_place_and_frozen)
+{
+    const NormProblem p = norm_problem();
+    const RMSNorm norm = {p.weight.value, EPS};
+    const Tensor y = filled_like(NAN, p.x.value), inverse_rms = filled(NAN, 2, 3, 1);
+    tensor_copy(y, p.x.value);
+    assert_ok(rmsnorm_forward(y, inverse_rms, y, &norm));
+    assert_pytorch(y, "rmsnorm", "y");
+    tensor_copy(y, p.grad_y.value);
+    assert_ok(rmsnorm_backward(y, &(RMSNorm){NOT_WANTED, EPS}, y, inverse_rms, p.x.value, &norm));
+    assert_pytorch(y, "rmsnorm", "grad_x");
+    RMSNorm grad = {filled(0, 10), EPS};
+    assert_ok(rmsnorm_backward(NOT_WANTED, &grad, p.grad_y.value, inverse_rms, p.x.value, &norm));
+    assert_pytorch(grad.weight, "rmsnorm", "grad_weight");
+}
+END_TEST
+
+START_TEST(test_rmsnorm_names_the_shapes_that_differ)
+{
+    const RMSNorm norm = {filled(1, 10), EPS}, short_norm = {filled(1, 9), EPS};
+    RMSNorm grad = {filled(0, 10), EPS};
+    const Tensor x = filled(1, 2, 3, 10), y = filled(1, 2, 3, 10), inverse_rms = filled(1, 2, 3, 1);
+    assert_fails(rmsnorm_forward(y, inverse_rms, x, &short_norm), CS336_ESHAPE,
+                 "rmsnorm_forward: weight is (9), x is (2, 3, 10)");
+    assert_fails(rmsnorm_forward(filled(0, 6, 10), inverse_rms, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_forward: y is (6, 10), x is (2, 3, 10)");
+    assert_fails(rmsnorm_forward(y, filled(0, 3, 2, 1), x, &norm), CS336_ESHAPE,
+                 "rmsnorm_forward: inverse_rms is (3, 2, 1), x is (2, 3, 10)");
+    assert_fails(rmsnorm_forward(y, inverse_rms, tensor_transpose(filled(1, 2, 10, 3), 1, 2), &norm), CS336_ESHAPE,
+                 "rmsnorm_forward: rows of y and x must be contiguous");
+    assert_fails(rmsnorm_backward(filled(0, 2, 10), &grad, y, inverse_rms, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_backward: grad_x is (2, 10), x is (2, 3, 10)");
+    assert_fails(rmsnorm_backward(x, &grad, filled(0, 2, 10), inverse_rms, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_backward: grad_y is (2, 10), x is (2, 3, 10)");
+    assert_fails(rmsnorm_backward(x, &grad, y, NOT_WANTED, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_backward: inverse_rms is (), x is (2, 3, 10)");
+    assert_fails(rmsnorm_backward(x, &(RMSNorm){filled(0, 9), EPS}, y, inverse_rms, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_backward: gradient of the weight is (9), weight is (10)");
+}
+END_TEST
+
+/* ---- rope ---- */
+
+enum { ROPE_POSITIONS = 50 };
+
+typedef struct {
+    Sample x, grad_y;
+    TokenTensor positions;
+} RopeProblem;
+
+static RopeProblem rope_problem(void)
+{
+    return (RopeProblem){sample("rope.x", 0, 1, 2, 3, 5, 8), sample("rope.grad_y", 0, 1, 2, 3, 5, 8),
+                         sample_ids("rope.positions", ROPE_POSITIONS, 2, 1, 5)};
+}
+
+static RoPE rope_tables(Arena *arena, float theta, size_t d_k, size_t max_seq_len)
+{
+    RoPE rope;
+    Arena measure = {0};
+    assert_ok(rope_bind(&rope, &measure, theta, d_k, max_seq_len));
+    assert_ok(arena_init(arena, measure.peak));
+    assert_ok(rope_bind(&rope, arena, theta, d_k, max_seq_len));
+    return rope;
+}
+
+static double rope_loss(void *context)
+{
+    const RopeProblem *p = context;
+    double y[240];
+    for (size_t b = 0; b < 2; b++)
+        for (size_t h = 0; h < 3; h++)
+            reference_rope(y + (b * 3 + h) * 40, p->x.wide + (b * 3 + h) * 40, p->positions.data + b * 5, 5, 8, 1e4);
+    return reference_dot(y, p->grad_y.wide, 240);
+}
+
+START_TEST(test_rope_gradients)
+{
+    RopeProblem p = rope_problem();
+    Arena arena;
+    const RoPE rope = rope_tables(&arena, 1e4F, 8, ROPE_POSITIONS);
+    const Tensor y = filled_like(NAN, p.x.value), grad_x = filled_like(NAN, p.x.value);
+    assert_ok(rope_forward(y, p.x.value, p.positions, &rope));
+    assert_ok(rope_backward(grad_x, p.grad_y.value, p.positions, &rope));
+    assert_pytorch(y, "rope", "y");
+    assert_pytorch(grad_x, "rope", "grad_x");
+    assert_differences("grad_x", grad_x, p.x, rope_loss, &p);
+    arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_rope_in_place_on_head_views)
+{
+    const RopeProblem p = rope_problem();
+    Arena arena;
+    const RoPE rope = rope_tables(&arena, 1e4F, 8, ROPE_POSITIONS);
+    /* (batch, seq, heads * d_k) in memory, (batch, heads, seq, d_k) to the eye */
+    const Tensor heads = tensor_transpose(tensor_split(filled(NAN, 2, 5, 24), -1, 3), -3, -2);
+    const Tensor y = filled_like(NAN, p.x.value);
+    tensor_copy(heads, p.x.value);
+    assert_ok(rope_forward(heads, heads, p.positions, &rope));
+    tensor_copy(y, heads);
+    assert_pytorch(y, "rope", "y");
+    tensor_copy(heads, p.grad_y.value);
+    assert_ok(rope_backward(heads, heads, p.positions, &rope));
+    tensor_copy(y, heads);
+    assert_pytorch(y, "rope", "grad_x");
+    arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_rope_broadcasts_positions)
+{
+    const RopeProblem p = rope_problem();
+    Arena arena;
+    const RoPE rope = rope_tables(&arena, 1e4F, 8, ROPE_POSITIONS);
+    const int32_t counted[] = {0, 1, 2, 3, 4};
+    const Tensor none = filled_like(NAN, p.x.value), row = filled_like(NAN, p.x.value);
+    assert_ok(rope_forward(none, p.x.value, NO_POSITIONS, &rope));
+    assert_ok(rope_forward(row, p.x.value, tokens(counted, 5), &rope));
+    assert_allclose(row, none, 0, 0);
+    assert_ok(rope_forward(row, p.x.value, tokens(counted, 1, 5), &rope));
+    assert_allclose(row, none, 0, 0);
+    assert_ok(rope_forward(row, p.x.value, tokens(counted, 1, 1, 5), &rope));
+    assert_allclose(row, none, 0, 0);
+    double y[40];
+    reference_rope(y, p.x.wide, counted, 5, 8, 1e4);
+    assert_allclose_double("0 .. seq - 1", none.data, y, 40, 1e-5, 1e-6);
+    arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_rope_names_what_does_not_fit)
+{
+    Arena arena, full;
+    const RoPE rope = rope_tables(&arena, 1e4F, 8, 4);
+    const Tensor x = filled(0, 2, 3, 8);
+    const int32_t positions[] = {0, 4, 2, -1, 0, 0};
+    assert_fails(rope_forward(x, x, tokens(positions, 3), &rope), CS336_ERANGE,
+                 "rope_forward: position 4 is not in 0 .. 3");
+    assert_fails(rope_backward(x, x, tokens(positions + 3, 3), &rope), CS336_ERANGE,
+                 "rope_backward: position -1 is not in 0 .. 3");
+    assert_fails(rope_forward(filled(0, 5, 8), filled(0, 5, 8), NO_POSITIONS, &rope), CS336_ERANGE,
+                 "rope_forward: position 4 is not in 0 .. 3");
+    assert_fails(rope_forward(x, x, tokens(positions + 4, 2), &rope), CS336_ESHAPE,
+                 "rope_forward: positions are (2), x is (2, 3, 8)");
+    assert_fails(rope_forward(filled(0, 2, 3, 6), filled(0, 2, 3, 6), NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_forward: x is (2, 3, 6), the tables are for d_k 8");
+    assert_fails(rope_forward(filled(0, 8), filled(0, 8), NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_forward: x is (8), the tables are for d_k 8");
+    assert_fails(rope_backward(filled(0, 3, 8), x, NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_backward: grad_x is (3, 8), grad_y is (2, 3, 8)");
+    assert_fails(rope_forward(x, tensor_transpose(filled(0, 2, 8, 3), 1, 2), NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_forward: rows of x and y must be contiguous");
+    RoPE other;
+    assert_ok(arena_init(&full, 64));
+    assert_fails(rope_bind(&other, &full, 1e4F, 7, 4), CS336_ESHAPE, "rope_bind: d_k is 7, pairs need an even number");
+    assert_fails(rope_bind(&other, &full, 0, 8, 4), CS336_ERANGE, "rope_bind: theta is 0, must be positive");
+    assert_fails(rope_bind(&other, &full, NAN, 8, 4), CS336_ERANGE, "rope_bind: theta is nan, must be positive");
+    assert_fails(rope_bind(&other, &full, 1e4F, 8, 4), CS336_ENOMEM, "arena_take: 64 bytes asked for, 0 of 64 left");
+    ck_assert_uint_eq(full.used, 0);
+    arena_deinit(&full);
+    arena_deinit(&arena);
+}
+END_TEST
+
+/* ---- feed-forward: SwiGLU, and SiLU without a gate ---- */
+
+typedef struct {
+    const char *name;
+    Sample x, w1, w2, w3, grad_y;
+    bool gated;
+    FeedForward ffn;
+} FeedForwardProblem;
+
+static FeedForwardProblem feed_forward_problem(const char *layer, bool gated)
+{
+#define NAMED(what) (snprintf(name, sizeof name, "%s.%s", layer, what), name)
+    char name[64];
+    FeedForwardProblem p = {.name = layer, .gated = gated};
+    p.x = sample(NAMED("x"), 0, 1, 2, 3, 6);
+    p.w1 = sample(NAMED("w1"), 0, 0.5, 10, 6);
+    p.w2 = sample(NAMED("w2"), 0, 0.5, 6, 10);
+    p.w3 = sample(NAMED("w3"), 0, 0.5, 10, 6);
+    p.grad_y = sample(NAMED("grad_y"), 0, 1, 2, 3, 6);
+    p.ffn = (FeedForward){{p.w1.value}, {p.w2.value}, {gated ? p.w3.value : NOT_WANTED}};
+    return p;
+#undef NAMED
+}
+
+/* w3 follows w1 in memory, as in a model. */
+static FeedForward beside(const FeedForward *ffn)
+{
+    const Tensor both = filled(0, 20, 6);
+    const FeedForward neighbours = {{tensor(both.data, 10, 6)}, ffn->w2, {tensor(both.data + 60, 10, 6)}};
+    tensor_copy(neighbours.w1.weight, ffn->w1.weight);
+    tensor_copy(neighbours.w3.weight, ffn->w3.weight);
+    return neighbours;
+}
+
+static FeedForward feed_forward_grad(bool gated)
+{
+    return (FeedForward){{filled(0, 10, 6)}, {filled(0, 6, 10)}, {gated ? filled(0, 10, 6) : NOT_WANTED}};
+}
+
+static double feed_forward_loss(void *context)
+{
+    const FeedForwardProblem *p = context;
+    double y[36];
+    reference_feed_forward(y, p->x.wide, p->w1.wide, p->w2.wide, p->gated ? p->w3.wide : NULL, 6, 6, 10);
+    return reference_dot(y, p->grad_y.wide, 36);
+}
+
+/* Forward and backward with an arena for what is saved, and exactly the scratch that is promised. */
+static void run_feed_forward(Tensor y, Tensor grad_x, FeedForward *grad, const FeedForwardProblem *p,
+                             const FeedForward *ffn)
+{
+    Arena memory, scratch;
+    FeedForwardSaved saved;
+    assert_ok(arena_init(&memory, 1 << 14));
+    assert_ok(arena_init(&scratch, feed_forward_scratch(p->x.value, ffn)));
+    assert_ok(feed_forward_bind_saved(&saved, &memory, p->x.value, ffn));
+    assert_ok(feed_forward_forward(y, &saved, p->x.value, ffn, &scratch));
+    assert_ok(feed_forward_backward(grad_x, grad, p->grad_y.value, &saved, p->x.value, ffn, &scratch));
+    arena_deinit(&scratch);
+    arena_deinit(&memory);
+}
+
+static void check_feed_forward(FeedForwardProblem *p, const FeedForward *ffn, FeedForward *grad)
+{
+    const Tensor y = filled_like(NAN, p->x.value), grad_x = filled_like(NAN, p->x.value);
+    run_feed_forward(y, grad_x, grad, p, ffn);
+    assert_pytorch(y, p->name, "y");
+    assert_pytorch(grad_x, p->name, "grad_x");
+    assert_pytorch(grad->w1.weight, p->name, "grad_w1");
+    assert_pytorch(grad->w2.weight, p->name, "grad_w2");
+    assert_differences("grad_x", grad_x, p->x, feed_forward_loss, p);
+    assert_differences("grad_w1", grad->w1.weight, p->w1, feed_forward_loss, p);
+    assert_differences("grad_w2", grad->w2.weight, p->w2, feed_forward_loss, p);
+    if (!p->gated)
+        return;
+    assert_pytorch(grad->w3.weight, p->name, "grad_w3");
+    assert_differences("grad_w3", grad->w3.weight, p->w3, feed_forward_loss, p);
+}
+
+START_TEST(test_swiglu_gradients)
+{
+    FeedForwardProblem p = feed_forward_problem("swiglu", true);
+    FeedForward grad = feed_forward_grad(true);
+    check_feed_forward(&p, &p.ffn, &grad);
+}
+END_TEST
+
+START_TEST(test_swiglu_gradients_of_neighbouring_weights)
+{
+    FeedForwardProblem p = feed_forward_problem("swiglu", true);
+    const FeedForward together = beside(&p.ffn), zero = feed_forward_grad(true);
+    FeedForward grad = beside(&zero), apart = feed_forward_grad(true);
+    check_feed_forward(&p, &together, &grad);
+    check_feed_forward(&p, &together, &apart);
+}
+END_TEST
+
+START_TEST(test_silu_feed_forward_gradients)
+{
+    FeedForwardProblem p = feed_forward_problem("silu_ffn", false);
+    FeedForward grad = feed_forward_grad(false);
+    check_feed_forward(&p, &p.ffn, &grad);
+}
+END_TEST
+
+START_TEST(test_swiglu_skips_what_is_not_wanted)
+{
+    const FeedForwardProblem p = feed_forward_problem("swiglu", true);
+    FeedForward frozen = {{NOT_WANTED}, {NOT_WANTED}, {NOT_WANTED}}, grad = feed_forward_grad(true);
+    const Tensor y = filled_like(NAN, p.x.value), grad_x = filled_like(NAN, p.x.value);
+    run_feed_forward(y, grad_x, &frozen, &p, &p.ffn);
+    run_feed_forward(y, NOT_WANTED, &grad, &p, &p.ffn);
+    assert_pytorch(grad_x, "swiglu", "grad_x");
+    assert_pytorch(grad.w1.weight, "swiglu", "grad_w1");
+    assert_pytorch(grad.w3.weight, "swiglu", "grad_w3");
+}
+END_TEST
+
+static Status infer_feed_forward(void *context, Arena *scratch)
+{
+    const FeedForwardProblem *p = context;
+    const Tensor y = filled_like(NAN, p->x.value);
+    const Status s = feed_forward_forward(y, NULL, p->x.value, &p->ffn, scratch);
+    if (!s)
+        assert_pytorch(y, p->name, "y");
+    return s;
+}
+
+START_TEST(test_feed_forward_infers_in_exactly_its_scratch)
+{
+    FeedForwardProblem swiglu = feed_forward_problem("swiglu", true), silu = feed_forward_problem("silu_ffn", false);
+    assert_scratch(feed_forward_scratch(swiglu.x.value, &swiglu.ffn), infer_feed_forward, &swiglu);
+    assert_scratch(feed_forward_scratch(silu.x.value, &silu.ffn), infer_feed_forward, &silu);
+}
+END_TEST
+
+static Status back_feed_forward(void *context, Arena *scratch)
+{
+    const FeedForwardProblem *p = context;
+    FeedForwardSaved saved;
+    FeedForward grad = feed_forward_grad(true);
+    Arena memory;
+    assert_ok(arena_init(&memory, 1 << 14));
+    assert_ok(feed_forward_bind_saved(&saved, &memory, p->x.value, &p->ffn));
+    const Status s = feed_forward_backward(filled_like(NAN, p->x.value), &grad, p->grad_y.value, &saved, p->x.value,
+                                           &p->ffn, scratch);
+    arena_deinit(&memory);
+    return s;
+}
+
+START_TEST(test_feed_forward_goes_back_in_exactly_its_scratch)
+{
+    FeedForwardProblem p = feed_forward_problem("swiglu", true);
+    assert_scratch(feed_forward_scratch(p.x.value, &p.ffn), back_feed_forward, &p);
+}
+END_TEST
+
+START_TEST(test_feed_forward_names_the_shapes_that_differ)
+{
+    FeedForwardProblem p = feed_forward_problem("swiglu", true);
+    const Tensor x = p.x.value, y = filled_like(0, x);
+    FeedForwardSaved saved = {0};
+    FeedForward bad = p.ffn, grad = feed_forward_grad(true);
+    Arena scratch;
+    assert_ok(arena_init(&scratch, 64));
+    assert_fails(feed_forward_forward(filled(0, 6, 6), NULL, x, &p.ffn, &scratch), CS336_ESHAPE,
+                 "feed_forward_forward: y is (6, 6), x is (2, 3, 6), w1 is (10, 6)");
+    assert_fails(feed_forward_backward(y, &grad, filled(0, 6, 6), &saved, x, &p.ffn, &scratch), CS336_ESHAPE,
+                 "feed_forward_backward: grad_y is (6, 6), x is (2, 3, 6), w1 is (10, 6)");
+    assert_fails(feed_forward_bind_saved(&saved, &scratch, x, &p.ffn), CS336_ENOMEM,
+                 "arena_take: 480 bytes asked for, 64 of 64 left");
+    bad.w3.weight = filled(0, 10, 5);
+    assert_fails(feed_forward_forward(y, NULL, x, &bad, &scratch), CS336_ESHAPE,
+                 "feed_forward_forward: w1 is (10, 6), w2 is (6, 10), w3 is (10, 5)");
+    bad.w3.weight = NOT_WANTED;
+    bad.w2.weight = filled(0, 6, 9);
+    assert_fails(feed_forward_forward(y, NULL, x, &bad, &scratch), CS336_ESHAPE,
+                 "feed_forward_forward: w1 is (10, 6), w2 is (6, 9), w3 is absent");
+    arena_deinit(&scratch);
+}
+END_TEST
 
 const TestCase layers_tests[] = {
+    TEST(test_linear_gradients, "linear"),
+    TEST(test_linear_adds_to_the_weight_gradient, "linear"),
+    TEST(test_linear_skips_what_is_not_wanted, "linear"),
+    TEST(test_linear_reads_and_writes_strided_views, "linear"),
+    TEST(test_linear_writes_only_its_columns, "linear"),
+    TEST(test_linear_of_one_row_and_of_none, "linear"),
+    TEST(test_linear_join_needs_neighbours, "linear"),
+    TEST(test_linear_names_the_shapes_that_differ, "linear"),
+    TEST(test_embedding_gradients, "embedding"),
+    TEST(test_embedding_gradient_is_the_same_for_any_threads, "embedding"),
+    TEST(test_embedding_names_what_does_not_fit, "embedding"),
+    TEST(test_rmsnorm_gradients, "rmsnorm"),
+    TEST(test_rmsnorm_in_place_and_frozen, "rmsnorm"),
+    TEST(test_rmsnorm_names_the_shapes_that_differ, "rmsnorm"),
+    TEST(test_rope_gradients, "rope"),
+    TEST(test_rope_in_place_on_head_views, "rope"),
+    TEST(test_rope_broadcasts_positions, "rope"),
+    TEST(test_rope_names_what_does_not_fit, "rope"),
+    TEST(test_swiglu_gradients, "positionwise_feedforward"),
+    TEST(test_swiglu_gradients_of_neighbouring_weights, "positionwise_feedforward"),
+    TEST(test_silu_feed_forward_gradients, "swiglu_ablation"),
+    TEST(test_swiglu_skips_what_is_not_wanted, "positionwise_feedforward"),
+    TEST(test_feed_forward_infers_in_exactly_its_scratch, "positionwise_feedforward"),
+    TEST(test_feed_forward_goes_back_in_exactly_its_scratch, "positionwise_feedforward"),
+    TEST(test_feed_forward_names_the_shapes_that_differ, "positionwise_feedforward"),
     {0},
 };

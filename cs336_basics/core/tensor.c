@@ -167,6 +167,12 @@ Tensor tensor_split(Tensor t, int dimension, size_t parts)
     return t;
 }
 
+Tensor tensor_widen(Tensor t, size_t extent)
+{
+    t.shape[t.rank - 1] = extent;
+    return t;
+}
+
 Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape)
 {
     assert(tensor_contiguous(t) && product(rank, shape) == tensor_count(t));

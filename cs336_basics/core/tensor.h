@@ -97,6 +97,10 @@ Tensor tensor_split(Tensor t, int dimension, size_t parts);
 /** @brief The view with a dimension of extent 1 put before @p dimension. */
 Tensor tensor_insert(Tensor t, int dimension);
 
+/** @brief The view with another extent of the last dimension; the caller knows that the memory of a row reaches so far.
+ */
+Tensor tensor_widen(Tensor t, size_t extent);
+
 /** @brief The contiguous view with other extents of the same product. */
 Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape);
 #define tensor_reshape(t, ...) tensor_reshape_of((t), TENSOR_EXTENTS(__VA_ARGS__))

@@ -38,7 +38,7 @@ void reference_mha(double *y, const double *x, const double *q, const double *k,
 /** @brief Weights by state-dict name, without the layer's prefix for a block. */
 typedef struct {
     size_t count;
-    const char **names;
+    const char *const *names;
     double **values;
 } ReferenceWeights;
 

@@ -2,11 +2,14 @@
 
 #include "core/memory.h"
 #include "tests/support/allclose.h"
+#include "tests/support/fixture.h"
 #include "tests/support/hash_weights.h"
-#include "tests/support/reference.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+static const double RTOL = 1e-4, ATOL = 1e-5;
 
 typedef struct Block {
     struct Block *next;
@@ -59,6 +62,23 @@ Tensor filled_of(float value, int rank, const size_t *shape)
 Tensor filled_like(float value, Tensor t)
 {
     return filled_of(value, t.rank, t.shape);
+}
+
+void assert_pytorch(Tensor actual, const char *layer, const char *what)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.%s", layer, what);
+    Fixture fixture;
+    fixture_open(&fixture, "layers");
+    const Tensor expected = fixture_tensor(&fixture, name);
+    ck_assert_msg(tensor_same_shape(actual, expected), "%s: shape %s", name, tensor_shape_text(actual));
+    assert_allclose_array(name, actual.data, expected.data, tensor_count(actual), RTOL, ATOL);
+    fixture_close(&fixture);
+}
+
+void assert_differences(const char *what, Tensor gradient, Sample of, ReferenceLoss *loss, void *context)
+{
+    assert_gradient(what, gradient.data, of.wide, tensor_count(gradient), loss, context, RTOL, ATOL);
 }
 
 void assert_scratch(size_t bytes, ScratchUser *run, void *context)

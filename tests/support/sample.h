@@ -9,6 +9,7 @@
 
 #include "core/arena.h"
 #include "core/tensor.h"
+#include "tests/support/reference.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,12 @@ Tensor filled_like(float value, Tensor t);
 
 /** @brief @p count numbers for the reference. */
 double *sample_doubles(size_t count);
+
+/** @brief Compares with the array "layer.what" of tests/fixtures/layers.safetensors: rtol 1e-4, atol 1e-5. */
+void assert_pytorch(Tensor actual, const char *layer, const char *what);
+
+/** @brief Compares with the central differences of @p loss with respect to the numbers @p of: rtol 1e-4, atol 1e-5. */
+void assert_differences(const char *what, Tensor gradient, Sample of, ReferenceLoss *loss, void *context);
 
 /** @brief Runs a pass that takes @p scratch: what assert_scratch() calls. */
 typedef Status ScratchUser(void *context, Arena *scratch);
