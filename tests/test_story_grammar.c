@@ -4,6 +4,7 @@
 #include "tests/support/allclose.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MANY = 20000, TEXT_BYTES = 256 };
@@ -81,6 +82,31 @@ START_TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_prob
     for (size_t i = 0; i < PET_STORIES; i++) {
         const double p = pet_stories[i].probability;
         ck_assert_double_eq_tol((double)hits[i], MANY * p, 5 * sqrt(MANY * p * (1 - p)));
+    }
+    story_program_deinit(&program);
+}
+END_TEST
+
+START_TEST(test_story_slots_choose_the_article_and_the_capital)
+{
+    static const StoryVariable variables[] = {{"fruit", "fruits"}, {0, 0}};
+    static const char *const names[] = {"apple", "elderberry", "iced pear", "orange", "unripe plum", "yam"};
+    const StoryRule rules[] = {
+        STORY_RULE("story", 0, {1, "{A fruit}, {a fruit}, {Fruit}, {fruit}"}),
+        STORY_RULE("fruits", "name", {1, "apple"}, {1, "elderberry"}, {1, "iced pear"}, {1, "orange"},
+                   {1, "unripe plum"}, {1, "yam"}),
+        {.name = NULL},
+    };
+    const StoryGrammar grammar = {variables, {rules}};
+    assert_ok(story_compile(&program, &grammar));
+    StoryDerivation derivation;
+    char text[TEXT_BYTES], expected[TEXT_BYTES];
+    for (uint64_t i = 0; i < 100; i++) {
+        text[story_write(text, &derivation, &program, 1, i)] = '\0';
+        const char *name = names[derivation.values[0]], *n = name[0] == 'y' ? "" : "n";
+        snprintf(expected, sizeof expected, "A%s %s, a%s %s, %c%s, %s", n, name, n, name, name[0] - 'a' + 'A', name + 1,
+                 name);
+        ck_assert_str_eq(text, expected);
     }
     story_program_deinit(&program);
 }
@@ -214,6 +240,7 @@ END_TEST
 const TestCase story_grammar_tests[] = {
     TEST(test_story_expectation_equals_that_of_all_stories_of_a_small_grammar, "story"),
     TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_probabilities, "story"),
+    TEST(test_story_slots_choose_the_article_and_the_capital, "story"),
     TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar, "story"),
     TEST(test_story_compile_names_the_rule_that_is_wrong, "story"),
     TEST(test_story_compile_refuses_too_many_variables_and_choices, "story"),
