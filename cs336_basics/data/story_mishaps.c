@@ -70,7 +70,7 @@ const StoryRule story_mishaps[] = {
         {2, "{hero} bumped into a table, and a hundred apples rolled away.|Oh dear! {Hero.I} {hero.am} so sorry!|"
             "{friend} helped {hero.him} find every single apple.|{townsfolk}"},
         {2, "{hero} walked into a ladder and a pot of paint fell down.|Oh no! {Hero.I} {hero.am} green all over!|"
-            "{friend} fetched soap and warm water and washed {hero.him} clean.|{townsfolk}"}),
+            "{friend} fetched soap and warm water and washed {hero} clean.|{townsfolk}"}),
     STORY_RULE("town_losses", MISHAP_FIELDS,
                {3, "the {color} {thing} fell through the bars of a drain.|It is gone! It is gone forever!|"
                    "{friend} bent a wire into a hook and fished the {color} {thing} out.|{townsfolk}"},
