@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 #include "core/memory.h"
+#include "data/batch.h"
 #include "nn/embedding.h"
 #include "nn/functional.h"
 #include "nn/linear.h"
@@ -139,6 +140,14 @@ Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList par
 }
 
 /* ---- Data ---- */
+
+Status run_get_batch(int32_t *inputs, int32_t *targets, const int32_t *dataset, size_t count, size_t batch_size,
+                     size_t context_length, const char *device, uint64_t seed)
+{
+    const TokenFile tokens = token_file_view(dataset, count, INT32_MAX);
+    Rng rng = rng_seeded(seed);
+    return get_batch(inputs, targets, &tokens, batch_size, context_length, device, &rng);
+}
 
 /* ---- Tokenizer ---- */
 

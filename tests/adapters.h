@@ -198,6 +198,17 @@ CS336_MUST_CHECK Status run_load_checkpoint(size_t *iteration, const char *src, 
 
 /* ---- Data ---- */
 
+/**
+ * @brief Problem data_loading: samples sequences and, as targets, the same sequences one token later.
+ * @param[out] inputs   (batch_size, context_length) ids
+ * @param[out] targets  (batch_size, context_length) ids
+ * @param[in]  dataset  (count) ids
+ * @param[in]  device   "cpu", or a name such as "cuda:0"; an error where there is no such device
+ * @param[in]  seed     of the sampling; each call of a test has another
+ */
+CS336_MUST_CHECK Status run_get_batch(int32_t *inputs, int32_t *targets, const int32_t *dataset, size_t count,
+                                      size_t batch_size, size_t context_length, const char *device, uint64_t seed);
+
 /* ---- Tokenizer ---- */
 
 /** @brief Two tokens that become one, by their bytes. */

@@ -1,5 +1,52 @@
+#include "tests/adapters.h"
 #include "tests/suites.h"
+#include "tests/support/allclose.h"
+
+#include <math.h>
+
+enum { TOKENS = 100, CONTEXT = 7, BATCH = 32, IDS = BATCH * CONTEXT, ITERATIONS = 1000, STARTS = TOKENS - CONTEXT };
+
+static const int32_t UNTOUCHED = -1;
+
+/* The course asks for shapes (32, 7); here every place of them must be written, and none beyond. */
+static void assert_shape(const int32_t *ids)
+{
+    for (int i = 0; i < IDS; i++)
+        ck_assert_int_ne(ids[i], UNTOUCHED);
+    ck_assert_int_eq(ids[IDS], UNTOUCHED);
+}
+
+START_TEST(test_get_batch)
+{
+    int32_t dataset[TOKENS], x[IDS + 1], y[IDS + 1];
+    int counts[TOKENS] = {0};
+    for (int i = 0; i < TOKENS; i++)
+        dataset[i] = i;
+    for (uint64_t iteration = 0; iteration < ITERATIONS; iteration++) {
+        for (int i = 0; i <= IDS; i++)
+            x[i] = y[i] = UNTOUCHED;
+        assert_ok(run_get_batch(x, y, dataset, TOKENS, BATCH, CONTEXT, "cpu", iteration));
+        assert_shape(x);
+        assert_shape(y);
+        for (int i = 0; i < IDS; i++) {
+            ck_assert_int_eq(x[i] + 1, y[i]);
+            ck_assert_int_eq(x[i], x[i / CONTEXT * CONTEXT] + i % CONTEXT);
+        }
+        for (int row = 0; row < BATCH; row++) {
+            ck_assert(x[row * CONTEXT] >= 0 && x[row * CONTEXT] < STARTS);
+            counts[x[row * CONTEXT]]++;
+        }
+    }
+    /* The start of a sequence is one of 93, each as often as any other: binomial counts. */
+    const double draws = (double)ITERATIONS * BATCH, p = 1.0 / STARTS, deviation = sqrt(draws * p * (1 - p));
+    for (int start = 0; start < STARTS; start++)
+        ck_assert_msg(fabs(counts[start] - draws * p) <= 5 * deviation, "start %d came %d times, expected %g +- %g",
+                      start, counts[start], draws * p, 5 * deviation);
+    ck_assert_int_ne(run_get_batch(x, y, dataset, TOKENS, BATCH, CONTEXT, "cuda:99", 0), CS336_OK);
+}
+END_TEST
 
 const TestCase data_tests[] = {
+    TEST(test_get_batch, "data_loading"),
     {0},
 };
