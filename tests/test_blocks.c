@@ -320,7 +320,7 @@ START_TEST(test_mha_decode_names_what_does_not_fit)
                  "mha_decode: cache holds 3 of 9 rows, 7 more do not fit");
     flat.length = 34;
     assert_fails(mha_decode(y, &flat, x, &p.mha, &p.tables, &scratch), CS336_ERANGE,
-                 "mha_decode: position 40 is not in 0 .. 39");
+                 "mha_decode: position 40 is not in [0, 40)");
     cache.length = 0;
     ck_assert_int_eq(mha_decode(y, &cache, x, &p.mha, &p.tables, &tiny), CS336_ENOMEM);
     ck_assert_uint_eq(cache.length, 0);
@@ -342,7 +342,7 @@ START_TEST(test_mha_names_what_does_not_fit)
     MultiHeadSelfAttentionSaved saved = {0};
     MultiHeadSelfAttention grad = attention_zeros(false), odd = p.mha;
     assert_fails(mha_forward(y, NULL, x, &p.mha, &p.tables, tokens(positions, SEQ), &scratch), CS336_ERANGE,
-                 "rope_forward: position 40 is not in 0 .. 39");
+                 "rope_forward: position 40 is not in [0, 40)");
     assert_fails(mha_forward(y, NULL, x, &p.mha, &p.tables, tokens(positions, 4), &scratch), CS336_ESHAPE,
                  "rope_forward: positions are (4), x is (2, 3, 7, 4)");
     assert_fails(mha_forward(y, NULL, tensor(x.data, D), &p.mha, NULL, NO_POSITIONS, &scratch), CS336_ESHAPE,

@@ -248,9 +248,9 @@ START_TEST(test_embedding_names_what_does_not_fit)
     const int32_t ids[] = {0, 1, 2, 3, 11, 5, -1, 0};
     const Tensor y = filled(0, 2, 3, 6);
     assert_fails(embedding_forward(y, tokens(ids, 2, 3), &embedding), CS336_ERANGE,
-                 "embedding_forward: id 11 at (1, 1) is not in 0 .. 10");
+                 "embedding_forward: id 11 at (1, 1) is not in [0, 11)");
     assert_fails(embedding_backward(&grad, filled(0, 2, 6), tokens(ids + 6, 2)), CS336_ERANGE,
-                 "embedding_backward: id -1 at (0) is not in 0 .. 10");
+                 "embedding_backward: id -1 at (0) is not in [0, 11)");
     assert_fails(embedding_forward(y, tokens(ids, 3, 2), &embedding), CS336_ESHAPE,
                  "embedding_forward: y is (2, 3, 6), ids are (3, 2), weight is (11, 6)");
     assert_fails(embedding_forward(y, tokens(ids, 6), &embedding), CS336_ESHAPE,
@@ -440,11 +440,11 @@ START_TEST(test_rope_names_what_does_not_fit)
     const Tensor x = filled(0, 2, 3, 8);
     const int32_t positions[] = {0, 4, 2, -1, 0, 0};
     assert_fails(rope_forward(x, x, tokens(positions, 3), &rope), CS336_ERANGE,
-                 "rope_forward: position 4 is not in 0 .. 3");
+                 "rope_forward: position 4 is not in [0, 4)");
     assert_fails(rope_backward(x, x, tokens(positions + 3, 3), &rope), CS336_ERANGE,
-                 "rope_backward: position -1 is not in 0 .. 3");
+                 "rope_backward: position -1 is not in [0, 4)");
     assert_fails(rope_forward(filled(0, 5, 8), filled(0, 5, 8), NO_POSITIONS, &rope), CS336_ERANGE,
-                 "rope_forward: position 4 is not in 0 .. 3");
+                 "rope_forward: position 4 is not in [0, 4)");
     assert_fails(rope_forward(x, x, tokens(positions + 4, 2), &rope), CS336_ESHAPE,
                  "rope_forward: positions are (2), x is (2, 3, 8)");
     assert_fails(rope_forward(filled(0, 2, 3, 6), filled(0, 2, 3, 6), NO_POSITIONS, &rope), CS336_ESHAPE,

@@ -256,6 +256,16 @@ const char *shape_text(int rank, const size_t *shape)
     return text;
 }
 
+const char *tokens_place_text(TokenTensor t, size_t index)
+{
+    size_t place[TENSOR_MAX_RANK] = {0};
+    for (int i = t.rank - 1; i >= 0; i--) {
+        place[i] = index % t.shape[i];
+        index /= t.shape[i];
+    }
+    return shape_text(t.rank, place);
+}
+
 const char *tensor_shape_text(Tensor t)
 {
     return shape_text(t.rank, t.shape);

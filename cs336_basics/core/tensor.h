@@ -97,8 +97,7 @@ Tensor tensor_split(Tensor t, int dimension, size_t parts);
 /** @brief The view with a dimension of extent 1 put before @p dimension. */
 Tensor tensor_insert(Tensor t, int dimension);
 
-/** @brief The view with another extent of the last dimension; the caller knows that the memory of a row reaches so far.
- */
+/** @brief The view with another extent of the last dimension, which the caller knows to lie in memory. */
 Tensor tensor_widen(Tensor t, size_t extent);
 
 /** @brief The contiguous view with other extents of the same product. */
@@ -114,6 +113,9 @@ void tensor_fill(Tensor t, float value);
 /** @brief Number of ids, and the id at a position counted in row-major order. */
 size_t tokens_count(TokenTensor t);
 int32_t tokens_at(TokenTensor t, size_t index);
+
+/** @brief "(1, 3)", where that id stands, for messages; a buffer as shape_text()'s. */
+const char *tokens_place_text(TokenTensor t, size_t index);
 
 /**
  * @name Broadcasting: the view repeated to the given extents

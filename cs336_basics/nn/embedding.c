@@ -19,15 +19,9 @@ static Status check_ids(const char *function, TokenTensor ids, size_t vocab_size
     const size_t count = tokens_count(ids);
     for (size_t i = 0; i < count; i++) {
         const int32_t id = tokens_at(ids, i);
-        if (id >= 0 && (size_t)id < vocab_size)
-            continue;
-        size_t place[TENSOR_MAX_RANK], rest = i;
-        for (int dimension = ids.rank - 1; dimension >= 0; dimension--) {
-            place[dimension] = rest % ids.shape[dimension];
-            rest /= ids.shape[dimension];
-        }
-        return status_fail(CS336_ERANGE, "%s: id %d at %s is not in 0 .. %zu", function, (int)id,
-                           shape_text(ids.rank, place), vocab_size - 1);
+        if (id < 0 || (size_t)id >= vocab_size)
+            return status_fail(CS336_ERANGE, "%s: id %d at %s is not in [0, %zu)", function, (int)id,
+                               tokens_place_text(ids, i), vocab_size);
     }
     return CS336_OK;
 }

@@ -203,8 +203,8 @@ static Status check_cache(const KeyValueCache *cache, Tensor x, size_t num_heads
         return status_fail(CS336_ESHAPE, "mha_decode: cache holds %zu of %zu rows, %zu more do not fit", cache->length,
                            capacity, seq);
     if (rope && cache->length + seq > tensor_extent(rope->cosine, 0))
-        return status_fail(CS336_ERANGE, "mha_decode: position %zu is not in 0 .. %zu", cache->length + seq - 1,
-                           tensor_extent(rope->cosine, 0) - 1);
+        return status_fail(CS336_ERANGE, "mha_decode: position %zu is not in [0, %zu)", cache->length + seq - 1,
+                           tensor_extent(rope->cosine, 0));
     return CS336_OK;
 }
 

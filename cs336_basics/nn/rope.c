@@ -31,8 +31,7 @@ static Status check_positions(const char *function, TokenTensor positions, size_
     for (size_t i = 0; i < count; i++) {
         const long long position = positions.data ? tokens_at(positions, i) : (long long)i;
         if (position < 0 || (size_t)position >= max_seq_len)
-            return status_fail(CS336_ERANGE, "%s: position %lld is not in 0 .. %zu", function, position,
-                               max_seq_len - 1);
+            return status_fail(CS336_ERANGE, "%s: position %lld is not in [0, %zu)", function, position, max_seq_len);
     }
     return CS336_OK;
 }

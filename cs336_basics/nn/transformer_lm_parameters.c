@@ -1,0 +1,244 @@
+/* Which parameters a configuration has, where they lie, how they start. The passes are in transformer_lm.c. */
+#include "nn/transformer_lm.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+
+typedef enum { TABLE, SQUARE, GAIN, UP, GATE, DOWN, HEAD } Role;
+
+typedef struct {
+    const char *name;
+    Role role;
+    size_t offset; /* of the view in TransformerBlock, or in TransformerLM */
+} Row;
+
+/* Memory order: q, k, v side by side, w1 and w3 side by side, so that one product computes each group. */
+static const Row before_layers[] = {
+    {"token_embeddings.weight", TABLE, offsetof(TransformerLM, token_embeddings.weight)},
+};
+static const Row in_layer[] = {
+    {"attn.q_proj.weight", SQUARE, offsetof(TransformerBlock, attn.q_proj.weight)},
+    {"attn.k_proj.weight", SQUARE, offsetof(TransformerBlock, attn.k_proj.weight)},
+    {"attn.v_proj.weight", SQUARE, offsetof(TransformerBlock, attn.v_proj.weight)},
+    {"attn.output_proj.weight", SQUARE, offsetof(TransformerBlock, attn.output_proj.weight)},
+    {"ln1.weight", GAIN, offsetof(TransformerBlock, ln1.weight)},
+    {"ln2.weight", GAIN, offsetof(TransformerBlock, ln2.weight)},
+    {"ffn.w1.weight", UP, offsetof(TransformerBlock, ffn.w1.weight)},
+    {"ffn.w3.weight", GATE, offsetof(TransformerBlock, ffn.w3.weight)},
+    {"ffn.w2.weight", DOWN, offsetof(TransformerBlock, ffn.w2.weight)},
+};
+static const Row after_layers[] = {
+    {"ln_final.weight", GAIN, offsetof(TransformerLM, ln_final.weight)},
+    {"lm_head.weight", HEAD, offsetof(TransformerLM, lm_head.weight)},
+};
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* The rank, or 0 when the configuration has no such parameter. */
+static int shape_of(size_t shape[2], Role role, const TransformerLMConfig *config)
+{
+    const size_t d = config->d_model, d_ff = config->d_ff;
+    switch (role) {
+    case GAIN:
+        shape[0] = d;
+        return config->norm == NORM_NONE ? 0 : 1;
+    case TABLE:
+    case HEAD:
+        shape[0] = config->vocab_size, shape[1] = d;
+        return 2;
+    case SQUARE:
+        shape[0] = d, shape[1] = d;
+        return 2;
+    case DOWN:
+        shape[0] = d, shape[1] = d_ff;
+        return 2;
+    case UP:
+    case GATE:
+        shape[0] = d_ff, shape[1] = d;
+        return role == GATE && config->ffn != FFN_SWIGLU ? 0 : 2;
+    }
+    return 0;
+}
+
+/* A walk over the parameters that a configuration has, in memory order. */
+typedef struct {
+    const TransformerLMConfig *config;
+    size_t next;    /* place in the list of all rows */
+    size_t layer;   /* where in_layers */
+    bool in_layers; /* the row is one of in_layer[] */
+    const Row *row;
+    int rank;
+    size_t shape[2];
+} Walk;
+
+static bool step(Walk *walk)
+{
+    const size_t rows_of_layers = ROWS(in_layer) * walk->config->num_layers;
+    do {
+        size_t i = walk->next++;
+        walk->in_layers = false;
+        if (i < ROWS(before_layers)) {
+            walk->row = &before_layers[i];
+        } else if ((i -= ROWS(before_layers)) < rows_of_layers) {
+            walk->in_layers = true;
+            walk->layer = i / ROWS(in_layer);
+            walk->row = &in_layer[i % ROWS(in_layer)];
+        } else if ((i -= rows_of_layers) < ROWS(after_layers)) {
+            walk->row = &after_layers[i];
+        } else {
+            return false;
+        }
+        walk->rank = shape_of(walk->shape, walk->row->role, walk->config);
+    } while (walk->rank == 0);
+    return true;
+}
+
+static Tensor *view_of(const Walk *walk, TransformerLM *lm)
+{
+    unsigned char *owner = walk->in_layers ? (unsigned char *)&lm->layers[walk->layer] : (unsigned char *)lm;
+    return (Tensor *)(void *)(owner + walk->row->offset);
+}
+
+static Status check_sizes(const TransformerLMConfig *c)
+{
+    const struct {
+        const char *name;
+        size_t value;
+    } sizes[] = {{"vocab_size", c->vocab_size}, {"context_length", c->context_length}, {"d_model", c->d_model},
+                 {"num_layers", c->num_layers}, {"num_heads", c->num_heads},           {"d_ff", c->d_ff}};
+    for (size_t i = 0; i < ROWS(sizes); i++)
+        if (sizes[i].value == 0)
+            return status_fail(CS336_ESHAPE, "transformer_lm_check: %s is 0", sizes[i].name);
+    if (c->d_model % c->num_heads != 0)
+        return status_fail(CS336_ESHAPE, "transformer_lm_check: num_heads %zu does not divide d_model %zu",
+                           c->num_heads, c->d_model);
+    if (c->position == POSITION_ROPE && c->d_model / c->num_heads % 2 != 0)
+        return status_fail(CS336_ESHAPE, "transformer_lm_check: heads of %zu numbers, RoPE needs an even number",
+                           c->d_model / c->num_heads);
+    return CS336_OK;
+}
+
+Status transformer_lm_check(const TransformerLMConfig *config)
+{
+    const struct {
+        const char *name;
+        int value, last;
+    } kinds[] = {{"norm", (int)config->norm, NORM_NONE},
+                 {"position", (int)config->position, POSITION_NONE},
+                 {"ffn", (int)config->ffn, FFN_SILU},
+                 {"dtype", (int)config->dtype, DTYPE_BFLOAT16}};
+    for (size_t i = 0; i < ROWS(kinds); i++)
+        if (kinds[i].value < 0 || kinds[i].value > kinds[i].last)
+            return status_fail(CS336_ERANGE, "transformer_lm_check: %s is %d, the last kind is %d", kinds[i].name,
+                               kinds[i].value, kinds[i].last);
+    const Status s = check_sizes(config);
+    if (s)
+        return s;
+    if (config->position == POSITION_ROPE && !(config->rope_theta > 0 && isfinite(config->rope_theta)))
+        return status_fail(CS336_ERANGE, "transformer_lm_check: rope_theta is %g, must be positive",
+                           (double)config->rope_theta);
+    if (config->norm != NORM_NONE && !(config->norm_eps > 0 && isfinite(config->norm_eps)))
+        return status_fail(CS336_ERANGE, "transformer_lm_check: norm_eps is %g, must be positive",
+                           (double)config->norm_eps);
+    if (config->dtype != DTYPE_FLOAT32)
+        return status_fail(CS336_ERANGE, "transformer_lm_check: dtype bfloat16: this build computes in float32 only");
+    return CS336_OK;
+}
+
+size_t transformer_lm_parameter_count(const TransformerLMConfig *config)
+{
+    size_t count = 0;
+    for (Walk walk = {.config = config}; step(&walk);)
+        count += walk.rank == 1 ? walk.shape[0] : walk.shape[0] * walk.shape[1];
+    return count;
+}
+
+Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
+{
+    Status s = transformer_lm_check(config);
+    if (s)
+        return s;
+    const size_t mark = arena_mark(arena);
+    *lm = (TransformerLM){.config = *config, .ln_final.eps = config->norm_eps};
+    s = arena_take(arena, &lm->layers, config->num_layers * sizeof *lm->layers);
+    for (size_t i = 0; !s && lm->layers && i < config->num_layers; i++)
+        lm->layers[i] = (TransformerBlock){.norm = config->norm,
+                                           .attn.num_heads = config->num_heads,
+                                           .ln1.eps = config->norm_eps,
+                                           .ln2.eps = config->norm_eps};
+    for (Walk walk = {.config = config}; !s && step(&walk);) {
+        Tensor view;
+        s = arena_tensor_of(arena, &view, walk.rank, walk.shape);
+        if (!s && view.data)
+            *view_of(&walk, lm) = view;
+    }
+    if (s)
+        arena_release(arena, mark);
+    return s;
+}
+
+Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena)
+{
+    const TransformerLMConfig *c = &lm->config;
+    lm->rope = (RoPE){0};
+    return c->position == POSITION_ROPE
+               ? rope_bind(&lm->rope, arena, c->rope_theta, c->d_model / c->num_heads, c->context_length)
+               : CS336_OK;
+}
+
+void transformer_lm_initialise(TransformerLM *lm, Rng *rng)
+{
+    for (Walk walk = {.config = &lm->config}; step(&walk);) {
+        const Tensor weight = *view_of(&walk, lm);
+        if (walk.row->role == GAIN) {
+            tensor_fill(weight, 1);
+            continue;
+        }
+        const double variance = walk.row->role == TABLE ? 1 : 2 / ((double)weight.shape[0] + (double)weight.shape[1]);
+        rng_truncated_normal(rng, weight.data, tensor_count(weight), sqrt(variance), 3);
+    }
+}
+
+static Status take_name(const char **name, Arena *arena, const Walk *walk)
+{
+    char prefix[32] = "", *text;
+    if (walk->in_layers)
+        snprintf(prefix, sizeof prefix, "layers.%zu.", walk->layer);
+    const int length = snprintf(NULL, 0, "%s%s", prefix, walk->row->name);
+    const Status s = arena_take(arena, &text, (size_t)length + 1);
+    if (!s && text)
+        snprintf(text, (size_t)length + 1, "%s%s", prefix, walk->row->name);
+    *name = text;
+    return s;
+}
+
+static Tensor optional_view(const Walk *walk, const TransformerLM *lm)
+{
+    if (!lm)
+        return (Tensor){0};
+    TransformerLM copy = *lm;
+    return *view_of(walk, &copy);
+}
+
+Status transformer_lm_parameters(ParameterList *list, Arena *arena, const TransformerLM *value,
+                                 const TransformerLM *grad, const TransformerLM *first, const TransformerLM *second)
+{
+    const size_t mark = arena_mark(arena);
+    *list = (ParameterList){0};
+    for (Walk walk = {.config = &value->config}; step(&walk);)
+        list->count++;
+    Status s = arena_take(arena, &list->items, list->count * sizeof *list->items);
+    Walk walk = {.config = &value->config};
+    for (size_t i = 0; !s && step(&walk); i++) {
+        const char *name;
+        s = take_name(&name, arena, &walk);
+        if (!s && list->items)
+            list->items[i] = (Parameter){name, optional_view(&walk, value), optional_view(&walk, grad),
+                                         optional_view(&walk, first), optional_view(&walk, second)};
+    }
+    if (s) {
+        arena_release(arena, mark);
+        *list = (ParameterList){0};
+    }
+    return s;
+}
