@@ -1,6 +1,10 @@
+#include "core/parallel.h"
+#include "generate/decode.h"
 #include "generate/sample.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/tiny_lm.h"
 
 #include <math.h>
 #include <string.h>
@@ -230,6 +234,291 @@ START_TEST(test_sampling_errors)
 }
 END_TEST
 
+/* ---- generating ---- */
+
+enum { CONTEXT = 8, TEXT = 30, VOCAB = 13 };
+
+static void random_ids(int32_t *ids, size_t count, uint64_t seed)
+{
+    Rng rng = rng_seeded(seed);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = (int32_t)rng_below(&rng, VOCAB);
+}
+
+/* The window after n tokens, by the rule: 1 to 8 tokens, then 5 to 8 again and again. */
+static size_t window_start(size_t n)
+{
+    return n <= CONTEXT ? 0 : (n - CONTEXT + 3) / 4 * 4;
+}
+
+START_TEST(test_uncached_logits_are_those_of_the_window)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 1);
+    Decoder decoder;
+    assert_ok(decoder_init(&decoder, &tiny.lm, false));
+    Arena scratch;
+    assert_ok(arena_init(&scratch, transformer_lm_forward_scratch(&tiny.lm, 1, CONTEXT)));
+    int32_t ids[TEXT];
+    random_ids(ids, TEXT, 2);
+    for (size_t n = 1; n <= TEXT; n++) {
+        const size_t start = window_start(n), length = n - start;
+        float logits[CONTEXT * VOCAB];
+        assert_ok(decoder_feed(&decoder, &ids[n - 1], 1));
+        assert_ok(transformer_lm_forward(tensor(logits, 1, length, VOCAB), &tiny.lm, tokens(ids + start, 1, length),
+                                         &scratch));
+        ck_assert_uint_eq(decoder.length, length);
+        assert_allclose_array("logits", decoder.logits.data, logits + (length - 1) * VOCAB, VOCAB, 0, 0);
+    }
+    arena_deinit(&scratch);
+    decoder_deinit(&decoder);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+static double largest(Tensor logits)
+{
+    double most = 1;
+    for (size_t i = 0; i < VOCAB; i++)
+        most = fmax(most, fabs((double)logits.data[i]));
+    return most;
+}
+
+START_TEST(test_cached_logits_equal_uncached)
+{
+    for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
+        TinyLM tiny;
+        const TransformerLMConfig config = tiny_lm_config(variant);
+        tiny_lm_init(&tiny, &config, 3);
+        Decoder cached, uncached;
+        assert_ok(decoder_init(&cached, &tiny.lm, true));
+        assert_ok(decoder_init(&uncached, &tiny.lm, false));
+        int32_t ids[TEXT];
+        random_ids(ids, TEXT, 4);
+        for (size_t n = 0; n < TEXT; n++) {
+            assert_ok(decoder_feed(&cached, &ids[n], 1));
+            assert_ok(decoder_feed(&uncached, &ids[n], 1));
+            /* Without norms logits are as large as 70, and rounding with them. */
+            const double scale = config.norm == NORM_NONE ? largest(uncached.logits) : 1;
+            assert_allclose_array("logits", cached.logits.data, uncached.logits.data, VOCAB, 0, 1e-4 * scale);
+        }
+        decoder_deinit(&cached);
+        decoder_deinit(&uncached);
+        tiny_lm_deinit(&tiny);
+    }
+}
+END_TEST
+
+/* Prompts of every length, also longer than the window, give what the same tokens one by one give. */
+START_TEST(test_prompt_at_once_equals_one_by_one)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 5);
+    Decoder whole, single;
+    assert_ok(decoder_init(&whole, &tiny.lm, true));
+    assert_ok(decoder_init(&single, &tiny.lm, true));
+    int32_t ids[TEXT];
+    random_ids(ids, TEXT, 6);
+    for (size_t n = 1; n <= TEXT; n++) {
+        decoder_reset(&whole);
+        assert_ok(decoder_feed(&whole, ids, n));
+        assert_ok(decoder_feed(&single, &ids[n - 1], 1));
+        ck_assert_uint_eq(whole.length, single.length);
+        assert_allclose_array("logits", whole.logits.data, single.logits.data, VOCAB, 0, 1e-4);
+    }
+    decoder_deinit(&whole);
+    decoder_deinit(&single);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+typedef struct {
+    int32_t ids[TEXT];
+    size_t count, fail_at;
+} Received;
+
+static Status receive(void *context, int32_t token)
+{
+    Received *received = context;
+    if (received->count == received->fail_at)
+        return status_fail(CS336_EIO, "receive: no room");
+    received->ids[received->count++] = token;
+    return CS336_OK;
+}
+
+static Status continue_prompt(Received *received, size_t *count, Decoder *decoder, GenerateConfig config, uint64_t seed)
+{
+    const int32_t prompt[] = {3, 1, 4};
+    Rng rng = rng_seeded(seed);
+    *received = (Received){.fail_at = TEXT};
+    decoder_reset(decoder);
+    return generate(count, decoder, prompt, 3, &config, &rng, (TokenReceiver){receive, received});
+}
+
+START_TEST(test_greedy_ids_equal_with_and_without_cache)
+{
+    for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
+        TinyLM tiny;
+        const TransformerLMConfig config = tiny_lm_config(variant);
+        tiny_lm_init(&tiny, &config, 7);
+        Decoder cached, uncached;
+        assert_ok(decoder_init(&cached, &tiny.lm, true));
+        assert_ok(decoder_init(&uncached, &tiny.lm, false));
+        const GenerateConfig greedy = {.max_tokens = TEXT, .stop_token = -1, .sample = {.top_p = 1}};
+        Received a, b;
+        size_t count;
+        assert_ok(continue_prompt(&a, &count, &cached, greedy, 1));
+        ck_assert_uint_eq(count, TEXT);
+        assert_ok(continue_prompt(&b, &count, &uncached, greedy, 1));
+        ck_assert_uint_eq(a.count, TEXT);
+        ck_assert_mem_eq(a.ids, b.ids, sizeof a.ids);
+        decoder_deinit(&cached);
+        decoder_deinit(&uncached);
+        tiny_lm_deinit(&tiny);
+    }
+}
+END_TEST
+
+START_TEST(test_generation_is_seeded)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 8);
+    Decoder decoder;
+    assert_ok(decoder_init(&decoder, &tiny.lm, true));
+    const GenerateConfig sampled = {.max_tokens = TEXT, .stop_token = -1, .sample = {.temperature = 1, .top_p = 0.95}};
+    Received first, again, other;
+    size_t count;
+    assert_ok(continue_prompt(&first, &count, &decoder, sampled, 1));
+    assert_ok(continue_prompt(&again, &count, &decoder, sampled, 1));
+    assert_ok(continue_prompt(&other, &count, &decoder, sampled, 2));
+    ck_assert_mem_eq(first.ids, again.ids, sizeof first.ids);
+    ck_assert_mem_ne(first.ids, other.ids, sizeof first.ids);
+    decoder_deinit(&decoder);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+START_TEST(test_generation_ends_at_the_stop_token)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 9);
+    Decoder decoder;
+    assert_ok(decoder_init(&decoder, &tiny.lm, true));
+    GenerateConfig sampled = {.max_tokens = TEXT, .stop_token = -1, .sample = {.temperature = 1, .top_p = 1}};
+    Received all, stopped;
+    size_t count;
+    assert_ok(continue_prompt(&all, &count, &decoder, sampled, 1));
+    sampled.stop_token = all.ids[9];
+    size_t expected = 0;
+    while (all.ids[expected] != sampled.stop_token)
+        expected++;
+    assert_ok(continue_prompt(&stopped, &count, &decoder, sampled, 1));
+    ck_assert_uint_eq(count, expected);
+    ck_assert_uint_eq(stopped.count, expected);
+    ck_assert_mem_eq(stopped.ids, all.ids, expected * sizeof *all.ids);
+    sampled.max_tokens = 0;
+    assert_ok(continue_prompt(&stopped, &count, &decoder, sampled, 1));
+    ck_assert_uint_eq(count, 0);
+    decoder_deinit(&decoder);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+START_TEST(test_generation_does_not_depend_on_threads)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 10);
+    float logits[3][VOCAB];
+    for (int threads = 1; threads <= 3; threads++) {
+        parallel_set_threads(threads);
+        Decoder decoder;
+        assert_ok(decoder_init(&decoder, &tiny.lm, true));
+        const GenerateConfig sampled = {.max_tokens = TEXT, .stop_token = -1, .sample = {.temperature = 1, .top_p = 1}};
+        Received received;
+        size_t count;
+        assert_ok(continue_prompt(&received, &count, &decoder, sampled, 1));
+        memcpy(logits[threads - 1], decoder.logits.data, sizeof logits[0]);
+        decoder_deinit(&decoder);
+    }
+    ck_assert_mem_eq(logits[0], logits[1], sizeof logits[0]);
+    ck_assert_mem_eq(logits[0], logits[2], sizeof logits[0]);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+START_TEST(test_generation_with_a_window_of_one_token)
+{
+    TransformerLMConfig config = tiny_lm_config(0);
+    config.context_length = 1;
+    TinyLM tiny;
+    tiny_lm_init(&tiny, &config, 11);
+    Decoder cached, uncached;
+    assert_ok(decoder_init(&cached, &tiny.lm, true));
+    assert_ok(decoder_init(&uncached, &tiny.lm, false));
+    const GenerateConfig greedy = {.max_tokens = TEXT, .stop_token = -1, .sample = {.top_p = 1}};
+    Received a, b;
+    size_t count;
+    assert_ok(continue_prompt(&a, &count, &cached, greedy, 1));
+    assert_ok(continue_prompt(&b, &count, &uncached, greedy, 1));
+    ck_assert_mem_eq(a.ids, b.ids, sizeof a.ids);
+    decoder_deinit(&cached);
+    decoder_deinit(&uncached);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+START_TEST(test_generation_errors)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 12);
+    Decoder decoder;
+    assert_ok(decoder_init(&decoder, &tiny.lm, true));
+    const GenerateConfig good = {.max_tokens = 5, .stop_token = -1, .sample = {.temperature = 1, .top_p = 1}};
+    GenerateConfig bad = good;
+    bad.sample.top_p = 2;
+    const int32_t outside = VOCAB;
+    Received received = {.fail_at = 2};
+    const TokenReceiver receiver = {receive, &received};
+    Rng rng = rng_seeded(1);
+    assert_fails(generate(NULL, &decoder, &outside, 0, &good, &rng, receiver), CS336_ERANGE,
+                 "decoder_feed: no token given, expected at least one");
+    assert_fails(generate(NULL, &decoder, &outside, 1, &bad, &rng, receiver), CS336_ERANGE,
+                 "sample_check: top_p is 2, expected a number from 0 to 1");
+    ck_assert_int_eq(generate(NULL, &decoder, &outside, 1, &good, &rng, receiver), CS336_ERANGE);
+    const int32_t inside = 0;
+    decoder_reset(&decoder);
+    size_t count;
+    assert_fails(generate(&count, &decoder, &inside, 1, &good, &rng, receiver), CS336_EIO, "receive: no room");
+    ck_assert_uint_eq(count, 2);
+    decoder_deinit(&decoder);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+static Status make_decoder(void *context)
+{
+    Decoder decoder;
+    const Status s = decoder_init(&decoder, context, true);
+    decoder_deinit(&decoder);
+    return s;
+}
+
+START_TEST(test_decoder_allocation_failures)
+{
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 13);
+    assert_allocation_failures_are_clean(make_decoder, &tiny.lm);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
 const TestCase generation_tests[] = {
     TEST(test_sampling_follows_the_softmax, "decoding"),
     TEST(test_sampling_top_p_renormalises, "decoding"),
@@ -240,5 +529,15 @@ const TestCase generation_tests[] = {
     TEST(test_impossible_tokens_are_never_candidates, "decoding"),
     TEST(test_sampling_is_seeded, "decoding"),
     TEST(test_sampling_errors, "decoding"),
+    TEST(test_uncached_logits_are_those_of_the_window, "decoding"),
+    TEST(test_cached_logits_equal_uncached, "decoding"),
+    TEST(test_prompt_at_once_equals_one_by_one, "decoding"),
+    TEST(test_greedy_ids_equal_with_and_without_cache, "decoding"),
+    TEST(test_generation_is_seeded, "decoding"),
+    TEST(test_generation_ends_at_the_stop_token, "decoding"),
+    TEST(test_generation_does_not_depend_on_threads, "decoding"),
+    TEST(test_generation_with_a_window_of_one_token, "decoding"),
+    TEST(test_generation_errors, "decoding"),
+    TEST(test_decoder_allocation_failures, "decoding"),
     {0},
 };

@@ -1,0 +1,110 @@
+#include "generate/decode.h"
+
+#include <string.h>
+
+static size_t scratch_bytes(const TransformerLM *lm)
+{
+    const size_t model = transformer_lm_forward_scratch(lm, 1, lm->config.context_length);
+    const size_t sample = sample_scratch(lm->config.vocab_size);
+    return model > sample ? model : sample;
+}
+
+static Status bind(Decoder *decoder, Arena *arena, bool cached)
+{
+    const TransformerLMConfig *config = &decoder->lm->config;
+    Status s = arena_take(arena, &decoder->window, config->context_length * sizeof *decoder->window);
+    if (!s && cached)
+        s = transformer_lm_bind_caches(&decoder->caches, arena, decoder->lm, 1);
+    if (!s && cached)
+        s = arena_tensor(arena, &decoder->logits, 1, config->vocab_size);
+    if (!s && !cached)
+        s = arena_tensor(arena, &decoder->all_logits, 1, config->context_length, config->vocab_size);
+    return s;
+}
+
+Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached)
+{
+    *decoder = (Decoder){.lm = lm};
+    Arena measure = {0};
+    Status s = bind(decoder, &measure, cached);
+    if (!s)
+        s = arena_init(&decoder->memory, measure.peak + scratch_bytes(lm));
+    if (!s)
+        s = bind(decoder, &decoder->memory, cached);
+    if (s)
+        decoder_deinit(decoder);
+    return s;
+}
+
+void decoder_deinit(Decoder *decoder)
+{
+    arena_deinit(&decoder->memory);
+    *decoder = (Decoder){0};
+}
+
+static void forget_keys(Decoder *decoder)
+{
+    decoder->computed = 0;
+    if (decoder->caches)
+        for (size_t i = 0; i < decoder->lm->config.num_layers; i++)
+            decoder->caches[i].length = 0;
+}
+
+void decoder_reset(Decoder *decoder)
+{
+    decoder->length = 0;
+    forget_keys(decoder);
+}
+
+static void append(Decoder *decoder, int32_t id)
+{
+    const size_t capacity = decoder->lm->config.context_length, half = capacity / 2;
+    if (decoder->length == capacity) {
+        memmove(decoder->window, decoder->window + capacity - half, half * sizeof *decoder->window);
+        decoder->length = half;
+        forget_keys(decoder);
+    }
+    decoder->window[decoder->length++] = id;
+}
+
+Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count)
+{
+    if (count == 0)
+        return status_fail(CS336_ERANGE, "decoder_feed: no token given, expected at least one");
+    for (size_t i = 0; i < count; i++)
+        append(decoder, ids[i]);
+    const size_t length = decoder->length, vocab_size = decoder->lm->config.vocab_size;
+    Status s;
+    if (decoder->caches) {
+        const TokenTensor news = tokens(decoder->window + decoder->computed, 1, length - decoder->computed);
+        s = transformer_lm_decode(decoder->logits, decoder->caches, decoder->lm, news, &decoder->memory);
+    } else {
+        const Tensor logits = tensor(decoder->all_logits.data, 1, length, vocab_size);
+        s = transformer_lm_forward(logits, decoder->lm, tokens(decoder->window, 1, length), &decoder->memory);
+        decoder->logits = tensor_select(logits, 1, length - 1);
+    }
+    if (!s)
+        decoder->computed = length;
+    return s;
+}
+
+Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
+                const GenerateConfig *config, Rng *rng, TokenReceiver receiver)
+{
+    size_t generated = 0;
+    Status s = sample_check(&config->sample);
+    if (!s)
+        s = decoder_feed(decoder, prompt, prompt_length);
+    while (!s && generated < config->max_tokens) {
+        int32_t token;
+        s = sample_token(&token, tensor_select(decoder->logits, 0, 0), &config->sample, rng, &decoder->memory);
+        if (s || token == config->stop_token)
+            break;
+        s = receiver.token(receiver.context, token);
+        if (!s && ++generated < config->max_tokens)
+            s = decoder_feed(decoder, &token, 1);
+    }
+    if (count)
+        *count = generated;
+    return s;
+}

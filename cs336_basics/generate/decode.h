@@ -1,0 +1,72 @@
+/**
+ * @file
+ * @brief Generating text: a model, a window of tokens, and one token after another (problem decoding).
+ *
+ * - The window holds the tokens that the model sees, at most context_length. Whenever a token comes and the window is
+ *   full, only its last half stays, at positions 0, 1, ..., and the token is appended to that.
+ * - With a cache, only tokens whose keys and values are not known yet are computed: a prompt at once, then one token at
+ *   a time, and the half window that a refill leaves. Without, the whole window is computed anew for each token. Both
+ *   see the same windows and so give the same logits, up to rounding.
+ */
+#ifndef CS336_GENERATE_DECODE_H
+#define CS336_GENERATE_DECODE_H
+
+#include "core/arena.h"
+#include "core/rng.h"
+#include "core/status.h"
+#include "generate/sample.h"
+#include "nn/transformer_lm.h"
+
+#include <stdbool.h>
+
+typedef struct {
+    const TransformerLM *lm;
+    Arena memory;          /**< owns everything below */
+    KeyValueCache *caches; /**< one a layer; NULL: without cache */
+    int32_t *window;       /**< (context_length) ids, the first length of them in use */
+    size_t length;         /**< tokens in the window */
+    size_t computed;       /**< of these, the ones whose keys and values are in the caches */
+    Tensor logits;         /**< (1, vocab_size) of the token after the window's last */
+    Tensor all_logits;     /**< (1, context_length, vocab_size), without cache only */
+} Decoder;
+
+/** @brief Allocates for @p lm, which must outlive the decoder. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached);
+void decoder_deinit(Decoder *decoder);
+
+/** @brief Forgets the window: the next token is the first of a text. */
+void decoder_reset(Decoder *decoder);
+
+/**
+ * @brief Appends tokens to the window and computes the logits of the next one.
+ * @param ids    any number of them; of a text longer than the window only what the window keeps is computed
+ * @param count  at least 1
+ * @retval CS336_ERANGE  no token, or an id is not below vocab_size; the window is then unspecified
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);
+
+typedef struct {
+    size_t max_tokens;  /**< tokens to generate at most */
+    int32_t stop_token; /**< ends the text and is not part of it; -1: none */
+    SampleConfig sample;
+} GenerateConfig;
+
+/** @brief Receives each token as it is chosen; anything but CS336_OK ends the generation with that status. */
+typedef struct {
+    Status (*token)(void *context, int32_t token);
+    void *context;
+} TokenReceiver;
+
+/**
+ * @brief Continues a prompt.
+ * @param[out]    count    tokens generated; NULL: not wanted
+ * @param[in,out] decoder  its window grows by prompt and text; the last token of all is not computed
+ * @param[in]     prompt   prompt_length ids, at least 1
+ * @param[in]     receiver     receives the tokens, without the stop token
+ * @retval CS336_ERANGE  an empty prompt, an id outside the vocabulary, sampling rates out of range
+ */
+CS336_MUST_CHECK Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
+                                 const GenerateConfig *config, Rng *rng, TokenReceiver receiver);
+
+#endif

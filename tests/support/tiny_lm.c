@@ -1,0 +1,42 @@
+#include "tests/support/tiny_lm.h"
+
+#include "core/parallel.h"
+#include "tests/support/allclose.h"
+
+TransformerLMConfig tiny_lm_config(int variant)
+{
+    return (TransformerLMConfig){.vocab_size = 13,
+                                 .context_length = 8,
+                                 .d_model = 12,
+                                 .num_layers = 3,
+                                 .num_heads = 2,
+                                 .d_ff = 20,
+                                 .rope_theta = 1e4F,
+                                 .norm_eps = 1e-5F,
+                                 .norm = (NormPlacement)(variant % 3),
+                                 .position = (PositionKind)(variant / 3 % 2),
+                                 .ffn = (FeedForwardKind)(variant / 6)};
+}
+
+static Status bind(TinyLM *tiny, Arena *arena, const TransformerLMConfig *config)
+{
+    const Status s = transformer_lm_bind(&tiny->lm, arena, config);
+    return s ? s : transformer_lm_bind_rope(&tiny->lm, arena);
+}
+
+void tiny_lm_init(TinyLM *tiny, const TransformerLMConfig *config, uint64_t seed)
+{
+    *tiny = (TinyLM){0};
+    parallel_set_threads(1);
+    Arena measure = {0};
+    assert_ok(bind(tiny, &measure, config));
+    assert_ok(arena_init(&tiny->memory, measure.peak));
+    assert_ok(bind(tiny, &tiny->memory, config));
+    Rng rng = rng_seeded(seed);
+    transformer_lm_initialise(&tiny->lm, &rng);
+}
+
+void tiny_lm_deinit(TinyLM *tiny)
+{
+    arena_deinit(&tiny->memory);
+}
