@@ -1,0 +1,111 @@
+/**
+ * @file
+ * @brief The training loop (handout section 5.3, problem training_together).
+ *
+ * - A step: a random batch, loss and gradients, clipping, the schedule's rate, AdamW. Step t runs from 1 and uses the
+ *   schedule's rate at t, so that the first step already learns and the last ends the schedule.
+ * - Validation uses the same windows of the validation file each time.
+ * - The run's directory holds log.jsonl, checkpoint.safetensors (the latest) and config.json.
+ * - Same configuration, files and seed: same checkpoint bytes for any number of threads, and the same when the run was
+ *   stopped at any checkpoint and resumed.
+ */
+#ifndef CS336_TRAIN_TRAINER_H
+#define CS336_TRAIN_TRAINER_H
+
+#include "core/arena.h"
+#include "core/parameter.h"
+#include "core/rng.h"
+#include "core/status.h"
+#include "data/token_file.h"
+#include "nn/transformer_lm.h"
+#include "optim/adamw.h"
+#include "optim/schedule.h"
+#include "train/run_log.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    TransformerLMConfig model;
+    size_t batch_size;
+    size_t steps;   /**< length of the run */
+    size_t stop_at; /**< the step after which it pauses, to be resumed; 0: not before the end */
+    CosineSchedule schedule;
+    AdamWConfig adamw;       /**< its lr is the schedule's */
+    double max_grad_norm;    /**< 0: no clipping */
+    uint64_t seed;           /**< of weights, batches and validation windows */
+    size_t log_every;        /**< steps between lines of the log */
+    size_t val_every;        /**< steps between validations; 0: only after the last step */
+    size_t val_batches;      /**< batches of a validation; 0: none */
+    size_t checkpoint_every; /**< steps between checkpoints; 0: only after the last step */
+} TrainerConfig;
+
+/** @brief Says whether a run of this configuration can start. @retval CS336_ESHAPE, CS336_ERANGE */
+CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
+
+/** @brief A run in memory. */
+typedef struct {
+    TrainerConfig config;
+    const TokenFile *train, *val;
+    TransformerLM lm, grad, first_moment, second_moment;
+    ParameterList parameters;
+    Rng batches;               /**< draws the training windows */
+    size_t step;               /**< steps done */
+    int32_t *inputs, *targets; /**< (batch, context_length) */
+    Arena memory;              /**< weights, gradients, moments, batch */
+    Arena scratch;             /**< activations of a step */
+} Trainer;
+
+/**
+ * @brief Checks configuration and data, allocates, and initialises the weights from the seed.
+ * @param train, val  must outlive the trainer; val may be NULL when val_batches is 0
+ * @retval CS336_ESHAPE, CS336_ERANGE  the configuration; too few tokens for a window; an id outside the vocabulary
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train,
+                                     const TokenFile *val);
+void trainer_deinit(Trainer *trainer);
+
+/**
+ * @brief One step of training.
+ * @param[out] loss       of the batch, before the step
+ * @param[out] grad_norm  before clipping
+ * @retval CS336_ERANGE  loss or gradients are not finite; weights, moments and step are unchanged
+ */
+CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad_norm);
+
+/** @brief Mean loss over the validation windows. */
+CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
+
+/** @brief Saves the run's whole state. @retval CS336_EIO, CS336_ENOMEM */
+CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
+
+/**
+ * @brief Goes back to a saved state.
+ * @retval CS336_EFORMAT  cut short, or of another model, batch size or seed; the trainer is unchanged
+ */
+CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
+
+/** @brief What a run tells, and what it asks. */
+typedef struct {
+    void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< after each step; NULL: nobody listens */
+    void *context;
+    const volatile sig_atomic_t *stop; /**< not 0: finish the step, save and return; NULL: never */
+} TrainerObserver;
+
+/**
+ * @brief Trains to the end, or to stop_at.
+ * @param directory  made when missing; its log is begun anew, or when @p resume is true goes on
+ * @param resume     restore the directory's checkpoint first
+ * @param observer   NULL: nobody
+ * @param last       the last step's entry; with the final validation loss when the run came to its end
+ * @retval CS336_OK           steps, or stop_at, are done and saved
+ * @retval CS336_EINTERRUPTED the observer asked to stop; saved
+ * @retval CS336_EIO          a file could not be read or written; the checkpoint that was there is intact
+ * @retval CS336_ERANGE       the loss is not finite; the last checkpoint is intact
+ */
+CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, bool resume,
+                                    const TrainerObserver *observer, RunLogEntry *last);
+
+#endif
