@@ -2,8 +2,11 @@
 #include "accounting/memory.h"
 #include "accounting/parameters.h"
 #include "accounting/preset.h"
+#include "core/memory.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/tiny_lm.h"
 
 #include <string.h>
 
@@ -195,6 +198,97 @@ START_TEST(test_largest_batch)
 }
 END_TEST
 
+/* What a model really binds: its tensors, one by one, and the arenas that training would allocate. */
+START_TEST(test_accounting_of_real_models)
+{
+    for (int i = 0; i < VARIANTS; i++) {
+        const TransformerLMConfig config = variant(i);
+        TinyLM tiny;
+        tiny_lm_init(&tiny, &config, 1);
+        Arena names;
+        assert_ok(arena_init(&names, 1 << 16));
+        ParameterList list;
+        assert_ok(transformer_lm_parameters(&list, &names, &tiny.lm, NULL, NULL, NULL));
+        size_t numbers = 0;
+        for (size_t j = 0; j < list.count; j++)
+            numbers += tensor_count(list.items[j].value);
+        ck_assert_uint_eq(account_parameters(&config).total, numbers);
+        ck_assert_uint_eq(account_parameters(&config).total, transformer_lm_parameter_count(&config));
+
+        AccountMemory memory;
+        assert_ok(account_memory_measured(&memory, &config, 5, 7));
+        Arena weights = {0};
+        TransformerLM lm;
+        assert_ok(transformer_lm_bind(&lm, &weights, &config));
+        ck_assert_double_eq(memory.parameters, (double)weights.peak);
+        ck_assert_double_eq(memory.gradients, (double)weights.peak);
+        ck_assert_double_eq(memory.optimizer_state, 2 * (double)weights.peak);
+        ck_assert_double_eq(memory.activations, (double)transformer_lm_loss_scratch(&tiny.lm, 5, 7, true));
+        ck_assert_double_eq(memory.total, 4 * (double)weights.peak + memory.activations);
+        arena_deinit(&names);
+        tiny_lm_deinit(&tiny);
+    }
+}
+END_TEST
+
+START_TEST(test_largest_batch_measured)
+{
+    for (int i = 0; i < VARIANTS; i++) {
+        const TransformerLMConfig config = variant(i);
+        AccountMemory at, above;
+        size_t batch;
+        assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e6));
+        ck_assert_uint_gt(batch, 0);
+        assert_ok(account_memory_measured(&at, &config, batch, 7));
+        assert_ok(account_memory_measured(&above, &config, batch + 1, 7));
+        ck_assert(at.total <= 1e6 && above.total > 1e6);
+        assert_ok(account_largest_batch_measured(&batch, &config, 7, 100));
+        ck_assert_uint_eq(batch, 0);
+    }
+}
+END_TEST
+
+/* The largest preset is measured without being allocated. */
+START_TEST(test_measuring_takes_no_memory)
+{
+    const TransformerLMConfig xl = account_preset(GPT2_XL);
+    AccountMemory memory;
+    memory_reset_peak();
+    const size_t before = memory_in_use();
+    assert_ok(account_memory_measured(&memory, &xl, 64, 1024));
+    ck_assert_uint_lt(memory_peak() - before, 1 << 20);
+    ck_assert_uint_eq(memory_in_use(), before);
+    ck_assert_double_gt(memory.parameters, 6.5e9);
+    ck_assert_double_lt(memory.activations, account_memory_expression(&xl, 64, 1024).activations);
+}
+END_TEST
+
+static Status measure(void *context)
+{
+    const TransformerLMConfig *config = context;
+    AccountMemory memory;
+    size_t batch;
+    const Status s = account_memory_measured(&memory, config, 5, 7);
+    return s ? s : account_largest_batch_measured(&batch, config, 7, 1e6);
+}
+
+START_TEST(test_accounting_errors)
+{
+    TransformerLMConfig config = variant(0);
+    assert_allocation_failures_are_clean(measure, &config);
+    memory_fail_at(1);
+    AccountMemory memory;
+    assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ENOMEM,
+                 "account_memory_measured: no memory for 3 layers");
+    config.num_heads = 5;
+    size_t batch;
+    assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ESHAPE,
+                 "transformer_lm_check: num_heads 5 does not divide d_model 12");
+    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ESHAPE,
+                 "transformer_lm_check: num_heads 5 does not divide d_model 12");
+}
+END_TEST
+
 const TestCase accounting_tests[] = {
     TEST(test_presets, "transformer_accounting"),
     TEST(test_parameters_of_the_presets, "transformer_accounting"),
@@ -203,5 +297,9 @@ const TestCase accounting_tests[] = {
     TEST(test_hours_of_the_course_run, "adamw_accounting"),
     TEST(test_memory_expression, "adamw_accounting"),
     TEST(test_largest_batch, "adamw_accounting"),
+    TEST(test_accounting_of_real_models, "transformer_accounting"),
+    TEST(test_largest_batch_measured, "adamw_accounting"),
+    TEST(test_measuring_takes_no_memory, "adamw_accounting"),
+    TEST(test_accounting_errors, "adamw_accounting"),
     {0},
 };

@@ -1,6 +1,9 @@
 /**
  * @file
  * @brief Memory of training with AdamW in float32 (problem adamw_accounting).
+ *
+ * Two answers. The course's is an expression: every named intermediate result is kept for the backward pass. This
+ * program's is measured from its own arenas: attention keeps no (T, T) matrix, and logits never exist whole.
  */
 #ifndef CS336_ACCOUNTING_MEMORY_H
 #define CS336_ACCOUNTING_MEMORY_H
@@ -25,7 +28,20 @@ typedef struct {
  */
 AccountMemory account_memory_expression(const TransformerLMConfig *config, size_t batch, size_t seq);
 
+/**
+ * @brief What this program takes for the same: arenas of parameters, gradients and moments, and scratch of a step.
+ * Nothing of that size is allocated.
+ * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch,
+                                                size_t seq);
+
 /** @brief Largest batch whose total by the expression is at most @p bytes; 0 when not even one sequence fits. */
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);
+
+/** @brief The same by measurement. */
+CS336_MUST_CHECK Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq,
+                                                       double bytes);
 
 #endif

@@ -9,7 +9,10 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
-    {"story", command_story, "writes the embedded corpus of tiny stories"},
+    {"story", command_story, "write the embedded corpus of tiny stories"},
+    {"train", command_train, "train a Transformer language model on tokens"},
+    {"generate", command_generate, "continue a prompt with a trained model"},
+    {"account", command_account, "count a model's parameters, FLOPs and memory"},
     {NULL, NULL, NULL},
 };
 

@@ -1,0 +1,150 @@
+#include "accounting/flops.h"
+#include "accounting/memory.h"
+#include "accounting/parameters.h"
+#include "accounting/preset.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "train/model_checkpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const char *preset;
+    ModelOptions model;
+    size_t batch_size, steps;
+    double peak_tflops, mfu, memory_gb;
+} AccountOptions;
+
+static int parse(AccountOptions *o, int argc, char **argv)
+{
+    const Option options[] = {
+        OPTION_HEADING("Which model"),
+        OPTION_TEXT("preset", &o->preset, "NAME", OPTION_UNSHOWN,
+                    "gpt2-small, gpt2-medium, gpt2-large or gpt2-xl; further options change it"),
+        MODEL_OPTION_LINES(o->model),
+        OPTION_HEADING("Which run"),
+        OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
+        OPTION_SIZE("steps", &o->steps, "N", 1, "steps of the run"),
+        OPTION_NUMBER("peak-tflops", &o->peak_tflops, "X", 1e-6, 1e9, "peak of the machine, 10^12 FLOP/s"),
+        OPTION_NUMBER("mfu", &o->mfu, "X", 1e-6, 1, "part of the peak that is reached"),
+        OPTION_NUMBER("memory-gb", &o->memory_gb, "X", 1e-6, 1e9, "memory of the machine, 10^9 bytes"),
+    };
+    const OptionTable table = OPTION_TABLE(
+        "account", "Prints where a model's parameters, FLOPs and memory go, and how long a training run takes.",
+        options);
+    const int done = options_parse(&table, argc, argv);
+    if (done != OPTIONS_PARSED || !o->preset)
+        return done;
+    for (size_t i = 0; account_preset_names[i]; i++) {
+        if (strcmp(account_preset_names[i], o->preset) != 0)
+            continue;
+        const TransformerLMConfig preset = account_preset(i);
+        o->model = (ModelOptions){.vocab_size = preset.vocab_size,
+                                  .context_length = preset.context_length,
+                                  .d_model = preset.d_model,
+                                  .num_layers = preset.num_layers,
+                                  .num_heads = preset.num_heads,
+                                  .d_ff = preset.d_ff,
+                                  .rope_theta = (double)preset.rope_theta};
+        /* What the command line says comes on top of the preset. */
+        return options_parse(&table, argc, argv);
+    }
+    return options_bad_usage(&table, "--preset: \"%s\" is not one of gpt2-small, gpt2-medium, gpt2-large, gpt2-xl",
+                             o->preset);
+}
+
+static void print_share(const char *what, double count, double total)
+{
+    printf("  %-28s %10s %6.1f %%\n", what, count_text(count), 100 * count / total);
+}
+
+static void print_parameters(const TransformerLMConfig *config)
+{
+    const AccountParameters p = account_parameters(config);
+    const double total = (double)p.total;
+    puts("\nParameters");
+    print_share("token embeddings", (double)p.token_embeddings, total);
+    print_share("attention", (double)p.attention, total);
+    print_share("feed-forward", (double)p.feed_forward, total);
+    print_share("norms", (double)p.norms, total);
+    print_share("lm_head", (double)p.lm_head, total);
+    printf("  %-28s %10s          %zu numbers, %sB as float32\n", "total", count_text(total), p.total,
+           count_text(4 * total));
+}
+
+static void print_flops(const TransformerLMConfig *config)
+{
+    const size_t seq = config->context_length;
+    const AccountFlops f = account_forward_flops(config, 1, seq);
+    printf("\nFLOPs of the matrix products, forward, one sequence of %zu tokens\n", seq);
+    print_share("query, key, value", f.qkv_projections, f.total);
+    print_share("scores Q K^T", f.attention_scores, f.total);
+    print_share("weighted values P V", f.attention_values, f.total);
+    print_share("output projection", f.output_projection, f.total);
+    print_share("feed-forward", f.feed_forward, f.total);
+    print_share("lm_head", f.lm_head, f.total);
+    printf("  %-28s %10s          %.6g\n", "total forward", count_text(f.total), f.total);
+    printf("  %-28s %10s          twice the forward pass\n", "total backward", count_text(2 * f.total));
+    printf("  %-28s %10s\n", "training, per token", count_text(3 * f.total / (double)seq));
+}
+
+static Status print_memory(const TransformerLMConfig *config, const AccountOptions *o)
+{
+    const size_t seq = config->context_length;
+    const AccountMemory e = account_memory_expression(config, o->batch_size, seq);
+    AccountMemory m;
+    size_t largest = 0;
+    Status s = account_memory_measured(&m, config, o->batch_size, seq);
+    if (!s)
+        s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb);
+    if (s)
+        return s;
+    printf("\nBytes of training with AdamW, batch %-13zu   course's expression    this program\n", o->batch_size);
+    printf("  %-42s %19s %15s\n", "parameters", count_text(e.parameters), count_text(m.parameters));
+    printf("  %-42s %19s %15s\n", "gradients", count_text(e.gradients), count_text(m.gradients));
+    printf("  %-42s %19s %15s\n", "optimizer state", count_text(e.optimizer_state), count_text(m.optimizer_state));
+    printf("  %-42s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
+    printf("  %-42s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
+    printf("  largest batch in %-6g GB                    %19zu %15zu\n", o->memory_gb,
+           account_largest_batch(config, seq, 1e9 * o->memory_gb), largest);
+    return CS336_OK;
+}
+
+static void print_run(const TransformerLMConfig *config, const AccountOptions *o)
+{
+    const double tokens = (double)o->batch_size * (double)config->context_length;
+    const double step = account_training_flops(config, o->batch_size, config->context_length);
+    const double adamw = account_adamw_flops(account_parameters(config).total), peak = 1e12 * o->peak_tflops;
+    const double hours = account_hours((double)o->steps * step, peak, o->mfu);
+    printf("\nA run of %zu steps of %zu sequences: %s tokens\n", o->steps, o->batch_size,
+           count_text((double)o->steps * tokens));
+    printf("  %-28s %10s FLOPs, and %s of AdamW\n", "one step", count_text(step), count_text(adamw));
+    printf("  %-28s %10s FLOPs\n", "all steps", count_text((double)o->steps * step));
+    printf("  at %g %% of %g TFLOP/s: %s tokens/s, %.4g hours (%.3g days)\n", 100 * o->mfu, o->peak_tflops,
+           count_text(tokens * o->mfu * peak / step), hours, hours / 24);
+}
+
+int command_account(int argc, char **argv)
+{
+    AccountOptions o = {.model = MODEL_OPTIONS_DEFAULT,
+                        .batch_size = 1024,
+                        .steps = 400000,
+                        .peak_tflops = 495,
+                        .mfu = 0.5,
+                        .memory_gb = 80};
+    const int done = parse(&o, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    const TransformerLMConfig config = model_options_config(&o.model);
+    if (transformer_lm_check(&config))
+        return command_failed("account");
+    printf("%s: ", o.preset ? o.preset : "model");
+    model_config_print(&config);
+    print_parameters(&config);
+    print_flops(&config);
+    if (print_memory(&config, &o))
+        return command_failed("account");
+    print_run(&config, &o);
+    return EXIT_OK;
+}

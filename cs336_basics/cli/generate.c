@@ -1,0 +1,137 @@
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "core/parallel.h"
+#include "generate/decode.h"
+#include "tokenizer/tokenizer.h"
+#include "train/model_checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const char *checkpoint, *vocab, *merges, *prompt, *stop;
+    TextList special_tokens;
+    size_t max_tokens, seed, samples, threads;
+    SampleConfig sample;
+} GenerateOptions;
+
+static int parse(GenerateOptions *o, int argc, char **argv)
+{
+    const Option options[] = {
+        OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
+        OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_REQUIRED, "vocab.json, from cs336 train-bpe"),
+        OPTION_TEXT("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt, from cs336 train-bpe"),
+        OPTION_TEXTS("special-token", &o->special_tokens, "TEXT", "as given to cs336 encode"),
+        OPTION_TEXT("prompt", &o->prompt, "TEXT", OPTION_UNSHOWN, "what to continue (default: a new document)"),
+        OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "tokens to generate at most"),
+        OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6, "0 always takes the likeliest token"),
+        OPTION_NUMBER("top-p", &o->sample.top_p, "X", 0, 1, "draw from the likeliest tokens that make up this much"),
+        OPTION_SIZE("seed", &o->seed, "N", 0, "of the draws"),
+        OPTION_SIZE("samples", &o->samples, "N", 1, "texts to write"),
+        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text; \"\" for none"),
+        OPTION_SIZE("threads", &o->threads, "N", 0, "threads; 0: all"),
+    };
+    const OptionTable table =
+        OPTION_TABLE("generate", "Continues a prompt with a trained model, token by token.", options);
+    return options_parse(&table, argc, argv);
+}
+
+/*
+ * The stop token is a special token of the text, even where it was not named as one; only a tokenizer that has no such
+ * token at all does without.
+ */
+static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
+{
+    ByteString specials[OPTION_MAX_TEXTS + 1];
+    size_t count = 0;
+    for (; count < o->special_tokens.count; count++)
+        specials[count] = byte_string(o->special_tokens.items[count]);
+    if (*o->stop)
+        specials[count] = byte_string(o->stop);
+    Status s = tokenizer_load(tokenizer, o->vocab, o->merges, specials, count + (*o->stop != '\0'));
+    if (!s && *o->stop && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
+        tokenizer_destroy(*tokenizer);
+        s = tokenizer_load(tokenizer, o->vocab, o->merges, specials, count);
+    }
+    if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size) {
+        s = status_fail(CS336_EFORMAT, "%s has %zu tokens, %s was trained with %zu", o->vocab,
+                        tokenizer_vocab_size(*tokenizer), o->checkpoint, vocab_size);
+        tokenizer_destroy(*tokenizer);
+        *tokenizer = NULL;
+    }
+    return s;
+}
+
+/* A token may end in the middle of a character: its bytes go out as they are, and the next token completes it. */
+static Status write_token(void *context, int32_t token)
+{
+    const ByteString bytes = tokenizer_token(context, token);
+    if (fwrite(bytes.bytes, 1, bytes.length, stdout) != bytes.length || fflush(stdout) != 0)
+        return status_fail(CS336_EIO, "cannot write to standard output: %s", strerror(errno));
+    return CS336_OK;
+}
+
+static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const char *prompt, int32_t stop)
+{
+    if (prompt && *prompt)
+        return tokenizer_encode(tokenizer, ids, byte_string(prompt));
+    if (stop < 0)
+        return status_fail(CS336_ERANGE, "--prompt is empty, and there is no stop token to begin a document with");
+    return token_list_append(ids, &stop, 1);
+}
+
+static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)
+{
+    const int32_t stop = *o->stop ? tokenizer_find(tokenizer, byte_string(o->stop)) : -1;
+    const GenerateConfig config = {.max_tokens = o->max_tokens, .stop_token = stop, .sample = o->sample};
+    TokenList prompt = {0};
+    Decoder decoder = {0};
+    Status s = encode_prompt(&prompt, tokenizer, o->prompt, stop);
+    if (!s)
+        s = decoder_init(&decoder, &model->lm, true);
+    for (size_t i = 0; !s && i < o->samples; i++) {
+        if (o->samples > 1)
+            printf("%s--- %zu of %zu ---\n", i ? "\n" : "", i + 1, o->samples);
+        if (o->prompt)
+            fputs(o->prompt, stdout);
+        Rng rng = rng_stream(o->seed, i);
+        decoder_reset(&decoder);
+        s = generate(NULL, &decoder, prompt.ids, prompt.count, &config, &rng,
+                     (TokenReceiver){.token = write_token, .context = tokenizer});
+        putchar('\n');
+    }
+    decoder_deinit(&decoder);
+    token_list_deinit(&prompt);
+    return s;
+}
+
+int command_generate(int argc, char **argv)
+{
+    GenerateOptions o = {.stop = "<|endoftext|>",
+                         .max_tokens = 256,
+                         .seed = 1,
+                         .samples = 1,
+                         .sample = {.temperature = 0.8, .top_p = 0.95}};
+    const int done = parse(&o, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    parallel_set_threads((int)o.threads);
+    TrainedModel model = {0};
+    Tokenizer *tokenizer = NULL;
+    Status s = command_needs_file(o.checkpoint, "cs336 train");
+    if (!s)
+        s = command_needs_file(o.vocab, "cs336 train-bpe");
+    if (!s)
+        s = command_needs_file(o.merges, "cs336 train-bpe");
+    if (!s)
+        s = trained_model_load(&model, o.checkpoint);
+    if (!s)
+        s = load_tokenizer(&tokenizer, &o, model.lm.config.vocab_size);
+    if (!s)
+        s = write_samples(&o, &model, tokenizer);
+    tokenizer_destroy(tokenizer);
+    trained_model_deinit(&model);
+    parallel_release();
+    return s ? command_failed("generate") : EXIT_OK;
+}

@@ -1,0 +1,255 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "core/parallel.h"
+#include "data/token_file.h"
+#include "kernels/isa.h"
+#include "train/trainer.h"
+
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct {
+    const char *train, *val, *out;
+    ModelOptions model;
+    size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
+    size_t log_every, val_every, val_batches, checkpoint_every;
+    double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
+    bool resume;
+} TrainOptions;
+
+enum { NOT_GIVEN = -1 };
+
+static int parse(TrainOptions *o, int argc, char **argv)
+{
+    const Option options[] = {
+        OPTION_HEADING("Files"),
+        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "tokens to learn from, from cs336 encode"),
+        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "tokens to measure the validation loss on"),
+        OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED, "log.jsonl, checkpoint.safetensors, config.json"),
+        OPTION_FLAG("resume", &o->resume, "go on from the checkpoint in DIR"),
+        MODEL_OPTION_LINES(o->model),
+        OPTION_HEADING("Run"),
+        OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
+        OPTION_SIZE("steps", &o->steps, "N", 1, "length of the run"),
+        OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1, "pause after this step, to --resume (default --steps)"),
+        OPTION_SIZE("seed", &o->seed, "N", 0, "of weights, batches and validation windows"),
+        OPTION_SIZE("threads", &o->threads, "N", 0, "threads, 0: all; the result does not depend on it"),
+        OPTION_HEADING("Optimizer"),
+        OPTION_NUMBER("lr", &o->lr, "X", 0, 1e6, "largest learning rate"),
+        OPTION_NUMBER_UNSHOWN("min-lr", &o->min_lr, "X", 0, 1e6, "learning rate at the end (default a tenth of --lr)"),
+        OPTION_SIZE_UNSHOWN("warmup-steps", &o->warmup_steps, "N", 0,
+                            "steps of rising learning rate (default a twentieth of --steps)"),
+        OPTION_SIZE_UNSHOWN("decay-steps", &o->decay_steps, "N", 1,
+                            "step at which --min-lr is reached (default --steps)"),
+        OPTION_NUMBER("beta1", &o->beta1, "X", 0, 1, "decay of AdamW's first moment"),
+        OPTION_NUMBER("beta2", &o->beta2, "X", 0, 1, "decay of AdamW's second moment"),
+        OPTION_NUMBER("eps", &o->eps, "X", 0, 1, "AdamW's epsilon"),
+        OPTION_NUMBER("weight-decay", &o->weight_decay, "X", 0, 1e6, "AdamW's weight decay"),
+        OPTION_NUMBER("max-grad-norm", &o->max_grad_norm, "X", 0, 1e30, "norm to clip gradients to; 0: no clipping"),
+        OPTION_HEADING("Reports"),
+        OPTION_SIZE("log-every", &o->log_every, "N", 1, "steps between lines of the log"),
+        OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps between validations; 0: at the end only"),
+        OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches of a validation, always the same"),
+        OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0, "steps between checkpoints; 0: at the end only"),
+        OPTION_NUMBER_UNSHOWN("loss-floor", &o->loss_floor, "X", 0, 1e3,
+                              "entropy of the data in nats per token, to compare the loss with"),
+    };
+    const OptionTable table =
+        OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
+    const int done = options_parse(&table, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    if (o->seed > INT64_MAX || o->threads > INT_MAX)
+        return options_bad_usage(&table, "--seed or --threads is too large");
+    return OPTIONS_PARSED;
+}
+
+static TrainerConfig config_of(const TrainOptions *o)
+{
+    const size_t decay_steps = o->decay_steps ? o->decay_steps : o->steps;
+    const size_t warmup = o->steps / 20 < decay_steps ? o->steps / 20 : decay_steps;
+    return (TrainerConfig){
+        .model = model_options_config(&o->model),
+        .batch_size = o->batch_size,
+        .steps = o->steps,
+        .stop_at = o->stop_at,
+        .schedule = {.max_lr = o->lr,
+                     .min_lr = o->min_lr >= 0 ? o->min_lr : o->lr / 10,
+                     .warmup_steps = o->warmup_steps != SIZE_MAX ? o->warmup_steps : warmup,
+                     .decay_steps = decay_steps},
+        .adamw = {.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .weight_decay = o->weight_decay},
+        .max_grad_norm = o->max_grad_norm,
+        .seed = o->seed,
+        .log_every = o->log_every,
+        .val_every = o->val_every,
+        .val_batches = o->val ? o->val_batches : 0,
+        .checkpoint_every = o->checkpoint_every,
+    };
+}
+
+/* ---- progress ---- */
+
+static volatile sig_atomic_t stop_asked;
+
+/* The second signal finds the default action again and ends the process at once. */
+static void ask_to_stop(int signal_number)
+{
+    stop_asked = 1;
+    signal(signal_number, SIG_DFL);
+}
+
+typedef struct {
+    size_t first, end; /**< the first and last step of this process; first 0: not known yet */
+    double began, drawn, val_loss;
+    bool terminal;
+} Progress;
+
+static double clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void print_line(const Progress *progress, const RunLogEntry *entry, double now)
+{
+    const double each = (now - progress->began) / (double)(entry->step - progress->first + 1);
+    const long left = lround(each * (double)(progress->end - entry->step));
+    printf("step %5zu/%zu  loss %.4f  ", entry->step, progress->end, entry->train_loss);
+    if (!isnan(progress->val_loss))
+        printf("val loss %.4f  ", progress->val_loss);
+    printf("lr %.2e  %s tokens/s  %ld:%02ld left", entry->lr, count_text(entry->tokens_per_second), left / 60,
+           left % 60);
+}
+
+/* On a terminal one line that changes, ten times a second, kept at each validation; otherwise the log's lines. */
+static void show_step(void *context, const RunLogEntry *entry, bool logged)
+{
+    enum { DRAWS_A_SECOND = 10 };
+    Progress *progress = context;
+    const bool validated = !isnan(entry->val_loss);
+    const double now = clock_seconds();
+    if (!progress->first)
+        progress->first = entry->step;
+    if (validated)
+        progress->val_loss = entry->val_loss;
+    if (progress->terminal) {
+        if (!validated && entry->step < progress->end && now - progress->drawn < 1.0 / DRAWS_A_SECOND)
+            return;
+        progress->drawn = now;
+        fputs("\r\033[K", stdout);
+    } else if (!logged) {
+        return;
+    }
+    print_line(progress, entry, now);
+    if (!progress->terminal || validated || entry->step == progress->end)
+        putchar('\n');
+    fflush(stdout);
+}
+
+/* ---- report ---- */
+
+static void print_header(const TrainOptions *o, const Trainer *trainer)
+{
+    const TrainerConfig *config = &trainer->config;
+    const double tokens = (double)config->batch_size * (double)config->model.context_length;
+    fputs("model    ", stdout);
+    model_config_print(&config->model);
+    printf("size     %s parameters, %sB with gradients, moments and activations\n",
+           count_text((double)transformer_lm_parameter_count(&config->model)),
+           count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
+    printf("data     %s tokens in %s", count_text((double)trainer->train->count), o->train);
+    if (trainer->val)
+        printf(", %s to validate", count_text((double)trainer->val->count));
+    printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
+           config->model.context_length, count_text((double)config->steps * tokens));
+    printf("machine  %d threads, %s\n", parallel_threads(), isa_name(isa_in_use()));
+    if (!isnan(o->loss_floor))
+        printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
+    fflush(stdout);
+}
+
+static void print_summary(const TrainOptions *o, const RunLogEntry *last)
+{
+    printf("%zu steps, %s tokens in %.1f s", last->step, count_text((double)last->tokens), last->seconds);
+    if (!isnan(last->val_loss))
+        printf("; validation loss %.4f nats per token, perplexity %.2f", last->val_loss, exp(last->val_loss));
+    putchar('\n');
+    if (!isnan(o->loss_floor) && !isnan(last->val_loss))
+        printf("entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n", o->loss_floor, last->val_loss,
+               last->val_loss - o->loss_floor);
+    printf("%s/checkpoint.safetensors is ready for cs336 generate\n", o->out);
+}
+
+static Status run(const TrainOptions *o, Trainer *trainer)
+{
+    const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
+    Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps,
+                         .val_loss = (double)NAN,
+                         .terminal = isatty(STDOUT_FILENO) != 0};
+    const TrainerObserver observer = {.step = show_step, .context = &progress, .stop = &stop_asked};
+    RunLogEntry last;
+    print_header(o, trainer);
+    signal(SIGINT, ask_to_stop);
+    signal(SIGTERM, ask_to_stop);
+    progress.began = clock_seconds();
+    const Status s = trainer_run(trainer, o->out, o->resume, &observer, &last);
+    if (s && progress.terminal)
+        putchar('\n');
+    if (s == CS336_EINTERRUPTED || (!s && last.step < steps)) {
+        printf("stopped after step %zu of %zu, saved; the same command with --resume goes on\n", last.step, steps);
+        return CS336_OK;
+    }
+    if (!s)
+        print_summary(o, &last);
+    return s;
+}
+
+int command_train(int argc, char **argv)
+{
+    TrainOptions o = {.model = MODEL_OPTIONS_DEFAULT,
+                      .batch_size = 32,
+                      .steps = 5000,
+                      .warmup_steps = SIZE_MAX,
+                      .seed = 1,
+                      .log_every = 10,
+                      .val_every = 250,
+                      .val_batches = 10,
+                      .checkpoint_every = 500,
+                      .lr = 1e-3,
+                      .min_lr = NOT_GIVEN,
+                      .beta1 = 0.9,
+                      .beta2 = 0.95,
+                      .eps = 1e-8,
+                      .weight_decay = 0.1,
+                      .max_grad_norm = 1,
+                      .loss_floor = (double)NAN};
+    const int done = parse(&o, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    const TrainerConfig config = config_of(&o);
+    parallel_set_threads((int)o.threads);
+    TokenFile train = {0}, val = {0};
+    Trainer trainer = {0};
+    Status s = command_needs_file(o.train, "cs336 encode");
+    if (!s && o.val)
+        s = command_needs_file(o.val, "cs336 encode");
+    if (!s)
+        s = token_file_open(&train, o.train, config.model.vocab_size);
+    if (!s && o.val)
+        s = token_file_open(&val, o.val, config.model.vocab_size);
+    if (!s)
+        s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
+    if (!s)
+        s = run(&o, &trainer);
+    trainer_deinit(&trainer);
+    token_file_close(&train);
+    token_file_close(&val);
+    parallel_release();
+    return s ? command_failed("train") : EXIT_OK;
+}

@@ -1,0 +1,59 @@
+#define _XOPEN_SOURCE 700
+#include "tests/support/program.h"
+
+#include "tests/support/files.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+enum { LINE_BYTES = 1 << 14 };
+
+char shell_output[1 << 16], shell_errors[1 << 13];
+
+static void read_whole(char *text, size_t capacity, const char *path)
+{
+    FILE *stream = fopen(path, "rb");
+    ck_assert_msg(stream != NULL, "cannot read %s", path);
+    text[fread(text, 1, capacity - 1, stream)] = '\0';
+    fclose(stream);
+}
+
+int shell(const char *format, ...)
+{
+    static char user[LINE_BYTES], line[2 * LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    ck_assert_int_lt(vsnprintf(user, sizeof user, format, arguments), LINE_BYTES);
+    va_end(arguments);
+    const char *program = getenv("CS336");
+    char *path = realpath(program ? program : "build/cs336", NULL);
+    ck_assert_msg(path != NULL, "CS336=%s: no such program", program ? program : "build/cs336");
+    const char *output = temp_path("stdout"), *errors = temp_path("stderr");
+    snprintf(line, sizeof line, "cs336() { '%s' \"$@\"; }; cd '%s' && { %s\n} >'%s' 2>'%s' </dev/null", path,
+             temp_path("."), user, output, errors);
+    free(path);
+    const int status = system(line);
+    read_whole(shell_output, sizeof shell_output, output);
+    read_whole(shell_errors, sizeof shell_errors, errors);
+    ck_assert_msg(WIFEXITED(status), "%s: ended by a signal; %s", user, shell_errors);
+    return WEXITSTATUS(status);
+}
+
+void assert_shell_fails(int code, const char *errors, const char *line)
+{
+    static char expected[sizeof shell_errors];
+    const int exit_code = shell("%s", line);
+    snprintf(expected, sizeof expected, "%s\n", errors);
+    ck_assert_msg(exit_code == code, "%s: exit code %d, expected %d; %s", line, exit_code, code, shell_errors);
+    ck_assert_str_eq(shell_errors, expected);
+}
+
+void assert_shell_ok(const char *line)
+{
+    const int exit_code = shell("%s", line);
+    ck_assert_msg(exit_code == 0 && !*shell_errors, "%s: exit code %d\n%s%s", line, exit_code, shell_output,
+                  shell_errors);
+}
