@@ -428,7 +428,7 @@ START_TEST(test_attention_same_bytes_for_any_number_of_threads)
     static const int threads[] = {2, 3, 8};
     for (int kind = ATTEND_ALL; kind <= ATTEND_CAUSAL; kind++) {
         const AttentionCase problem = {
-            .leading = {3}, .queries = 300, .keys = 280, .d_k = 16, .d_v = 16, .mask = {.kind = (AttentionKind)kind}};
+            .leading = {5}, .queries = 300, .keys = 280, .d_k = 16, .d_v = 16, .mask = {.kind = (AttentionKind)kind}};
         AttentionRun one, many;
         parallel_set_threads(1);
         attention_run_init(&one, &problem);
@@ -583,7 +583,7 @@ START_TEST(test_attention_refuses)
 
     REFUSED(refused_backward, log_sum_exp.data, NULL, "log_sum_exp is missing: the forward pass must have kept it");
     REFUSED(refused_backward, grad_output, resized(good.grad_output, 1, 3),
-            "grad_output is (2, 3, 5), output is (2, 4, 5)");
+            "grad_output is (2, 3, 5), expected (2, 4, 5)");
     REFUSED(refused_backward, grad_output, sideways(good.grad_output), "rows of grad_output are not contiguous");
     REFUSED(refused_backward, grad_query, good.grad_key, "grad_query is (2, 6, 8), expected (2, 4, 8)");
     REFUSED(refused_backward, grad_key, good.grad_query, "grad_key is (2, 4, 8), expected (2, 6, 8)");

@@ -1,6 +1,10 @@
 #include "nn/attention_plan.h"
 
+#include "kernels/vecmath.h"
+
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
 static Status check_rows(const char *function, const char *name, Tensor t)
 {
@@ -94,10 +98,49 @@ Status attention_plan(AttentionPlan *plan, const char *function, Tensor output, 
     return bind_mask(plan, function, mask);
 }
 
-Status attention_check_gradient(const char *function, const char *name, Tensor grad, Tensor like)
+static Status check_gradient(const char *function, const char *name, Tensor grad, Tensor like)
 {
+    if (!grad.data)
+        return CS336_OK;
     const Status s = check_last(function, name, grad, like, tensor_extent(like, -1));
     return s ? s : check_written(function, name, grad);
+}
+
+Status attention_check_gradients(const AttentionPlan *plan, const char *function, const AttentionGradients *grad,
+                                 Tensor output)
+{
+    Status s = check_last(function, "grad_output", grad->output, output, tensor_extent(output, -1));
+    if (!s)
+        s = check_rows(function, "grad_output", grad->output);
+    if (!s && !grad->log_sum_exp.data)
+        s = status_fail(CS336_ESHAPE, "%s: log_sum_exp is missing: the forward pass must have kept it", function);
+    if (!s)
+        s = check_gradient(function, "grad_query", grad->query, plan->query);
+    if (!s)
+        s = check_gradient(function, "grad_key", grad->key, plan->key);
+    if (!s)
+        s = check_gradient(function, "grad_value", grad->value, plan->value);
+    return s;
+}
+
+void attention_clear(Tensor grad)
+{
+    if (!grad.data)
+        return;
+    const size_t rows = tensor_rows(grad), bytes = tensor_extent(grad, -1) * sizeof(float);
+#pragma omp parallel for
+    for (size_t row = 0; row < rows; row++)
+        memset(tensor_row(grad, row), 0, bytes);
+}
+
+size_t attention_parts(size_t extent, size_t most)
+{
+    return (extent + most - 1) / most;
+}
+
+size_t attention_part(size_t from, size_t extent, size_t most)
+{
+    return extent - from < most ? extent - from : most;
 }
 
 /* A causal query sees the key of the same token and those before it; the last query is the last key's token. */
@@ -120,11 +163,6 @@ size_t attention_queries_blind(const AttentionPlan *plan, size_t key)
     return plan->kind == ATTEND_CAUSAL && first > 0 ? (size_t)first : 0;
 }
 
-static size_t part(size_t from, size_t extent, size_t most)
-{
-    return extent - from < most ? extent - from : most;
-}
-
 /* The mask's element for the first query and key of a tile. */
 static const bool *mask_at(MaskTensor where, size_t head, size_t query, size_t key)
 {
@@ -143,8 +181,8 @@ AttentionTile attention_tile_of_queries(const AttentionPlan *plan, size_t head, 
 {
     const MaskTensor where = plan->where;
     return (AttentionTile){
-        .rows = part(key, plan->keys, ATTENTION_ROWS),
-        .columns = part(query, plan->queries, ATTENTION_COLUMNS),
+        .rows = attention_part(key, plan->keys, ATTENTION_ROWS),
+        .columns = attention_part(query, plan->queries, ATTENTION_COLUMNS),
         .first = -ATTENTION_UNLIMITED,
         .last = plan->kind == ATTEND_CAUSAL ? (ptrdiff_t)query - (ptrdiff_t)key + diagonal(plan) : ATTENTION_UNLIMITED,
         .where = mask_at(where, head, query, key),
@@ -157,8 +195,8 @@ AttentionTile attention_tile_of_keys(const AttentionPlan *plan, size_t head, siz
 {
     const MaskTensor where = plan->where;
     return (AttentionTile){
-        .rows = part(query, plan->queries, ATTENTION_ROWS),
-        .columns = part(key, plan->keys, ATTENTION_COLUMNS),
+        .rows = attention_part(query, plan->queries, ATTENTION_ROWS),
+        .columns = attention_part(key, plan->keys, ATTENTION_COLUMNS),
         .first =
             plan->kind == ATTEND_CAUSAL ? (ptrdiff_t)key - (ptrdiff_t)query - diagonal(plan) : -ATTENTION_UNLIMITED,
         .last = ATTENTION_UNLIMITED,
@@ -166,4 +204,127 @@ AttentionTile attention_tile_of_keys(const AttentionPlan *plan, size_t head, siz
         .row_step = where.data ? where.stride[where.rank - 2] : 0,
         .column_step = where.data ? where.stride[where.rank - 1] : 0,
     };
+}
+
+/* Floats from one row to the next. */
+static ptrdiff_t row_step(Tensor t)
+{
+    return t.stride[t.rank - 2];
+}
+
+/* The next `count` floats of the workspace, whose size was measured by the same calls. */
+static float *carve(Arena *workspace, size_t count)
+{
+    float *piece = NULL;
+    const Status s = arena_take(workspace, &piece, count * sizeof(float));
+    assert(!s);
+    (void)s;
+    return piece;
+}
+
+size_t attention_bind_forward_tile(AttentionForwardTile *tile, void *memory, const AttentionPlan *plan)
+{
+    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
+    const size_t width_k = attention_width(plan->d_k), width_v = attention_width(plan->d_v);
+    tile->query = carve(&workspace, ATTENTION_COLUMNS * plan->d_k);
+    tile->key = carve(&workspace, ATTENTION_ROWS * width_k);
+    tile->value = carve(&workspace, ATTENTION_ROWS * width_v);
+    tile->score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
+    tile->output = carve(&workspace, ATTENTION_COLUMNS * width_v);
+    tile->maximum = carve(&workspace, ATTENTION_COLUMNS);
+    tile->sum = carve(&workspace, ATTENTION_COLUMNS);
+    tile->shrink = carve(&workspace, ATTENTION_COLUMNS);
+    return workspace.used;
+}
+
+void attention_start_queries(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count)
+{
+    attention_pack_columns(tile->query, tensor_row(plan->query, row), row_step(plan->query), count, plan->d_k,
+                           plan->scale);
+    memset(tile->output, 0, ATTENTION_COLUMNS * attention_width(plan->d_v) * sizeof(float));
+    for (size_t i = 0; i < ATTENTION_COLUMNS; i++) {
+        tile->maximum[i] = -INFINITY;
+        tile->sum[i] = 0;
+    }
+}
+
+bool attention_load_keys(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count)
+{
+    attention_pack_rows(tile->key, tensor_row(plan->key, row), row_step(plan->key), count, plan->d_k);
+    return attention_pack_rows(tile->value, tensor_row(plan->value, row), row_step(plan->value), count, plan->d_v);
+}
+
+size_t attention_bind_backward_tile(AttentionBackwardTile *tile, void *memory, const AttentionPlan *plan)
+{
+    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
+    const size_t width_k = attention_width(plan->d_k), width_v = attention_width(plan->d_v);
+    tile->key_columns = carve(&workspace, ATTENTION_COLUMNS * plan->d_k);
+    tile->value_columns = carve(&workspace, ATTENTION_COLUMNS * plan->d_v);
+    tile->key = carve(&workspace, ATTENTION_COLUMNS * width_k);
+    tile->grad_key = carve(&workspace, ATTENTION_COLUMNS * width_k);
+    tile->grad_value = carve(&workspace, ATTENTION_COLUMNS * width_v);
+    tile->query = carve(&workspace, ATTENTION_ROWS * width_k);
+    tile->grad_output = carve(&workspace, ATTENTION_ROWS * width_v);
+    tile->grad_query = carve(&workspace, ATTENTION_ROWS * width_k);
+    tile->p = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
+    tile->grad_score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
+    tile->log_sum_exp = carve(&workspace, ATTENTION_ROWS);
+    tile->delta = carve(&workspace, ATTENTION_ROWS);
+    return workspace.used;
+}
+
+static void load_sums(float *sums, Tensor grad, size_t row, size_t count)
+{
+    if (grad.data)
+        attention_pack_rows(sums, tensor_row(grad, row), row_step(grad), count, tensor_extent(grad, -1));
+}
+
+void attention_start_keys(AttentionBackwardTile *tile, const AttentionPlan *plan, const AttentionGradients *grad,
+                          size_t row, size_t count)
+{
+    const float *key = tensor_row(plan->key, row), *value = tensor_row(plan->value, row);
+    attention_pack_columns(tile->key_columns, key, row_step(plan->key), count, plan->d_k, plan->scale);
+    attention_pack_columns(tile->value_columns, value, row_step(plan->value), count, plan->d_v, 1);
+    tile->key_finite = attention_pack_rows(tile->key, key, row_step(plan->key), count, plan->d_k);
+    memset(tile->grad_key, 0, ATTENTION_COLUMNS * attention_width(plan->d_k) * sizeof(float));
+    memset(tile->grad_value, 0, ATTENTION_COLUMNS * attention_width(plan->d_v) * sizeof(float));
+    load_sums(tile->grad_key, grad->key, row, count);
+    load_sums(tile->grad_value, grad->value, row, count);
+}
+
+void attention_load_queries(AttentionBackwardTile *tile, const AttentionPlan *plan, const AttentionGradients *grad,
+                            size_t row, size_t count)
+{
+    const float *query = tensor_row(plan->query, row), *grad_output = tensor_row(grad->output, row);
+    tile->query_finite = attention_pack_rows(tile->query, query, row_step(plan->query), count, plan->d_k);
+    tile->grad_finite = attention_pack_rows(tile->grad_output, grad_output, row_step(grad->output), count, plan->d_v);
+    for (size_t i = 0; i < ATTENTION_ROWS; i++) {
+        tile->log_sum_exp[i] = i < count ? *tensor_row(grad->log_sum_exp, row + i) : 0;
+        tile->delta[i] = i < count ? grad->delta[row + i] : 0;
+    }
+    memset(tile->grad_query, 0, ATTENTION_ROWS * attention_width(plan->d_k) * sizeof(float));
+}
+
+void attention_store_query_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
+                                     size_t count)
+{
+    const size_t d_k = tensor_extent(grad->query, -1), width = attention_width(d_k);
+    for (size_t i = 0; i < count; i++)
+        vec_axpy(tensor_row(grad->query, row + i), 1, tile->grad_query + i * width, d_k);
+}
+
+static void store_sums(Tensor grad, const float *sums, size_t row, size_t count)
+{
+    if (!grad.data)
+        return;
+    const size_t n = tensor_extent(grad, -1), width = attention_width(n);
+    for (size_t i = 0; i < count; i++)
+        memcpy(tensor_row(grad, row + i), sums + i * width, n * sizeof(float));
+}
+
+void attention_store_key_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
+                                   size_t count)
+{
+    store_sums(grad->key, tile->grad_key, row, count);
+    store_sums(grad->value, tile->grad_value, row, count);
 }

@@ -4,12 +4,9 @@
 #include "kernels/vecmath.h"
 #include "nn/attention_plan.h"
 
-#include <assert.h>
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
-enum { SILU_CHUNK = 256, LOSS_PARTS = 64 };
+enum { SILU_CHUNK = 256, LOSS_PARTS = 64, MANY_HEADS = 4 /* a thread */ };
 
 static Status check_same(const char *function, const char *name, Tensor t, const char *other_name, Tensor other)
 {
@@ -306,48 +303,8 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
 
 /* ---- scaled dot-product attention ---- */
 
-/* What a thread holds while it computes a tile of queries: about 130 KB at d_k = d_v = 64. */
-typedef struct {
-    float *query;                  /* (d_k, ATTENTION_COLUMNS) scaled, in panels */
-    float *key, *value;            /* (ATTENTION_ROWS, ...) */
-    float *score;                  /* (ATTENTION_ROWS, ATTENTION_COLUMNS) in panels; then probabilities */
-    float *output;                 /* (ATTENTION_COLUMNS, d_v), not yet divided by the sum */
-    float *maximum, *sum, *shrink; /* (ATTENTION_COLUMNS) */
-} ForwardTile;
-
-/* Floats from one row to the next. */
-static ptrdiff_t row_step(Tensor t)
-{
-    return t.stride[t.rank - 2];
-}
-
-/* Carves `count` floats from the thread's workspace, or only counts them while base is NULL. */
-static float *carve(Arena *workspace, size_t count)
-{
-    float *piece = NULL;
-    const Status s = arena_take(workspace, &piece, count * sizeof(float));
-    assert(!s);
-    (void)s;
-    return piece;
-}
-
-static size_t bind_forward(ForwardTile *tile, void *memory, size_t d_k, size_t d_v)
-{
-    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
-    const size_t width_k = attention_width(d_k), width_v = attention_width(d_v);
-    tile->query = carve(&workspace, ATTENTION_COLUMNS * d_k);
-    tile->key = carve(&workspace, ATTENTION_ROWS * width_k);
-    tile->value = carve(&workspace, ATTENTION_ROWS * width_v);
-    tile->score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
-    tile->output = carve(&workspace, ATTENTION_COLUMNS * width_v);
-    tile->maximum = carve(&workspace, ATTENTION_COLUMNS);
-    tile->sum = carve(&workspace, ATTENTION_COLUMNS);
-    tile->shrink = carve(&workspace, ATTENTION_COLUMNS);
-    return workspace.used;
-}
-
 /* output = O / l, and log_sum_exp = m + log l. Where nothing was seen m is -inf and l and O are 0. */
-static void normalise(Tensor output, Tensor log_sum_exp, size_t row, const ForwardTile *tile, size_t queries,
+static void normalise(Tensor output, Tensor log_sum_exp, size_t row, const AttentionForwardTile *tile, size_t queries,
                       size_t d_v)
 {
     const size_t width = attention_width(d_v);
@@ -368,45 +325,40 @@ static void normalise(Tensor output, Tensor log_sum_exp, size_t row, const Forwa
  */
 static void attend(Tensor output, Tensor log_sum_exp, const AttentionPlan *plan, size_t head, size_t query)
 {
-    ForwardTile tile;
-    bind_forward(&tile, parallel_private(), plan->d_k, plan->d_v);
-    const size_t row = head * plan->queries + query, width_v = attention_width(plan->d_v);
-    const size_t queries = plan->queries - query < ATTENTION_COLUMNS ? plan->queries - query : ATTENTION_COLUMNS;
+    AttentionForwardTile tile;
+    attention_bind_forward_tile(&tile, parallel_private(), plan);
+    const size_t row = head * plan->queries + query, d_k = plan->d_k, d_v = plan->d_v;
+    const size_t queries = attention_part(query, plan->queries, ATTENTION_COLUMNS);
     const size_t seen = attention_keys_seen(plan, query + queries);
-
-    attention_pack_columns(tile.query, tensor_row(plan->query, row), row_step(plan->query), queries, plan->d_k,
-                           plan->scale);
-    for (size_t i = 0; i < ATTENTION_COLUMNS; i++)
-        tile.maximum[i] = -INFINITY, tile.sum[i] = 0;
-    memset(tile.output, 0, ATTENTION_COLUMNS * width_v * sizeof(float));
-
+    attention_start_queries(&tile, plan, row, queries);
     for (size_t key = 0; key < seen; key += ATTENTION_ROWS) {
         const AttentionTile extent = attention_tile_of_queries(plan, head, query, key);
-        const size_t key_row = head * plan->keys + key;
-        attention_pack_rows(tile.key, tensor_row(plan->key, key_row), row_step(plan->key), extent.rows, plan->d_k);
-        const bool finite = attention_pack_rows(tile.value, tensor_row(plan->value, key_row), row_step(plan->value),
-                                                extent.rows, plan->d_v);
+        const bool finite = attention_load_keys(&tile, plan, head * plan->keys + key, extent.rows);
 
-        attention_scores(tile.score, tile.key, tile.query, plan->d_k, &extent);      /* S = Q K^T / sqrt(d_k) */
-        attention_hide(tile.score, -INFINITY, &extent);                              /* what the mask hides */
-        attention_softmax(tile.score, tile.maximum, tile.sum, tile.shrink, &extent); /* m, l; S becomes P */
-        attention_add_to_columns(tile.output, tile.shrink, tile.score, tile.value, plan->d_v, finite, &extent);
+        /* S = Q K^T / sqrt(d_k), the query being scaled already */
+        attention_scores(tile.score, tile.key, tile.query, d_k, &extent);
+        /* -inf where the mask hides a key */
+        attention_hide(tile.score, -INFINITY, &extent);
+        /* m, l, and S becomes P = e^(S - m) */
+        attention_softmax(tile.score, tile.maximum, tile.sum, tile.shrink, &extent);
+        /* O = shrink O + P V */
+        attention_add_to_columns(tile.output, tile.shrink, tile.score, tile.value, d_v, finite, &extent);
     }
-    normalise(output, log_sum_exp, row, &tile, queries, plan->d_v); /* O / l, m + log l */
+    normalise(output, log_sum_exp, row, &tile, queries, d_v);
 }
 
 Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                             AttentionMask mask)
 {
     AttentionPlan plan;
-    ForwardTile tile;
+    AttentionForwardTile tile;
     Status s =
         attention_plan(&plan, "scaled_dot_product_attention_forward", output, log_sum_exp, query, key, value, mask);
     if (!s)
-        s = parallel_reserve(0, bind_forward(&tile, NULL, plan.d_k, plan.d_v));
+        s = parallel_reserve(0, attention_bind_forward_tile(&tile, NULL, &plan));
     if (s)
         return s;
-    const size_t tiles = (plan.queries + ATTENTION_COLUMNS - 1) / ATTENTION_COLUMNS;
+    const size_t tiles = attention_parts(plan.queries, ATTENTION_COLUMNS);
     /* The last queries of a causal head see most keys: they come first, and the short tiles fill the gaps. */
 #pragma omp parallel for schedule(dynamic)
     for (size_t task = 0; task < plan.heads * tiles; task++)
@@ -414,135 +366,79 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
     return CS336_OK;
 }
 
-/* What a thread holds while it computes the gradients of a tile of keys. */
-typedef struct {
-    float *key_columns, *value_columns;      /* (d, ATTENTION_COLUMNS) in panels; the keys scaled */
-    float *key;                              /* (ATTENTION_COLUMNS, d_k) */
-    float *grad_key, *grad_value;            /* (ATTENTION_COLUMNS, ...) */
-    float *query, *grad_output, *grad_query; /* (ATTENTION_ROWS, ...) */
-    float *probability, *grad_score;         /* (ATTENTION_ROWS, ATTENTION_COLUMNS) in panels */
-    float *log_sum_exp, *delta;              /* (ATTENTION_ROWS) */
-} BackwardTile;
-
-static size_t bind_backward(BackwardTile *tile, void *memory, size_t d_k, size_t d_v)
-{
-    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
-    const size_t width_k = attention_width(d_k), width_v = attention_width(d_v);
-    tile->key_columns = carve(&workspace, ATTENTION_COLUMNS * d_k);
-    tile->value_columns = carve(&workspace, ATTENTION_COLUMNS * d_v);
-    tile->key = carve(&workspace, ATTENTION_COLUMNS * width_k);
-    tile->grad_key = carve(&workspace, ATTENTION_COLUMNS * width_k);
-    tile->grad_value = carve(&workspace, ATTENTION_COLUMNS * width_v);
-    tile->query = carve(&workspace, ATTENTION_ROWS * width_k);
-    tile->grad_output = carve(&workspace, ATTENTION_ROWS * width_v);
-    tile->grad_query = carve(&workspace, ATTENTION_ROWS * width_k);
-    tile->probability = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
-    tile->grad_score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
-    tile->log_sum_exp = carve(&workspace, ATTENTION_ROWS);
-    tile->delta = carve(&workspace, ATTENTION_ROWS);
-    return workspace.used;
-}
-
-/* The views of one backward call; those of gradients may have no data. */
-typedef struct {
-    Tensor grad_query, grad_key, grad_value, grad_output, log_sum_exp;
-    const float *delta; /* (heads * queries) */
-} AttentionGradients;
-
-/* to(row) += from(row), or to(row) = from(row) */
-static void add_rows(Tensor to, size_t row, const float *from, size_t count)
-{
-    const size_t n = tensor_extent(to, -1), width = attention_width(n);
-    for (size_t i = 0; i < count; i++)
-        vec_axpy(tensor_row(to, row + i), 1, from + i * width, n);
-}
-
-static void copy_rows(Tensor to, size_t row, const float *from, size_t count)
-{
-    const size_t n = tensor_extent(to, -1), width = attention_width(n);
-    for (size_t i = 0; i < count; i++)
-        memcpy(tensor_row(to, row + i), from + i * width, n * sizeof(float));
-}
-
-/* One tile of scores: what it adds to the gradients of its keys, values and queries. */
-static void backward_tile(const AttentionGradients *grad, const AttentionPlan *plan, BackwardTile *tile, size_t head,
-                          size_t query, size_t key, bool keys_finite)
+/* What the scores between one tile of queries and one of keys add to the gradients of both. */
+static void add_tile_gradients(const AttentionPlan *plan, const AttentionGradients *grad, AttentionBackwardTile *tile,
+                               size_t head, size_t query, size_t key)
 {
     const AttentionTile extent = attention_tile_of_keys(plan, head, query, key);
-    const size_t row = head * plan->queries + query;
-    const bool queries_finite =
-        attention_pack_rows(tile->query, tensor_row(plan->query, row), row_step(plan->query), extent.rows, plan->d_k);
-    const bool grad_finite = attention_pack_rows(tile->grad_output, tensor_row(grad->grad_output, row),
-                                                 row_step(grad->grad_output), extent.rows, plan->d_v);
-    for (size_t i = 0; i < ATTENTION_ROWS; i++) {
-        tile->log_sum_exp[i] = i < extent.rows ? *tensor_row(grad->log_sum_exp, row + i) : 0;
-        tile->delta[i] = i < extent.rows ? grad->delta[row + i] : 0;
-    }
+    const size_t row = head * plan->queries + query, d_k = plan->d_k, d_v = plan->d_v;
+    attention_load_queries(tile, plan, grad, row, extent.rows);
 
-    attention_scores(tile->probability, tile->query, tile->key_columns, plan->d_k, &extent); /* S = Q K^T / sqrt(d_k) */
-    attention_probabilities(tile->probability, tile->log_sum_exp, &extent);                  /* P = e^(S - l) */
-    attention_hide(tile->probability, 0, &extent);
-    attention_add_to_columns(tile->grad_value, NULL, tile->probability, tile->grad_output, plan->d_v, grad_finite,
-                             &extent);                                                              /* dV += P^T dO */
-    attention_scores(tile->grad_score, tile->grad_output, tile->value_columns, plan->d_v, &extent); /* dP = dO V^T */
-    attention_softmax_gradient(tile->grad_score, tile->probability, tile->delta, plan->scale, &extent);
-    attention_add_to_columns(tile->grad_key, NULL, tile->grad_score, tile->query, plan->d_k, queries_finite,
-                             &extent); /* dK += dS^T Q */
-    if (!grad->grad_query.data)
-        return;
-    memset(tile->grad_query, 0, ATTENTION_ROWS * attention_width(plan->d_k) * sizeof(float));
-    attention_add_to_rows(tile->grad_query, tile->grad_score, tile->key, plan->d_k, keys_finite, &extent);
-    add_rows(grad->grad_query, row, tile->grad_query, extent.rows); /* dQ += dS K */
+    /* P = e^(S - l) with S = Q K^T / sqrt(d_k), the keys being scaled already */
+    attention_scores(tile->p, tile->query, tile->key_columns, d_k, &extent);
+    attention_probabilities(tile->p, tile->log_sum_exp, &extent);
+    attention_hide(tile->p, 0, &extent);
+    /* dV += P^T dO */
+    attention_add_to_columns(tile->grad_value, NULL, tile->p, tile->grad_output, d_v, tile->grad_finite, &extent);
+    /* dS = P (dP - delta) / sqrt(d_k) with dP = dO V^T */
+    attention_scores(tile->grad_score, tile->grad_output, tile->value_columns, d_v, &extent);
+    attention_softmax_gradient(tile->grad_score, tile->p, tile->delta, plan->scale, &extent);
+    /* dK += dS^T Q and dQ += dS K */
+    attention_add_to_columns(tile->grad_key, NULL, tile->grad_score, tile->query, d_k, tile->query_finite, &extent);
+    if (grad->query.data) {
+        attention_add_to_rows(tile->grad_query, tile->grad_score, tile->key, d_k, tile->key_finite, &extent);
+        attention_store_query_gradients(grad, tile, row, extent.rows);
+    }
 }
 
-/* All tiles of one head, in order: key tile by key tile, so that the gradients of the keys stay at hand. */
-static void backward_head(const AttentionGradients *grad, const AttentionPlan *plan, size_t head)
+/* One tile of keys and the query tiles first ... end - 1. */
+static void add_key_gradients(const AttentionPlan *plan, const AttentionGradients *grad, size_t head, size_t key_tile,
+                              size_t first, size_t end)
 {
-    BackwardTile tile;
-    bind_backward(&tile, parallel_private(), plan->d_k, plan->d_v);
-    for (size_t i = 0; i < plan->queries && grad->grad_query.data; i++)
-        memset(tensor_row(grad->grad_query, head * plan->queries + i), 0, plan->d_k * sizeof(float));
-    for (size_t key = 0; key < plan->keys; key += ATTENTION_COLUMNS) {
-        const size_t count = plan->keys - key < ATTENTION_COLUMNS ? plan->keys - key : ATTENTION_COLUMNS;
-        const size_t row = head * plan->keys + key;
-        const float *keys = tensor_row(plan->key, row), *values = tensor_row(plan->value, row);
-        attention_pack_columns(tile.key_columns, keys, row_step(plan->key), count, plan->d_k, plan->scale);
-        attention_pack_columns(tile.value_columns, values, row_step(plan->value), count, plan->d_v, 1);
-        const bool finite = attention_pack_rows(tile.key, keys, row_step(plan->key), count, plan->d_k);
-        memset(tile.grad_key, 0, ATTENTION_COLUMNS * attention_width(plan->d_k) * sizeof(float));
-        memset(tile.grad_value, 0, ATTENTION_COLUMNS * attention_width(plan->d_v) * sizeof(float));
-        size_t query = attention_queries_blind(plan, key) / ATTENTION_ROWS * ATTENTION_ROWS;
-        for (; query < plan->queries; query += ATTENTION_ROWS)
-            backward_tile(grad, plan, &tile, head, query, key, finite);
-        if (grad->grad_key.data)
-            copy_rows(grad->grad_key, row, tile.grad_key, count);
-        if (grad->grad_value.data)
-            copy_rows(grad->grad_value, row, tile.grad_value, count);
+    const size_t key = key_tile * ATTENTION_COLUMNS, count = attention_part(key, plan->keys, ATTENTION_COLUMNS);
+    const size_t seeing = attention_queries_blind(plan, key) / ATTENTION_ROWS;
+    if (end <= seeing)
+        return;
+    AttentionBackwardTile tile;
+    attention_bind_backward_tile(&tile, parallel_private(), plan);
+    attention_start_keys(&tile, plan, grad, head * plan->keys + key, count);
+    for (size_t query_tile = first < seeing ? seeing : first; query_tile < end; query_tile++)
+        add_tile_gradients(plan, grad, &tile, head, query_tile * ATTENTION_ROWS, key);
+    attention_store_key_gradients(grad, &tile, head * plan->keys + key, count);
+}
+
+/*
+ * Tile (i, j) of a head adds to the gradients of its queries after (i, j - 1), and to those of its keys after
+ * (i - 1, j). With many heads a thread takes one whole. With few, tiles with the same i + j are computed together: they
+ * share neither queries nor keys. Every sum is taken in the same order in both cases.
+ */
+static void add_all_gradients(const AttentionPlan *plan, const AttentionGradients *grad)
+{
+    const size_t query_tiles = attention_parts(plan->queries, ATTENTION_ROWS);
+    const size_t key_tiles = attention_parts(plan->keys, ATTENTION_COLUMNS);
+    if (plan->heads >= MANY_HEADS * (size_t)parallel_threads()) {
+#pragma omp parallel for schedule(dynamic)
+        for (size_t head = 0; head < plan->heads; head++)
+            for (size_t j = 0; j < key_tiles; j++)
+                add_key_gradients(plan, grad, head, j, 0, query_tiles);
+        return;
     }
+    for (size_t sum = 0; sum + 1 < query_tiles + key_tiles; sum++)
+#pragma omp parallel for schedule(dynamic)
+        for (size_t task = 0; task < plan->heads * key_tiles; task++) {
+            const size_t j = task % key_tiles;
+            if (j <= sum && sum - j < query_tiles)
+                add_key_gradients(plan, grad, task / key_tiles, j, sum - j, sum - j + 1);
+        }
 }
 
 size_t scaled_dot_product_attention_scratch(Tensor query)
 {
     Arena measure = {0};
-    (void)carve(&measure, tensor_rows(query));
+    float *delta;
+    const Status s = arena_take(&measure, &delta, tensor_rows(query) * sizeof *delta);
+    (void)s;
     return measure.used;
-}
-
-static Status check_gradients(const char *function, const AttentionGradients *grad, Tensor output,
-                              const AttentionPlan *plan)
-{
-    Status s = check_same(function, "grad_output", grad->grad_output, "output", output);
-    if (!s)
-        s = check_rows(function, "grad_output", grad->grad_output);
-    if (!s && !grad->log_sum_exp.data)
-        s = status_fail(CS336_ESHAPE, "%s: log_sum_exp is missing: the forward pass must have kept it", function);
-    if (!s && grad->grad_query.data)
-        s = attention_check_gradient(function, "grad_query", grad->grad_query, plan->query);
-    if (!s && grad->grad_key.data)
-        s = attention_check_gradient(function, "grad_key", grad->grad_key, plan->key);
-    if (!s && grad->grad_value.data)
-        s = attention_check_gradient(function, "grad_value", grad->grad_value, plan->value);
-    return s;
 }
 
 /*
@@ -558,27 +454,26 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
                                              AttentionMask mask, Arena *scratch)
 {
     static const char *function = "scaled_dot_product_attention_backward";
-    const AttentionGradients grad = {grad_query, grad_key, grad_value, grad_output, log_sum_exp, NULL};
+    AttentionGradients grad = {grad_query, grad_key, grad_value, grad_output, log_sum_exp, NULL};
     AttentionPlan plan;
-    BackwardTile tile;
+    AttentionBackwardTile tile;
     Status s = attention_plan(&plan, function, output, log_sum_exp, query, key, value, mask);
     if (!s)
-        s = check_gradients(function, &grad, output, &plan);
+        s = attention_check_gradients(&plan, function, &grad, output);
     if (!s)
-        s = parallel_reserve(0, bind_backward(&tile, NULL, plan.d_k, plan.d_v));
+        s = parallel_reserve(0, attention_bind_backward_tile(&tile, NULL, &plan));
     const size_t mark = arena_mark(scratch), rows = plan.heads * plan.queries;
-    float *delta = NULL;
     if (!s)
-        s = arena_take(scratch, &delta, rows * sizeof(float));
+        s = arena_take(scratch, &grad.delta, rows * sizeof *grad.delta);
     if (s)
         return s;
 #pragma omp parallel for
     for (size_t row = 0; row < rows; row++)
-        delta[row] = vec_dot(tensor_row(output, row), tensor_row(grad_output, row), plan.d_v);
-    const AttentionGradients kept = {grad_query, grad_key, grad_value, grad_output, log_sum_exp, delta};
-#pragma omp parallel for schedule(dynamic)
-    for (size_t head = 0; head < plan.heads; head++)
-        backward_head(&kept, &plan, head);
+        grad.delta[row] = vec_dot(tensor_row(output, row), tensor_row(grad_output, row), plan.d_v);
+    attention_clear(grad_query);
+    attention_clear(grad_key);
+    attention_clear(grad_value);
+    add_all_gradients(&plan, &grad);
     arena_release(scratch, mark);
     return CS336_OK;
 }
