@@ -80,6 +80,15 @@ START_TEST(test_tensor_slice_and_select_show_a_part)
 }
 END_TEST
 
+START_TEST(test_tensor_widen_undoes_a_slice_of_the_last_dimension)
+{
+    float numbers[N];
+    const Tensor x = counted(numbers), wide = tensor_widen(tensor_slice(x, -1, 2, 3), 6);
+    ck_assert_str_eq(tensor_shape_text(wide), "(2, 3, 6)");
+    ck_assert(at(wide, 1, 2, 5) == at(x, 1, 2, 7));
+}
+END_TEST
+
 START_TEST(test_tensor_insert_adds_an_extent_of_one)
 {
     float numbers[N];
@@ -181,6 +190,15 @@ START_TEST(test_tokens_broadcast_repeats_by_a_stride_of_zero)
 }
 END_TEST
 
+START_TEST(test_tokens_place_text_counts_in_row_major_order)
+{
+    const int32_t ids[24] = {0};
+    ck_assert_str_eq(tokens_place_text(tokens(ids, 2, 3, 4), 23), "(1, 2, 3)");
+    ck_assert_str_eq(tokens_place_text(tokens(ids, 2, 3, 4), 9), "(0, 2, 1)");
+    ck_assert_str_eq(tokens_place_text(tokens(ids, 24), 5), "(5)");
+}
+END_TEST
+
 START_TEST(test_broadcast_that_does_not_fit_changes_nothing)
 {
     const int32_t ids[6] = {0};
@@ -235,6 +253,7 @@ const TestCase tensor_tests[] = {
     TEST(test_tensor_split_makes_heads_without_copying, "tensor"),
     TEST(test_tensor_transpose_exchanges_two_dimensions, "tensor"),
     TEST(test_tensor_slice_and_select_show_a_part, "tensor"),
+    TEST(test_tensor_widen_undoes_a_slice_of_the_last_dimension, "tensor"),
     TEST(test_tensor_insert_adds_an_extent_of_one, "tensor"),
     TEST(test_tensor_contiguity_ignores_extents_of_one, "tensor"),
     TEST(test_tensor_reshape_keeps_the_order, "tensor"),
@@ -243,6 +262,7 @@ const TestCase tensor_tests[] = {
     TEST(test_tensor_fill_leaves_what_is_outside_the_view, "tensor"),
     TEST(test_tensor_extents_beyond_memory_are_no_overflow, "tensor"),
     TEST(test_tokens_broadcast_repeats_by_a_stride_of_zero, "tensor"),
+    TEST(test_tokens_place_text_counts_in_row_major_order, "tensor"),
     TEST(test_broadcast_that_does_not_fit_changes_nothing, "tensor"),
     TEST(test_mask_broadcast_adds_dimensions_in_front, "tensor"),
     TEST(test_shape_text_rotates_four_buffers, "tensor"),
