@@ -10,6 +10,9 @@ static const struct {
     const char *summary;
 } commands[] = {
     {"story", command_story, "write the embedded corpus of tiny stories"},
+    {"train-bpe", command_train_bpe, "learn a byte-pair encoding from text"},
+    {"encode", command_encode, "turn text into token ids"},
+    {"decode", command_decode, "turn token ids back into text"},
     {"train", command_train, "train a Transformer language model on tokens"},
     {"generate", command_generate, "continue a prompt with a trained model"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},

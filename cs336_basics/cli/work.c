@@ -1,0 +1,81 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/work.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double SECONDS_ON_A_TERMINAL = 0.1, SECONDS_IN_A_FILE = 10, SECONDS_OF_SILENCE = 1;
+
+static atomic_int stop;
+
+double work_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void ask_to_stop(int number)
+{
+    (void)number;
+    atomic_store(&stop, 1);
+}
+
+const atomic_int *work_stop_flag(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = ask_to_stop;
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return &stop;
+}
+
+Status work_check_stop(void)
+{
+    return atomic_load(&stop) ? status_fail(CS336_EINTERRUPTED, "interrupted, nothing was written") : CS336_OK;
+}
+
+WorkProgress work_begin(const char *command)
+{
+    const double now = work_seconds();
+    return (WorkProgress){.command = command, .began = now, .drawn = now, .terminal = isatty(STDERR_FILENO) != 0};
+}
+
+bool work_is_due(const WorkProgress *progress)
+{
+    const double now = work_seconds(), pause = progress->terminal ? SECONDS_ON_A_TERMINAL : SECONDS_IN_A_FILE;
+    return now - progress->began >= SECONDS_OF_SILENCE && now - progress->drawn >= pause;
+}
+
+void work_show(WorkProgress *progress, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "%scs336 %s: ", progress->terminal ? "\r\033[K" : "", progress->command);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    if (!progress->terminal)
+        fputc('\n', stderr);
+    fflush(stderr);
+    progress->dirty = true;
+    progress->drawn = work_seconds();
+}
+
+double work_end(WorkProgress *progress)
+{
+    if (progress->dirty && progress->terminal)
+        fputs("\r\033[K", stderr);
+    progress->dirty = false;
+    return work_seconds() - progress->began;
+}
+
+double work_megabytes_per_second(double bytes, double seconds)
+{
+    return seconds > 0 ? bytes / seconds / 1e6 : 0;
+}

@@ -1,0 +1,43 @@
+/**
+ * @file
+ * @brief What commands that work for a while share: a line of progress on stderr, and an end by Ctrl-C that leaves no
+ * half-written file.
+ */
+#ifndef CS336_CLI_WORK_H
+#define CS336_CLI_WORK_H
+
+#include "core/status.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/** @brief Seconds on a clock that only goes forward. */
+double work_seconds(void);
+
+/** @brief A flag that SIGINT and SIGTERM set from now on; a second signal ends the process at once. */
+const atomic_int *work_stop_flag(void);
+
+/** @brief CS336_EINTERRUPTED once the flag is set. */
+CS336_MUST_CHECK Status work_check_stop(void);
+
+typedef struct {
+    const char *command;
+    double began, drawn; /**< seconds */
+    bool terminal;       /**< stderr is one: the line is overwritten, else lines follow each other, but seldom */
+    bool dirty;          /**< a line stands there */
+} WorkProgress;
+
+/** @brief Begins to measure; nothing is shown in the first second. */
+WorkProgress work_begin(const char *command);
+
+/** @brief Whether it is time to show something again: then call work_show(). */
+bool work_is_due(const WorkProgress *progress);
+void work_show(WorkProgress *progress, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
+
+/** @brief Takes the line away. @return seconds since work_begin() */
+double work_end(WorkProgress *progress);
+
+/** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
+double work_megabytes_per_second(double bytes, double seconds);
+
+#endif
