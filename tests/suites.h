@@ -33,6 +33,7 @@
     X(story_grammar)   \
     X(pretokenize)     \
     X(bpe)             \
+    X(encoding)        \
     X(tokenizer_files) \
     X(training)        \
     X(generation)      \

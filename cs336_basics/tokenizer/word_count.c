@@ -142,8 +142,10 @@ static Status count_pieces(WordTable *tables, const Pieces *pieces, size_t total
         Status s = CS336_EINTERRUPTED;
         if (!stopped(config))
             s = count_piece(&tables[parallel_thread()], config->special, pieces->items[i]);
-        if (s)
+        if (s) {
             atomic_store(&failure, (int)s);
+            continue;
+        }
         const size_t bytes = atomic_fetch_add(&done, pieces->items[i].length) + pieces->items[i].length;
         if (config->progress && parallel_thread() == 0)
             config->progress(config->context, bytes, total);

@@ -1,0 +1,23 @@
+/**
+ * @file
+ * @brief Short texts made of given atoms at random: the atoms decide how nasty they are.
+ */
+#ifndef CS336_TESTS_SUPPORT_RANDOM_TEXT_H
+#define CS336_TESTS_SUPPORT_RANDOM_TEXT_H
+
+#include "core/rng.h"
+#include "tokenizer/buffers.h"
+
+enum { LONGEST_TEXT = 300 };
+
+/** @brief An element of an array of byte strings; the text may hold NUL. */
+#define ATOM(text)                                                   \
+    {                                                                \
+        .bytes = (const uint8_t *)(text), .length = sizeof(text) - 1 \
+    }
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/** @brief A text of up to @p most atoms, some of them repeated, in a buffer of LONGEST_TEXT bytes. */
+ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t most);
+
+#endif
