@@ -10,6 +10,8 @@ CC     ?= cc
 BUILD  ?= release
 PREFIX ?= /usr/local
 CFLAGS ?= -g
+# V=1 prints every command.
+Q := $(if $(V),,@)
 
 # A variant of the build (release, asan, ...) has its own folder; the release's products lie in build/ itself.
 VARIANT := build/$(BUILD)
@@ -18,13 +20,17 @@ OUT     := $(if $(filter release,$(BUILD)),build,$(VARIANT))
 PACKAGES     := jansson libutf8proc
 PKG_CONFIG   ?= pkg-config
 pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+PKG_CFLAGS   := $(call pkg,--cflags $(PACKAGES))
+PKG_LIBS     := $(call pkg,--libs $(PACKAGES))
+CHECK_CFLAGS := $(call pkg,--cflags check)
+CHECK_LIBS   := $(call pkg,--libs check)
 WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 # Never -ffast-math: it folds isnan, isinf and the -inf of masks away. Without errno, square roots vectorise.
 OPTIMIZE     ?= -O3
-C336_CPPFLAGS = -Ics336_basics $(CPPFLAGS) $(call pkg,--cflags $(PACKAGES))
+C336_CPPFLAGS = -Ics336_basics $(CPPFLAGS) $(PKG_CFLAGS)
 C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
 C336_LDFLAGS  = $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
-C336_LDLIBS   = $(call pkg,--libs $(PACKAGES)) -lm $(LDLIBS)
+C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
 # OpenMP when the compiler has it; OPENMP=0 does without.
 compiles = $(shell printf 'int main(void){return 0;}' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo yes)
@@ -41,6 +47,15 @@ OPENMP_CFLAGS  := -fopenmp-simd -Wno-unknown-pragmas
 endif
 ifneq (,$(findstring clang,$(shell $(CC) --version 2>/dev/null)))
 WARNINGS += -Wno-pass-failed
+endif
+
+# What is missing is said at once, not by a compiler that finds no header.
+GOALS   := $(or $(MAKECMDGOALS),all)
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check,$(GOALS)),$(PACKAGES)) \
+           $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
+MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
+ifneq ($(MISSING),)
+$(error not installed: $(MISSING). `make deps` installs what is needed, `make doctor` says what each piece is for)
 endif
 
 # ---- the library and the program -----------------------------------------------------------------------------------
@@ -65,7 +80,8 @@ all: $(LIBRARY) $(SHARED) $(PROGRAM) ## build/libcs336.a, build/libcs336.so and 
 
 $(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
+	@echo '  CC    $<'
+	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
 # One source of the kernels, three instruction sets: kernels/isa.h picks one when the program runs.
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)))
@@ -76,11 +92,14 @@ endif
 
 $(LIBRARY): $(LIB_OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@echo '  AR    $@'
+	$(Q)$(AR) rcs $@ $^
 $(SHARED): $(LIB_OBJECTS)
-	$(CC) -shared $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	@echo '  LINK  $@'
+	$(Q)$(CC) -shared $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 $(PROGRAM): $(CLI_OBJECTS) $(LIBRARY)
-	$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 
 -include $(LIB_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)
 
@@ -96,13 +115,15 @@ demo: $(PROGRAM) ## the whole pipeline in two minutes; TEXT=file.txt on a text o
 
 # ---- tests ---------------------------------------------------------------------------------------------------------
 
-$(TEST_OBJECTS): C336_CPPFLAGS += -I. $(call pkg,--cflags check)
+$(TEST_OBJECTS): C336_CPPFLAGS += -I. $(CHECK_CFLAGS)
 $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
-	$(CC) $^ $(C336_LDFLAGS) -o $@ $(call pkg,--libs check) $(C336_LDLIBS)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
 .PHONY: test asan ubsan tsan valgrind mutants
 test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
-	@K='$(K)' CS336='$(PROGRAM)' $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
+	@K='$(K)' CS336='$(PROGRAM)' \
+	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
 	    $(TEST_ENVIRONMENT) $(TEST_WRAPPER) $(TESTS)
 
 asan: ## the tests with gcc's or clang's AddressSanitizer and LeakSanitizer
@@ -127,7 +148,8 @@ BENCHES       := $(patsubst tests/bench/%.c,$(VARIANT)/%,$(wildcard tests/bench/
 BENCH_OBJECTS := $(call object,$(wildcard tests/bench/*.c))
 $(BENCH_OBJECTS): C336_CPPFLAGS += -I.
 $(BENCHES): $(VARIANT)/%: $(VARIANT)/obj/tests/bench/%.o $(BENCH_SUPPORT) $(LIBRARY)
-	$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 -include $(BENCH_OBJECTS:.o=.d)
 
 .PHONY: bench
