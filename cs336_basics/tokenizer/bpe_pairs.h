@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NO_VISIT = UINT32_MAX };
+#define NO_VISIT UINT32_MAX
 
 typedef struct {
     int32_t left, right;
