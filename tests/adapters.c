@@ -6,15 +6,21 @@
 #include "nn/embedding.h"
 #include "nn/functional.h"
 #include "nn/linear.h"
+#include "nn/mha.h"
 #include "nn/rmsnorm.h"
 #include "nn/rope.h"
 #include "nn/swiglu.h"
+#include "nn/transformer_block.h"
+#include "nn/transformer_lm.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
 #include "tokenizer/bpe_train.h"
 #include "tokenizer/tokenizer.h"
 #include "train/checkpoint.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* ---- Modules ---- */
 
@@ -73,6 +79,150 @@ Status run_rope(Tensor output, size_t d_k, float theta, size_t max_seq_len, Tens
     if (!s)
         s = rope_forward(output, in_query_or_key, token_positions, &rope);
     arena_deinit(&tables);
+    return s;
+}
+
+static Status run_mha(Tensor output, size_t num_heads, Tensor q, Tensor k, Tensor v, Tensor o, Tensor x,
+                      const RoPE *rope, TokenTensor positions)
+{
+    const MultiHeadSelfAttention mha = {
+        .num_heads = num_heads, .q_proj = {q}, .k_proj = {k}, .v_proj = {v}, .output_proj = {o}};
+    Arena scratch;
+    Status s = arena_init(&scratch, mha_scratch(x, num_heads));
+    if (!s)
+        s = mha_forward(output, NULL, x, &mha, rope, positions, &scratch);
+    arena_deinit(&scratch);
+    return s;
+}
+
+Status run_multihead_self_attention(Tensor output, size_t d_model, size_t num_heads, Tensor q_proj_weight,
+                                    Tensor k_proj_weight, Tensor v_proj_weight, Tensor o_proj_weight,
+                                    Tensor in_features)
+{
+    (void)d_model;
+    return run_mha(output, num_heads, q_proj_weight, k_proj_weight, v_proj_weight, o_proj_weight, in_features, NULL,
+                   (TokenTensor){0});
+}
+
+Status run_multihead_self_attention_with_rope(Tensor output, size_t d_model, size_t num_heads, size_t max_seq_len,
+                                              float theta, Tensor q_proj_weight, Tensor k_proj_weight,
+                                              Tensor v_proj_weight, Tensor o_proj_weight, Tensor in_features,
+                                              TokenTensor token_positions)
+{
+    RoPE rope;
+    Arena tables;
+    Status s = make_rope(&rope, &tables, theta, d_model / num_heads, max_seq_len);
+    if (!s)
+        s = run_mha(output, num_heads, q_proj_weight, k_proj_weight, v_proj_weight, o_proj_weight, in_features, &rope,
+                    token_positions);
+    arena_deinit(&tables);
+    return s;
+}
+
+/* A weight of the dictionary; data NULL, which no layer accepts, where there is none. */
+static Tensor find_weight(StateDict weights, const char *name)
+{
+    for (size_t i = 0; i < weights.count; i++)
+        if (strcmp(weights.items[i].name, name) == 0)
+            return weights.items[i].value;
+    return (Tensor){0};
+}
+
+static Status check_weights(const char *function, StateDict weights, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!find_weight(weights, names[i]).data)
+            return status_fail(CS336_EFORMAT, "%s: no weight \"%s\"", function, names[i]);
+    return CS336_OK;
+}
+
+Status run_transformer_block(Tensor output, size_t d_model, size_t num_heads, size_t d_ff, size_t max_seq_len,
+                             float theta, StateDict weights, Tensor in_features)
+{
+    static const char *const names[] = {"attn.q_proj.weight",      "attn.k_proj.weight", "attn.v_proj.weight",
+                                        "attn.output_proj.weight", "ln1.weight",         "ffn.w1.weight",
+                                        "ffn.w2.weight",           "ffn.w3.weight",      "ln2.weight"};
+    const TransformerBlock block = {
+        .norm = NORM_PRE,
+        .attn = {.num_heads = num_heads,
+                 .q_proj = {find_weight(weights, "attn.q_proj.weight")},
+                 .k_proj = {find_weight(weights, "attn.k_proj.weight")},
+                 .v_proj = {find_weight(weights, "attn.v_proj.weight")},
+                 .output_proj = {find_weight(weights, "attn.output_proj.weight")}},
+        .ln1 = {.weight = find_weight(weights, "ln1.weight"), .eps = 1e-5F},
+        .ln2 = {.weight = find_weight(weights, "ln2.weight"), .eps = 1e-5F},
+        .ffn = {.w1 = {find_weight(weights, "ffn.w1.weight")},
+                .w2 = {find_weight(weights, "ffn.w2.weight")},
+                .w3 = {find_weight(weights, "ffn.w3.weight")}},
+    };
+    RoPE rope;
+    Arena tables = {0}, scratch = {0};
+    (void)d_ff;
+    Status s = check_weights("run_transformer_block", weights, names, sizeof names / sizeof *names);
+    if (!s)
+        s = make_rope(&rope, &tables, theta, d_model / num_heads, max_seq_len);
+    if (!s)
+        s = arena_init(&scratch, transformer_block_scratch(in_features, &block));
+    if (!s)
+        s = transformer_block_forward(output, NULL, in_features, &block, &rope, (TokenTensor){0}, &scratch);
+    arena_deinit(&scratch);
+    arena_deinit(&tables);
+    return s;
+}
+
+/* Binds the model, its tables and its list of names. */
+static Status bind_lm(TransformerLM *lm, ParameterList *list, Arena *arena, const TransformerLMConfig *config)
+{
+    Status s = transformer_lm_bind(lm, arena, config);
+    if (!s)
+        s = transformer_lm_bind_rope(lm, arena);
+    if (!s)
+        s = transformer_lm_parameters(list, arena, lm, NULL, NULL, NULL);
+    return s;
+}
+
+static Status copy_weights(ParameterList list, StateDict weights)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; i < list.count && !s; i++) {
+        const Tensor value = find_weight(weights, list.items[i].name);
+        s = check_weights("run_transformer_lm", weights, &list.items[i].name, 1);
+        if (!s && !tensor_same_shape(value, list.items[i].value))
+            s = status_fail(CS336_ESHAPE, "run_transformer_lm: %s is %s, expected %s", list.items[i].name,
+                            tensor_shape_text(value), tensor_shape_text(list.items[i].value));
+        if (!s)
+            tensor_copy(list.items[i].value, value);
+    }
+    return s;
+}
+
+Status run_transformer_lm(Tensor output, size_t vocab_size, size_t context_length, size_t d_model, size_t num_layers,
+                          size_t num_heads, size_t d_ff, float rope_theta, StateDict weights, TokenTensor in_indices)
+{
+    const TransformerLMConfig config = {.vocab_size = vocab_size,
+                                        .context_length = context_length,
+                                        .d_model = d_model,
+                                        .num_layers = num_layers,
+                                        .num_heads = num_heads,
+                                        .d_ff = d_ff,
+                                        .rope_theta = rope_theta,
+                                        .norm_eps = 1e-5F};
+    TransformerLM lm;
+    ParameterList list;
+    Arena measure = {0}, arena = {0}, scratch = {0};
+    Status s = bind_lm(&lm, &list, &measure, &config);
+    if (!s)
+        s = arena_init(&arena, measure.peak);
+    if (!s)
+        s = bind_lm(&lm, &list, &arena, &config);
+    if (!s)
+        s = copy_weights(list, weights);
+    if (!s)
+        s = arena_init(&scratch, transformer_lm_forward_scratch(&lm, in_indices.shape[0], in_indices.shape[1]));
+    if (!s)
+        s = transformer_lm_forward(output, &lm, in_indices, &scratch);
+    arena_deinit(&scratch);
+    arena_deinit(&arena);
     return s;
 }
 
