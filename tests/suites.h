@@ -38,7 +38,8 @@
     X(training)        \
     X(generation)      \
     X(accounting)      \
-    X(cli)
+    X(cli)             \
+    X(cli_story)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
 SUITES(DECLARE)
