@@ -242,13 +242,13 @@ static Status make_nested_directory(void *path)
 
 START_TEST(test_make_directory_makes_parents_too)
 {
-    const char *path = temp_path("a//b/c/"), *inner = temp_path("a/b/c"), *file = temp_path("a/file");
+    const char *path = temp_path("nested//b/c/"), *inner = temp_path("nested/b/c"), *file = temp_path("nested/file");
     assert_ok(file_make_directory(path));
     assert_ok(file_make_directory(path));
     assert_ok(file_make_directory("/"));
     ck_assert_uint_eq(directory_entries(inner), 0);
     write_file(file, "", 0);
-    const char *below = temp_path("a/file/d");
+    const char *below = temp_path("nested/file/d");
     assert_path_fails(file_make_directory(below), CS336_EIO, file, ": cannot make directory: Not a directory");
     assert_fails(file_make_directory(""), CS336_EIO, "file_make_directory: the path is empty");
     char message[512];
