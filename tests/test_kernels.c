@@ -79,8 +79,7 @@ START_TEST(test_vec_exp_is_within_two_ulps_of_libm_everywhere)
     enum { BLOCK = 4096 };
     static float x[BLOCK], y[BLOCK];
     const uint32_t step = test_is_instrumented() ? 60013 : 4001;
-    FOR_EACH_ISA(isa)
-    {
+    FOR_EACH_ISA (isa) {
         double worst = 0;
         float worst_at = 0;
         for (uint64_t bits = 0; bits <= UINT32_MAX; bits += (uint64_t)BLOCK * step) {
@@ -110,8 +109,7 @@ START_TEST(test_infinities_and_nan_survive_the_compiler)
 {
     const float special[] = {-INFINITY, INFINITY, NAN, 0.0f, -0.0f, 89, -104, 88.5f};
     const float wanted[] = {0, INFINITY, NAN, 1, 1, INFINITY, 0, expf(88.5f)};
-    FOR_EACH_ISA(isa)
-    {
+    FOR_EACH_ISA (isa) {
         for (size_t n = 1; n < 40; n++) {
             for (size_t s = 0; s < sizeof special / sizeof *special; s++) {
                 volatile float source = special[s];
@@ -146,8 +144,7 @@ START_TEST(test_vec_functions_agree_with_double_precision_at_every_length)
     float x[LONGEST_ROW], y[LONGEST_ROW], out[LONGEST_ROW + 1];
     random_fill(x, LONGEST_ROW);
     random_fill(y, LONGEST_ROW);
-    FOR_EACH_ISA(isa)
-    {
+    FOR_EACH_ISA (isa) {
         for (size_t n = 0; n < LONGEST_ROW; n++) {
             double sum = 0, dot = 0, exps = 0, expected[5][LONGEST_ROW];
             float max = -INFINITY;
@@ -184,8 +181,7 @@ END_TEST
 START_TEST(test_vec_functions_work_in_place)
 {
     float x[37], expected[37];
-    FOR_EACH_ISA(isa)
-    {
+    FOR_EACH_ISA (isa) {
         random_fill(x, 37);
         vec_sigmoid(expected, x, 37);
         vec_sigmoid(x, x, 37);

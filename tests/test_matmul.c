@@ -144,17 +144,17 @@ START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
     /* Every fifth combination: five shapes later the others have had their turn. */
     const int step = test_is_instrumented() ? 35 : 5;
     int turn = 0;
-    FOR_EACH_ISA(isa)
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int c = 0; c < OUTPUT_LAYOUTS; c++)
-            for (int a = 0; a < INPUT_LAYOUTS; a++)
-                for (int b = 0; b < INPUT_LAYOUTS; b++) {
-                    if (turn++ % step)
-                        continue;
-                    const float beta = turn % 3 == 0 ? 0 : turn % 3 == 1 ? 1 : -1.5f;
-                    check_product((Layout)c, (Layout)a, (Layout)b, shapes[s][0], shapes[s][1], shapes[s][2],
-                                  turn % 2 ? 1 : 0.5f, beta);
-                }
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (int c = 0; c < OUTPUT_LAYOUTS; c++)
+                for (int a = 0; a < INPUT_LAYOUTS; a++)
+                    for (int b = 0; b < INPUT_LAYOUTS; b++) {
+                        if (turn++ % step)
+                            continue;
+                        const float beta = turn % 3 == 0 ? 0 : turn % 3 == 1 ? 1 : -1.5f;
+                        check_product((Layout)c, (Layout)a, (Layout)b, shapes[s][0], shapes[s][1], shapes[s][2],
+                                      turn % 2 ? 1 : 0.5f, beta);
+                    }
 }
 END_TEST
 
@@ -162,11 +162,11 @@ START_TEST(test_matmul_random_shapes_agree_with_the_triple_loop)
 {
     reserve_for(2);
     const int rounds = test_is_instrumented() ? 10 : 150;
-    FOR_EACH_ISA(isa)
-    for (int round = 0; round < rounds; round++)
-        check_product((Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
-                      (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90), random_below(90),
-                      1, round % 2 ? 0 : 1);
+    FOR_EACH_ISA (isa)
+        for (int round = 0; round < rounds; round++)
+            check_product((Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
+                          (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90),
+                          random_below(90), 1, round % 2 ? 0 : 1);
 }
 END_TEST
 
@@ -177,20 +177,19 @@ START_TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop)
     };
     reserve_for(2);
     const size_t count = test_is_instrumented() ? 3 : sizeof shapes / sizeof *shapes;
-    FOR_EACH_ISA(isa)
-    for (size_t s = 0; s < count; s++)
-        for (int form = 0; form < 4; form++)
-            check_product(form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
-                          form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shapes[s][0], shapes[s][1], shapes[s][2], 1,
-                          form == 1 ? 1 : 0);
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < count; s++)
+            for (int form = 0; form < 4; form++)
+                check_product(form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
+                              form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shapes[s][0], shapes[s][1], shapes[s][2], 1,
+                              form == 1 ? 1 : 0);
 }
 END_TEST
 
 START_TEST(test_matmul_without_rows_or_columns_touches_nothing)
 {
     reserve_for(2);
-    FOR_EACH_ISA(isa)
-    {
+    FOR_EACH_ISA (isa) {
         float c = 5, a = 1, b = 1;
         matmul((Matrix){&c, 1, 1}, (ConstMatrix){&a, 1, 1}, (ConstMatrix){&b, 1, 1}, 0, 1, 1, 1, 0);
         matmul((Matrix){&c, 1, 1}, (ConstMatrix){&a, 1, 1}, (ConstMatrix){&b, 1, 1}, 1, 0, 1, 1, 0);
@@ -206,31 +205,31 @@ START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
     static const size_t shapes[][3] = {{300, 70, 130}, {5, 4099, 300}, {700, 33, 1100}, {3, 50, 20},
                                        {96, 512, 64},  {1, 3001, 700}, {3001, 1, 700},  {43, 257, 2048}};
     static const int threads[] = {2, 3, 8};
-    FOR_EACH_ISA(isa)
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int form = 0; form < 4; form++) {
-            const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-            const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
-            const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
-            float *start = malloc(m * n * sizeof *start), *one = malloc(m * n * sizeof *one);
-            ck_assert(start && one);
-            memcpy(start, c.block, m * n * sizeof *start);
-            reserve_for(1);
-            matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
-            memcpy(one, c.block, m * n * sizeof *one);
-            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-                memcpy(c.block, start, m * n * sizeof *start);
-                reserve_for(threads[t]);
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (int form = 0; form < 4; form++) {
+                const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+                const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+                const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+                float *start = malloc(m * n * sizeof *start), *one = malloc(m * n * sizeof *one);
+                ck_assert(start && one);
+                memcpy(start, c.block, m * n * sizeof *start);
+                reserve_for(1);
                 matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
-                ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
-                              "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
+                memcpy(one, c.block, m * n * sizeof *one);
+                for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+                    memcpy(c.block, start, m * n * sizeof *start);
+                    reserve_for(threads[t]);
+                    matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
+                    ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
+                                  "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
+                }
+                free(a.block);
+                free(b.block);
+                free(c.block);
+                free(start);
+                free(one);
             }
-            free(a.block);
-            free(b.block);
-            free(c.block);
-            free(start);
-            free(one);
-        }
 }
 END_TEST
 
@@ -238,20 +237,21 @@ START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
 {
     enum { M = 47, N = 101, K = 83 };
     reserve_for(2);
-    FOR_EACH_ISA(isa)
-    for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
-        const Place a = place(ROWS_REPEATED, M, K), b = place(COLUMNS_REPEATED, K, N), c = place((Layout)layout, M, N);
-        for (size_t i = 0; i < c.count; i++)
-            c.block[i] = 0.3f;
-        matmul(c.view, input(&a), input(&b), M, N, K, 0.7f, -0.3f);
-        for (size_t i = 0; i < M; i++)
-            for (size_t j = 0; j < N; j++)
-                ck_assert_msg(memcmp(element(&c, i, j), element(&c, 0, 0), sizeof(float)) == 0,
-                              "%s: (%zu, %zu) differs from (0, 0)", isa_name(isa), i, j);
-        free(a.block);
-        free(b.block);
-        free(c.block);
-    }
+    FOR_EACH_ISA (isa)
+        for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
+            const Place a = place(ROWS_REPEATED, M, K), b = place(COLUMNS_REPEATED, K, N),
+                        c = place((Layout)layout, M, N);
+            for (size_t i = 0; i < c.count; i++)
+                c.block[i] = 0.3f;
+            matmul(c.view, input(&a), input(&b), M, N, K, 0.7f, -0.3f);
+            for (size_t i = 0; i < M; i++)
+                for (size_t j = 0; j < N; j++)
+                    ck_assert_msg(memcmp(element(&c, i, j), element(&c, 0, 0), sizeof(float)) == 0,
+                                  "%s: (%zu, %zu) differs from (0, 0)", isa_name(isa), i, j);
+            free(a.block);
+            free(b.block);
+            free(c.block);
+        }
 }
 END_TEST
 
@@ -261,31 +261,31 @@ START_TEST(test_matmul_infinities_and_nan_go_where_they_belong)
 {
     static const size_t shapes[][3] = {{9, 35, 21}, {1, 35, 21}, {35, 1, 21}};
     reserve_for(2);
-    FOR_EACH_ISA(isa)
-    for (size_t s = 0; s < 3; s++)
-        for (int form = 0; form < 4; form++) {
-            const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-            const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
-            const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
-            volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
-            for (size_t i = 0; i < 4; i++) {
-                *element(&a, random_below(m), random_below(k)) = special[i];
-                *element(&b, random_below(k), random_below(n)) = special[3 - i];
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < 3; s++)
+            for (int form = 0; form < 4; form++) {
+                const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+                const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+                const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+                volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
+                for (size_t i = 0; i < 4; i++) {
+                    *element(&a, random_below(m), random_below(k)) = special[i];
+                    *element(&b, random_below(k), random_below(n)) = special[3 - i];
+                }
+                double expected[9 * 35], magnitude[9 * 35];
+                product_by_definition(expected, magnitude, &a, &b, 1);
+                matmul(c.view, input(&a), input(&b), m, n, k, 1, 0);
+                for (size_t i = 0; i < m * n; i++)
+                    if (isnan(expected[i]))
+                        ck_assert(isnan(c.block[i]));
+                    else if (isinf(expected[i]))
+                        ck_assert((double)c.block[i] == expected[i]);
+                    else
+                        ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
+                free(a.block);
+                free(b.block);
+                free(c.block);
             }
-            double expected[9 * 35], magnitude[9 * 35];
-            product_by_definition(expected, magnitude, &a, &b, 1);
-            matmul(c.view, input(&a), input(&b), m, n, k, 1, 0);
-            for (size_t i = 0; i < m * n; i++)
-                if (isnan(expected[i]))
-                    ck_assert(isnan(c.block[i]));
-                else if (isinf(expected[i]))
-                    ck_assert((double)c.block[i] == expected[i]);
-                else
-                    ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
-            free(a.block);
-            free(b.block);
-            free(c.block);
-        }
 }
 END_TEST
 
@@ -327,11 +327,11 @@ START_TEST(test_matmul_batched_equals_one_product_after_the_other)
     static const size_t shapes[][4] = {{9, 37, 41, 29},   {2, 130, 90, 140}, {5, 1, 64, 600}, {7, 64, 1, 600},
                                        {3, 20, 2100, 40}, {40, 4, 4, 4},     {0, 3, 3, 3},    {1, 70, 80, 90}};
     static const int threads[] = {1, 2, 3, 8, 200};
-    FOR_EACH_ISA(isa)
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
-            for (int layout = 0; layout <= STRIDED_BOTH_WAYS; layout++)
-                check_batch((Layout)layout, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3], threads[t]);
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+                for (int layout = 0; layout <= STRIDED_BOTH_WAYS; layout++)
+                    check_batch((Layout)layout, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3], threads[t]);
 }
 END_TEST
 
