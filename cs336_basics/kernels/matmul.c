@@ -16,7 +16,7 @@ enum {
     BLOCK_ROWS = 168,
     BLOCK_COLUMNS = 4096,
     MATVEC_ROWS = 64,       /* outputs a task in a matrix-vector product */
-    WORK_A_THREAD = 200000, /* multiply-adds below which another thread costs more than it gains */
+    WORK_A_THREAD = 500000, /* multiply-adds below which another thread costs more than it gains */
     EVEN_TILES = 8,         /* blocks of at least so many tiles differ little in size */
 };
 
