@@ -25,6 +25,8 @@
     X(attention)       \
     X(layers)          \
     X(blocks)          \
+    X(chunked_loss)    \
+    X(parameters)      \
     X(language_model)  \
     X(optim)           \
     X(checkpoint)      \

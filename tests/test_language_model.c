@@ -1,5 +1,523 @@
+/* The whole model: PyTorch's logits, gradients and loss curve, central differences of every variant, decoding. */
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "nn/functional.h"
+#include "nn/transformer_lm.h"
+#include "optim/adamw.h"
 #include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/fixture.h"
+#include "tests/support/reference.h"
+#include "tests/support/reference_layers.h"
+#include "tests/support/sample.h"
+#include "tests/support/small_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void init(SmallModel *m, size_t batch, size_t seq)
+{
+    const TransformerLMConfig config = small_config();
+    small_model_init(m, &config, batch, seq);
+}
+
+static Status loss_and_gradients(float *loss, SmallModel *m, TokenTensor ids, TokenTensor targets)
+{
+    return transformer_lm_loss(loss, &m->grad, &m->value, ids, targets, NULL, &m->scratch);
+}
+
+/* ---- against PyTorch ---- */
+
+START_TEST(test_lm_logits_match_pytorch)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    init(&m, 3, 10);
+    small_model_batch(&m, "lm.batch", &ids, &targets);
+    const Tensor logits = filled(NAN, 3, 10, 40);
+    assert_ok(transformer_lm_forward(logits, &m.value, ids, &m.scratch));
+    assert_pytorch(logits, "lm", "logits");
+    ck_assert_uint_eq(m.scratch.used, 0);
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_gradients_match_pytorch)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    init(&m, 3, 10);
+    small_model_batch(&m, "lm.batch", &ids, &targets);
+    const Tensor loss = filled(NAN, 1);
+    assert_ok(loss_and_gradients(loss.data, &m, ids, targets));
+    assert_pytorch(loss, "lm", "loss");
+    for (size_t i = 0; i < m.parameters.count; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "grad_%s", m.parameters.items[i].name);
+        assert_pytorch(m.parameters.items[i].grad, "lm", name);
+    }
+    ck_assert_uint_eq(m.scratch.used, 0);
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_follows_fifty_adamw_steps_of_pytorch)
+{
+    enum { STEPS = 50, BATCHES = 5 };
+    const AdamWConfig adamw = {.lr = 3e-3, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
+    float curve[STEPS];
+    SmallModel m;
+    init(&m, 3, 10);
+    for (size_t step = 0; step < STEPS; step++) {
+        char name[32];
+        TokenTensor ids, targets;
+        snprintf(name, sizeof name, "lm.batch%zu", step % BATCHES);
+        small_model_batch(&m, name, &ids, &targets);
+        parameters_zero_grad(m.parameters);
+        assert_ok(loss_and_gradients(&curve[step], &m, ids, targets));
+        assert_ok(adamw_step(m.parameters, step + 1, &adamw));
+    }
+    Fixture fixture;
+    fixture_open(&fixture, "layers");
+    assert_allclose_array("loss curve", curve, fixture_tensor(&fixture, "lm.curve").data, STEPS, 0, 1e-4);
+    fixture_close(&fixture);
+    small_model_deinit(&m);
+}
+END_TEST
+
+/* ---- central differences ---- */
+
+typedef struct {
+    const SmallModel *model;
+    ReferenceWeights weights;
+    TokenTensor ids, targets;
+    int32_t *packed_ids, *packed_targets;
+    double *logits;
+} LossContext;
+
+static int32_t *pack(TokenTensor t)
+{
+    int32_t *packed = (int32_t *)(void *)sample_doubles(tokens_count(t));
+    for (size_t i = 0; i < tokens_count(t); i++)
+        packed[i] = tokens_at(t, i);
+    return packed;
+}
+
+static double model_loss(void *context)
+{
+    const LossContext *c = context;
+    const SmallModel *m = c->model;
+    const TransformerLMConfig *config = &m->value.config;
+    reference_transformer_lm(c->logits, c->packed_ids, &c->weights, m->batch, m->seq, config);
+    return reference_cross_entropy(c->logits, c->packed_targets, m->batch * m->seq, config->vocab_size);
+}
+
+static LossContext loss_context(const SmallModel *m, const char *batch)
+{
+    LossContext c = {.model = m, .weights = small_model_widen(m)};
+    small_model_batch(m, batch, &c.ids, &c.targets);
+    c.packed_ids = pack(c.ids);
+    c.packed_targets = pack(c.targets);
+    c.logits = sample_doubles(m->batch * m->seq * m->value.config.vocab_size);
+    return c;
+}
+
+/* Small enough that every number of every parameter is moved both ways in each of the twelve variants. */
+static void check_variant(NormPlacement norm, PositionKind position, FeedForwardKind ffn)
+{
+    const TransformerLMConfig config = {.vocab_size = 5,
+                                        .context_length = 3,
+                                        .d_model = 4,
+                                        .num_layers = 2,
+                                        .num_heads = 2,
+                                        .d_ff = 3,
+                                        .rope_theta = 1e2F,
+                                        .norm_eps = 1e-5F,
+                                        .norm = norm,
+                                        .position = position,
+                                        .ffn = ffn};
+    SmallModel m;
+    float loss;
+    small_model_init(&m, &config, 2, 3);
+    LossContext c = loss_context(&m, "variant");
+    assert_ok(loss_and_gradients(&loss, &m, c.ids, c.targets));
+    ck_assert_double_eq_tol((double)loss, model_loss(&c), 1e-5);
+    for (size_t i = 0; i < m.parameters.count; i++) {
+        const Parameter *p = &m.parameters.items[i];
+        assert_gradient(p->name, p->grad.data, c.weights.values[i], tensor_count(p->grad), model_loss, &c, 1e-4, 1e-5);
+    }
+    small_model_deinit(&m);
+}
+
+START_TEST(test_lm_gradients_of_every_variant)
+{
+    for (int norm = NORM_PRE; norm <= NORM_NONE; norm++)
+        for (int position = POSITION_ROPE; position <= POSITION_NONE; position++)
+            for (int ffn = FFN_SWIGLU; ffn <= FFN_SILU; ffn++)
+                check_variant((NormPlacement)norm, (PositionKind)position, (FeedForwardKind)ffn);
+}
+END_TEST
+
+START_TEST(test_lm_gradients_match_central_differences)
+{
+    SmallModel m;
+    float loss;
+    init(&m, 1, 4);
+    LossContext c = loss_context(&m, "lm.batch");
+    assert_ok(loss_and_gradients(&loss, &m, c.ids, c.targets));
+    for (size_t i = 0; i < m.parameters.count; i++) {
+        const Parameter *p = &m.parameters.items[i];
+        const size_t some = tensor_count(p->grad) < 100 ? tensor_count(p->grad) : 100;
+        assert_gradient(p->name, p->grad.data, c.weights.values[i], some, model_loss, &c, 1e-4, 1e-5);
+    }
+    small_model_deinit(&m);
+}
+END_TEST
+
+/* ---- the loss ---- */
+
+START_TEST(test_lm_loss_is_the_cross_entropy_of_the_logits)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    float with_gradients, alone, expected;
+    /* 1136 tokens: two whole chunks of lm_head and a part */
+    init(&m, 71, 16);
+    small_model_batch(&m, "many", &ids, &targets);
+    const Tensor logits = filled(NAN, 71, 16, 40);
+    assert_ok(transformer_lm_forward(logits, &m.value, ids, &m.scratch));
+    assert_ok(cross_entropy_forward(&expected, (Tensor){0}, logits, targets));
+    assert_ok(loss_and_gradients(&with_gradients, &m, ids, targets));
+    assert_ok(transformer_lm_loss(&alone, NULL, &m.value, ids, targets, NULL, &m.scratch));
+    ck_assert_float_eq_tol(with_gradients, expected, 1e-6F);
+    ck_assert_float_eq_tol(alone, expected, 1e-6F);
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_gradients_add_up)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    float loss;
+    init(&m, 3, 10);
+    small_model_batch(&m, "lm.batch", &ids, &targets);
+    assert_ok(loss_and_gradients(&loss, &m, ids, targets));
+    assert_ok(loss_and_gradients(&loss, &m, ids, targets));
+    for (size_t i = 0; i < m.parameters.count; i++) {
+        char name[96];
+        const Tensor grad = m.parameters.items[i].grad;
+        for (size_t j = 0; j < tensor_count(grad); j++)
+            grad.data[j] /= 2;
+        snprintf(name, sizeof name, "grad_%s", m.parameters.items[i].name);
+        assert_pytorch(grad, "lm", name);
+    }
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_leaves_frozen_parameters_out)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    float loss;
+    init(&m, 3, 10);
+    small_model_batch(&m, "lm.batch", &ids, &targets);
+    m.grad.token_embeddings.weight.data = m.grad.lm_head.weight.data = m.grad.ln_final.weight.data = NULL;
+    m.grad.layers[0].attn.k_proj.weight.data = m.grad.layers[0].ffn.w3.weight.data = NULL;
+    m.grad.layers[1].ln1.weight.data = NULL;
+    assert_ok(loss_and_gradients(&loss, &m, ids, targets));
+    assert_pytorch(m.grad.layers[0].attn.q_proj.weight, "lm", "grad_layers.0.attn.q_proj.weight");
+    assert_pytorch(m.grad.layers[0].ffn.w1.weight, "lm", "grad_layers.0.ffn.w1.weight");
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_loss_is_the_same_for_any_threads)
+{
+    float loss[3];
+    SmallModel m[3];
+    for (int i = 0; i < 3; i++) {
+        TokenTensor ids, targets;
+        init(&m[i], 71, 16);
+        small_model_batch(&m[i], "many", &ids, &targets);
+        parallel_set_threads(i + 1);
+        assert_ok(loss_and_gradients(&loss[i], &m[i], ids, targets));
+        ck_assert_mem_eq(&loss[i], &loss[0], sizeof loss[0]);
+        for (size_t p = 0; p < m[i].parameters.count; p++) {
+            const Tensor grad = m[i].parameters.items[p].grad;
+            ck_assert_mem_eq(grad.data, m[0].parameters.items[p].grad.data, tensor_count(grad) * sizeof(float));
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        small_model_deinit(&m[i]);
+}
+END_TEST
+
+/* ---- scratch and memory ---- */
+
+typedef struct {
+    SmallModel *m;
+    bool with_gradients;
+} LossRun;
+
+static Status run_loss(void *context, Arena *scratch)
+{
+    const LossRun *run = context;
+    TokenTensor ids, targets;
+    float loss;
+    small_model_batch(run->m, "many", &ids, &targets);
+    return transformer_lm_loss(&loss, run->with_gradients ? &run->m->grad : NULL, &run->m->value, ids, targets, NULL,
+                               scratch);
+}
+
+static Status run_forward(void *context, Arena *scratch)
+{
+    const SmallModel *m = context;
+    TokenTensor ids, targets;
+    small_model_batch(m, "many", &ids, &targets);
+    return transformer_lm_forward(filled(NAN, m->batch, m->seq, m->value.config.vocab_size), &m->value, ids, scratch);
+}
+
+START_TEST(test_lm_takes_exactly_its_scratch)
+{
+    for (int norm = NORM_PRE; norm <= NORM_NONE; norm++)
+        for (size_t vocab = 8; vocab <= 800; vocab *= 100) {
+            SmallModel m;
+            TransformerLMConfig config = small_config();
+            config.norm = (NormPlacement)norm;
+            config.vocab_size = vocab;
+            small_model_init(&m, &config, 2, 9);
+            assert_scratch(transformer_lm_forward_scratch(&m.value, 2, 9), run_forward, &m);
+            assert_scratch(transformer_lm_loss_scratch(&m.value, 2, 9, false), run_loss, &(LossRun){&m, false});
+            assert_scratch(transformer_lm_loss_scratch(&m.value, 2, 9, true), run_loss, &(LossRun){&m, true});
+            small_model_deinit(&m);
+        }
+}
+END_TEST
+
+START_TEST(test_lm_loss_never_holds_all_logits)
+{
+    enum { VOCAB = 3000, BATCH = 256, SEQ = 16 };
+    SmallModel m;
+    TransformerLMConfig config = small_config();
+    config.vocab_size = VOCAB;
+    small_model_init(&m, &config, 1, 1);
+    const size_t all = (size_t)BATCH * SEQ * VOCAB * sizeof(float);
+    const size_t taken = transformer_lm_loss_scratch(&m.value, BATCH, SEQ, true);
+    config.vocab_size = 8;
+    small_model_deinit(&m);
+    small_model_init(&m, &config, 1, 1);
+    const size_t without = transformer_lm_loss_scratch(&m.value, BATCH, SEQ, true);
+    ck_assert_uint_lt(taken - without, all / 4);
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_survives_every_failed_allocation)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    float loss;
+    init(&m, 2, 9);
+    small_model_batch(&m, "many", &ids, &targets);
+    parallel_release();
+    const size_t before = memory_in_use();
+    Status s = CS336_ENOMEM;
+    size_t failed = 0;
+    for (size_t n = 1; s; n++) {
+        memory_fail_at(n);
+        s = loss_and_gradients(&loss, &m, ids, targets);
+        ck_assert(s == CS336_OK || s == CS336_ENOMEM);
+        ck_assert_uint_eq(m.scratch.used, 0);
+        failed += s != CS336_OK;
+        memory_fail_at(0);
+        parallel_release();
+        ck_assert_uint_eq(memory_in_use(), before);
+    }
+    ck_assert_uint_gt(failed, 0);
+    small_model_deinit(&m);
+    ck_assert_uint_lt(memory_in_use(), before);
+}
+END_TEST
+
+/* ---- who is told when a gradient is final ---- */
+
+typedef struct {
+    const SmallModel *m;
+    size_t left;
+    float *copies[64];
+} Told;
+
+static void tell(void *context, Tensor grad)
+{
+    Told *told = context;
+    ck_assert_uint_gt(told->left, 0);
+    told->left--;
+    ck_assert_ptr_eq(grad.data, told->m->parameters.items[told->left].grad.data);
+    told->copies[told->left] = (float *)(void *)sample_doubles(tensor_count(grad));
+    memcpy(told->copies[told->left], grad.data, tensor_count(grad) * sizeof(float));
+}
+
+START_TEST(test_lm_tells_of_final_gradients_from_last_to_first)
+{
+    for (int norm = NORM_PRE; norm <= NORM_NONE; norm++)
+        for (int ffn = FFN_SWIGLU; ffn <= FFN_SILU; ffn++) {
+            SmallModel m;
+            TokenTensor ids, targets;
+            float loss;
+            TransformerLMConfig config = small_config();
+            config.norm = (NormPlacement)norm;
+            config.ffn = (FeedForwardKind)ffn;
+            small_model_init(&m, &config, 2, 9);
+            small_model_batch(&m, "many", &ids, &targets);
+            Told told = {.m = &m, .left = m.parameters.count};
+            const GradientObserver observer = {tell, &told}, nobody = {NULL, NULL};
+            assert_ok(transformer_lm_loss(&loss, &m.grad, &m.value, ids, targets, &observer, &m.scratch));
+            ck_assert_uint_eq(told.left, 0);
+            for (size_t i = 0; i < m.parameters.count; i++) {
+                const Tensor grad = m.parameters.items[i].grad;
+                ck_assert_mem_eq(told.copies[i], grad.data, tensor_count(grad) * sizeof(float));
+            }
+            assert_ok(transformer_lm_loss(&loss, &m.grad, &m.value, ids, targets, &nobody, &m.scratch));
+            small_model_deinit(&m);
+        }
+}
+END_TEST
+
+/* ---- decoding ---- */
+
+static KeyValueCache *caches_of(Arena *arena, const TransformerLM *lm, size_t batch)
+{
+    KeyValueCache *caches;
+    Arena measure = {0};
+    assert_ok(transformer_lm_bind_caches(&caches, &measure, lm, batch));
+    assert_ok(arena_init(arena, measure.peak));
+    assert_ok(transformer_lm_bind_caches(&caches, arena, lm, batch));
+    return caches;
+}
+
+static TokenTensor columns(TokenTensor ids, size_t first, size_t n)
+{
+    ids.data += first;
+    ids.shape[1] = n;
+    return ids;
+}
+
+static void check_decoding(const TransformerLMConfig *config, size_t chunk)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    Arena memory;
+    small_model_init(&m, config, 3, 16);
+    small_model_batch(&m, "decode", &ids, &targets);
+    const Tensor logits = filled(NAN, 3, 16, 40), last = filled(NAN, 3, 40);
+    assert_ok(transformer_lm_forward(logits, &m.value, ids, &m.scratch));
+    KeyValueCache *caches = caches_of(&memory, &m.value, 3);
+    for (size_t first = 0; first < 16; first += chunk) {
+        const size_t n = first + chunk < 16 ? chunk : 16 - first;
+        Arena scratch;
+        assert_ok(arena_init(&scratch, transformer_lm_forward_scratch(&m.value, 3, n)));
+        assert_ok(transformer_lm_decode(last, caches, &m.value, columns(ids, first, n), &scratch));
+        assert_allclose(last, tensor_select(logits, 1, first + n - 1), 0, 1e-4);
+        ck_assert_uint_eq(scratch.used, 0);
+        arena_deinit(&scratch);
+    }
+    arena_deinit(&memory);
+    small_model_deinit(&m);
+}
+
+START_TEST(test_lm_decodes_as_it_goes_forward)
+{
+    TransformerLMConfig config = small_config();
+    for (size_t chunk = 1; chunk <= 16; chunk += chunk < 5 ? 1 : 5)
+        check_decoding(&config, chunk);
+    config.position = POSITION_NONE;
+    check_decoding(&config, 3);
+    config.norm = NORM_POST;
+    check_decoding(&config, 5);
+    config.norm = NORM_NONE;
+    check_decoding(&config, 1);
+}
+END_TEST
+
+START_TEST(test_lm_decode_names_what_does_not_fit)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    Arena memory;
+    init(&m, 2, 10);
+    small_model_batch(&m, "decode", &ids, &targets);
+    KeyValueCache *caches = caches_of(&memory, &m.value, 2);
+    const Tensor logits = filled(0, 2, 40);
+    assert_ok(transformer_lm_decode(logits, caches, &m.value, ids, &m.scratch));
+    assert_fails(transformer_lm_decode(logits, caches, &m.value, ids, &m.scratch), CS336_ESHAPE,
+                 "mha_decode: cache holds 10 of 16 rows, 10 more do not fit");
+    assert_fails(transformer_lm_decode(filled(0, 2, 39), caches, &m.value, columns(ids, 0, 3), &m.scratch),
+                 CS336_ESHAPE, "linear_forward: y is (2, 39), x is (2, 16), weight is (40, 16)");
+    ck_assert_uint_eq(caches[0].length, 10);
+    ck_assert_uint_eq(caches[1].length, 10);
+    ck_assert_uint_eq(m.scratch.used, 0);
+    caches[1].length = 4;
+    assert_fails(transformer_lm_decode(logits, caches, &m.value, ids, &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_decode: layer 1 has 4 rows in its cache, layer 0 has 10");
+    assert_fails(transformer_lm_decode(logits, caches, &m.value, columns(ids, 0, 0), &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_decode: ids are (2, 0), expected (..., seq) of rank 1 to 6");
+    arena_deinit(&memory);
+    assert_ok(arena_init(&memory, 64));
+    ck_assert_int_eq(transformer_lm_bind_caches(&caches, &memory, &m.value, 2), CS336_ENOMEM);
+    ck_assert_uint_eq(memory.used, 0);
+    arena_deinit(&memory);
+    small_model_deinit(&m);
+}
+END_TEST
+
+/* ---- what does not fit ---- */
+
+START_TEST(test_lm_names_what_does_not_fit)
+{
+    SmallModel m;
+    float loss;
+    int32_t numbers[34] = {0};
+    init(&m, 2, 4);
+    const TokenTensor ids = tokens(numbers, 2, 4), long_ids = tokens(numbers, 2, 17);
+    assert_fails(transformer_lm_forward(filled(0, 2, 17, 40), &m.value, long_ids, &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_forward: a sequence of 17 ids, context_length is 16");
+    assert_fails(transformer_lm_loss(&loss, NULL, &m.value, long_ids, long_ids, NULL, &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_loss: a sequence of 17 ids, context_length is 16");
+    assert_fails(transformer_lm_forward(filled(0, 2, 4, 39), &m.value, ids, &m.scratch), CS336_ESHAPE,
+                 "linear_forward: y is (2, 4, 39), x is (2, 4, 16), weight is (40, 16)");
+    assert_fails(transformer_lm_loss(&loss, &m.grad, &m.value, ids, tokens(numbers, 4, 2), NULL, &m.scratch),
+                 CS336_ESHAPE, "linear_cross_entropy: targets are (4, 2), x is (2, 4, 16)");
+    numbers[5] = 40;
+    assert_fails(transformer_lm_forward(filled(0, 2, 4, 40), &m.value, ids, &m.scratch), CS336_ERANGE,
+                 "embedding_forward: id 40 at (1, 1) is not in [0, 40)");
+    assert_fails(transformer_lm_loss(&loss, &m.grad, &m.value, tokens(numbers + 8, 2, 4), ids, NULL, &m.scratch),
+                 CS336_ERANGE, "linear_cross_entropy: target 40 at (1, 1) is not in [0, 40)");
+    for (size_t i = 0; i < m.parameters.count; i++)
+        assert_allclose(m.parameters.items[i].grad, filled_like(0, m.parameters.items[i].grad), 0, 0);
+    ck_assert_uint_eq(m.scratch.used, 0);
+    small_model_deinit(&m);
+}
+END_TEST
 
 const TestCase language_model_tests[] = {
+    TEST(test_lm_logits_match_pytorch, "transformer_lm"),
+    TEST(test_lm_gradients_match_pytorch, "transformer_lm"),
+    TEST(test_lm_follows_fifty_adamw_steps_of_pytorch, "training_together"),
+    TEST(test_lm_gradients_of_every_variant, "transformer_lm"),
+    TEST(test_lm_gradients_match_central_differences, "transformer_lm"),
+    TEST(test_lm_loss_is_the_cross_entropy_of_the_logits, "cross_entropy"),
+    TEST(test_lm_gradients_add_up, "transformer_lm"),
+    TEST(test_lm_leaves_frozen_parameters_out, "transformer_lm"),
+    TEST(test_lm_loss_is_the_same_for_any_threads, "transformer_lm"),
+    TEST(test_lm_takes_exactly_its_scratch, "transformer_lm"),
+    TEST(test_lm_loss_never_holds_all_logits, "transformer_lm"),
+    TEST(test_lm_survives_every_failed_allocation, "transformer_lm"),
+    TEST(test_lm_tells_of_final_gradients_from_last_to_first, "transformer_lm"),
+    TEST(test_lm_decodes_as_it_goes_forward, "decoding"),
+    TEST(test_lm_decode_names_what_does_not_fit, "decoding"),
+    TEST(test_lm_names_what_does_not_fit, "transformer_lm"),
     {0},
 };

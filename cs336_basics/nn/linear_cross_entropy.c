@@ -26,13 +26,12 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
     if (weight.rank != 2 || tensor_extent(x, -1) != weight.shape[1] || tensor_rows(x) == 0)
         return status_fail(CS336_ESHAPE, "%s: x is %s, weight is %s", function, tensor_shape_text(x),
                            tensor_shape_text(weight));
-    const Tensor as_targets = tensor_of(NULL, targets.rank, targets.shape);
     bool fits = targets.rank == x.rank - 1;
     for (int i = 0; fits && i < targets.rank; i++)
         fits = targets.shape[i] == x.shape[i];
     if (!fits)
-        return status_fail(CS336_ESHAPE, "%s: targets are %s, x is %s", function, tensor_shape_text(as_targets),
-                           tensor_shape_text(x));
+        return status_fail(CS336_ESHAPE, "%s: targets are %s, x is %s", function,
+                           shape_text(targets.rank, targets.shape), tensor_shape_text(x));
     if (grad_x.data && !tensor_same_shape(grad_x, x))
         return status_fail(CS336_ESHAPE, "%s: grad_x is %s, x is %s", function, tensor_shape_text(grad_x),
                            tensor_shape_text(x));

@@ -67,15 +67,32 @@ static Status bind_gradients(Gradients *grad, Arena *arena, Tensor x)
     return s ? s : arena_tensor_of(arena, &grad->branch, x.rank, x.shape);
 }
 
+/* Attention and feed-forward take theirs in turn, and as much forward as backward. */
+static size_t scratch_of_parts(Tensor x, const TransformerBlock *block)
+{
+    const size_t attention = mha_scratch(x, block->attn.num_heads), ffn = feed_forward_scratch(x, &block->ffn);
+    return attention > ffn ? attention : ffn;
+}
+
+size_t transformer_block_forward_scratch(Tensor x, const TransformerBlock *block)
+{
+    Arena measure = {0};
+    TransformerBlockSaved saved;
+    return bind_between(&saved, &measure, x, block->norm) ? 0 : measure.peak + scratch_of_parts(x, block);
+}
+
+size_t transformer_block_backward_scratch(Tensor x, const TransformerBlock *block)
+{
+    Arena measure = {0};
+    Gradients grad;
+    return bind_gradients(&grad, &measure, x) ? 0 : measure.peak + scratch_of_parts(x, block);
+}
+
 size_t transformer_block_scratch(Tensor x, const TransformerBlock *block)
 {
-    Arena forward = {0}, backward = {0};
-    TransformerBlockSaved saved;
-    Gradients grad;
-    if (bind_between(&saved, &forward, x, block->norm) || bind_gradients(&grad, &backward, x))
-        return 0;
-    const size_t attention = mha_scratch(x, block->attn.num_heads), ffn = feed_forward_scratch(x, &block->ffn);
-    return (forward.peak > backward.peak ? forward.peak : backward.peak) + (attention > ffn ? attention : ffn);
+    const size_t forward = transformer_block_forward_scratch(x, block);
+    const size_t backward = transformer_block_backward_scratch(x, block);
+    return forward > backward ? forward : backward;
 }
 
 /* Attention for a whole sequence, or for what follows a cache. */
@@ -92,8 +109,8 @@ static Status attend(Tensor y, const Attention *how, Tensor x, const MultiHeadSe
                       : mha_forward(y, how->saved, x, mha, how->rope, how->positions, scratch);
 }
 
-static Status forward(Tensor y, TransformerBlockSaved *between, const Attention *how, FeedForwardSaved *ffn_saved,
-                      Tensor x, const TransformerBlock *block, Arena *scratch)
+static Status run_forward(Tensor y, TransformerBlockSaved *between, const Attention *how, FeedForwardSaved *ffn_saved,
+                          Tensor x, const TransformerBlock *block, Arena *scratch)
 {
     const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
     Status s = CS336_OK;
@@ -135,7 +152,7 @@ Status transformer_block_forward(Tensor y, TransformerBlockSaved *saved, Tensor 
     if (!s && !saved)
         s = bind_between(&unsaved, scratch, x, block->norm);
     if (!s)
-        s = forward(y, saved ? saved : &unsaved, &how, saved ? &saved->ffn : NULL, x, block, scratch);
+        s = run_forward(y, saved ? saved : &unsaved, &how, saved ? &saved->ffn : NULL, x, block, scratch);
     arena_release(scratch, mark);
     return s;
 }
@@ -150,7 +167,7 @@ Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x, const 
     if (!s)
         s = bind_between(&unsaved, scratch, x, block->norm);
     if (!s)
-        s = forward(y, &unsaved, &how, NULL, x, block, scratch);
+        s = run_forward(y, &unsaved, &how, NULL, x, block, scratch);
     arena_release(scratch, mark);
     return s;
 }
@@ -163,9 +180,9 @@ Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x, const 
  * Backward goes through y's line, then z's. Each input leaves by two ways, the residual and the branch, so its gradient
  * is the sum of what comes back by both.
  */
-static Status backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y, const Gradients *g,
-                       const TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block, const RoPE *rope,
-                       TokenTensor positions, Arena *scratch)
+static Status run_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y, const Gradients *g,
+                           const TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block,
+                           const RoPE *rope, TokenTensor positions, Arena *scratch)
 {
     const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
     Tensor grad_sum = grad_y;
@@ -206,7 +223,7 @@ Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor 
     if (!s)
         s = bind_gradients(&g, scratch, x);
     if (!s)
-        s = backward(grad_x, grad, grad_y, &g, saved, x, block, rope, positions, scratch);
+        s = run_backward(grad_x, grad, grad_y, &g, saved, x, block, rope, positions, scratch);
     arena_release(scratch, mark);
     return s;
 }

@@ -43,7 +43,10 @@ typedef struct {
 CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x,
                                                      const TransformerBlock *block);
 
-/** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
+/** @brief Bytes of scratch for an input of the shape of @p x: forward without saving, backward, and whichever is more.
+ */
+size_t transformer_block_forward_scratch(Tensor x, const TransformerBlock *block);
+size_t transformer_block_backward_scratch(Tensor x, const TransformerBlock *block);
 size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
 
 /**
@@ -54,7 +57,9 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
  * @param[in]  block      weights
  * @param[in]  rope       tables for d_k; NULL for no position embedding
  * @param[in]  positions  as for mha_forward()
- * @param[in]  scratch    transformer_block_scratch() bytes
+ * @param[in]  scratch    transformer_block_forward_scratch() bytes; nothing is taken when saving
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
+ * @see test_transformer_block
  */
 CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSaved *saved, Tensor x,
                                                   const TransformerBlock *block, const RoPE *rope,

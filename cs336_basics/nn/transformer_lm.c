@@ -64,7 +64,7 @@ static size_t inference_scratch(const TransformerLM *lm, size_t batch, size_t se
     if (bind_buffers(&buffers, &measure, hidden))
         return 0;
     const size_t loss = with_loss ? linear_cross_entropy_scratch(hidden, &lm->lm_head) : 0;
-    return measure.peak + larger(transformer_block_scratch(hidden, &lm->layers[0]), loss);
+    return measure.peak + larger(transformer_block_forward_scratch(hidden, &lm->layers[0]), loss);
 }
 
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq)
@@ -194,7 +194,7 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
     Training training;
     if (bind_training(&training, &measure, lm, hidden))
         return 0;
-    return measure.peak + larger(transformer_block_scratch(hidden, &lm->layers[0]),
+    return measure.peak + larger(transformer_block_backward_scratch(hidden, &lm->layers[0]),
                                  linear_cross_entropy_scratch(hidden, &lm->lm_head));
 }
 

@@ -1,0 +1,158 @@
+/* The chunked lm_head and loss against the two whole functions that they stand for. */
+#include "core/parallel.h"
+#include "nn/functional.h"
+#include "nn/linear_cross_entropy.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/sample.h"
+
+#include <math.h>
+
+enum { D = 12, VOCAB = 33 };
+
+typedef struct {
+    Tensor x;
+    TokenTensor targets;
+    Linear linear;
+} Problem;
+
+static Problem problem(size_t rows)
+{
+    return (Problem){sample("lce.x", 0, 1, rows, D).value,
+                     sample_ids("lce.targets", VOCAB, rows),
+                     {sample("lce.weight", 0, 1, VOCAB, D).value}};
+}
+
+/* logits, then their loss, then back: everything whole. */
+static float whole(Tensor grad_x, Linear *grad, const Problem *p)
+{
+    const size_t rows = tensor_rows(p->x);
+    const Tensor logits = filled(NAN, rows, VOCAB), log_sum_exp = filled(NAN, rows, 1);
+    float loss;
+    assert_ok(linear_forward(logits, p->x, &p->linear));
+    assert_ok(cross_entropy_forward(&loss, log_sum_exp, logits, p->targets));
+    assert_ok(cross_entropy_backward(logits, log_sum_exp, logits, p->targets));
+    assert_ok(linear_backward(grad_x, grad, logits, p->x, &p->linear));
+    return loss;
+}
+
+static Status by_chunks(float *loss, Tensor grad_x, Linear *grad, const Problem *p)
+{
+    Arena scratch;
+    assert_ok(arena_init(&scratch, linear_cross_entropy_scratch(p->x, &p->linear)));
+    const Status s = linear_cross_entropy(loss, grad_x, grad, p->x, p->targets, &p->linear, &scratch);
+    ck_assert_uint_eq(scratch.used, 0);
+    arena_deinit(&scratch);
+    return s;
+}
+
+START_TEST(test_linear_cross_entropy_is_that_of_the_whole)
+{
+    const size_t sizes[] = {1, 7, 511, 512, 513, 1100};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const Problem p = problem(sizes[i]);
+        const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
+        Linear grad = {filled(0.25F, VOCAB, D)}, expected = {filled(0.25F, VOCAB, D)};
+        float loss;
+        const float expected_loss = whole(expected_x, &expected, &p);
+        assert_ok(by_chunks(&loss, grad_x, &grad, &p));
+        ck_assert_float_eq_tol(loss, expected_loss, 2e-6F);
+        assert_allclose(grad_x, expected_x, 1e-4, 1e-7);
+        assert_allclose(grad.weight, expected.weight, 1e-5, 1e-6);
+    }
+}
+END_TEST
+
+START_TEST(test_linear_cross_entropy_skips_what_is_not_wanted)
+{
+    const Problem p = problem(600);
+    const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x), nothing = {0};
+    Linear grad = {filled(0, VOCAB, D)}, expected = {filled(0, VOCAB, D)}, frozen = {nothing};
+    float loss;
+    const float expected_loss = whole(expected_x, &expected, &p);
+    assert_ok(by_chunks(&loss, nothing, NULL, &p));
+    ck_assert_float_eq_tol(loss, expected_loss, 2e-6F);
+    assert_ok(by_chunks(&loss, grad_x, NULL, &p));
+    assert_allclose(grad_x, expected_x, 1e-4, 1e-7);
+    assert_ok(by_chunks(&loss, grad_x, &frozen, &p));
+    assert_allclose(grad_x, expected_x, 1e-4, 1e-7);
+    assert_ok(by_chunks(&loss, nothing, &grad, &p));
+    assert_allclose(grad.weight, expected.weight, 1e-5, 1e-6);
+}
+END_TEST
+
+START_TEST(test_linear_cross_entropy_of_huge_logits)
+{
+    Problem p = problem(5);
+    p.linear.weight = sample("lce.weight", 0, 1e4, VOCAB, D).value;
+    const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
+    Linear grad = {filled(0, VOCAB, D)}, expected = {filled(0, VOCAB, D)};
+    float loss;
+    const float expected_loss = whole(expected_x, &expected, &p);
+    assert_ok(by_chunks(&loss, grad_x, &grad, &p));
+    ck_assert(isfinite(loss) && loss > 1000);
+    ck_assert_float_eq_tol(loss, expected_loss, 1e-6F * expected_loss);
+    assert_allclose(grad_x, expected_x, 1e-4, 1e-2);
+}
+END_TEST
+
+typedef struct {
+    Problem problem;
+    Tensor grad_x;
+    Linear grad;
+} Run;
+
+static Status run(void *context, Arena *scratch)
+{
+    Run *r = context;
+    float loss;
+    return linear_cross_entropy(&loss, r->grad_x, &r->grad, r->problem.x, r->problem.targets, &r->problem.linear,
+                                scratch);
+}
+
+START_TEST(test_linear_cross_entropy_takes_exactly_its_scratch)
+{
+    const size_t sizes[] = {3, 900};
+    for (size_t i = 0; i < 2; i++) {
+        Run r = {problem(sizes[i]), filled(NAN, sizes[i], D), {filled(0, VOCAB, D)}};
+        assert_scratch(linear_cross_entropy_scratch(r.problem.x, &r.problem.linear), run, &r);
+    }
+}
+END_TEST
+
+START_TEST(test_linear_cross_entropy_names_what_does_not_fit)
+{
+    const Problem p = problem(6);
+    const Tensor good_x = p.x, nothing = {0}, wide = filled(0, 6, D + 1);
+    int32_t targets[6] = {0, 1, 2, 3, -4, 5};
+    Arena scratch;
+    float loss = -1;
+    assert_ok(arena_init(&scratch, linear_cross_entropy_scratch(p.x, &p.linear)));
+    assert_fails(linear_cross_entropy(&loss, nothing, NULL, wide, p.targets, &p.linear, &scratch), CS336_ESHAPE,
+                 "linear_cross_entropy: x is (6, 13), weight is (33, 12)");
+    assert_fails(
+        linear_cross_entropy(&loss, nothing, NULL, tensor(good_x.data, 0, D), tokens(targets, 0), &p.linear, &scratch),
+        CS336_ESHAPE, "linear_cross_entropy: x is (0, 12), weight is (33, 12)");
+    assert_fails(linear_cross_entropy(&loss, nothing, NULL, good_x, tokens(targets, 2, 3), &p.linear, &scratch),
+                 CS336_ESHAPE, "linear_cross_entropy: targets are (2, 3), x is (6, 12)");
+    assert_fails(linear_cross_entropy(&loss, filled(0, 5, D), NULL, good_x, p.targets, &p.linear, &scratch),
+                 CS336_ESHAPE, "linear_cross_entropy: grad_x is (5, 12), x is (6, 12)");
+    assert_fails(
+        linear_cross_entropy(&loss, nothing, NULL, tensor_slice(wide, 1, 0, D), p.targets, &p.linear, &scratch),
+        CS336_ESHAPE, "linear_cross_entropy: x and grad_x must be contiguous");
+    assert_fails(linear_cross_entropy(&loss, nothing, NULL, good_x, tokens(targets, 6), &p.linear, &scratch),
+                 CS336_ERANGE, "linear_cross_entropy: target -4 at (4) is not in [0, 33)");
+    ck_assert_float_eq(loss, -1);
+    ck_assert_uint_eq(scratch.used, 0);
+    arena_deinit(&scratch);
+}
+END_TEST
+
+const TestCase chunked_loss_tests[] = {
+    TEST(test_linear_cross_entropy_is_that_of_the_whole, "cross_entropy"),
+    TEST(test_linear_cross_entropy_skips_what_is_not_wanted, "cross_entropy"),
+    TEST(test_linear_cross_entropy_of_huge_logits, "cross_entropy"),
+    TEST(test_linear_cross_entropy_takes_exactly_its_scratch, "cross_entropy"),
+    TEST(test_linear_cross_entropy_names_what_does_not_fit, "cross_entropy"),
+    {0},
+};
