@@ -51,31 +51,40 @@ static size_t tile_panel(size_t column)
     return column / TILE_BLOCK * TILE_BLOCK * ATTENTION_ROWS;
 }
 
+/* Squares of the panel are transposed in registers. */
 static void KERNEL(attention_pack_columns)(float *panels, const float *from, ptrdiff_t stride, size_t count,
                                            size_t depth, float scale)
 {
-    for (size_t first = 0; first < count; first += TILE_BLOCK, panels += depth * TILE_BLOCK)
-        for (size_t lane = 0; lane < TILE_BLOCK; lane++) {
-            const float *row = from + (ptrdiff_t)(first + lane) * stride;
-            for (size_t i = 0; i < depth; i++)
-                panels[i * TILE_BLOCK + lane] = first + lane < count ? scale * row[i] : 0;
+    for (size_t first = 0; first < (count + TILE_BLOCK - 1) / TILE_BLOCK * TILE_BLOCK; first += VECTOR_FLOATS)
+        for (size_t i = 0; i < depth; i += VECTOR_FLOATS) {
+            Vector square[VECTOR_FLOATS];
+            VECTOR_UNROLL
+            for (size_t lane = 0; lane < VECTOR_FLOATS; lane++) {
+                square[lane] = (Vector){0};
+                if (first + lane < count)
+                    square[lane] = scale * vector_load_first(from + (ptrdiff_t)(first + lane) * stride + i, depth - i);
+            }
+            vector_transpose(square);
+            float *to = panels + first / TILE_BLOCK * TILE_BLOCK * depth + i * TILE_BLOCK + first % TILE_BLOCK;
+            VECTOR_UNROLL
+            for (size_t row = 0; row < VECTOR_FLOATS; row++)
+                if (i + row < depth)
+                    vector_store(to + row * TILE_BLOCK, square[row]);
         }
 }
 
 static bool KERNEL(attention_pack_rows)(float *rows, const float *from, ptrdiff_t stride, size_t count, size_t depth)
 {
     const size_t width = attention_width(depth);
-    float infected = 0; /* x * 0 is NaN for infinities and NaNs only */
-    for (size_t row = 0; row < count; row++, rows += width, from += stride) {
-#pragma omp simd reduction(+ : infected)
-        for (size_t i = 0; i < depth; i++) {
-            rows[i] = from[i];
-            infected += from[i] * 0;
+    Vector infected = {0}; /* x * 0 is NaN for infinities and NaNs only */
+    for (size_t row = 0; row < count; row++, rows += width, from += stride)
+        for (size_t i = 0; i < width; i += VECTOR_FLOATS) {
+            const Vector v = i < depth ? vector_load_first(from + i, depth - i) : (Vector){0};
+            vector_store(rows + i, v);
+            infected += v * 0;
         }
-        memset(rows + depth, 0, (width - depth) * sizeof *rows);
-    }
     memset(rows, 0, ((count + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS - count) * width * sizeof *rows);
-    return infected == 0;
+    return vector_sum(infected) == 0;
 }
 
 /*
@@ -131,12 +140,22 @@ static void KERNEL(attention_scores)(float *score, const float *rows, const floa
     }
 }
 
+/* Whether the band leaves nothing to hide in these rows and columns. */
+static bool tile_all_seen(const AttentionTile *tile, TileRange rows, TileRange columns)
+{
+    return !tile->where && (ptrdiff_t)rows.end <= (ptrdiff_t)columns.begin + tile->last + 1 &&
+           (ptrdiff_t)rows.begin + 1 >= (ptrdiff_t)columns.end + tile->first;
+}
+
 static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTile *tile)
 {
     for (size_t first = 0; first < tile->columns; first += TILE_BLOCK) {
-        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, first, TILE_BLOCK));
+        TileRange rows = tile_whole_sums(tile_rows_seen(tile, first, TILE_BLOCK));
+        rows.end = tile_smaller(rows.end, tile->rows);
         const size_t columns = tile_smaller(TILE_BLOCK, tile->columns - first);
-        for (size_t row = seen.begin; row < tile_smaller(seen.end, tile->rows); row++) {
+        if (tile_all_seen(tile, rows, (TileRange){first, first + columns}))
+            continue;
+        for (size_t row = rows.begin; row < rows.end; row++) {
             float *at = score + tile_panel(first) + row * TILE_BLOCK;
             const ptrdiff_t shift = (ptrdiff_t)row - (ptrdiff_t)first;
             const TileRange sees = tile_clip(shift - tile->last, shift - tile->first + 1, columns);

@@ -32,6 +32,12 @@ static Status check_last(const char *function, const char *name, Tensor t, Tenso
                        tensor_shape_text(x));
 }
 
+/* Floats from one row to the next. */
+static ptrdiff_t row_step(Tensor t)
+{
+    return t.stride[t.rank - 2];
+}
+
 static Status check_inputs(const char *function, Tensor query, Tensor key, Tensor value)
 {
     if (query.rank < 2)
@@ -127,10 +133,13 @@ void attention_clear(Tensor grad)
 {
     if (!grad.data)
         return;
-    const size_t rows = tensor_rows(grad), bytes = tensor_extent(grad, -1) * sizeof(float);
+    const size_t rows = tensor_extent(grad, -2), heads = rows ? tensor_rows(grad) / rows : 0;
 #pragma omp parallel for
-    for (size_t row = 0; row < rows; row++)
-        memset(tensor_row(grad, row), 0, bytes);
+    for (size_t head = 0; head < heads; head++) {
+        float *at = tensor_row(grad, head * rows);
+        for (size_t i = 0; i < rows; i++, at += row_step(grad))
+            memset(at, 0, tensor_extent(grad, -1) * sizeof(float));
+    }
 }
 
 size_t attention_parts(size_t extent, size_t most)
@@ -204,12 +213,6 @@ AttentionTile attention_tile_of_keys(const AttentionPlan *plan, size_t head, siz
         .row_step = where.data ? where.stride[where.rank - 2] : 0,
         .column_step = where.data ? where.stride[where.rank - 1] : 0,
     };
-}
-
-/* Floats from one row to the next. */
-static ptrdiff_t row_step(Tensor t)
-{
-    return t.stride[t.rank - 2];
 }
 
 /* The next `count` floats of the workspace, whose size was measured by the same calls. */
@@ -298,8 +301,9 @@ void attention_load_queries(AttentionBackwardTile *tile, const AttentionPlan *pl
     const float *query = tensor_row(plan->query, row), *grad_output = tensor_row(grad->output, row);
     tile->query_finite = attention_pack_rows(tile->query, query, row_step(plan->query), count, plan->d_k);
     tile->grad_finite = attention_pack_rows(tile->grad_output, grad_output, row_step(grad->output), count, plan->d_v);
+    const float *log_sum_exp = tensor_row(grad->log_sum_exp, row);
     for (size_t i = 0; i < ATTENTION_ROWS; i++) {
-        tile->log_sum_exp[i] = i < count ? *tensor_row(grad->log_sum_exp, row + i) : 0;
+        tile->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_step(grad->log_sum_exp)] : 0;
         tile->delta[i] = i < count ? grad->delta[row + i] : 0;
     }
     memset(tile->grad_query, 0, ATTENTION_ROWS * attention_width(plan->d_k) * sizeof(float));
@@ -309,8 +313,9 @@ void attention_store_query_gradients(const AttentionGradients *grad, const Atten
                                      size_t count)
 {
     const size_t d_k = tensor_extent(grad->query, -1), width = attention_width(d_k);
-    for (size_t i = 0; i < count; i++)
-        vec_axpy(tensor_row(grad->query, row + i), 1, tile->grad_query + i * width, d_k);
+    float *to = tensor_row(grad->query, row);
+    for (size_t i = 0; i < count; i++, to += row_step(grad->query))
+        vec_axpy(to, 1, tile->grad_query + i * width, d_k);
 }
 
 static void store_sums(Tensor grad, const float *sums, size_t row, size_t count)
@@ -318,8 +323,9 @@ static void store_sums(Tensor grad, const float *sums, size_t row, size_t count)
     if (!grad.data)
         return;
     const size_t n = tensor_extent(grad, -1), width = attention_width(n);
-    for (size_t i = 0; i < count; i++)
-        memcpy(tensor_row(grad, row + i), sums + i * width, n * sizeof(float));
+    float *to = tensor_row(grad, row);
+    for (size_t i = 0; i < count; i++, to += row_step(grad))
+        memcpy(to, sums + i * width, n * sizeof(float));
 }
 
 void attention_store_key_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
@@ -327,4 +333,28 @@ void attention_store_key_gradients(const AttentionGradients *grad, const Attenti
 {
     store_sums(grad->key, tile->grad_key, row, count);
     store_sums(grad->value, tile->grad_value, row, count);
+}
+
+void attention_store_output(Tensor output, Tensor log_sum_exp, const AttentionForwardTile *tile, size_t row,
+                            size_t count)
+{
+    const size_t d_v = tensor_extent(output, -1), width = attention_width(d_v);
+    float *to = tensor_row(output, row), *to_log = log_sum_exp.data ? tensor_row(log_sum_exp, row) : NULL;
+    for (size_t i = 0; i < count; i++, to += row_step(output)) {
+        const float sum = tile->sum[i];
+        vec_scale(to, sum == 0 ? 0 : 1 / sum, tile->output + i * width, d_v);
+        if (to_log)
+            to_log[(ptrdiff_t)i * row_step(log_sum_exp)] = tile->maximum[i] + logf(sum);
+    }
+}
+
+void attention_delta(const AttentionPlan *plan, const AttentionGradients *grad, Tensor output)
+{
+#pragma omp parallel for
+    for (size_t head = 0; head < plan->heads; head++) {
+        const size_t row = head * plan->queries;
+        const float *o = tensor_row(output, row), *grad_o = tensor_row(grad->output, row);
+        for (size_t i = 0; i < plan->queries; i++, o += row_step(output), grad_o += row_step(grad->output))
+            grad->delta[row + i] = vec_dot(o, grad_o, plan->d_v);
+    }
 }

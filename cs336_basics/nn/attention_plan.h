@@ -34,6 +34,9 @@ typedef struct {
 CS336_MUST_CHECK Status attention_check_gradients(const AttentionPlan *plan, const char *function,
                                                   const AttentionGradients *grad, Tensor output);
 
+/** @brief Computes grad->delta. */
+void attention_delta(const AttentionPlan *plan, const AttentionGradients *grad, Tensor output);
+
 /** @brief Sets every row of a gradient to zero, if there is one. */
 void attention_clear(Tensor grad);
 
@@ -70,6 +73,10 @@ void attention_start_queries(AttentionForwardTile *tile, const AttentionPlan *pl
 
 /** @brief Packs @p count keys and values from row @p row of all heads. @return whether all values are finite */
 bool attention_load_keys(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count);
+
+/** @brief output = O / l and log_sum_exp = m + log l. Where nothing was seen O and l are 0 and m is -inf. */
+void attention_store_output(Tensor output, Tensor log_sum_exp, const AttentionForwardTile *tile, size_t row,
+                            size_t count);
 
 /** @brief What a thread holds while it adds to the gradients of a tile of keys: 270 KB at d_k = d_v = 64. */
 typedef struct {

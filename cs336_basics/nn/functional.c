@@ -303,19 +303,6 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
 
 /* ---- scaled dot-product attention ---- */
 
-/* output = O / l, and log_sum_exp = m + log l. Where nothing was seen m is -inf and l and O are 0. */
-static void normalise(Tensor output, Tensor log_sum_exp, size_t row, const AttentionForwardTile *tile, size_t queries,
-                      size_t d_v)
-{
-    const size_t width = attention_width(d_v);
-    for (size_t i = 0; i < queries; i++) {
-        const float sum = tile->sum[i];
-        vec_scale(tensor_row(output, row + i), sum == 0 ? 0 : 1 / sum, tile->output + i * width, d_v);
-        if (log_sum_exp.data)
-            *tensor_row(log_sum_exp, row + i) = tile->maximum[i] + logf(sum);
-    }
-}
-
 /*
  * The scores of a row come in tiles of keys, and its softmax is not known before the last. So O and l are kept relative
  * to the greatest score m so far: when a tile brings a greater one, m', both shrink by e^(m - m'). With s = q . k /
@@ -344,7 +331,8 @@ static void attend(Tensor output, Tensor log_sum_exp, const AttentionPlan *plan,
         /* O = shrink O + P V */
         attention_add_to_columns(tile.output, tile.shrink, tile.score, tile.value, d_v, finite, &extent);
     }
-    normalise(output, log_sum_exp, row, &tile, queries, d_v);
+    /* O / l and m + log l */
+    attention_store_output(output, log_sum_exp, &tile, row, queries);
 }
 
 Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
@@ -409,14 +397,15 @@ static void add_key_gradients(const AttentionPlan *plan, const AttentionGradient
 
 /*
  * Tile (i, j) of a head adds to the gradients of its queries after (i, j - 1), and to those of its keys after
- * (i - 1, j). With many heads a thread takes one whole. With few, tiles with the same i + j are computed together: they
- * share neither queries nor keys. Every sum is taken in the same order in both cases.
+ * (i - 1, j). A thread takes one head whole where that shares them out well. With few heads, tiles with the same i + j
+ * are computed together: they share neither queries nor keys. Every sum is taken in the same order in both cases.
  */
 static void add_all_gradients(const AttentionPlan *plan, const AttentionGradients *grad)
 {
     const size_t query_tiles = attention_parts(plan->queries, ATTENTION_ROWS);
     const size_t key_tiles = attention_parts(plan->keys, ATTENTION_COLUMNS);
-    if (plan->heads >= MANY_HEADS * (size_t)parallel_threads()) {
+    const size_t threads = (size_t)parallel_threads();
+    if (plan->heads >= MANY_HEADS * threads || plan->heads % threads == 0) {
 #pragma omp parallel for schedule(dynamic)
         for (size_t head = 0; head < plan->heads; head++)
             for (size_t j = 0; j < key_tiles; j++)
@@ -467,9 +456,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         s = arena_take(scratch, &grad.delta, rows * sizeof *grad.delta);
     if (s)
         return s;
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++)
-        grad.delta[row] = vec_dot(tensor_row(output, row), tensor_row(grad_output, row), plan.d_v);
+    attention_delta(&plan, &grad, output);
     attention_clear(grad_query);
     attention_clear(grad_key);
     attention_clear(grad_value);

@@ -22,23 +22,44 @@
  */
 CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
 
-/** @brief Gradient of softmax_forward() from its output @p y; grad_x is overwritten and may be grad_y itself. */
+/**
+ * @brief Gradient of softmax_forward() from its output.
+ * @param[out] grad_x  the shape of y, overwritten; may be grad_y itself
+ * @param[in]  grad_y  the shape of y
+ * @param[in]  y, dimension  as the forward pass had them
+ * @retval CS336_ESHAPE  shapes differ, or there is no such dimension
+ */
 CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension);
 
 /**
  * @brief Log of the sum of exponentials over the last dimension.
  * \f[ \ell = m + \log \sum_j e^{x_j - m} \f]
  * @param[out] log_sum_exp  (..., 1)
- * @param[in]  x            (..., n)
+ * @param[in]  x            (..., n); a row of -inf gives -inf
+ * @retval CS336_ESHAPE  an extent differs, or rows of x are not contiguous
  */
 CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 
-/** @brief Gradient of log_sum_exp_forward(): grad_x = grad * softmax(x); overwritten, may be x itself. */
+/**
+ * @brief Gradient of log_sum_exp_forward(): grad_x = grad_log_sum_exp softmax(x).
+ * @param[out] grad_x            (..., n), overwritten; may be x itself
+ * @param[in]  grad_log_sum_exp  (..., 1)
+ * @param[in]  log_sum_exp, x    as the forward pass had them
+ * @retval CS336_ESHAPE  an extent differs, or rows are not contiguous
+ */
 CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_sum_exp, Tensor x);
 
-/** @brief SiLU, also called swish: y = x sigmoid(x), element by element; y may be x itself. @see
- * test_silu_matches_pytorch */
+/**
+ * @brief SiLU, also called swish, element by element.
+ * \f[ y = x\, \sigma(x) = \frac{x}{1 + e^{-x}} \f]
+ * @param[out] y  the shape of x, overwritten; may be x itself
+ * @param[in]  x  (...)
+ * @retval CS336_ESHAPE  shapes differ, or rows are not contiguous
+ * @see Handout section 3.4.2, problem positionwise_feedforward; test_silu_matches_pytorch
+ */
 CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
+
+/** @brief Gradient of silu_forward(); grad_x is overwritten and may be grad_y or x itself. @retval CS336_ESHAPE */
 CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
 
 /**
@@ -48,13 +69,18 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
  * @param[out] log_sum_exp  (..., 1), kept for the backward pass; data NULL when only the loss is wanted
  * @param[in]  logits       (..., vocab)
  * @param[in]  targets      (...), ids below vocab
- * @retval CS336_ESHAPE  leading dimensions differ
- * @retval CS336_ERANGE  a target is not below vocab
+ * @retval CS336_ESHAPE  leading dimensions differ, or rows of logits are not contiguous
+ * @retval CS336_ERANGE  a target is not below vocab; the message says which, and where
  * @see Handout section 4.1, problem cross_entropy; test_cross_entropy
  */
 CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets);
 
-/** @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N; overwritten, may be the logits. */
+/**
+ * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
+ * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
+ * @param[in]  log_sum_exp, logits, targets  as the forward pass had them
+ * @retval CS336_ESHAPE, CS336_ERANGE  as cross_entropy_forward()
+ */
 CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits,
                                                TokenTensor targets);
 
@@ -72,13 +98,16 @@ typedef struct {
 /**
  * @brief Scaled dot-product attention over any leading dimensions.
  * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
+ *
+ * The scores exist only tile by tile: memory beside the arguments does not grow with q or k. What a query does not see
+ * has no influence on it, not even an infinity or a NaN. Inputs may repeat along a dimension by a stride of 0.
  * @param[out] output       (..., q, d_v), overwritten; a query that sees no key gets zeros
  * @param[out] log_sum_exp  (..., q, 1) of the scaled scores, -inf where nothing is seen; data NULL when only inferring
  * @param[in]  query        (..., q, d_k)
  * @param[in]  key          (..., k, d_k)
  * @param[in]  value        (..., k, d_v)
  * @param[in]  mask         which keys a query sees; the probabilities of the others are exactly 0
- * @retval CS336_ESHAPE  extents differ, the mask does not broadcast, or rows are not contiguous
+ * @retval CS336_ESHAPE  extents differ, the mask does not broadcast, rows are not contiguous, or output repeats
  * @retval CS336_ENOMEM  the workspace could not grow
  * @see Handout section 3.5.4, problem scaled_dot_product_attention; Dao et al., FlashAttention, 2022
  */
@@ -87,13 +116,15 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_forward(Tensor output, Tens
 
 /**
  * @brief Gradients of scaled_dot_product_attention_forward(), recomputing the probabilities from log_sum_exp.
- * @param[out] grad_query   (..., q, d_k), overwritten
- * @param[out] grad_key     (..., k, d_k), overwritten
- * @param[out] grad_value   (..., k, d_v), overwritten
+ * @param[out] grad_query   (..., q, d_k), overwritten; data NULL skips it; must not overlap any input
+ * @param[out] grad_key     (..., k, d_k), likewise
+ * @param[out] grad_value   (..., k, d_v), likewise
  * @param[in]  grad_output  (..., q, d_v)
  * @param[in]  output, log_sum_exp  as the forward pass wrote them
  * @param[in]  query, key, value, mask  as the forward pass read them
  * @param[in]  scratch      see scaled_dot_product_attention_scratch()
+ * @retval CS336_ESHAPE  extents differ, rows are not contiguous, a gradient repeats, or log_sum_exp is missing
+ * @retval CS336_ENOMEM  the workspace could not grow, or scratch is too small
  */
 CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value,
                                                               Tensor grad_output, Tensor output, Tensor log_sum_exp,
