@@ -14,7 +14,7 @@
 enum {
     BLOCK_DEPTH = 512,
     BLOCK_ROWS = 168,
-    BLOCK_COLUMNS = 4096,
+    BLOCK_COLUMNS = 2048,
     MATVEC_ROWS = 64,       /* outputs a task in a matrix-vector product */
     WORK_A_THREAD = 500000, /* multiply-adds below which another thread costs more than it gains */
     EVEN_TILES = 8,         /* blocks of at least so many tiles differ little in size */
@@ -27,13 +27,15 @@ typedef struct {
     float alpha, beta;
 } Product;
 
-/* What a product may use: threads, and room for panels of B (for all threads) and of A (for this one). */
+/* What a product may use: threads, room for two blocks of B (for all threads) and one of A (for this one). */
 typedef struct {
     const MatmulTable *kernel;
     int threads;
-    size_t b_columns;
+    size_t b_columns; /* of one of the two */
     float *b_panels, *a_panels;
 } Workspace;
+
+enum { BLOCKS_OF_B = 2, B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS };
 
 static const MatmulTable *const tables[ISA_COUNT] = {
     [ISA_PORTABLE] = &matmul_portable,
@@ -78,61 +80,72 @@ static int useful_threads(size_t m, size_t n, size_t k)
 
 /* ---- blocks ---- */
 
-/* How one block of B's columns is shared out: pieces of C, each row block beside column block, whole tiles all. */
+/* One block of B, and how the columns of C that belong to it are cut into pieces of whole tiles for the threads. */
 typedef struct {
+    size_t first_column, columns, first_step, steps;
     size_t row_tiles, row_blocks, column_tiles, column_blocks;
-} Pieces;
+    float *panels;
+} Block;
 
 /*
  * As many row blocks as threads, or a multiple, while these stay even; otherwise threads divide the columns as well
  * (few rows: decoding, or the gradient of a narrow weight).
  */
-static Pieces share_out(const MatmulTable *kernel, size_t m, size_t n, size_t threads)
+static void cut(Block *block, const Product *p, const Workspace *w)
 {
-    Pieces p = {.row_tiles = divide_up(m, kernel->tile_rows), .column_tiles = divide_up(n, kernel->tile_columns)};
-    const size_t blocks = divide_up(p.row_tiles, BLOCK_ROWS / kernel->tile_rows);
+    const size_t threads = (size_t)w->threads;
+    block->row_tiles = divide_up(p->m, w->kernel->tile_rows);
+    block->column_tiles = divide_up(block->columns, w->kernel->tile_columns);
+    const size_t blocks = divide_up(block->row_tiles, BLOCK_ROWS / w->kernel->tile_rows);
     const size_t even = divide_up(blocks, threads) * threads;
-    const int by_rows = p.row_tiles / even >= EVEN_TILES;
-    p.row_blocks = by_rows ? even : blocks;
-    p.column_blocks = by_rows ? 1 : smaller(threads, p.column_tiles);
-    return p;
+    const int by_rows = block->row_tiles / even >= EVEN_TILES;
+    block->row_blocks = by_rows ? even : blocks;
+    block->column_blocks = by_rows ? 1 : smaller(threads, block->column_tiles);
 }
 
-static void multiply_piece(const Product *p, const Workspace *w, float *a_panels, Pieces pieces, size_t piece,
-                           size_t first_column, size_t columns, size_t first_step, size_t steps)
+static void multiply_piece(const Product *p, const Workspace *w, const Block *block, size_t piece, float *a_panels)
 {
-    const size_t i_tile = w->kernel->tile_rows, j_tile = w->kernel->tile_columns;
-    const size_t row = piece / pieces.column_blocks, column = piece % pieces.column_blocks;
-    const size_t i = row * pieces.row_tiles / pieces.row_blocks * i_tile;
-    const size_t i_end = smaller((row + 1) * pieces.row_tiles / pieces.row_blocks * i_tile, p->m);
-    const size_t j = column * pieces.column_tiles / pieces.column_blocks * j_tile;
-    const size_t j_end = smaller((column + 1) * pieces.column_tiles / pieces.column_blocks * j_tile, columns);
-    const Matrix c = {p->c.data + (ptrdiff_t)i * p->c.row_stride + (ptrdiff_t)(first_column + j) * p->c.column_stride,
+    const size_t row = piece / block->column_blocks, column = piece % block->column_blocks;
+    const size_t i = row * block->row_tiles / block->row_blocks * w->kernel->tile_rows;
+    const size_t i_end = (row + 1) * block->row_tiles / block->row_blocks * w->kernel->tile_rows;
+    const size_t j = column * block->column_tiles / block->column_blocks * w->kernel->tile_columns;
+    const size_t j_end = (column + 1) * block->column_tiles / block->column_blocks * w->kernel->tile_columns;
+    const size_t rows = smaller(i_end, p->m) - i, columns = smaller(j_end, block->columns) - j;
+    const Matrix c = {p->c.data + (ptrdiff_t)i * p->c.row_stride +
+                          (ptrdiff_t)(block->first_column + j) * p->c.column_stride,
                       p->c.row_stride, p->c.column_stride};
-    w->kernel->pack_a(a_panels, part(p->a, i, first_step), i_end - i, steps);
-    w->kernel->multiply(c, a_panels, w->b_panels + j * steps, i_end - i, j_end - j, steps, p->alpha,
-                        first_step == 0 ? p->beta : 1);
+    w->kernel->pack_a(a_panels, part(p->a, i, block->first_step), rows, block->steps);
+    w->kernel->multiply(c, a_panels, block->panels + j * block->steps, rows, columns, block->steps, p->alpha,
+                        block->first_step == 0 ? p->beta : 1);
 }
 
+/*
+ * Two blocks of B take turns, so that a thread that is done may pack the next while others still read this one: the
+ * loop over pieces does not wait at its end, and the loop that packs the next block waits for all to have left both.
+ */
 static void multiply_blocks(const Product *p, const Workspace *w)
 {
     const size_t tile = w->kernel->tile_columns;
 #pragma omp parallel num_threads(w->threads) if (w->threads > 1)
     {
         float *a_panels = w->threads > 1 ? parallel_private() : w->a_panels;
-        for (size_t first_column = 0; first_column < p->n; first_column += w->b_columns) {
-            const size_t columns = smaller(w->b_columns, p->n - first_column);
-            const Pieces pieces = share_out(w->kernel, p->m, columns, (size_t)w->threads);
+        Block block = {.panels = w->b_panels};
+        for (; block.first_column < p->n; block.first_column += w->b_columns) {
+            block.columns = smaller(w->b_columns, p->n - block.first_column);
+            cut(&block, p, w);
             /* Once also for k == 0, where C becomes beta C. */
-            for (size_t first_step = 0; first_step < p->k || first_step == 0; first_step += BLOCK_DEPTH) {
-                const size_t steps = smaller(BLOCK_DEPTH, p->k - first_step);
+            for (block.first_step = 0; block.first_step < p->k || block.first_step == 0;
+                 block.first_step += BLOCK_DEPTH) {
+                block.steps = smaller(BLOCK_DEPTH, p->k - block.first_step);
 #pragma omp for schedule(static)
-                for (size_t j = 0; j < columns; j += tile)
-                    w->kernel->pack_b(w->b_panels + j * steps, part(transposed(p->b), first_column + j, first_step),
-                                      smaller(tile, columns - j), steps);
-#pragma omp for schedule(dynamic)
-                for (size_t piece = 0; piece < pieces.row_blocks * pieces.column_blocks; piece++)
-                    multiply_piece(p, w, a_panels, pieces, piece, first_column, columns, first_step, steps);
+                for (size_t j = 0; j < block.columns; j += tile)
+                    w->kernel->pack_b(block.panels + j * block.steps,
+                                      part(transposed(p->b), block.first_column + j, block.first_step),
+                                      smaller(tile, block.columns - j), block.steps);
+#pragma omp for schedule(dynamic) nowait
+                for (size_t piece = 0; piece < block.row_blocks * block.column_blocks; piece++)
+                    multiply_piece(p, w, &block, piece, a_panels);
+                block.panels = w->b_panels + (block.panels == w->b_panels ? w->b_columns * BLOCK_DEPTH : 0);
             }
         }
     }
@@ -146,7 +159,7 @@ static int multiply_vector(const Product *p, const Workspace *w)
     const size_t m = p->m, k = p->k;
     const float *x = p->b.data;
     float *y = p->c.data;
-    if (p->a.column_stride == 1 && (p->b.row_stride == 1 || k <= w->b_columns * BLOCK_DEPTH)) {
+    if (p->a.column_stride == 1 && (p->b.row_stride == 1 || k <= BLOCKS_OF_B * BLOCK_DEPTH * w->b_columns)) {
         if (p->b.row_stride != 1) {
             for (size_t i = 0; i < k; i++)
                 w->b_panels[i] = x[(ptrdiff_t)i * p->b.row_stride];
@@ -198,8 +211,6 @@ static void multiply(const Product *p, const Workspace *w)
     multiply_blocks(p->c.row_stride == 1 && p->c.column_stride != 1 ? &t : p, w);
 }
 
-enum { B_PANELS_FLOATS = BLOCK_DEPTH * BLOCK_COLUMNS };
-
 Status matmul_reserve(void)
 {
     return parallel_reserve((B_PANELS_FLOATS + PANEL_OVERRUN) * sizeof(float),
@@ -236,7 +247,7 @@ void matmul_batched(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, 
             w.threads = useful_threads(m, n, k);
             w.b_columns = BLOCK_COLUMNS;
         } else {
-            w.b_panels += (size_t)parallel_thread() * b_columns * BLOCK_DEPTH;
+            w.b_panels += (size_t)parallel_thread() * BLOCKS_OF_B * BLOCK_DEPTH * b_columns;
         }
         multiply(&p, &w);
     }
