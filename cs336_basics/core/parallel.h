@@ -15,6 +15,9 @@
 
 #include <stddef.h>
 
+/** @brief A loop over fewer numbers than this stays on one thread: waking others would cost more. */
+enum { PARALLEL_NUMBERS = 1 << 14 };
+
 /** @brief Threads that parallel loops use: the last parallel_set_threads(), or else what OpenMP chooses; at least 1. */
 int parallel_threads(void);
 

@@ -1,5 +1,7 @@
 #include "nn/embedding.h"
 
+#include "core/parallel.h"
+
 #include <string.h>
 
 enum { COLUMNS_PER_TASK = 64 };
@@ -42,7 +44,7 @@ Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding)
     if (s)
         return s;
     const size_t rows = tensor_rows(y), d = tensor_extent(y, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * d >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
         memcpy(tensor_row(y, row), tensor_row(embedding->weight, (size_t)tokens_at(ids, row)), d * sizeof(float));
     return CS336_OK;
@@ -61,7 +63,7 @@ Status embedding_backward(Embedding *grad, Tensor grad_y, TokenTensor ids)
     if (s)
         return s;
     const size_t rows = tensor_rows(grad_y), d = tensor_extent(grad_y, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * d >= PARALLEL_NUMBERS)
     for (size_t first = 0; first < d; first += COLUMNS_PER_TASK) {
         const size_t end = first + COLUMNS_PER_TASK < d ? first + COLUMNS_PER_TASK : d;
         for (size_t row = 0; row < rows; row++) {

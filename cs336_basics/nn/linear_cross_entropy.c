@@ -1,5 +1,6 @@
 #include "nn/linear_cross_entropy.h"
 
+#include "core/parallel.h"
 #include "kernels/vecmath.h"
 
 #include <math.h>
@@ -70,7 +71,7 @@ static double chunk_loss(Tensor logits, TokenTensor targets, size_t first, doubl
 {
     double losses[CHUNK_ROWS], sum = 0;
     const size_t rows = tensor_extent(logits, 0), vocab = tensor_extent(logits, 1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
         losses[row] = row_loss(tensor_row(logits, row), vocab, (size_t)tokens_at(targets, first + row), weight_of_row,
                                want_gradient);

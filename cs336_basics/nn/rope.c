@@ -1,5 +1,7 @@
 #include "nn/rope.h"
 
+#include "core/parallel.h"
+
 #include <math.h>
 
 Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_seq_len)
@@ -59,7 +61,7 @@ static Status check(const char *function, const char *name_y, Tensor y, const ch
 static Status rotate(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope, float direction)
 {
     const size_t rows = tensor_rows(x), pairs = tensor_extent(x, -1) / 2, seq = tensor_extent(x, -2);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * pairs >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         const size_t position = positions.data ? (size_t)tokens_at(positions, row) : row % seq;
         const float *cosine = tensor_row(rope->cosine, position), *sine = tensor_row(rope->sine, position);

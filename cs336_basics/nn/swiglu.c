@@ -1,5 +1,6 @@
 #include "nn/swiglu.h"
 
+#include "core/parallel.h"
 #include "kernels/vecmath.h"
 
 static bool is_gated(const FeedForward *ffn)
@@ -66,7 +67,7 @@ static Status project(const FeedForwardSaved *saved, Tensor x, const FeedForward
 static void activate(const FeedForwardSaved *saved)
 {
     const size_t rows = tensor_rows(saved->up), d_ff = tensor_extent(saved->up, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         const float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
         float *hidden = tensor_row(saved->hidden, row);
@@ -106,7 +107,7 @@ Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const F
 static void activate_backward(Tensor grad_up, Tensor grad_gate, Tensor grad_hidden, const FeedForwardSaved *saved)
 {
     const size_t rows = tensor_rows(saved->up), d_ff = tensor_extent(saved->up, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         const float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
         const float *grad = tensor_row(grad_hidden, row);

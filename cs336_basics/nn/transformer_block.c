@@ -1,5 +1,7 @@
 #include "nn/transformer_block.h"
 
+#include "core/parallel.h"
+
 static Status check(const char *function, const char *name, Tensor y, Tensor x)
 {
     if (!tensor_same_shape(y, x))
@@ -14,7 +16,7 @@ static Status check(const char *function, const char *name, Tensor y, Tensor x)
 static void add(Tensor sum, Tensor a, Tensor b)
 {
     const size_t rows = tensor_rows(sum), n = tensor_extent(sum, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         const float *in_a = tensor_row(a, row), *in_b = tensor_row(b, row);
         float *out = tensor_row(sum, row);
