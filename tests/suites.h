@@ -41,7 +41,8 @@
     X(generation)      \
     X(accounting)      \
     X(cli)             \
-    X(cli_story)
+    X(cli_story)       \
+    X(cli_tokenizer)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
 SUITES(DECLARE)

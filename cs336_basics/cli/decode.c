@@ -124,8 +124,8 @@ int command_decode(int argc, char **argv)
         s = file_commit(&writer);
     const double seconds = work_end(&progress);
     if (!s)
-        fprintf(stderr, "%zu tokens, %zu bytes of text, %.2f s (%.1f MB/s)\n", decoder.id_count, decoder.text_length,
-                seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
+        fprintf(work_summary_stream(o.output), "%zu tokens, %zu bytes of text, %.2f s (%.1f MB/s)\n", decoder.id_count,
+                decoder.text_length, seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
     byte_list_deinit(&decoder.exact);
     byte_list_deinit(&decoder.text);
     file_abandon(&writer);

@@ -95,8 +95,9 @@ int command_encode(int argc, char **argv)
         s = file_commit(&file.writer);
     const double seconds = work_end(&progress);
     if (!s)
-        fprintf(stderr, "%zu bytes, %zu tokens of %zu bytes, %.3f bytes a token, %.2f s (%.1f MB/s)\n", input.taken,
-                file.count, file.width, (double)input.taken / (double)file.count, seconds,
+        fprintf(work_summary_stream(o.output),
+                "%zu bytes, %zu tokens of %zu bytes, %.3f bytes a token, %.2f s (%.1f MB/s)\n", input.taken, file.count,
+                file.width, (double)input.taken / (double)file.count, seconds,
                 work_megabytes_per_second((double)input.taken, seconds));
     encoder_destroy(encoder);
     file_abandon(&file.writer);

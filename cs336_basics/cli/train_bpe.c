@@ -54,10 +54,9 @@ static void print_summary(const BPEModel *model, const BPETrainStats *stats, dou
         if (bpe_model_token(model, (int32_t)i).length > bpe_model_token(model, (int32_t)longest).length)
             longest = i;
     const ByteString token = bpe_model_token(model, (int32_t)longest);
-    fprintf(stderr,
-            "%zu tokens (%zu merges) from %.1f MB, %zu distinct pre-tokens, in %.2f s (%.1f MB/s); longest \"%.*s\"\n",
-            model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->distinct_pretokens, seconds,
-            work_megabytes_per_second((double)stats->bytes, seconds), (int)token.length, (const char *)token.bytes);
+    printf("%zu tokens (%zu merges) from %.1f MB, %zu distinct pre-tokens, in %.2f s (%.1f MB/s); longest \"%.*s\"\n",
+           model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->distinct_pretokens, seconds,
+           work_megabytes_per_second((double)stats->bytes, seconds), (int)token.length, (const char *)token.bytes);
 }
 
 int command_train_bpe(int argc, char **argv)

@@ -75,6 +75,11 @@ double work_end(WorkProgress *progress)
     return work_seconds() - progress->began;
 }
 
+FILE *work_summary_stream(const char *output)
+{
+    return strcmp(output, "-") == 0 ? stderr : stdout;
+}
+
 double work_megabytes_per_second(double bytes, double seconds)
 {
     return seconds > 0 ? bytes / seconds / 1e6 : 0;

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /** @brief Seconds on a clock that only goes forward. */
 double work_seconds(void);
@@ -36,6 +37,9 @@ void work_show(WorkProgress *progress, const char *format, ...) CS336_PRINTF_LIK
 
 /** @brief Takes the line away. @return seconds since work_begin() */
 double work_end(WorkProgress *progress);
+
+/** @brief Where a command's summary goes: stdout, unless its results go there. @param output  of the results */
+FILE *work_summary_stream(const char *output);
 
 /** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
 double work_megabytes_per_second(double bytes, double seconds);

@@ -1,0 +1,173 @@
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/files.h"
+#include "tests/support/program.h"
+
+#include <string.h>
+
+#define TRAIN \
+    "cs336 train-bpe --input text --vocab-size 300 --special-token '<|endoftext|>' --vocab v.json --merges m.txt"
+#define FILES " --vocab v.json --merges m.txt --special-token '<|endoftext|>' "
+
+/* Not UTF-8 everywhere, with NUL bytes and no newline at the end. */
+static const char text[] = "the cat and the hat<|endoftext|>\n\nthe b\xFF\xFEt \0\0 and \xE4\xB8 the gr\xC3\xBC\xC3\x9F"
+                           "e<|endoftext|> end";
+
+static void write_text(void)
+{
+    write_file(temp_path("text"), text, sizeof text - 1);
+}
+
+static void assert_prints(const char *part)
+{
+    ck_assert_msg(strstr(shell_output, part) != NULL, "no \"%s\" in:\n%s", part, shell_output);
+}
+
+START_TEST(test_text_to_ids_and_back)
+{
+    write_text();
+    assert_shell_ok(TRAIN);
+    assert_prints("283 tokens (26 merges)");
+    assert_shell_ok("cs336 encode" FILES "--input text --output ids");
+    assert_prints("tokens of 2 bytes");
+    assert_shell_ok("cs336 decode" FILES "--input ids --output back");
+    assert_file_holds(temp_path("back"), text, sizeof text - 1);
+}
+END_TEST
+
+START_TEST(test_streams_give_the_same_as_files)
+{
+    write_text();
+    assert_shell_ok(TRAIN);
+    assert_shell_ok("cs336 encode" FILES "--input text --output ids");
+    ck_assert_int_eq(shell("cat text | cs336 encode" FILES "--input - --output - | cmp - ids"), 0);
+    ck_assert_int_eq(shell("cat ids | cs336 decode" FILES "--input - --output - | cmp - text"), 0);
+}
+END_TEST
+
+START_TEST(test_errors_replace_gives_utf8)
+{
+    static const char replaced[] = "a\xEF\xBF\xBD\xEF\xBF\xBD"
+                                   "b\xEF\xBF\xBD";
+    write_text();
+    assert_shell_ok(TRAIN);
+    write_file(temp_path("bad"),
+               "a\xFF\xFE"
+               "b\xE4\xB8",
+               6);
+    assert_shell_ok("cs336 encode" FILES "--input bad --output ids");
+    assert_shell_ok("cs336 decode" FILES "--input ids --output back --errors replace");
+    assert_file_holds(temp_path("back"), replaced, sizeof replaced - 1);
+    assert_shell_ok("cs336 decode" FILES "--input ids --output back --errors keep");
+    assert_file_holds(temp_path("back"),
+                      "a\xFF\xFE"
+                      "b\xE4\xB8",
+                      6);
+}
+END_TEST
+
+START_TEST(test_threads_do_not_change_the_files)
+{
+    write_text();
+    assert_shell_ok(TRAIN);
+    assert_shell_ok("cs336 train-bpe --input text --vocab-size=300 --special-token='<|endoftext|>' --vocab v3.json "
+                    "--merges m3.txt --threads 3");
+    ck_assert_int_eq(shell("cmp v.json v3.json && cmp m.txt m3.txt"), 0);
+}
+END_TEST
+
+START_TEST(test_several_inputs_are_one_corpus)
+{
+    write_file(temp_path("text"), "ab", 2);
+    write_file(temp_path("more"), "cd cd", 5);
+    assert_shell_ok("cs336 train-bpe --input text --input more --vocab-size 257 --vocab v.json --merges m.txt");
+    assert_file_holds(temp_path("m.txt"), "c d\n", 4);
+}
+END_TEST
+
+/* A vocabulary of more than 65536 tokens takes 4 bytes a token. */
+START_TEST(test_a_large_vocabulary_is_written_as_uint32)
+{
+    write_text();
+    assert_shell_ok(TRAIN);
+    assert_shell_ok("{ sed '$d' v.json | sed '$s/$/,/'; i=283; while [ $i -lt 65536 ]; do echo \"\\\"xx$i\\\": $i,\"; "
+                    "i=$((i + 1)); done; echo '\"xx\": 65536}'; } > large.json");
+    assert_shell_ok("cs336 encode --vocab large.json --merges m.txt --input text --output ids");
+    assert_prints("tokens of 4 bytes");
+    assert_shell_ok("cs336 decode --vocab large.json --merges m.txt --input ids --output back");
+    assert_file_holds(temp_path("back"), text, sizeof text - 1);
+}
+END_TEST
+
+START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
+{
+    static const struct {
+        const char *line, *message;
+    } cases[] = {
+        {"cs336 train-bpe --input none --vocab-size 300 --vocab x --merges y",
+         "cs336 train-bpe: none: No such file or directory; cs336 story makes such a file"},
+        {"cs336 train-bpe --input empty --vocab-size 300 --vocab x --merges y",
+         "cs336 train-bpe: empty: is empty; cs336 story makes such a file"},
+        {"cs336 train-bpe --input text --vocab-size 256 --special-token T1 --vocab x --merges y",
+         "cs336 train-bpe: bpe_train: vocabulary of 256, expected 257 to 2147483647: 256 bytes and 1 special tokens"},
+        {"cs336 train-bpe --input text --vocab-size 300 --vocab none/x --merges y",
+         "cs336 train-bpe: none/x: cannot write: No such file or directory"},
+        {"cs336 encode --vocab none --merges m.txt --input text --output x",
+         "cs336 encode: none: No such file or directory; cs336 train-bpe makes such a file"},
+        {"cs336 encode --vocab v.json --merges empty --input text --output x",
+         "cs336 encode: empty: is empty; cs336 train-bpe makes such a file"},
+        {"cs336 encode --vocab v.json --merges m.txt --input empty --output x", "cs336 encode: empty: is empty"},
+        {"cs336 encode --vocab v.json --merges m.txt --input - --output x </dev/null",
+         "cs336 encode: standard input: is empty"},
+        {"cs336 encode --vocab v.json --merges v.json --input text --output x",
+         "cs336 encode: v.json:1: expected two tokens with a blank between them"},
+        {"cs336 decode --vocab v.json --merges m.txt --input none --output x",
+         "cs336 decode: none: No such file or directory; cs336 encode makes such a file"},
+        {"cs336 decode --vocab v.json --merges m.txt --input odd --output x",
+         "cs336 decode: odd: 3 bytes are no whole number of ids of 2 bytes"},
+        {"cs336 decode --vocab v.json --merges m.txt --input large --output x",
+         "cs336 decode: large: id 300 at place 1, the vocabulary has 283 tokens"},
+    };
+    write_text();
+    assert_shell_ok(TRAIN);
+    write_file(temp_path("empty"), "", 0);
+    write_file(temp_path("odd"), "abc", 3);
+    write_file(temp_path("large"), "\x01\x00\x2C\x01", 4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_shell_fails(1, cases[i].message, cases[i].line);
+    ck_assert_int_ne(shell("ls | grep '^[xy]'"), 0);
+}
+END_TEST
+
+START_TEST(test_bad_usage_of_the_tokenizer_commands)
+{
+    static const struct {
+        const char *line, *message;
+    } cases[] = {
+        {"cs336 train-bpe --vocab-size 300 --vocab x --merges y",
+         "cs336 train-bpe: --input is missing; see cs336 train-bpe --help"},
+        {"cs336 train-bpe --input text --vocab-size 300 --special-token= --vocab x --merges y",
+         "cs336 train-bpe: --special-token is empty; see cs336 train-bpe --help"},
+        {"cs336 train-bpe --input text --vocab-size 300 --threads 99999999999 --vocab x --merges y",
+         "cs336 train-bpe: --threads is too large; see cs336 train-bpe --help"},
+        {"cs336 encode --vocab v --merges m --special-token= --input text --output x",
+         "cs336 encode: --special-token is empty; see cs336 encode --help"},
+        {"cs336 decode --vocab v --merges m --special-token= --input text --output x",
+         "cs336 decode: --special-token is empty; see cs336 decode --help"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_shell_fails(2, cases[i].message, cases[i].line);
+}
+END_TEST
+
+const TestCase cli_tokenizer_tests[] = {
+    TEST(test_text_to_ids_and_back, "cli"),
+    TEST(test_streams_give_the_same_as_files, "cli"),
+    TEST(test_errors_replace_gives_utf8, "cli"),
+    TEST(test_threads_do_not_change_the_files, "cli"),
+    TEST(test_several_inputs_are_one_corpus, "cli"),
+    TEST(test_a_large_vocabulary_is_written_as_uint32, "cli"),
+    TEST(test_bad_input_is_one_line_and_nothing_is_written, "cli"),
+    TEST(test_bad_usage_of_the_tokenizer_commands, "cli"),
+    {0},
+};
