@@ -63,7 +63,7 @@ Status bpe_pairs_gain(BPEPairs *pairs, int32_t left, int32_t right, uint32_t wor
     if (!s)
         s = array_reserve(&pairs->visits, &pairs->visit_capacity, pairs->visit_count + 1, sizeof *pairs->visits);
     if (!s && pairs->visit_count == NO_VISIT)
-        s = status_fail(CS336_ENOMEM, "bpe_train: more than %u places of pairs", (unsigned)NO_VISIT);
+        s = status_fail(CS336_ENOMEM, "bpe_train: more than %u places of pairs", NO_VISIT);
     if (s)
         return s;
     pair->count += count;
