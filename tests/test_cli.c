@@ -10,7 +10,7 @@
 
 START_TEST(test_help_lists_the_commands)
 {
-    const char *const commands[] = {"story", "train", "generate", "account"};
+    const char *const commands[] = {"story", "train-bpe", "encode", "decode", "train", "generate", "account"};
     char line[64];
     assert_shell_ok("cs336 --help");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -125,6 +125,155 @@ START_TEST(test_account_any_configuration)
 }
 END_TEST
 
+/* ---- from story to story ---- */
+
+#define MODEL "--vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 --batch-size 2"
+#define TRAIN \
+    "cs336 train --train train.bin --val val.bin " MODEL " --steps 6 --log-every 2 --val-every 3 --val-batches 2"
+#define GENERATE "cs336 generate --checkpoint run/checkpoint.safetensors --vocab vocab.json --merges merges.txt"
+
+/* Everything that trained models are made from, in the test's directory. */
+static void make_tokens(void)
+{
+    assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
+    assert_shell_ok("cs336 story --stories 5 --seed 2 --output val.txt");
+    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --special-token '<|endoftext|>' "
+                    "--vocab vocab.json --merges merges.txt 2>log");
+    assert_shell_ok("for part in train val; do cs336 encode --vocab vocab.json --merges merges.txt "
+                    "--special-token '<|endoftext|>' --input $part.txt --output $part.bin 2>log; done");
+}
+
+START_TEST(test_pipeline_from_story_to_story)
+{
+    make_tokens();
+    assert_shell_ok("cs336 decode --vocab vocab.json --merges merges.txt --input val.bin --output - 2>log | cmp - "
+                    "val.txt");
+    assert_shell_ok(TRAIN " --out whole --loss-floor 0.5");
+    assert_prints("6 steps, 192 tokens in ");
+    assert_prints("entropy floor 0.5000 nats per token, validation loss ");
+    assert_shell_ok(TRAIN " --out run --stop-at 4");
+    assert_prints("stopped after step 4 of 6, saved; the same command with --resume goes on");
+    assert_shell_ok(TRAIN " --out run --resume --threads 1");
+    assert_shell_ok("cmp run/checkpoint.safetensors whole/checkpoint.safetensors");
+    assert_shell_ok("cmp run/config.json whole/config.json");
+    assert_shell_ok("test $(wc -l <run/log.jsonl) = 4 && ls run | wc -l");
+    ck_assert_str_eq(shell_output, "3\n");
+    assert_shell_ok(GENERATE " --prompt 'Once upon' --max-tokens 40 --seed 3 >one");
+    assert_shell_ok(GENERATE " --prompt 'Once upon' --max-tokens 40 --seed 3 --threads 1 | cmp - one");
+    assert_shell_ok("head -c 9 one");
+    ck_assert_str_eq(shell_output, "Once upon");
+    assert_shell_ok(GENERATE " --max-tokens 5 --samples 3");
+    assert_prints("--- 3 of 3 ---\n");
+}
+END_TEST
+
+START_TEST(test_interrupted_training_saves)
+{
+    make_tokens();
+    assert_shell_ok("\"$program\" train --train train.bin " MODEL
+                    " --steps 50000 --checkpoint-every 0 --out run >out & "
+                    "until test -s run/log.jsonl; do sleep 0.05; done; kill -INT $!; wait $!");
+    assert_shell_ok("tail -1 out");
+    ck_assert(strncmp(shell_output, "stopped after step ", 19) == 0);
+    assert_shell_ok("test -s run/checkpoint.safetensors");
+}
+END_TEST
+
+START_TEST(test_training_bad_input)
+{
+    static const struct {
+        const char *line, *message;
+    } cases[] = {
+        {"--train nowhere.bin", "nowhere.bin: No such file or directory; cs336 encode makes such a file"},
+        {"--train empty.bin", "empty.bin: is empty; cs336 encode makes such a file"},
+        {"--train .", ".: is a directory; cs336 encode makes such a file"},
+        {"--train train.bin --val nowhere.bin",
+         "nowhere.bin: No such file or directory; cs336 encode makes such a file"},
+        {"--train odd.bin", "odd.bin: 301 bytes, expected a multiple of 2: uint16 ids of a vocabulary of 300"},
+        {"--train short.bin", "short.bin: 16 token ids, a context of 16 needs at least one more"},
+        {"--train train.bin --val short.bin", "short.bin: 16 token ids, a context of 16 needs at least one more"},
+        {"--train id.bin", "id.bin: id 300 at position 17, expected below the vocabulary size 300"},
+        {"--train train.bin --num-heads 3", "transformer_lm_check: num_heads 3 does not divide d_model 16"},
+        {"--train train.bin --d-model 18 --num-heads 6",
+         "transformer_lm_check: heads of 3 numbers, RoPE needs an even number"},
+        {"--train train.bin --warmup-steps 7", "trainer_check: warm-up of 7 steps is longer than the decay's 6"},
+        {"--train train.bin --beta1 1", "trainer_check: betas 1 and 0.95, expected 0 <= beta < 1"},
+        {"--train train.bin --min-lr 1", "trainer_check: learning rates 1 to 0.001, expected 0 <= minimum <= maximum"},
+        {"--train train.bin --resume",
+         "new/checkpoint.safetensors: No such file or directory; cs336 train without --resume makes such a file"},
+    };
+    make_tokens();
+    assert_shell_ok(": >empty.bin; head -c 301 train.bin >odd.bin; head -c 32 train.bin >short.bin; "
+                    "{ head -c 34 train.bin; printf '\\054\\001'; head -c 40 train.bin; } >id.bin");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[512], message[256];
+        snprintf(line, sizeof line, "cs336 train --out new " MODEL " --steps 6 %s", cases[i].line);
+        snprintf(message, sizeof message, "cs336 train: %s", cases[i].message);
+        assert_shell_fails(1, message, line);
+        ck_assert_int_ne(shell("test -e new"), 0);
+    }
+    assert_shell_fails(1, "cs336 train: train.bin: cannot make directory: Not a directory",
+                       TRAIN " --out train.bin/run");
+}
+END_TEST
+
+START_TEST(test_resuming_bad_checkpoints)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN " --out run --stop-at 2 && cp run/checkpoint.safetensors good && cp run/log.jsonl log.good");
+    assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: d_ff is 64, expected 32",
+                       TRAIN " --out run --resume --d-ff 32");
+    assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: seed is 1, expected 2",
+                       TRAIN " --out run --resume --seed 2");
+    assert_shell_ok("head -c 5000 good >run/checkpoint.safetensors");
+    ck_assert_int_eq(shell(TRAIN " --out run --resume"), 1);
+    ck_assert_ptr_nonnull(strstr(shell_errors, ": cut short"));
+    assert_shell_ok("cmp run/log.jsonl log.good && cp good run/checkpoint.safetensors");
+    assert_shell_ok(TRAIN " --out run --resume");
+}
+END_TEST
+
+/* The file size limit of the shell stands for the full disk: the last checkpoint and whole lines of the log stay. */
+START_TEST(test_training_on_a_full_disk)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN " --out whole");
+    assert_shell_ok(TRAIN " --out run --stop-at 3 && cp run/checkpoint.safetensors good");
+    ck_assert_int_eq(shell("trap '' XFSZ; ulimit -f 8; " TRAIN " --out run --resume"), 1);
+    ck_assert_str_eq(shell_errors, "cs336 train: run/checkpoint.safetensors: cannot write: File too large\n");
+    assert_shell_ok("cmp run/checkpoint.safetensors good && ls run | wc -l");
+    ck_assert_str_eq(shell_output, "3\n");
+    assert_shell_ok(TRAIN " --out run --resume");
+    assert_shell_ok("cmp run/checkpoint.safetensors whole/checkpoint.safetensors");
+}
+END_TEST
+
+START_TEST(test_generating_bad_input)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN " --out run");
+    assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory; cs336 train makes such a file",
+                       GENERATE " --checkpoint nowhere");
+    assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory; cs336 train-bpe makes such a file",
+                       GENERATE " --vocab nowhere");
+    assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory; cs336 train-bpe makes such a file",
+                       GENERATE " --merges nowhere");
+    assert_shell_ok(
+        "cs336 train-bpe --input train.txt --vocab-size 280 --special-token '<|endoftext|>' --vocab v --merges m "
+        "2>log");
+    assert_shell_fails(1, "cs336 generate: v has 280 tokens, run/checkpoint.safetensors was trained with 300",
+                       GENERATE " --vocab v --merges m");
+    assert_shell_fails(1, "cs336 generate: --prompt is empty, and there is no stop token to begin a document with",
+                       GENERATE " --stop ''");
+    assert_shell_fails(2, "cs336 generate: --top-p: 1.5 is not between 0 and 1; see cs336 generate --help",
+                       GENERATE " --top-p 1.5");
+    ck_assert_int_eq(shell("head -c 5000 run/checkpoint.safetensors >cut; " GENERATE " --checkpoint cut"), 1);
+    ck_assert_ptr_nonnull(strstr(shell_errors, ": cut short"));
+    ck_assert_int_eq(shell(GENERATE " --checkpoint vocab.json"), 1);
+    ck_assert(strncmp(shell_errors, "cs336 generate: vocab.json: ", 28) == 0);
+}
+END_TEST
+
 const TestCase cli_tests[] = {
     TEST(test_help_lists_the_commands, "cli"),
     TEST(test_version, "cli"),
@@ -133,5 +282,11 @@ const TestCase cli_tests[] = {
     TEST(test_full_standard_output, "cli"),
     TEST(test_account_prints_the_course_numbers, "transformer_accounting"),
     TEST(test_account_any_configuration, "transformer_accounting"),
+    TEST(test_pipeline_from_story_to_story, "cli"),
+    TEST(test_interrupted_training_saves, "cli"),
+    TEST(test_training_bad_input, "cli"),
+    TEST(test_resuming_bad_checkpoints, "cli"),
+    TEST(test_training_on_a_full_disk, "cli"),
+    TEST(test_generating_bad_input, "cli"),
     {0},
 };

@@ -452,7 +452,7 @@ START_TEST(test_run_that_ended_does_not_go_on)
 END_TEST
 
 typedef struct {
-    volatile sig_atomic_t stop;
+    atomic_int stop;
     size_t at, last;
 } Interruption;
 
@@ -462,7 +462,7 @@ static void interrupt(void *context, const RunLogEntry *entry, bool logged)
     (void)logged;
     interruption->last = entry->step;
     if (entry->step == interruption->at)
-        interruption->stop = 1;
+        atomic_store(&interruption->stop, 1);
 }
 
 START_TEST(test_run_stops_when_asked_and_resumes)

@@ -1,17 +1,18 @@
 #include "cli/commands.h"
-#include "cli/model_options.h"
+#include "cli/options.h"
+#include "cli/tokenizer_options.h"
 #include "core/parallel.h"
 #include "generate/decode.h"
-#include "tokenizer/tokenizer.h"
 #include "train/model_checkpoint.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 typedef struct {
-    const char *checkpoint, *vocab, *merges, *prompt, *stop;
-    TextList special_tokens;
+    const char *checkpoint, *prompt, *stop;
+    TokenizerOptions tokenizer;
     size_t max_tokens, seed, samples, threads;
     SampleConfig sample;
 } GenerateOptions;
@@ -20,9 +21,7 @@ static int parse(GenerateOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
-        OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_REQUIRED, "vocab.json, from cs336 train-bpe"),
-        OPTION_TEXT("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt, from cs336 train-bpe"),
-        OPTION_TEXTS("special-token", &o->special_tokens, "TEXT", "as given to cs336 encode"),
+        TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXT("prompt", &o->prompt, "TEXT", OPTION_UNSHOWN, "what to continue (default: a new document)"),
         OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "tokens to generate at most"),
         OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6, "0 always takes the likeliest token"),
@@ -34,32 +33,31 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     };
     const OptionTable table =
         OPTION_TABLE("generate", "Continues a prompt with a trained model, token by token.", options);
-    return options_parse(&table, argc, argv);
+    const int done = options_parse(&table, argc, argv);
+    if (done == OPTIONS_PARSED && texts_have_empty(&o->tokenizer.special))
+        return options_bad_usage(&table, "--special-token is empty");
+    if (done == OPTIONS_PARSED && o->threads > INT_MAX)
+        return options_bad_usage(&table, "--threads is too large");
+    return done;
 }
 
 /*
- * The stop token is a special token of the text, even where it was not named as one; only a tokenizer that has no such
- * token at all does without.
+ * The stop token is a special token of the text, even where it was not named as one; only a tokenizer whose vocabulary
+ * has no such token does without.
  */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    ByteString specials[OPTION_MAX_TEXTS + 1];
-    size_t count = 0;
-    for (; count < o->special_tokens.count; count++)
-        specials[count] = byte_string(o->special_tokens.items[count]);
-    if (*o->stop)
-        specials[count] = byte_string(o->stop);
-    Status s = tokenizer_load(tokenizer, o->vocab, o->merges, specials, count + (*o->stop != '\0'));
-    if (!s && *o->stop && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
+    TokenizerOptions with_stop = o->tokenizer;
+    if (*o->stop && with_stop.special.count < OPTION_MAX_TEXTS)
+        with_stop.special.items[with_stop.special.count++] = o->stop;
+    Status s = tokenizer_options_load(tokenizer, &with_stop);
+    if (!s && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
         tokenizer_destroy(*tokenizer);
-        s = tokenizer_load(tokenizer, o->vocab, o->merges, specials, count);
+        s = tokenizer_options_load(tokenizer, &o->tokenizer);
     }
-    if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size) {
-        s = status_fail(CS336_EFORMAT, "%s has %zu tokens, %s was trained with %zu", o->vocab,
+    if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
+        s = status_fail(CS336_EFORMAT, "%s has %zu tokens, %s was trained with %zu", o->tokenizer.vocab,
                         tokenizer_vocab_size(*tokenizer), o->checkpoint, vocab_size);
-        tokenizer_destroy(*tokenizer);
-        *tokenizer = NULL;
-    }
     return s;
 }
 
@@ -120,10 +118,6 @@ int command_generate(int argc, char **argv)
     TrainedModel model = {0};
     Tokenizer *tokenizer = NULL;
     Status s = command_needs_file(o.checkpoint, "cs336 train");
-    if (!s)
-        s = command_needs_file(o.vocab, "cs336 train-bpe");
-    if (!s)
-        s = command_needs_file(o.merges, "cs336 train-bpe");
     if (!s)
         s = trained_model_load(&model, o.checkpoint);
     if (!s)

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/work.h"
 #include "core/parallel.h"
 #include "data/token_file.h"
 #include "kernels/isa.h"
@@ -8,9 +9,7 @@
 
 #include <limits.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef struct {
@@ -94,27 +93,11 @@ static TrainerConfig config_of(const TrainOptions *o)
 
 /* ---- progress ---- */
 
-static volatile sig_atomic_t stop_asked;
-
-/* The second signal finds the default action again and ends the process at once. */
-static void ask_to_stop(int signal_number)
-{
-    stop_asked = 1;
-    signal(signal_number, SIG_DFL);
-}
-
 typedef struct {
     size_t first, end; /**< the first and last step of this process; first 0: not known yet */
     double began, drawn, val_loss;
     bool terminal;
 } Progress;
-
-static double clock_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static void print_line(const Progress *progress, const RunLogEntry *entry, double now)
 {
@@ -133,7 +116,7 @@ static void show_step(void *context, const RunLogEntry *entry, bool logged)
     enum { DRAWS_A_SECOND = 10 };
     Progress *progress = context;
     const bool validated = !isnan(entry->val_loss);
-    const double now = clock_seconds();
+    const double now = work_seconds();
     if (!progress->first)
         progress->first = entry->step;
     if (validated)
@@ -186,18 +169,24 @@ static void print_summary(const TrainOptions *o, const RunLogEntry *last)
     printf("%s/checkpoint.safetensors is ready for cs336 generate\n", o->out);
 }
 
+static Status needs_checkpoint(const char *directory)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/checkpoint.safetensors", directory) >= (int)sizeof path)
+        return status_fail(CS336_EIO, "--out: a path of more than %zu bytes", sizeof path);
+    return command_needs_file(path, "cs336 train without --resume");
+}
+
 static Status run(const TrainOptions *o, Trainer *trainer)
 {
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
     Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps,
                          .val_loss = (double)NAN,
                          .terminal = isatty(STDOUT_FILENO) != 0};
-    const TrainerObserver observer = {.step = show_step, .context = &progress, .stop = &stop_asked};
+    const TrainerObserver observer = {.step = show_step, .context = &progress, .stop = work_stop_flag()};
     RunLogEntry last;
     print_header(o, trainer);
-    signal(SIGINT, ask_to_stop);
-    signal(SIGTERM, ask_to_stop);
-    progress.began = clock_seconds();
+    progress.began = work_seconds();
     const Status s = trainer_run(trainer, o->out, o->resume, &observer, &last);
     if (s && progress.terminal)
         putchar('\n');
@@ -239,6 +228,8 @@ int command_train(int argc, char **argv)
     Status s = command_needs_file(o.train, "cs336 encode");
     if (!s && o.val)
         s = command_needs_file(o.val, "cs336 encode");
+    if (!s && o.resume)
+        s = needs_checkpoint(o.out);
     if (!s)
         s = token_file_open(&train, o.train, config.model.vocab_size);
     if (!s && o.val)

@@ -369,13 +369,13 @@ static Status train(Run *run, RunLogEntry *entry)
     Trainer *trainer = run->trainer;
     const TrainerConfig *config = &trainer->config;
     const size_t end = config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
-    const volatile sig_atomic_t *stop = run->observer ? run->observer->stop : NULL;
+    const atomic_int *stop = run->observer ? run->observer->stop : NULL;
     Status s = CS336_OK;
     while (!s && trainer->step < end) {
         s = advance(run, entry);
         if (s)
             break;
-        const bool stopping = stop && *stop && trainer->step < end;
+        const bool stopping = stop && atomic_load(stop) && trainer->step < end;
         if (stopping || trainer->step == end || due(config->checkpoint_every, trainer->step))
             s = trainer_save(trainer, run->checkpoint_path);
         if (!s && stopping)

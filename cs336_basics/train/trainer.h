@@ -22,7 +22,7 @@
 #include "optim/schedule.h"
 #include "train/run_log.h"
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -91,7 +91,7 @@ CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 typedef struct {
     void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< after each step; NULL: nobody listens */
     void *context;
-    const volatile sig_atomic_t *stop; /**< not 0: finish the step, save and return; NULL: never */
+    const atomic_int *stop; /**< not 0: finish the step, save and return; NULL: never */
 } TrainerObserver;
 
 /**

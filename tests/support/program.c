@@ -32,7 +32,8 @@ int shell(const char *format, ...)
     char *path = realpath(program ? program : "build/cs336", NULL);
     ck_assert_msg(path != NULL, "CS336=%s: no such program", program ? program : "build/cs336");
     const char *output = temp_path("stdout"), *errors = temp_path("stderr");
-    snprintf(line, sizeof line, "cs336() { '%s' \"$@\"; }; cd '%s' && { %s\n} >'%s' 2>'%s' </dev/null", path,
+    snprintf(line, sizeof line,
+             "program='%s'; cs336() { \"$program\" \"$@\"; }; cd '%s' && { %s\n} >'%s' 2>'%s' </dev/null", path,
              temp_path("."), user, output, errors);
     free(path);
     const int status = system(line);

@@ -11,7 +11,8 @@
 extern char shell_output[1 << 16], shell_errors[1 << 13];
 
 /**
- * @brief Runs a line of sh in the test's temporary directory, where `cs336` is the program under test.
+ * @brief Runs a line of sh in the test's temporary directory, where `cs336` is the program under test and $program its
+ * path.
  * @return the exit code; the test fails when a signal ended it
  */
 int shell(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
