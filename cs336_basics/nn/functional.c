@@ -412,13 +412,14 @@ static void add_all_gradients(const AttentionPlan *plan, const AttentionGradient
                 add_key_gradients(plan, grad, head, j, 0, query_tiles);
         return;
     }
-    for (size_t sum = 0; sum + 1 < query_tiles + key_tiles; sum++)
+    for (size_t sum = 0; sum + 1 < query_tiles + key_tiles; sum++) {
 #pragma omp parallel for schedule(dynamic)
         for (size_t task = 0; task < plan->heads * key_tiles; task++) {
             const size_t j = task % key_tiles;
             if (j <= sum && sum - j < query_tiles)
                 add_key_gradients(plan, grad, task / key_tiles, j, sum - j, sum - j + 1);
         }
+    }
 }
 
 size_t scaled_dot_product_attention_scratch(Tensor query)
