@@ -147,6 +147,19 @@ static bool tile_all_seen(const AttentionTile *tile, TileRange rows, TileRange c
            (ptrdiff_t)rows.begin + 1 >= (ptrdiff_t)columns.end + tile->first;
 }
 
+/* One row of a panel by its mask: without branches, which a mask's values would mispredict. */
+static void tile_hide_where(float *at, float hidden, TileRange sees, ptrdiff_t step, const bool *where)
+{
+    int32_t seen[TILE_BLOCK] = {0};
+    for (size_t c = sees.begin; c < sees.end; c++)
+        seen[c] = -(int32_t)where[(ptrdiff_t)c * step];
+    for (size_t lane = 0; lane < TILE_BLOCK; lane += VECTOR_FLOATS) {
+        IntVector condition;
+        memcpy(&condition, seen + lane, sizeof condition);
+        vector_store(at + lane, vector_select(condition, vector_load(at + lane), vector_fill(hidden)));
+    }
+}
+
 static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTile *tile)
 {
     for (size_t first = 0; first < tile->columns; first += TILE_BLOCK) {
@@ -163,11 +176,9 @@ static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTi
                 at[c] = hidden;
             for (size_t c = sees.end; c < columns; c++)
                 at[c] = hidden;
-            if (tile->where) {
-                const bool *where = tile->where + (ptrdiff_t)row * tile->row_step;
-                for (size_t c = sees.begin; c < sees.end; c++)
-                    at[c] = where[(ptrdiff_t)(first + c) * tile->column_step] ? at[c] : hidden;
-            }
+            if (tile->where)
+                tile_hide_where(at, hidden, sees, tile->column_step,
+                                tile->where + (ptrdiff_t)row * tile->row_step + (ptrdiff_t)first * tile->column_step);
         }
     }
 }
