@@ -1,0 +1,64 @@
+#!/bin/sh
+# The whole pipeline, from text to generated text. Called by `make demo`.
+# usage: demo.sh PROGRAM DIRECTORY STEPS [TEXT]
+# Without TEXT it writes the embedded story corpus, whose exact entropy is the least loss that any model can reach.
+set -eu
+cs336=$1 out=$2 steps=$3 text=${4-}
+eot='<|endoftext|>' stories=20000 held_stories=500
+
+say() { printf '\n== %s\n' "$*"; }
+exec 3>&1
+run() { # shows the command as it can be typed again
+    printf '$ %s' "$cs336" >&3
+    for word; do
+        case $word in *[!A-Za-z0-9_./=-]* | '') printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
+    done >&3
+    printf '\n' >&3
+    "$cs336" "$@"
+}
+
+if [ -n "$text" ]; then
+    [ -f "$text" ] && [ -r "$text" ] ||
+        { echo "make demo: $text: cannot read this file; usage: make demo TEXT=file.txt" >&2; exit 1; }
+    [ "$(wc -c <"$text")" -ge 40000 ] ||
+        { echo "make demo: $text: $(wc -c <"$text") bytes are too few to learn from, expected at least 40000" >&2; exit 1; }
+fi
+mkdir -p "$out"
+
+if [ -z "$text" ]; then
+    say 'Text: stories from a small grammar'
+    run story --stories $stories --seed 1 --output "$out/train.txt"
+    run story --stories $held_stories --seed 2 --output "$out/valid.txt"
+    run story --entropy | tee "$out/entropy.txt"
+    vocabulary=1024 prompt='Once upon a time'
+else
+    say "Text: $text, its last twentieth kept for validation"
+    bytes=$(wc -c <"$text")
+    head -c $((bytes - bytes / 20)) "$text" >"$out/train.txt"
+    tail -c $((bytes / 20)) "$text" >"$out/valid.txt"
+    vocabulary=2048 prompt=$(tr -s '[:space:]' ' ' <"$out/valid.txt" | cut -d ' ' -f 2-6 | head -c 80)
+fi
+
+say 'Tokenizer: the most frequent pairs of bytes become tokens'
+run train-bpe --input "$out/train.txt" --vocab-size $vocabulary --special-token "$eot" \
+    --vocab "$out/vocab.json" --merges "$out/merges.txt"
+# A short text may hold fewer pairs than were asked for.
+vocabulary=$(($(wc -l <"$out/merges.txt") + 256 + 1))
+for part in train valid; do
+    run encode --vocab "$out/vocab.json" --merges "$out/merges.txt" --special-token "$eot" \
+        --input "$out/$part.txt" --output "$out/$part.bin"
+done
+
+say 'Training: a small Transformer learns to predict the next token'
+set -- --train "$out/train.bin" --val "$out/valid.bin" --out "$out/run" --vocab-size $vocabulary --context-length 256 \
+    --d-model 128 --num-layers 4 --num-heads 4 --batch-size 16 --steps "$steps" --lr 3e-3 --val-every 100
+if [ -z "$text" ]; then
+    tokens=$(($(wc -c <"$out/valid.bin") / 2))
+    set -- "$@" --loss-floor "$(awk -v stories=$held_stories -v tokens=$tokens \
+        '/^entropy per story/ {printf "%.4f", $4 * stories / tokens}' "$out/entropy.txt")"
+fi
+run train "$@"
+
+say 'Text again: the model continues a prompt'
+run generate --checkpoint "$out/run/checkpoint.safetensors" --vocab "$out/vocab.json" --merges "$out/merges.txt" \
+    --prompt "$prompt" --special-token "$eot" --seed 1 | tee "$out/story.txt"
