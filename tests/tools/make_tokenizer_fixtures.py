@@ -232,7 +232,8 @@ def id_lines(name: str, vocab: dict[bytes, int], texts: dict[str, str]) -> list[
 
 def make_ids(course: str | None) -> None:
     texts = {name: read(os.path.join(OUT, name)) for name in TEXTS}
-    write("train.txt", "\n".join([*texts.values(), *INLINE.values(), *["Hello, how are you?"] * 9]))
+    # not the other short texts: their characters shall be split between tokens
+    write("train.txt", "\n".join([*texts.values(), *["Hello, how are you?"] * 10]))
     vocab, merges = train(read(os.path.join(OUT, "train.txt")), 900)
     write_model("", vocab, merges)
     lines = id_lines("own", {token: i for i, token in enumerate(vocab)}, INLINE | texts)
