@@ -6,16 +6,9 @@ enum { NO_RANK = INT32_MAX, SHORT_WORD = 48 };
 
 /* ---- merges by pair ---- */
 
-static uint64_t pair_hash(int32_t left, int32_t right)
-{
-    uint64_t z = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15U;
-    z = (z ^ (z >> 32)) * 0xD6E8FEB86659FD93U;
-    return z ^ (z >> 32);
-}
-
 static MergeSlot *find_slot(const MergeTable *table, int32_t left, int32_t right)
 {
-    for (size_t at = (size_t)pair_hash(left, right);; at++) {
+    for (size_t at = (size_t)token_pair_hash(left, right);; at++) {
         MergeSlot *slot = &table->slots[at & table->mask];
         if (slot->rank < 0 || (slot->left == left && slot->right == right))
             return slot;

@@ -46,6 +46,9 @@ CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
 
 void bpe_model_deinit(BPEModel *model);
 
+/** @brief A hash of two ids next to each other. */
+uint64_t token_pair_hash(int32_t left, int32_t right);
+
 /** @brief Finds ids by bytes. */
 typedef struct {
     const BPEModel *model;

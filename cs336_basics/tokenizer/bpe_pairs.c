@@ -6,16 +6,9 @@ enum { FIRST_SLOTS = 1024 };
 
 /* ---- pairs by their tokens ---- */
 
-static uint64_t pair_hash(int32_t left, int32_t right)
-{
-    uint64_t z = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15U;
-    z = (z ^ (z >> 32)) * 0xD6E8FEB86659FD93U;
-    return z ^ (z >> 32);
-}
-
 static uint32_t *find_slot(const BPEPairs *pairs, int32_t left, int32_t right)
 {
-    for (size_t at = (size_t)pair_hash(left, right);; at++) {
+    for (size_t at = (size_t)token_pair_hash(left, right);; at++) {
         uint32_t *slot = &pairs->slots[at & (pairs->slot_count - 1)];
         if (*slot == 0 || (pairs->pairs[*slot - 1].left == left && pairs->pairs[*slot - 1].right == right))
             return slot;
