@@ -151,31 +151,6 @@ VECTOR_INLINE Vector vector_pad(Vector v, size_t n, float x)
 #endif
 }
 
-/* Sum and maximum of all lanes, by halves. */
-VECTOR_INLINE float vector_sum(Vector v)
-{
-    float lane[VECTOR_FLOATS];
-    vector_store(lane, v);
-    VECTOR_UNROLL
-    for (int half = VECTOR_FLOATS / 2; half > 0; half /= 2)
-        VECTOR_UNROLL
-    for (int i = 0; i < half; i++)
-        lane[i] += lane[i + half];
-    return lane[0];
-}
-
-VECTOR_INLINE float vector_largest(Vector v)
-{
-    float lane[VECTOR_FLOATS];
-    vector_store(lane, v);
-    VECTOR_UNROLL
-    for (int half = VECTOR_FLOATS / 2; half > 0; half /= 2)
-        VECTOR_UNROLL
-    for (int i = 0; i < half; i++)
-        lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-    return lane[0];
-}
-
 /* v * 2^n for whole n in [-252, 252]; n in two halves, so that results beyond the normal range come out right. */
 VECTOR_INLINE Vector vector_scale_by_power(Vector v, Vector n)
 {
@@ -204,59 +179,6 @@ VECTOR_INLINE Vector vector_multiply_add(Vector a, Vector b, Vector c)
 }
 
 /*
- * Transposes a square of VECTOR_FLOATS vectors: step s = 1, 2, 4, ... exchanges the two squares of side s beside the
- * diagonal in each square of side 2 s.
- */
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define VECTOR_SHUFFLES 1
-#endif
-#endif
-#if defined(VECTOR_SHUFFLES)
-/* Lane j of the vectors that replace a (row i) and b (row i + s): lane numbers of b count from VECTOR_FLOATS. */
-#define LANE_OF_A(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) - (s) : (j))
-#define LANE_OF_B(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) : (j) + (s))
-#define LANES_4(lane, j, s) lane(j, s), lane(j + 1, s), lane(j + 2, s), lane(j + 3, s)
-#if VECTOR_FLOATS == 4
-#define LANES(lane, s) LANES_4(lane, 0, s)
-#elif VECTOR_FLOATS == 8
-#define LANES(lane, s) LANES_4(lane, 0, s), LANES_4(lane, 4, s)
-#else
-#define LANES(lane, s) LANES_4(lane, 0, s), LANES_4(lane, 4, s), LANES_4(lane, 8, s), LANES_4(lane, 12, s)
-#endif
-#define TRANSPOSE_STEP(rows, s)                                                   \
-    VECTOR_UNROLL                                                                 \
-    for (int i = 0; i < VECTOR_FLOATS; i++)                                       \
-        if (!(i & (s))) {                                                         \
-            const Vector a = (rows)[i], b = (rows)[i + (s)];                      \
-            (rows)[i] = __builtin_shufflevector(a, b, LANES(LANE_OF_A, s));       \
-            (rows)[i + (s)] = __builtin_shufflevector(a, b, LANES(LANE_OF_B, s)); \
-        }
-VECTOR_INLINE void vector_transpose(Vector rows[VECTOR_FLOATS])
-{
-    TRANSPOSE_STEP(rows, 1)
-    TRANSPOSE_STEP(rows, 2)
-#if VECTOR_FLOATS >= 8
-    TRANSPOSE_STEP(rows, 4)
-#endif
-#if VECTOR_FLOATS >= 16
-    TRANSPOSE_STEP(rows, 8)
-#endif
-}
-#undef TRANSPOSE_STEP
-#else
-VECTOR_INLINE void vector_transpose(Vector rows[VECTOR_FLOATS])
-{
-    for (int i = 0; i < VECTOR_FLOATS; i++)
-        for (int j = 0; j < i; j++) {
-            const float lane = rows[i][j];
-            rows[i][j] = rows[j][i];
-            rows[j][i] = lane;
-        }
-}
-#endif
-
-/*
  * e^x to within 1 ulp or so: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, then e^x = 2^n e^r. ln 2 is subtracted
  * in two parts, the first of which has so few bits that n times it is exact. The bounds keep n small and infinities out
  * of r; x is the second operand, so that NaN passes through.
@@ -274,6 +196,92 @@ VECTOR_INLINE Vector vector_exp(Vector x)
     p = p * r + 0x1.555492p-3f;
     p = p * r + 0x1.fffffcp-2f;
     return vector_scale_by_power((p * r) * r + r + 1.0f, n);
+}
+
+/* ---- across lanes ---- */
+
+/*
+ * VECTOR_SHUFFLE(a, b, lane, s): lane j of the result is lane number lane(j, s) of a and b, those of b counting on from
+ * VECTOR_FLOATS.
+ */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define VECTOR_SHUFFLE(a, b, lane, s) __builtin_shufflevector(a, b, VECTOR_LANES(lane, s))
+#endif
+#endif
+#define VECTOR_LANES_4(lane, j, s) lane(j, s), lane(j + 1, s), lane(j + 2, s), lane(j + 3, s)
+#if VECTOR_FLOATS == 4
+#define VECTOR_LANES(lane, s) VECTOR_LANES_4(lane, 0, s)
+#elif VECTOR_FLOATS == 8
+#define VECTOR_LANES(lane, s) VECTOR_LANES_4(lane, 0, s), VECTOR_LANES_4(lane, 4, s)
+#else
+#define VECTOR_LANES(lane, s) \
+    VECTOR_LANES_4(lane, 0, s), VECTOR_LANES_4(lane, 4, s), VECTOR_LANES_4(lane, 8, s), VECTOR_LANES_4(lane, 12, s)
+#endif
+#ifndef VECTOR_SHUFFLE
+typedef int VectorLanes[VECTOR_FLOATS];
+#define VECTOR_SHUFFLE(a, b, lane, s) vector_shuffle(a, b, (const VectorLanes){VECTOR_LANES(lane, s)})
+VECTOR_INLINE Vector vector_shuffle(Vector a, Vector b, const VectorLanes lanes)
+{
+    Vector v = {0};
+    for (int j = 0; j < VECTOR_FLOATS; j++)
+        v[j] = lanes[j] < VECTOR_FLOATS ? a[lanes[j]] : b[lanes[j] - VECTOR_FLOATS];
+    return v;
+}
+#endif
+
+/* Sum and maximum of all lanes: each with its partner half a vector away, a quarter away, and so on. */
+#define VECTOR_PARTNER(j, s) ((j) ^ (s))
+VECTOR_INLINE float vector_sum(Vector v)
+{
+#if VECTOR_FLOATS >= 16
+    v += VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 8);
+#endif
+#if VECTOR_FLOATS >= 8
+    v += VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 4);
+#endif
+    v += VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 2);
+    v += VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 1);
+    return v[0];
+}
+
+VECTOR_INLINE float vector_largest(Vector v)
+{
+#if VECTOR_FLOATS >= 16
+    v = vector_max(v, VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 8));
+#endif
+#if VECTOR_FLOATS >= 8
+    v = vector_max(v, VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 4));
+#endif
+    v = vector_max(v, VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 2));
+    v = vector_max(v, VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 1));
+    return v[0];
+}
+
+/*
+ * Transposes a square of VECTOR_FLOATS vectors: step s = 1, 2, 4, ... exchanges the two squares of side s beside the
+ * diagonal in each square of side 2 s.
+ */
+#define VECTOR_UPPER(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) - (s) : (j))
+#define VECTOR_LOWER(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) : (j) + (s))
+#define VECTOR_EXCHANGE(rows, s)                                     \
+    VECTOR_UNROLL                                                    \
+    for (int i = 0; i < VECTOR_FLOATS; i++)                          \
+        if (!(i & (s))) {                                            \
+            const Vector a = (rows)[i], b = (rows)[i + (s)];         \
+            (rows)[i] = VECTOR_SHUFFLE(a, b, VECTOR_UPPER, s);       \
+            (rows)[i + (s)] = VECTOR_SHUFFLE(a, b, VECTOR_LOWER, s); \
+        }
+VECTOR_INLINE void vector_transpose(Vector rows[VECTOR_FLOATS])
+{
+    VECTOR_EXCHANGE(rows, 1)
+    VECTOR_EXCHANGE(rows, 2)
+#if VECTOR_FLOATS >= 8
+    VECTOR_EXCHANGE(rows, 4)
+#endif
+#if VECTOR_FLOATS >= 16
+    VECTOR_EXCHANGE(rows, 8)
+#endif
 }
 
 #endif
