@@ -37,7 +37,9 @@
     X(bpe)             \
     X(encoding)        \
     X(tokenizer_files) \
+    X(run_log)         \
     X(training)        \
+    X(trained_model)   \
     X(generation)      \
     X(accounting)      \
     X(cli)             \

@@ -33,8 +33,9 @@ int shell(const char *format, ...)
     ck_assert_msg(path != NULL, "CS336=%s: no such program", program ? program : "build/cs336");
     const char *output = temp_path("stdout"), *errors = temp_path("stderr");
     snprintf(line, sizeof line,
-             "program='%s'; cs336() { \"$program\" \"$@\"; }; cd '%s' && { %s\n} >'%s' 2>'%s' </dev/null", path,
-             temp_path("."), user, output, errors);
+             "export OMP_WAIT_POLICY=passive; program='%s'; cs336() { \"$program\" \"$@\"; }; cd '%s' && { %s\n} >'%s' "
+             "2>'%s' </dev/null",
+             path, temp_path("."), user, output, errors);
     free(path);
     const int status = system(line);
     read_whole(shell_output, sizeof shell_output, output);

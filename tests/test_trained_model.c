@@ -1,0 +1,102 @@
+#include "core/memory.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/files.h"
+#include "tests/support/tiny_lm.h"
+#include "train/checkpoint.h"
+#include "train/model_checkpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A checkpoint whose configuration differs from a model's in one pair; value NULL leaves the key out. */
+static const char *checkpoint_with(const char *key, const char *value)
+{
+    const char *path = temp_path("one.safetensors");
+    const TransformerLMConfig config = tiny_lm_config(0);
+    ModelConfigText text;
+    SafetensorsText pairs[MODEL_CONFIG_KEYS];
+    size_t count = 0;
+    float number = 1;
+    Parameter parameter = {.name = "token_embeddings.weight", .value = tensor(&number, 1)};
+    model_config_text(&text, &config);
+    for (size_t i = 0; i < MODEL_CONFIG_KEYS; i++) {
+        SafetensorsText pair = text.pairs[i];
+        if (strcmp(pair.key, key) == 0)
+            pair.value = value;
+        if (pair.value)
+            pairs[count++] = pair;
+    }
+    assert_ok(checkpoint_save(
+        path, &(Checkpoint){.parameters = {&parameter, 1}, .iteration = 1, .config = pairs, .config_count = count}));
+    return path;
+}
+
+START_TEST(test_trained_model_errors)
+{
+    static const struct {
+        const char *key, *value, *message;
+        Status status;
+    } cases[] = {
+        {"norm", NULL, "no norm in the configuration: not the checkpoint of a language model", CS336_EFORMAT},
+        {"d_model", NULL, "no d_model in the configuration: not the checkpoint of a language model", CS336_EFORMAT},
+        {"rope_theta", NULL, "no rope_theta in the configuration: not the checkpoint of a language model",
+         CS336_EFORMAT},
+        {"d_ff", "-3", "d_ff is \"-3\", expected a whole number", CS336_EFORMAT},
+        {"d_ff", "3x", "d_ff is \"3x\", expected a whole number", CS336_EFORMAT},
+        {"norm_eps", "nan", "norm_eps is \"nan\", expected a number", CS336_EFORMAT},
+        {"rope_theta", "", "rope_theta is \"\", expected a number", CS336_EFORMAT},
+        {"ffn", "gelu", "ffn is \"gelu\", which is unknown", CS336_EFORMAT},
+        {"num_heads", "5", "transformer_lm_check: num_heads 5 does not divide d_model 12", CS336_ESHAPE},
+    };
+    TrainedModel model;
+    char message[2048];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *path = checkpoint_with(cases[i].key, cases[i].value);
+        const size_t before = memory_in_use();
+        snprintf(message, sizeof message, "%s%s%s", cases[i].status == CS336_ESHAPE ? "" : path,
+                 cases[i].status == CS336_ESHAPE ? "" : ": ", cases[i].message);
+        assert_fails(trained_model_load(&model, path), cases[i].status, message);
+        ck_assert_uint_eq(memory_in_use(), before);
+    }
+    /* The configuration is whole, the parameters are not. */
+    ck_assert_int_ne(trained_model_load(&model, checkpoint_with("", "")), CS336_OK);
+    ck_assert_int_eq(trained_model_load(&model, temp_path("nowhere")), CS336_EIO);
+}
+END_TEST
+
+static Status load_model(void *context)
+{
+    TrainedModel model;
+    const Status s = trained_model_load(&model, context);
+    trained_model_deinit(&model);
+    return s;
+}
+
+START_TEST(test_trained_model_allocation_failures)
+{
+    const TransformerLMConfig config = tiny_lm_config(0);
+    TinyLM tiny;
+    tiny_lm_init(&tiny, &config, 1);
+    Arena names;
+    assert_ok(arena_init(&names, 1 << 16));
+    ParameterList parameters;
+    assert_ok(transformer_lm_parameters(&parameters, &names, &tiny.lm, NULL, NULL, NULL));
+    ModelConfigText text;
+    model_config_text(&text, &config);
+    char path[2048];
+    snprintf(path, sizeof path, "%s", temp_path("model.safetensors"));
+    assert_ok(checkpoint_save(
+        path, &(Checkpoint){.parameters = parameters, .config = text.pairs, .config_count = MODEL_CONFIG_KEYS}));
+    assert_allocation_failures_are_clean(load_model, path);
+    arena_deinit(&names);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
+const TestCase trained_model_tests[] = {
+    TEST(test_trained_model_errors, "training_together"),
+    TEST(test_trained_model_allocation_failures, "training_together"),
+    {0},
+};
