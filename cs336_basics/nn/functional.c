@@ -348,7 +348,7 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
         return s;
     const size_t tiles = attention_parts(plan.queries, ATTENTION_COLUMNS);
     /* The last queries of a causal head see most keys: they come first, and the short tiles fill the gaps. */
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (plan.heads * plan.queries * plan.keys >= PARALLEL_NUMBERS)
     for (size_t task = 0; task < plan.heads * tiles; task++)
         attend(output, log_sum_exp, &plan, task / tiles, (tiles - 1 - task % tiles) * ATTENTION_COLUMNS);
     return CS336_OK;
@@ -406,14 +406,14 @@ static void add_all_gradients(const AttentionPlan *plan, const AttentionGradient
     const size_t key_tiles = attention_parts(plan->keys, ATTENTION_COLUMNS);
     const size_t threads = (size_t)parallel_threads();
     if (plan->heads >= MANY_HEADS * threads || plan->heads % threads == 0) {
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (plan->heads * plan->queries * plan->keys >= PARALLEL_NUMBERS)
         for (size_t head = 0; head < plan->heads; head++)
             for (size_t j = 0; j < key_tiles; j++)
                 add_key_gradients(plan, grad, head, j, 0, query_tiles);
         return;
     }
     for (size_t sum = 0; sum + 1 < query_tiles + key_tiles; sum++) {
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) if (plan->heads * plan->queries * plan->keys >= PARALLEL_NUMBERS)
         for (size_t task = 0; task < plan->heads * key_tiles; task++) {
             const size_t j = task % key_tiles;
             if (j <= sum && sum - j < query_tiles)
