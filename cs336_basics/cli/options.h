@@ -70,7 +70,10 @@ typedef struct {
     double from, up_to;         /**< for numbers, both included */
 } Option;
 
-/** @name Lines of the table; the macros check the target's type @{ */
+/**
+ * @name Lines of the table; the macros check the target's type
+ * @{
+ */
 #define OPTION_HEADING(about)                       \
     {                                               \
         .type = OPTION_IS_HEADING, .help = (about), \

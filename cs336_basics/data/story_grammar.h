@@ -61,7 +61,10 @@ typedef struct {
 /** @brief The grammar of the embedded corpus. */
 extern const StoryGrammar story_grammar;
 
-/** @name Its tables @{ */
+/**
+ * @name Its tables
+ * @{
+ */
 extern const StoryRule story_sentences[], story_words[], story_lessons[], story_mishaps[];
 /** @} */
 
