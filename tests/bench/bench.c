@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHAINS = 12, PEAK_STEPS = 2000000 }; /* twelve sums hide the latency of one addition */
+enum { CHAINS = 12, PEAK_STEPS = 5000000 }; /* twelve sums hide the latency of one addition */
 
 double bench_now(void)
 {
@@ -28,22 +28,24 @@ int bench_selected(const char *name)
 }
 
 /*
- * PEAK_STEPS multiply-adds in each of CHAINS vectors, with the instructions of one set. The asm hides the numbers from
- * the compiler, which would otherwise simplify the chains.
+ * PEAK_STEPS multiply-adds in each of CHAINS vectors, with the instructions of one set. Their first numbers are read
+ * from volatile memory: the compiler must not find two chains to be equal, or their ends.
  */
-#define PEAK(name, floats, instructions)                                 \
-    instructions static float name(void)                                 \
-    {                                                                    \
-        typedef float Lanes __attribute__((vector_size(4 * (floats))));  \
-        Lanes sum[CHAINS], a = (Lanes){0} + 0.5f, b = (Lanes){0} + 1.0f; \
-        for (int u = 0; u < CHAINS; u++)                                 \
-            sum[u] = a * (float)u;                                       \
-        for (int i = 0; i < PEAK_STEPS; i++)                             \
-            for (int u = 0; u < CHAINS; u++)                             \
-                sum[u] = sum[u] * a + b;                                 \
-        for (int u = 1; u < CHAINS; u++)                                 \
-            sum[0] += sum[u];                                            \
-        return sum[0][0];                                                \
+#define PEAK(name, floats, instructions)                                \
+    instructions static float name(void)                                \
+    {                                                                   \
+        typedef float Lanes __attribute__((vector_size(4 * (floats)))); \
+        volatile float half = 0.5f;                                     \
+        const Lanes a = half - (Lanes){0}, b = half - (Lanes){0};       \
+        Lanes sum[CHAINS];                                              \
+        for (int u = 0; u < CHAINS; u++)                                \
+            sum[u] = half - (Lanes){0};                                 \
+        for (int i = 0; i < PEAK_STEPS; i++)                            \
+            for (int u = 0; u < CHAINS; u++)                            \
+                sum[u] = sum[u] * a + b;                                \
+        for (int u = 1; u < CHAINS; u++)                                \
+            sum[0] += sum[u];                                           \
+        return sum[0][0];                                               \
     }
 
 PEAK(peak_portable, 4, )
