@@ -24,6 +24,8 @@
     X(functional)      \
     X(attention)       \
     X(layers)          \
+    X(feed_forward)    \
+    X(self_attention)  \
     X(blocks)          \
     X(chunked_loss)    \
     X(parameters)      \

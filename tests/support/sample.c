@@ -64,6 +64,13 @@ Tensor filled_like(float value, Tensor t)
     return filled_of(value, t.rank, t.shape);
 }
 
+Arena arena_of(size_t bytes)
+{
+    Arena arena;
+    assert_ok(arena_init(&arena, bytes));
+    return arena;
+}
+
 void assert_pytorch(Tensor actual, const char *layer, const char *what)
 {
     char name[96];

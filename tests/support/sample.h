@@ -37,6 +37,9 @@ Tensor filled_like(float value, Tensor t);
 /** @brief @p count numbers for the reference. */
 double *sample_doubles(size_t count);
 
+/** @brief An arena of that size; the test fails when there is no memory. */
+Arena arena_of(size_t bytes);
+
 /** @brief Compares with the array "layer.what" of tests/fixtures/layers.safetensors: rtol 1e-4, atol 1e-5. */
 void assert_pytorch(Tensor actual, const char *layer, const char *what);
 
