@@ -122,7 +122,7 @@ $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
 
 .PHONY: test asan ubsan tsan valgrind mutants
 test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
-	@K='$(K)' CS336='$(PROGRAM)' \
+	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
 	    $(TEST_ENVIRONMENT) $(TEST_WRAPPER) $(TESTS)
 

@@ -1,8 +1,11 @@
+#define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name;
@@ -37,8 +40,24 @@ static int close_stdout(int code)
     return code ? code : EXIT_BAD_INPUT;
 }
 
+/*
+ * A thread that is ready before the others of a parallel loop shall sleep, not spin: on a busy machine spinning takes
+ * the processor from the very thread that it waits for, and training ran ten times slower. OpenMP reads this wish
+ * before main() begins, so the program starts itself once more with it. OMP_WAIT_POLICY=active asks for spinning.
+ */
+static void wait_asleep(char **argv)
+{
+#ifdef _OPENMP
+    if (!getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execvp(argv[0], argv);
+#else
+    (void)argv;
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    wait_asleep(argv);
     if (argc < 2) {
         print_help(stderr);
         return EXIT_BAD_USAGE;
