@@ -259,7 +259,7 @@ static void add_model(Weights *weights, Fixture *fixture)
 {
     add_weight(weights, fixture, "", "token_embeddings.weight", VOCAB, D_MODEL);
     for (int layer = 0; layer < LAYERS; layer++) {
-        char prefix[16];
+        char prefix[32];
         snprintf(prefix, sizeof prefix, "layers.%d.", layer);
         add_block(weights, fixture, prefix);
     }
