@@ -190,12 +190,17 @@ START_TEST(test_tokens_broadcast_repeats_by_a_stride_of_zero)
 }
 END_TEST
 
-START_TEST(test_tokens_place_text_counts_in_row_major_order)
+START_TEST(test_tokens_check_names_the_first_id_outside)
 {
-    const int32_t ids[24] = {0};
-    ck_assert_str_eq(tokens_place_text(tokens(ids, 2, 3, 4), 23), "(1, 2, 3)");
-    ck_assert_str_eq(tokens_place_text(tokens(ids, 2, 3, 4), 9), "(0, 2, 1)");
-    ck_assert_str_eq(tokens_place_text(tokens(ids, 24), 5), "(5)");
+    int32_t ids[24] = {0};
+    assert_ok(tokens_check("f", "id", tokens(ids, 2, 3, 4), 1));
+    ids[9] = 1;
+    ids[23] = -1;
+    assert_fails(tokens_check("f", "id", tokens(ids, 2, 3, 4), 1), CS336_ERANGE,
+                 "f: id 1 at (0, 2, 1) is not in [0, 1)");
+    assert_fails(tokens_check("f", "id", tokens(ids, 2, 3, 4), 2), CS336_ERANGE,
+                 "f: id -1 at (1, 2, 3) is not in [0, 2)");
+    assert_fails(tokens_check("f", "target", tokens(ids, 24), 1), CS336_ERANGE, "f: target 1 at (9) is not in [0, 1)");
 }
 END_TEST
 
@@ -262,7 +267,7 @@ const TestCase tensor_tests[] = {
     TEST(test_tensor_fill_leaves_what_is_outside_the_view, "tensor"),
     TEST(test_tensor_extents_beyond_memory_are_no_overflow, "tensor"),
     TEST(test_tokens_broadcast_repeats_by_a_stride_of_zero, "tensor"),
-    TEST(test_tokens_place_text_counts_in_row_major_order, "tensor"),
+    TEST(test_tokens_check_names_the_first_id_outside, "tensor"),
     TEST(test_broadcast_that_does_not_fit_changes_nothing, "tensor"),
     TEST(test_mask_broadcast_adds_dimensions_in_front, "tensor"),
     TEST(test_shape_text_rotates_four_buffers, "tensor"),

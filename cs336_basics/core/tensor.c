@@ -256,7 +256,16 @@ const char *shape_text(int rank, const size_t *shape)
     return text;
 }
 
-const char *tokens_place_text(TokenTensor t, size_t index)
+bool tokens_fit_rows(TokenTensor ids, Tensor t)
+{
+    bool fit = ids.rank == t.rank - 1;
+    for (int i = 0; fit && i < ids.rank; i++)
+        fit = ids.shape[i] == t.shape[i];
+    return fit;
+}
+
+/* "(1, 3)": where an id stands. */
+static const char *place_text(TokenTensor t, size_t index)
 {
     size_t place[TENSOR_MAX_RANK] = {0};
     for (int i = t.rank - 1; i >= 0; i--) {
@@ -264,6 +273,18 @@ const char *tokens_place_text(TokenTensor t, size_t index)
         index /= t.shape[i];
     }
     return shape_text(t.rank, place);
+}
+
+Status tokens_check(const char *function, const char *name, TokenTensor ids, size_t bound)
+{
+    const size_t count = tokens_count(ids);
+    for (size_t i = 0; i < count; i++) {
+        const int32_t id = tokens_at(ids, i);
+        if (id < 0 || (size_t)id >= bound)
+            return status_fail(CS336_ERANGE, "%s: %s %d at %s is not in [0, %zu)", function, name, (int)id,
+                               place_text(ids, i), bound);
+    }
+    return CS336_OK;
 }
 
 const char *tensor_shape_text(Tensor t)

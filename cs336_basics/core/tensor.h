@@ -114,8 +114,15 @@ void tensor_fill(Tensor t, float value);
 size_t tokens_count(TokenTensor t);
 int32_t tokens_at(TokenTensor t, size_t index);
 
-/** @brief "(1, 3)", where that id stands, for messages; a buffer as shape_text()'s. */
-const char *tokens_place_text(TokenTensor t, size_t index);
+/** @brief Whether there is one id for each row of @p t: the same leading extents. */
+bool tokens_fit_rows(TokenTensor ids, Tensor t);
+
+/**
+ * @brief Refuses ids that are not in [0, bound).
+ * @param function, name  for the message: "FUNCTION: NAME 7 at (1, 3) is not in [0, 5)"
+ * @retval CS336_ERANGE   names the first such id and its place
+ */
+CS336_MUST_CHECK Status tokens_check(const char *function, const char *name, TokenTensor ids, size_t bound);
 
 /**
  * @name Broadcasting: the view repeated to the given extents

@@ -6,36 +6,14 @@
 
 enum { COLUMNS_PER_TASK = 64 };
 
-static bool leads(TokenTensor ids, Tensor y)
-{
-    if (y.rank != ids.rank + 1)
-        return false;
-    for (int i = 0; i < ids.rank; i++)
-        if (ids.shape[i] != y.shape[i])
-            return false;
-    return true;
-}
-
-static Status check_ids(const char *function, TokenTensor ids, size_t vocab_size)
-{
-    const size_t count = tokens_count(ids);
-    for (size_t i = 0; i < count; i++) {
-        const int32_t id = tokens_at(ids, i);
-        if (id < 0 || (size_t)id >= vocab_size)
-            return status_fail(CS336_ERANGE, "%s: id %d at %s is not in [0, %zu)", function, (int)id,
-                               tokens_place_text(ids, i), vocab_size);
-    }
-    return CS336_OK;
-}
-
 static Status check(const char *function, const char *name, Tensor y, TokenTensor ids, Tensor weight)
 {
-    if (weight.rank != 2 || !leads(ids, y) || tensor_extent(y, -1) != weight.shape[1])
+    if (weight.rank != 2 || !tokens_fit_rows(ids, y) || tensor_extent(y, -1) != weight.shape[1])
         return status_fail(CS336_ESHAPE, "%s: %s is %s, ids are %s, weight is %s", function, name, tensor_shape_text(y),
                            shape_text(ids.rank, ids.shape), tensor_shape_text(weight));
     if (!tensor_rows_contiguous(y) || !tensor_rows_contiguous(weight))
         return status_fail(CS336_ESHAPE, "%s: rows of %s and the weight must be contiguous", function, name);
-    return check_ids(function, ids, weight.shape[0]);
+    return tokens_check(function, "id", ids, weight.shape[0]);
 }
 
 Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding)

@@ -220,33 +220,13 @@ Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x)
 
 /* ---- cross-entropy ---- */
 
-/* "(1, 3)": where a row stands among the leading dimensions. */
-static const char *place_text(TokenTensor t, size_t index)
-{
-    size_t place[TENSOR_MAX_RANK] = {0};
-    for (int i = t.rank - 1; i >= 0; i--) {
-        place[i] = index % t.shape[i];
-        index /= t.shape[i];
-    }
-    return shape_text(t.rank, place);
-}
-
 static Status check_targets(const char *function, Tensor logits, TokenTensor targets)
 {
-    bool fits = targets.rank == logits.rank - 1;
-    for (int i = 0; i < targets.rank && fits; i++)
-        fits = targets.shape[i] == logits.shape[i];
-    if (!fits)
+    if (!tokens_fit_rows(targets, logits))
         return status_fail(CS336_ESHAPE, "%s: targets are %s, logits are %s", function,
                            shape_text(targets.rank, targets.shape), tensor_shape_text(logits));
-    const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    for (size_t row = 0; row < rows; row++) {
-        const int32_t target = tokens_at(targets, row);
-        if (target < 0 || (size_t)target >= vocab)
-            return status_fail(CS336_ERANGE, "%s: target %d at %s is not in [0, %zu)", function, (int)target,
-                               place_text(targets, row), vocab);
-    }
-    return check_rows(function, "logits", logits);
+    const Status s = tokens_check(function, "target", targets, tensor_extent(logits, -1));
+    return s ? s : check_rows(function, "logits", logits);
 }
 
 Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets)

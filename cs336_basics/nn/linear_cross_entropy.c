@@ -27,10 +27,7 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
     if (weight.rank != 2 || tensor_extent(x, -1) != weight.shape[1] || tensor_rows(x) == 0)
         return status_fail(CS336_ESHAPE, "%s: x is %s, weight is %s", function, tensor_shape_text(x),
                            tensor_shape_text(weight));
-    bool fits = targets.rank == x.rank - 1;
-    for (int i = 0; fits && i < targets.rank; i++)
-        fits = targets.shape[i] == x.shape[i];
-    if (!fits)
+    if (!tokens_fit_rows(targets, x))
         return status_fail(CS336_ESHAPE, "%s: targets are %s, x is %s", function,
                            shape_text(targets.rank, targets.shape), tensor_shape_text(x));
     if (grad_x.data && !tensor_same_shape(grad_x, x))
@@ -38,14 +35,7 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
                            tensor_shape_text(x));
     if (!tensor_contiguous(x) || (grad_x.data && !tensor_contiguous(grad_x)))
         return status_fail(CS336_ESHAPE, "%s: x and grad_x must be contiguous", function);
-    const size_t count = tokens_count(targets);
-    for (size_t i = 0; i < count; i++) {
-        const int32_t target = tokens_at(targets, i);
-        if (target < 0 || (size_t)target >= weight.shape[0])
-            return status_fail(CS336_ERANGE, "%s: target %d at %s is not in [0, %zu)", function, (int)target,
-                               tokens_place_text(targets, i), weight.shape[0]);
-    }
-    return CS336_OK;
+    return tokens_check(function, "target", targets, weight.shape[0]);
 }
 
 /*
