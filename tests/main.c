@@ -25,11 +25,19 @@ static int selected(const TestCase *test, const char *pattern)
     return !pattern || strstr(test->name, pattern) || strstr(test->problem, pattern);
 }
 
-/* One TCase a test: a selection by name is then a selection of cases, and each has its own time limit. */
-static size_t add_cases(Suite *suite, const TestCase *cases, const char *pattern)
+static size_t count_selected(const TestCase *cases, const char *pattern)
 {
-    size_t added = 0;
-    for (const TestCase *test = cases; test->test; test++) {
+    size_t count = 0;
+    for (const TestCase *test = cases; test->test; test++)
+        count += selected(test, pattern) != 0;
+    return count;
+}
+
+/* One TCase a test: a selection by name is then a selection of cases, and each has its own time limit. */
+static Suite *suite_of(const TestSuite *table, const char *pattern)
+{
+    Suite *suite = suite_create(table->name);
+    for (const TestCase *test = table->cases; test->test; test++) {
         if (!selected(test, pattern))
             continue;
         TCase *tc = tcase_create(test->name);
@@ -38,9 +46,8 @@ static size_t add_cases(Suite *suite, const TestCase *cases, const char *pattern
         tcase_set_tags(tc, test->problem);
         tcase_add_test(tc, *test->test);
         suite_add_tcase(suite, tc);
-        added++;
     }
-    return added;
+    return suite;
 }
 
 int main(void)
@@ -51,11 +58,11 @@ int main(void)
     SRunner *runner = srunner_create(NULL);
     size_t total = 0, of_course = 0;
     for (size_t i = 0; i < sizeof suites / sizeof *suites; i++) {
-        Suite *suite = suite_create(suites[i].name);
-        const size_t added = add_cases(suite, suites[i].cases, pattern);
-        if (added)
-            printf("%-24s %3zu tests\n", suites[i].name, added);
-        srunner_add_suite(runner, suite);
+        const size_t added = count_selected(suites[i].cases, pattern);
+        if (added == 0)
+            continue;
+        printf("%-24s %3zu tests\n", suites[i].name, added);
+        srunner_add_suite(runner, suite_of(&suites[i], pattern));
         total += added;
         if (i < COURSE_SUITES)
             of_course += added;
