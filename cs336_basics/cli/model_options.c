@@ -42,10 +42,7 @@ const char *count_text(double count)
     size_t unit = 0;
     while (count >= 999.5 && unit + 1 < sizeof units / sizeof *units)
         count /= 1000, unit++;
-    snprintf(text, sizeof buffers[0], unit ? "%.*f%s" : "%.*f%s",
-             unit && count < 9.995   ? 2
-             : unit && count < 99.95 ? 1
-                                     : 0,
-             count, units[unit]);
+    const int decimals = unit == 0 || count >= 99.95 ? 0 : count >= 9.995 ? 1 : 2;
+    snprintf(text, sizeof buffers[0], "%.*f%s", decimals, count, units[unit]);
     return text;
 }

@@ -260,11 +260,12 @@ static Status set_new(json_t *object, const char *key, json_t *value, const char
 static json_t *describe(const SafetensorsEntry *entry, size_t begin)
 {
     json_t *value = json_object(), *shape = json_array(), *offsets = json_array();
+    const size_t end = begin + entry_bytes(entry);
     int failed = 0;
     for (int i = 0; i < entry->rank; i++)
         failed |= json_array_append_new(shape, json_integer((json_int_t)entry->shape[i]));
     failed |= json_array_append_new(offsets, json_integer((json_int_t)begin));
-    failed |= json_array_append_new(offsets, json_integer((json_int_t)(begin + entry_bytes(entry))));
+    failed |= json_array_append_new(offsets, json_integer((json_int_t)end));
     failed |= json_object_set_new(value, "dtype", json_string(types[entry->type].name));
     failed |= json_object_set_new(value, "shape", shape);
     failed |= json_object_set_new(value, "data_offsets", offsets);

@@ -31,9 +31,12 @@ typedef enum {
 /**
  * @brief Records a message for this thread and returns @p code.
  * @param code    any value but CS336_OK
- * @param format  printf format: "function: what is wrong, what was expected"; status_message() may be an argument
+ * @param ...     printf format and arguments: "function: what is wrong, what was expected"; status_message() may be one
+ *
+ * A macro, so that compilers and analysers see which code comes back.
  */
-CS336_MUST_CHECK Status status_fail(Status code, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
+#define status_fail(code, ...) (status_record(__VA_ARGS__), (code))
+void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 
 /** @brief The latest failure's message in this thread; "" before the first. Valid until the next failure. */
 const char *status_message(void);

@@ -7,6 +7,7 @@
  */
 #include "data/story.h"
 
+#include <assert.h>
 #include <string.h>
 
 typedef struct {
@@ -43,6 +44,7 @@ static StoryExpectation of_variable(Scope *scope, size_t variable, const StoryOp
 {
     const StoryProgram *program = scope->program;
     if (scope->fixed[variable]) {
+        assert(op);
         const StoryTemplate *field = story_field(program, scope->values, op);
         StoryExpectation sum = of_template(scope, field);
         if (op->article)

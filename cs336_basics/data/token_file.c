@@ -46,11 +46,12 @@ static Status read_npy_header(TokenFile *tokens, const char *header)
         return status_fail(CS336_EFORMAT, "%s: .npy of dtype %.*s, expected '<u2' or '<u4'", tokens->path,
                            (int)strcspn(dtype, ","), dtype);
     tokens->width = dtype[3] == '2' ? sizeof(uint16_t) : sizeof(uint32_t);
-    char *end;
+    const bool opens = *shape == '(';
+    char *end = NULL;
     errno = 0;
-    const unsigned long long count = *shape == '(' ? strtoull(shape + 1, &end, 10) : 0;
-    const bool one_dimension = *shape == '(' && shape[1] >= '0' && shape[1] <= '9' && !errno && *end == ',' &&
-                               end[1 + strspn(end + 1, " ")] == ')';
+    const unsigned long long count = strtoull(shape + opens, &end, 10);
+    const bool one_dimension =
+        opens && shape[1] >= '0' && shape[1] <= '9' && !errno && *end == ',' && end[1 + strspn(end + 1, " ")] == ')';
     if (!one_dimension || strncmp(order, "False", 5) != 0)
         return status_fail(CS336_EFORMAT,
                            "%s: .npy of shape %.*s, fortran_order %.*s, expected one dimension in C order",
