@@ -161,7 +161,7 @@ END_TEST
 START_TEST(test_matmul_random_shapes_agree_with_the_triple_loop)
 {
     reserve_for(2);
-    const int rounds = test_is_instrumented() ? 10 : 150;
+    const int rounds = test_is_instrumented() ? 10 : 60;
     FOR_EACH_ISA (isa)
         for (int round = 0; round < rounds; round++)
             check_product((Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
