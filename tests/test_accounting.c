@@ -275,13 +275,22 @@ static Status measure(void *context)
 START_TEST(test_accounting_errors)
 {
     TransformerLMConfig config = variant(0);
-    assert_allocation_failures_are_clean(measure, &config);
+    assert_allocation_failures_say(measure, &config, "account_memory_measured: no memory for 3 layers");
     memory_fail_at(1);
     AccountMemory memory;
     assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ENOMEM,
                  "account_memory_measured: no memory for 3 layers");
-    config.num_heads = 5;
     size_t batch;
+    config.dtype = DTYPE_BFLOAT16;
+    assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ERANGE,
+                 "transformer_lm_check: dtype bfloat16: this build computes in float32 only");
+    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ERANGE,
+                 "transformer_lm_check: dtype bfloat16: this build computes in float32 only");
+    config.dtype = DTYPE_FLOAT32;
+    memory_fail_at(1);
+    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ENOMEM,
+                 "account_memory_measured: no memory for 3 layers");
+    config.num_heads = 5;
     assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ESHAPE,
                  "transformer_lm_check: num_heads 5 does not divide d_model 12");
     assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ESHAPE,

@@ -509,7 +509,7 @@ START_TEST(test_attention_without_memory)
     AttentionRun run;
     attention_run_init(&run, &(AttentionCase){.queries = 9, .keys = 9, .d_k = 8, .d_v = 8});
     parallel_release();
-    assert_allocation_failures_are_clean(both_passes, &run);
+    assert_allocation_failures_say(both_passes, &run, "parallel_reserve: no memory for *[0-9] bytes");
     run.scratch.capacity = 0;
     assert_fails(both_passes(&run), CS336_ENOMEM, "arena_take: 36 bytes asked for, 0 of 0 left");
     attention_run_deinit(&run);

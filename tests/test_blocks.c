@@ -1,7 +1,9 @@
 /* The Transformer block: PyTorch's values and gradients, central differences, decoding. */
+#include "core/parallel.h"
 #include "nn/transformer_block.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/failures.h"
 #include "tests/support/reference_layers.h"
 #include "tests/support/sample.h"
 
@@ -207,12 +209,17 @@ START_TEST(test_block_takes_exactly_its_scratch)
 }
 END_TEST
 
+static KeyValueCache cache_of_all(void)
+{
+    return (KeyValueCache){filled(NAN, BATCH, HEADS, SEQ, D / HEADS), filled(NAN, BATCH, HEADS, SEQ, D / HEADS), 0};
+}
+
 START_TEST(test_block_decodes_as_it_goes_forward)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++) {
         BlockProblem *p = block_problem((NormPlacement)norm);
         Arena scratch = arena_of(transformer_block_scratch(p->x.value, &p->block));
-        KeyValueCache cache = {filled(NAN, BATCH, HEADS, SEQ, D / HEADS), filled(NAN, BATCH, HEADS, SEQ, D / HEADS), 0};
+        KeyValueCache cache = cache_of_all();
         const Tensor y = filled_like(NAN, p->x.value);
         for (size_t first = 0; first < SEQ; first += 2) {
             const size_t n = first + 2 <= SEQ ? 2 : 1;
@@ -246,8 +253,149 @@ START_TEST(test_block_names_the_shapes_that_differ)
                  CS336_ESHAPE, "transformer_block_backward: grad_y is (10, 8), x is (2, 5, 8)");
     assert_fails(transformer_block_backward(flat, &grad, y, &saved, x, &p->block, &p->rope, NO_POSITIONS, &scratch),
                  CS336_ESHAPE, "transformer_block_backward: grad_x is (10, 8), x is (2, 5, 8)");
+    assert_fails(transformer_block_decode(y, &cache, turned, &p->block, &p->rope, &scratch), CS336_ESHAPE,
+                 "transformer_block_decode: rows of x and y must be contiguous");
+    assert_fails(transformer_block_backward(y, &grad, turned, &saved, x, &p->block, &p->rope, NO_POSITIONS, &scratch),
+                 CS336_ESHAPE, "transformer_block_backward: rows of x and grad_y must be contiguous");
+    assert_fails(transformer_block_backward(turned, &grad, y, &saved, x, &p->block, &p->rope, NO_POSITIONS, &scratch),
+                 CS336_ESHAPE, "transformer_block_backward: rows of x and grad_x must be contiguous");
     assert_fails(transformer_block_bind_saved(&saved, &scratch, x, &p->block), CS336_ENOMEM,
                  "arena_take: 320 bytes asked for, 64 of 64 left");
+    ck_assert_uint_eq(scratch.used, 0);
+    arena_deinit(&scratch);
+    arena_deinit(&p->memory);
+}
+END_TEST
+
+/* ---- without a workspace ---- */
+
+typedef struct {
+    const TransformerBlock *block;
+    const RoPE *rope;
+    Tensor x, y, wide;
+    TransformerBlock grad;
+    TransformerBlockSaved saved;
+    KeyValueCache cache;
+    Arena scratch;
+    Status (*pass)(void *context);
+} Pass;
+
+static Status linear_there(void *context)
+{
+    const Pass *p = context;
+    return linear_forward(p->wide, p->x, &p->block->ffn.w1);
+}
+
+static Status linear_back(void *context)
+{
+    Pass *p = context;
+    return linear_backward(p->y, &p->grad.ffn.w1, p->wide, p->x, &p->block->ffn.w1);
+}
+
+static Status linear_back_add(void *context)
+{
+    Pass *p = context;
+    return linear_backward_add(p->y, &p->grad.ffn.w1, p->wide, p->x, &p->block->ffn.w1);
+}
+
+static Status ffn_there(void *context)
+{
+    Pass *p = context;
+    return feed_forward_forward(p->y, NULL, p->x, &p->block->ffn, &p->scratch);
+}
+
+static Status ffn_back(void *context)
+{
+    Pass *p = context;
+    return feed_forward_backward(p->y, &p->grad.ffn, p->x, &p->saved.ffn, p->x, &p->block->ffn, &p->scratch);
+}
+
+static Status mha_there(void *context)
+{
+    Pass *p = context;
+    return mha_forward(p->y, NULL, p->x, &p->block->attn, p->rope, NO_POSITIONS, &p->scratch);
+}
+
+static Status mha_back(void *context)
+{
+    Pass *p = context;
+    return mha_backward(p->y, &p->grad.attn, p->x, &p->saved.attn, p->x, &p->block->attn, p->rope, NO_POSITIONS,
+                        &p->scratch);
+}
+
+static Status mha_on(void *context)
+{
+    Pass *p = context;
+    p->cache.length = 0;
+    return mha_decode(p->y, &p->cache, p->x, &p->block->attn, p->rope, &p->scratch);
+}
+
+static Status block_there(void *context)
+{
+    Pass *p = context;
+    return transformer_block_forward(p->y, NULL, p->x, p->block, p->rope, NO_POSITIONS, &p->scratch);
+}
+
+static Status block_back(void *context)
+{
+    Pass *p = context;
+    return transformer_block_backward(p->y, &p->grad, p->x, &p->saved, p->x, p->block, p->rope, NO_POSITIONS,
+                                      &p->scratch);
+}
+
+static Status block_on(void *context)
+{
+    Pass *p = context;
+    p->cache.length = 0;
+    return transformer_block_decode(p->y, &p->cache, p->x, p->block, p->rope, &p->scratch);
+}
+
+static Status pass_afresh(void *context)
+{
+    Pass *p = context;
+    parallel_release();
+    const Status s = p->pass(p);
+    ck_assert_uint_eq(p->scratch.used, 0);
+    ck_assert_uint_eq(p->cache.length, s || (p->pass != mha_on && p->pass != block_on) ? 0 : SEQ);
+    p->cache.length = 0;
+    parallel_release();
+    return s;
+}
+
+START_TEST(test_layers_without_a_workspace_say_so)
+{
+    static Status (*const passes[])(void *) = {linear_there, linear_back, linear_back_add, ffn_there,
+                                               ffn_back,     mha_there,   mha_back,        mha_on,
+                                               block_there,  block_back,  block_on};
+    BlockProblem *problem = block_problem(NORM_PRE);
+    Pass p = {.block = &problem->block,
+              .rope = &problem->rope,
+              .x = problem->x.value,
+              .y = filled_like(0, problem->x.value),
+              .wide = filled(0, BATCH, SEQ, FF),
+              .grad = block_zeros(&problem->block),
+              .cache = cache_of_all(),
+              .scratch = arena_of(transformer_block_scratch(problem->x.value, &problem->block))};
+    assert_ok(transformer_block_bind_saved(&p.saved, &problem->memory, p.x, p.block));
+    assert_ok(transformer_block_forward(p.y, &p.saved, p.x, p.block, p.rope, NO_POSITIONS, &p.scratch));
+    parallel_release();
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        p.pass = passes[i];
+        assert_allocation_failures_say(pass_afresh, &p, "parallel_reserve: no memory for *[0-9] bytes");
+    }
+    arena_deinit(&p.scratch);
+    arena_deinit(&problem->memory);
+}
+END_TEST
+
+START_TEST(test_block_names_positions_outside_the_tables)
+{
+    BlockProblem *p = block_problem(NORM_POST);
+    Arena scratch = arena_of(transformer_block_scratch(p->x.value, &p->block));
+    const int32_t positions[SEQ] = {0, 1, 2, 3, SEQ};
+    assert_fails(transformer_block_forward(filled_like(0, p->x.value), NULL, p->x.value, &p->block, &p->rope,
+                                           tokens(positions, SEQ), &scratch),
+                 CS336_ERANGE, "rope_forward: position 5 is not in [0, 5)");
     ck_assert_uint_eq(scratch.used, 0);
     arena_deinit(&scratch);
     arena_deinit(&p->memory);
@@ -261,6 +409,8 @@ const TestCase blocks_tests[] = {
     TEST(test_block_gradient_may_be_overwritten, "transformer_block"),
     TEST(test_block_takes_exactly_its_scratch, "transformer_block"),
     TEST(test_block_decodes_as_it_goes_forward, "decoding"),
+    TEST(test_layers_without_a_workspace_say_so, "transformer_block"),
+    TEST(test_block_names_positions_outside_the_tables, "transformer_block"),
     TEST(test_block_names_the_shapes_that_differ, "transformer_block"),
     {0},
 };

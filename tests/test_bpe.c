@@ -5,6 +5,7 @@
 #include "tests/support/files.h"
 #include "tests/support/plain_bpe.h"
 #include "tests/support/random_text.h"
+#include "tokenizer/bpe_pairs.h"
 #include "tokenizer/bpe_train.h"
 #include "tokenizer/word_count.h"
 
@@ -375,6 +376,20 @@ static Status attempt_training_files(void *context)
     return s;
 }
 
+/* What only a corpus of hundreds of gigabytes reaches, pretended by the counts alone. */
+START_TEST(test_counts_beyond_their_types_are_refused)
+{
+    BPEPairs pairs = {.visit_count = NO_VISIT, .visit_capacity = (size_t)NO_VISIT + 1};
+    assert_fails(bpe_pairs_gain(&pairs, 1, 2, 0, 1), CS336_ENOMEM, "bpe_train: more than 4294967295 places of pairs");
+    bpe_pairs_deinit(&pairs);
+    BPEModel model = {.vocab_size = INT32_MAX};
+    assert_fails(bpe_model_add_token(&model, byte_string("a")), CS336_ERANGE,
+                 "bpe_model_add_token: more than 2147483647 tokens");
+}
+END_TEST
+
+#define NO_ELEMENTS "array_reserve: no memory for *[0-9] elements of *[0-9] bytes"
+
 START_TEST(test_training_survives_every_failed_allocation)
 {
     Training t = {.text = byte_string("the cat<|a|> and the hat, the bat"),
@@ -382,11 +397,18 @@ START_TEST(test_training_survives_every_failed_allocation)
                   .special_count = 3,
                   .vocab_size = 290,
                   .threads = 1};
-    assert_allocation_failures_are_clean(attempt_training, &t);
+    assert_allocation_failures_say(
+        attempt_training, &t, NO_ELEMENTS, "special_tokens_init: no memory for 3 tokens of 18 bytes",
+        "word_table_count: no memory for 1 threads",
+        "word_table_count: no memory for the distinct pre-tokens of 33 bytes",
+        "word_table_count: no memory for 1024 distinct pre-tokens", "bpe_train: no memory for 7 distinct pre-tokens",
+        "bpe_train: no memory for 1024 distinct pairs");
     t.threads = 2;
     assert_allocation_failures_are_clean(attempt_training, &t);
-    assert_allocation_failures_are_clean(attempt_training_files,
-                                         (void *)(uintptr_t) "tests/fixtures/tokenizer/german.txt");
+    assert_allocation_failures_say(
+        attempt_training_files, (void *)(uintptr_t) "tests/fixtures/tokenizer/german.txt", NO_ELEMENTS,
+        "bpe_train_files: no memory for 1 files", "word_table_count: no memory for *",
+        "bpe_train: no memory for 83 distinct pre-tokens", "bpe_train: no memory for 1024 distinct pairs");
 }
 END_TEST
 
@@ -402,6 +424,7 @@ const TestCase bpe_tests[] = {
     TEST(test_training_errors, "train_bpe"),
     TEST(test_training_tells_its_progress_and_can_be_stopped, "train_bpe"),
     TEST(test_files_are_one_corpus_but_nothing_crosses_their_ends, "train_bpe"),
+    TEST(test_counts_beyond_their_types_are_refused, "train_bpe"),
     TEST(test_training_survives_every_failed_allocation, "train_bpe"),
     {0},
 };

@@ -69,10 +69,10 @@ static void assert_same_state(const State *a, const State *b)
 static void assert_load_fails(State *state, const char *path, Status expected, const char *text)
 {
     static State before;
-    char message[512];
+    char rest[256];
     memcpy(&before, state, sizeof before);
-    snprintf(message, sizeof message, "%s: %s", path, text);
-    assert_fails(checkpoint_load(&state->checkpoint, path), expected, message);
+    snprintf(rest, sizeof rest, ": %s", text);
+    assert_path_fails(checkpoint_load(&state->checkpoint, path), expected, path, rest);
     assert_same_state(state, &before);
 }
 
@@ -252,11 +252,16 @@ START_TEST(test_checkpoint_refuses_parameters_that_do_not_fit_together)
     state.parameters[0].value = tensor_transpose(tensor(state.numbers, 3, 2), 0, 1);
     assert_fails(checkpoint_save(target, &state.checkpoint), CS336_ESHAPE,
                  "checkpoint_save: value of fc.weight is not contiguous");
+    assert_fails(checkpoint_load(&state.checkpoint, path), CS336_ESHAPE,
+                 "checkpoint_read: value of fc.weight is not contiguous");
     state_init(&state, 1);
     state.parameters[1].name = "fc.weight";
-    ck_assert_int_eq(checkpoint_save(target, &state.checkpoint), CS336_EFORMAT);
+    assert_path_fails(checkpoint_save(target, &state.checkpoint), CS336_EFORMAT, target,
+                      ": \"fc.weight\" is given twice");
     state_init(&state, 1);
-    ck_assert_int_eq(checkpoint_save(temp_path("missing/x.safetensors"), &state.checkpoint), CS336_EIO);
+    const char *nowhere = temp_path("missing/x.safetensors");
+    assert_path_fails(checkpoint_save(nowhere, &state.checkpoint), CS336_EIO, nowhere,
+                      ": cannot write: No such file or directory");
     ck_assert_int_ne(access(target, F_OK), 0);
 }
 END_TEST
@@ -282,10 +287,14 @@ START_TEST(test_checkpoint_survives_failing_allocations)
 {
     State saved, loaded;
     Work work = {&saved, saved_state(&saved)};
-    assert_allocation_failures_are_clean(save, &work);
+    assert_allocation_failures_say(save, &work, "arena_init: no memory for *[0-9] bytes",
+                                   "*/saved.safetensors: no memory for the header",
+                                   "file_create: no memory for the path */saved.safetensors");
     state_init(&loaded, 2);
     work.state = &loaded;
-    assert_allocation_failures_are_clean(load, &work);
+    assert_allocation_failures_say(load, &work, "safetensors_open: no memory for the path */saved.safetensors",
+                                   "*/saved.safetensors: no memory to parse 624 bytes of JSON",
+                                   "*/saved.safetensors: no memory for 7 arrays");
     assert_same_state(&loaded, &saved);
 }
 END_TEST
@@ -297,7 +306,8 @@ START_TEST(test_checkpoint_on_a_full_disk_leaves_the_old_file)
     state_init(&changed, 3);
     state_init(&loaded, 2);
     file_fail_at(1);
-    ck_assert_int_eq(checkpoint_save(path, &changed.checkpoint), CS336_EIO);
+    assert_path_fails(checkpoint_save(path, &changed.checkpoint), CS336_EIO, path,
+                      ": cannot write: No space left on device");
     assert_ok(checkpoint_load(&loaded.checkpoint, path));
     assert_same_state(&loaded, &old);
     assert_write_failures_are_clean(save, &(Work){&changed, path}, temp_path("."));

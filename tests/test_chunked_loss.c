@@ -1,4 +1,5 @@
 /* The chunked lm_head and loss against the two whole functions that they stand for. */
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "nn/functional.h"
 #include "nn/linear_cross_entropy.h"
@@ -7,6 +8,7 @@
 #include "tests/support/sample.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { D = 12, VOCAB = 33 };
 
@@ -120,6 +122,29 @@ START_TEST(test_linear_cross_entropy_takes_exactly_its_scratch)
 }
 END_TEST
 
+static Status run_afresh(void *context)
+{
+    Run *r = context;
+    Arena scratch = arena_of(linear_cross_entropy_scratch(r->problem.x, &r->problem.linear));
+    parallel_release();
+    const Status s = run(r, &scratch);
+    ck_assert_uint_eq(scratch.used, 0);
+    parallel_release();
+    arena_deinit(&scratch);
+    return s;
+}
+
+START_TEST(test_linear_cross_entropy_without_a_workspace_says_so)
+{
+    Run r = {problem(3), filled(NAN, 3, D), {filled(0, VOCAB, D)}};
+    memory_fail_at(2);
+    const Status s = run_afresh(&r);
+    ck_assert_int_eq(s, CS336_ENOMEM);
+    ck_assert_int_eq(strncmp(status_message(), "parallel_reserve: no memory for ", 32), 0);
+    assert_allclose(r.grad.weight, filled(0, VOCAB, D), 0, 0);
+}
+END_TEST
+
 START_TEST(test_linear_cross_entropy_names_what_does_not_fit)
 {
     const Problem p = problem(6);
@@ -153,6 +178,7 @@ const TestCase chunked_loss_tests[] = {
     TEST(test_linear_cross_entropy_skips_what_is_not_wanted, "cross_entropy"),
     TEST(test_linear_cross_entropy_of_huge_logits, "cross_entropy"),
     TEST(test_linear_cross_entropy_takes_exactly_its_scratch, "cross_entropy"),
+    TEST(test_linear_cross_entropy_without_a_workspace_says_so, "cross_entropy"),
     TEST(test_linear_cross_entropy_names_what_does_not_fit, "cross_entropy"),
     {0},
 };

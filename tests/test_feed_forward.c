@@ -182,6 +182,8 @@ START_TEST(test_feed_forward_names_the_shapes_that_differ)
     bad.w3.weight = filled(0, 10, 5);
     assert_fails(feed_forward_forward(y, NULL, x, &bad, &scratch), CS336_ESHAPE,
                  "feed_forward_forward: w1 is (10, 6), w2 is (6, 10), w3 is (10, 5)");
+    assert_fails(feed_forward_backward(y, &grad, y, &saved, x, &bad, &scratch), CS336_ESHAPE,
+                 "feed_forward_backward: w1 is (10, 6), w2 is (6, 10), w3 is (10, 5)");
     bad.w3.weight = NOT_WANTED;
     bad.w2.weight = filled(0, 6, 9);
     assert_fails(feed_forward_forward(y, NULL, x, &bad, &scratch), CS336_ESHAPE,

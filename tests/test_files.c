@@ -14,13 +14,6 @@
 #include <unistd.h>
 
 /* Status and message of a failure whose message begins with the path. */
-static void assert_path_fails(Status status, Status expected, const char *path, const char *rest)
-{
-    char message[512];
-    snprintf(message, sizeof message, "%s%s", path, rest);
-    assert_fails(status, expected, message);
-}
-
 static const char *directory_of_its_own(const char *name)
 {
     const char *path = temp_path(name);
@@ -175,7 +168,8 @@ START_TEST(test_create_without_memory_leaves_nothing)
     snprintf(message, sizeof message, "file_create: no memory for the path %s", path);
     memory_fail_at(1);
     assert_fails(file_create(&writer, path), CS336_ENOMEM, message);
-    assert_allocation_failures_are_clean(replace, (void *)(uintptr_t)path);
+    assert_allocation_failures_say(replace, (void *)(uintptr_t)path,
+                                   "file_create: no memory for the path */memory/file");
     ck_assert_uint_eq(directory_entries(directory), 1);
 }
 END_TEST
@@ -255,7 +249,8 @@ START_TEST(test_make_directory_makes_parents_too)
     snprintf(message, sizeof message, "file_make_directory: no memory for the path %s", path);
     memory_fail_at(1);
     assert_fails(file_make_directory(path), CS336_ENOMEM, message);
-    assert_allocation_failures_are_clean(make_nested_directory, (void *)(uintptr_t)path);
+    assert_allocation_failures_say(make_nested_directory, (void *)(uintptr_t)path,
+                                   "file_make_directory: no memory for the path */nested//b/c/");
 }
 END_TEST
 
@@ -318,7 +313,7 @@ START_TEST(test_json_takes_its_memory_from_core_and_gives_it_back)
     ck_assert_uint_eq(memory_in_use(), before);
     memory_fail_at(1);
     assert_fails(json_parse(&value, "[1]", 3, "text"), CS336_ENOMEM, "text: no memory to parse 3 bytes of JSON");
-    assert_allocation_failures_are_clean(parse_long_json, NULL);
+    assert_allocation_failures_say(parse_long_json, NULL, "text: no memory to parse 137 bytes of JSON");
 }
 END_TEST
 
@@ -346,7 +341,9 @@ START_TEST(test_json_is_written_in_the_order_of_its_keys)
     assert_ok(write_long_json((void *)(uintptr_t)path));
     assert_file_holds(path, expected, sizeof expected - 1);
     assert_write_failures_are_clean(write_long_json, (void *)(uintptr_t)path, directory);
-    assert_allocation_failures_are_clean(write_long_json, (void *)(uintptr_t)path);
+    assert_allocation_failures_say(
+        write_long_json, (void *)(uintptr_t)path, "text: no memory to parse 137 bytes of JSON",
+        "file_create: no memory for the path */json/file", "*/json/file: no memory to write JSON");
 }
 END_TEST
 
@@ -495,9 +492,12 @@ static Status open_fixture(void *path)
 START_TEST(test_safetensors_failures_leave_nothing)
 {
     const char *directory = directory_of_its_own("tensors"), *path = temp_path("tensors/file");
-    assert_allocation_failures_are_clean(write_entries, (void *)(uintptr_t)path);
+    assert_allocation_failures_say(write_entries, (void *)(uintptr_t)path, "*/tensors/file: no memory for the header",
+                                   "file_create: no memory for the path */tensors/file");
     assert_write_failures_are_clean(write_entries, (void *)(uintptr_t)path, directory);
-    assert_allocation_failures_are_clean(open_fixture, (void *)(uintptr_t)path);
+    assert_allocation_failures_say(
+        open_fixture, (void *)(uintptr_t)path, "safetensors_open: no memory for the path */tensors/file",
+        "*/tensors/file: no memory to parse 296 bytes of JSON", "*/tensors/file: no memory for 5 arrays");
     memory_fail_at(1);
     assert_path_fails(write_entries((void *)(uintptr_t)path), CS336_ENOMEM, path, ": no memory for the header");
     ck_assert_uint_eq(directory_entries(directory), 1);

@@ -464,9 +464,20 @@ START_TEST(test_lm_decode_names_what_does_not_fit)
                  "transformer_lm_decode: layer 1 has 4 rows in its cache, layer 0 has 10");
     assert_fails(transformer_lm_decode(logits, caches, &m.value, columns(ids, 0, 0), &m.scratch), CS336_ESHAPE,
                  "transformer_lm_decode: ids are (2, 0), expected (..., seq) of rank 1 to 6");
+    TokenTensor long_ids = ids;
+    long_ids.shape[1] = 17;
+    assert_fails(transformer_lm_decode(logits, caches, &m.value, long_ids, &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_decode: a sequence of 17 ids, context_length is 16");
+    const int32_t strange[] = {40, 0};
+    caches[0].length = caches[1].length = 0;
+    assert_fails(transformer_lm_decode(logits, caches, &m.value, tokens(strange, 2, 1), &m.scratch), CS336_ERANGE,
+                 "embedding_forward: id 40 at (0, 0) is not in [0, 40)");
+    ck_assert_uint_eq(caches[0].length, 0);
     arena_deinit(&memory);
     assert_ok(arena_init(&memory, 64));
-    ck_assert_int_eq(transformer_lm_bind_caches(&caches, &memory, &m.value, 2), CS336_ENOMEM);
+    char message[96];
+    snprintf(message, sizeof message, "arena_take: %zu bytes asked for, 64 of 64 left", 2 * sizeof *caches);
+    assert_fails(transformer_lm_bind_caches(&caches, &memory, &m.value, 2), CS336_ENOMEM, message);
     ck_assert_uint_eq(memory.used, 0);
     arena_deinit(&memory);
     small_model_deinit(&m);
@@ -484,6 +495,10 @@ START_TEST(test_lm_names_what_does_not_fit)
     const TokenTensor ids = tokens(numbers, 2, 4), long_ids = tokens(numbers, 2, 17);
     assert_fails(transformer_lm_forward(filled(0, 2, 17, 40), &m.value, long_ids, &m.scratch), CS336_ESHAPE,
                  "transformer_lm_forward: a sequence of 17 ids, context_length is 16");
+    assert_fails(transformer_lm_forward(filled(0, 40), &m.value, (TokenTensor){numbers, 0, {0}, {0}}, &m.scratch),
+                 CS336_ESHAPE, "transformer_lm_forward: ids are (), expected (..., seq) of rank 1 to 6");
+    assert_fails(transformer_lm_loss(&loss, NULL, &m.value, tokens(numbers, 0), tokens(numbers, 0), NULL, &m.scratch),
+                 CS336_ESHAPE, "transformer_lm_loss: ids are (0), expected (..., seq) of rank 1 to 6");
     assert_fails(transformer_lm_loss(&loss, NULL, &m.value, long_ids, long_ids, NULL, &m.scratch), CS336_ESHAPE,
                  "transformer_lm_loss: a sequence of 17 ids, context_length is 16");
     assert_fails(transformer_lm_forward(filled(0, 2, 4, 39), &m.value, ids, &m.scratch), CS336_ESHAPE,

@@ -183,6 +183,15 @@ START_TEST(test_linear_names_the_shapes_that_differ)
                  "linear_backward: grad_y is (2, 3, 4), grad_x is (6, 6), weight is (4, 6)");
     assert_fails(linear_backward_add(x, &other, y, x, &linear), CS336_ESHAPE,
                  "linear_backward_add: gradient of the weight is (6, 4), weight is (4, 6)");
+    assert_fails(linear_backward(x, &other, y, x, &linear), CS336_ESHAPE,
+                 "linear_backward: gradient of the weight is (6, 4), weight is (4, 6)");
+    assert_fails(linear_backward(x, &grad, y, filled(0, 2, 3, 5), &linear), CS336_ESHAPE,
+                 "linear_backward: x is (2, 3, 5), weight is (4, 6)");
+    assert_fails(linear_backward_add(x, &grad, y, filled(0, 2, 3, 5), &linear), CS336_ESHAPE,
+                 "linear_backward_add: x is (2, 3, 5), weight is (4, 6)");
+    assert_fails(linear_backward_add(filled(0, 6, 6), &grad, y, x, &linear), CS336_ESHAPE,
+                 "linear_backward_add: grad_y is (2, 3, 4), grad_x is (6, 6), weight is (4, 6)");
+    assert_allclose(grad.weight, filled(0, 4, 6), 0, 0);
 }
 END_TEST
 
@@ -257,6 +266,8 @@ START_TEST(test_embedding_names_what_does_not_fit)
                  "embedding_backward: grad_y is (4, 5), ids are (4), weight is (11, 6)");
     assert_fails(embedding_forward(tensor_transpose(filled(0, 6, 4), 0, 1), tokens(ids, 4), &embedding), CS336_ESHAPE,
                  "embedding_forward: rows of y and the weight must be contiguous");
+    assert_fails(embedding_backward(&grad, tensor_transpose(filled(0, 6, 4), 0, 1), tokens(ids, 4)), CS336_ESHAPE,
+                 "embedding_backward: rows of grad_y and the weight must be contiguous");
 }
 END_TEST
 
@@ -337,6 +348,13 @@ START_TEST(test_rmsnorm_names_the_shapes_that_differ)
                  "rmsnorm_backward: inverse_rms is (), x is (2, 3, 10)");
     assert_fails(rmsnorm_backward(x, &(RMSNorm){filled(0, 9), EPS}, y, inverse_rms, x, &norm), CS336_ESHAPE,
                  "rmsnorm_backward: gradient of the weight is (9), weight is (10)");
+    assert_fails(rmsnorm_backward(x, &grad, y, inverse_rms, x, &short_norm), CS336_ESHAPE,
+                 "rmsnorm_backward: weight is (9), x is (2, 3, 10)");
+    const Tensor turned = tensor_transpose(filled(1, 2, 10, 3), 1, 2);
+    assert_fails(rmsnorm_backward(x, &grad, turned, inverse_rms, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_backward: rows of grad_y and x must be contiguous");
+    assert_fails(rmsnorm_backward(turned, &grad, y, inverse_rms, x, &norm), CS336_ESHAPE,
+                 "rmsnorm_backward: rows of grad_x and x must be contiguous");
 }
 END_TEST
 
@@ -453,6 +471,14 @@ START_TEST(test_rope_names_what_does_not_fit)
                  "rope_backward: grad_x is (3, 8), grad_y is (2, 3, 8)");
     assert_fails(rope_forward(x, tensor_transpose(filled(0, 2, 8, 3), 1, 2), NO_POSITIONS, &rope), CS336_ESHAPE,
                  "rope_forward: rows of x and y must be contiguous");
+    assert_fails(rope_forward(filled(0, 3, 8), x, NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_forward: y is (3, 8), x is (2, 3, 8)");
+    assert_fails(rope_backward(filled(0, 3, 6), filled(0, 3, 6), NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_backward: grad_y is (3, 6), the tables are for d_k 8");
+    assert_fails(rope_backward(x, tensor_transpose(filled(0, 2, 8, 3), 1, 2), NO_POSITIONS, &rope), CS336_ESHAPE,
+                 "rope_backward: rows of grad_y and grad_x must be contiguous");
+    assert_fails(rope_backward(x, x, tokens(positions + 4, 2), &rope), CS336_ESHAPE,
+                 "rope_backward: positions are (2), grad_y is (2, 3, 8)");
     RoPE other;
     assert_ok(arena_init(&full, 64));
     assert_fails(rope_bind(&other, &full, 1e4F, 7, 4), CS336_ESHAPE, "rope_bind: d_k is 7, pairs need an even number");

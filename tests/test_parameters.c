@@ -1,13 +1,16 @@
 /* What a configuration may be, which parameters it has, where they lie and how they start. */
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "core/rng.h"
 #include "nn/transformer_lm.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/failures.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static void assert_refused(TransformerLMConfig config, Status status, const char *message)
@@ -195,6 +198,50 @@ START_TEST(test_model_binds_in_exactly_the_measured_memory)
 }
 END_TEST
 
+typedef struct {
+    SmallModel model;
+    KeyValueCache *caches;
+    enum { LOGITS, LOSS, NEXT } what;
+} Use;
+
+static Status use_afresh(void *context)
+{
+    Use *use = context;
+    SmallModel *m = &use->model;
+    const int32_t numbers[] = {3, 1, 4, 1};
+    const TokenTensor ids = tokens(numbers, 1, 4);
+    float loss;
+    parallel_release();
+    Status s;
+    if (use->what == LOGITS)
+        s = transformer_lm_forward(filled(0, 1, 4, 40), &m->value, ids, &m->scratch);
+    else if (use->what == LOSS)
+        s = transformer_lm_loss(&loss, &m->grad, &m->value, ids, ids, NULL, &m->scratch);
+    else
+        s = transformer_lm_decode(filled(0, 1, 40), use->caches, &m->value, ids, &m->scratch);
+    ck_assert_uint_eq(m->scratch.used, 0);
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_uint_eq(use->caches[i].length, !s && use->what == NEXT ? 4 : 0);
+        use->caches[i].length = 0;
+    }
+    parallel_release();
+    return s;
+}
+
+START_TEST(test_model_without_a_workspace_says_so)
+{
+    Use use;
+    const TransformerLMConfig config = small_config();
+    small_model_init(&use.model, &config, 1, 4);
+    Arena memory = arena_of(1 << 14);
+    assert_ok(transformer_lm_bind_caches(&use.caches, &memory, &use.model.value, 1));
+    for (use.what = LOGITS; use.what <= NEXT; use.what++)
+        assert_allocation_failures_say(use_afresh, &use, "parallel_reserve: no memory for *[0-9] bytes");
+    arena_deinit(&memory);
+    small_model_deinit(&use.model);
+}
+END_TEST
+
 START_TEST(test_model_gives_back_what_it_took_when_memory_ends)
 {
     SmallModel m;
@@ -203,10 +250,14 @@ START_TEST(test_model_gives_back_what_it_took_when_memory_ends)
     TransformerLM lm = m.value;
     ParameterList list;
     Arena arena;
+    char message[96];
     assert_ok(arena_init(&arena, 2048));
-    ck_assert_int_eq(transformer_lm_bind(&lm, &arena, &config), CS336_ENOMEM);
+    snprintf(message, sizeof message, "arena_take: %zu bytes asked for, 2048 of 2048 left", 2 * sizeof *lm.layers);
+    assert_fails(transformer_lm_bind(&lm, &arena, &config), CS336_ENOMEM, message);
     ck_assert_uint_eq(arena.used, 0);
-    ck_assert_int_eq(transformer_lm_parameters(&list, &arena, &m.value, NULL, NULL, NULL), CS336_ENOMEM);
+    snprintf(message, sizeof message, "arena_take: %zu bytes asked for, 2048 of 2048 left",
+             m.parameters.count * sizeof *list.items);
+    assert_fails(transformer_lm_parameters(&list, &arena, &m.value, NULL, NULL, NULL), CS336_ENOMEM, message);
     ck_assert_uint_eq(arena.used, 0);
     ck_assert_uint_eq(list.count, 0);
     arena_deinit(&arena);
@@ -295,6 +346,7 @@ const TestCase parameters_tests[] = {
     TEST(test_model_lists_values_alone, "transformer_lm"),
     TEST(test_model_counts_its_parameters, "transformer_accounting"),
     TEST(test_model_binds_in_exactly_the_measured_memory, "transformer_lm"),
+    TEST(test_model_without_a_workspace_says_so, "transformer_lm"),
     TEST(test_model_gives_back_what_it_took_when_memory_ends, "transformer_lm"),
     TEST(test_model_starts_as_the_handout_says, "linear"),
     TEST(test_model_starts_the_same_from_the_same_seed, "transformer_lm"),

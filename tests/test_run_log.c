@@ -1,3 +1,4 @@
+#include "core/memory.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
@@ -157,6 +158,18 @@ START_TEST(test_run_log_full_disk_leaves_whole_lines)
 }
 END_TEST
 
+/* A device takes no line back: that is said, for the log may now end in half a line. */
+START_TEST(test_run_log_that_cannot_be_cut_says_so)
+{
+    RunLog log = {.writer = {.stream = fopen("/dev/null", "ab"), .path = memory_copy_text("null")}};
+    const RunLogEntry first = entry_of(1);
+    file_fail_at(2);
+    assert_fails(run_log_append(&log, &first), CS336_EIO, "null: cannot write, and cannot take back half a line");
+    file_fail_at(0);
+    run_log_close(&log);
+}
+END_TEST
+
 START_TEST(test_run_log_allocation_failures)
 {
     LogAttempt attempt = {.path = temp_path("log.jsonl")};
@@ -164,10 +177,12 @@ START_TEST(test_run_log_allocation_failures)
     assert_ok(run_log_open(&attempt.log, &seconds, attempt.path, 0));
     const RunLogEntry first = entry_of(1), third = entry_of(3);
     assert_ok(run_log_append(&attempt.log, &first));
-    assert_allocation_failures_are_clean(append_second, &attempt);
+    assert_allocation_failures_say(append_second, &attempt, "run_log_append: no memory for a line",
+                                   "*/log.jsonl: no memory to write JSON");
     assert_ok(run_log_append(&attempt.log, &third));
     run_log_close(&attempt.log);
-    assert_allocation_failures_are_clean(reopen, &attempt);
+    assert_allocation_failures_say(reopen, &attempt, "*/log.jsonl: no memory to parse *[0-9] bytes of JSON",
+                                   "run_log_open: no memory for the path */log.jsonl");
     assert_file_holds(attempt.path, three_lines, strlen(three_lines));
 }
 END_TEST
@@ -180,6 +195,7 @@ const TestCase run_log_tests[] = {
     TEST(test_run_log_is_made_when_missing, "experiment_log"),
     TEST(test_run_log_errors, "experiment_log"),
     TEST(test_run_log_full_disk_leaves_whole_lines, "experiment_log"),
+    TEST(test_run_log_that_cannot_be_cut_says_so, "experiment_log"),
     TEST(test_run_log_allocation_failures, "experiment_log"),
     {0},
 };

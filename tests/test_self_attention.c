@@ -311,7 +311,10 @@ START_TEST(test_mha_decode_names_what_does_not_fit)
     assert_fails(mha_decode(y, &flat, x, &p.mha, &p.tables, &scratch), CS336_ERANGE,
                  "mha_decode: position 40 is not in [0, 40)");
     cache.length = 0;
-    ck_assert_int_eq(mha_decode(y, &cache, x, &p.mha, &p.tables, &tiny), CS336_ENOMEM);
+    assert_fails(mha_decode(y, &cache, x, &p.mha, &p.tables, &tiny), CS336_ENOMEM,
+                 "arena_take: 2016 bytes asked for, 64 of 64 left");
+    assert_fails(mha_decode(y, &cache, tensor(x.data, D), &p.mha, &p.tables, &scratch), CS336_ESHAPE,
+                 "mha_decode: x is (12), expected (..., seq, d_model) of rank 2 to 7");
     ck_assert_uint_eq(cache.length, 0);
     p.mha.num_heads = 5;
     assert_fails(mha_decode(y, &cache, x, &p.mha, &p.tables, &scratch), CS336_ESHAPE,
@@ -344,6 +347,10 @@ START_TEST(test_mha_names_what_does_not_fit)
                  "mha_forward: num_heads 5 does not divide d_model 12");
     assert_fails(mha_backward(y, &grad, y, &saved, x, &odd, NULL, NO_POSITIONS, &scratch), CS336_ESHAPE,
                  "mha_backward: num_heads 5 does not divide d_model 12");
+    assert_fails(mha_backward(y, &grad, y, &saved, tensor(x.data, D), &p.mha, NULL, NO_POSITIONS, &scratch),
+                 CS336_ESHAPE, "mha_backward: x is (12), expected (..., seq, d_model) of rank 2 to 7");
+    assert_fails(mha_bind_saved(&saved, &scratch, tensor(x.data, D), HEADS), CS336_ESHAPE,
+                 "mha_bind_saved: x is (12), expected (..., seq, d_model) of rank 2 to 7");
     assert_fails(mha_bind_saved(&saved, &scratch, x, 0), CS336_ESHAPE,
                  "mha_bind_saved: num_heads 0 does not divide d_model 12");
     assert_fails(mha_bind_saved(&saved, &tiny, x, HEADS), CS336_ENOMEM,

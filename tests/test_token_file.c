@@ -11,13 +11,6 @@
 
 #define HOW_TO_MAKE "; cs336 encode --vocab FILE --merges FILE --input FILE --output FILE makes one"
 
-static void assert_path_fails(Status status, Status expected, const char *path, const char *rest)
-{
-    char message[512];
-    snprintf(message, sizeof message, "%s%s", path, rest);
-    assert_fails(status, expected, message);
-}
-
 static void assert_ids(const TokenFile *tokens, size_t start, size_t count, const int32_t *expected)
 {
     int32_t ids[64];
@@ -248,7 +241,8 @@ START_TEST(test_opening_without_memory_leaves_nothing)
     memory_fail_at(1);
     assert_fails(open_and_close(path), CS336_ENOMEM,
                  "token_file_open: no memory for the path tests/fixtures/tokens/u2_v1.npy");
-    assert_allocation_failures_are_clean(open_and_close, path);
+    assert_allocation_failures_say(open_and_close, path,
+                                   "token_file_open: no memory for the path tests/fixtures/tokens/u2_v1.npy");
 }
 END_TEST
 

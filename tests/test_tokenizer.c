@@ -445,7 +445,10 @@ static void five_megabytes_at_once_do_not_fit(const Setting *setting)
     memory_set_limit(before + MEMORY_LIMIT);
     const Status s = run_encode(&ids, setting->tokenizer, (ByteString){.bytes = text, .length = length});
     memory_set_limit(0);
+    size_t elements, bytes;
     ck_assert_int_eq(s, CS336_ENOMEM);
+    ck_assert_int_eq(
+        sscanf(status_message(), "array_reserve: no memory for %zu elements of %zu bytes", &elements, &bytes), 2);
     ck_assert_uint_eq(ids.count, 0);
     token_list_deinit(&ids);
     ck_assert_uint_eq(memory_in_use(), before);

@@ -267,6 +267,8 @@ static Status attempt_write(void *context)
     return bpe_model_write(target->model, target->vocab, target->merges);
 }
 
+#define NO_BYTES "array_reserve: no memory for *[0-9] elements of 1 bytes"
+
 START_TEST(test_writing_fails_cleanly_and_leaves_the_old_files)
 {
     BPEModel model = make_model();
@@ -280,13 +282,15 @@ START_TEST(test_writing_fails_cleanly_and_leaves_the_old_files)
     write_file(target.merges, "older", 5);
     for (size_t n = 1; n <= 2; n++) {
         file_fail_at(n);
-        ck_assert_int_eq(attempt_write(&target), CS336_EIO);
+        assert_path_fails(attempt_write(&target), CS336_EIO, n == 1 ? target.vocab : target.merges,
+                          ": cannot write: No space left on device");
         file_fail_at(0);
         assert_file_holds(target.vocab, "old", 3);
         assert_file_holds(target.merges, "older", 5);
     }
     assert_write_failures_are_clean(attempt_write, &target, directory);
-    assert_allocation_failures_are_clean(attempt_write, &target);
+    assert_allocation_failures_say(attempt_write, &target, NO_BYTES, "file_create: no memory for the path */v",
+                                   "file_create: no memory for the path */m");
     ck_assert_uint_eq(directory_entries(directory), 2);
     bpe_model_deinit(&model);
 }
@@ -306,7 +310,10 @@ START_TEST(test_reading_survives_every_failed_allocation)
     Target target = {0};
     snprintf(target.vocab, sizeof target.vocab, "%s", write_vocab(", \"ab\": 256, \"abab\": 257}", 0));
     snprintf(target.merges, sizeof target.merges, "%s", write_merges("a b\nab ab\n"));
-    assert_allocation_failures_are_clean(attempt_read, &target);
+    assert_allocation_failures_say(
+        attempt_read, &target, NO_BYTES, "array_reserve: no memory for *[0-9] elements of [1-9]* bytes",
+        "*/vocab.json: no memory to parse 2640 bytes of JSON", "*/vocab.json: no memory for 258 tokens",
+        "token_index_init: no memory for 258 tokens");
 }
 END_TEST
 

@@ -61,8 +61,11 @@ START_TEST(test_trained_model_errors)
         ck_assert_uint_eq(memory_in_use(), before);
     }
     /* The configuration is whole, the parameters are not. */
-    ck_assert_int_ne(trained_model_load(&model, checkpoint_with("", "")), CS336_OK);
-    ck_assert_int_eq(trained_model_load(&model, temp_path("nowhere")), CS336_EIO);
+    const char *partial = checkpoint_with("", ""), *nowhere = temp_path("nowhere");
+    assert_path_fails(trained_model_load(&model, partial), CS336_ESHAPE, partial,
+                      ": array \"token_embeddings.weight\" is (1), expected (13, 12)");
+    assert_path_fails(trained_model_load(&model, nowhere), CS336_EIO, nowhere,
+                      ": cannot read: No such file or directory");
 }
 END_TEST
 
@@ -89,7 +92,10 @@ START_TEST(test_trained_model_allocation_failures)
     snprintf(path, sizeof path, "%s", temp_path("model.safetensors"));
     assert_ok(checkpoint_save(
         path, &(Checkpoint){.parameters = parameters, .config = text.pairs, .config_count = MODEL_CONFIG_KEYS}));
-    assert_allocation_failures_are_clean(load_model, path);
+    assert_allocation_failures_say(load_model, path, "safetensors_open: no memory for the path *",
+                                   "*/model.safetensors: no memory to parse *[0-9] bytes of JSON",
+                                   "*/model.safetensors: no memory for 31 arrays",
+                                   "arena_init: no memory for *[0-9] bytes");
     arena_deinit(&names);
     tiny_lm_deinit(&tiny);
 }

@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <stdio.h>
 
 /* Walks the elements; element() hides whether the expected numbers are float or double. */
 typedef struct {
@@ -69,6 +70,13 @@ void assert_fails(Status status, Status expected, const char *message)
 {
     ck_assert_int_eq(status, expected);
     ck_assert_str_eq(status_message(), message);
+}
+
+void assert_path_fails(Status status, Status expected, const char *path, const char *rest)
+{
+    char message[2048];
+    snprintf(message, sizeof message, "%s%s", path, rest);
+    assert_fails(status, expected, message);
 }
 
 void assert_ok(Status status)

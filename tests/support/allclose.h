@@ -22,6 +22,9 @@ void assert_allclose_double(const char *what, const float *actual, const double 
 /** @brief Fails unless @p status is @p expected and the message is exactly @p message. */
 void assert_fails(Status status, Status expected, const char *message);
 
+/** @brief The same for a message that begins with the path of a file. */
+void assert_path_fails(Status status, Status expected, const char *path, const char *rest);
+
 /** @brief Fails, printing the message, unless @p status is CS336_OK. */
 void assert_ok(Status status);
 

@@ -17,6 +17,15 @@ typedef Status (*Attempt)(void *context);
 void assert_allocation_failures_are_clean(Attempt attempt, void *context);
 
 /**
+ * @brief The same, and every failure's message is one of those listed, each of which comes at least once:
+ * `assert_allocation_failures_say(load, path, "load: no memory", "*: no memory for [0-9] arrays")`. They are patterns
+ * of fnmatch(), for paths that only the test run knows and sizes that depend on the machine.
+ */
+#define assert_allocation_failures_say(attempt, context, ...) \
+    assert_allocation_failures_say_these((attempt), (context), (const char *const[]){__VA_ARGS__, NULL})
+void assert_allocation_failures_say_these(Attempt attempt, void *context, const char *const *messages);
+
+/**
  * @brief The same with file_write(), as on a full disk: CS336_EIO, no memory lost, and no file more or less in
  * @p directory.
  */

@@ -99,6 +99,11 @@ void assert_scratch(size_t bytes, ScratchUser *run, void *context)
 
     assert_ok(arena_init(&arena, bytes - MEMORY_ALIGNMENT));
     ck_assert_int_eq(run(context, &arena), CS336_ENOMEM);
+    size_t asked, left, capacity;
+    ck_assert_int_eq(
+        sscanf(status_message(), "arena_take: %zu bytes asked for, %zu of %zu left", &asked, &left, &capacity), 3);
+    ck_assert_uint_gt(memory_aligned(asked), left);
+    ck_assert_uint_eq(capacity, bytes - MEMORY_ALIGNMENT);
     ck_assert_uint_eq(arena.used, 0);
     arena_deinit(&arena);
 }
