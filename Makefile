@@ -111,7 +111,7 @@ EOT        := <|endoftext|>
 
 .PHONY: demo
 demo: $(PROGRAM) ## the whole pipeline in two minutes; TEXT=file.txt on a text of your own
-	@tests/tools/demo.sh $(PROGRAM) $(DEMO) $(DEMO_STEPS) $(TEXT)
+	@tests/tools/demo.sh $(PROGRAM) $(DEMO) '$(DEMO_STEPS)' "$$TEXT"
 
 # ---- tests ---------------------------------------------------------------------------------------------------------
 

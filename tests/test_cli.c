@@ -22,6 +22,8 @@ START_TEST(test_help_lists_the_commands)
         assert_shell_ok(line);
         snprintf(line, sizeof line, "Usage: cs336 %s", commands[i]);
         ck_assert(strncmp(shell_output, line, strlen(line)) == 0);
+        for (const char *at = shell_output; *at; at += strcspn(at, "\n") + 1)
+            ck_assert_msg(strcspn(at, "\n") <= 80, "%s: wider than 80 columns: %.100s", line, at);
     }
 }
 END_TEST
@@ -57,6 +59,12 @@ START_TEST(test_bad_usage)
         {"account --d-model 3x", "--d-model: \"3x\" is not a whole number"},
         {"account --d-model 99999999999999999999", "--d-model: \"99999999999999999999\" is not a whole number"},
         {"account --d-model 0", "--d-model: 0 is too small, at least 1"},
+        {"account --d-model 2147483648", "--d-model: 2147483648 is too large, at most 2147483647"},
+        {"train --num-layers 65537", "--num-layers: 65537 is too large, at most 65536"},
+        {"train --threads 100000", "--threads: 100000 is too large, at most 1024"},
+        {"train --seed 18446744073709551615", "--seed: 18446744073709551615 is too large, at most 9223372036854775807"},
+        {"generate --special-token ''", "--special-token is empty"},
+        {"account --mfu 1e999", "--mfu: \"1e999\" is not a number"},
         {"account --mfu half", "--mfu: \"half\" is not a number"},
         {"account --mfu nan", "--mfu: \"nan\" is not a number"},
         {"account --mfu 0.5x", "--mfu: \"0.5x\" is not a number"},
@@ -85,8 +93,27 @@ START_TEST(test_full_standard_output)
         test_skip("no /dev/full");
         return;
     }
-    ck_assert_int_eq(shell("cs336 account >/dev/full"), 1);
-    ck_assert_ptr_nonnull(strstr(shell_errors, "cannot write to standard output: No space left on device"));
+    assert_shell_fails(1, "cs336: cannot write to standard output: No space left on device",
+                       "cs336 account >/dev/full");
+    assert_shell_fails(1, "cs336 story: standard output: cannot write: No space left on device",
+                       "cs336 story --output - >/dev/full");
+}
+END_TEST
+
+START_TEST(test_closed_standard_output)
+{
+    assert_shell_fails(1, "cs336: cannot write to standard output: Bad file descriptor", "cs336 account >&-");
+    assert_shell_ok("cs336 story --stories 3 --output a 2>&- >&- && cs336 story --stories 3 --output b && cmp a b");
+}
+END_TEST
+
+START_TEST(test_demo_bad_input)
+{
+    assert_shell_fails(1, "make demo: DEMO_STEPS=0: expected a whole number from 1 to 999999999",
+                       "sh \"$OLDPWD/tests/tools/demo.sh\" \"$program\" out 0");
+    assert_shell_fails(1, "make demo: it's mine: 5 bytes are too few to learn from, expected at least 40000",
+                       "echo text >\"it's mine\"; sh \"$OLDPWD/tests/tools/demo.sh\" \"$program\" out 5 \"it's mine\"");
+    ck_assert_int_ne(shell("test -e out"), 0);
 }
 END_TEST
 
@@ -116,10 +143,10 @@ END_TEST
 START_TEST(test_account_any_configuration)
 {
     assert_shell_ok("cs336 account --vocab-size 10000 --d-model 512 --num-layers 4 --num-heads 16");
-    assert_prints("vocabulary 10000, context 256, 4 layers, d_model 512, 16 heads, d_ff 1344; "
-                  "norm pre, position rope, ffn swiglu");
+    assert_prints("vocab 10000, context 256, 4 layers, d_model 512, 16 heads, d_ff 1344\n  "
+                  "norm pre, position rope, ffn swiglu\n");
     assert_shell_ok("cs336 account --d-model 512 --ffn silu --norm none --position none");
-    assert_prints("d_ff 2048; norm none, position none, ffn silu");
+    assert_prints("d_ff 2048\n  norm none, position none, ffn silu");
     assert_shell_fails(1, "cs336 account: transformer_lm_check: num_heads 3 does not divide d_model 16",
                        "cs336 account --d-model 16 --num-heads 3");
 }
@@ -212,6 +239,8 @@ START_TEST(test_training_bad_input)
         assert_shell_fails(1, message, line);
         ck_assert_int_ne(shell("test -e new"), 0);
     }
+    ck_assert_int_eq(shell(TRAIN " --out new --batch-size 1000000000"), 1);
+    ck_assert(strncmp(shell_errors, "cs336 train: the run takes ", 27) == 0);
     assert_shell_fails(1, "cs336 train: train.bin: cannot make directory: Not a directory",
                        TRAIN " --out train.bin/run");
 }
@@ -230,6 +259,40 @@ START_TEST(test_resuming_bad_checkpoints)
     ck_assert_ptr_nonnull(strstr(shell_errors, ": cut short"));
     assert_shell_ok("cmp run/log.jsonl log.good && cp good run/checkpoint.safetensors");
     assert_shell_ok(TRAIN " --out run --resume");
+}
+END_TEST
+
+/* A run that is begun anew shall never be resumed from the checkpoint of the one that it replaces. */
+START_TEST(test_a_run_begun_anew)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN " --out run");
+    assert_shell_ok(TRAIN " --out run --resume");
+    assert_prints("nothing left to do: the checkpoint in run is of step 6\n");
+    ck_assert_int_eq(shell(TRAIN " --out run --lr 1e6 --warmup-steps 0 --max-grad-norm 0"), 1);
+    ck_assert_ptr_nonnull(strstr(shell_errors, "a lower learning rate may help"));
+    assert_shell_fails(1,
+                       "cs336 train: run/checkpoint.safetensors: No such file or directory; cs336 train without "
+                       "--resume makes such a file",
+                       TRAIN " --out run --resume");
+}
+END_TEST
+
+/* Whatever the moment of the kill, resuming ends in the bytes and the log of the run that nobody disturbed. */
+START_TEST(test_killed_runs_resume)
+{
+#define LONG "train --train train.bin " MODEL " --steps 300 --log-every 2 --checkpoint-every 3"
+    make_tokens();
+    assert_shell_ok("cs336 " LONG " --out whole");
+    assert_shell_ok("{ \"$program\" " LONG " --out run >log & until test -e run/checkpoint.safetensors; do sleep 0.01; "
+                    "done; kill -9 $!; wait $! || :; } 2>killed");
+    assert_shell_ok("for pause in 0.01 0.02 0.03; do { \"$program\" " LONG
+                    " --out run --resume >log & sleep $pause; kill -9 $!; wait $! || :; } 2>killed; done");
+    assert_shell_ok("cs336 " LONG " --out run --resume");
+    assert_shell_ok(
+        "cmp run/checkpoint.safetensors whole/checkpoint.safetensors && for r in run whole; do "
+        "sed 's/\"seconds\":[^,]*,//; s/\"tokens_per_second\".*//' $r/log.jsonl >$r.log; done; cmp run.log whole.log");
+#undef LONG
 }
 END_TEST
 
@@ -265,6 +328,7 @@ START_TEST(test_generating_bad_input)
                        GENERATE " --vocab v --merges m");
     assert_shell_fails(1, "cs336 generate: --prompt is empty, and there is no stop token to begin a document with",
                        GENERATE " --stop ''");
+    assert_shell_fails(1, "cs336 generate: --stop: \"Zzz\" is no token of vocab.json", GENERATE " --stop Zzz");
     assert_shell_fails(2, "cs336 generate: --top-p: 1.5 is not between 0 and 1; see cs336 generate --help",
                        GENERATE " --top-p 1.5");
     ck_assert_int_eq(shell("head -c 5000 run/checkpoint.safetensors >cut; " GENERATE " --checkpoint cut"), 1);
@@ -280,12 +344,16 @@ const TestCase cli_tests[] = {
     TEST(test_no_command, "cli"),
     TEST(test_bad_usage, "cli"),
     TEST(test_full_standard_output, "cli"),
+    TEST(test_closed_standard_output, "cli"),
+    TEST(test_demo_bad_input, "cli"),
     TEST(test_account_prints_the_course_numbers, "transformer_accounting"),
     TEST(test_account_any_configuration, "transformer_accounting"),
     TEST(test_pipeline_from_story_to_story, "cli"),
     TEST(test_interrupted_training_saves, "cli"),
     TEST(test_training_bad_input, "cli"),
     TEST(test_resuming_bad_checkpoints, "cli"),
+    TEST(test_a_run_begun_anew, "cli"),
+    TEST(test_killed_runs_resume, "cli"),
     TEST(test_training_on_a_full_disk, "cli"),
     TEST(test_generating_bad_input, "cli"),
     {0},

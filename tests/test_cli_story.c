@@ -87,10 +87,21 @@ START_TEST(test_cli_story_bad_usage_and_bad_targets)
 }
 END_TEST
 
+START_TEST(test_cli_story_interrupted_leaves_nothing)
+{
+    assert_shell_fails(1, "cs336 story: interrupted",
+                       "\"$program\" story --stories 2000000 --output corpus.txt & "
+                       "until ls corpus.txt.* >found 2>found; do sleep 0.01; done; kill -TERM $!; wait $!");
+    assert_shell_ok("ls");
+    ck_assert_ptr_null(strstr(shell_output, "corpus"));
+}
+END_TEST
+
 const TestCase cli_story_tests[] = {
     TEST(test_cli_story_writes_a_file_or_standard_output, "story"),
     TEST(test_cli_story_prints_the_exact_entropy, "story"),
     TEST(test_cli_story_entropy_beside_a_corpus, "story"),
     TEST(test_cli_story_bad_usage_and_bad_targets, "story"),
+    TEST(test_cli_story_interrupted_leaves_nothing, "story"),
     {0},
 };

@@ -112,6 +112,21 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
          "cs336 train-bpe: bpe_train: vocabulary of 256, expected 257 to 2147483647: 256 bytes and 1 special tokens"},
         {"cs336 train-bpe --input text --vocab-size 300 --vocab none/x --merges y",
          "cs336 train-bpe: none/x: cannot write: No such file or directory"},
+        {"cs336 train-bpe --input text --vocab-size 300 --vocab x --merges x",
+         "cs336 train-bpe: x: cannot write: it is the vocabulary too"},
+        {"cs336 train-bpe --input text --vocab-size 300 --vocab x --merges ./text",
+         "cs336 train-bpe: ./text: cannot write: it is the input too"},
+        {"cs336 train-bpe --input text --vocab-size 300 --vocab link --merges y",
+         "cs336 train-bpe: link: cannot write: it is the input too"},
+        {"cs336 train-bpe --input text --vocab-size 300 --vocab text/x --merges y",
+         "cs336 train-bpe: text/x: cannot write: Not a directory"},
+        {"cs336 encode --vocab v.json --merges m.txt --input text --output link",
+         "cs336 encode: link: cannot write: it is the input too"},
+        {"cs336 encode --vocab v.json --merges m.txt --input . --output x", "cs336 encode: .: is a directory"},
+        {"cs336 encode --vocab v.json --merges m.txt --input - --output x <&-",
+         "cs336 encode: standard input: cannot read: Bad file descriptor"},
+        {"cs336 decode --vocab v.json --merges m.txt --input large --output large",
+         "cs336 decode: large: cannot write: it is the input too"},
         {"cs336 encode --vocab none --merges m.txt --input text --output x",
          "cs336 encode: none: No such file or directory; cs336 train-bpe makes such a file"},
         {"cs336 encode --vocab v.json --merges empty --input text --output x",
@@ -130,6 +145,7 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
     };
     write_text();
     assert_shell_ok(TRAIN);
+    assert_shell_ok("ln -s text link");
     write_file(temp_path("empty"), "", 0);
     write_file(temp_path("odd"), "abc", 3);
     write_file(temp_path("large"), "\x01\x00\x2C\x01", 4);
@@ -139,17 +155,58 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
 }
 END_TEST
 
+/* The file size limit of the shell stands for the full disk. */
+START_TEST(test_tokenizer_commands_on_a_full_disk)
+{
+    write_text();
+    assert_shell_ok(TRAIN " && cs336 story --stories 2000 --output long >log && cs336 encode" FILES
+                          "--input long --output ids >log && mkdir old && cp v.json m.txt old && cp text old/ids && "
+                          "cp text old/text");
+    ck_assert_int_eq(shell("cd old; trap '' XFSZ; ulimit -f 8; cs336 train-bpe --input ../long --vocab-size 2000 "
+                           "--vocab v.json --merges m.txt"),
+                     1);
+    ck_assert_str_eq(shell_errors, "cs336 train-bpe: v.json: cannot write: File too large\n");
+    ck_assert_int_eq(shell("cd old; trap '' XFSZ; ulimit -f 8; cs336 encode" FILES "--input ../long --output ids"), 1);
+    ck_assert_str_eq(shell_errors, "cs336 encode: ids: cannot write: File too large\n");
+    ck_assert_int_eq(shell("cd old; trap '' XFSZ; ulimit -f 8; cs336 decode" FILES "--input ../ids --output text"), 1);
+    ck_assert_str_eq(shell_errors, "cs336 decode: text: cannot write: File too large\n");
+    assert_shell_ok(
+        "cd old && cmp v.json ../v.json && cmp m.txt ../m.txt && cmp ids ../text && cmp text ../text && ls");
+    ck_assert_str_eq(shell_output, "ids\nm.txt\ntext\nv.json\n");
+}
+END_TEST
+
+START_TEST(test_a_symbolic_link_is_written_through)
+{
+    write_text();
+    assert_shell_ok(TRAIN);
+    assert_shell_ok("mkdir far && : >far/ids && ln -s far/ids ids && cs336 encode" FILES "--input text --output ids");
+    assert_shell_ok("test -L ids && test -s far/ids && ls far");
+    ck_assert_str_eq(shell_output, "ids\n");
+}
+END_TEST
+
+/* Results that go to standard output are alone there, and the summary obeys no control character of a token. */
+START_TEST(test_train_bpe_summary)
+{
+    write_file(temp_path("text"), "\n\n\n\x1b\n\n\n\x1b\n\n\n", 11);
+    ck_assert_int_eq(shell("cs336 train-bpe --input text --vocab-size 258 --vocab v.json --merges -"), 0);
+    ck_assert_str_eq(shell_output, "\xC4\x8A \xC4\x8A\n\xC4\x8A\xC4\x8A \xC4\x8A\n");
+    ck_assert_ptr_nonnull(strstr(shell_errors, "longest \"\\x0A\\x0A\\x0A\"\n"));
+}
+END_TEST
+
 START_TEST(test_bad_usage_of_the_tokenizer_commands)
 {
     static const struct {
         const char *line, *message;
     } cases[] = {
         {"cs336 train-bpe --vocab-size 300 --vocab x --merges y",
-         "cs336 train-bpe: --input is missing; see cs336 train-bpe --help"},
+         "cs336 train-bpe: --input FILE is missing; see cs336 train-bpe --help"},
         {"cs336 train-bpe --input text --vocab-size 300 --special-token= --vocab x --merges y",
          "cs336 train-bpe: --special-token is empty; see cs336 train-bpe --help"},
-        {"cs336 train-bpe --input text --vocab-size 300 --threads 99999999999 --vocab x --merges y",
-         "cs336 train-bpe: --threads is too large; see cs336 train-bpe --help"},
+        {"cs336 train-bpe --input text --vocab-size 300 --threads 1025 --vocab x --merges y",
+         "cs336 train-bpe: --threads: 1025 is too large, at most 1024; see cs336 train-bpe --help"},
         {"cs336 encode --vocab v --merges m --special-token= --input text --output x",
          "cs336 encode: --special-token is empty; see cs336 encode --help"},
         {"cs336 decode --vocab v --merges m --special-token= --input text --output x",
@@ -168,6 +225,9 @@ const TestCase cli_tokenizer_tests[] = {
     TEST(test_several_inputs_are_one_corpus, "cli"),
     TEST(test_a_large_vocabulary_is_written_as_uint32, "cli"),
     TEST(test_bad_input_is_one_line_and_nothing_is_written, "cli"),
+    TEST(test_tokenizer_commands_on_a_full_disk, "cli"),
+    TEST(test_a_symbolic_link_is_written_through, "cli"),
+    TEST(test_train_bpe_summary, "cli"),
     TEST(test_bad_usage_of_the_tokenizer_commands, "cli"),
     {0},
 };

@@ -99,6 +99,10 @@ START_TEST(test_a_device_that_is_full_is_noticed_at_commit)
     FileWriter writer;
     assert_ok(file_create(&writer, "/dev/full"));
     fprintf(writer.stream, "lost");
+    assert_fails(file_flush(&writer), CS336_EIO, "/dev/full: cannot write: No space left on device");
+    assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: the disk is full or the stream broke");
+    assert_ok(file_create(&writer, "/dev/full"));
+    fprintf(writer.stream, "lost");
     assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: No space left on device");
     struct stat about;
     ck_assert(stat("/dev/full", &about) == 0 && S_ISCHR(about.st_mode));

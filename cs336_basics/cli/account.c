@@ -69,8 +69,7 @@ static void print_parameters(const TransformerLMConfig *config)
     print_share("feed-forward", (double)p.feed_forward, total);
     print_share("norms", (double)p.norms, total);
     print_share("lm_head", (double)p.lm_head, total);
-    printf("  %-28s %10s          %zu numbers, %sB as float32\n", "total", count_text(total), p.total,
-           count_text(4 * total));
+    printf("  %-28s %10s   %zu numbers, %sB as float32\n", "total", count_text(total), p.total, count_text(4 * total));
 }
 
 static void print_flops(const TransformerLMConfig *config)
@@ -84,8 +83,8 @@ static void print_flops(const TransformerLMConfig *config)
     print_share("output projection", f.output_projection, f.total);
     print_share("feed-forward", f.feed_forward, f.total);
     print_share("lm_head", f.lm_head, f.total);
-    printf("  %-28s %10s          %.6g\n", "total forward", count_text(f.total), f.total);
-    printf("  %-28s %10s          twice the forward pass\n", "total backward", count_text(2 * f.total));
+    printf("  %-28s %10s   %.6g\n", "total forward", count_text(f.total), f.total);
+    printf("  %-28s %10s   twice the forward pass\n", "total backward", count_text(2 * f.total));
     printf("  %-28s %10s\n", "training, per token", count_text(3 * f.total / (double)seq));
 }
 
@@ -100,13 +99,14 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
         s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb);
     if (s)
         return s;
-    printf("\nBytes of training with AdamW, batch %-13zu   course's expression    this program\n", o->batch_size);
-    printf("  %-42s %19s %15s\n", "parameters", count_text(e.parameters), count_text(m.parameters));
-    printf("  %-42s %19s %15s\n", "gradients", count_text(e.gradients), count_text(m.gradients));
-    printf("  %-42s %19s %15s\n", "optimizer state", count_text(e.optimizer_state), count_text(m.optimizer_state));
-    printf("  %-42s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
-    printf("  %-42s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
-    printf("  largest batch in %-6g GB                    %19zu %15zu\n", o->memory_gb,
+    printf("\nBytes of training with AdamW, batch %zu\n", o->batch_size);
+    printf("  %-37s %19s %15s\n", "", "course's expression", "this program");
+    printf("  %-37s %19s %15s\n", "parameters", count_text(e.parameters), count_text(m.parameters));
+    printf("  %-37s %19s %15s\n", "gradients", count_text(e.gradients), count_text(m.gradients));
+    printf("  %-37s %19s %15s\n", "optimizer state", count_text(e.optimizer_state), count_text(m.optimizer_state));
+    printf("  %-37s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
+    printf("  %-37s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
+    printf("  largest batch in %-6g GB               %19zu %15zu\n", o->memory_gb,
            account_largest_batch(config, seq, 1e9 * o->memory_gb), largest);
     return CS336_OK;
 }
@@ -139,8 +139,8 @@ int command_account(int argc, char **argv)
     const TransformerLMConfig config = model_options_config(&o.model);
     if (transformer_lm_check(&config))
         return command_failed("account");
-    printf("%s: ", o.preset ? o.preset : "model");
-    model_config_print(&config);
+    puts(o.preset ? o.preset : "Model");
+    model_config_print("", 2, &config);
     print_parameters(&config);
     print_flops(&config);
     if (print_memory(&config, &o))

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,4 +29,15 @@ Status command_needs_file(const char *path, const char *maker)
     if (!maker)
         return status_fail(CS336_EIO, "%s: %s", path, wrong);
     return status_fail(CS336_EIO, "%s: %s; %s makes such a file", path, wrong, maker);
+}
+
+Status command_needs_two_files(const char *output, const char *input, const char *other)
+{
+    struct stat a, b;
+    const bool standard = strcmp(output, "-") == 0;
+    const bool same_file = stat(output, &a) == 0 && stat(input, &b) == 0 && S_ISREG(a.st_mode) &&
+                           a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    if (standard || (!same_file && strcmp(output, input) != 0))
+        return CS336_OK;
+    return status_fail(CS336_EIO, "%s: cannot write: it is %s too", output, other);
 }

@@ -11,6 +11,13 @@
 
 #ifndef CS336_VERSION
 #define CS336_VERSION "0.1.0"
+/**
+ * @brief Checks that writing @p output does not replace what @p input holds, whatever links lie between the two names.
+ * @param other  what @p input is to the command, as "the input"
+ * @retval CS336_EIO  both are the same regular file, or the same name; "-" is never the same
+ */
+CS336_MUST_CHECK Status command_needs_two_files(const char *output, const char *input, const char *other);
+
 #endif
 
 enum {
@@ -37,5 +44,12 @@ int command_failed(const char *command);
  * @retval CS336_EIO  it is missing, empty or a directory; the message names @p maker
  */
 CS336_MUST_CHECK Status command_needs_file(const char *path, const char *maker);
+
+/**
+ * @brief Checks that writing @p output does not replace what @p input holds, whatever links lie between the two names.
+ * @param other  what @p input is to the command, as "the input"
+ * @retval CS336_EIO  both are the same regular file, or the same name; "-" is never the same
+ */
+CS336_MUST_CHECK Status command_needs_two_files(const char *output, const char *input, const char *other);
 
 #endif

@@ -27,10 +27,7 @@ static int parse(DecodeOptions *o, int argc, char **argv)
                       "malformed UTF-8: the exact bytes, or U+FFFD as Python has it"),
     };
     const OptionTable table = OPTION_TABLE("decode", "Turns token ids back into text.", options);
-    const int done = options_parse(&table, argc, argv);
-    if (done == OPTIONS_PARSED && texts_have_empty(&o->tokenizer.special))
-        return options_bad_usage(&table, "--special-token is empty");
-    return done;
+    return options_parse(&table, argc, argv);
 }
 
 typedef struct {
@@ -114,6 +111,8 @@ int command_decode(int argc, char **argv)
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
         s = input_open(&input, o.input, "cs336 encode");
+    if (!s)
+        s = command_needs_two_files(o.output, o.input, "the input");
     if (!s)
         s = file_create(&writer, o.output);
     Decoder decoder = {

@@ -23,10 +23,7 @@ static int parse(EncodeOptions *o, int argc, char **argv)
                                            "Turns text into token ids: raw little-endian uint16, or uint32 when the "
                                            "vocabulary has more than 65536 tokens.",
                                            options);
-    const int done = options_parse(&table, argc, argv);
-    if (done == OPTIONS_PARSED && texts_have_empty(&o->tokenizer.special))
-        return options_bad_usage(&table, "--special-token is empty");
-    return done;
+    return options_parse(&table, argc, argv);
 }
 
 /* Where the encoder's ids go. */
@@ -83,6 +80,8 @@ int command_encode(int argc, char **argv)
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
         s = input_open(&input, o.input, NULL);
+    if (!s)
+        s = command_needs_two_files(o.output, o.input, "the input");
     if (!s)
         s = file_create(&file.writer, o.output);
     if (!s) {

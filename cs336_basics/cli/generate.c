@@ -6,7 +6,6 @@
 #include "train/model_checkpoint.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +16,8 @@ typedef struct {
     SampleConfig sample;
 } GenerateOptions;
 
+static const char DEFAULT_STOP[] = "<|endoftext|>";
+
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
     const Option options[] = {
@@ -26,19 +27,14 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "tokens to generate at most"),
         OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6, "0 always takes the likeliest token"),
         OPTION_NUMBER("top-p", &o->sample.top_p, "X", 0, 1, "draw from the likeliest tokens that make up this much"),
-        OPTION_SIZE("seed", &o->seed, "N", 0, "of the draws"),
+        OPTION_SEED(&o->seed, "of the draws"),
         OPTION_SIZE("samples", &o->samples, "N", 1, "texts to write"),
         OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text; \"\" for none"),
-        OPTION_SIZE("threads", &o->threads, "N", 0, "threads; 0: all"),
+        OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
         OPTION_TABLE("generate", "Continues a prompt with a trained model, token by token.", options);
-    const int done = options_parse(&table, argc, argv);
-    if (done == OPTIONS_PARSED && texts_have_empty(&o->tokenizer.special))
-        return options_bad_usage(&table, "--special-token is empty");
-    if (done == OPTIONS_PARSED && o->threads > INT_MAX)
-        return options_bad_usage(&table, "--threads is too large");
-    return done;
+    return options_parse(&table, argc, argv);
 }
 
 /*
@@ -55,6 +51,8 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
         tokenizer_destroy(*tokenizer);
         s = tokenizer_options_load(tokenizer, &o->tokenizer);
     }
+    if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
+        return status_fail(CS336_ERANGE, "--stop: \"%s\" is no token of %s", o->stop, o->tokenizer.vocab);
     if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
         s = status_fail(CS336_EFORMAT, "%s has %zu tokens, %s was trained with %zu", o->tokenizer.vocab,
                         tokenizer_vocab_size(*tokenizer), o->checkpoint, vocab_size);
@@ -106,7 +104,7 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
 
 int command_generate(int argc, char **argv)
 {
-    GenerateOptions o = {.stop = "<|endoftext|>",
+    GenerateOptions o = {.stop = DEFAULT_STOP,
                          .max_tokens = 256,
                          .seed = 1,
                          .samples = 1,

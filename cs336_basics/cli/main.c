@@ -2,6 +2,8 @@
 #include "cli/commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,13 +33,24 @@ static void print_help(FILE *stream)
     fputs("\ncs336 COMMAND --help lists a command's options; cs336 --version prints the version.\n", stream);
 }
 
-/* What was printed must have arrived: a full disk behind stdout is a failure like any other. */
+/* What was printed must have arrived: a full disk behind stdout is a failure like any other, said once. */
 static int close_stdout(int code)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    const bool arrived = fflush(stdout) == 0 && !ferror(stdout);
+    if (arrived || code)
         return code;
     fprintf(stderr, "cs336: cannot write to standard output: %s\n", strerror(errno));
-    return code ? code : EXIT_BAD_INPUT;
+    return EXIT_BAD_INPUT;
+}
+
+/* A standard stream that the caller closed would lend its number to the next file, which then receives messages.
+ * The wrong direction makes every use of the stream an error. */
+static void occupy_standard_streams(void)
+{
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0 &&
+            open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) != descriptor)
+            exit(EXIT_BAD_INPUT);
 }
 
 /*
@@ -58,6 +71,7 @@ static void wait_asleep(char **argv)
 int main(int argc, char **argv)
 {
     wait_asleep(argv);
+    occupy_standard_streams();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_BAD_USAGE;

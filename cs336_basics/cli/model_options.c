@@ -26,11 +26,13 @@ TransformerLMConfig model_options_config(const ModelOptions *options)
                                  .ffn = (FeedForwardKind)options->ffn};
 }
 
-void model_config_print(const TransformerLMConfig *config)
+void model_config_print(const char *title, int column, const TransformerLMConfig *config)
 {
-    printf("vocabulary %zu, context %zu, %zu layers, d_model %zu, %zu heads, d_ff %zu; norm %s, position %s, ffn %s\n",
+    printf("%-*svocab %zu, context %zu, %zu layers, d_model %zu, %zu heads, d_ff %zu\n", column, title,
            config->vocab_size, config->context_length, config->num_layers, config->d_model, config->num_heads,
-           config->d_ff, norm_names[config->norm], position_names[config->position], ffn_names[config->ffn]);
+           config->d_ff);
+    printf("%*snorm %s, position %s, ffn %s\n", column, "", norm_names[config->norm], position_names[config->position],
+           ffn_names[config->ffn]);
 }
 
 const char *count_text(double count)

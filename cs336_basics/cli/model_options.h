@@ -28,7 +28,7 @@ typedef struct {
     OPTION_HEADING("Model"), OPTION_SIZE("vocab-size", &(m).vocab_size, "N", 1, "entries of the vocabulary"),    \
         OPTION_SIZE("context-length", &(m).context_length, "N", 1, "tokens that the model sees"),                \
         OPTION_SIZE("d-model", &(m).d_model, "N", 1, "width"),                                                   \
-        OPTION_SIZE("num-layers", &(m).num_layers, "N", 1, "Transformer blocks"),                                \
+        OPTION_SIZE_UP_TO("num-layers", &(m).num_layers, "N", 1, 1 << 16, "Transformer blocks"),                 \
         OPTION_SIZE("num-heads", &(m).num_heads, "N", 1, "attention heads, dividing the width"),                 \
         OPTION_SIZE_UNSHOWN("d-ff", &(m).d_ff, "N", 1,                                                           \
                             "width of the feed-forward network (default 8/3 d-model to a multiple of 64; silu: " \
@@ -41,8 +41,8 @@ typedef struct {
 /** @brief The configuration that the options describe; whether it can exist is transformer_lm_check()'s to say. */
 TransformerLMConfig model_options_config(const ModelOptions *options);
 
-/** @brief Prints "vocabulary 10000, context 256, ..." in one line. */
-void model_config_print(const TransformerLMConfig *config);
+/** @brief Prints a title, and in two lines from @p column on "vocab 10000, context 256, ...". */
+void model_config_print(const char *title, int column, const TransformerLMConfig *config);
 
 /** @brief Writes a count for people: "640", "22.5 K", "1.64 G"; one of a few buffers in turn. */
 const char *count_text(double count);

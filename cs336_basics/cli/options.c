@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_COLUMN = 28 };
+enum { HELP_WIDTH = 80, HELP_COLUMN = 28, HELP_BYTES = 128 };
 
 int options_bad_usage(const OptionTable *table, const char *format, ...)
 {
@@ -24,36 +24,55 @@ int options_bad_usage(const OptionTable *table, const char *format, ...)
 
 /* ---- the help text ---- */
 
-static void print_default(const Option *option)
+/* What stands behind an option's help: "(default 3)", or nothing. */
+static void describe_default(char *text, size_t size, const Option *option)
 {
-    switch (option->type) {
-    case OPTION_IS_TEXT:
-        if (*option->to.text)
-            printf(" (default %s)", *option->to.text);
-        break;
-    case OPTION_IS_TEXTS:
-        fputs(" (may be repeated)", stdout);
-        break;
-    case OPTION_IS_SIZE:
-        printf(" (default %zu)", *option->to.size);
-        break;
-    case OPTION_IS_INTEGER:
-        printf(" (default %lld)", (long long)*option->to.integer);
-        break;
-    case OPTION_IS_NUMBER:
-        printf(" (default %g)", *option->to.number);
-        break;
-    case OPTION_IS_CHOICE:
-        printf(" (default %s)", option->choices[*option->to.choice]);
-        break;
-    case OPTION_IS_FLAG:
-    case OPTION_IS_HEADING:
-        break;
+    *text = '\0';
+    if (option->at_start == OPTION_REQUIRED)
+        snprintf(text, size, option->type == OPTION_IS_TEXTS ? "(required, may be repeated)" : "(required)");
+    else if (option->type == OPTION_IS_TEXTS)
+        snprintf(text, size, "(may be repeated)");
+    else if (option->at_start == OPTION_UNSHOWN)
+        return;
+    else if (option->type == OPTION_IS_TEXT && *option->to.text)
+        snprintf(text, size, "(default %s)", *option->to.text);
+    else if (option->type == OPTION_IS_SIZE)
+        snprintf(text, size, "(default %zu)", *option->to.size);
+    else if (option->type == OPTION_IS_INTEGER)
+        snprintf(text, size, "(default %lld)", (long long)*option->to.integer);
+    else if (option->type == OPTION_IS_NUMBER)
+        snprintf(text, size, "(default %g)", *option->to.number);
+    else if (option->type == OPTION_IS_CHOICE)
+        snprintf(text, size, "(default %s)", option->choices[*option->to.choice]);
+}
+
+/* A word behind others, on a line of its own where it does not fit. @return the column after it */
+static int print_word(int used, int column, const char *word, int length)
+{
+    if (used > column && used + 1 + length > HELP_WIDTH)
+        used = printf("\n%*s", column, "") - 1;
+    else if (used > column)
+        used += printf(" ");
+    return used + printf("%.*s", length, word);
+}
+
+/* Words that begin at @p column on every line; the last piece stays in one. */
+static void print_wrapped(int column, const char *text, const char *last)
+{
+    int used = column;
+    while (*text) {
+        const int length = (int)strcspn(text, " ");
+        used = print_word(used, column, text, length);
+        text += length + (text[length] == ' ');
     }
+    if (*last)
+        print_word(used, column, last, (int)strlen(last));
+    putchar('\n');
 }
 
 static void print_option(const Option *option)
 {
+    char standard[HELP_BYTES];
     if (option->type == OPTION_IS_HEADING) {
         printf("\n%s:\n", option->help);
         return;
@@ -65,21 +84,30 @@ static void print_option(const Option *option)
         putchar('\n');
         used = 0;
     }
-    printf("%*s%s", HELP_COLUMN - used, "", option->help);
-    if (option->at_start == OPTION_SHOWN)
-        print_default(option);
-    else if (option->at_start == OPTION_REQUIRED)
-        fputs(" (required)", stdout);
-    putchar('\n');
+    printf("%*s", HELP_COLUMN - used, "");
+    describe_default(standard, sizeof standard, option);
+    print_wrapped(HELP_COLUMN, option->help, standard);
+}
+
+static void print_usage(const OptionTable *table)
+{
+    static const char indent[] = "\n      ";
+    int used = printf("Usage: cs336 %s", table->command);
+    for (size_t i = 0; i < table->count; i++) {
+        const Option *option = &table->options[i];
+        if (option->at_start != OPTION_REQUIRED)
+            continue;
+        if (used + (int)(strlen(option->name) + strlen(option->value)) + 4 > HELP_WIDTH)
+            used = printf("%s", indent) - 1;
+        used += printf(" --%s %s", option->name, option->value);
+    }
+    printf("%s [options]\n\n", used + 10 > HELP_WIDTH ? indent : "");
 }
 
 static void print_help(const OptionTable *table)
 {
-    printf("Usage: cs336 %s", table->command);
-    for (size_t i = 0; i < table->count; i++)
-        if (table->options[i].at_start == OPTION_REQUIRED)
-            printf(" --%s %s", table->options[i].name, table->options[i].value);
-    printf(" [options]\n\n%s\n", table->summary);
+    print_usage(table);
+    print_wrapped(0, table->summary, "");
     if (table->count && table->options[0].type != OPTION_IS_HEADING)
         fputs("\nOptions:\n", stdout);
     for (size_t i = 0; i < table->count; i++)
@@ -98,6 +126,8 @@ static int store_size(const OptionTable *table, const Option *option, const char
         return options_bad_usage(table, "--%s: \"%s\" is not a whole number", option->name, text);
     if (value < option->at_least)
         return options_bad_usage(table, "--%s: %s is too small, at least %zu", option->name, text, option->at_least);
+    if (value > option->at_most)
+        return options_bad_usage(table, "--%s: %s is too large, at most %zu", option->name, text, option->at_most);
     *option->to.size = (size_t)value;
     return OPTIONS_PARSED;
 }
@@ -145,6 +175,8 @@ static int store(const OptionTable *table, const Option *option, const char *tex
         *option->to.text = text;
         break;
     case OPTION_IS_TEXTS:
+        if (!*text)
+            return options_bad_usage(table, "--%s is empty", option->name);
         if (option->to.texts->count == OPTION_MAX_TEXTS)
             return options_bad_usage(table, "--%s: given more than %d times", option->name, OPTION_MAX_TEXTS);
         option->to.texts->items[option->to.texts->count++] = text;

@@ -4,7 +4,7 @@
  *
  * - A target holds the default before options_parse(), and the answer after it.
  * - A value that begins with "--" is written as `--name=value`.
- * - Given twice, the last one counts, except for repeated texts, which are collected.
+ * - Given twice, the last one counts, except for repeated texts, which are collected and must not be empty.
  *
  * @code
  * const char *input = NULL;
@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTION_MAX_TEXTS = 64 };
+enum { OPTION_MAX_TEXTS = 64, OPTION_MAX_SIZE = INT32_MAX, OPTION_MAX_THREADS = 1024 };
 
 /** @brief Values of an option that may be given several times, in order. */
 typedef struct {
@@ -66,7 +66,7 @@ typedef struct {
     const char *value;          /**< what the help text calls the value: "FILE", "N" */
     const char *help;           /**< one line, without a full stop */
     const char *const *choices; /**< names, ended by NULL */
-    size_t at_least;            /**< for sizes */
+    size_t at_least, at_most;   /**< for sizes, both included */
     double from, up_to;         /**< for numbers, both included */
 } Option;
 
@@ -87,28 +87,37 @@ typedef struct {
         .name = (called), .type = OPTION_IS_TEXT, .at_start = (start), .to = {.text = (target)}, .value = (shown), \
         .help = (about),                                                                                           \
     }
-#define OPTION_TEXTS(called, target, shown, about)                                                               \
-    {                                                                                                            \
-        .name = (called), .type = OPTION_IS_TEXTS, .to = {.texts = (target)}, .value = (shown), .help = (about), \
-    }
-/** A size: a whole number that is at least @p minimum. */
-#define OPTION_SIZE(called, target, shown, minimum, about)                                                           \
+#define OPTION_TEXTS(called, target, shown, start, about)                                                            \
     {                                                                                                                \
-        .name = (called), .type = OPTION_IS_SIZE, .to = {.size = (target)}, .at_least = (minimum), .value = (shown), \
+        .name = (called), .type = OPTION_IS_TEXTS, .at_start = (start), .to = {.texts = (target)}, .value = (shown), \
         .help = (about),                                                                                             \
     }
+/** A whole number from @p minimum to @p maximum. */
+#define OPTION_SIZE_UP_TO(called, target, shown, minimum, maximum, about)                          \
+    {                                                                                              \
+        .name = (called), .type = OPTION_IS_SIZE, .to = {.size = (target)}, .at_least = (minimum), \
+        .at_most = (maximum), .value = (shown), .help = (about),                                   \
+    }
+/** A size: a whole number from @p minimum to OPTION_MAX_SIZE. */
+#define OPTION_SIZE(called, target, shown, minimum, about) \
+    OPTION_SIZE_UP_TO(called, target, shown, minimum, OPTION_MAX_SIZE, about)
+/** Where random numbers begin. */
+#define OPTION_SEED(target, about) OPTION_SIZE_UP_TO("seed", target, "N", 0, INT64_MAX, about)
+#define OPTION_THREADS(target)                                       \
+    OPTION_SIZE_UP_TO("threads", target, "N", 0, OPTION_MAX_THREADS, \
+                      "threads, 0: all; the result does not depend on it")
 /** A size whose default depends on other options: the target's first value means "not given", the help text says what
  * follows. */
 #define OPTION_SIZE_UNSHOWN(called, target, shown, minimum, about)                                      \
     {                                                                                                   \
         .name = (called), .type = OPTION_IS_SIZE, .at_start = OPTION_UNSHOWN, .to = {.size = (target)}, \
-        .at_least = (minimum), .value = (shown), .help = (about),                                       \
+        .at_least = (minimum), .at_most = OPTION_MAX_SIZE, .value = (shown), .help = (about),           \
     }
 /** A size that must be given. */
 #define OPTION_SIZE_REQUIRED(called, target, shown, minimum, about)                                      \
     {                                                                                                    \
         .name = (called), .type = OPTION_IS_SIZE, .at_start = OPTION_REQUIRED, .to = {.size = (target)}, \
-        .at_least = (minimum), .value = (shown), .help = (about),                                        \
+        .at_least = (minimum), .at_most = OPTION_MAX_SIZE, .value = (shown), .help = (about),            \
     }
 #define OPTION_INTEGER(called, target, shown, about)                                                                 \
     {                                                                                                                \

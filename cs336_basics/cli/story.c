@@ -1,38 +1,35 @@
-#define _POSIX_C_SOURCE 200809L
 #include "data/story.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/work.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { STORIES_PER_REPORT = 1 << 16 };
-
-static void report(uint64_t written, uint64_t stories)
-{
-    fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " stories (%.0f %%)%s", written, stories,
-            100.0 * (double)written / (double)stories, written == stories ? "\n" : "");
-}
+enum { STORIES_AT_ONCE = 1 << 12 };
 
 static Status write_stories(const StoryProgram *program, const char *path, uint64_t seed, uint64_t stories)
 {
-    const bool shown = stories > STORIES_PER_REPORT && isatty(STDERR_FILENO);
+    WorkProgress progress = work_begin("story");
     FileWriter writer;
+    work_stop_flag();
     Status s = file_create(&writer, path);
     for (uint64_t done = 0; !s && done < stories;) {
-        const uint64_t left = stories - done, count = left < STORIES_PER_REPORT ? left : STORIES_PER_REPORT;
+        const uint64_t left = stories - done, count = left < STORIES_AT_ONCE ? left : STORIES_AT_ONCE;
         s = story_corpus_write(&writer, program, seed, done, count);
         done += count;
-        if (!s && shown)
-            report(done, stories);
+        if (!s)
+            s = work_check_stop();
+        if (!s && work_is_due(&progress))
+            work_show(&progress, "%" PRIu64 " of %" PRIu64 " stories", done, stories);
     }
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);
+    work_end(&progress);
     return s;
 }
 

@@ -14,14 +14,6 @@ size_t texts_as_byte_strings(ByteString *strings, const TextList *texts)
     return texts->count;
 }
 
-bool texts_have_empty(const TextList *texts)
-{
-    for (size_t i = 0; i < texts->count; i++)
-        if (!*texts->items[i])
-            return true;
-    return false;
-}
-
 Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options)
 {
     ByteString special[OPTION_MAX_TEXTS];

@@ -20,13 +20,10 @@ typedef struct {
 #define TOKENIZER_OPTION_LINES(o)                                                                  \
     OPTION_TEXT("vocab", &(o).vocab, "FILE", OPTION_REQUIRED, "vocab.json, from cs336 train-bpe"), \
         OPTION_TEXT("merges", &(o).merges, "FILE", OPTION_REQUIRED, "merges.txt of the same"),     \
-        OPTION_TEXTS("special-token", &(o).special, "T", "text that is one token wherever it stands")
+        OPTION_TEXTS("special-token", &(o).special, "T", OPTION_UNSHOWN, "text that is one token wherever it stands")
 
 /** @brief The texts of a repeated option as byte strings; room for OPTION_MAX_TEXTS. @return how many */
 size_t texts_as_byte_strings(ByteString *strings, const TextList *texts);
-
-/** @brief Whether one of the texts is empty. */
-bool texts_have_empty(const TextList *texts);
 
 /** @brief Loads the tokenizer; the message of a missing file names cs336 train-bpe. */
 CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options);

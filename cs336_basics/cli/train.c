@@ -1,4 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
+#include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/work.h"
@@ -7,7 +8,6 @@
 #include "kernels/isa.h"
 #include "train/trainer.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -36,8 +36,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "length of the run"),
         OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1, "pause after this step, to --resume (default --steps)"),
-        OPTION_SIZE("seed", &o->seed, "N", 0, "of weights, batches and validation windows"),
-        OPTION_SIZE("threads", &o->threads, "N", 0, "threads, 0: all; the result does not depend on it"),
+        OPTION_SEED(&o->seed, "of weights, batches and validation windows"),
+        OPTION_THREADS(&o->threads),
         OPTION_HEADING("Optimizer"),
         OPTION_NUMBER("lr", &o->lr, "X", 0, 1e6, "largest learning rate"),
         OPTION_NUMBER_UNSHOWN("min-lr", &o->min_lr, "X", 0, 1e6, "learning rate at the end (default a tenth of --lr)"),
@@ -60,12 +60,7 @@ static int parse(TrainOptions *o, int argc, char **argv)
     };
     const OptionTable table =
         OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
-    const int done = options_parse(&table, argc, argv);
-    if (done != OPTIONS_PARSED)
-        return done;
-    if (o->seed > INT64_MAX || o->threads > INT_MAX)
-        return options_bad_usage(&table, "--seed or --threads is too large");
-    return OPTIONS_PARSED;
+    return options_parse(&table, argc, argv);
 }
 
 static TrainerConfig config_of(const TrainOptions *o)
@@ -97,17 +92,33 @@ typedef struct {
     size_t first, end; /**< the first and last step of this process; first 0: not known yet */
     double began, drawn, val_loss;
     bool terminal;
+    bool dirty; /**< a line stands there that the next one is drawn over */
 } Progress;
 
+static void print_time(double seconds)
+{
+    const double days = seconds / 86400;
+    if (days >= 3) {
+        printf("%.0f days", days);
+        return;
+    }
+    const long whole = lround(seconds);
+    if (whole >= 3600)
+        printf("%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+    else
+        printf("%ld:%02ld", whole / 60, whole % 60);
+}
+
+/* At most 80 columns in runs of less than 10000 steps and ten minutes. */
 static void print_line(const Progress *progress, const RunLogEntry *entry, double now)
 {
     const double each = (now - progress->began) / (double)(entry->step - progress->first + 1);
-    const long left = lround(each * (double)(progress->end - entry->step));
-    printf("step %5zu/%zu  loss %.4f  ", entry->step, progress->end, entry->train_loss);
+    printf("step %4zu/%zu  loss %.4f  ", entry->step, progress->end, entry->train_loss);
     if (!isnan(progress->val_loss))
-        printf("val loss %.4f  ", progress->val_loss);
-    printf("lr %.2e  %s tokens/s  %ld:%02ld left", entry->lr, count_text(entry->tokens_per_second), left / 60,
-           left % 60);
+        printf("val %.4f  ", progress->val_loss);
+    printf("lr %.1e  %s tokens/s  ", entry->lr, count_text(entry->tokens_per_second));
+    print_time(each * (double)(progress->end - entry->step));
+    fputs(" left", stdout);
 }
 
 /* On a terminal one line that changes, ten times a second, kept at each validation; otherwise the log's lines. */
@@ -121,17 +132,18 @@ static void show_step(void *context, const RunLogEntry *entry, bool logged)
         progress->first = entry->step;
     if (validated)
         progress->val_loss = entry->val_loss;
+    const bool stays = !progress->terminal || validated || entry->step == progress->end;
     if (progress->terminal) {
         if (!validated && entry->step < progress->end && now - progress->drawn < 1.0 / DRAWS_A_SECOND)
             return;
         progress->drawn = now;
-        fputs("\r\033[K", stdout);
+        fputs(stays ? WORK_LINE_CLEAR : WORK_LINE_BEGIN, stdout);
     } else if (!logged) {
         return;
     }
     print_line(progress, entry, now);
-    if (!progress->terminal || validated || entry->step == progress->end)
-        putchar('\n');
+    fputs(stays ? "\n" : WORK_LINE_END, stdout);
+    progress->dirty = !stays;
     fflush(stdout);
 }
 
@@ -141,8 +153,7 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
 {
     const TrainerConfig *config = &trainer->config;
     const double tokens = (double)config->batch_size * (double)config->model.context_length;
-    fputs("model    ", stdout);
-    model_config_print(&config->model);
+    model_config_print("model", 9, &config->model);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
            count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
@@ -151,7 +162,8 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
         printf(", %s to validate", count_text((double)trainer->val->count));
     printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
            config->model.context_length, count_text((double)config->steps * tokens));
-    printf("machine  %d threads, %s\n", parallel_threads(), isa_name(isa_in_use()));
+    printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
+           isa_name(isa_in_use()));
     if (!isnan(o->loss_floor))
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
     fflush(stdout);
@@ -177,6 +189,24 @@ static Status needs_checkpoint(const char *directory)
     return command_needs_file(path, "cs336 train without --resume");
 }
 
+/* Before anything is allocated: a system that promises more memory than it has would end the process in the middle. */
+static Status needs_memory(const TrainerConfig *config)
+{
+#ifdef _SC_PHYS_PAGES
+    AccountMemory needed;
+    const double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    const Status s = account_memory_measured(&needed, &config->model, config->batch_size, config->model.context_length);
+    if (!s && needed.total > there && there > 0)
+        return status_fail(CS336_ENOMEM,
+                           "the run takes %sB of memory, this machine has %sB; a smaller --batch-size helps",
+                           count_text(needed.total), count_text(there));
+    return s;
+#else
+    (void)config;
+    return CS336_OK;
+#endif
+}
+
 static Status run(const TrainOptions *o, Trainer *trainer)
 {
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
@@ -188,8 +218,12 @@ static Status run(const TrainOptions *o, Trainer *trainer)
     print_header(o, trainer);
     progress.began = work_seconds();
     const Status s = trainer_run(trainer, o->out, o->resume, &observer, &last);
-    if (s && progress.terminal)
+    if (progress.dirty)
         putchar('\n');
+    if (!s && last.tokens == 0) {
+        printf("nothing left to do: the checkpoint in %s is of step %zu\n", o->out, last.step);
+        return CS336_OK;
+    }
     if (s == CS336_EINTERRUPTED || (!s && last.step < steps)) {
         printf("stopped after step %zu of %zu, saved; the same command with --resume goes on\n", last.step, steps);
         return CS336_OK;
@@ -234,6 +268,8 @@ int command_train(int argc, char **argv)
         s = token_file_open(&train, o.train, config.model.vocab_size);
     if (!s && o.val)
         s = token_file_open(&val, o.val, config.model.vocab_size);
+    if (!s)
+        s = needs_memory(&config);
     if (!s)
         s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
     if (!s)

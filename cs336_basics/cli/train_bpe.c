@@ -5,7 +5,7 @@
 #include "tokenizer/bpe_files.h"
 #include "tokenizer/bpe_train.h"
 
-#include <limits.h>
+#include <string.h>
 
 typedef struct {
     TextList inputs, special;
@@ -16,24 +16,16 @@ typedef struct {
 static int parse(TrainBPEOptions *o, int argc, char **argv)
 {
     const Option options[] = {
-        OPTION_TEXTS("input", &o->inputs, "FILE", "text to learn from; several files are one corpus"),
+        OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "text to learn from; several files are one corpus"),
         OPTION_SIZE_REQUIRED("vocab-size", &o->vocab_size, "N", 1, "tokens: special tokens, 256 bytes, merges"),
-        OPTION_TEXTS("special-token", &o->special, "T", "text that is one token and a boundary, as <|endoftext|>"),
+        OPTION_TEXTS("special-token", &o->special, "T", OPTION_UNSHOWN,
+                     "text that is one token and a boundary, as <|endoftext|>"),
         OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_REQUIRED, "vocab.json to write"),
         OPTION_TEXT("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt to write"),
-        OPTION_SIZE("threads", &o->threads, "N", 0, "threads, 0: all; the result does not depend on it"),
+        OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE("train-bpe", "Learns a byte-level byte-pair encoding from text.", options);
-    const int done = options_parse(&table, argc, argv);
-    if (done != OPTIONS_PARSED)
-        return done;
-    if (o->inputs.count == 0)
-        return options_bad_usage(&table, "--input is missing");
-    if (texts_have_empty(&o->special))
-        return options_bad_usage(&table, "--special-token is empty");
-    if (o->threads > INT_MAX)
-        return options_bad_usage(&table, "--threads is too large");
-    return OPTIONS_PARSED;
+    return options_parse(&table, argc, argv);
 }
 
 static void show_progress(void *context, BPEPhase phase, size_t done, size_t total)
@@ -47,16 +39,38 @@ static void show_progress(void *context, BPEPhase phase, size_t done, size_t tot
         work_show(progress, "%zu of %zu merges", done, total);
 }
 
-static void print_summary(const BPEModel *model, const BPETrainStats *stats, double seconds)
+/* Between quotes; control characters, which a terminal would obey, as \xNN. */
+static void print_token(FILE *stream, ByteString token)
+{
+    fputc('"', stream);
+    for (size_t i = 0; i < token.length; i++) {
+        const uint8_t byte = token.bytes[i];
+        if (byte < ' ' || byte == 0x7F)
+            fprintf(stream, "\\x%02X", (unsigned)byte);
+        else
+            fputc(byte, stream);
+    }
+    fputs("\"\n", stream);
+}
+
+static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, double seconds)
 {
     size_t longest = 0;
     for (size_t i = 1; i < model->vocab_size; i++)
         if (bpe_model_token(model, (int32_t)i).length > bpe_model_token(model, (int32_t)longest).length)
             longest = i;
-    const ByteString token = bpe_model_token(model, (int32_t)longest);
-    printf("%zu tokens (%zu merges) from %.1f MB, %zu distinct pre-tokens, in %.2f s (%.1f MB/s); longest \"%.*s\"\n",
-           model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->distinct_pretokens, seconds,
-           work_megabytes_per_second((double)stats->bytes, seconds), (int)token.length, (const char *)token.bytes);
+    fprintf(stream, "%zu tokens (%zu merges) from %.1f MB, %zu distinct pre-tokens, in %.2f s (%.1f MB/s); longest ",
+            model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->distinct_pretokens, seconds,
+            work_megabytes_per_second((double)stats->bytes, seconds));
+    print_token(stream, bpe_model_token(model, (int32_t)longest));
+}
+
+static Status check_input(const TrainBPEOptions *o, const char *input)
+{
+    Status s = command_needs_file(input, "cs336 story");
+    if (!s)
+        s = command_needs_two_files(o->vocab, input, "the input");
+    return s ? s : command_needs_two_files(o->merges, input, "the input");
 }
 
 int command_train_bpe(int argc, char **argv)
@@ -80,14 +94,16 @@ int command_train_bpe(int argc, char **argv)
     BPETrainStats stats;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < o.inputs.count; i++)
-        s = command_needs_file(o.inputs.items[i], "cs336 story");
+        s = check_input(&o, o.inputs.items[i]);
+    if (!s)
+        s = command_needs_two_files(o.merges, o.vocab, "the vocabulary");
     if (!s)
         s = bpe_train_files(&model, &stats, o.inputs.items, o.inputs.count, &config);
     if (!s)
         s = bpe_model_write(&model, o.vocab, o.merges);
     const double seconds = work_end(&progress);
     if (!s)
-        print_summary(&model, &stats, seconds);
+        print_summary(work_summary_stream(strcmp(o.merges, "-") ? o.vocab : "-"), &model, &stats, seconds);
     bpe_model_deinit(&model);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

@@ -38,7 +38,7 @@ const atomic_int *work_stop_flag(void)
 
 Status work_check_stop(void)
 {
-    return atomic_load(&stop) ? status_fail(CS336_EINTERRUPTED, "interrupted, nothing was written") : CS336_OK;
+    return atomic_load(&stop) ? status_fail(CS336_EINTERRUPTED, "interrupted") : CS336_OK;
 }
 
 WorkProgress work_begin(const char *command)
@@ -57,11 +57,10 @@ void work_show(WorkProgress *progress, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "%scs336 %s: ", progress->terminal ? "\r\033[K" : "", progress->command);
+    fprintf(stderr, "%scs336 %s: ", progress->terminal ? WORK_LINE_BEGIN : "", progress->command);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    if (!progress->terminal)
-        fputc('\n', stderr);
+    fputs(progress->terminal ? WORK_LINE_END : "\n", stderr);
     fflush(stderr);
     progress->dirty = true;
     progress->drawn = work_seconds();
@@ -70,7 +69,7 @@ void work_show(WorkProgress *progress, const char *format, ...)
 double work_end(WorkProgress *progress)
 {
     if (progress->dirty && progress->terminal)
-        fputs("\r\033[K", stderr);
+        fputs(WORK_LINE_CLEAR, stderr);
     progress->dirty = false;
     return work_seconds() - progress->began;
 }

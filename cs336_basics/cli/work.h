@@ -18,6 +18,16 @@ double work_seconds(void);
 /** @brief A flag that SIGINT and SIGTERM set from now on; a second signal ends the process at once. */
 const atomic_int *work_stop_flag(void);
 
+/**
+ * @name Around a line that is drawn over and over
+ * The terminal cuts it at its edge: a line that wraps could not be drawn over.
+ * @{
+ */
+#define WORK_LINE_BEGIN "\r\033[K\033[?7l"
+#define WORK_LINE_END "\033[?7h"
+#define WORK_LINE_CLEAR "\r\033[K"
+/** @} */
+
 /** @brief CS336_EINTERRUPTED once the flag is set. */
 CS336_MUST_CHECK Status work_check_stop(void);
 

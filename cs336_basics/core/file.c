@@ -1,10 +1,11 @@
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath() */
 #include "core/file.h"
 
 #include "core/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -35,6 +36,20 @@ static char *temporary_beside(const char *path)
         memcpy(text + n, suffix, sizeof suffix);
     }
     return text;
+}
+
+/* Names the file that a rename shall replace, and the temporary one beside it. */
+static Status name_target(FileWriter *writer, const char *path, bool exists)
+{
+    char resolved[PATH_MAX];
+    if (exists && !realpath(path, resolved))
+        return cannot("write", path, errno);
+    const char *target = exists ? resolved : path;
+    writer->target = memory_copy_text(target);
+    writer->temporary = writer->target ? temporary_beside(target) : NULL;
+    if (writer->temporary)
+        return CS336_OK;
+    return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
 }
 
 /* mkstemp() makes a file that only its owner reads; give it the permissions that any other new file would have. */
@@ -70,10 +85,10 @@ Status file_create(FileWriter *writer, const char *path)
     if (standard_output || (exists && !S_ISREG(about.st_mode))) {
         writer->stream = standard_output ? stdout : fopen(path, "wb");
     } else {
-        writer->temporary = temporary_beside(path);
-        if (!writer->temporary) {
+        const Status s = name_target(writer, path, exists);
+        if (s) {
             file_abandon(writer);
-            return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
+            return s;
         }
         writer->stream = open_temporary(writer->temporary);
     }
@@ -98,29 +113,30 @@ Status file_write(FileWriter *writer, const void *data, size_t bytes)
     return CS336_OK;
 }
 
+Status file_flush(FileWriter *writer)
+{
+    if (ferror(writer->stream)) /* an fprintf() of the caller failed, its errno is gone */
+        return status_fail(CS336_EIO, "%s: cannot write: the disk is full or the stream broke", writer->path);
+    if (fflush(writer->stream) != 0 || (writer->temporary && fsync(fileno(writer->stream)) != 0))
+        return cannot("write", writer->path, errno);
+    return CS336_OK;
+}
+
 Status file_commit(FileWriter *writer)
 {
+    Status s = file_flush(writer);
     FILE *stream = writer->stream;
-    if (ferror(stream)) { /* an fprintf() of the caller failed, its errno is gone */
-        const Status s = status_fail(CS336_EIO, "%s: cannot write: the disk is full or the stream broke", writer->path);
-        file_abandon(writer);
-        return s;
-    }
-    int reason = fflush(stream) != 0 ? errno : 0;
-    if (writer->temporary && !reason && fsync(fileno(stream)) != 0)
-        reason = errno;
     writer->stream = NULL;
-    if (stream != stdout && fclose(stream) != 0 && !reason)
-        reason = errno;
-    if (writer->temporary && !reason) {
-        if (rename(writer->temporary, writer->path) != 0) {
-            reason = errno;
+    if (stream != stdout && fclose(stream) != 0 && !s)
+        s = cannot("write", writer->path, errno);
+    if (writer->temporary && !s) {
+        if (rename(writer->temporary, writer->target) != 0) {
+            s = cannot("write", writer->path, errno);
         } else {
             memory_release(writer->temporary);
             writer->temporary = NULL;
         }
     }
-    const Status s = reason ? cannot("write", writer->path, reason) : CS336_OK;
     file_abandon(writer);
     return s;
 }
@@ -132,6 +148,7 @@ void file_abandon(FileWriter *writer)
     if (writer->temporary)
         unlink(writer->temporary);
     memory_release(writer->temporary);
+    memory_release(writer->target);
     memory_release(writer->path);
     *writer = (FileWriter){0};
 }

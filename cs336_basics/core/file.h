@@ -4,6 +4,7 @@
  *
  * - What is written goes to a temporary file beside the target, which replaces it in one step by file_commit():
  *   a full disk, an error or a kill leaves the old file as it was. Only "-", pipes and devices are written at once.
+ * - A symbolic link stays: the file that it leads to is replaced. One that leads nowhere is replaced itself.
  * - Reading is by memory map; an empty file maps to size 0.
  * - Messages name the path and the operating system's reason.
  */
@@ -20,6 +21,7 @@ typedef struct {
     FILE *stream;    /**< for fprintf(), whose failure file_commit() notices; NULL when closed */
     char *path;      /**< target, for messages too */
     char *temporary; /**< where the bytes are until file_commit(); NULL when they are written at once */
+    char *target;    /**< what the temporary file replaces: the path, links followed */
 } FileWriter;
 
 /**
@@ -31,6 +33,12 @@ CS336_MUST_CHECK Status file_create(FileWriter *writer, const char *path);
 
 /** @brief Writes @p bytes from @p data. @retval CS336_EIO  the disk is full or the stream broke */
 CS336_MUST_CHECK Status file_write(FileWriter *writer, const void *data, size_t bytes);
+
+/**
+ * @brief Brings the bytes to the disk, so that file_commit() finds no full disk: for files that belong together.
+ * @retval CS336_EIO
+ */
+CS336_MUST_CHECK Status file_flush(FileWriter *writer);
 
 /** @brief Flushes to disk and renames over the target; on failure the temporary file is removed. @retval CS336_EIO */
 CS336_MUST_CHECK Status file_commit(FileWriter *writer);

@@ -287,6 +287,8 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
     if (!s)
         s = file_write(&merges, text.bytes, text.length);
     if (!s)
+        s = file_flush(&merges);
+    if (!s)
         s = file_commit(&vocab);
     if (!s)
         s = file_commit(&merges);

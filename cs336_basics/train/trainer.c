@@ -8,6 +8,7 @@
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -324,6 +325,9 @@ static Status begin(Run *run, const char *directory, bool resume)
         s = run_log_open(&run->log, &run->before, run->log_path, trainer->step);
     if (!s)
         s = write_config(run->config_path, &trainer->config);
+    /* A run that is killed before it saves must not be resumed from the checkpoint of the one before it. */
+    if (!s && !resume && remove(run->checkpoint_path) != 0 && errno != ENOENT)
+        s = status_fail(CS336_EIO, "%s: cannot remove: %s", run->checkpoint_path, strerror(errno));
     run->began = clock_seconds();
     return s;
 }

@@ -96,7 +96,7 @@ typedef struct {
 
 /**
  * @brief Trains to the end, or to stop_at.
- * @param directory  made when missing; its log is begun anew, or when @p resume is true goes on
+ * @param directory  made when missing; what an earlier run left there goes, unless @p resume is true
  * @param resume     restore the directory's checkpoint first
  * @param observer   NULL: nobody
  * @param last       the last step's entry; with the final validation loss when the run came to its end

@@ -11,17 +11,24 @@ exec 3>&1
 run() { # shows the command as it can be typed again
     printf '$ %s' "$cs336" >&3
     for word; do
-        case $word in *[!A-Za-z0-9_./=-]* | '') printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
+        case $word in
+        *[!A-Za-z0-9_./=-]* | '') printf " '%s'" "$(printf %s "$word" | sed "s/'/'\\\\''/g")" ;;
+        *) printf ' %s' "$word" ;;
+        esac
     done >&3
     printf '\n' >&3
     "$cs336" "$@"
 }
 
+fail() { echo "make demo: $*" >&2; exit 1; }
+
+case $steps in
+'' | *[!0-9]* | 0* | ??????????*) fail "DEMO_STEPS=$steps: expected a whole number from 1 to 999999999" ;;
+esac
 if [ -n "$text" ]; then
-    [ -f "$text" ] && [ -r "$text" ] ||
-        { echo "make demo: $text: cannot read this file; usage: make demo TEXT=file.txt" >&2; exit 1; }
-    [ "$(wc -c <"$text")" -ge 40000 ] ||
-        { echo "make demo: $text: $(wc -c <"$text") bytes are too few to learn from, expected at least 40000" >&2; exit 1; }
+    [ -f "$text" ] && [ -r "$text" ] || fail "$text: cannot read this file; usage: make demo TEXT=file.txt"
+    bytes=$(($(wc -c <"$text")))
+    [ $bytes -ge 40000 ] || fail "$text: $bytes bytes are too few to learn from, expected at least 40000"
 fi
 mkdir -p "$out"
 
@@ -29,11 +36,11 @@ if [ -z "$text" ]; then
     say 'Text: stories from a small grammar'
     run story --stories $stories --seed 1 --output "$out/train.txt"
     run story --stories $held_stories --seed 2 --output "$out/valid.txt"
-    run story --entropy | tee "$out/entropy.txt"
+    run story --entropy >"$out/entropy.txt"
+    cat "$out/entropy.txt"
     vocabulary=1024 prompt='Once upon a time'
 else
     say "Text: $text, its last twentieth kept for validation"
-    bytes=$(wc -c <"$text")
     head -c $((bytes - bytes / 20)) "$text" >"$out/train.txt"
     tail -c $((bytes / 20)) "$text" >"$out/valid.txt"
     vocabulary=2048 prompt=$(tr -s '[:space:]' ' ' <"$out/valid.txt" | cut -d ' ' -f 2-6 | head -c 80)
@@ -61,4 +68,5 @@ run train "$@"
 
 say 'Text again: the model continues a prompt'
 run generate --checkpoint "$out/run/checkpoint.safetensors" --vocab "$out/vocab.json" --merges "$out/merges.txt" \
-    --prompt "$prompt" --special-token "$eot" --seed 1 | tee "$out/story.txt"
+    "--prompt=$prompt" --special-token "$eot" --seed 1 >"$out/story.txt"
+cat "$out/story.txt"
