@@ -6,7 +6,7 @@
  * is not a matrix product (norms, softmax, SiLU, residuals) is left out, as in the course: it is below one percent.
  * - Attention is counted over all T^2 pairs, as in the course, though a causal mask needs only half of them.
  * - Counts are doubles: exact up to 2^53, and never an overflow beyond.
- * @see Handout sections 3.6 and 4.3, problems transformer_accounting and adamw_accounting
+ * @see Handout sections 3.5 and 4.3, problems transformer_accounting and adamw_accounting
  */
 #ifndef CS336_ACCOUNTING_FLOPS_H
 #define CS336_ACCOUNTING_FLOPS_H

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Memory of training with AdamW in float32 (problem adamw_accounting).
+ * @brief Memory of training with AdamW in float32 (handout section 4.3, problem adamw_accounting).
  *
  * Two answers. The course's is an expression: every named intermediate result is kept for the backward pass. This
  * program's is measured from its own arenas: attention keeps no (T, T) matrix, and logits never exist whole.
@@ -40,7 +40,7 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
 /** @brief Largest batch whose total by the expression is at most @p bytes; 0 when not even one sequence fits. */
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);
 
-/** @brief The same by measurement. */
+/** @brief The same by measurement. @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as account_memory_measured() */
 CS336_MUST_CHECK Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq,
                                                        double bytes);
 

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Where the parameters of a model are (problem transformer_accounting, part a).
+ * @brief Where the parameters of a model are (handout section 3.5, problem transformer_accounting, part a).
  */
 #ifndef CS336_ACCOUNTING_PARAMETERS_H
 #define CS336_ACCOUNTING_PARAMETERS_H

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief The models that the course does its accounting on (problem transformer_accounting).
+ * @brief The models that the course does its accounting on (handout section 3.5, problem transformer_accounting).
  *
  * GPT-2's depths and widths in this codebase's architecture: SwiGLU with d_ff near 8/3 d_model, RMSNorm, RoPE, and an
  * output embedding of its own.

@@ -44,7 +44,10 @@ void arena_deinit(Arena *arena);
  */
 CS336_MUST_CHECK Status arena_take(Arena *arena, void *piece, size_t bytes);
 
-/** @brief A contiguous tensor of the given extents carved from the arena; data NULL when measuring. */
+/**
+ * @brief A contiguous tensor of the given extents carved from the arena; data NULL when measuring.
+ * @retval CS336_ENOMEM  as arena_take()
+ */
 CS336_MUST_CHECK Status arena_tensor_of(Arena *arena, Tensor *view, int rank, const size_t *shape);
 
 /** @brief `arena_tensor(scratch, &hidden, batch, seq, d_model)` */

@@ -55,7 +55,7 @@ typedef struct {
 CS336_MUST_CHECK Status file_map(MappedFile *file, const char *path);
 void file_unmap(MappedFile *file);
 
-/** @brief Makes a directory and its parents; one that exists is fine. @retval CS336_EIO */
+/** @brief Makes a directory and its parents; one that exists is fine. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status file_make_directory(const char *path);
 
 /** @brief The @p n -th file_write() from now on (1 is the next) fails as on a full disk, once; 0 cancels. For tests. */

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Generating text: a model, a window of tokens, and one token after another (problem decoding).
+ * @brief Generating text: a model, a window of tokens, and one token after another (handout section 6,
+ * problem decoding).
  *
  * - The window holds the tokens that the model sees, at most context_length. Whenever a token comes and the window is
  *   full, only its last half stays, at positions 0, 1, ..., and the token is appended to that.
@@ -42,7 +43,7 @@ void decoder_reset(Decoder *decoder);
  * @param ids    any number of them; of a text longer than the window only what the window keeps is computed
  * @param count  at least 1
  * @retval CS336_ERANGE  no token, or an id is not below vocab_size; the window is then unspecified
- * @retval CS336_ENOMEM
+ * @retval CS336_ENOMEM  the workspace could not grow
  */
 CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);
 
@@ -63,8 +64,13 @@ typedef struct {
  * @param[out]    count    tokens generated; NULL: not wanted
  * @param[in,out] decoder  its window grows by prompt and text; the last token of all is not computed
  * @param[in]     prompt   prompt_length ids, at least 1
- * @param[in]     receiver     receives the tokens, without the stop token
- * @retval CS336_ERANGE  an empty prompt, an id outside the vocabulary, sampling rates out of range
+ * @param[in]     config   when to stop, and how to sample
+ * @param[in,out] rng      one uniform number is drawn for each token
+ * @param[in]     receiver receives the tokens, without the stop token
+ * @retval CS336_ERANGE  an empty prompt, an id outside the vocabulary, sampling rates out of range, or logits that are
+ *                       no numbers
+ * @retval CS336_ENOMEM  the workspace could not grow
+ * @retval others        what the receiver returned
  */
 CS336_MUST_CHECK Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
                                  const GenerateConfig *config, Rng *rng, TokenReceiver receiver);

@@ -46,7 +46,10 @@ CS336_MUST_CHECK Status sample_candidates(Candidate *candidates, size_t *count, 
  * @brief Draws one token.
  * @param[out]    token    its id
  * @param[in,out] rng      one uniform number is drawn, also at temperature 0
+ * @param[in]     logits, config  as sample_candidates() has them
  * @param[in]     scratch  sample_scratch() bytes
+ * @retval CS336_ERANGE  as sample_candidates()
+ * @retval CS336_ENOMEM  scratch is too small
  */
 CS336_MUST_CHECK Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng,
                                      Arena *scratch);

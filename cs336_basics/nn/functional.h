@@ -18,7 +18,7 @@
  * @param[in]  x          (...)
  * @param[in]  dimension  the one that sums to 1; negative counts from the last
  * @retval CS336_ESHAPE  y and x differ, or there is no such dimension
- * @see Handout section 3.5.4, problem softmax; test_softmax_matches_pytorch
+ * @see Handout section 3.4.4, problem softmax; test_softmax_matches_pytorch
  */
 CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
 
@@ -28,6 +28,7 @@ CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
  * @param[in]  grad_y  the shape of y
  * @param[in]  y, dimension  as the forward pass had them
  * @retval CS336_ESHAPE  shapes differ, or there is no such dimension
+ * @see test_functional_gradients_are_central_differences
  */
 CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension);
 
@@ -37,6 +38,7 @@ CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y,
  * @param[out] log_sum_exp  (..., 1)
  * @param[in]  x            (..., n); a row of -inf gives -inf
  * @retval CS336_ESHAPE  an extent differs, or rows of x are not contiguous
+ * @see Handout section 4.1, problem cross_entropy; test_log_sum_exp
  */
 CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 
@@ -46,6 +48,7 @@ CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
  * @param[in]  grad_log_sum_exp  (..., 1)
  * @param[in]  log_sum_exp, x    as the forward pass had them
  * @retval CS336_ESHAPE  an extent differs, or rows are not contiguous
+ * @see test_functional_gradients_are_central_differences
  */
 CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_sum_exp, Tensor x);
 
@@ -59,7 +62,14 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
  */
 CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
 
-/** @brief Gradient of silu_forward(); grad_x is overwritten and may be grad_y or x itself. @retval CS336_ESHAPE */
+/**
+ * @brief Gradient of silu_forward().
+ * @param[out] grad_x  the shape of x, overwritten; may be grad_y or x itself
+ * @param[in]  grad_y  the shape of x
+ * @param[in]  x       as the forward pass had it
+ * @retval CS336_ESHAPE  shapes differ, or rows are not contiguous
+ * @see test_functional_gradients_are_central_differences
+ */
 CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
 
 /**
@@ -80,6 +90,7 @@ CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, T
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
  * @param[in]  log_sum_exp, logits, targets  as the forward pass had them
  * @retval CS336_ESHAPE, CS336_ERANGE  as cross_entropy_forward()
+ * @see test_functional_gradients_are_central_differences
  */
 CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits,
                                                TokenTensor targets);
@@ -109,7 +120,8 @@ typedef struct {
  * @param[in]  mask         which keys a query sees; the probabilities of the others are exactly 0
  * @retval CS336_ESHAPE  extents differ, the mask does not broadcast, rows are not contiguous, or output repeats
  * @retval CS336_ENOMEM  the workspace could not grow
- * @see Handout section 3.5.4, problem scaled_dot_product_attention; Dao et al., FlashAttention, 2022
+ * @see Handout section 3.4.4, problem scaled_dot_product_attention; test_scaled_dot_product_attention,
+ * test_4d_scaled_dot_product_attention; Dao et al., FlashAttention, 2022
  */
 CS336_MUST_CHECK Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query,
                                                              Tensor key, Tensor value, AttentionMask mask);
@@ -125,6 +137,7 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_forward(Tensor output, Tens
  * @param[in]  scratch      see scaled_dot_product_attention_scratch()
  * @retval CS336_ESHAPE  extents differ, rows are not contiguous, a gradient repeats, or log_sum_exp is missing
  * @retval CS336_ENOMEM  the workspace could not grow, or scratch is too small
+ * @see test_attention_gradients_are_central_differences, test_attention_matches_pytorch
  */
 CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value,
                                                               Tensor grad_output, Tensor output, Tensor log_sum_exp,

@@ -21,7 +21,7 @@ typedef struct {
  * @param[in]  linear  weight (d_out, d_in)
  * @retval CS336_ESHAPE  last dimension of x is not d_in, or leading dimensions differ
  * @retval CS336_ENOMEM  the workspace could not grow
- * @see linear_backward(); test_linear
+ * @see Problem linear; test_linear
  */
 CS336_MUST_CHECK Status linear_forward(Tensor y, Tensor x, const Linear *linear);
 
@@ -34,10 +34,15 @@ CS336_MUST_CHECK Status linear_forward(Tensor y, Tensor x, const Linear *linear)
  * @param[in]     linear  weight (d_out, d_in)
  * @retval CS336_ESHAPE  extents differ
  * @retval CS336_ENOMEM  the workspace could not grow
+ * @see test_linear_gradients
  */
 CS336_MUST_CHECK Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
 
-/** @brief linear_backward(), but grad_x is added to: for an input that several maps read. */
+/**
+ * @brief linear_backward(), but grad_x is added to: for an input that several maps read.
+ * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_backward()
+ * @see test_swiglu_gradients
+ */
 CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
 
 /**
@@ -49,6 +54,7 @@ CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor 
  * @param[in]  parts   maps of the same d_in
  * @param[in]  count   at least 1
  * @return false when they do not lie so
+ * @see test_linear_join_needs_neighbours
  */
 bool linear_join(Linear *joined, const Linear *const *parts, size_t count);
 

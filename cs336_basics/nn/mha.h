@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Causal multi-head self-attention (handout section 3.5.5, problem multihead_self_attention).
+ * @brief Causal multi-head self-attention (handout section 3.4.5, problem multihead_self_attention).
  *
  * Projections, heads as views of them, RoPE in place, the same scaled_dot_product_attention_forward() that every other
  * caller uses, output projection. No head is ever copied.
@@ -37,7 +37,12 @@ typedef struct {
     size_t length; /**< rows in use */
 } KeyValueCache;
 
-/** @brief Carves @p saved for an input of the shape of @p x. @retval CS336_ENOMEM  the arena is full */
+/**
+ * @brief Carves @p saved for an input of the shape of @p x.
+ * @retval CS336_ESHAPE  num_heads does not divide d_model, or x has no dimension seq
+ * @retval CS336_ENOMEM  the arena is full
+ * @see test_mha_takes_exactly_its_scratch
+ */
 CS336_MUST_CHECK Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x, size_t num_heads);
 
 /** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
@@ -55,13 +60,24 @@ size_t mha_scratch(Tensor x, size_t num_heads);
  * @param[in]  scratch    mha_scratch() bytes
  * @retval CS336_ESHAPE  num_heads does not divide d_model, or an extent differs
  * @retval CS336_ERANGE  a position outside the tables
- * @retval CS336_ENOMEM
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see Problem multihead_self_attention; test_multihead_self_attention, test_multihead_self_attention_with_rope
  */
 CS336_MUST_CHECK Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x,
                                     const MultiHeadSelfAttention *mha, const RoPE *rope, TokenTensor positions,
                                     Arena *scratch);
 
-/** @brief Gradients of mha_forward(): grad_x (data NULL skips it) overwritten, grad's weights added to. */
+/**
+ * @brief Gradients of mha_forward().
+ * @param[out]    grad_x   (..., seq, d_model), overwritten; data NULL skips it
+ * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
+ * @param[in]     grad_y   (..., seq, d_model)
+ * @param[in]     saved    as the forward pass wrote it
+ * @param[in]     x, mha, rope, positions  as the forward pass read them
+ * @param[in]     scratch  mha_scratch() bytes
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_forward()
+ * @see test_mha_gradients, test_mha_with_rope_gradients
+ */
 CS336_MUST_CHECK Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
                                      const MultiHeadSelfAttentionSaved *saved, Tensor x,
                                      const MultiHeadSelfAttention *mha, const RoPE *rope, TokenTensor positions,
@@ -69,8 +85,16 @@ CS336_MUST_CHECK Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad
 
 /**
  * @brief mha_forward() for tokens that follow those in the cache: their keys and values are appended to it.
- * @param[in,out] cache  length grows by seq; positions are length, length + 1, ...
- * @retval CS336_ESHAPE  the cache has another shape or too little room
+ * @param[out]    y        (..., seq, d_model), overwritten; must not overlap x
+ * @param[in,out] cache    length grows by seq, and stays on failure; positions are length, length + 1, ...
+ * @param[in]     x        (..., seq, d_model)
+ * @param[in]     mha      weights
+ * @param[in]     rope     tables for d_k; NULL for attention without positions
+ * @param[in]     scratch  mha_scratch() bytes
+ * @retval CS336_ESHAPE  the cache has another shape or too little room, or as mha_forward()
+ * @retval CS336_ERANGE  a position outside the tables
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see test_mha_decodes_as_it_goes_forward
  */
 CS336_MUST_CHECK Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfAttention *mha,
                                    const RoPE *rope, Arena *scratch);

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Rotary position embedding (handout section 3.5.3, problem rope).
+ * @brief Rotary position embedding (handout section 3.4.3, problem rope).
  *
  * - Numbers 2k and 2k + 1 of a row form a point that is rotated by position * theta^(-2k / d_k).
  * - Rotation by the opposite angle undoes it, and is its backward pass.
@@ -21,9 +21,15 @@ typedef struct {
 
 /**
  * @brief Carves the tables from @p arena and, unless it only measures, fills them, computing in double.
+ * @param[out] rope         tables
+ * @param      arena        where they will lie
+ * @param[in]  theta        base of the angles, 1e4 in the course
+ * @param[in]  d_k          numbers of a head, even
+ * @param[in]  max_seq_len  positions are 0 .. max_seq_len - 1
  * @retval CS336_ESHAPE  d_k is odd
  * @retval CS336_ERANGE  theta is not positive
  * @retval CS336_ENOMEM  the arena is full
+ * @see Problem rope; test_rope
  */
 CS336_MUST_CHECK Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_seq_len);
 
@@ -33,12 +39,20 @@ CS336_MUST_CHECK Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t 
  * @param[in]  x          (..., seq, d_k)
  * @param[in]  positions  (..., seq), broadcast over the leading dimensions of x; data NULL: 0 .. seq - 1
  * @param[in]  rope       tables
- * @retval CS336_ESHAPE  d_k differs from the tables', positions do not broadcast
+ * @retval CS336_ESHAPE  d_k differs from the tables', positions do not broadcast, or rows are not contiguous
  * @retval CS336_ERANGE  a position is negative or not below max_seq_len
+ * @see Problem rope; test_rope
  */
 CS336_MUST_CHECK Status rope_forward(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope);
 
-/** @brief Rotates the gradient back: grad_x overwritten, may be grad_y itself. */
+/**
+ * @brief Gradient of rope_forward(): rotates back.
+ * @param[out] grad_x  (..., seq, d_k), overwritten; may be grad_y itself
+ * @param[in]  grad_y  (..., seq, d_k)
+ * @param[in]  positions, rope  as the forward pass had them
+ * @retval CS336_ESHAPE, CS336_ERANGE  as rope_forward()
+ * @see test_rope_gradients
+ */
 CS336_MUST_CHECK Status rope_backward(Tensor grad_x, Tensor grad_y, TokenTensor positions, const RoPE *rope);
 
 #endif

@@ -27,7 +27,11 @@ typedef struct {
     Tensor hidden; /**< silu(up), times gate when there is one */
 } FeedForwardSaved;
 
-/** @brief Carves @p saved for an input of the shape of @p x. @retval CS336_ENOMEM  the arena is full */
+/**
+ * @brief Carves @p saved for an input of the shape of @p x.
+ * @retval CS336_ENOMEM  the arena is full
+ * @see test_feed_forward_infers_in_exactly_its_scratch
+ */
 CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x,
                                                 const FeedForward *ffn);
 
@@ -42,14 +46,24 @@ size_t feed_forward_scratch(Tensor x, const FeedForward *ffn);
  * @param[in]  x        (..., d_model)
  * @param[in]  ffn      weights
  * @param[in]  scratch  feed_forward_scratch() bytes
- * @retval CS336_ESHAPE  an extent differs
+ * @retval CS336_ESHAPE  an extent differs: of x and y, or among the weights
  * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
- * @see test_swiglu
+ * @see Problem positionwise_feedforward, swiglu_ablation; test_swiglu, test_silu_feed_forward_gradients
  */
 CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const FeedForward *ffn,
                                              Arena *scratch);
 
-/** @brief Gradients of feed_forward_forward(): grad_x (data NULL skips it) overwritten, grad's weights added to. */
+/**
+ * @brief Gradients of feed_forward_forward().
+ * @param[out]    grad_x   (..., d_model), overwritten; data NULL skips it
+ * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
+ * @param[in]     grad_y   (..., d_model)
+ * @param[in]     saved    as the forward pass wrote it
+ * @param[in]     x, ffn   as the forward pass read them
+ * @param[in]     scratch  feed_forward_scratch() bytes
+ * @retval CS336_ESHAPE, CS336_ENOMEM  as feed_forward_forward()
+ * @see test_swiglu_gradients, test_silu_feed_forward_gradients
+ */
 CS336_MUST_CHECK Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y,
                                               const FeedForwardSaved *saved, Tensor x, const FeedForward *ffn,
                                               Arena *scratch);

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief One layer: attention and feed-forward, each with a norm and a residual (problem transformer_block).
+ * @brief One layer: attention and feed-forward, each with a norm and a residual (handout section 3.5, problem
+ * transformer_block).
  *
  * Pre-norm is the course's; post-norm and no norm are its ablations:
  * - pre:  z = x + MHA(norm1(x)),  y = z + FFN(norm2(z))
@@ -39,7 +40,12 @@ typedef struct {
     Tensor inverse_rms2; /**< (..., 1) */
 } TransformerBlockSaved;
 
-/** @brief Carves @p saved for an input of the shape of @p x. @retval CS336_ENOMEM  the arena is full */
+/**
+ * @brief Carves @p saved for an input of the shape of @p x.
+ * @retval CS336_ESHAPE  as mha_bind_saved()
+ * @retval CS336_ENOMEM  the arena is full
+ * @see test_block_takes_exactly_its_scratch
+ */
 CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x,
                                                      const TransformerBlock *block);
 
@@ -59,19 +65,33 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
  * @param[in]  positions  as for mha_forward()
  * @param[in]  scratch    transformer_block_forward_scratch() bytes; nothing is taken when saving
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
- * @see test_transformer_block
+ * @see Problem transformer_block, layer_norm_ablation, pre_norm_ablation; test_transformer_block
  */
 CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSaved *saved, Tensor x,
                                                   const TransformerBlock *block, const RoPE *rope,
                                                   TokenTensor positions, Arena *scratch);
 
-/** @brief Gradients of transformer_block_forward(): grad_x overwritten, may be grad_y; grad's weights added to. */
+/**
+ * @brief Gradients of transformer_block_forward().
+ * @param[out]    grad_x   (..., seq, d_model), overwritten; may be grad_y itself
+ * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
+ * @param[in]     grad_y   (..., seq, d_model)
+ * @param[in]     saved    as the forward pass wrote it
+ * @param[in]     x, block, rope, positions  as the forward pass read them
+ * @param[in]     scratch  transformer_block_backward_scratch() bytes
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
+ * @see test_block_gradients_pre_norm, test_block_gradients_post_norm, test_block_gradients_no_norm
+ */
 CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y,
                                                    const TransformerBlockSaved *saved, Tensor x,
                                                    const TransformerBlock *block, const RoPE *rope,
                                                    TokenTensor positions, Arena *scratch);
 
-/** @brief transformer_block_forward() for tokens that follow those in the cache; see mha_decode(). */
+/**
+ * @brief transformer_block_forward() for tokens that follow those in the cache; arguments as mha_decode() has them.
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
+ * @see test_block_decodes_as_it_goes_forward
+ */
 CS336_MUST_CHECK Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x,
                                                  const TransformerBlock *block, const RoPE *rope, Arena *scratch);
 

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief The Transformer language model (handout section 3.6, problem transformer_lm).
+ * @brief The Transformer language model (handout section 3.5, problem transformer_lm).
  *
  * token ids -> embeddings -> layers -> final norm -> lm_head -> logits.
  *
@@ -59,19 +59,26 @@ typedef struct {
  * @brief Says whether a model of these sizes can exist.
  * @retval CS336_ESHAPE  a size is 0, num_heads does not divide d_model, d_k is odd with RoPE
  * @retval CS336_ERANGE  rope_theta or norm_eps is not positive, an unknown variant, a dtype this build cannot compute
+ * @see test_model_check_names_bad_sizes, test_model_check_names_bad_numbers_and_kinds
  */
 CS336_MUST_CHECK Status transformer_lm_check(const TransformerLMConfig *config);
 
-/** @brief Number of parameters. */
+/** @brief Number of parameters. @see Problem transformer_accounting; test_model_counts_its_parameters */
 size_t transformer_lm_parameter_count(const TransformerLMConfig *config);
 
-/** @brief Carves all parameters, zeroed by arena_init(), without RoPE tables: for gradients and moments. */
+/**
+ * @brief Carves all parameters, zeroed by arena_init(), without RoPE tables: for gradients and moments.
+ * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
+ * @retval CS336_ENOMEM  the arena is full
+ * @see test_model_binds_in_exactly_the_measured_memory
+ */
 CS336_MUST_CHECK Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config);
 
-/** @brief Carves and fills the RoPE tables of a model that computes. */
+/** @brief Carves and fills the RoPE tables of a model that computes. @retval CS336_ENOMEM  the arena is full */
 CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena);
 
-/** @brief The handout's initialisation: truncated normals for weights, 1 for gains. @see Handout section 3.3.1 */
+/** @brief The handout's initialisation: truncated normals for weights, 1 for gains. @see Handout section
+ * 3.3.1; test_model_starts_as_the_handout_says */
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng);
 
 /**
@@ -80,6 +87,8 @@ void transformer_lm_initialise(TransformerLM *lm, Rng *rng);
  * @param[in]  value    the model
  * @param[in]  grad     gradients, or NULL: none (nothing to train)
  * @param[in]  first, second  AdamW's moments, or NULL
+ * @retval CS336_ENOMEM  the arena is full; the list is then empty
+ * @see test_model_lists_parameters_in_memory_order
  */
 CS336_MUST_CHECK Status transformer_lm_parameters(ParameterList *list, Arena *arena, const TransformerLM *value,
                                                   const TransformerLM *grad, const TransformerLM *first,
@@ -97,7 +106,8 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
  * @param[in]  scratch  transformer_lm_forward_scratch() bytes
  * @retval CS336_ESHAPE  seq exceeds context_length, or logits do not fit
  * @retval CS336_ERANGE  an id is not below vocab_size
- * @see test_transformer_lm, test_transformer_lm_truncated_input
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see Problem transformer_lm; test_transformer_lm, test_transformer_lm_truncated_input
  */
 CS336_MUST_CHECK Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTensor ids, Arena *scratch);
 
@@ -111,18 +121,25 @@ typedef struct {
  * @brief Mean cross-entropy of the next token, and its gradients.
  *
  * lm_head and cross-entropy go over chunks of rows, and a chunk's logits turn into its gradients on the spot.
- * @param[out]    loss      one number
+ * @param[out]    loss      mean over all tokens, nats
  * @param[in,out] grad      gradients, added to; NULL: only the loss is wanted
  * @param[in]     lm        the model
  * @param[in]     ids       (batch, seq)
  * @param[in]     targets   (batch, seq)
  * @param[in]     observer  told of each final gradient, from the last parameter to the first; NULL: nobody
  * @param[in]     scratch   transformer_lm_loss_scratch() bytes
+ * @retval CS336_ESHAPE  seq exceeds context_length, or targets are shaped otherwise than ids
+ * @retval CS336_ERANGE  an id or target is not below vocab_size
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see Problem training_together; test_lm_gradients_match_pytorch, test_lm_follows_fifty_adamw_steps_of_pytorch
  */
 CS336_MUST_CHECK Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
                                             TokenTensor targets, const GradientObserver *observer, Arena *scratch);
 
-/** @brief Carves one cache a layer for @p batch sequences of up to context_length tokens. */
+/**
+ * @brief Carves one cache a layer for @p batch sequences of up to context_length tokens.
+ * @retval CS336_ENOMEM  the arena is full
+ */
 CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const TransformerLM *lm,
                                                    size_t batch);
 
@@ -132,7 +149,10 @@ CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena
  * @param[in,out] caches  one a layer, all of the same length, which grows by seq
  * @param[in]     ids     (batch, seq)
  * @param[in]     scratch transformer_lm_forward_scratch() bytes for (batch, seq)
- * @retval CS336_ESHAPE  the caches are too short
+ * @retval CS336_ESHAPE  the caches are too short or of different lengths, or logits do not fit
+ * @retval CS336_ERANGE  an id is not below vocab_size
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see Problem decoding; test_lm_decodes_as_it_goes_forward
  */
 CS336_MUST_CHECK Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const TransformerLM *lm,
                                               TokenTensor ids, Arena *scratch);

@@ -24,8 +24,9 @@ typedef struct {
  * @param[in,out] parameters  values and moments are updated; those without gradient are skipped
  * @param[in]     step        t, 1 for the first
  * @param[in]     config      rates
- * @retval CS336_ESHAPE  shapes differ within a parameter, or moments are missing; nothing was changed
+ * @retval CS336_ESHAPE  a tensor of a parameter has another shape, is missing or not contiguous; nothing was changed
  * @retval CS336_ERANGE  step is 0, or a rate is outside its range
+ * @see test_adamw
  */
 CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config);
 

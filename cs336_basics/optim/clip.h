@@ -15,6 +15,7 @@
  * @param[in]     max_norm    M
  * @retval CS336_ESHAPE  a gradient has another shape than its value, or is not contiguous; nothing was changed
  * @retval CS336_ERANGE  max_norm is negative or not a number
+ * @see test_gradient_clipping
  */
 CS336_MUST_CHECK Status clip_gradients(double *norm, ParameterList parameters, double max_norm);
 

@@ -19,6 +19,7 @@ typedef struct {
  *     \alpha_{min} + \tfrac12 \left(1 + \cos\frac{t - T_w}{T_c - T_w}\pi\right)(\alpha_{max} - \alpha_{min})
  *     & T_w \le t \le T_c \\ \alpha_{min} & t > T_c \end{cases} \f]
  * With T_w = T_c the rate at that step is the maximum.
+ * @see test_get_lr_cosine_schedule
  */
 double cosine_schedule_lr(const CosineSchedule *schedule, size_t step);
 

@@ -14,8 +14,9 @@
  * @param[in,out] parameters  values are updated; those without gradient are skipped
  * @param[in]     step        t, 0 for the first
  * @param[in]     lr          alpha
- * @retval CS336_ESHAPE  a gradient has another shape than its value; nothing was changed
- * @retval CS336_ERANGE  lr is negative or not a number
+ * @retval CS336_ESHAPE  a gradient has another shape than its value, or is not contiguous; nothing was changed
+ * @retval CS336_ERANGE  lr is negative or not a finite number
+ * @see test_sgd_learning_rate_tuning
  */
 CS336_MUST_CHECK Status sgd_step(ParameterList parameters, size_t step, double lr);
 

@@ -32,13 +32,14 @@ typedef struct {
 /** @brief The bytes of a token; @p id must be below vocab_size. */
 ByteString bpe_model_token(const BPEModel *model, int32_t id);
 
-/** @brief Adds a token; its id is the old vocab_size. @retval CS336_ENOMEM */
+/** @brief Adds a token; its id is the old vocab_size. @retval CS336_ERANGE, CS336_ENOMEM  no more than INT32_MAX fit */
 CS336_MUST_CHECK Status bpe_model_add_token(BPEModel *model, ByteString token);
 
 /** @brief Adds a merge of tokens that are there. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_add_merge(BPEModel *model, BPEMerge merge);
 
-/** @brief Adds the token that joins two others, and the merge that makes it. @retval CS336_ENOMEM */
+/** @brief Adds the token that joins two others, and the merge that makes it. @retval CS336_ERANGE, CS336_ENOMEM  as
+ * these */
 CS336_MUST_CHECK Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right);
 
 /** @brief A copy that shares nothing with the original. @retval CS336_ENOMEM */

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Learning a byte-level byte-pair encoding (handout section 2.4 and 2.5, problem train_bpe).
+ * @brief Learning a byte-level byte-pair encoding (handout sections 2.4 and 2.5, problem train_bpe).
  *
  * - Special tokens cut the text into parts that nothing crosses, and are not counted; each part is cut into pre-tokens
  * by GPT-2's pattern (tokenizer/pretokenize.h); pairs are counted inside pre-tokens.
@@ -61,7 +61,10 @@ typedef struct {
 CS336_MUST_CHECK Status bpe_train(BPEModel *model, BPETrainStats *stats, const ByteString *texts, size_t text_count,
                                   const BPETrainConfig *config);
 
-/** @brief bpe_train() on files, each a text of its own. @retval CS336_EIO  one cannot be read, the message says which
+/**
+ * @brief bpe_train() on files, each a text of its own.
+ * @retval CS336_EIO  one cannot be read, the message says which
+ * @retval CS336_ERANGE, CS336_ENOMEM, CS336_EINTERRUPTED  as bpe_train()
  */
 CS336_MUST_CHECK Status bpe_train_files(BPEModel *model, BPETrainStats *stats, const char *const *paths,
                                         size_t path_count, const BPETrainConfig *config);

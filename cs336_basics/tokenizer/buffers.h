@@ -60,7 +60,7 @@ void token_list_deinit(TokenList *list);
  * @param[in,out] array     pointer to the pointer to the first element, which may be NULL
  * @param[in,out] capacity  elements that there is room for
  * @param         size      bytes of an element
- * @retval CS336_ENOMEM  the message says how many bytes were asked for; array and capacity are as before
+ * @retval CS336_ENOMEM  the message says how many elements were asked for; array and capacity are as before
  */
 CS336_MUST_CHECK Status array_reserve(void *array, size_t *capacity, size_t needed, size_t size);
 

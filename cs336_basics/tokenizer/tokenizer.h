@@ -31,7 +31,10 @@ typedef struct Tokenizer Tokenizer;
 CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
                                          size_t special_count);
 
-/** @brief tokenizer_create() from files as bpe_model_read() reads them. */
+/**
+ * @brief tokenizer_create() from files as bpe_model_read() reads them.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ERANGE, CS336_ENOMEM  as these
+ */
 CS336_MUST_CHECK Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
                                        const ByteString *special_tokens, size_t special_count);
 
@@ -77,7 +80,8 @@ CS336_MUST_CHECK Status encoder_create(Encoder **encoder, const Tokenizer *token
  */
 CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length);
 
-/** @brief Ends the text: the rest goes to the sink, and the encoder stands at the start of another. */
+/** @brief Ends the text: the rest goes to the sink, and the encoder stands at the start of another. @retval
+ * CS336_ENOMEM  or what the sink returned */
 CS336_MUST_CHECK Status encoder_finish(Encoder *encoder);
 
 void encoder_destroy(Encoder *encoder);
@@ -94,6 +98,7 @@ CS336_MUST_CHECK Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *t
 /**
  * @brief As tokenizer_decode(), but malformed UTF-8 becomes U+FFFD as Python's `errors="replace"` does it.
  * utf8_replace() does it for tokens that come one by one.
+ * @retval CS336_ERANGE, CS336_ENOMEM  as tokenizer_decode()
  */
 CS336_MUST_CHECK Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids,
                                                  size_t count);

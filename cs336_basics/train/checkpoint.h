@@ -55,6 +55,7 @@ typedef struct {
  * @retval CS336_ESHAPE   a value is not contiguous, or a moment's shape differs from its value's
  * @retval CS336_EFORMAT  two parameters, generators or keys of one name, or text that is not UTF-8
  * @retval CS336_ENOMEM
+ * @see test_checkpointing
  */
 CS336_MUST_CHECK Status checkpoint_save(const char *path, const Checkpoint *checkpoint);
 
@@ -83,7 +84,11 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key);
  */
 CS336_MUST_CHECK Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file);
 
-/** @brief checkpoint_open(), checkpoint_read() and checkpoint_close() in one. */
+/**
+ * @brief checkpoint_open(), checkpoint_read() and checkpoint_close() in one.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ESHAPE, CS336_ENOMEM  as these
+ * @see test_checkpointing
+ */
 CS336_MUST_CHECK Status checkpoint_load(Checkpoint *checkpoint, const char *path);
 
 #endif

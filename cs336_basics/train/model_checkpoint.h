@@ -39,7 +39,13 @@ typedef struct {
     Arena memory;     /**< owns weights and RoPE tables */
 } TrainedModel;
 
-/** @brief Loads the weights of a checkpoint, without optimizer state. @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM */
+/**
+ * @brief Loads the weights of a checkpoint, without optimizer state.
+ * @retval CS336_EIO      it cannot be read
+ * @retval CS336_EFORMAT  cut short, damaged, or not the checkpoint of a language model
+ * @retval CS336_ESHAPE, CS336_ERANGE  its configuration is of no model that can exist, or not that of its weights
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status trained_model_load(TrainedModel *model, const char *path);
 void trained_model_deinit(TrainedModel *model);
 

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief The course of a training run as JSON lines (problem experiment_log).
+ * @brief The course of a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
  * - One object a line, with the keys step, tokens, seconds, train_loss, val_loss (when it was measured), lr, grad_norm
  *   and tokens_per_second. Each line is in the file before training goes on.

@@ -69,13 +69,15 @@ void trainer_deinit(Trainer *trainer);
 
 /**
  * @brief One step of training.
- * @param[out] loss       of the batch, before the step
+ * @param[out] loss       of the batch, before the step; nats per token
  * @param[out] grad_norm  before clipping
- * @retval CS336_ERANGE  loss or gradients are not finite; weights, moments and step are unchanged
+ * @retval CS336_ERANGE  loss or gradients are not finite, or an id is outside the vocabulary; weights, moments and step
+ *                       are unchanged
+ * @retval CS336_ENOMEM  the workspace could not grow
  */
 CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad_norm);
 
-/** @brief Mean loss over the validation windows. */
+/** @brief Mean loss over the validation windows, nats per token. @retval CS336_ERANGE, CS336_ENOMEM */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
 
 /** @brief Saves the run's whole state. @retval CS336_EIO, CS336_ENOMEM */
@@ -83,7 +85,10 @@ CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
 
 /**
  * @brief Goes back to a saved state.
+ * @retval CS336_EIO      it cannot be read
  * @retval CS336_EFORMAT  cut short, or of another model, batch size or seed; the trainer is unchanged
+ * @retval CS336_ESHAPE   a weight has another shape; the trainer is unchanged
+ * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 
@@ -104,6 +109,8 @@ typedef struct {
  * @retval CS336_EINTERRUPTED the observer asked to stop; saved
  * @retval CS336_EIO          a file could not be read or written; the checkpoint that was there is intact
  * @retval CS336_ERANGE       the loss is not finite; the last checkpoint is intact
+ * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged, or of another run
+ * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, bool resume,
                                     const TrainerObserver *observer, RunLogEntry *last);
