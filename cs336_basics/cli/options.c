@@ -172,6 +172,8 @@ static int store(const OptionTable *table, const Option *option, const char *tex
 {
     switch (option->type) {
     case OPTION_IS_TEXT:
+        if (!*text && strcmp(option->value, "TEXT") != 0)
+            return options_bad_usage(table, "--%s is empty", option->name);
         *option->to.text = text;
         break;
     case OPTION_IS_TEXTS:

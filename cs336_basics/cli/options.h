@@ -82,6 +82,7 @@ typedef struct {
     {                                                                                        \
         .name = (called), .type = OPTION_IS_FLAG, .to = {.flag = (target)}, .help = (about), \
     }
+/** A text; one that the help calls "TEXT" may be empty, a FILE or DIR may not. */
 #define OPTION_TEXT(called, target, shown, start, about)                                                           \
     {                                                                                                              \
         .name = (called), .type = OPTION_IS_TEXT, .at_start = (start), .to = {.text = (target)}, .value = (shown), \

@@ -15,7 +15,8 @@
 /** @brief Seconds on a clock that only goes forward. */
 double work_seconds(void);
 
-/** @brief A flag that SIGINT and SIGTERM set from now on; a second signal ends the process at once. */
+/** @brief A flag that SIGINT, SIGTERM and, unless nohup ignores it, SIGHUP set from now on; a second signal ends the
+ * process at once. */
 const atomic_int *work_stop_flag(void);
 
 /**
