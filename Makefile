@@ -10,6 +10,10 @@ CC     ?= cc
 BUILD  ?= release
 PREFIX ?= /usr/local
 CFLAGS ?= -g
+# As many jobs as processors, unless -j says otherwise.
+ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+endif
 # V=1 prints every command.
 Q := $(if $(V),,@)
 

@@ -4,7 +4,7 @@
 # Without TEXT it writes the embedded story corpus, whose exact entropy is the least loss that any model can reach.
 set -eu
 cs336=$1 out=$2 steps=$3 text=${4-}
-eot='<|endoftext|>' stories=20000 held_stories=500
+eot='<|endoftext|>' stories=30000 held_stories=500
 
 say() { printf '\n== %s\n' "$*"; }
 exec 3>&1
@@ -38,7 +38,7 @@ if [ -z "$text" ]; then
     run story --stories $held_stories --seed 2 --output "$out/valid.txt"
     run story --entropy >"$out/entropy.txt"
     cat "$out/entropy.txt"
-    vocabulary=1024 prompt='Once upon a time'
+    vocabulary=2048 prompt='Once upon a time'
 else
     say "Text: $text, its last twentieth kept for validation"
     head -c $((bytes - bytes / 20)) "$text" >"$out/train.txt"
@@ -58,7 +58,8 @@ done
 
 say 'Training: a small Transformer learns to predict the next token'
 set -- --train "$out/train.bin" --val "$out/valid.bin" --out "$out/run" --vocab-size $vocabulary --context-length 256 \
-    --d-model 128 --num-layers 4 --num-heads 4 --batch-size 16 --steps "$steps" --lr 3e-3 --val-every 100
+    --d-model 96 --num-layers 4 --num-heads 4 --batch-size 8 --steps "$steps" --lr 6e-3 --beta2 0.98 \
+    --log-every 100 --val-every 500 --val-batches 20
 if [ -z "$text" ]; then
     tokens=$(($(wc -c <"$out/valid.bin") / 2))
     set -- "$@" --loss-floor "$(awk -v stories=$held_stories -v tokens=$tokens \
