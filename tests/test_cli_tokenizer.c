@@ -193,6 +193,9 @@ START_TEST(test_train_bpe_summary)
     ck_assert_int_eq(shell("cs336 train-bpe --input text --vocab-size 258 --vocab v.json --merges -"), 0);
     ck_assert_str_eq(shell_output, "\xC4\x8A \xC4\x8A\n\xC4\x8A\xC4\x8A \xC4\x8A\n");
     ck_assert_ptr_nonnull(strstr(shell_errors, "longest \"\\x0A\\x0A\\x0A\"\n"));
+    assert_shell_ok(
+        "printf %064d 0 >text; cs336 train-bpe --input text --vocab-size 262 --vocab v.json --merges m.txt");
+    assert_prints("longest \"00000000000000000000000000000000\" and 32 bytes more\n");
 }
 END_TEST
 

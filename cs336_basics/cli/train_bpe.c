@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { SHOWN_BYTES = 32 };
+
 typedef struct {
     TextList inputs, special;
     size_t vocab_size, threads;
@@ -39,18 +41,22 @@ static void show_progress(void *context, BPEPhase phase, size_t done, size_t tot
         work_show(progress, "%zu of %zu merges", done, total);
 }
 
-/* Between quotes; control characters, which a terminal would obey, as \xNN. */
+/* The beginning of a token between quotes; control characters, which a terminal would obey, as \xNN. */
 static void print_token(FILE *stream, ByteString token)
 {
+    const size_t shown = token.length < SHOWN_BYTES ? token.length : SHOWN_BYTES;
     fputc('"', stream);
-    for (size_t i = 0; i < token.length; i++) {
+    for (size_t i = 0; i < shown; i++) {
         const uint8_t byte = token.bytes[i];
         if (byte < ' ' || byte == 0x7F)
             fprintf(stream, "\\x%02X", (unsigned)byte);
         else
             fputc(byte, stream);
     }
-    fputs("\"\n", stream);
+    fputc('"', stream);
+    if (shown < token.length)
+        fprintf(stream, " and %zu bytes more", token.length - shown);
+    fputc('\n', stream);
 }
 
 static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, double seconds)
