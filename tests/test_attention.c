@@ -319,7 +319,8 @@ END_TEST
 
 START_TEST(test_attention_without_keys)
 {
-    float query[3 * 4] = {0}, output[3 * 2], l[3], nothing = 0;
+    float query[3 * 4] = {0}, nothing = 0, l[3] = {1, 2, 3};
+    float output[3 * 2] = {1, 2, 3, 4, 5, 6};
     const Tensor none = tensor(&nothing, 0, 4), no_values = tensor(&nothing, 0, 2);
     assert_ok(scaled_dot_product_attention_forward(tensor(output, 3, 2), tensor(l, 3, 1), tensor(query, 3, 4), none,
                                                    no_values, (AttentionMask){.kind = ATTEND_ALL}));

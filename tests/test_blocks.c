@@ -396,6 +396,21 @@ START_TEST(test_block_names_positions_outside_the_tables)
     assert_fails(transformer_block_forward(filled_like(0, p->x.value), NULL, p->x.value, &p->block, &p->rope,
                                            tokens(positions, SEQ), &scratch),
                  CS336_ERANGE, "rope_forward: position 5 is not in [0, 5)");
+    TransformerBlock grad = block_zeros(&p->block);
+    TransformerBlockSaved saved;
+    const Tensor x = p->x.value, y = filled_like(0, x);
+    assert_ok(transformer_block_bind_saved(&saved, &p->memory, x, &p->block));
+    assert_ok(transformer_block_forward(y, &saved, x, &p->block, &p->rope, NO_POSITIONS, &scratch));
+    assert_fails(
+        transformer_block_backward(y, &grad, x, &saved, x, &p->block, &p->rope, tokens(positions, SEQ), &scratch),
+        CS336_ERANGE, "rope_backward: position 5 is not in [0, 5)");
+    assert_fails(
+        mha_backward(y, &grad.attn, x, &saved.attn, x, &p->block.attn, &p->rope, tokens(positions, SEQ), &scratch),
+        CS336_ERANGE, "rope_backward: position 5 is not in [0, 5)");
+    KeyValueCache cache = {filled(0, BATCH, HEADS, 2 * SEQ, D / HEADS), filled(0, BATCH, HEADS, 2 * SEQ, D / HEADS), 2};
+    assert_fails(transformer_block_decode(y, &cache, x, &p->block, &p->rope, &scratch), CS336_ERANGE,
+                 "mha_decode: position 6 is not in [0, 5)");
+    ck_assert_uint_eq(cache.length, 2);
     ck_assert_uint_eq(scratch.used, 0);
     arena_deinit(&scratch);
     arena_deinit(&p->memory);

@@ -121,6 +121,26 @@ static const struct {
                {mixed, COUNT(mixed)},
                {special_atoms, COUNT(special_atoms)}};
 
+START_TEST(test_special_tokens_that_span_a_cut_are_found)
+{
+    static const char text[] = "aba x y\nq<|a|><|a|>x y\n<|a|> x y\n";
+    const size_t length = sizeof text - 1;
+    SpecialTokens special;
+    assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
+    for (size_t end = 0; end <= length; end++)
+        for (size_t cut = 0; cut <= end; cut++) {
+            bool spans = false;
+            for (size_t i = 0; i < COUNT(specials); i++)
+                for (size_t at = 0; at < cut; at++)
+                    spans = spans || (at + specials[i].length > cut && at + specials[i].length <= end &&
+                                      memcmp(text + at, specials[i].bytes, specials[i].length) == 0);
+            ck_assert_msg(special_tokens_span(&special, (const uint8_t *)text, end, cut) == spans,
+                          "%zu bytes, cut at %zu", end, cut);
+        }
+    special_tokens_deinit(&special);
+}
+END_TEST
+
 START_TEST(test_training_equals_a_trainer_that_recounts_everything)
 {
     Rng rng = rng_seeded(2);
@@ -414,6 +434,7 @@ END_TEST
 
 const TestCase bpe_tests[] = {
     TEST(test_special_tokens_are_found_earliest_and_longest_first, "tokenizer"),
+    TEST(test_special_tokens_that_span_a_cut_are_found, "train_bpe"),
     TEST(test_training_equals_a_trainer_that_recounts_everything, "train_bpe"),
     TEST(test_ties_go_to_the_greater_pair_of_byte_strings, "train_bpe"),
     TEST(test_a_longer_byte_string_is_greater_than_its_beginning, "train_bpe"),

@@ -231,6 +231,12 @@ START_TEST(test_sampling_errors)
     assert_fails(sample_token(&token, tensor(none, 2), &(SampleConfig){1, 1}, &rng, &empty), CS336_ENOMEM,
                  "arena_take: 32 bytes asked for, 0 of 0 left");
     arena_deinit(&empty);
+    assert_ok(arena_init(&empty, sample_scratch(2)));
+    assert_fails(sample_token(&token, tensor(none, 2), &(SampleConfig){1, 1}, &rng, &empty), CS336_ERANGE,
+                 "sample_candidates: all 2 logits are -inf");
+    ck_assert_uint_eq(empty.used, 0);
+    ck_assert_uint_eq(rng.counter, 0);
+    arena_deinit(&empty);
 }
 END_TEST
 
@@ -501,6 +507,17 @@ START_TEST(test_generation_errors)
 }
 END_TEST
 
+static Status feed_afresh(void *context)
+{
+    const int32_t ids[] = {1, 2, 3};
+    Decoder *decoder = context;
+    decoder_reset(decoder);
+    parallel_release();
+    const Status s = decoder_feed(decoder, ids, 3);
+    parallel_release();
+    return s;
+}
+
 static Status make_decoder(void *context)
 {
     Decoder decoder;
@@ -514,7 +531,14 @@ START_TEST(test_decoder_allocation_failures)
     TinyLM tiny;
     const TransformerLMConfig config = tiny_lm_config(0);
     tiny_lm_init(&tiny, &config, 13);
-    assert_allocation_failures_are_clean(make_decoder, &tiny.lm);
+    assert_allocation_failures_say(make_decoder, &tiny.lm, "arena_init: no memory for *[0-9] bytes");
+    for (int cached = 0; cached < 2; cached++) {
+        Decoder decoder;
+        assert_ok(decoder_init(&decoder, &tiny.lm, cached));
+        parallel_release();
+        assert_allocation_failures_say(feed_afresh, &decoder, "parallel_reserve: no memory for *[0-9] bytes");
+        decoder_deinit(&decoder);
+    }
     tiny_lm_deinit(&tiny);
 }
 END_TEST

@@ -114,6 +114,9 @@ START_TEST(test_run_log_errors)
         snprintf(message, sizeof message, "%s: line 1 is no object with step and seconds", path);
         assert_fails(run_log_open(&log, &seconds, path, 9), CS336_EFORMAT, message);
         assert_file_holds(path, bad[i], strlen(bad[i]));
+        assert_ok(run_log_open(&log, &seconds, path, 0)); /* which clears whatever is there */
+        run_log_close(&log);
+        assert_file_holds(path, "", 0);
     }
     const char *nowhere = temp_path("nowhere/log.jsonl");
     snprintf(message, sizeof message, "%s: cannot write: No such file or directory", nowhere);

@@ -1,3 +1,4 @@
+#include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -215,18 +216,58 @@ START_TEST(test_validation_loss_of_the_only_window)
 }
 END_TEST
 
+static void check_config_file(const char *path, const TrainerConfig *config)
+{
+    const TransformerLMConfig *model = &config->model;
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"vocab_size", (double)model->vocab_size},
+                   {"context_length", (double)model->context_length},
+                   {"d_model", (double)model->d_model},
+                   {"num_layers", (double)model->num_layers},
+                   {"num_heads", (double)model->num_heads},
+                   {"d_ff", (double)model->d_ff},
+                   {"rope_theta", (double)model->rope_theta},
+                   {"norm_eps", (double)model->norm_eps},
+                   {"batch_size", 3},
+                   {"steps", STEPS},
+                   {"lr", 0.01},
+                   {"min_lr", 0.001},
+                   {"warmup_steps", 2},
+                   {"decay_steps", STEPS},
+                   {"beta1", 0.9},
+                   {"beta2", 0.95},
+                   {"eps", 1e-8},
+                   {"weight_decay", 0.1},
+                   {"max_grad_norm", 1},
+                   {"seed", 7},
+                   {"log_every", 2},
+                   {"val_every", 4},
+                   {"val_batches", 2},
+                   {"checkpoint_every", 5}};
+    const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
+    enum { NUMBERS = sizeof numbers / sizeof *numbers, NAMES = sizeof names / sizeof *names };
+    json_t *object;
+    assert_ok(json_read(&object, path));
+    for (size_t i = 0; i < NUMBERS; i++) {
+        const json_t *value = json_object_get(object, numbers[i].key);
+        ck_assert_msg(json_is_number(value) &&
+                          fabs(json_number_value(value) - numbers[i].value) <= 1e-8 * numbers[i].value,
+                      "%s is %g", numbers[i].key, json_number_value(value));
+    }
+    for (size_t i = 0; i < NAMES; i++)
+        ck_assert_str_eq(json_string_value(json_object_get(object, names[i][0])), names[i][1]);
+    ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES);
+    json_decref(object);
+}
+
 START_TEST(test_run_writes_its_files)
 {
     const TrainerConfig config = run_config();
     assert_ok(run_in("a/b", &config, false, NULL));
     ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
-    json_t *object;
-    assert_ok(json_read(&object, temp_path("a/b/config.json")));
-    ck_assert_int_eq(json_integer_value(json_object_get(object, "d_model")), 12);
-    ck_assert_int_eq(json_integer_value(json_object_get(object, "batch_size")), 3);
-    ck_assert_str_eq(json_string_value(json_object_get(object, "norm")), "pre");
-    ck_assert_double_eq(json_number_value(json_object_get(object, "lr")), 0.01);
-    json_decref(object);
+    check_config_file(temp_path("a/b/config.json"), &config);
 
     /* Lines: every second step, validations at 4, 8 and 12. */
     FILE *log = fopen(temp_path("a/b/log.jsonl"), "rb");
@@ -270,6 +311,25 @@ START_TEST(test_resumed_run_equals_an_uninterrupted_one)
 }
 END_TEST
 
+START_TEST(test_resumed_run_goes_on_counting_its_seconds)
+{
+    static const char line[] = "{\"step\":1,\"seconds\":5000.5}\n";
+    TrainerConfig config = run_config();
+    config.stop_at = 1;
+    assert_ok(run_in("run", &config, false, NULL));
+    write_file(temp_path("run/log.jsonl"), line, sizeof line - 1);
+    config.stop_at = 2;
+    Bench bench;
+    RunLogEntry last;
+    assert_ok(bench_init(&bench, &config));
+    assert_ok(trainer_run(&bench.trainer, temp_path("run"), true, NULL, &last));
+    ck_assert_uint_eq(last.step, 2);
+    ck_assert_double_gt(last.seconds, 5000.5);
+    ck_assert_double_lt(last.seconds, 5100);
+    bench_deinit(&bench);
+}
+END_TEST
+
 START_TEST(test_run_that_ended_does_not_go_on)
 {
     const TrainerConfig config = run_config();
@@ -306,6 +366,9 @@ START_TEST(test_run_stops_when_asked_and_resumes)
     assert_ok(run_in("parts", &config, true, NULL));
     assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
     assert_same_log("whole/log.jsonl", "parts/log.jsonl");
+    interruption = (Interruption){.at = STEPS};
+    assert_ok(run_in("too_late", &config, false, &observer));
+    assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
 }
 END_TEST
 
@@ -409,14 +472,20 @@ START_TEST(test_checkpoint_of_another_run)
     assert_ok(run_in("run", &config, false, NULL));
     TrainerConfig other = config;
     other.model.d_ff = 24;
-    ck_assert_int_eq(run_in("run", &other, true, NULL), CS336_EFORMAT);
+    char path[512], nowhere[512];
+    snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
+    snprintf(nowhere, sizeof nowhere, "%s", temp_path("nowhere/checkpoint.safetensors"));
+    char rest[64];
+    snprintf(rest, sizeof rest, ": d_ff is %zu, expected 24", config.model.d_ff);
+    assert_path_fails(run_in("run", &other, true, NULL), CS336_EFORMAT, path, rest);
     other = config;
     other.batch_size = 4;
-    ck_assert_int_eq(run_in("run", &other, true, NULL), CS336_EFORMAT);
+    assert_path_fails(run_in("run", &other, true, NULL), CS336_EFORMAT, path, ": batch_size is 3, expected 4");
     other = config;
     other.seed = 8;
-    ck_assert_int_eq(run_in("run", &other, true, NULL), CS336_EFORMAT);
-    ck_assert_int_eq(run_in("nowhere", &config, true, NULL), CS336_EIO);
+    assert_path_fails(run_in("run", &other, true, NULL), CS336_EFORMAT, path, ": seed is 7, expected 8");
+    assert_path_fails(run_in("nowhere", &config, true, NULL), CS336_EIO, nowhere,
+                      ": cannot read: No such file or directory");
     ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
 }
 END_TEST
@@ -505,6 +574,16 @@ START_TEST(test_run_allocation_failures)
 }
 END_TEST
 
+START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
+{
+    const TrainerConfig config = run_config();
+    assert_ok(file_make_directory(temp_path("run/checkpoint.safetensors/full")));
+    char path[512];
+    snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
+    assert_path_fails(run_in("run", &config, false, NULL), CS336_EIO, path, ": cannot remove: Directory not empty");
+}
+END_TEST
+
 /* ---- the model back from its checkpoint ---- */
 
 START_TEST(test_trained_model_is_the_trainers)
@@ -541,6 +620,7 @@ const TestCase training_tests[] = {
     TEST(test_validation_loss_of_the_only_window, "training_together"),
     TEST(test_run_writes_its_files, "training_together"),
     TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
+    TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
     TEST(test_run_that_ended_does_not_go_on, "training_together"),
     TEST(test_run_stops_when_asked_and_resumes, "training_together"),
     TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
@@ -550,6 +630,7 @@ const TestCase training_tests[] = {
     TEST(test_checkpoint_of_another_run, "training_together"),
     TEST(test_trainer_check_errors, "training_together"),
     TEST(test_training_allocation_failures, "training_together"),
+    TEST(test_checkpoint_that_cannot_be_removed_stops_the_run, "training_together"),
     TEST(test_run_allocation_failures, "training_together"),
     TEST(test_trained_model_is_the_trainers, "training_together"),
     {0},
