@@ -449,6 +449,23 @@ START_TEST(test_rope_broadcasts_positions)
 }
 END_TEST
 
+/* In float the angle itself, some thousand radians, would be off in the fourth digit after the point. */
+START_TEST(test_rope_tables_hold_far_positions)
+{
+    enum { FAR = 4096, PAIRS = 4 };
+    Arena arena;
+    const RoPE rope = rope_tables(&arena, 1e4F, 2 * PAIRS, FAR);
+    for (size_t position = 0; position < FAR; position++)
+        for (size_t k = 0; k < PAIRS; k++) {
+            const double angle = (double)position / pow(10, (double)k); /* 10000^(k / 4) */
+            const float expected[] = {(float)cos(angle), (float)sin(angle)};
+            const float actual[] = {tensor_row(rope.cosine, position)[k], tensor_row(rope.sine, position)[k]};
+            assert_allclose_array("cosine and sine", actual, expected, 2, 0, 1e-6);
+        }
+    arena_deinit(&arena);
+}
+END_TEST
+
 START_TEST(test_rope_names_what_does_not_fit)
 {
     Arena arena, full;
@@ -509,6 +526,7 @@ const TestCase layers_tests[] = {
     TEST(test_rope_gradients, "rope"),
     TEST(test_rope_in_place_on_head_views, "rope"),
     TEST(test_rope_broadcasts_positions, "rope"),
+    TEST(test_rope_tables_hold_far_positions, "rope"),
     TEST(test_rope_names_what_does_not_fit, "rope"),
     {0},
 };

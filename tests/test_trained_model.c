@@ -7,6 +7,7 @@
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,28 @@ START_TEST(test_trained_model_errors)
 }
 END_TEST
 
+START_TEST(test_configuration_comes_back_to_the_bit)
+{
+    TransformerLMConfig config = tiny_lm_config(0), read = {0};
+    ModelConfigText text;
+    float number = 1;
+    Parameter parameter = {.name = "weight", .value = tensor(&number, 1)};
+    const char *path = temp_path("bits.safetensors");
+    config.rope_theta = nextafterf(10000, 20000);
+    config.norm_eps = nextafterf(1e-5F, 1);
+    model_config_text(&text, &config);
+    assert_ok(checkpoint_save(
+        path, &(Checkpoint){.parameters = {&parameter, 1}, .config = text.pairs, .config_count = MODEL_CONFIG_KEYS}));
+    CheckpointFile file;
+    assert_ok(checkpoint_open(&file, path));
+    assert_ok(model_config_read(&read, &file));
+    checkpoint_close(&file);
+    ck_assert_float_eq(read.rope_theta, config.rope_theta);
+    ck_assert_float_eq(read.norm_eps, config.norm_eps);
+    ck_assert_mem_eq(&read, &config, sizeof config);
+}
+END_TEST
+
 static Status load_model(void *context)
 {
     TrainedModel model;
@@ -103,6 +126,7 @@ END_TEST
 
 const TestCase trained_model_tests[] = {
     TEST(test_trained_model_errors, "training_together"),
+    TEST(test_configuration_comes_back_to_the_bit, "training_together"),
     TEST(test_trained_model_allocation_failures, "training_together"),
     {0},
 };

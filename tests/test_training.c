@@ -190,7 +190,31 @@ START_TEST(test_validation_sees_the_same_windows)
     assert_ok(trainer_validate(&bench.trainer, &again));
     ck_assert_double_eq(first, again);
     ck_assert_uint_eq(bench.trainer.batches.counter, batches.counter);
+    bench.trainer.batches.counter += 100; /* as after many steps */
+    assert_ok(trainer_validate(&bench.trainer, &again));
+    ck_assert_double_eq(first, again);
     bench_deinit(&bench);
+}
+END_TEST
+
+START_TEST(test_norm_of_zero_means_no_clipping)
+{
+    TrainerConfig config = run_config();
+    Bench none, endless;
+    float loss;
+    double norm;
+    config.max_grad_norm = 0;
+    assert_ok(bench_init(&none, &config));
+    config.max_grad_norm = 1e9;
+    assert_ok(bench_init(&endless, &config));
+    assert_ok(trainer_step(&none.trainer, &loss, &norm));
+    ck_assert_double_gt(norm, 0.1);
+    assert_ok(trainer_step(&endless.trainer, &loss, &norm));
+    for (size_t i = 0; i < none.trainer.parameters.count; i++)
+        assert_allclose(none.trainer.parameters.items[i].first_moment, endless.trainer.parameters.items[i].first_moment,
+                        0, 0);
+    bench_deinit(&none);
+    bench_deinit(&endless);
 }
 END_TEST
 
@@ -617,6 +641,7 @@ const TestCase training_tests[] = {
     TEST(test_training_lowers_the_loss, "training_together"),
     TEST(test_training_step_is_its_parts, "training_together"),
     TEST(test_validation_sees_the_same_windows, "training_together"),
+    TEST(test_norm_of_zero_means_no_clipping, "training_together"),
     TEST(test_validation_loss_of_the_only_window, "training_together"),
     TEST(test_run_writes_its_files, "training_together"),
     TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
