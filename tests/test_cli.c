@@ -35,6 +35,16 @@ START_TEST(test_version)
 }
 END_TEST
 
+START_TEST(test_unknown_instruction_set_is_a_warning)
+{
+    static const char warning[] = "cs336: CS336_ISA: unknown value \"mmx\", expected avx512, avx2 or portable, using ";
+    ck_assert_int_eq(shell("CS336_ISA=mmx cs336 account --preset gpt2-small"), 0);
+    ck_assert(strncmp(shell_errors, warning, sizeof warning - 1) == 0);
+    ck_assert(strncmp(shell_output, "gpt2-small", 10) == 0);
+    assert_shell_ok("CS336_ISA=portable cs336 account --preset gpt2-small");
+}
+END_TEST
+
 START_TEST(test_no_command)
 {
     ck_assert_int_eq(shell("cs336"), 2);
@@ -342,6 +352,7 @@ END_TEST
 const TestCase cli_tests[] = {
     TEST(test_help_lists_the_commands, "cli"),
     TEST(test_version, "cli"),
+    TEST(test_unknown_instruction_set_is_a_warning, "cli"),
     TEST(test_no_command, "cli"),
     TEST(test_bad_usage, "cli"),
     TEST(test_full_standard_output, "cli"),

@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 
+#include "kernels/isa.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -85,6 +87,8 @@ int main(int argc, char **argv)
         puts("cs336 " CS336_VERSION);
         return close_stdout(EXIT_OK);
     }
+    if (isa_check_override())
+        fprintf(stderr, "cs336: %s\n", status_message());
     for (size_t i = 0; commands[i].name; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return close_stdout(commands[i].run(argc - 1, argv + 1));
