@@ -131,7 +131,8 @@ test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, 
 	    $(TEST_ENVIRONMENT) $(TEST_WRAPPER) $(TESTS)
 
 asan: ## the tests with gcc's or clang's AddressSanitizer and LeakSanitizer
-	@$(MAKE) BUILD=asan OPTIMIZE=-O1 SANITIZE='-fsanitize=address -fno-omit-frame-pointer' test
+	@$(MAKE) BUILD=asan OPTIMIZE=-O1 SANITIZE='-fsanitize=address -fno-omit-frame-pointer' \
+	    CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' test
 ubsan: ## the tests with UndefinedBehaviorSanitizer
 	@$(MAKE) BUILD=ubsan OPTIMIZE=-O1 SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all' \
 	    CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' test

@@ -1,7 +1,9 @@
+#define _POSIX_C_SOURCE 200809L
 #include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void test_skip(const char *reason)
 {
@@ -16,4 +18,14 @@ int test_is_instrumented(void)
 #else
     return getenv("CS336_VALGRIND") != NULL;
 #endif
+}
+
+const char *timing_means_nothing(void)
+{
+    return test_is_instrumented() ? "a time limit means nothing in an instrumented build" : NULL;
+}
+
+const char *no_full_device(void)
+{
+    return access("/dev/full", W_OK) == 0 ? NULL : "no /dev/full";
 }

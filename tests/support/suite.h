@@ -9,10 +9,11 @@
 #include <stddef.h>
 
 typedef struct {
-    const char *name;    /**< the test's name, as in the course where it is one of the course's */
-    const char *problem; /**< the course's problem id, or the module's name */
-    const TTest **test;  /**< address of what START_TEST() defines; NULL ends the table */
-    double seconds;      /**< time limit; 0: the runner's default */
+    const char *name;             /**< the test's name, as in the course where it is one of the course's */
+    const char *problem;          /**< the course's problem id, or the module's name */
+    const TTest **test;           /**< address of what START_TEST() defines; NULL ends the table */
+    double seconds;               /**< time limit; 0: the runner's default */
+    const char *(*why_not)(void); /**< says why the test cannot run here, or NULL; a NULL pointer: it always can */
 } TestCase;
 
 typedef struct {
@@ -21,17 +22,30 @@ typedef struct {
 } TestSuite;
 
 /** @brief `TEST(test_linear, "linear")` names a line of the table after its function. */
-#define TEST(function, problem)          \
-    {                                    \
-#function, problem, &function, 0 \
-    }
-#define SLOW_TEST(function, problem, seconds)  \
+#define TEST(function, problem)                \
     {                                          \
-#function, problem, &function, seconds \
+#function, problem, &function, 0, NULL \
+    }
+#define SLOW_TEST(function, problem, seconds)        \
+    {                                                \
+#function, problem, &function, seconds, NULL \
     }
 
-/** @brief Says why a test did not run; it counts as nothing. Call it and return. */
+/** A test that cannot run everywhere: where it cannot, the runner says why and counts nothing. */
+#define TEST_UNLESS(function, problem, why_not)   \
+    {                                             \
+#function, problem, &function, 0, why_not \
+    }
+
+/** @brief Says that a part of a test did not run; it counts as nothing. */
 void test_skip(const char *reason);
+
+/** @name Reasons for TEST_UNLESS(); NULL when there is none
+ * @{
+ */
+const char *timing_means_nothing(void);
+const char *no_full_device(void);
+/** @} */
 
 /** @brief Whether a sanitizer or valgrind slows this build down. */
 int test_is_instrumented(void);
