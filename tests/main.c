@@ -87,6 +87,10 @@ int main(void)
     }
     printf("%-24s %3zu tests, %zu of them the course's\n", pattern ? pattern : "all", total, of_course);
     const size_t skipped = report_skipped(pattern);
+    const char *course = getenv("COURSE");
+    if (!course || !*course)
+        puts(
+            "skipped: no course files; with COURSE=directory the tokenizer's tests also run on the course's own texts");
     if (total == 0) {
         srunner_free(runner);
         if (skipped)

@@ -1,15 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/support/suite.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-void test_skip(const char *reason)
-{
-    printf("skipped: %s\n", reason);
-    fflush(stdout);
-}
 
 int test_is_instrumented(void)
 {

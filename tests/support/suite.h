@@ -37,9 +37,6 @@ typedef struct {
 #function, problem, &function, 0, why_not \
     }
 
-/** @brief Says that a part of a test did not run; it counts as nothing. */
-void test_skip(const char *reason);
-
 /** @name Reasons for TEST_UNLESS(); NULL when there is none
  * @{
  */
