@@ -22,3 +22,13 @@ const char *no_full_device(void)
 {
     return access("/dev/full", W_OK) == 0 ? NULL : "no /dev/full";
 }
+
+const char *no_file_size_limit(void)
+{
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return "ThreadSanitizer itself does not survive a limit on file sizes";
+#endif
+#endif
+    return NULL;
+}

@@ -42,6 +42,7 @@ typedef struct {
  */
 const char *timing_means_nothing(void);
 const char *no_full_device(void);
+const char *no_file_size_limit(void);
 /** @} */
 
 /** @brief Whether a sanitizer or valgrind slows this build down. */
