@@ -11,7 +11,8 @@ BUILD  ?= release
 PREFIX ?= /usr/local
 CFLAGS ?= -g
 # As many jobs as processors, unless -j says otherwise.
-ifeq (,$(filter -j% --jobserver%,$(MAKEFLAGS)))
+MAKEFLAGS += --no-print-directory
+ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 endif
 # V=1 prints every command.
@@ -142,7 +143,7 @@ tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, whic
 	    TSAN_OPTIONS=ignore_noninstrumented_modules=1" test
 valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
-	    --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
 mutants: ## one wrong solution per problem: each must make that problem's course test fail
 	@tests/tools/run_mutants.sh $(K)
 
