@@ -17,17 +17,10 @@ enum { VARIANTS = 12 };
 
 static TransformerLMConfig variant(int i)
 {
-    return (TransformerLMConfig){.vocab_size = 37,
-                                 .context_length = 11,
-                                 .d_model = 12,
-                                 .num_layers = 3,
-                                 .num_heads = 2,
-                                 .d_ff = 20,
-                                 .rope_theta = 1e4F,
-                                 .norm_eps = 1e-5F,
-                                 .norm = (NormPlacement)(i % 3),
-                                 .position = (PositionKind)(i / 3 % 2),
-                                 .ffn = (FeedForwardKind)(i / 6)};
+    TransformerLMConfig config = tiny_lm_config(i);
+    config.vocab_size = 37;
+    config.context_length = 11;
+    return config;
 }
 
 START_TEST(test_presets)
