@@ -139,6 +139,9 @@ START_TEST(test_account_prints_the_course_numbers)
     assert_prints("3.51677e+12");
     assert_prints("495 TFLOP/s");
     assert_prints("4850 hours");
+    /* 3 x 3.51677e12 FLOPs a sequence of 1024 tokens, x 12000 / 495e12 */
+    assert_shell_ok("cs336 account --preset gpt2-xl --tokens-per-second 12000");
+    assert_prints("at 12.0 K tokens/s: MFU 24.98 % of 495 TFLOP/s");
     assert_shell_ok("cs336 account --preset gpt2-xl --context-length 16384");
     assert_prints("1.33578e+14");
     assert_shell_ok("cs336 account --preset=gpt2-small --peak-tflops=0.1 --batch-size=4 --steps 10");

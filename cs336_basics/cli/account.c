@@ -14,6 +14,7 @@ typedef struct {
     ModelOptions model;
     size_t batch_size, steps;
     double peak_tflops, mfu, memory_gb;
+    double tokens_per_second; /* measured; 0: not */
 } AccountOptions;
 
 static int parse(AccountOptions *o, int argc, char **argv)
@@ -28,6 +29,7 @@ static int parse(AccountOptions *o, int argc, char **argv)
         OPTION_SIZE("steps", &o->steps, "N", 1, "steps of the run"),
         OPTION_NUMBER("peak-tflops", &o->peak_tflops, "X", 1e-6, 1e9, "peak of the machine, 10^12 FLOP/s"),
         OPTION_NUMBER("mfu", &o->mfu, "X", 1e-6, 1, "part of the peak that is reached"),
+        OPTION_NUMBER("tokens-per-second", &o->tokens_per_second, "X", 0, 1e12, "measured rate to give the MFU of"),
         OPTION_NUMBER("memory-gb", &o->memory_gb, "X", 1e-6, 1e9, "memory of the machine, 10^9 bytes"),
     };
     const OptionTable table = OPTION_TABLE(
@@ -123,6 +125,9 @@ static void print_run(const TransformerLMConfig *config, const AccountOptions *o
     printf("  %-28s %10s FLOPs\n", "all steps", count_text((double)o->steps * step));
     printf("  at %g %% of %g TFLOP/s: %s tokens/s, %.4g hours (%.3g days)\n", 100 * o->mfu, o->peak_tflops,
            count_text(tokens * o->mfu * peak / step), hours, hours / 24);
+    if (o->tokens_per_second > 0)
+        printf("  at %s tokens/s: MFU %.4g %% of %g TFLOP/s\n", count_text(o->tokens_per_second),
+               100 * account_mfu(step / tokens, o->tokens_per_second, peak), o->peak_tflops);
 }
 
 int command_account(int argc, char **argv)
