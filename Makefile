@@ -149,18 +149,17 @@ mutants: ## one wrong solution per problem: each must make that problem's course
 
 # ---- benchmarks ----------------------------------------------------------------------------------------------------
 
-BENCH_SUPPORT := $(call object,tests/bench/bench.c)
-BENCHES       := $(patsubst tests/bench/%.c,$(VARIANT)/%,$(wildcard tests/bench/bench_*.c))
 BENCH_OBJECTS := $(call object,$(wildcard tests/bench/*.c))
+BENCH         := $(VARIANT)/run_bench
 $(BENCH_OBJECTS): C336_CPPFLAGS += -I.
-$(BENCHES): $(VARIANT)/%: $(VARIANT)/obj/tests/bench/%.o $(BENCH_SUPPORT) $(LIBRARY)
+$(BENCH): $(BENCH_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
-	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS) -ldl
 -include $(BENCH_OBJECTS:.o=.d)
 
 .PHONY: bench
-bench: $(BENCHES) ## how fast, beside the machine's own limits; K=1024 selects by name
-	@for b in $(BENCHES); do K='$(K)' $$b || exit 1; done
+bench: $(BENCH) ## ours beside the peers and the machine's limits; K=sdpa selects by name; build/bench/
+	@K='$(K)' $(BENCH) build/bench
 
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 

@@ -1,18 +1,28 @@
 #define _POSIX_C_SOURCE 200809L
-
 #include "tests/bench/bench.h"
 
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "kernels/isa.h"
-#include "kernels/vecmath.h"
+#include "tests/bench/openblas.h"
+#include "tests/bench/process.h"
+#include "tests/bench/report.h"
 
+#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { CHAINS = 12, PEAK_STEPS = 5000000 }; /* twelve sums hide the latency of one addition */
+enum { FEWEST_ROUNDS = 3, MOST_ROUNDS = 100, WHY_BYTES = 160 };
+static const double ROW_SECONDS = 1.5, TURN_SECONDS = 0.05;
+
+static char failure[WHY_BYTES];
+static size_t rows_shown, rows_without_ours;
+
+/* ---- small helpers ---- */
 
 double bench_now(void)
 {
@@ -21,89 +31,34 @@ double bench_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-int bench_selected(const char *name)
+bool bench_selected(const char *name)
 {
     const char *pattern = getenv("K");
     return !pattern || !*pattern || strstr(name, pattern);
 }
 
-/*
- * PEAK_STEPS multiply-adds in each of CHAINS vectors, with the instructions of one set. Their first numbers are read
- * from volatile memory: the compiler must not find two chains to be equal, or their ends.
- */
-#define PEAK(name, floats, instructions)                                \
-    instructions static float name(void)                                \
-    {                                                                   \
-        typedef float Lanes __attribute__((vector_size(4 * (floats)))); \
-        volatile float half = 0.5f;                                     \
-        const Lanes a = half - (Lanes){0}, b = half - (Lanes){0};       \
-        Lanes sum[CHAINS];                                              \
-        for (int u = 0; u < CHAINS; u++)                                \
-            sum[u] = half - (Lanes){0};                                 \
-        for (int i = 0; i < PEAK_STEPS; i++)                            \
-            for (int u = 0; u < CHAINS; u++)                            \
-                sum[u] = sum[u] * a + b;                                \
-        for (int u = 1; u < CHAINS; u++)                                \
-            sum[0] += sum[u];                                           \
-        return sum[0][0];                                               \
-    }
-
-PEAK(peak_portable, 4, )
-#if defined(__x86_64__)
-PEAK(peak_avx2, 8, __attribute__((target("avx2,fma"))))
-PEAK(peak_avx512, 16, __attribute__((target("avx512f,fma"))))
-#endif
-
-static float run_peak(Isa isa)
+double bench_failed(const char *format, ...)
 {
-#if defined(__x86_64__)
-    if (isa == ISA_AVX512)
-        return peak_avx512();
-    if (isa == ISA_AVX2)
-        return peak_avx2();
-#endif
-    (void)isa;
-    return peak_portable();
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(failure, sizeof failure, format, arguments);
+    va_end(arguments);
+    return NAN;
 }
 
-double bench_fma_peak(void)
+void bench_require(Status status)
 {
-    static const int floats[ISA_COUNT] = {[ISA_PORTABLE] = 4, [ISA_AVX2] = 8, [ISA_AVX512] = 16};
-    const Isa isa = isa_in_use();
-    const int threads = parallel_threads();
-    volatile float sink = 0;
-    const double start = bench_now();
-#pragma omp parallel for schedule(static)
-    for (int i = 0; i < threads; i++) {
-        const float result = run_peak(isa);
-#pragma omp critical
-        sink = sink + result;
-    }
-    return 2.0 * PEAK_STEPS * CHAINS * floats[isa] * threads / (bench_now() - start) / 1e9;
-}
-
-double bench_read_bandwidth(const float *x, size_t n)
-{
-    const int threads = parallel_threads();
-    volatile float sink = 0;
-    const double start = bench_now();
-#pragma omp parallel for schedule(static)
-    for (int i = 0; i < threads; i++) {
-        const size_t first = n * (size_t)i / (size_t)threads, end = n * (size_t)(i + 1) / (size_t)threads;
-        const float sum = vec_sum(x + first, end - first);
-#pragma omp critical
-        sink = sink + sum;
-    }
-    return (double)n * sizeof(float) / (bench_now() - start) / 1e9;
+    if (!status)
+        return;
+    fprintf(stderr, "bench: %s\n", status_message());
+    exit(1);
 }
 
 float *bench_numbers(size_t n)
 {
     float *x = memory_allocate(n * sizeof *x);
-    if (!x) {
-        fprintf(stderr, "bench: no memory for %zu floats\n", n);
-        exit(1);
-    }
+    if (!x)
+        bench_require(status_fail(CS336_ENOMEM, "no memory for %zu floats", n));
     unsigned state = 1;
     for (size_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
@@ -112,13 +67,166 @@ float *bench_numbers(size_t n)
     return x;
 }
 
-void bench_header(void)
+/* ---- taking turns ---- */
+
+typedef struct {
+    double best; /* the run's own figure, less is better; INFINITY before the first */
+    char why[WHY_BYTES];
+} Turns;
+
+/*
+ * The threads of OpenMP and OpenBLAS look out for more work for many milliseconds after a product, on the processors
+ * that the other side needs next.
+ */
+static void let_threads_fall_asleep(void)
 {
-    printf("%-34s %7s %9s %9s %9s\n", isa_name(isa_in_use()), "threads", "rate", "limit", "fraction");
+    nanosleep(&(struct timespec){.tv_nsec = 40 * 1000000}, NULL);
 }
 
-void bench_row(const char *name, int threads, double rate, double limit, const char *unit)
+static void take_turn(Turns *turns, const BenchSide *side)
 {
-    printf("%-34s %7d %9.1f %9.1f %8.0f%%  %s\n", name, threads, rate, limit, 100 * rate / limit, unit);
+    if (!side->run || *turns->why)
+        return;
+    const double start = bench_now();
+    do {
+        const double figure = side->run(side->context);
+        if (!(figure > 0)) {
+            snprintf(turns->why, sizeof turns->why, "%s", isnan(figure) ? failure : "took no time");
+            break;
+        }
+        turns->best = fmin(turns->best, figure);
+    } while (bench_now() - start < TURN_SECONDS);
+    let_threads_fall_asleep();
+}
+
+static double limit_run(void *context)
+{
+    const BenchRow *row = context;
+    return row->amount / (1e9 * (row->limit == BENCH_FMA ? bench_fma_peak() : bench_read_bandwidth()));
+}
+
+static double figure_of(const BenchRow *row, const Turns *turns)
+{
+    if (*turns->why || !isfinite(turns->best))
+        return NAN;
+    return row->rate ? row->scale / turns->best : row->scale * turns->best;
+}
+
+/* How many times better x is than y. */
+static double times_better(const BenchRow *row, double x, double y)
+{
+    return row->rate ? x / y : y / x;
+}
+
+/* ---- the table ---- */
+
+static Isa machine_isa;
+static int machine_threads;
+
+static void show_header(void)
+{
+    printf("%s, %d threads. ratio: how many times better ours is (peer / ours for times and bytes, ours / peer for\n"
+           "rates). limit: the share that ours reaches of what this machine can do, measured in the same minute.\n\n",
+           isa_name(machine_isa), machine_threads);
+    printf("%-46s %10s %-9s %10s  %-22s %6s %6s\n", "name", "ours", "unit", "peer", "peer's name", "ratio", "limit");
+}
+
+static const char *cell(char *text, size_t capacity, double x, const char *format)
+{
+    if (isfinite(x))
+        snprintf(text, capacity, format, x);
+    else
+        snprintf(text, capacity, "-");
+    return text;
+}
+
+static const char *figure_cell(char *text, size_t capacity, double x)
+{
+    return cell(text, capacity, x, x < 10 ? "%.3f" : x < 100 ? "%.2f" : x < 1000 ? "%.1f" : "%.0f");
+}
+
+static void show_row(const BenchRow *row, BenchResult result, const char *peer_name, double ratio, const char *why)
+{
+    char ours[32], peer[32], times[32], share[32];
+    printf("%-46s %10s %-9s %10s  %-22s %6s %6s", row->name, figure_cell(ours, sizeof ours, result.ours), row->unit,
+           figure_cell(peer, sizeof peer, result.peer), peer_name ? peer_name : "",
+           cell(times, sizeof times, ratio, "%.2f"),
+           cell(share, sizeof share, 100 * times_better(row, result.ours, result.limit), "%.0f%%"));
+    if (*why)
+        printf("  %s%s", strcmp(why, BENCH_NOT_INSTALLED) == 0 ? "" : "failed: ", why);
+    putchar('\n');
     fflush(stdout);
+}
+
+/* On a terminal, which row is under way. */
+static void show_progress(const char *name)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, name ? "\r\033[K%s ..." : "\r\033[K", name);
+}
+
+BenchResult bench_row(const BenchRow *row)
+{
+    BenchResult result = {NAN, NAN, NAN};
+    if (!bench_selected(row->name))
+        return result;
+    if (rows_shown++ == 0)
+        show_header();
+    show_progress(row->name);
+    Turns ours = {.best = INFINITY}, limit = ours, peers[BENCH_PEERS] = {ours, ours};
+    const BenchSide machine = {.run = row->limit == BENCH_NO_LIMIT ? NULL : limit_run, .context = (void *)row};
+    const double start = bench_now();
+    const int fewest = row->rounds ? row->rounds : FEWEST_ROUNDS;
+    for (int round = 0; round < MOST_ROUNDS && (round < fewest || bench_now() - start < ROW_SECONDS); round++) {
+        take_turn(&ours, &row->ours);
+        for (int i = 0; i < BENCH_PEERS; i++)
+            take_turn(&peers[i], &row->peers[i]);
+        take_turn(&limit, &machine);
+    }
+    int best = 0;
+    for (int i = 1; i < BENCH_PEERS; i++)
+        if (peers[i].best < peers[best].best)
+            best = i;
+    result = (BenchResult){figure_of(row, &ours), figure_of(row, &peers[best]), figure_of(row, &limit)};
+    const double ratio = times_better(row, result.ours, result.peer);
+    const char *peer_name = row->peers[best].run ? row->peers[best].name : NULL;
+    show_progress(NULL);
+    show_row(row, result, peer_name, ratio, *ours.why ? ours.why : peers[best].why);
+    rows_without_ours += isnan(result.ours) != 0;
+    bench_require(report_add(row, result, peer_name, ratio));
+    return result;
+}
+
+/* ---- the program ---- */
+
+static int run_groups(const char *directory)
+{
+    if (isa_check_override())
+        fprintf(stderr, "bench: %s\n", status_message());
+    machine_isa = isa_in_use();
+    machine_threads = parallel_threads();
+    bench_require(report_begin(directory));
+#define RUN(name) bench_##name();
+    BENCH_GROUPS(RUN)
+#undef RUN
+    if (rows_shown == 0) {
+#define NAME(name) " " #name
+        fprintf(stderr, "bench: no row's name contains K=%s; rows begin with" BENCH_GROUPS(NAME) "\n", getenv("K"));
+#undef NAME
+        return 2;
+    }
+    bench_require(report_end());
+    parallel_release();
+    return rows_without_ours > 0;
+}
+
+int main(int argc, char **argv)
+{
+    bench_program = argv[0];
+    if (argc == 3 && strcmp(argv[1], "--peer") == 0 && strcmp(argv[2], "openblas") == 0)
+        return openblas_peer();
+    if (argc == 2 && argv[1][0] != '-')
+        return run_groups(argv[1]);
+    fprintf(stderr, "usage: run_bench DIRECTORY\n");
+    return 2;
 }

@@ -1,32 +1,85 @@
 /**
  * @file
- * @brief What the benchmarks share: a clock, the machine's limits measured in the same run, rows of one table.
+ * @brief What the benchmarks share: rows that time us beside a peer and beside the machine's limit.
  *
- * - Machines are shared and noisy: every figure is the best of several runs, and what is compared takes turns.
- * - K in the environment selects rows by part of their name.
+ * - Machines are shared and noisy, so ours, the peers and the limit take turns, and the best run of each counts.
+ * - A run is a function that returns its own seconds (or bytes). A row says how these become its unit.
+ * - A group is one function, bench_NAME() in bench_NAME.c, that calls bench_row() for each of its rows. Rows whose name
+ *   K does not select return at once; what is expensive to prepare asks bench_selected() first.
+ * - A peer that is missing or breaks never yields a number: its cell says why.
  */
 #ifndef CS336_TESTS_BENCH_H
 #define CS336_TESTS_BENCH_H
 
+#include "core/status.h"
+
+#include <stdbool.h>
 #include <stddef.h>
+
+/** @brief Every group, in the table's order. */
+#define BENCH_GROUPS(X) X(matmul)
+
+#define BENCH_DECLARE(name) void bench_##name(void);
+BENCH_GROUPS(BENCH_DECLARE)
+#undef BENCH_DECLARE
+
+/** @brief One run: its seconds (or bytes), measured by itself; or what bench_failed() returns. */
+typedef double BenchRun(void *context);
+
+/** @brief What a peer's cell says when it is not here. */
+#define BENCH_NOT_INSTALLED "not installed"
+
+/** @brief Notes why a run has no result, and returns the NAN that stands for it. */
+double bench_failed(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
+
+typedef struct {
+    const char *name; /**< of the peer; ours needs none */
+    BenchRun *run;    /**< NULL: there is none */
+    void *context;
+} BenchSide;
+
+/** @brief With what the machine bounds a row; measured in turn with it, by as many threads, with the same instructions.
+ */
+typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_BANDWIDTH } BenchLimit;
+
+enum { BENCH_PEERS = 2 };
+
+typedef struct {
+    const char *name; /**< unique and lasting: people select and compare by it */
+    const char *unit; /**< of the row's figures */
+    double scale;     /**< figure = scale * run, or scale / run for a rate */
+    bool rate;        /**< more is better; else less is better (times, bytes) */
+    BenchSide ours;
+    BenchSide peers[BENCH_PEERS]; /**< the best of them is the row's peer */
+    BenchLimit limit;
+    double amount; /**< operations (a multiply-add is two) for BENCH_FMA, bytes for BENCH_BANDWIDTH; of one run */
+    int rounds;    /**< turns of each at least; 0: three */
+} BenchRow;
+
+/** @brief A row's figures; NAN where there is none. */
+typedef struct {
+    double ours, peer, limit;
+} BenchResult;
+
+/** @brief Measures, prints and records one row; nothing but NANs when K does not select it. */
+BenchResult bench_row(const BenchRow *row);
+
+/** @brief Whether K selects the row of this name. */
+bool bench_selected(const char *name);
 
 /** @brief Seconds of a steady clock. */
 double bench_now(void);
 
-/** @brief Whether K selects the row of this name. */
-int bench_selected(const char *name);
+/** @brief Random numbers in [-0.5, 0.5), to be given to memory_release(); exits when memory is exhausted. */
+float *bench_numbers(size_t n);
+
+/** @brief Ends the program with one line when @p status is a failure: for what prepares a run. */
+void bench_require(Status status);
 
 /** @brief Fused multiply-adds that all threads do in registers, once: billions of operations (two each) a second. */
 double bench_fma_peak(void);
 
-/** @brief Gigabytes a second at which all threads add up @p n floats of @p x, once. */
-double bench_read_bandwidth(const float *x, size_t n);
-
-/** @brief Random numbers in [-0.5, 0.5); exits when memory is exhausted. */
-float *bench_numbers(size_t n);
-
-/** @brief One row: what was measured, and the limit in the same unit. */
-void bench_header(void);
-void bench_row(const char *name, int threads, double rate, double limit, const char *unit);
+/** @brief Gigabytes a second at which all threads add up a large array, once. */
+double bench_read_bandwidth(void);
 
 #endif

@@ -1,11 +1,12 @@
-/* The matrix product at the shapes of the reference model, beside the FMA peak and the memory's speed. */
+/* The matrix product at the shapes of the reference model, beside OpenBLAS, the FMA peak and the memory's speed. */
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/openblas.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* N: as it lies, T: transposed; (m, n, k) as in matmul(). */
 typedef struct {
@@ -13,71 +14,188 @@ typedef struct {
     size_t m, n, k;
 } Shape;
 
+/* Forward (NT), gradients of the input (NN) and of the weight (TN). */
 static const Shape products[] = {
     {"NT", 1024, 1024, 1024}, {"NT", 8192, 512, 512},  {"NT", 8192, 1344, 512},  {"NT", 2048, 10000, 512},
     {"NN", 1024, 1024, 1024}, {"NN", 8192, 512, 1344}, {"NN", 2048, 512, 10000}, {"TN", 1024, 1024, 1024},
-    {"TN", 512, 512, 8192},   {"TN", 1344, 512, 8192}, {"TN", 10000, 512, 2048}, {"NT", 256, 256, 64},
-    {"NT", 16, 4096, 512},
+    {"TN", 512, 512, 8192},   {"TN", 1344, 512, 8192}, {"TN", 10000, 512, 2048},
 };
+static const Shape avx2_products[] = {{"NT", 1024, 1024, 1024}, {"NT", 8192, 1344, 512}, {"TN", 1344, 512, 8192}};
+static const Shape naive_products[] = {{"NT", 512, 512, 512}, {"NT", 1024, 1024, 1024}};
+static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NT", 1, 32000, 512}};
 
-static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NN", 1, 4096, 4096}, {"NT", 1, 32000, 512}};
-
-enum { MOST_RUNS = 200, FEWEST_RUNS = 5 };
-static const double LONGEST = 0.5; /* seconds a row */
+#define EACH(array, s) (const Shape *s = (array); s < (array) + sizeof(array) / sizeof *(array); s++)
 
 typedef struct {
+    Shape shape;
     float *a, *b, *c;
-} Numbers;
+} Operands;
 
-static double product_rate(const Shape *s, const Numbers *x)
+static Operands make_operands(const Shape *s)
 {
+    return (Operands){*s, bench_numbers(s->m * s->k), bench_numbers(s->n * s->k), bench_numbers(s->m * s->n)};
+}
+
+static void release_operands(Operands *x)
+{
+    memory_release(x->a);
+    memory_release(x->b);
+    memory_release(x->c);
+}
+
+static double multiply(void *context)
+{
+    const Operands *x = context;
+    const Shape *s = &x->shape;
     const ptrdiff_t m = (ptrdiff_t)s->m, n = (ptrdiff_t)s->n, k = (ptrdiff_t)s->k;
     const ConstMatrix a = s->form[0] == 'T' ? (ConstMatrix){x->a, 1, m} : (ConstMatrix){x->a, k, 1};
     const ConstMatrix b = s->form[1] == 'T' ? (ConstMatrix){x->b, 1, k} : (ConstMatrix){x->b, n, 1};
     const double start = bench_now();
     matmul((Matrix){x->c, n, 1}, a, b, s->m, s->n, s->k, 1, 0);
-    return 1 / (bench_now() - start);
+    return bench_now() - start;
 }
 
-/* Alternates the product and its limit; both at their best. */
-static void measure(const Shape *s, int threads, int is_vector)
+/* What a first course of programming writes: every element one sum of products, form NT, where both rows lie. */
+static double multiply_naively(void *context)
 {
-    char name[64];
-    snprintf(name, sizeof name, "matmul %s %zu x %zu x %zu", s->form, s->m, s->n, s->k);
+    const Operands *x = context;
+    const Shape *s = &x->shape;
+    const double start = bench_now();
+    for (size_t i = 0; i < s->m; i++)
+        for (size_t j = 0; j < s->n; j++) {
+            float sum = 0;
+            for (size_t p = 0; p < s->k; p++)
+                sum += x->a[i * s->k + p] * x->b[j * s->k + p];
+            x->c[i * s->n + j] = sum;
+        }
+    return bench_now() - start;
+}
+
+static void name_row(char name[80], const char *kind, const Shape *s, int threads)
+{
+    snprintf(name, 80, "matmul %s %s %zux%zux%zu %d thread%s", kind, s->form, s->m, s->n, s->k, threads,
+             threads > 1 ? "s" : "");
+}
+
+/* A row of billions of operations a second; the caller adds the peers. */
+static BenchRow product_row(const char *name, Operands *x)
+{
+    const double operations = 2.0 * (double)x->shape.m * (double)x->shape.n * (double)x->shape.k;
+    return (BenchRow){.name = name,
+                      .unit = "GFLOP/s",
+                      .scale = operations / 1e9,
+                      .rate = true,
+                      .ours = {.run = multiply, .context = x},
+                      .limit = BENCH_FMA,
+                      .amount = operations};
+}
+
+static BenchQuestion sgemm_of(BenchProcess *process, const Shape *s)
+{
+    BenchQuestion question = {.process = process};
+    snprintf(question.request, sizeof question.request, "sgemm %s %zu %zu %zu", s->form, s->m, s->n, s->k);
+    return question;
+}
+
+static void float32_row(const Shape *s, int threads)
+{
+    char name[80];
+    name_row(name, "float32", s, threads);
     if (!bench_selected(name))
         return;
-    parallel_set_threads(threads);
-    if (matmul_reserve())
-        exit(1);
-    const size_t weights = s->n * s->k;
-    Numbers x = {bench_numbers(s->m * s->k), bench_numbers(weights), bench_numbers(s->m * s->n)};
-    const double operations = 2.0 * (double)s->m * (double)weights / 1e9, bytes = 4 * (double)weights / 1e9;
-    double best = 0, limit = 0;
-    const double start = bench_now();
-    for (int run = 0; run < MOST_RUNS && (run < FEWEST_RUNS || bench_now() - start < LONGEST); run++) {
-        const double rate = product_rate(s, &x) * (is_vector ? bytes : operations);
-        best = rate > best ? rate : best;
-        if (run % 2 == 0) {
-            const double peak = is_vector ? bench_read_bandwidth(x.b, weights) : bench_fma_peak();
-            limit = peak > limit ? peak : limit;
-        }
-    }
-    bench_row(name, threads, best, limit, is_vector ? "GB/s" : "GFLOP/s");
-    memory_release(x.a);
-    memory_release(x.b);
-    memory_release(x.c);
+    Operands x = make_operands(s);
+    BenchQuestion by_default = sgemm_of(&openblas_default, s), avx512 = sgemm_of(&openblas_avx512, s);
+    BenchRow row = product_row(name, &x);
+    row.peers[0] = (BenchSide){"OpenBLAS", bench_ask, &by_default};
+    if (isa_in_use() == ISA_AVX512)
+        row.peers[1] = (BenchSide){"OpenBLAS SkylakeX", bench_ask, &avx512};
+    bench_row(&row);
+    release_operands(&x);
 }
 
-int main(void)
+static void avx2_row(const Shape *s, int threads)
 {
-    const int threads = parallel_threads();
-    bench_header();
-    for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1) {
-        for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-            measure(&products[i], t, 0);
-        for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
-            measure(&vectors[i], t, 1);
+    char name[80];
+    name_row(name, "avx2", s, threads);
+    if (!bench_selected(name))
+        return;
+    Operands x = make_operands(s);
+    BenchQuestion haswell = sgemm_of(&openblas_avx2, s);
+    BenchRow row = product_row(name, &x);
+    row.peers[0] = (BenchSide){"OpenBLAS Haswell", bench_ask, &haswell};
+    bench_row(&row);
+    release_operands(&x);
+}
+
+static void portable_row(const Shape *s)
+{
+    char name[80];
+    name_row(name, "portable", s, 1);
+    if (!bench_selected(name))
+        return;
+    Operands x = make_operands(s);
+    BenchRow row = product_row(name, &x);
+    row.peers[0] = (BenchSide){"naive triple loop", multiply_naively, &x};
+    bench_row(&row);
+    release_operands(&x);
+}
+
+/* W x as decoding needs it: every weight is read once and used once, so the memory's speed is all. */
+static void vector_row(const Shape *s, int threads)
+{
+    char name[80];
+    snprintf(name, sizeof name, "matvec float32 %zux%zu %d thread%s", s->n, s->k, threads, threads > 1 ? "s" : "");
+    if (!bench_selected(name))
+        return;
+    const double bytes = sizeof(float) * (double)s->n * (double)s->k;
+    Operands x = make_operands(s);
+    BenchQuestion question = {.process = &openblas_default};
+    snprintf(question.request, sizeof question.request, "sgemv %zu %zu", s->n, s->k);
+    bench_row(&(BenchRow){.name = name,
+                          .unit = "GB/s",
+                          .scale = bytes / 1e9,
+                          .rate = true,
+                          .ours = {.run = multiply, .context = &x},
+                          .peers = {{"OpenBLAS", bench_ask, &question}},
+                          .limit = BENCH_BANDWIDTH,
+                          .amount = bytes});
+    release_operands(&x);
+}
+
+/* Runs the rows of another instruction set, where this CPU has it. */
+static void with_isa(Isa isa, int threads)
+{
+    const Isa best = isa_in_use();
+    if (!isa_choose(isa))
+        return;
+    bench_require(matmul_reserve());
+    if (isa == ISA_AVX2)
+        for
+            EACH(avx2_products, s)
+    avx2_row(s, threads);
+    else if (threads == 1)
+        for EACH (naive_products, s)
+            portable_row(s);
+    isa_choose(best);
+}
+
+void bench_matmul(void)
+{
+    const int most = parallel_threads();
+    for (int threads = 1; threads <= most; threads += most > 1 ? most - 1 : 1) {
+        parallel_set_threads(threads);
+        bench_require(matmul_reserve());
+        for
+            EACH(products, s)
+        float32_row(s, threads);
+        with_isa(ISA_AVX2, threads);
+        with_isa(ISA_PORTABLE, threads);
+        for
+            EACH(vectors, s)
+        vector_row(s, threads);
     }
-    parallel_release();
-    return 0;
+    parallel_set_threads(0);
+    bench_process_end(&openblas_default);
+    bench_process_end(&openblas_avx512);
+    bench_process_end(&openblas_avx2);
 }

@@ -1,0 +1,230 @@
+#define _XOPEN_SOURCE 700
+#include "tests/bench/process.h"
+
+#include "core/parallel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ANSWER_BYTES = 400, LONGEST_SILENCE = 300, COMMAND_MISSING = 127 };
+
+const char *bench_program;
+
+/* ---- reading lines ---- */
+
+/*
+ * One line without its end; false when the stream ended, broke or kept silent for too long. Read byte by byte: lines
+ * are short and rare, and nothing is left in a buffer of ours.
+ */
+static bool read_line(int stream, char *line, size_t capacity)
+{
+    size_t length = 0;
+    for (;;) {
+        char byte;
+        struct pollfd wait = {.fd = stream, .events = POLLIN};
+        if (poll(&wait, 1, LONGEST_SILENCE * 1000) <= 0 || read(stream, &byte, 1) != 1)
+            return false;
+        if (byte == '\n')
+            break;
+        if (byte != '\r' && length + 1 < capacity)
+            line[length++] = byte;
+    }
+    line[length] = '\0';
+    return true;
+}
+
+/* ---- line peers ---- */
+
+static void become(const BenchProcess *process, int input, int output)
+{
+    dup2(input, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    signal(SIGPIPE, SIG_DFL);
+    if (process->variable && process->value)
+        setenv(process->variable, process->value, 1);
+    else if (process->variable)
+        unsetenv(process->variable);
+    const char *const self[] = {bench_program, "--peer", process->role, NULL};
+    const char *const *command = process->role ? self : process->command;
+    execvp(command[0], (char *const *)command);
+    _exit(COMMAND_MISSING);
+}
+
+/* All four ends close in other children: a peer must see the end of its input when we are gone. */
+static bool open_pipes(int request[2], int answer[2])
+{
+    if (pipe(request) != 0)
+        return false;
+    if (pipe(answer) != 0) {
+        close(request[0]);
+        close(request[1]);
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        fcntl(request[i], F_SETFD, FD_CLOEXEC);
+        fcntl(answer[i], F_SETFD, FD_CLOEXEC);
+    }
+    return true;
+}
+
+static double start(BenchProcess *process)
+{
+    int request[2], answer[2];
+    if (!open_pipes(request, answer))
+        return bench_failed("%s: no pipe: %s", process->name, strerror(errno));
+    signal(SIGPIPE, SIG_IGN);
+    process->pid = fork();
+    if (process->pid == 0)
+        become(process, request[0], answer[1]);
+    close(request[0]);
+    close(answer[1]);
+    process->to = request[1];
+    process->from = answer[0];
+    process->threads = 0;
+    process->state = PROCESS_RUNS;
+    if (process->pid < 0) {
+        bench_process_end(process);
+        return bench_failed("%s: no process: %s", process->name, strerror(errno));
+    }
+    char greeting[ANSWER_BYTES];
+    if (read_line(process->from, greeting, sizeof greeting) && strcmp(greeting, "ready") == 0)
+        return 0;
+    bench_process_end(process);
+    process->state = PROCESS_ABSENT;
+    return bench_failed(BENCH_NOT_INSTALLED);
+}
+
+void bench_process_end(BenchProcess *process)
+{
+    if (process->state != PROCESS_RUNS)
+        return;
+    close(process->to);
+    close(process->from);
+    if (process->pid > 0) {
+        kill(process->pid, SIGTERM);
+        waitpid(process->pid, NULL, 0);
+    }
+    process->state = PROCESS_NEW;
+}
+
+static double broken(BenchProcess *process, const char *why)
+{
+    bench_process_end(process);
+    return bench_failed("%s", why);
+}
+
+static double exchange(BenchProcess *process, const char *request)
+{
+    char line[ANSWER_BYTES];
+    const int length = snprintf(line, sizeof line, "%s\n", request);
+    if (write(process->to, line, (size_t)length) != length)
+        return broken(process, "it ended");
+    if (!read_line(process->from, line, sizeof line))
+        return broken(process, "it ended without an answer");
+    char *end;
+    const double number = strtod(line, &end);
+    if (end != line && !*end && isfinite(number) && number >= 0)
+        return number;
+    if (strncmp(line, "error ", 6) == 0)
+        return bench_failed("%s", line + 6);
+    return broken(process, "its answer is no number");
+}
+
+double bench_ask(void *question)
+{
+    const BenchQuestion *ask = question;
+    BenchProcess *process = ask->process;
+    if (process->state == PROCESS_ABSENT)
+        return bench_failed(BENCH_NOT_INSTALLED);
+    if (process->state == PROCESS_NEW && isnan(start(process)))
+        return NAN;
+    const int threads = parallel_threads();
+    if (process->threads != threads) {
+        char request[40];
+        snprintf(request, sizeof request, "threads %d", threads);
+        if (isnan(exchange(process, request)))
+            return NAN;
+        process->threads = threads;
+    }
+    return exchange(process, ask->request);
+}
+
+/* ---- commands ---- */
+
+/* On a terminal of its own, because what writes to a pipe keeps its lines back until thousands of bytes are there. */
+static pid_t start_on_terminal(int *output, const char *directory, const char *const *command)
+{
+    const int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+        return -1;
+    fcntl(master, F_SETFD, FD_CLOEXEC);
+    const int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    const pid_t pid = terminal < 0 ? -1 : fork();
+    if (pid == 0) {
+        dup2(terminal, STDOUT_FILENO);
+        dup2(terminal, STDERR_FILENO);
+        if (chdir(directory) == 0)
+            execvp(command[0], (char *const *)command);
+        _exit(COMMAND_MISSING);
+    }
+    if (terminal >= 0)
+        close(terminal);
+    *output = master;
+    return pid;
+}
+
+int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *const *command)
+{
+    int output = -1, found = 0;
+    const pid_t pid = start_on_terminal(&output, directory, command);
+    char line[ANSWER_BYTES];
+    while (pid > 0 && found < wanted && read_line(output, line, sizeof line)) {
+        const char *at = strstr(line, text);
+        char *end;
+        if (!at)
+            continue;
+        numbers[found] = strtod(at + strlen(text), &end);
+        found += end != at + strlen(text);
+    }
+    if (pid > 0) {
+        kill(pid, SIGTERM);
+        waitpid(pid, NULL, 0);
+    }
+    if (output >= 0)
+        close(output);
+    return found;
+}
+
+/* ---- temporary directories ---- */
+
+BenchDirectory bench_make_directory(void)
+{
+    BenchDirectory directory;
+    const char *parent = getenv("TMPDIR");
+    snprintf(directory.path, sizeof directory.path, "%s/cs336-bench-XXXXXX", parent && *parent ? parent : "/tmp");
+    if (!mkdtemp(directory.path)) {
+        fprintf(stderr, "bench: cannot make a temporary directory %s: %s\n", directory.path, strerror(errno));
+        exit(1);
+    }
+    return directory;
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    (void)status, (void)kind, (void)where;
+    return remove(path);
+}
+
+void bench_remove_directory(const BenchDirectory *directory)
+{
+    nftw(directory->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}

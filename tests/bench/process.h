@@ -1,0 +1,58 @@
+/**
+ * @file
+ * @brief Peers that are processes of their own.
+ *
+ * - A line peer reads one request a line from its standard input and answers each by one line: a number, "error WHY",
+ * or (as its first line, before any request) "ready", or "absent" when what it wraps is not installed. It answers
+ *   "threads N" by 0 and uses N threads from then on. It starts with the first question and ends with the program.
+ * - A command is run for the numbers in what it prints.
+ */
+#ifndef CS336_TESTS_BENCH_PROCESS_H
+#define CS336_TESTS_BENCH_PROCESS_H
+
+#include "tests/bench/bench.h"
+
+#include <sys/types.h>
+
+typedef struct {
+    const char *name;             /**< for messages */
+    const char *role;             /**< this very program, run with `--peer ROLE`; or NULL: the command */
+    const char *const *command;   /**< NULL at its end; the first is searched for in PATH */
+    const char *variable, *value; /**< set in its environment; value NULL: unset; variable NULL: none */
+    enum { PROCESS_NEW, PROCESS_RUNS, PROCESS_ABSENT } state;
+    pid_t pid;
+    int to, from, threads;
+} BenchProcess;
+
+/** @brief What a row asks of a line peer. */
+typedef struct {
+    BenchProcess *process;
+    char request[120];
+} BenchQuestion;
+
+/** @brief The answer to a BenchQuestion, as a row's run. A peer that breaks is started again by the next question. */
+double bench_ask(void *question);
+
+/** @brief Ends the process, if it runs. A next question starts another one. */
+void bench_process_end(BenchProcess *process);
+
+/**
+ * @brief Runs a command and collects the numbers that follow @p text in its output, both streams.
+ * @param[out] numbers  as many as were found, in order
+ * @param[in]  wanted   after so many numbers the command is ended
+ * @return how many were found
+ */
+int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *const *command);
+
+/** @brief A new temporary directory, removed with everything in it by bench_remove_directory(). */
+typedef struct {
+    char path[200];
+} BenchDirectory;
+
+BenchDirectory bench_make_directory(void);
+void bench_remove_directory(const BenchDirectory *directory);
+
+/** @brief The path of this program, for children of its own. */
+extern const char *bench_program;
+
+#endif
