@@ -21,6 +21,7 @@
     X(files)           \
     X(kernels)         \
     X(matmul)          \
+    X(matmul_bf16)     \
     X(functional)      \
     X(attention)       \
     X(layers)          \

@@ -5,136 +5,12 @@
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
 #include "tests/support/kernels.h"
+#include "tests/support/matrices.h"
 
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- matrices laid out in every way ---- */
-
-typedef enum {
-    ROW_MAJOR,
-    COLUMN_MAJOR,
-    PADDED_ROWS,
-    STRIDED_BOTH_WAYS,
-    ROWS_BACKWARD,
-    COLUMNS_BACKWARD,
-    COLUMN_MAJOR_BACKWARD,
-    OUTPUT_LAYOUTS,
-    ROWS_REPEATED = OUTPUT_LAYOUTS,
-    COLUMNS_REPEATED,
-    INPUT_LAYOUTS,
-} Layout;
-
-/* A matrix and the whole block that it lies in. */
-typedef struct {
-    Matrix view;
-    size_t rows, columns, count;
-    float *block;
-} Place;
-
-static Place place(Layout layout, size_t rows, size_t columns)
-{
-    const ptrdiff_t m = (ptrdiff_t)rows, n = (ptrdiff_t)columns;
-    const ptrdiff_t strides[INPUT_LAYOUTS][2] = {
-        [ROW_MAJOR] = {n, 1},
-        [COLUMN_MAJOR] = {1, m},
-        [PADDED_ROWS] = {n + 3, 1},
-        [STRIDED_BOTH_WAYS] = {2 * n + 1, 2},
-        [ROWS_BACKWARD] = {-n, 1},
-        [COLUMNS_BACKWARD] = {n, -1},
-        [COLUMN_MAJOR_BACKWARD] = {-1, m},
-        [ROWS_REPEATED] = {0, 1},
-        [COLUMNS_REPEATED] = {1, 0},
-    };
-    Place p = {.rows = rows, .columns = columns, .count = rows * (2 * columns + 3) + 1};
-    p.block = malloc(p.count * sizeof *p.block);
-    ck_assert_ptr_nonnull(p.block);
-    random_fill(p.block, p.count);
-    p.view = (Matrix){p.block, strides[layout][0], strides[layout][1]};
-    if (p.view.row_stride < 0)
-        p.view.data -= (m - 1) * p.view.row_stride;
-    if (p.view.column_stride < 0)
-        p.view.data -= (n - 1) * p.view.column_stride;
-    return p;
-}
-
-static float *element(const Place *p, size_t i, size_t j)
-{
-    return &p->view.data[(ptrdiff_t)i * p->view.row_stride + (ptrdiff_t)j * p->view.column_stride];
-}
-
-static ConstMatrix input(const Place *p)
-{
-    return (ConstMatrix){p->view.data, p->view.row_stride, p->view.column_stride};
-}
-
-static void reserve_for(int threads)
-{
-    parallel_set_threads(threads);
-    assert_ok(matmul_reserve());
-}
-
-/* ---- the triple loop ---- */
-
-/* alpha A B in double precision, and the sum of the magnitudes that were added. */
-static void product_by_definition(double *c, double *magnitude, const Place *a, const Place *b, float alpha)
-{
-    for (size_t i = 0; i < a->rows; i++)
-        for (size_t j = 0; j < b->columns; j++) {
-            double sum = 0, size = 0;
-            for (size_t l = 0; l < a->columns; l++) {
-                const double term = (double)alpha * (double)*element(a, i, l) * (double)*element(b, l, j);
-                sum += term;
-                size += fabs(term);
-            }
-            c[i * b->columns + j] = sum;
-            magnitude[i * b->columns + j] = size;
-        }
-}
-
-/* One product; also, that nothing of the block around C is written. */
-static void check_product(Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n, size_t k, float alpha,
-                          float beta)
-{
-    const Place a = place(a_layout, m, k), b = place(b_layout, k, n), c = place(c_layout, m, n);
-    double *expected = malloc((m * n + 1) * sizeof *expected), *magnitude = malloc((m * n + 1) * sizeof *magnitude);
-    float *before = malloc(c.count * sizeof *before);
-    ck_assert(expected && magnitude && before);
-    product_by_definition(expected, magnitude, &a, &b, alpha);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            if (beta == 0) {
-                *element(&c, i, j) = NAN;
-            } else {
-                expected[i * n + j] += (double)beta * (double)*element(&c, i, j);
-                magnitude[i * n + j] += fabs((double)beta * (double)*element(&c, i, j));
-            }
-        }
-    memcpy(before, c.block, c.count * sizeof *before);
-    matmul(c.view, input(&a), input(&b), m, n, k, alpha, beta);
-
-    /* k + 3 roundings of half a unit in the last place each, of at most the sum of all magnitudes. */
-    const double tolerance = (double)(k + 3) * 0x1p-24;
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            const float actual = *element(&c, i, j);
-            ck_assert_msg(fabs((double)actual - expected[i * n + j]) <= tolerance * magnitude[i * n + j],
-                          "%s, %zu x %zu x %zu, layouts %d %d %d, beta %g: (%zu, %zu) is %.9g, expected %.9g",
-                          isa_name(isa_in_use()), m, n, k, c_layout, a_layout, b_layout, (double)beta, i, j,
-                          (double)actual, expected[i * n + j]);
-            before[element(&c, i, j) - c.block] = actual;
-        }
-    ck_assert_msg(memcmp(before, c.block, c.count * sizeof *before) == 0,
-                  "%s, %zu x %zu x %zu, layout %d: wrote beside C", isa_name(isa_in_use()), m, n, k, c_layout);
-    free(a.block);
-    free(b.block);
-    free(c.block);
-    free(before);
-    free(expected);
-    free(magnitude);
-}
 
 START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
 {
@@ -152,8 +28,8 @@ START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
                         if (turn++ % step)
                             continue;
                         const float beta = turn % 3 == 0 ? 0 : turn % 3 == 1 ? 1 : -1.5f;
-                        check_product((Layout)c, (Layout)a, (Layout)b, shapes[s][0], shapes[s][1], shapes[s][2],
-                                      turn % 2 ? 1 : 0.5f, beta);
+                        assert_product(&IN_FLOAT32, (Layout)c, (Layout)a, (Layout)b, shapes[s][0], shapes[s][1],
+                                       shapes[s][2], turn % 2 ? 1 : 0.5f, beta);
                     }
 }
 END_TEST
@@ -164,9 +40,9 @@ START_TEST(test_matmul_random_shapes_agree_with_the_triple_loop)
     const int rounds = test_is_instrumented() ? 10 : 60;
     FOR_EACH_ISA (isa)
         for (int round = 0; round < rounds; round++)
-            check_product((Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
-                          (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90),
-                          random_below(90), 1, round % 2 ? 0 : 1);
+            assert_product(&IN_FLOAT32, (Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
+                           (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90),
+                           random_below(90), 1, round % 2 ? 0 : 1);
 }
 END_TEST
 
@@ -181,9 +57,9 @@ START_TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop)
     FOR_EACH_ISA (isa)
         for (size_t s = 0; s < count; s++)
             for (int form = 0; form < forms; form++)
-                check_product(form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
-                              form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shapes[s][0], shapes[s][1], shapes[s][2], 1,
-                              form == 1 ? 1 : 0);
+                assert_product(&IN_FLOAT32, form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
+                               form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shapes[s][0], shapes[s][1], shapes[s][2], 1,
+                               form == 1 ? 1 : 0);
 }
 END_TEST
 
@@ -217,12 +93,12 @@ START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
                 ck_assert(start && one);
                 memcpy(start, c.block, m * n * sizeof *start);
                 reserve_for(1);
-                matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
+                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
                 memcpy(one, c.block, m * n * sizeof *one);
                 for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
                     memcpy(c.block, start, m * n * sizeof *start);
                     reserve_for(threads[t]);
-                    matmul(c.view, input(&a), input(&b), m, n, k, 0.7f, -0.3f);
+                    matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
                     ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
                                   "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
                 }
@@ -245,10 +121,10 @@ START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
                         c = place((Layout)layout, M, N);
             for (size_t i = 0; i < c.count; i++)
                 c.block[i] = 0.3f;
-            matmul(c.view, input(&a), input(&b), M, N, K, 0.7f, -0.3f);
+            matmul(c.view, place_input(&a), place_input(&b), M, N, K, 0.7f, -0.3f);
             for (size_t i = 0; i < M; i++)
                 for (size_t j = 0; j < N; j++)
-                    ck_assert_msg(memcmp(element(&c, i, j), element(&c, 0, 0), sizeof(float)) == 0,
+                    ck_assert_msg(memcmp(place_element(&c, i, j), place_element(&c, 0, 0), sizeof(float)) == 0,
                                   "%s: (%zu, %zu) differs from (0, 0)", isa_name(isa), i, j);
             free(a.block);
             free(b.block);
@@ -271,12 +147,12 @@ START_TEST(test_matmul_infinities_and_nan_go_where_they_belong)
                 const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
                 volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
                 for (size_t i = 0; i < 4; i++) {
-                    *element(&a, random_below(m), random_below(k)) = special[i];
-                    *element(&b, random_below(k), random_below(n)) = special[3 - i];
+                    *place_element(&a, random_below(m), random_below(k)) = special[i];
+                    *place_element(&b, random_below(k), random_below(n)) = special[3 - i];
                 }
                 double expected[9 * 35], magnitude[9 * 35];
-                product_by_definition(expected, magnitude, &a, &b, 1);
-                matmul(c.view, input(&a), input(&b), m, n, k, 1, 0);
+                product_by_definition(expected, magnitude, &IN_FLOAT32, &a, &b, 1);
+                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 1, 0);
                 for (size_t i = 0; i < m * n; i++)
                     if (isnan(expected[i]))
                         ck_assert(isnan(c.block[i]));

@@ -8,6 +8,7 @@ static const AttentionTable *const tables[ISA_COUNT] = {
 #if defined(__x86_64__)
     [ISA_AVX2] = &attention_avx2,
     [ISA_AVX512] = &attention_avx512,
+    [ISA_AVX512_BF16] = &attention_avx512,
 #endif
 };
 

@@ -14,9 +14,12 @@ static int cpu_has(Isa isa)
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    if (isa == ISA_AVX512_BF16)
+        return avx512 && __builtin_cpu_supports("avx512bf16");
     if (isa == ISA_AVX512)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+        return avx512;
     if (isa == ISA_AVX2)
         return avx2;
 #endif
@@ -25,14 +28,17 @@ static int cpu_has(Isa isa)
 
 static Isa best(void)
 {
-    return cpu_has(ISA_AVX512) ? ISA_AVX512 : cpu_has(ISA_AVX2) ? ISA_AVX2 : ISA_PORTABLE;
+    Isa isa = ISA_AVX512_BF16;
+    while (!cpu_has(isa))
+        isa--;
+    return isa;
 }
 
 /* Reads CS336_ISA into *isa; the best one, and a failure, where it cannot be obeyed. */
 static Status wanted(Isa *isa)
 {
     static const char *const names[ISA_COUNT] = {
-        [ISA_PORTABLE] = "portable", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512"};
+        [ISA_PORTABLE] = "portable", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512", [ISA_AVX512_BF16] = "avx512_bf16"};
     const char *name = getenv("CS336_ISA");
     *isa = best();
     if (!name || !*name)
@@ -45,7 +51,8 @@ static Status wanted(Isa *isa)
         *isa = (Isa)i;
         return CS336_OK;
     }
-    return status_fail(CS336_ERANGE, "CS336_ISA: unknown value \"%s\", expected avx512, avx2 or portable, using %s",
+    return status_fail(CS336_ERANGE,
+                       "CS336_ISA: unknown value \"%s\", expected avx512_bf16, avx512, avx2 or portable, using %s",
                        name, isa_name(*isa));
 }
 
@@ -71,7 +78,11 @@ int isa_choose(Isa isa)
 
 const char *isa_name(Isa isa)
 {
-    return isa == ISA_AVX512 ? "AVX-512" : isa == ISA_AVX2 ? "AVX2+FMA" : "portable vectors";
+    static const char *const names[ISA_COUNT] = {[ISA_PORTABLE] = "portable vectors",
+                                                 [ISA_AVX2] = "AVX2+FMA",
+                                                 [ISA_AVX512] = "AVX-512",
+                                                 [ISA_AVX512_BF16] = "AVX-512+BF16"};
+    return names[isa];
 }
 
 Status isa_check_override(void)

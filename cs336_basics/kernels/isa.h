@@ -4,6 +4,7 @@
  *
  * - Every kernel is one source on kernels/vector.h, compiled once for each instruction set by isa_portable.c,
  * isa_avx2.c and isa_avx512.c; a table of functions is picked by isa_in_use() when the program runs.
+ * - AVX-512 with its bfloat16 instructions differs in matmul_bf16() alone, which elsewhere is emulated.
  * - Portable vectors become SSE2 on x86-64 and NEON on ARM.
  * - Each instruction set adds in an order of its own: results agree to rounding between them, to the byte within one.
  */
@@ -12,16 +13,17 @@
 
 #include "core/status.h"
 
-typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
-enum { ISA_COUNT = 3 };
+typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512_BF16 } Isa;
+enum { ISA_COUNT = 4 };
 
-/** @brief The best that this CPU offers, unless CS336_ISA=avx512|avx2|portable asks for another. Decided once. */
+/** @brief The best that this CPU offers, unless CS336_ISA=avx512_bf16|avx512|avx2|portable asks for another. Decided
+ * once. */
 Isa isa_in_use(void);
 
 /** @brief Chooses another one from now on; false, and no change, when this CPU does not have it. For tests. */
 int isa_choose(Isa isa);
 
-/** @brief "AVX-512", "AVX2+FMA" or "portable vectors". */
+/** @brief "AVX-512+BF16", "AVX-512", "AVX2+FMA" or "portable vectors". */
 const char *isa_name(Isa isa);
 
 /**

@@ -7,9 +7,10 @@
 #include <assert.h>
 
 /*
- * Blocks: BLOCK_DEPTH steps of k at a time, so that the panel of B under the micro-kernel stays near the first cache
- * level; about BLOCK_ROWS rows of A, which one thread keeps in its second level; BLOCK_COLUMNS columns of B, which all
- * threads share in the third. Deep blocks, because C is read and written once for each.
+ * Blocks: BLOCK_DEPTH words of panels, one or two steps of k each, at a time, so that the panel of B under the
+ * micro-kernel stays near the first cache level; about BLOCK_ROWS rows of A, which one thread keeps in its second
+ * level; BLOCK_COLUMNS columns of B, which all threads share in the third. Deep blocks, because C is read and written
+ * once for each.
  */
 enum {
     BLOCK_DEPTH = 512,
@@ -42,6 +43,16 @@ static const MatmulTable *const tables[ISA_COUNT] = {
 #if defined(__x86_64__)
     [ISA_AVX2] = &matmul_avx2,
     [ISA_AVX512] = &matmul_avx512,
+    [ISA_AVX512_BF16] = &matmul_avx512,
+#endif
+};
+
+static const MatmulTable *const bf16_tables[ISA_COUNT] = {
+    [ISA_PORTABLE] = &matmul_bf16_portable,
+#if defined(__x86_64__)
+    [ISA_AVX2] = &matmul_bf16_avx2,
+    [ISA_AVX512] = &matmul_bf16_avx512,
+    [ISA_AVX512_BF16] = &matmul_bf16_avx512_bf16,
 #endif
 };
 
@@ -82,7 +93,7 @@ static int useful_threads(size_t m, size_t n, size_t k)
 
 /* One block of B, and how the columns of C that belong to it are cut into pieces of whole tiles for the threads. */
 typedef struct {
-    size_t first_column, columns, first_step, steps;
+    size_t first_column, columns, first_step, steps, words;
     size_t row_tiles, row_blocks, column_tiles, column_blocks;
     float *panels;
 } Block;
@@ -115,7 +126,7 @@ static void multiply_piece(const Product *p, const Workspace *w, const Block *bl
                           (ptrdiff_t)(block->first_column + j) * p->c.column_stride,
                       p->c.row_stride, p->c.column_stride};
     w->kernel->pack_a(a_panels, part(p->a, i, block->first_step), rows, block->steps);
-    w->kernel->multiply(c, a_panels, block->panels + j * block->steps, rows, columns, block->steps, p->alpha,
+    w->kernel->multiply(c, a_panels, block->panels + j * block->words, rows, columns, block->words, p->alpha,
                         block->first_step == 0 ? p->beta : 1);
 }
 
@@ -125,7 +136,7 @@ static void multiply_piece(const Product *p, const Workspace *w, const Block *bl
  */
 static void multiply_blocks(const Product *p, const Workspace *w)
 {
-    const size_t tile = w->kernel->tile_columns;
+    const size_t tile = w->kernel->tile_columns, depth = BLOCK_DEPTH * w->kernel->word_steps;
 #pragma omp parallel num_threads(w->threads) if (w->threads > 1)
     {
         float *a_panels = w->threads > 1 ? parallel_private() : w->a_panels;
@@ -134,12 +145,12 @@ static void multiply_blocks(const Product *p, const Workspace *w)
             block.columns = smaller(w->b_columns, p->n - block.first_column);
             cut(&block, p, w);
             /* Once also for k == 0, where C becomes beta C. */
-            for (block.first_step = 0; block.first_step < p->k || block.first_step == 0;
-                 block.first_step += BLOCK_DEPTH) {
-                block.steps = smaller(BLOCK_DEPTH, p->k - block.first_step);
+            for (block.first_step = 0; block.first_step < p->k || block.first_step == 0; block.first_step += depth) {
+                block.steps = smaller(depth, p->k - block.first_step);
+                block.words = divide_up(block.steps, w->kernel->word_steps);
 #pragma omp for schedule(static)
                 for (size_t j = 0; j < block.columns; j += tile)
-                    w->kernel->pack_b(block.panels + j * block.steps,
+                    w->kernel->pack_b(block.panels + j * block.words,
                                       part(transposed(p->b), block.first_column + j, block.first_step),
                                       smaller(tile, block.columns - j), block.steps);
 #pragma omp for schedule(dynamic) nowait
@@ -203,9 +214,10 @@ static void multiply(const Product *p, const Workspace *w)
     if (p->m == 0 || p->n == 0)
         return;
     const Product t = transposed_product(p);
-    if (p->n == 1 && p->k > 0 && multiply_vector(p, w))
+    const int by_vector = p->k > 0 && w->kernel->dot_rows;
+    if (p->n == 1 && by_vector && multiply_vector(p, w))
         return;
-    if (p->m == 1 && p->k > 0 && multiply_vector(&t, w))
+    if (p->m == 1 && by_vector && multiply_vector(&t, w))
         return;
     /* Tiles are stored along rows: a C whose columns are contiguous is computed as its transpose. */
     multiply_blocks(p->c.row_stride == 1 && p->c.column_stride != 1 ? &t : p, w);
@@ -217,13 +229,22 @@ Status matmul_reserve(void)
                             (BLOCK_ROWS * BLOCK_DEPTH + PANEL_OVERRUN) * sizeof(float));
 }
 
-void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)
+static void multiply_by(const MatmulTable *kernel, const Product *p)
 {
     assert(parallel_shared() && "matmul_reserve() comes first");
-    const Product p = {c, a, b, m, n, k, alpha, beta};
-    const Workspace w = {tables[isa_in_use()], useful_threads(m, n, k), BLOCK_COLUMNS, parallel_shared(),
+    const Workspace w = {kernel, useful_threads(p->m, p->n, p->k), BLOCK_COLUMNS, parallel_shared(),
                          parallel_private()};
-    multiply(&p, &w);
+    multiply(p, &w);
+}
+
+void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)
+{
+    multiply_by(tables[isa_in_use()], &(Product){c, a, b, m, n, k, alpha, beta});
+}
+
+void matmul_bf16(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)
+{
+    multiply_by(bf16_tables[isa_in_use()], &(Product){c, a, b, m, n, k, alpha, beta});
 }
 
 void matmul_batched(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta,

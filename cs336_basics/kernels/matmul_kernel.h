@@ -1,6 +1,10 @@
 /*
  * The micro-kernels of the matrix product for one instruction set: see vector.h and matmul_table.h.
  *
+ * Panels are made of 32-bit words, each of which is one float32 number (perhaps rounded to bfloat16) or, where there
+ * are instructions for it, the pair of bfloat16 numbers of two neighbouring steps of k: then WORD_STEPS is 2, and there
+ * are half as many words. Nothing but the first section below knows which.
+ *
  * A piece of C, TILE_ROWS rows of TILE_VECTORS vectors, stays in registers while k runs: each step loads TILE_VECTORS
  * vectors of B, multiplies them by TILE_ROWS numbers of A and reads nothing else. The tile is as large as the registers
  * allow (32 with AVX-512 and NEON, else 16). Every element of C is summed over k in the same order with the same
@@ -25,87 +29,157 @@ enum { TILE_ROWS = 8 };
 enum { TILE_ROWS = 4 };
 #endif
 enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS };
+#if defined(VECTOR_BF16)
+enum { WORD_STEPS = 2 };
+#else
+enum { WORD_STEPS = 1 };
+#endif
+
+/* ---- words ---- */
+
+/* Of numbers that follow one another along k, n of them; words beyond are 0. */
+VECTOR_INLINE Vector words_along(const int rounded, const float *x, size_t n)
+{
+#if defined(VECTOR_BF16)
+    (void)rounded;
+    if (n >= 2 * VECTOR_FLOATS)
+        return vector_pair_neighbours(vector_load(x), vector_load(x + VECTOR_FLOATS));
+    const Vector second = n > VECTOR_FLOATS ? vector_load_first(x + VECTOR_FLOATS, n - VECTOR_FLOATS) : (Vector){0};
+    return vector_pair_neighbours(vector_load_first(x, n), second);
+#else
+    const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
+    return rounded ? vector_round_bf16(v) : v;
+#endif
+}
+
+/* Of n rows or columns side by side, each with `steps` numbers of k (at most WORD_STEPS count), `next` apart. */
+VECTOR_INLINE Vector words_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t steps)
+{
+    const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
+#if defined(VECTOR_BF16)
+    (void)rounded;
+    x += next;
+    return vector_pair_lanes(v, steps < 2            ? (Vector){0}
+                                : n >= VECTOR_FLOATS ? vector_load(x)
+                                                     : vector_load_first(x, n));
+#else
+    (void)next, (void)steps;
+    return rounded ? vector_round_bf16(v) : v;
+#endif
+}
+
+/* sum + a b for the word a and all those in b. */
+VECTOR_INLINE Vector words_multiply_add(float a, Vector b, Vector sum)
+{
+#if defined(VECTOR_BF16)
+    return vector_pair_multiply_add(a, b, sum);
+#else
+    return sum + a * b;
+#endif
+}
 
 /* ---- packing ---- */
 
 /*
- * panel[step * width + i] = source[i * row + step * column] for i < n, 0 for n <= i < width. Vectors are stored whole:
- * where width is less than a vector, each step overwrites what the one before wrote too far.
+ * panel[step * width + i] is the word of source[i * row + step * column] for i < n, 0 for n <= i < width, where steps
+ * count words. Vectors are stored whole: where width is less than a vector, each step overwrites what the one before
+ * wrote too far.
  */
 _Static_assert((int)TILE_ROWS <= (int)VECTOR_FLOATS || TILE_ROWS % VECTOR_FLOATS == 0, "stores would collide");
 _Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the block");
 
 /* Rows contiguous: squares of the panel are transposed in registers. The rows of the next panel are fetched early. */
-VECTOR_INLINE void pack_rows(const size_t width, float *panel, const float *source, ptrdiff_t row, size_t n, size_t k)
+VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel, const float *source, ptrdiff_t row,
+                             size_t n, size_t k)
 {
+    enum { SQUARE_STEPS = VECTOR_FLOATS * WORD_STEPS };
     for (size_t first = 0; first < width; first += VECTOR_FLOATS)
-        for (size_t step = 0; step < k; step += VECTOR_FLOATS) {
-            const size_t steps = k - step < VECTOR_FLOATS ? k - step : VECTOR_FLOATS;
+        for (size_t step = 0; step < k; step += SQUARE_STEPS) {
+            const size_t steps = k - step < SQUARE_STEPS ? k - step : SQUARE_STEPS;
             Vector square[VECTOR_FLOATS];
             VECTOR_UNROLL
             for (size_t i = 0; i < VECTOR_FLOATS; i++) {
                 const float *at = source + (ptrdiff_t)(first + i) * row + step;
                 square[i] = (Vector){0};
                 if (first + i < n) {
-                    square[i] = steps == VECTOR_FLOATS ? vector_load(at) : vector_load_first(at, steps);
-                    __builtin_prefetch(at + (ptrdiff_t)width * row, 0, 2);
+                    square[i] = words_along(rounded, at, steps == SQUARE_STEPS ? SQUARE_STEPS : steps);
+                    VECTOR_UNROLL
+                    for (size_t j = 0; j < WORD_STEPS; j++)
+                        __builtin_prefetch(at + (ptrdiff_t)width * row + j * VECTOR_FLOATS, 0, 2);
                 }
             }
             vector_transpose(square);
-            float *out = panel + step * width + first;
-            if (steps == VECTOR_FLOATS) {
+            float *out = panel + step / WORD_STEPS * width + first;
+            const size_t words = (steps + WORD_STEPS - 1) / WORD_STEPS;
+            if (words == VECTOR_FLOATS) {
                 VECTOR_UNROLL
                 for (size_t i = 0; i < VECTOR_FLOATS; i++)
                     vector_store(out + i * width, square[i]);
             } else {
                 VECTOR_UNROLL
                 for (size_t i = 0; i < VECTOR_FLOATS; i++)
-                    if (i < steps)
+                    if (i < words)
                         vector_store(out + i * width, square[i]);
             }
         }
 }
 
 /* Columns contiguous: a copy. */
-VECTOR_INLINE void pack_columns(const size_t width, float *panel, const float *source, ptrdiff_t column, size_t n,
-                                size_t k)
+VECTOR_INLINE void pack_columns(const int rounded, const size_t width, float *panel, const float *source,
+                                ptrdiff_t column, size_t n, size_t k)
 {
-    for (size_t step = 0; step < k; step++, source += column, panel += width)
+    for (size_t step = 0; step < k; step += WORD_STEPS, source += WORD_STEPS * column, panel += width)
         VECTOR_UNROLL
     for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
         const size_t left = n > first ? n - first : 0;
-        vector_store(panel + first,
-                     left >= VECTOR_FLOATS ? vector_load(source + first) : vector_load_first(source + first, left));
-        __builtin_prefetch(source + width + first, 0, 2);
+        vector_store(panel + first, words_across(rounded, source + first, column,
+                                                 left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - step));
+        VECTOR_UNROLL
+        for (size_t j = 0; j < WORD_STEPS; j++)
+            __builtin_prefetch(source + (ptrdiff_t)j * column + width + first, 0, 2);
     }
 }
 
-VECTOR_INLINE void pack(const size_t width, float *panels, ConstMatrix source, size_t count, size_t k)
+/* Neither: word by word. */
+VECTOR_INLINE void pack_apart(const int rounded, const size_t width, float *panel, ConstMatrix source, size_t n,
+                              size_t k)
 {
-    for (size_t first = 0; first < count; first += width, panels += width * k) {
-        const size_t n = count - first < width ? count - first : width;
-        const float *at = source.data + (ptrdiff_t)first * source.row_stride;
-        if (source.column_stride == 1) {
-            pack_rows(width, panels, at, source.row_stride, n, k);
-        } else if (source.row_stride == 1) {
-            pack_columns(width, panels, at, source.column_stride, n, k);
-        } else {
-            for (size_t step = 0; step < k; step++, at += source.column_stride)
-                for (size_t i = 0; i < width; i++)
-                    panels[step * width + i] = i < n ? at[(ptrdiff_t)i * source.row_stride] : 0;
+    for (size_t step = 0; step < k; step += WORD_STEPS, panel += width)
+        for (size_t i = 0; i < width; i++) {
+            const float *at = source.data + (ptrdiff_t)i * source.row_stride + (ptrdiff_t)step * source.column_stride;
+            panel[i] = i < n ? words_across(rounded, at, source.column_stride, 1, k - step)[0] : 0;
         }
+}
+
+VECTOR_INLINE void pack(const int rounded, const size_t width, float *panels, ConstMatrix source, size_t count,
+                        size_t k)
+{
+    const size_t words = (k + WORD_STEPS - 1) / WORD_STEPS;
+    for (size_t first = 0; first < count; first += width, panels += width * words) {
+        const size_t n = count - first < width ? count - first : width;
+        if (source.column_stride == 1)
+            pack_rows(rounded, width, panels, source.data, source.row_stride, n, k);
+        else if (source.row_stride == 1)
+            pack_columns(rounded, width, panels, source.data, source.column_stride, n, k);
+        else
+            pack_apart(rounded, width, panels, source, n, k);
+        source.data += (ptrdiff_t)width * source.row_stride;
     }
 }
 
-static void KERNEL(pack_a)(float *panels, ConstMatrix a, size_t m, size_t k)
-{
-    pack(TILE_ROWS, panels, a, m, k);
-}
-
-static void KERNEL(pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k)
-{
-    pack(TILE_COLUMNS, panels, b_transposed, n, k);
-}
+#define PACKERS(product, rounded)                                                                     \
+    static void KERNEL(product##_pack_a)(float *panels, ConstMatrix a, size_t m, size_t k)            \
+    {                                                                                                 \
+        pack(rounded, TILE_ROWS, panels, a, m, k);                                                    \
+    }                                                                                                 \
+    static void KERNEL(product##_pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k) \
+    {                                                                                                 \
+        pack(rounded, TILE_COLUMNS, panels, b_transposed, n, k);                                      \
+    }
+#if !defined(VECTOR_BF16)
+PACKERS(matmul, 0)
+#endif
+PACKERS(matmul_bf16, 1)
 
 /* ---- the product ---- */
 
@@ -130,7 +204,7 @@ VECTOR_INLINE void tile_of(const size_t rows, float *c, ptrdiff_t c_row, const f
         for (size_t i = 0; i < rows; i++)
             VECTOR_UNROLL
         for (size_t v = 0; v < TILE_VECTORS; v++)
-            sum[i][v] += a[i] * b_row[v];
+            sum[i][v] = words_multiply_add(a[i], b_row[v], sum[i][v]);
     }
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++, c += c_row)
@@ -199,6 +273,8 @@ static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_pan
         }
     }
 }
+
+#if !defined(VECTOR_BF16)
 
 /* ---- matrix times vector: a is read once and in order, the limit is the memory's speed ---- */
 
@@ -269,11 +345,23 @@ static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, con
 const MatmulTable KERNEL(matmul) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .pack_a = KERNEL(pack_a),
-    .pack_b = KERNEL(pack_b),
+    .word_steps = WORD_STEPS,
+    .pack_a = KERNEL(matmul_pack_a),
+    .pack_b = KERNEL(matmul_pack_b),
     .multiply = KERNEL(multiply),
     .dot_rows = KERNEL(dot_rows),
     .add_columns = KERNEL(add_columns),
+};
+
+#endif
+
+const MatmulTable KERNEL(matmul_bf16) = {
+    .tile_rows = TILE_ROWS,
+    .tile_columns = TILE_COLUMNS,
+    .word_steps = WORD_STEPS,
+    .pack_a = KERNEL(matmul_bf16_pack_a),
+    .pack_b = KERNEL(matmul_bf16_pack_b),
+    .multiply = KERNEL(multiply),
 };
 
 #endif

@@ -8,6 +8,7 @@ static const VecmathTable *const tables[ISA_COUNT] = {
 #if defined(__x86_64__)
     [ISA_AVX2] = &vecmath_avx2,
     [ISA_AVX512] = &vecmath_avx512,
+    [ISA_AVX512_BF16] = &vecmath_avx512,
 #endif
 };
 

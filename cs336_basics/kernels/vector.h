@@ -16,6 +16,9 @@
 #if VECTOR_FLOATS == 16 && defined(__AVX512F__) && defined(__AVX512DQ__)
 #define VECTOR_AVX512 1
 #include <immintrin.h>
+#ifdef __AVX512BF16__
+#define VECTOR_BF16 1
+#endif
 #elif VECTOR_FLOATS == 8 && defined(__AVX2__) && defined(__FMA__)
 #define VECTOR_AVX2 1
 #include <immintrin.h>
@@ -26,6 +29,7 @@
 
 typedef float Vector __attribute__((vector_size(4 * VECTOR_FLOATS)));
 typedef int32_t IntVector __attribute__((vector_size(4 * VECTOR_FLOATS)));
+typedef uint32_t BitVector __attribute__((vector_size(4 * VECTOR_FLOATS)));
 typedef Vector UnalignedVector __attribute__((aligned(4), may_alias));
 
 /* Inlined always: the extents that callers pass as constants then unroll loops and keep arrays in registers. */
@@ -177,6 +181,43 @@ VECTOR_INLINE Vector vector_multiply_add(Vector a, Vector b, Vector c)
     return a * b + c;
 #endif
 }
+
+/* ---- bfloat16: the upper half of a float32 ---- */
+
+/*
+ * Each lane rounded to the nearest bfloat16, of two to the even one. Adding half a unit, less one bit when the last
+ * bit kept is 0, carries exactly where the lower half is more than half, or half beside an odd last bit. NaN is made
+ * quiet, lest all the bits that are left be zero.
+ */
+VECTOR_INLINE Vector vector_round_bf16(Vector v)
+{
+    const BitVector bits = (BitVector)v;
+    const Vector rounded = (Vector)(bits + 0x7fff + ((bits >> 16) & 1)), quiet = (Vector)(bits | 0x400000);
+    return (Vector)((BitVector)vector_select(v == v, rounded, quiet) & 0xffff0000u);
+}
+
+#if defined(VECTOR_BF16)
+/* Word i: numbers 2 i and 2 i + 1 of a followed by b, rounded as above, the first in the lower half; denormals are 0.
+ */
+VECTOR_INLINE Vector vector_pair_neighbours(Vector a, Vector b)
+{
+    return (Vector)_mm512_cvtne2ps_pbh(b, a);
+}
+
+/* Word i: numbers a[i] and b[i]. */
+VECTOR_INLINE Vector vector_pair_lanes(Vector a, Vector b)
+{
+    const __m512i lane = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return (Vector)_mm512_permutexvar_epi16(lane, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+}
+
+/* sum + a0 b0 + a1 b1 with the pair in the word a and those in each word of b. */
+VECTOR_INLINE Vector vector_pair_multiply_add(float a, Vector b, Vector sum)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
+}
+#endif
 
 /*
  * e^x to within 1 ulp or so: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, then e^x = 2^n e^r. ln 2 is subtracted

@@ -107,7 +107,7 @@ static void float32_row(const Shape *s, int threads)
     BenchQuestion by_default = sgemm_of(&openblas_default, s), avx512 = sgemm_of(&openblas_avx512, s);
     BenchRow row = product_row(name, &x);
     row.peers[0] = (BenchSide){"OpenBLAS", bench_ask, &by_default};
-    if (isa_in_use() == ISA_AVX512)
+    if (isa_in_use() >= ISA_AVX512)
         row.peers[1] = (BenchSide){"OpenBLAS SkylakeX", bench_ask, &avx512};
     bench_row(&row);
     release_operands(&x);

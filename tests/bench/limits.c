@@ -40,7 +40,7 @@ PEAK(peak_avx512, 16, __attribute__((target("avx512f,fma"))))
 static float run_peak(Isa isa)
 {
 #if defined(__x86_64__)
-    if (isa == ISA_AVX512)
+    if (isa >= ISA_AVX512)
         return peak_avx512();
     if (isa == ISA_AVX2)
         return peak_avx2();
@@ -51,7 +51,8 @@ static float run_peak(Isa isa)
 
 double bench_fma_peak(void)
 {
-    static const int floats[ISA_COUNT] = {[ISA_PORTABLE] = 4, [ISA_AVX2] = 8, [ISA_AVX512] = 16};
+    static const int floats[ISA_COUNT] = {
+        [ISA_PORTABLE] = 4, [ISA_AVX2] = 8, [ISA_AVX512] = 16, [ISA_AVX512_BF16] = 16};
     const Isa isa = isa_in_use();
     const int threads = parallel_threads();
     volatile float sink = 0;

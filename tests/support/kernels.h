@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 /** @brief `FOR_EACH_ISA (isa) statement` runs the statement with each instruction set that this CPU has. */
-#define FOR_EACH_ISA(isa)                                  \
-    for (Isa isa = ISA_PORTABLE; isa <= ISA_AVX512; isa++) \
-        if (!isa_choose(isa))                              \
-            continue;                                      \
+#define FOR_EACH_ISA(isa)                                       \
+    for (Isa isa = ISA_PORTABLE; isa <= ISA_AVX512_BF16; isa++) \
+        if (!isa_choose(isa))                                   \
+            continue;                                           \
         else
 
 /** @brief The next of a sequence of random bits; the same in every run of a test. */

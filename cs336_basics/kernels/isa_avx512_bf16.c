@@ -1,0 +1,9 @@
+/* The bfloat16 product for AVX-512 with BF16 instructions; the Makefile gives this file the flags. */
+#if defined(__x86_64__)
+#define VECTOR_FLOATS 16
+#define KERNEL(name) name##_avx512_bf16
+
+#include "kernels/matmul_kernel.h"
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,17 @@
+#include "tests/support/bfloat16.h"
+
+#include <math.h>
+
+enum { SIGNIFICANT_BITS = 8, SMALLEST_EXPONENT = -133 };
+
+double bfloat16_of(float x)
+{
+    if (!isfinite(x))
+        return (double)x;
+    int exponent;
+    (void)frexp((double)x, &exponent);
+    exponent -= SIGNIFICANT_BITS;
+    const double unit = ldexp(1, exponent < SMALLEST_EXPONENT ? SMALLEST_EXPONENT : exponent);
+    const double rounded = nearbyint((double)x / unit) * unit; /* exact but for nearbyint, which rounds half to even */
+    return fabs(rounded) < 0x1p128 ? rounded : copysign(INFINITY, rounded);
+}

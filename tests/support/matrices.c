@@ -1,0 +1,134 @@
+#include "tests/support/matrices.h"
+
+#include "core/parallel.h"
+#include "kernels/isa.h"
+#include "tests/support/allclose.h"
+#include "tests/support/bfloat16.h"
+#include "tests/support/kernels.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+Place place(Layout layout, size_t rows, size_t columns)
+{
+    const ptrdiff_t m = (ptrdiff_t)rows, n = (ptrdiff_t)columns;
+    const ptrdiff_t strides[INPUT_LAYOUTS][2] = {
+        [ROW_MAJOR] = {n, 1},
+        [COLUMN_MAJOR] = {1, m},
+        [PADDED_ROWS] = {n + 3, 1},
+        [STRIDED_BOTH_WAYS] = {2 * n + 1, 2},
+        [ROWS_BACKWARD] = {-n, 1},
+        [COLUMNS_BACKWARD] = {n, -1},
+        [COLUMN_MAJOR_BACKWARD] = {-1, m},
+        [ROWS_REPEATED] = {0, 1},
+        [COLUMNS_REPEATED] = {1, 0},
+    };
+    Place p = {.rows = rows, .columns = columns, .count = rows * (2 * columns + 3) + 1};
+    p.block = malloc(p.count * sizeof *p.block);
+    ck_assert_ptr_nonnull(p.block);
+    random_fill(p.block, p.count);
+    p.view = (Matrix){p.block, strides[layout][0], strides[layout][1]};
+    if (p.view.row_stride < 0)
+        p.view.data -= (m - 1) * p.view.row_stride;
+    if (p.view.column_stride < 0)
+        p.view.data -= (n - 1) * p.view.column_stride;
+    return p;
+}
+
+float *place_element(const Place *p, size_t i, size_t j)
+{
+    return &p->view.data[(ptrdiff_t)i * p->view.row_stride + (ptrdiff_t)j * p->view.column_stride];
+}
+
+ConstMatrix place_input(const Place *p)
+{
+    return (ConstMatrix){p->view.data, p->view.row_stride, p->view.column_stride};
+}
+
+void reserve_for(int threads)
+{
+    parallel_set_threads(threads);
+    assert_ok(matmul_reserve());
+}
+
+static double as_it_is(float x)
+{
+    return (double)x;
+}
+
+const MatrixProduct IN_FLOAT32 = {"matmul", matmul, as_it_is}, IN_BFLOAT16 = {"matmul_bf16", matmul_bf16, bfloat16_of};
+
+/* What the product makes of each number of a matrix, row after row. */
+static double *operands(const MatrixProduct *product, const Place *p)
+{
+    double *x = malloc((p->rows * p->columns + 1) * sizeof *x);
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < p->rows; i++)
+        for (size_t j = 0; j < p->columns; j++)
+            x[i * p->columns + j] = product->operand(*place_element(p, i, j));
+    return x;
+}
+
+void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const Place *a, const Place *b,
+                           float alpha)
+{
+    const size_t m = a->rows, n = b->columns, k = a->columns;
+    double *x = operands(product, a), *y = operands(product, b);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0, size = 0;
+            for (size_t l = 0; l < k; l++) {
+                const double term = (double)alpha * x[i * k + l] * y[l * n + j];
+                sum += term;
+                size += fabs(term);
+            }
+            c[i * n + j] = sum;
+            magnitude[i * n + j] = size;
+        }
+    free(x);
+    free(y);
+}
+
+void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n,
+                    size_t k, float alpha, float beta)
+{
+    const Place a = place(a_layout, m, k), b = place(b_layout, k, n), c = place(c_layout, m, n);
+    double *expected = malloc((m * n + 1) * sizeof *expected), *magnitude = malloc((m * n + 1) * sizeof *magnitude);
+    float *before = malloc(c.count * sizeof *before);
+    ck_assert(expected && magnitude && before);
+    product_by_definition(expected, magnitude, product, &a, &b, alpha);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            if (beta == 0) {
+                *place_element(&c, i, j) = NAN;
+            } else {
+                expected[i * n + j] += (double)beta * (double)*place_element(&c, i, j);
+                magnitude[i * n + j] += fabs((double)beta * (double)*place_element(&c, i, j));
+            }
+        }
+    memcpy(before, c.block, c.count * sizeof *before);
+    product->multiply(c.view, place_input(&a), place_input(&b), m, n, k, alpha, beta);
+
+    /* k + 3 roundings of half a unit in the last place each, of at most the sum of all magnitudes. */
+    const double tolerance = (double)(k + 3) * 0x1p-24;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            const float actual = *place_element(&c, i, j);
+            ck_assert_msg(fabs((double)actual - expected[i * n + j]) <= tolerance * magnitude[i * n + j],
+                          "%s, %s, %zu x %zu x %zu, layouts %d %d %d, beta %g: (%zu, %zu) is %.9g, expected %.9g",
+                          product->name, isa_name(isa_in_use()), m, n, k, c_layout, a_layout, b_layout, (double)beta, i,
+                          j, (double)actual, expected[i * n + j]);
+            before[place_element(&c, i, j) - c.block] = actual;
+        }
+    ck_assert_msg(memcmp(before, c.block, c.count * sizeof *before) == 0,
+                  "%s, %s, %zu x %zu x %zu, layout %d: wrote beside C", product->name, isa_name(isa_in_use()), m, n, k,
+                  c_layout);
+    free(a.block);
+    free(b.block);
+    free(c.block);
+    free(before);
+    free(expected);
+    free(magnitude);
+}

@@ -1,0 +1,57 @@
+/**
+ * @file
+ * @brief Matrix products by their definition, for matrices laid out in every way.
+ */
+#ifndef CS336_TESTS_SUPPORT_MATRICES_H
+#define CS336_TESTS_SUPPORT_MATRICES_H
+
+#include "kernels/matmul.h"
+
+typedef enum {
+    ROW_MAJOR,
+    COLUMN_MAJOR,
+    PADDED_ROWS,
+    STRIDED_BOTH_WAYS,
+    ROWS_BACKWARD,
+    COLUMNS_BACKWARD,
+    COLUMN_MAJOR_BACKWARD,
+    OUTPUT_LAYOUTS,
+    ROWS_REPEATED = OUTPUT_LAYOUTS,
+    COLUMNS_REPEATED,
+    INPUT_LAYOUTS,
+} Layout;
+
+/** @brief A matrix and the whole block that it lies in. */
+typedef struct {
+    Matrix view;
+    size_t rows, columns, count;
+    float *block;
+} Place;
+
+/** @brief A new matrix of random numbers; the block is the caller's to free(). */
+Place place(Layout layout, size_t rows, size_t columns);
+
+float *place_element(const Place *p, size_t i, size_t j);
+ConstMatrix place_input(const Place *p);
+
+/** @brief Sets the number of threads and reserves the workspace for them. */
+void reserve_for(int threads);
+
+/** @brief A product to test, and what it makes of each number before it multiplies. */
+typedef struct {
+    const char *name;
+    void (*multiply)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
+    double (*operand)(float x);
+} MatrixProduct;
+
+extern const MatrixProduct IN_FLOAT32, IN_BFLOAT16;
+
+/** @brief alpha A B in double precision, and the sum of the magnitudes that were added; (m, n), contiguous. */
+void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const Place *a, const Place *b,
+                           float alpha);
+
+/** @brief Checks one product of random numbers, and that nothing of the block around C is written. */
+void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n,
+                    size_t k, float alpha, float beta);
+
+#endif
