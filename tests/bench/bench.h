@@ -17,7 +17,7 @@
 #include <stddef.h>
 
 /** @brief Every group, in the table's order. */
-#define BENCH_GROUPS(X) X(matmul)
+#define BENCH_GROUPS(X) X(matmul) X(ladder_matmul) X(ladder_attention) X(ladder_step)
 
 #define BENCH_DECLARE(name) void bench_##name(void);
 BENCH_GROUPS(BENCH_DECLARE)

@@ -1,0 +1,361 @@
+/* From attention as the formula has it to the library's tiles, in time and memory: docs/performance.md. */
+#include "core/arena.h"
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "kernels/matmul.h"
+#include "nn/functional.h"
+#include "tests/bench/bench.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { HEADS = 8, SEQ = 2048, D = 64 };
+enum { SMALL_HEADS = 3, SMALL_SEQ = 150 }; /* for the check */
+
+typedef struct {
+    size_t heads, seq;
+    float scale;
+    float *numbers;                                                   /* holds the next two lines */
+    float *query, *key, *value, *grad_output;                         /* (heads, seq, D) */
+    float *output, *grad_query, *grad_key, *grad_value, *log_sum_exp; /* likewise; the last (heads, seq) */
+    float *p, *grad_p;                                                /* (heads, seq, seq), or NULL */
+    bool *visible;                                                    /* (seq, seq), true up to the diagonal */
+    Arena scratch;
+} Problem;
+
+/* ---- scores in memory ---- */
+
+/* Row after row, the formula: scores, softmax, weighted sum of the values. */
+static void loops(Problem *x)
+{
+    const size_t seq = x->seq;
+#pragma omp parallel for
+    for (size_t row = 0; row < x->heads * seq; row++) {
+        const size_t first = row / seq * seq, i = row % seq;
+        const float *q = x->query + row * D, *k = x->key + first * D, *v = x->value + first * D;
+        float *p = x->p + row * seq, *o = x->output + row * D, max = -INFINITY, sum = 0;
+        for (size_t j = 0; j < seq; j++) {
+            float score = 0;
+            for (size_t e = 0; e < D; e++)
+                score += q[e] * k[j * D + e];
+            p[j] = j <= i ? score * x->scale : -INFINITY;
+            max = fmaxf(max, p[j]);
+        }
+        for (size_t j = 0; j < seq; j++)
+            sum += p[j] = expf(p[j] - max);
+        memset(o, 0, D * sizeof *o);
+        for (size_t j = 0; j < seq; j++)
+            for (size_t e = 0; e < D; e++)
+                o[e] += p[j] / sum * v[j * D + e];
+    }
+}
+
+/* A head's matrices: of D columns, of seq columns, and their transposes. */
+static ConstMatrix narrow(const float *x)
+{
+    return (ConstMatrix){x, D, 1};
+}
+
+static ConstMatrix wide(const float *x, size_t seq)
+{
+    return (ConstMatrix){x, (ptrdiff_t)seq, 1};
+}
+
+static ConstMatrix transposed(ConstMatrix a)
+{
+    return (ConstMatrix){a.data, a.column_stride, a.row_stride};
+}
+
+/* scores = factor left right^T, (seq, seq) from two of (seq, D) */
+static void multiply_rows(const Problem *x, float *scores, const float *left, const float *right, float factor)
+{
+    const size_t n = x->seq;
+    matmul_batched((Matrix){scores, (ptrdiff_t)n, 1}, narrow(left), transposed(narrow(right)), n, n, D, factor, 0,
+                   x->heads, (ptrdiff_t)(n * n), (ptrdiff_t)(n * D), (ptrdiff_t)(n * D));
+}
+
+/* to = factor weights from, (seq, D) from (seq, seq) or its transpose and (seq, D) */
+static void weigh(const Problem *x, float *to, ConstMatrix weights, const float *from, float factor)
+{
+    const size_t n = x->seq;
+    matmul_batched((Matrix){to, D, 1}, weights, narrow(from), n, D, n, factor, 0, x->heads, (ptrdiff_t)(n * D),
+                   (ptrdiff_t)(n * n), (ptrdiff_t)(n * D));
+}
+
+static void products(Problem *x)
+{
+    const size_t n = x->seq;
+    const Tensor p = tensor(x->p, x->heads, n, n);
+    bench_require(matmul_reserve());
+    multiply_rows(x, x->p, x->query, x->key, x->scale);
+#pragma omp parallel for
+    for (size_t row = 0; row < x->heads * n; row++)
+        for (size_t j = row % n + 1; j < n; j++)
+            x->p[row * n + j] = -INFINITY;
+    bench_require(softmax_forward(p, p, -1));
+    weigh(x, x->output, wide(x->p, n), x->value, 1);
+}
+
+/* With the probabilities that the forward pass left: dV = P^T dO, dP = dO V^T, dS, dQ = dS K, dK = dS^T Q. */
+static void products_backward(Problem *x)
+{
+    const size_t n = x->seq;
+    const Tensor p = tensor(x->p, x->heads, n, n), grad_p = tensor(x->grad_p, x->heads, n, n);
+    products(x);
+    weigh(x, x->grad_value, transposed(wide(x->p, n)), x->grad_output, 1);
+    multiply_rows(x, x->grad_p, x->grad_output, x->value, 1);
+    bench_require(softmax_backward(grad_p, grad_p, p, -1));
+    weigh(x, x->grad_query, wide(x->grad_p, n), x->key, x->scale);
+    weigh(x, x->grad_key, transposed(wide(x->grad_p, n)), x->query, x->scale);
+}
+
+/* ---- the library ---- */
+
+static Tensor view(const Problem *x, float *data)
+{
+    return tensor(data, x->heads, x->seq, D);
+}
+
+static void tiles(const Problem *x, AttentionMask mask)
+{
+    bench_require(scaled_dot_product_attention_forward(view(x, x->output), tensor(x->log_sum_exp, x->heads, x->seq, 1),
+                                                       view(x, x->query), view(x, x->key), view(x, x->value), mask));
+}
+
+static void tiles_backward(Problem *x, AttentionMask mask)
+{
+    tiles(x, mask);
+    bench_require(scaled_dot_product_attention_backward(
+        view(x, x->grad_query), view(x, x->grad_key), view(x, x->grad_value), view(x, x->grad_output),
+        view(x, x->output), tensor(x->log_sum_exp, x->heads, x->seq, 1), view(x, x->query), view(x, x->key),
+        view(x, x->value), mask, &x->scratch));
+}
+
+/* The same mask twice: as pairs that may be anything, and as the causal one, whose empty tiles are known. */
+static AttentionMask pairs(const Problem *x)
+{
+    return (AttentionMask){ATTEND_WHERE, mask(x->visible, x->seq, x->seq)};
+}
+
+static AttentionMask causal(void)
+{
+    return (AttentionMask){.kind = ATTEND_CAUSAL};
+}
+
+static void all_tiles(Problem *x)
+{
+    tiles(x, pairs(x));
+}
+
+static void causal_tiles(Problem *x)
+{
+    tiles(x, causal());
+}
+
+static void all_tiles_backward(Problem *x)
+{
+    tiles_backward(x, pairs(x));
+}
+
+static void causal_tiles_backward(Problem *x)
+{
+    tiles_backward(x, causal());
+}
+
+/* ---- problems ---- */
+
+static Problem make_problem(size_t heads, size_t seq)
+{
+    const size_t n = heads * seq * D;
+    Problem x = {.heads = heads, .seq = seq, .scale = 1 / sqrtf(D), .numbers = bench_numbers(8 * n + heads * seq)};
+    float **const arrays[] = {&x.query,      &x.key,      &x.value,      &x.grad_output, &x.output,
+                              &x.grad_query, &x.grad_key, &x.grad_value, &x.log_sum_exp};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        *arrays[i] = x.numbers + i * n;
+    for (size_t i = 0; i < n; i++)
+        x.query[i] *= 8; /* scores of about 1 */
+    x.visible = memory_allocate_zeroed(seq * seq, sizeof *x.visible);
+    if (!x.visible)
+        bench_require(status_fail(CS336_ENOMEM, "no memory for a mask"));
+    for (size_t i = 0; i < seq; i++)
+        memset(x.visible + i * seq, true, i + 1);
+    bench_require(arena_init(&x.scratch, scaled_dot_product_attention_scratch(view(&x, x.query))));
+    return x;
+}
+
+static void release_problem(Problem *x)
+{
+    memory_release(x->numbers);
+    memory_release(x->visible);
+    arena_deinit(&x->scratch);
+}
+
+/* ---- the check ---- */
+
+/* One query in double precision; its probabilities, of the keys that it sees, go to p. */
+static void attend_exactly(double *output, double *p, const Problem *x, size_t row)
+{
+    const size_t first = row / x->seq * x->seq, count = row % x->seq + 1;
+    double sum = 0;
+    for (size_t j = 0; j < count; j++) {
+        double score = 0;
+        for (size_t e = 0; e < D; e++)
+            score += (double)x->query[row * D + e] * (double)x->key[(first + j) * D + e];
+        sum += p[j] = exp(score / sqrt(D));
+    }
+    memset(output, 0, D * sizeof *output);
+    for (size_t j = 0; j < count; j++) {
+        p[j] /= sum;
+        for (size_t e = 0; e < D; e++)
+            output[e] += p[j] * (double)x->value[(first + j) * D + e];
+    }
+}
+
+/* What one query adds to the gradients of its keys and values, and the gradient of the query itself. */
+static void differentiate_exactly(double *grad_query, double *grad_key, double *grad_value, const double *output,
+                                  const double *p, const Problem *x, size_t row)
+{
+    const size_t first = row / x->seq * x->seq;
+    for (size_t j = 0; j <= row % x->seq; j++) {
+        double grad_score = 0;
+        for (size_t e = 0; e < D; e++)
+            grad_score += (double)x->grad_output[row * D + e] * ((double)x->value[(first + j) * D + e] - output[e]);
+        grad_score *= p[j] / sqrt(D);
+        for (size_t e = 0; e < D; e++) {
+            grad_query[row * D + e] += grad_score * (double)x->key[(first + j) * D + e];
+            grad_key[(first + j) * D + e] += grad_score * (double)x->query[row * D + e];
+            grad_value[(first + j) * D + e] += p[j] * (double)x->grad_output[row * D + e];
+        }
+    }
+}
+
+static bool close(const float *actual, const double *expected, size_t n)
+{
+    bool right = true;
+    for (size_t i = 0; i < n; i++)
+        right = right && fabs((double)actual[i] - expected[i]) <= 1e-5 + 1e-4 * fabs(expected[i]);
+    return right;
+}
+
+static bool is_right(void (*step)(Problem *), bool backward)
+{
+    enum { ROWS = SMALL_HEADS * SMALL_SEQ };
+    static double output[ROWS * D], grad_query[ROWS * D], grad_key[ROWS * D], grad_value[ROWS * D], p[SMALL_SEQ];
+    Problem x = make_problem(SMALL_HEADS, SMALL_SEQ);
+    x.p = bench_numbers((size_t)ROWS * SMALL_SEQ);
+    x.grad_p = bench_numbers((size_t)ROWS * SMALL_SEQ);
+    step(&x);
+    memset(grad_query, 0, sizeof grad_query);
+    memset(grad_key, 0, sizeof grad_key);
+    memset(grad_value, 0, sizeof grad_value);
+    for (size_t row = 0; row < ROWS; row++) {
+        attend_exactly(output + row * D, p, &x, row);
+        differentiate_exactly(grad_query, grad_key, grad_value, output + row * D, p, &x, row);
+    }
+    const bool right =
+        close(x.output, output, (size_t)ROWS * D) && (!backward || (close(x.grad_query, grad_query, (size_t)ROWS * D) &&
+                                                                    close(x.grad_key, grad_key, (size_t)ROWS * D) &&
+                                                                    close(x.grad_value, grad_value, (size_t)ROWS * D)));
+    memory_release(x.p);
+    memory_release(x.grad_p);
+    release_problem(&x);
+    return right;
+}
+
+/* ---- the ladder ---- */
+
+typedef struct {
+    const char *name;
+    void (*step)(Problem *);
+    size_t matrices; /* of (seq, seq) for each head */
+    bool backward;
+} Rung;
+
+typedef struct {
+    const Rung *rung;
+    Problem *problem;
+} Climb;
+
+/* Scores are allocated and touched before the clock starts: a program would keep them from step to step. */
+static double seconds(void *context)
+{
+    const Climb *climb = context;
+    Problem *x = climb->problem;
+    float **const matrices[] = {&x->p, &x->grad_p};
+    for (size_t i = 0; i < climb->rung->matrices; i++) {
+        *matrices[i] = memory_allocate_zeroed(x->heads * x->seq * x->seq, sizeof(float));
+        if (!*matrices[i])
+            return bench_failed("no memory for the scores");
+    }
+    const double start = bench_now();
+    climb->rung->step(x);
+    const double end = bench_now();
+    for (size_t i = 0; i < climb->rung->matrices; i++)
+        memory_release(*matrices[i]);
+    return end - start;
+}
+
+/* The most beside inputs, outputs and gradients, the workspace of the threads included. */
+static double bytes(void *context)
+{
+    parallel_release();
+    memory_reset_peak();
+    const size_t before = memory_in_use();
+    const double taken = seconds(context);
+    return isnan(taken) ? taken : (double)(memory_peak() - before);
+}
+
+static double wrong(void *context)
+{
+    const Climb *climb = context;
+    return bench_failed("%s: not attention", climb->rung->name);
+}
+
+static void climb_to(const Rung *rung, const Rung *before, Problem *problem)
+{
+    const char *pass = rung->backward ? "training" : "forward";
+    Climb ours = {rung, problem}, peer = {before, problem};
+    char time[80], memory[80];
+    snprintf(time, sizeof time, "ladder attention %s %s", pass, rung->name);
+    snprintf(memory, sizeof memory, "ladder attention %s %s memory", pass, rung->name);
+    if (!bench_selected(time) && !bench_selected(memory))
+        return;
+    const double products_of_pairs = rung->backward ? 7 : 2;
+    const double causal_pairs = (double)problem->heads * (double)problem->seq * (double)(problem->seq + 1) / 2;
+    const bool right = is_right(rung->step, rung->backward);
+    BenchRow row = {.name = time,
+                    .unit = "ms",
+                    .scale = 1e3,
+                    .ours = {.run = right ? seconds : wrong, .context = &ours},
+                    .limit = BENCH_FMA,
+                    .amount = products_of_pairs * 2 * D * causal_pairs};
+    if (before)
+        row.peers[0] = (BenchSide){before->name, seconds, &peer};
+    bench_row(&row);
+    row = (BenchRow){.name = memory,
+                     .unit = "MB",
+                     .scale = 1e-6,
+                     .ours = {.run = right ? bytes : wrong, .context = &ours},
+                     .rounds = 1};
+    if (before)
+        row.peers[0] = (BenchSide){before->name, bytes, &peer};
+    bench_row(&row);
+}
+
+void bench_ladder_attention(void)
+{
+    static const Rung rungs[] = {
+        {"loops", loops, 1, false},
+        {"matmul()", products, 1, false},
+        {"tiles", all_tiles, 0, false},
+        {"no empty tiles", causal_tiles, 0, false},
+        {"matmul()", products_backward, 2, true},
+        {"tiles", all_tiles_backward, 0, true},
+        {"no empty tiles", causal_tiles_backward, 0, true},
+    };
+    Problem problem = make_problem(HEADS, SEQ);
+    for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)
+        climb_to(&rungs[i], i > 0 && rungs[i].backward == rungs[i - 1].backward ? &rungs[i - 1] : NULL, &problem);
+    release_problem(&problem);
+}

@@ -1,0 +1,265 @@
+/* What each piece of the training step and of decoding gains over doing it in its separate parts: docs/performance.md.
+ */
+#include "core/arena.h"
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "kernels/matmul.h"
+#include "nn/functional.h"
+#include "nn/linear.h"
+#include "nn/linear_cross_entropy.h"
+#include "tests/bench/bench.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* The reference model, a batch of 8 x 256 tokens. */
+enum { ROWS = 2048, D_MODEL = 512, D_FF = 1344, VOCAB = 10000 };
+
+static const double MILLISECONDS = 1e3, MEGABYTES = 1e-6;
+
+/* Largest difference of two arrays: what is timed must be the same work. */
+static double difference(const float *x, const float *y, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)x[i] - (double)y[i]));
+    return most;
+}
+
+/* ---- maps that read the same input: apart, or as one product ---- */
+
+enum { MOST_MAPS = 3 };
+
+typedef struct {
+    size_t count, d_out;
+    Linear map, grad;                         /* of all, (count * d_out, D_MODEL) */
+    Linear maps[MOST_MAPS], grads[MOST_MAPS]; /* their rows */
+    Tensor x, grad_x;                         /* (ROWS, D_MODEL) */
+    Tensor y, grad_y;                         /* (ROWS, count * d_out) */
+} Maps;
+
+static double apart(void *context)
+{
+    Maps *x = context;
+    const double start = bench_now();
+    for (size_t i = 0; i < x->count; i++)
+        bench_require(linear_forward(tensor_slice(x->y, -1, i * x->d_out, x->d_out), x->x, &x->maps[i]));
+    for (size_t i = 0; i < x->count; i++)
+        bench_require((i == 0 ? linear_backward : linear_backward_add)(
+            x->grad_x, &x->grads[i], tensor_slice(x->grad_y, -1, i * x->d_out, x->d_out), x->x, &x->maps[i]));
+    return bench_now() - start;
+}
+
+static double joined(void *context)
+{
+    Maps *x = context;
+    const double start = bench_now();
+    bench_require(linear_forward(x->y, x->x, &x->map));
+    bench_require(linear_backward(x->grad_x, &x->grad, x->grad_y, x->x, &x->map));
+    return bench_now() - start;
+}
+
+static Tensor random_rows(size_t rows, size_t columns)
+{
+    return tensor(bench_numbers(rows * columns), rows, columns);
+}
+
+static void maps_row(const char *name, size_t count, size_t d_out)
+{
+    if (!bench_selected(name))
+        return;
+    const size_t width = count * d_out;
+    Maps x = {count,
+              d_out,
+              {random_rows(width, D_MODEL)},
+              {random_rows(width, D_MODEL)},
+              {{{0}}},
+              {{{0}}},
+              random_rows(ROWS, D_MODEL),
+              random_rows(ROWS, D_MODEL),
+              random_rows(ROWS, width),
+              random_rows(ROWS, width)};
+    for (size_t i = 0; i < count; i++) {
+        x.maps[i].weight = tensor_slice(x.map.weight, 0, i * d_out, d_out);
+        x.grads[i].weight = tensor_slice(x.grad.weight, 0, i * d_out, d_out);
+    }
+    bench_row(&(BenchRow){.name = name,
+                          .unit = "ms",
+                          .scale = MILLISECONDS,
+                          .ours = {.run = joined, .context = &x},
+                          .peers = {{"apart", apart, &x}},
+                          .limit = BENCH_FMA,
+                          .amount = 3 * 2.0 * ROWS * D_MODEL * (double)width});
+    const Tensor *const all[] = {&x.map.weight, &x.grad.weight, &x.x, &x.grad_x, &x.y, &x.grad_y};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        memory_release(all[i]->data);
+}
+
+/* ---- the loss: logits of all tokens, or of a chunk at a time ---- */
+
+typedef struct {
+    Linear head, grad;
+    Tensor x, grad_x;
+    TokenTensor targets;
+    float loss;
+} Loss;
+
+static double whole(void *context)
+{
+    Loss *x = context;
+    Tensor logits = random_rows(ROWS, VOCAB), log_sum_exp = random_rows(ROWS, 1);
+    const double start = bench_now();
+    bench_require(linear_forward(logits, x->x, &x->head));
+    bench_require(cross_entropy_forward(&x->loss, log_sum_exp, logits, x->targets));
+    bench_require(cross_entropy_backward(logits, log_sum_exp, logits, x->targets));
+    bench_require(linear_backward(x->grad_x, &x->grad, logits, x->x, &x->head));
+    const double end = bench_now();
+    memory_release(logits.data);
+    memory_release(log_sum_exp.data);
+    return end - start;
+}
+
+static double chunks(void *context)
+{
+    Loss *x = context;
+    Arena scratch;
+    bench_require(arena_init(&scratch, linear_cross_entropy_scratch(x->x, &x->head)));
+    const double start = bench_now();
+    bench_require(linear_cross_entropy(&x->loss, x->grad_x, &x->grad, x->x, x->targets, &x->head, &scratch));
+    const double end = bench_now();
+    arena_deinit(&scratch);
+    return end - start;
+}
+
+/* The most that a run takes, the workspace of the threads included. */
+static double bytes_of(BenchRun *run, void *context)
+{
+    parallel_release();
+    memory_reset_peak();
+    const size_t before = memory_in_use();
+    run(context);
+    return (double)(memory_peak() - before);
+}
+
+static double bytes_of_whole(void *context)
+{
+    return bytes_of(whole, context);
+}
+
+static double bytes_of_chunks(void *context)
+{
+    return bytes_of(chunks, context);
+}
+
+/* Both ways from gradients of zero. */
+static bool same_loss(Loss *x)
+{
+    const size_t n = ROWS * D_MODEL;
+    bool same = true;
+    chunks(x);
+    const float loss = x->loss;
+    float *grad_x = memory_allocate(n * sizeof *grad_x);
+    if (!grad_x)
+        bench_require(status_fail(CS336_ENOMEM, "no memory for a gradient"));
+    tensor_copy(tensor(grad_x, ROWS, D_MODEL), x->grad_x);
+    whole(x);
+    same = fabsf(loss - x->loss) <= 1e-5f * loss && difference(grad_x, x->grad_x.data, n) <= 1e-7;
+    memory_release(grad_x);
+    return same;
+}
+
+static double other_loss(void *context)
+{
+    (void)context;
+    return bench_failed("chunks give another loss");
+}
+
+static void loss_rows(void)
+{
+    const char *time = "ladder step loss in chunks", *memory = "ladder step loss in chunks memory";
+    if (!bench_selected(time) && !bench_selected(memory))
+        return;
+    static int32_t ids[ROWS];
+    for (size_t i = 0; i < ROWS; i++)
+        ids[i] = (int32_t)(i * 7919 % VOCAB);
+    Loss x = {.head = {random_rows(VOCAB, D_MODEL)},
+              .grad = {random_rows(VOCAB, D_MODEL)},
+              .x = random_rows(ROWS, D_MODEL),
+              .grad_x = random_rows(ROWS, D_MODEL),
+              .targets = tokens(ids, ROWS)};
+    const bool same = same_loss(&x);
+    bench_row(&(BenchRow){.name = time,
+                          .unit = "ms",
+                          .scale = MILLISECONDS,
+                          .ours = {.run = same ? chunks : other_loss, .context = &x},
+                          .peers = {{"all logits", whole, &x}},
+                          .limit = BENCH_FMA,
+                          .amount = 3 * 2.0 * ROWS * D_MODEL * VOCAB});
+    bench_row(&(BenchRow){.name = memory,
+                          .unit = "MB",
+                          .scale = MEGABYTES,
+                          .ours = {.run = bytes_of_chunks, .context = &x},
+                          .peers = {{"all logits", bytes_of_whole, &x}},
+                          .rounds = 1});
+    const Tensor *const all[] = {&x.head.weight, &x.grad.weight, &x.x, &x.grad_x};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        memory_release(all[i]->data);
+}
+
+/* ---- decoding: one token's row times a weight ---- */
+
+enum { TOKEN_D = 512, TOKEN_VOCAB = 32000 };
+
+typedef struct {
+    const float *weight, *x;
+    float *y;
+} Token;
+
+/* Two rows take the way of every product: B is rewritten in panels. */
+static double product_of(const Token *t, size_t rows)
+{
+    bench_require(matmul_reserve());
+    const double start = bench_now();
+    matmul((Matrix){t->y, TOKEN_VOCAB, 1}, (ConstMatrix){t->x, TOKEN_D, 1}, (ConstMatrix){t->weight, 1, TOKEN_D}, rows,
+           TOKEN_VOCAB, TOKEN_D, 1, 0);
+    return bench_now() - start;
+}
+
+static double one_row(void *context)
+{
+    return product_of(context, 1);
+}
+
+static double two_rows(void *context)
+{
+    return product_of(context, 2);
+}
+
+static void token_row(void)
+{
+    const char *name = "ladder decode rows without panels";
+    if (!bench_selected(name))
+        return;
+    const double bytes = (double)sizeof(float) * TOKEN_D * TOKEN_VOCAB;
+    float *weight = bench_numbers((size_t)TOKEN_D * TOKEN_VOCAB), *x = bench_numbers((size_t)2 * TOKEN_D);
+    float *y = bench_numbers((size_t)2 * TOKEN_VOCAB);
+    Token token = {weight, x, y};
+    bench_row(&(BenchRow){.name = name,
+                          .unit = "ms",
+                          .scale = MILLISECONDS,
+                          .ours = {.run = one_row, .context = &token},
+                          .peers = {{"packed panels", two_rows, &token}},
+                          .limit = BENCH_BANDWIDTH,
+                          .amount = bytes});
+    memory_release(weight);
+    memory_release(x);
+    memory_release(y);
+}
+
+void bench_ladder_step(void)
+{
+    maps_row("ladder step q, k, v as one product", 3, D_MODEL);
+    maps_row("ladder step w1, w3 as one product", 2, D_FF);
+    loss_rows();
+    token_row();
+}
