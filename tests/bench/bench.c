@@ -5,8 +5,8 @@
 #include "core/parallel.h"
 #include "kernels/isa.h"
 #include "tests/bench/openblas.h"
-#include "tests/bench/process.h"
 #include "tests/bench/report.h"
+#include "tests/bench/work.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { FEWEST_ROUNDS = 3, MOST_ROUNDS = 100, WHY_BYTES = 160 };
-static const double ROW_SECONDS = 1.5, TURN_SECONDS = 0.05;
+static const double ROW_SECONDS = 2, TURN_SECONDS = 0.1;
 
 static char failure[WHY_BYTES];
 static size_t rows_shown, rows_without_ours;
@@ -44,6 +44,11 @@ double bench_failed(const char *format, ...)
     vsnprintf(failure, sizeof failure, format, arguments);
     va_end(arguments);
     return NAN;
+}
+
+const char *bench_failure(void)
+{
+    return failure;
 }
 
 void bench_require(Status status)
@@ -223,8 +228,11 @@ static int run_groups(const char *directory)
 int main(int argc, char **argv)
 {
     bench_program = argv[0];
-    if (argc == 3 && strcmp(argv[1], "--peer") == 0 && strcmp(argv[2], "openblas") == 0)
+    const char *role = argc == 3 && strcmp(argv[1], "--peer") == 0 ? argv[2] : "";
+    if (strcmp(role, openblas_default.role) == 0)
         return openblas_peer();
+    if (strcmp(role, bench_ours_in_a_child.role) == 0)
+        return bench_serve(ours_answer, parallel_set_threads);
     if (argc == 2 && argv[1][0] != '-')
         return run_groups(argv[1]);
     fprintf(stderr, "usage: run_bench DIRECTORY\n");

@@ -17,7 +17,15 @@
 #include <stddef.h>
 
 /** @brief Every group, in the table's order. */
-#define BENCH_GROUPS(X) X(matmul) X(ladder_matmul) X(ladder_attention) X(ladder_step)
+#define BENCH_GROUPS(X) \
+    X(matmul)           \
+    X(sdpa)             \
+    X(step)             \
+    X(memory)           \
+    X(growth)           \
+    X(ladder_matmul)    \
+    X(ladder_attention) \
+    X(ladder_step)
 
 #define BENCH_DECLARE(name) void bench_##name(void);
 BENCH_GROUPS(BENCH_DECLARE)
@@ -31,6 +39,9 @@ typedef double BenchRun(void *context);
 
 /** @brief Notes why a run has no result, and returns the NAN that stands for it. */
 double bench_failed(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
+
+/** @brief What the latest bench_failed() noted. */
+const char *bench_failure(void);
 
 typedef struct {
     const char *name; /**< of the peer; ours needs none */
@@ -63,6 +74,10 @@ typedef struct {
 
 /** @brief Measures, prints and records one row; nothing but NANs when K does not select it. */
 BenchResult bench_row(const BenchRow *row);
+
+/** @brief The rest of a row whose runs return seconds, or bytes, and that shows milliseconds, or megabytes. */
+#define BENCH_MILLISECONDS .unit = "ms", .scale = 1e3
+#define BENCH_MEGABYTES .unit = "MB", .scale = 1e-6
 
 /** @brief Whether K selects the row of this name. */
 bool bench_selected(const char *name);

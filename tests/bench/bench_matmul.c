@@ -92,9 +92,7 @@ static BenchRow product_row(const char *name, Operands *x)
 
 static BenchQuestion sgemm_of(BenchProcess *process, const Shape *s)
 {
-    BenchQuestion question = {.process = process};
-    snprintf(question.request, sizeof question.request, "sgemm %s %zu %zu %zu", s->form, s->m, s->n, s->k);
-    return question;
+    return bench_question(process, "sgemm %s %zu %zu %zu", s->form, s->m, s->n, s->k);
 }
 
 static void float32_row(const Shape *s, int threads)
@@ -149,8 +147,7 @@ static void vector_row(const Shape *s, int threads)
         return;
     const double bytes = sizeof(float) * (double)s->n * (double)s->k;
     Operands x = make_operands(s);
-    BenchQuestion question = {.process = &openblas_default};
-    snprintf(question.request, sizeof question.request, "sgemv %zu %zu", s->n, s->k);
+    BenchQuestion question = bench_question(&openblas_default, "sgemv %zu %zu", s->n, s->k);
     bench_row(&(BenchRow){.name = name,
                           .unit = "GB/s",
                           .scale = bytes / 1e9,

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,9 @@
 enum { ANSWER_BYTES = 400, LONGEST_SILENCE = 300, COMMAND_MISSING = 127 };
 
 const char *bench_program;
+
+BenchProcess bench_torch = {.name = "PyTorch",
+                            .line = "exec \"${CS336_PYTHON:-python3}\" tests/bench/peers/torch_peer.py"};
 
 /* ---- reading lines ---- */
 
@@ -53,9 +57,10 @@ static void become(const BenchProcess *process, int input, int output)
         setenv(process->variable, process->value, 1);
     else if (process->variable)
         unsetenv(process->variable);
-    const char *const self[] = {bench_program, "--peer", process->role, NULL};
-    const char *const *command = process->role ? self : process->command;
-    execvp(command[0], (char *const *)command);
+    if (process->role)
+        execlp(bench_program, bench_program, "--peer", process->role, (char *)NULL);
+    else
+        execlp("sh", "sh", "-c", process->line, (char *)NULL);
     _exit(COMMAND_MISSING);
 }
 
@@ -158,10 +163,52 @@ double bench_ask(void *question)
     return exchange(process, ask->request);
 }
 
+BenchQuestion bench_question(BenchProcess *process, const char *format, ...)
+{
+    BenchQuestion question = {.process = process};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(question.request, sizeof question.request, format, arguments);
+    va_end(arguments);
+    return question;
+}
+
+double bench_ask_peak(void *question)
+{
+    BenchProcess *process = ((BenchQuestion *)question)->process;
+    BenchQuestion peak = bench_question(process, "peak");
+    bench_process_end(process);
+    const double seconds = bench_ask(question), bytes = isnan(seconds) ? seconds : bench_ask(&peak);
+    bench_process_end(process);
+    return bytes;
+}
+
+int bench_serve(double (*answer)(const char *request), void (*set_threads)(int threads))
+{
+    puts("ready");
+    fflush(stdout);
+    char request[ANSWER_BYTES];
+    while (fgets(request, sizeof request, stdin)) {
+        int threads;
+        double number = 0;
+        request[strcspn(request, "\n")] = '\0';
+        if (sscanf(request, "threads %d", &threads) == 1)
+            set_threads(threads);
+        else
+            number = answer(request);
+        if (isnan(number))
+            printf("error %s\n", bench_failure());
+        else
+            printf("%.9g\n", number);
+        fflush(stdout);
+    }
+    return 0;
+}
+
 /* ---- commands ---- */
 
 /* On a terminal of its own, because what writes to a pipe keeps its lines back until thousands of bytes are there. */
-static pid_t start_on_terminal(int *output, const char *directory, const char *const *command)
+static pid_t start_on_terminal(int *output, const char *directory, const char *line)
 {
     const int master = posix_openpt(O_RDWR | O_NOCTTY);
     if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
@@ -173,7 +220,7 @@ static pid_t start_on_terminal(int *output, const char *directory, const char *c
         dup2(terminal, STDOUT_FILENO);
         dup2(terminal, STDERR_FILENO);
         if (chdir(directory) == 0)
-            execvp(command[0], (char *const *)command);
+            execlp("sh", "sh", "-c", line, (char *)NULL);
         _exit(COMMAND_MISSING);
     }
     if (terminal >= 0)
@@ -182,10 +229,10 @@ static pid_t start_on_terminal(int *output, const char *directory, const char *c
     return pid;
 }
 
-int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *const *command)
+int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *shell_line)
 {
     int output = -1, found = 0;
-    const pid_t pid = start_on_terminal(&output, directory, command);
+    const pid_t pid = start_on_terminal(&output, directory, shell_line);
     char line[ANSWER_BYTES];
     while (pid > 0 && found < wanted && read_line(output, line, sizeof line)) {
         const char *at = strstr(line, text);

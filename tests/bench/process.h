@@ -16,13 +16,16 @@
 
 typedef struct {
     const char *name;             /**< for messages */
-    const char *role;             /**< this very program, run with `--peer ROLE`; or NULL: the command */
-    const char *const *command;   /**< NULL at its end; the first is searched for in PATH */
+    const char *role;             /**< this very program, run with `--peer ROLE`; or NULL: the line */
+    const char *line;             /**< for the shell */
     const char *variable, *value; /**< set in its environment; value NULL: unset; variable NULL: none */
     enum { PROCESS_NEW, PROCESS_RUNS, PROCESS_ABSENT } state;
     pid_t pid;
     int to, from, threads;
 } BenchProcess;
+
+/** @brief PyTorch: peers/torch_peer.py, run by CS336_PYTHON or else python3. */
+extern BenchProcess bench_torch;
 
 /** @brief What a row asks of a line peer. */
 typedef struct {
@@ -30,19 +33,27 @@ typedef struct {
     char request[120];
 } BenchQuestion;
 
+BenchQuestion bench_question(BenchProcess *process, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
+
 /** @brief The answer to a BenchQuestion, as a row's run. A peer that breaks is started again by the next question. */
 double bench_ask(void *question);
+
+/** @brief The peak memory, in bytes, of a fresh process that has answered the BenchQuestion: a row's run. */
+double bench_ask_peak(void *question);
 
 /** @brief Ends the process, if it runs. A next question starts another one. */
 void bench_process_end(BenchProcess *process);
 
+/** @brief A line peer's own side: answers until its input ends. Returns the exit code. */
+int bench_serve(double (*answer)(const char *request), void (*set_threads)(int threads));
+
 /**
- * @brief Runs a command and collects the numbers that follow @p text in its output, both streams.
+ * @brief Runs a line of the shell and collects the numbers that follow @p text in its output, both streams.
  * @param[out] numbers  as many as were found, in order
  * @param[in]  wanted   after so many numbers the command is ended
  * @return how many were found
  */
-int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *const *command);
+int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *line);
 
 /** @brief A new temporary directory, removed with everything in it by bench_remove_directory(). */
 typedef struct {

@@ -3,6 +3,8 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/memory.h"
+#include "tests/bench/chart.h"
 
 #include <errno.h>
 #include <math.h>
@@ -14,7 +16,7 @@ enum { PATH_BYTES = 1000 };
 static char folder[PATH_BYTES - 100];
 static json_t *rows;
 
-static const char *path_of(const char *name)
+const char *report_path(const char *name)
 {
     static char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -35,7 +37,7 @@ Status report_begin(const char *directory)
     if (!rows)
         return status_fail(CS336_ENOMEM, "bench: no memory");
     FileWriter writer; /* a directory that cannot be written is found now, not after the first row */
-    const Status writable = file_create(&writer, path_of("bench.jsonl"));
+    const Status writable = file_create(&writer, report_path("bench.jsonl"));
     file_abandon(&writer);
     return writable;
 }
@@ -43,8 +45,8 @@ Status report_begin(const char *directory)
 static Status set_earlier_rows_aside(void)
 {
     char previous[PATH_BYTES];
-    strcpy(previous, path_of("bench.previous.jsonl"));
-    if (rename(path_of("bench.jsonl"), previous) != 0 && errno != ENOENT)
+    strcpy(previous, report_path("bench.previous.jsonl"));
+    if (rename(report_path("bench.jsonl"), previous) != 0 && errno != ENOENT)
         return status_fail(CS336_EIO, "%s: %s", previous, strerror(errno));
     return CS336_OK;
 }
@@ -52,7 +54,7 @@ static Status set_earlier_rows_aside(void)
 static Status write_rows(void)
 {
     FileWriter writer;
-    Status s = file_create(&writer, path_of("bench.jsonl"));
+    Status s = file_create(&writer, report_path("bench.jsonl"));
     size_t i;
     json_t *row;
     json_array_foreach(rows, i, row)
@@ -84,9 +86,32 @@ Status report_add(const BenchRow *row, BenchResult result, const char *peer_name
     return s ? s : write_rows();
 }
 
+/* ---- the chart of ratios ---- */
+
+static Status draw_ratios(void)
+{
+    const size_t most = json_array_size(rows);
+    ChartBar *bars = memory_allocate(most * sizeof *bars);
+    size_t i, count = 0;
+    json_t *row;
+    if (!bars)
+        return status_fail(CS336_ENOMEM, "bench: no memory");
+    json_array_foreach(rows, i, row)
+    {
+        const json_t *ratio = json_object_get(row, "ratio");
+        if (json_is_real(ratio))
+            bars[count++] = (ChartBar){json_string_value(json_object_get(row, "name")),
+                                       json_string_value(json_object_get(row, "peer_name")), json_real_value(ratio)};
+    }
+    const Status s = chart_bars(report_path("bench.svg"), bars, count);
+    memory_release(bars);
+    return s;
+}
+
 Status report_end(void)
 {
-    printf("\n%s: the rows of this run; bench.previous.jsonl: those of the run before\n", path_of("bench.jsonl"));
+    const Status s = draw_ratios();
     json_decref(rows);
-    return CS336_OK;
+    printf("\n%s: the rows of this run; bench.previous.jsonl: those of the run before\n", report_path("bench.jsonl"));
+    return s;
 }

@@ -17,6 +17,9 @@ CS336_MUST_CHECK Status report_begin(const char *directory);
 /** @brief Adds one row. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status report_add(const BenchRow *row, BenchResult result, const char *peer_name, double ratio);
 
+/** @brief The path of a file in the directory; valid until the next call. */
+const char *report_path(const char *name);
+
 /** @brief Draws the ratios of this run and says where everything is. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status report_end(void);
 

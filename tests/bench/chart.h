@@ -1,0 +1,40 @@
+/**
+ * @file
+ * @brief Charts of the figures, as SVG, drawn by gnuplot. Where it is not installed one line says so and none is drawn.
+ */
+#ifndef CS336_TESTS_BENCH_CHART_H
+#define CS336_TESTS_BENCH_CHART_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CHART_POINTS = 16 };
+
+/** @brief Ours and the peer's over some size; y NAN where there is none. */
+typedef struct {
+    const char *x, *y; /**< what the axes show */
+    bool log_y;        /**< x is logarithmic always: sizes grow by factors */
+    struct {
+        double x, ours, peer;
+    } points[CHART_POINTS];
+    size_t count;
+} ChartCurve;
+
+void chart_add(ChartCurve *curve, double x, double ours, double peer);
+
+/** @brief Two curves side by side; nothing when neither has a point. @retval CS336_EIO  gnuplot failed */
+CS336_MUST_CHECK Status chart_curves(const char *path, const char *title, const ChartCurve *left,
+                                     const ChartCurve *right);
+
+/** @brief One bar of chart_bars(). */
+typedef struct {
+    const char *name, *peer;
+    double ratio;
+} ChartBar;
+
+/** @brief A bar a row from 1 to its ratio, on a logarithmic axis. @retval CS336_EIO  gnuplot failed */
+CS336_MUST_CHECK Status chart_bars(const char *path, const ChartBar *bars, size_t count);
+
+#endif

@@ -1,0 +1,173 @@
+#define _XOPEN_SOURCE 700
+#include "tests/bench/work.h"
+
+#include "accounting/flops.h"
+#include "core/memory.h"
+#include "nn/functional.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* ---- attention ---- */
+
+double sdpa_operations(SdpaShape shape, bool backward)
+{
+    const double length = (double)shape.length;
+    const double product = 2.0 * (double)(shape.batch * shape.heads) * length * (length + 1) / 2 * (double)shape.d;
+    return product * (backward ? 7 : 2);
+}
+
+static Tensor numbers(SdpaShape s)
+{
+    return tensor(bench_numbers(s.batch * s.heads * s.length * s.d), s.batch, s.heads, s.length, s.d);
+}
+
+void sdpa_work_init(SdpaWork *work, SdpaShape s, bool backward)
+{
+    *work = (SdpaWork){.query = numbers(s), .key = numbers(s), .value = numbers(s), .output = numbers(s)};
+    work->log_sum_exp = tensor(bench_numbers(s.batch * s.heads * s.length), s.batch, s.heads, s.length, 1);
+    if (!backward)
+        return;
+    work->grad_output = numbers(s);
+    work->grad_query = numbers(s);
+    work->grad_key = numbers(s);
+    work->grad_value = numbers(s);
+    bench_require(arena_init(&work->memory, scaled_dot_product_attention_scratch(work->query)));
+}
+
+void sdpa_work_deinit(SdpaWork *work)
+{
+    Tensor *const all[] = {&work->query,       &work->key,        &work->value,    &work->output,    &work->log_sum_exp,
+                           &work->grad_output, &work->grad_query, &work->grad_key, &work->grad_value};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        memory_release(all[i]->data);
+    arena_deinit(&work->memory);
+}
+
+double sdpa_work_run(void *context)
+{
+    SdpaWork *x = context;
+    const AttentionMask causal = {.kind = ATTEND_CAUSAL};
+    const double start = bench_now();
+    Status s = scaled_dot_product_attention_forward(x->output, x->log_sum_exp, x->query, x->key, x->value, causal);
+    if (!s && x->grad_output.data)
+        s = scaled_dot_product_attention_backward(x->grad_query, x->grad_key, x->grad_value, x->grad_output, x->output,
+                                                  x->log_sum_exp, x->query, x->key, x->value, causal, &x->memory);
+    return s ? bench_failed("%s", status_message()) : bench_now() - start;
+}
+
+/* ---- the training step ---- */
+
+enum { TEXT_TOKENS = 100000 };
+
+TransformerLMConfig bench_reference_model(DType dtype)
+{
+    return (TransformerLMConfig){.vocab_size = 10000,
+                                 .context_length = 256,
+                                 .d_model = 512,
+                                 .num_layers = 4,
+                                 .num_heads = 16,
+                                 .d_ff = 1344,
+                                 .rope_theta = 1e4f,
+                                 .norm_eps = 1e-5f,
+                                 .dtype = dtype};
+}
+
+double step_operations(size_t batch)
+{
+    const TransformerLMConfig model = bench_reference_model(DTYPE_FLOAT32);
+    const AccountFlops forward = account_forward_flops(&model, batch, model.context_length);
+    return 3 * (forward.total - (forward.attention_scores + forward.attention_values) / 2);
+}
+
+double step_work_run(void *context)
+{
+    StepWork *work = context;
+    float loss;
+    double grad_norm;
+    const double start = bench_now();
+    const Status s = trainer_step(&work->trainer, &loss, &grad_norm);
+    return s ? bench_failed("%s", status_message()) : bench_now() - start;
+}
+
+Status step_work_init(StepWork *work, size_t batch, DType dtype)
+{
+    const TrainerConfig config = {.model = bench_reference_model(dtype),
+                                  .batch_size = batch,
+                                  .steps = 1000,
+                                  .schedule = {.max_lr = 1e-3, .min_lr = 1e-4, .warmup_steps = 10, .decay_steps = 1000},
+                                  .adamw = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1},
+                                  .max_grad_norm = 1,
+                                  .log_every = 1};
+    *work = (StepWork){.text = memory_allocate(TEXT_TOKENS * sizeof *work->text)};
+    if (!work->text)
+        return status_fail(CS336_ENOMEM, "no memory for %d tokens", TEXT_TOKENS);
+    Rng rng = rng_stream(1, 0);
+    for (size_t i = 0; i < TEXT_TOKENS; i++)
+        work->text[i] = (int32_t)rng_below(&rng, config.model.vocab_size);
+    work->tokens = token_file_view(work->text, TEXT_TOKENS, config.model.vocab_size);
+    const Status s = trainer_init(&work->trainer, &config, &work->tokens, NULL);
+    if (!s && isnan(step_work_run(work)))
+        return status_fail(CS336_ENOMEM, "%s", bench_failure());
+    return s;
+}
+
+void step_work_deinit(StepWork *work)
+{
+    trainer_deinit(&work->trainer);
+    memory_release(work->text);
+}
+
+/* ---- in a child ---- */
+
+BenchProcess bench_ours_in_a_child = {.name = "ours", .role = "ours"};
+
+/* Not by getrusage() where Linux tells better: its ru_maxrss begins with the memory of the parent. */
+static double peak_bytes(void)
+{
+    struct rusage usage;
+    long kilobytes = 0;
+    char line[200];
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status) && sscanf(line, "VmHWM: %ld", &kilobytes) != 1) {
+    }
+    if (status)
+        fclose(status);
+    if (kilobytes > 0)
+        return 1024.0 * (double)kilobytes;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss : bench_failed("getrusage failed");
+}
+
+static double sdpa_once(SdpaShape shape, bool backward)
+{
+    SdpaWork work;
+    sdpa_work_init(&work, shape, backward);
+    const double seconds = sdpa_work_run(&work);
+    sdpa_work_deinit(&work);
+    return seconds;
+}
+
+static double step_once(size_t batch, DType dtype)
+{
+    StepWork work;
+    const Status s = step_work_init(&work, batch, dtype);
+    const double seconds = s ? bench_failed("%s", status_message()) : step_work_run(&work);
+    step_work_deinit(&work);
+    return seconds;
+}
+
+double ours_answer(const char *request)
+{
+    SdpaShape s;
+    size_t batch;
+    char word[16];
+    if (strcmp(request, "peak") == 0)
+        return peak_bytes();
+    if (sscanf(request, "sdpa %15s %zu %zu %zu %zu", word, &s.batch, &s.heads, &s.length, &s.d) == 5)
+        return sdpa_once(s, strcmp(word, "both") == 0);
+    if (sscanf(request, "step %15s %zu", word, &batch) == 2)
+        return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32);
+    return bench_failed("unknown request");
+}
