@@ -107,7 +107,10 @@ static void take_turn(Turns *turns, const BenchSide *side)
 static double limit_run(void *context)
 {
     const BenchRow *row = context;
-    return row->amount / (1e9 * (row->limit == BENCH_FMA ? bench_fma_peak() : bench_read_bandwidth()));
+    const double peak = row->limit == BENCH_FMA    ? bench_fma_peak()
+                        : row->limit == BENCH_BF16 ? bench_bf16_peak()
+                                                   : bench_read_bandwidth();
+    return row->amount / (1e9 * peak);
 }
 
 static double figure_of(const BenchRow *row, const Turns *turns)

@@ -51,7 +51,7 @@ typedef struct {
 
 /** @brief With what the machine bounds a row; measured in turn with it, by as many threads, with the same instructions.
  */
-typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_BANDWIDTH } BenchLimit;
+typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_BF16, BENCH_BANDWIDTH } BenchLimit;
 
 enum { BENCH_PEERS = 2 };
 
@@ -63,7 +63,8 @@ typedef struct {
     BenchSide ours;
     BenchSide peers[BENCH_PEERS]; /**< the best of them is the row's peer */
     BenchLimit limit;
-    double amount; /**< operations (a multiply-add is two) for BENCH_FMA, bytes for BENCH_BANDWIDTH; of one run */
+    double amount; /**< operations (a multiply-add is two) for BENCH_FMA and BENCH_BF16, bytes for BENCH_BANDWIDTH; of
+                      one run */
     int rounds;    /**< turns of each at least; 0: three */
 } BenchRow;
 
@@ -93,6 +94,10 @@ void bench_require(Status status);
 
 /** @brief Fused multiply-adds that all threads do in registers, once: billions of operations (two each) a second. */
 double bench_fma_peak(void);
+
+/** @brief The same of bfloat16 pairs added to float32 sums; where the CPU has no such instructions, bench_fma_peak().
+ */
+double bench_bf16_peak(void);
 
 /** @brief Gigabytes a second at which all threads add up a large array, once. */
 double bench_read_bandwidth(void);

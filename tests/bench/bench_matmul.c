@@ -26,14 +26,17 @@ static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NT", 1, 32000, 512}};
 
 #define EACH(array, s) (const Shape *s = (array); s < (array) + sizeof(array) / sizeof *(array); s++)
 
+typedef void Product(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
+
 typedef struct {
     Shape shape;
+    Product *product;
     float *a, *b, *c;
 } Operands;
 
-static Operands make_operands(const Shape *s)
+static Operands make_operands(const Shape *s, Product *product)
 {
-    return (Operands){*s, bench_numbers(s->m * s->k), bench_numbers(s->n * s->k), bench_numbers(s->m * s->n)};
+    return (Operands){*s, product, bench_numbers(s->m * s->k), bench_numbers(s->n * s->k), bench_numbers(s->m * s->n)};
 }
 
 static void release_operands(Operands *x)
@@ -51,7 +54,7 @@ static double multiply(void *context)
     const ConstMatrix a = s->form[0] == 'T' ? (ConstMatrix){x->a, 1, m} : (ConstMatrix){x->a, k, 1};
     const ConstMatrix b = s->form[1] == 'T' ? (ConstMatrix){x->b, 1, k} : (ConstMatrix){x->b, n, 1};
     const double start = bench_now();
-    matmul((Matrix){x->c, n, 1}, a, b, s->m, s->n, s->k, 1, 0);
+    x->product((Matrix){x->c, n, 1}, a, b, s->m, s->n, s->k, 1, 0);
     return bench_now() - start;
 }
 
@@ -101,12 +104,28 @@ static void float32_row(const Shape *s, int threads)
     name_row(name, "float32", s, threads);
     if (!bench_selected(name))
         return;
-    Operands x = make_operands(s);
+    Operands x = make_operands(s, matmul);
     BenchQuestion by_default = sgemm_of(&openblas_default, s), avx512 = sgemm_of(&openblas_avx512, s);
     BenchRow row = product_row(name, &x);
     row.peers[0] = (BenchSide){"OpenBLAS", bench_ask, &by_default};
     if (isa_in_use() >= ISA_AVX512)
         row.peers[1] = (BenchSide){"OpenBLAS SkylakeX", bench_ask, &avx512};
+    bench_row(&row);
+    release_operands(&x);
+}
+
+/* Ours rounds its float32 operands as it packs them; PyTorch's are bfloat16 already. */
+static void bf16_row(const Shape *s, int threads)
+{
+    char name[80];
+    name_row(name, "bf16", s, threads);
+    if (!bench_selected(name))
+        return;
+    Operands x = make_operands(s, matmul_bf16);
+    BenchQuestion torch = bench_question(&bench_torch, "matmul bfloat16 %s %zu %zu %zu", s->form, s->m, s->n, s->k);
+    BenchRow row = product_row(name, &x);
+    row.peers[0] = (BenchSide){"PyTorch bfloat16", bench_ask, &torch};
+    row.limit = BENCH_BF16;
     bench_row(&row);
     release_operands(&x);
 }
@@ -117,7 +136,7 @@ static void avx2_row(const Shape *s, int threads)
     name_row(name, "avx2", s, threads);
     if (!bench_selected(name))
         return;
-    Operands x = make_operands(s);
+    Operands x = make_operands(s, matmul);
     BenchQuestion haswell = sgemm_of(&openblas_avx2, s);
     BenchRow row = product_row(name, &x);
     row.peers[0] = (BenchSide){"OpenBLAS Haswell", bench_ask, &haswell};
@@ -131,7 +150,7 @@ static void portable_row(const Shape *s)
     name_row(name, "portable", s, 1);
     if (!bench_selected(name))
         return;
-    Operands x = make_operands(s);
+    Operands x = make_operands(s, matmul);
     BenchRow row = product_row(name, &x);
     row.peers[0] = (BenchSide){"naive triple loop", multiply_naively, &x};
     bench_row(&row);
@@ -146,7 +165,7 @@ static void vector_row(const Shape *s, int threads)
     if (!bench_selected(name))
         return;
     const double bytes = sizeof(float) * (double)s->n * (double)s->k;
-    Operands x = make_operands(s);
+    Operands x = make_operands(s, matmul);
     BenchQuestion question = bench_question(&openblas_default, "sgemv %zu %zu", s->n, s->k);
     bench_row(&(BenchRow){.name = name,
                           .unit = "GB/s",

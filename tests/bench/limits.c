@@ -4,6 +4,10 @@
 #include "kernels/isa.h"
 #include "kernels/vecmath.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 enum {
     CHAINS = 12, /* sums that hide the latency of one addition */
     PEAK_STEPS = 5000000,
@@ -37,6 +41,30 @@ PEAK(peak_avx2, 8, __attribute__((target("avx2,fma"))))
 PEAK(peak_avx512, 16, __attribute__((target("avx512f,fma"))))
 #endif
 
+#if defined(__x86_64__)
+/* The same with pairs of bfloat16 numbers: two multiply-adds into each of the 16 sums. */
+__attribute__((target("avx512f,avx512bf16"))) static float peak_bf16(void)
+{
+    volatile float half = 0.5f;
+    const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f003f00), b = (__m512bh)_mm512_set1_epi32(0x3e803e80);
+    __m512 sum[CHAINS];
+    for (int u = 0; u < CHAINS; u++)
+        sum[u] = _mm512_set1_ps(half);
+    for (int i = 0; i < PEAK_STEPS; i++)
+        for (int u = 0; u < CHAINS; u++)
+            sum[u] = _mm512_dpbf16_ps(sum[u], a, b);
+    for (int u = 1; u < CHAINS; u++)
+        sum[0] = _mm512_add_ps(sum[0], sum[u]);
+    return _mm512_cvtss_f32(sum[0]);
+}
+
+static float run_bf16_peak(Isa isa)
+{
+    (void)isa;
+    return peak_bf16();
+}
+#endif
+
 static float run_peak(Isa isa)
 {
 #if defined(__x86_64__)
@@ -49,21 +77,36 @@ static float run_peak(Isa isa)
     return peak_portable();
 }
 
-double bench_fma_peak(void)
+/* By all threads at once: billions of operations a second, when each run does so many in each of its sums. */
+static double peak_of_all(float (*run)(Isa), Isa isa, int sums, int operations)
 {
-    static const int floats[ISA_COUNT] = {
-        [ISA_PORTABLE] = 4, [ISA_AVX2] = 8, [ISA_AVX512] = 16, [ISA_AVX512_BF16] = 16};
-    const Isa isa = isa_in_use();
     const int threads = parallel_threads();
     volatile float sink = 0;
     const double start = bench_now();
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < threads; i++) {
-        const float result = run_peak(isa);
+        const float result = run(isa);
 #pragma omp critical
         sink = sink + result;
     }
-    return 2.0 * PEAK_STEPS * CHAINS * floats[isa] * threads / (bench_now() - start) / 1e9;
+    return (double)operations * PEAK_STEPS * CHAINS * sums * threads / (bench_now() - start) / 1e9;
+}
+
+double bench_fma_peak(void)
+{
+    static const int floats[ISA_COUNT] = {
+        [ISA_PORTABLE] = 4, [ISA_AVX2] = 8, [ISA_AVX512] = 16, [ISA_AVX512_BF16] = 16};
+    const Isa isa = isa_in_use();
+    return peak_of_all(run_peak, isa, floats[isa], 2);
+}
+
+double bench_bf16_peak(void)
+{
+#if defined(__x86_64__)
+    if (isa_in_use() == ISA_AVX512_BF16)
+        return peak_of_all(run_bf16_peak, ISA_AVX512_BF16, 16, 4);
+#endif
+    return bench_fma_peak();
 }
 
 double bench_read_bandwidth(void)
