@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* N: as it lies, T: transposed; (m, n, k) as in matmul(). */
+/* N: as it lies, T: transposed; (m, n, k) as in matmul(). A NULL form ends a list. */
 typedef struct {
     const char *form;
     size_t m, n, k;
@@ -18,13 +18,11 @@ typedef struct {
 static const Shape products[] = {
     {"NT", 1024, 1024, 1024}, {"NT", 8192, 512, 512},  {"NT", 8192, 1344, 512},  {"NT", 2048, 10000, 512},
     {"NN", 1024, 1024, 1024}, {"NN", 8192, 512, 1344}, {"NN", 2048, 512, 10000}, {"TN", 1024, 1024, 1024},
-    {"TN", 512, 512, 8192},   {"TN", 1344, 512, 8192}, {"TN", 10000, 512, 2048},
+    {"TN", 512, 512, 8192},   {"TN", 1344, 512, 8192}, {"TN", 10000, 512, 2048}, {0},
 };
-static const Shape avx2_products[] = {{"NT", 1024, 1024, 1024}, {"NT", 8192, 1344, 512}, {"TN", 1344, 512, 8192}};
-static const Shape naive_products[] = {{"NT", 512, 512, 512}, {"NT", 1024, 1024, 1024}};
-static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NT", 1, 32000, 512}};
-
-#define EACH(array, s) (const Shape *s = (array); s < (array) + sizeof(array) / sizeof *(array); s++)
+static const Shape avx2_products[] = {{"NT", 1024, 1024, 1024}, {"NT", 8192, 1344, 512}, {"TN", 1344, 512, 8192}, {0}};
+static const Shape naive_products[] = {{"NT", 512, 512, 512}, {"NT", 1024, 1024, 1024}, {0}};
+static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NT", 1, 32000, 512}, {0}};
 
 typedef void Product(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
@@ -186,11 +184,10 @@ static void with_isa(Isa isa, int threads)
         return;
     bench_require(matmul_reserve());
     if (isa == ISA_AVX2)
-        for
-            EACH(avx2_products, s)
-    avx2_row(s, threads);
+        for (const Shape *s = avx2_products; s->form; s++)
+            avx2_row(s, threads);
     else if (threads == 1)
-        for EACH (naive_products, s)
+        for (const Shape *s = naive_products; s->form; s++)
             portable_row(s);
     isa_choose(best);
 }
@@ -201,14 +198,14 @@ void bench_matmul(void)
     for (int threads = 1; threads <= most; threads += most > 1 ? most - 1 : 1) {
         parallel_set_threads(threads);
         bench_require(matmul_reserve());
-        for
-            EACH(products, s)
-        float32_row(s, threads);
+        for (const Shape *s = products; s->form; s++)
+            float32_row(s, threads);
+        for (const Shape *s = products; s->form; s++)
+            bf16_row(s, threads);
         with_isa(ISA_AVX2, threads);
         with_isa(ISA_PORTABLE, threads);
-        for
-            EACH(vectors, s)
-        vector_row(s, threads);
+        for (const Shape *s = vectors; s->form; s++)
+            vector_row(s, threads);
     }
     parallel_set_threads(0);
     bench_process_end(&openblas_default);
