@@ -44,6 +44,7 @@
     X(training)        \
     X(trained_model)   \
     X(generation)      \
+    X(bf16)            \
     X(accounting)      \
     X(cli)             \
     X(cli_story)       \

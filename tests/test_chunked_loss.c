@@ -22,7 +22,7 @@ static Problem problem(size_t rows)
 {
     return (Problem){sample("lce.x", 0, 1, rows, D).value,
                      sample_ids("lce.targets", VOCAB, rows),
-                     {sample("lce.weight", 0, 1, VOCAB, D).value}};
+                     {.weight = sample("lce.weight", 0, 1, VOCAB, D).value}};
 }
 
 /* logits, then their loss, then back: everything whole. */
@@ -54,7 +54,7 @@ START_TEST(test_linear_cross_entropy_is_that_of_the_whole)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const Problem p = problem(sizes[i]);
         const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
-        Linear grad = {filled(0.25F, VOCAB, D)}, expected = {filled(0.25F, VOCAB, D)};
+        Linear grad = {.weight = filled(0.25F, VOCAB, D)}, expected = {.weight = filled(0.25F, VOCAB, D)};
         float loss;
         const float expected_loss = whole(expected_x, &expected, &p);
         assert_ok(by_chunks(&loss, grad_x, &grad, &p));
@@ -69,7 +69,8 @@ START_TEST(test_linear_cross_entropy_skips_what_is_not_wanted)
 {
     const Problem p = problem(600);
     const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x), nothing = {0};
-    Linear grad = {filled(0, VOCAB, D)}, expected = {filled(0, VOCAB, D)}, frozen = {nothing};
+    Linear grad = {.weight = filled(0, VOCAB, D)}, expected = {.weight = filled(0, VOCAB, D)},
+           frozen = {.weight = nothing};
     float loss;
     const float expected_loss = whole(expected_x, &expected, &p);
     assert_ok(by_chunks(&loss, nothing, NULL, &p));
@@ -88,7 +89,7 @@ START_TEST(test_linear_cross_entropy_of_huge_logits)
     Problem p = problem(5);
     p.linear.weight = sample("lce.weight", 0, 1e4, VOCAB, D).value;
     const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
-    Linear grad = {filled(0, VOCAB, D)}, expected = {filled(0, VOCAB, D)};
+    Linear grad = {.weight = filled(0, VOCAB, D)}, expected = {.weight = filled(0, VOCAB, D)};
     float loss;
     const float expected_loss = whole(expected_x, &expected, &p);
     assert_ok(by_chunks(&loss, grad_x, &grad, &p));
@@ -116,7 +117,7 @@ START_TEST(test_linear_cross_entropy_takes_exactly_its_scratch)
 {
     const size_t sizes[] = {3, 900};
     for (size_t i = 0; i < 2; i++) {
-        Run r = {problem(sizes[i]), filled(NAN, sizes[i], D), {filled(0, VOCAB, D)}};
+        Run r = {problem(sizes[i]), filled(NAN, sizes[i], D), {.weight = filled(0, VOCAB, D)}};
         assert_scratch(linear_cross_entropy_scratch(r.problem.x, &r.problem.linear), run, &r);
     }
 }
@@ -136,7 +137,7 @@ static Status run_afresh(void *context)
 
 START_TEST(test_linear_cross_entropy_without_a_workspace_says_so)
 {
-    Run r = {problem(3), filled(NAN, 3, D), {filled(0, VOCAB, D)}};
+    Run r = {problem(3), filled(NAN, 3, D), {.weight = filled(0, VOCAB, D)}};
     memory_fail_at(2);
     const Status s = run_afresh(&r);
     ck_assert_int_eq(s, CS336_ENOMEM);

@@ -205,6 +205,21 @@ START_TEST(test_pipeline_from_story_to_story)
 }
 END_TEST
 
+START_TEST(test_training_in_bf16)
+{
+    make_tokens();
+    assert_shell_ok("CS336_ISA=portable " TRAIN " --out run --dtype bf16 --stop-at 4");
+    assert_prints("portable vectors\ndtype    bf16, emulated: without AVX512_BF16 it is no faster than float32\n");
+    assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: dtype is bf16, expected float32",
+                       TRAIN " --out run --resume");
+    assert_shell_ok(TRAIN " --out run --resume --dtype bf16");
+    assert_shell_ok("grep -c '\"dtype\": \"bf16\"' run/config.json");
+    assert_shell_ok(GENERATE " --max-tokens 5");
+    assert_shell_ok(TRAIN " --out run");
+    ck_assert_ptr_null(strstr(shell_output, "dtype"));
+}
+END_TEST
+
 /* SIGHUP, the end of a terminal, only where nohup has not switched it off. */
 START_TEST(test_interrupted_training_saves)
 {
@@ -361,6 +376,7 @@ const TestCase cli_tests[] = {
     TEST(test_account_prints_the_course_numbers, "transformer_accounting"),
     TEST(test_account_any_configuration, "transformer_accounting"),
     TEST(test_pipeline_from_story_to_story, "cli"),
+    TEST(test_training_in_bf16, "training_together"),
     TEST(test_interrupted_training_saves, "cli"),
     TEST(test_training_bad_input, "cli"),
     TEST(test_resuming_bad_checkpoints, "cli"),

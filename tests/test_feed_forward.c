@@ -27,7 +27,7 @@ static FeedForwardProblem feed_forward_problem(const char *layer, bool gated)
     p.w2 = sample(NAMED("w2"), 0, 0.5, 6, 10);
     p.w3 = sample(NAMED("w3"), 0, 0.5, 10, 6);
     p.grad_y = sample(NAMED("grad_y"), 0, 1, 2, 3, 6);
-    p.ffn = (FeedForward){{p.w1.value}, {p.w2.value}, {gated ? p.w3.value : NOT_WANTED}};
+    p.ffn = (FeedForward){{.weight = p.w1.value}, {.weight = p.w2.value}, {.weight = gated ? p.w3.value : NOT_WANTED}};
     return p;
 #undef NAMED
 }
@@ -36,7 +36,8 @@ static FeedForwardProblem feed_forward_problem(const char *layer, bool gated)
 static FeedForward beside(const FeedForward *ffn)
 {
     const Tensor both = filled(0, 20, 6);
-    const FeedForward neighbours = {{tensor(both.data, 10, 6)}, ffn->w2, {tensor(both.data + 60, 10, 6)}};
+    const FeedForward neighbours = {
+        {.weight = tensor(both.data, 10, 6)}, ffn->w2, {.weight = tensor(both.data + 60, 10, 6)}};
     tensor_copy(neighbours.w1.weight, ffn->w1.weight);
     tensor_copy(neighbours.w3.weight, ffn->w3.weight);
     return neighbours;
@@ -44,7 +45,8 @@ static FeedForward beside(const FeedForward *ffn)
 
 static FeedForward feed_forward_grad(bool gated)
 {
-    return (FeedForward){{filled(0, 10, 6)}, {filled(0, 6, 10)}, {gated ? filled(0, 10, 6) : NOT_WANTED}};
+    return (FeedForward){
+        {.weight = filled(0, 10, 6)}, {.weight = filled(0, 6, 10)}, {.weight = gated ? filled(0, 10, 6) : NOT_WANTED}};
 }
 
 static double feed_forward_loss(void *context)
@@ -116,7 +118,8 @@ END_TEST
 START_TEST(test_swiglu_skips_what_is_not_wanted)
 {
     const FeedForwardProblem p = feed_forward_problem("swiglu", true);
-    FeedForward frozen = {{NOT_WANTED}, {NOT_WANTED}, {NOT_WANTED}}, grad = feed_forward_grad(true);
+    FeedForward frozen = {{.weight = NOT_WANTED}, {.weight = NOT_WANTED}, {.weight = NOT_WANTED}},
+                grad = feed_forward_grad(true);
     const Tensor y = filled_like(NAN, p.x.value), grad_x = filled_like(NAN, p.x.value);
     run_feed_forward(y, grad_x, &frozen, &p, &p.ffn);
     run_feed_forward(y, NOT_WANTED, &grad, &p, &p.ffn);

@@ -39,8 +39,8 @@ static double linear_loss(void *context)
 START_TEST(test_linear_gradients)
 {
     LinearProblem p = linear_problem();
-    const Linear linear = {p.weight.value};
-    Linear grad = {filled_like(0, linear.weight)};
+    const Linear linear = {.weight = p.weight.value};
+    Linear grad = {.weight = filled_like(0, linear.weight)};
     const Tensor y = filled_like(NAN, p.grad_y.value), grad_x = filled_like(NAN, p.x.value);
     assert_ok(linear_forward(y, p.x.value, &linear));
     assert_ok(linear_backward(grad_x, &grad, p.grad_y.value, p.x.value, &linear));
@@ -55,8 +55,8 @@ END_TEST
 START_TEST(test_linear_adds_to_the_weight_gradient)
 {
     const LinearProblem p = linear_problem();
-    const Linear linear = {p.weight.value};
-    Linear once = {filled_like(0, linear.weight)}, onto = {filled_like(3, linear.weight)};
+    const Linear linear = {.weight = p.weight.value};
+    Linear once = {.weight = filled_like(0, linear.weight)}, onto = {.weight = filled_like(3, linear.weight)};
     const Tensor grad_x = filled_like(NAN, p.x.value), added = filled_like(3, p.x.value);
     assert_ok(linear_backward(grad_x, &once, p.grad_y.value, p.x.value, &linear));
     assert_ok(linear_backward_add(added, &onto, p.grad_y.value, p.x.value, &linear));
@@ -72,8 +72,8 @@ END_TEST
 START_TEST(test_linear_skips_what_is_not_wanted)
 {
     const LinearProblem p = linear_problem();
-    const Linear linear = {p.weight.value};
-    Linear grad = {filled_like(0, linear.weight)}, frozen = {NOT_WANTED};
+    const Linear linear = {.weight = p.weight.value};
+    Linear grad = {.weight = filled_like(0, linear.weight)}, frozen = {.weight = NOT_WANTED};
     const Tensor grad_x = filled_like(NAN, p.x.value);
     assert_ok(linear_backward(NOT_WANTED, &grad, p.grad_y.value, p.x.value, &linear));
     assert_ok(linear_backward(grad_x, &frozen, p.grad_y.value, p.x.value, &linear));
@@ -103,13 +103,13 @@ START_TEST(test_linear_reads_and_writes_strided_views)
     const LinearProblem p = linear_problem();
     const Tensor weight = tensor_transpose(filled(NAN, 5, 4), 0, 1);
     tensor_copy(weight, p.weight.value);
-    const Linear linear = {weight};
+    const Linear linear = {.weight = weight};
     for (int variant = 0; variant < 3; variant++)
         for (int other = 0; other < 3; other++) {
             const Tensor x = spread(p.x.value, variant), y = spread(p.grad_y.value, other);
             const Tensor grad_y = spread(p.grad_y.value, variant), grad_x = spread(p.x.value, other);
             const Tensor whole_y = filled_like(NAN, y), whole_x = filled_like(NAN, x);
-            Linear grad = {filled_like(0, weight)};
+            Linear grad = {.weight = filled_like(0, weight)};
             assert_ok(linear_forward(y, x, &linear));
             assert_ok(linear_backward(grad_x, &grad, grad_y, x, &linear));
             tensor_copy(whole_y, y);
@@ -125,7 +125,7 @@ START_TEST(test_linear_writes_only_its_columns)
 {
     const LinearProblem p = linear_problem();
     const Tensor wide = filled(9, 2, 3, 10);
-    assert_ok(linear_forward(tensor_slice(wide, -1, 3, 4), p.x.value, &(Linear){p.weight.value}));
+    assert_ok(linear_forward(tensor_slice(wide, -1, 3, 4), p.x.value, &(Linear){.weight = p.weight.value}));
     for (size_t row = 0; row < 6; row++)
         for (size_t i = 0; i < 10; i++)
             ck_assert((i >= 3 && i < 7) == (wide.data[row * 10 + i] != 9));
@@ -135,8 +135,8 @@ END_TEST
 START_TEST(test_linear_of_one_row_and_of_none)
 {
     const LinearProblem p = linear_problem();
-    const Linear linear = {p.weight.value};
-    Linear grad = {filled(0, 4, 5)};
+    const Linear linear = {.weight = p.weight.value};
+    Linear grad = {.weight = filled(0, 4, 5)};
     const Tensor one = tensor(p.x.value.data, 5), y = filled(NAN, 4), batch = filled(NAN, 2, 3, 4);
     assert_ok(linear_forward(batch, p.x.value, &linear));
     assert_ok(linear_forward(y, one, &linear));
@@ -150,8 +150,9 @@ END_TEST
 START_TEST(test_linear_join_needs_neighbours)
 {
     float memory[24] = {0};
-    const Linear a = {tensor(memory, 2, 4)}, b = {tensor(memory + 8, 1, 4)}, c = {tensor(memory + 12, 3, 4)};
-    const Linear narrow = {tensor(memory + 8, 2, 2)}, none = {NOT_WANTED};
+    const Linear a = {.weight = tensor(memory, 2, 4)}, b = {.weight = tensor(memory + 8, 1, 4)},
+                 c = {.weight = tensor(memory + 12, 3, 4)};
+    const Linear narrow = {.weight = tensor(memory + 8, 2, 2)}, none = {.weight = NOT_WANTED};
     Linear joined;
     ck_assert(linear_join(&joined, (const Linear *[]){&a, &b, &c}, 3));
     ck_assert_ptr_eq(joined.weight.data, memory);
@@ -168,14 +169,14 @@ END_TEST
 
 START_TEST(test_linear_names_the_shapes_that_differ)
 {
-    const Linear linear = {filled(0, 4, 6)};
-    Linear grad = {filled(0, 4, 6)}, other = {filled(0, 6, 4)};
+    const Linear linear = {.weight = filled(0, 4, 6)};
+    Linear grad = {.weight = filled(0, 4, 6)}, other = {.weight = filled(0, 6, 4)};
     const Tensor x = filled(0, 2, 3, 6), y = filled(0, 2, 3, 4);
     assert_fails(linear_forward(y, filled(0, 2, 3, 5), &linear), CS336_ESHAPE,
                  "linear_forward: x is (2, 3, 5), weight is (4, 6)");
     assert_fails(linear_forward(filled(0, 3, 2, 4), x, &linear), CS336_ESHAPE,
                  "linear_forward: y is (3, 2, 4), x is (2, 3, 6), weight is (4, 6)");
-    assert_fails(linear_forward(y, x, &(Linear){filled(0, 6)}), CS336_ESHAPE,
+    assert_fails(linear_forward(y, x, &(Linear){.weight = filled(0, 6)}), CS336_ESHAPE,
                  "linear_forward: x is (2, 3, 6), weight is (6)");
     assert_fails(linear_backward(x, &grad, x, x, &linear), CS336_ESHAPE,
                  "linear_backward: grad_y is (2, 3, 6), x is (2, 3, 6), weight is (4, 6)");

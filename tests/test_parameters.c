@@ -59,8 +59,6 @@ START_TEST(test_model_check_names_bad_numbers_and_kinds)
                    "transformer_lm_check: position is 2, the last kind is 1");
     assert_refused(WITH(ffn, (FeedForwardKind)2), CS336_ERANGE, "transformer_lm_check: ffn is 2, the last kind is 1");
     assert_refused(WITH(dtype, (DType)2), CS336_ERANGE, "transformer_lm_check: dtype is 2, the last kind is 1");
-    assert_refused(WITH(dtype, DTYPE_BFLOAT16), CS336_ERANGE,
-                   "transformer_lm_check: dtype bfloat16: this build computes in float32 only");
 }
 END_TEST
 

@@ -36,7 +36,8 @@ static AttentionProblem attention_problem(const char *layer, double theta)
     p.v = sample(NAMED("v"), 0, 0.3, D, D);
     p.output = sample(NAMED("output"), 0, 0.3, D, D);
     p.grad_y = sample(NAMED("grad_y"), 0, 1, BATCH, SEQ, D);
-    p.mha = (MultiHeadSelfAttention){HEADS, {p.q.value}, {p.k.value}, {p.v.value}, {p.output.value}};
+    p.mha = (MultiHeadSelfAttention){
+        HEADS, {.weight = p.q.value}, {.weight = p.k.value}, {.weight = p.v.value}, {.weight = p.output.value}};
     if (theta > 0)
         assert_ok(rope_bind(&p.tables, &p.memory, (float)theta, D / HEADS, MAX_SEQ));
     return p;
@@ -59,7 +60,11 @@ static const RoPE *rope_of(const AttentionProblem *p)
 static MultiHeadSelfAttention attention_zeros(bool together)
 {
     const Tensor all = filled(0, 3 * D, D);
-    MultiHeadSelfAttention zeros = {HEADS, {filled(0, D, D)}, {filled(0, D, D)}, {filled(0, D, D)}, {filled(0, D, D)}};
+    MultiHeadSelfAttention zeros = {HEADS,
+                                    {.weight = filled(0, D, D)},
+                                    {.weight = filled(0, D, D)},
+                                    {.weight = filled(0, D, D)},
+                                    {.weight = filled(0, D, D)}};
     if (together) {
         zeros.q_proj.weight = tensor_slice(all, 0, 0, D);
         zeros.k_proj.weight = tensor_slice(all, 0, D, D);
@@ -157,7 +162,8 @@ END_TEST
 START_TEST(test_mha_skips_what_is_not_wanted)
 {
     AttentionProblem p = attention_problem("mha_rope", 1e4);
-    MultiHeadSelfAttention frozen = {HEADS, {NOT_WANTED}, {NOT_WANTED}, {NOT_WANTED}, {NOT_WANTED}};
+    MultiHeadSelfAttention frozen = {
+        HEADS, {.weight = NOT_WANTED}, {.weight = NOT_WANTED}, {.weight = NOT_WANTED}, {.weight = NOT_WANTED}};
     MultiHeadSelfAttention grad = attention_zeros(true), only_k = frozen;
     only_k.k_proj.weight = filled(0, D, D);
     const Tensor y = filled_like(NAN, p.x.value), grad_x = filled_like(NAN, p.x.value);

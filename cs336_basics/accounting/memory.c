@@ -46,7 +46,8 @@ typedef struct {
 
 static TransformerBlock block_shapes(const TransformerLMConfig *c, float *number)
 {
-    const Linear square = {tensor(number, c->d_model, c->d_model)}, up = {tensor(number, c->d_ff, c->d_model)};
+    const Linear square = {.weight = tensor(number, c->d_model, c->d_model)},
+                 up = {.weight = tensor(number, c->d_ff, c->d_model)};
     const Linear absent = {.weight = {.data = NULL}};
     const RMSNorm norm = {.weight = tensor(c->norm == NORM_NONE ? NULL : number, c->d_model), .eps = c->norm_eps};
     return (TransformerBlock){

@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "data/token_file.h"
 #include "kernels/isa.h"
+#include "kernels/matmul.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -18,6 +19,7 @@ typedef struct {
     size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
+    int dtype; /**< as DType */
     bool resume;
 } TrainOptions;
 
@@ -36,6 +38,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "length of the run"),
         OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1, "pause after this step, to --resume (default --steps)"),
+        OPTION_CHOICE("dtype", &o->dtype, dtype_names, "float32|bf16",
+                      "in what matrix products multiply; sums and weights stay float32"),
         OPTION_SEED(&o->seed, "of weights, batches and validation windows"),
         OPTION_THREADS(&o->threads),
         OPTION_HEADING("Optimizer"),
@@ -67,8 +71,10 @@ static TrainerConfig config_of(const TrainOptions *o)
 {
     const size_t decay_steps = o->decay_steps ? o->decay_steps : o->steps;
     const size_t warmup = o->steps / 20 < decay_steps ? o->steps / 20 : decay_steps;
+    TransformerLMConfig model = model_options_config(&o->model);
+    model.dtype = (DType)o->dtype;
     return (TrainerConfig){
-        .model = model_options_config(&o->model),
+        .model = model,
         .batch_size = o->batch_size,
         .steps = o->steps,
         .stop_at = o->stop_at,
@@ -164,6 +170,9 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
            config->model.context_length, count_text((double)config->steps * tokens));
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
            isa_name(isa_in_use()));
+    if (config->model.dtype == DTYPE_BF16)
+        printf("dtype    bf16%s\n",
+               matmul_bf16_is_emulated() ? ", emulated: without AVX512_BF16 it is no faster than float32" : "");
     if (!isnan(o->loss_floor))
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
     fflush(stdout);

@@ -247,6 +247,11 @@ void matmul_bf16(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, siz
     multiply_by(bf16_tables[isa_in_use()], &(Product){c, a, b, m, n, k, alpha, beta});
 }
 
+bool matmul_bf16_is_emulated(void)
+{
+    return bf16_tables[isa_in_use()]->word_steps == 1;
+}
+
 void matmul_batched(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta,
                     size_t batch, ptrdiff_t c_step, ptrdiff_t a_step, ptrdiff_t b_step)
 {

@@ -14,6 +14,7 @@
 
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /** @brief A matrix in memory: element (i, j) stands at data[i * row_stride + j * column_stride]. */
@@ -48,6 +49,9 @@ void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k
  * emulated by the float32 kernels: each product of two bfloat16 numbers is exact, so only the order of sums differs.
  */
 void matmul_bf16(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
+
+/** @brief Whether matmul_bf16() is emulated, and so no faster than matmul(). */
+bool matmul_bf16_is_emulated(void);
 
 /** @brief matmul() for @p batch matrices, each @p c_step, @p a_step, @p b_step floats after the one before. */
 void matmul_batched(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta,

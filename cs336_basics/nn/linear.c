@@ -50,6 +50,13 @@ static Matrix whole(Tensor weight)
     return (Matrix){weight.data, weight.stride[0], weight.stride[1]};
 }
 
+/* matmul() in the precision of the map. */
+static void multiply(const Linear *linear, Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k,
+                     float beta)
+{
+    (linear->dtype == DTYPE_BF16 ? matmul_bf16 : matmul)(c, a, b, m, n, k, 1, beta);
+}
+
 static Status check(const char *function, const char *name_x, Tensor x, const char *name_y, Tensor y, Tensor weight)
 {
     if (weight.rank != 2 || x.rank < 1 || tensor_extent(x, -1) != weight.shape[1])
@@ -70,7 +77,8 @@ Status linear_forward(Tensor y, Tensor x, const Linear *linear)
     const size_t rows = tensor_rows(x), block = rows_per_block(y, x);
     const ConstMatrix weight = reading(whole(linear->weight));
     for (size_t row = 0; row < rows; row += block)
-        matmul(block_at(y, row, block), reading(block_at(x, row, block)), transposed(weight), block, d_out, d_in, 1, 0);
+        multiply(linear, block_at(y, row, block), reading(block_at(x, row, block)), transposed(weight), block, d_out,
+                 d_in, 0);
     return CS336_OK;
 }
 
@@ -95,14 +103,14 @@ static Status backward(const char *function, float keep, Tensor grad_x, Linear *
         const size_t block = rows_per_block(grad_x, grad_y);
         const ConstMatrix weight = reading(whole(linear->weight));
         for (size_t row = 0; row < rows; row += block)
-            matmul(block_at(grad_x, row, block), reading(block_at(grad_y, row, block)), weight, block, d_in, d_out, 1,
-                   keep);
+            multiply(linear, block_at(grad_x, row, block), reading(block_at(grad_y, row, block)), weight, block, d_in,
+                     d_out, keep);
     }
     if (grad->weight.data) {
         const size_t block = rows_per_block(grad_y, x);
         for (size_t row = 0; row < rows; row += block)
-            matmul(whole(grad->weight), transposed(reading(block_at(grad_y, row, block))),
-                   reading(block_at(x, row, block)), d_out, d_in, block, 1, 1);
+            multiply(linear, whole(grad->weight), transposed(reading(block_at(grad_y, row, block))),
+                     reading(block_at(x, row, block)), d_out, d_in, block, 1);
     }
     return CS336_OK;
 }
@@ -121,6 +129,8 @@ bool linear_join(Linear *joined, const Linear *const *parts, size_t count)
 {
     *joined = *parts[0];
     for (size_t i = 1; i < count; i++) {
+        if (parts[i]->dtype != joined->dtype)
+            return false;
         const Tensor whole = joined->weight, next = parts[i]->weight;
         if (!whole.data && !next.data)
             continue;

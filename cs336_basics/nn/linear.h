@@ -8,9 +8,16 @@
 #include "core/status.h"
 #include "core/tensor.h"
 
+/**
+ * @brief In what matrix products multiply. Activations, sums and master weights are always float32; with bf16 a product
+ * rounds both operands to bfloat16 first, forward and backward: matmul_bf16().
+ */
+typedef enum { DTYPE_FLOAT32, DTYPE_BF16 } DType;
+
 /** @brief Parameters of one map; a second one of the same type holds their gradients. */
 typedef struct {
     Tensor weight; /**< (d_out, d_in) */
+    DType dtype;   /**< of all three products: y, grad_x and the weight's gradient */
 } Linear;
 
 /**
@@ -51,7 +58,7 @@ CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor 
  * One product then computes all of them, its outputs side by side. Gradients that are all missing join to a missing
  * one.
  * @param[out] joined  weight (sum of d_out, d_in), a view
- * @param[in]  parts   maps of the same d_in
+ * @param[in]  parts   maps of the same d_in and dtype
  * @param[in]  count   at least 1
  * @return false when they do not lie so
  * @see test_linear_join_needs_neighbours

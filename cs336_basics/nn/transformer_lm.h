@@ -26,9 +26,6 @@
 typedef enum { POSITION_ROPE, POSITION_NONE } PositionKind;
 typedef enum { FFN_SWIGLU, FFN_SILU } FeedForwardKind;
 
-/** @brief In what the matrix products multiply; sums, norms, softmax, loss and master weights are always float32. */
-typedef enum { DTYPE_FLOAT32, DTYPE_BFLOAT16 } DType;
-
 /** @brief Sizes and variants of a model. */
 typedef struct {
     size_t vocab_size;
@@ -42,7 +39,7 @@ typedef struct {
     NormPlacement norm;
     PositionKind position;
     FeedForwardKind ffn;
-    DType dtype;
+    DType dtype; /**< of every Linear; norms, attention and loss are always float32 */
 } TransformerLMConfig;
 
 /** @brief Parameters; further ones of the same type hold gradients and moments (their RoPE tables are unused). */
@@ -58,7 +55,7 @@ typedef struct {
 /**
  * @brief Says whether a model of these sizes can exist.
  * @retval CS336_ESHAPE  a size is 0, num_heads does not divide d_model, d_k is odd with RoPE
- * @retval CS336_ERANGE  rope_theta or norm_eps is not positive, an unknown variant, a dtype this build cannot compute
+ * @retval CS336_ERANGE  rope_theta or norm_eps is not positive, an unknown variant
  * @see test_model_check_names_bad_sizes, test_model_check_names_bad_numbers_and_kinds
  */
 CS336_MUST_CHECK Status transformer_lm_check(const TransformerLMConfig *config);

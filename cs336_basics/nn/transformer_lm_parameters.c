@@ -126,7 +126,7 @@ Status transformer_lm_check(const TransformerLMConfig *config)
     } kinds[] = {{"norm", (int)config->norm, NORM_NONE},
                  {"position", (int)config->position, POSITION_NONE},
                  {"ffn", (int)config->ffn, FFN_SILU},
-                 {"dtype", (int)config->dtype, DTYPE_BFLOAT16}};
+                 {"dtype", (int)config->dtype, DTYPE_BF16}};
     for (size_t i = 0; i < ROWS(kinds); i++)
         if (kinds[i].value < 0 || kinds[i].value > kinds[i].last)
             return status_fail(CS336_ERANGE, "transformer_lm_check: %s is %d, the last kind is %d", kinds[i].name,
@@ -140,8 +140,6 @@ Status transformer_lm_check(const TransformerLMConfig *config)
     if (config->norm != NORM_NONE && !(config->norm_eps > 0 && isfinite(config->norm_eps)))
         return status_fail(CS336_ERANGE, "transformer_lm_check: norm_eps is %g, must be positive",
                            (double)config->norm_eps);
-    if (config->dtype != DTYPE_FLOAT32)
-        return status_fail(CS336_ERANGE, "transformer_lm_check: dtype bfloat16: this build computes in float32 only");
     return CS336_OK;
 }
 
@@ -151,6 +149,17 @@ size_t transformer_lm_parameter_count(const TransformerLMConfig *config)
     for (Walk walk = {.config = config}; step(&walk);)
         count += walk.rank == 1 ? walk.shape[0] : walk.shape[0] * walk.shape[1];
     return count;
+}
+
+static void set_dtype(TransformerLM *lm, DType dtype)
+{
+    lm->lm_head.dtype = dtype;
+    for (size_t i = 0; lm->layers && i < lm->config.num_layers; i++) {
+        MultiHeadSelfAttention *attn = &lm->layers[i].attn;
+        FeedForward *ffn = &lm->layers[i].ffn;
+        attn->q_proj.dtype = attn->k_proj.dtype = attn->v_proj.dtype = attn->output_proj.dtype = dtype;
+        ffn->w1.dtype = ffn->w2.dtype = ffn->w3.dtype = dtype;
+    }
 }
 
 Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
@@ -166,6 +175,8 @@ Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMC
                                            .attn.num_heads = config->num_heads,
                                            .ln1.eps = config->norm_eps,
                                            .ln2.eps = config->norm_eps};
+    if (!s)
+        set_dtype(lm, config->dtype);
     for (Walk walk = {.config = config}; !s && step(&walk);) {
         Tensor view;
         s = arena_tensor_of(arena, &view, walk.rank, walk.shape);

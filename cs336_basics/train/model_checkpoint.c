@@ -9,7 +9,7 @@
 const char *const norm_names[] = {"pre", "post", "none", NULL};
 const char *const position_names[] = {"rope", "none", NULL};
 const char *const ffn_names[] = {"swiglu", "silu", NULL};
-const char *const dtype_names[] = {"float32", "bfloat16", NULL};
+const char *const dtype_names[] = {"float32", "bf16", NULL};
 
 /* ---- to text ---- */
 
@@ -151,6 +151,7 @@ Status trained_model_load(TrainedModel *model, const char *path)
     Status s = checkpoint_open(&file, path);
     if (!s)
         s = model_config_read(&config, &file);
+    config.dtype = DTYPE_FLOAT32;
     if (!s)
         s = bind(model, &parameters, &measure, &config);
     if (!s)

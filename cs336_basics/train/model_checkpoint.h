@@ -32,7 +32,7 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
  */
 CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file);
 
-/** @brief A model for inference. */
+/** @brief A model for inference, which is in float32 whatever dtype it was trained in. */
 typedef struct {
     TransformerLM lm;
     size_t iteration; /**< training steps behind it */
