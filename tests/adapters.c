@@ -44,7 +44,7 @@ Status run_swiglu(Tensor output, size_t d_model, size_t d_ff, Tensor w1_weight, 
     const FeedForward ffn = {.w1 = {w1_weight}, .w2 = {w2_weight}, .w3 = {w3_weight}};
     Arena scratch;
     (void)d_model, (void)d_ff;
-    Status s = arena_init(&scratch, feed_forward_scratch(in_features, &ffn));
+    Status s = arena_init(&scratch, feed_forward_scratch(in_features, &ffn, false));
     if (!s)
         s = feed_forward_forward(output, NULL, in_features, &ffn, &scratch);
     arena_deinit(&scratch);

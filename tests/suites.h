@@ -25,6 +25,7 @@
     X(functional)      \
     X(attention)       \
     X(layers)          \
+    X(layer_rows)      \
     X(feed_forward)    \
     X(self_attention)  \
     X(blocks)          \

@@ -64,7 +64,7 @@ static void run_feed_forward(Tensor y, Tensor grad_x, FeedForward *grad, const F
     Arena memory, scratch;
     FeedForwardSaved saved;
     assert_ok(arena_init(&memory, 1 << 14));
-    assert_ok(arena_init(&scratch, feed_forward_scratch(p->x.value, ffn)));
+    assert_ok(arena_init(&scratch, feed_forward_scratch(p->x.value, ffn, true)));
     assert_ok(feed_forward_bind_saved(&saved, &memory, p->x.value, ffn));
     assert_ok(feed_forward_forward(y, &saved, p->x.value, ffn, &scratch));
     assert_ok(feed_forward_backward(grad_x, grad, p->grad_y.value, &saved, p->x.value, ffn, &scratch));
@@ -142,8 +142,8 @@ static Status infer_feed_forward(void *context, Arena *scratch)
 START_TEST(test_feed_forward_infers_in_exactly_its_scratch)
 {
     FeedForwardProblem swiglu = feed_forward_problem("swiglu", true), silu = feed_forward_problem("silu_ffn", false);
-    assert_scratch(feed_forward_scratch(swiglu.x.value, &swiglu.ffn), infer_feed_forward, &swiglu);
-    assert_scratch(feed_forward_scratch(silu.x.value, &silu.ffn), infer_feed_forward, &silu);
+    assert_scratch(feed_forward_scratch(swiglu.x.value, &swiglu.ffn, false), infer_feed_forward, &swiglu);
+    assert_scratch(feed_forward_scratch(silu.x.value, &silu.ffn, false), infer_feed_forward, &silu);
 }
 END_TEST
 
@@ -164,7 +164,7 @@ static Status back_feed_forward(void *context, Arena *scratch)
 START_TEST(test_feed_forward_goes_back_in_exactly_its_scratch)
 {
     FeedForwardProblem p = feed_forward_problem("swiglu", true);
-    assert_scratch(feed_forward_scratch(p.x.value, &p.ffn), back_feed_forward, &p);
+    assert_scratch(feed_forward_scratch(p.x.value, &p.ffn, true), back_feed_forward, &p);
 }
 END_TEST
 

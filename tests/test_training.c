@@ -434,13 +434,16 @@ END_TEST
 
 START_TEST(test_training_does_not_depend_on_threads)
 {
-    const char *const directories[] = {"one", "two", "three"};
+    const char *const directories[] = {"one", "two", "three", "eight"};
+    const int counts[] = {1, 2, 3, 8};
     const TrainerConfig config = run_config();
-    for (threads = 1; threads <= 3; threads++) {
-        assert_ok(run_in(directories[threads - 1], &config, false, NULL));
+    for (size_t i = 0; i < 4; i++) {
+        threads = counts[i];
+        assert_ok(run_in(directories[i], &config, false, NULL));
     }
     assert_same_file("one/checkpoint.safetensors", "two/checkpoint.safetensors");
     assert_same_file("one/checkpoint.safetensors", "three/checkpoint.safetensors");
+    assert_same_file("one/checkpoint.safetensors", "eight/checkpoint.safetensors");
     assert_same_log("one/log.jsonl", "three/log.jsonl");
 }
 END_TEST

@@ -73,18 +73,30 @@ static void KERNEL(attention_pack_columns)(float *panels, const float *from, ptr
         }
 }
 
+/* x * 0 is a NaN for infinities and NaNs, and a zero for all else. */
 static bool KERNEL(attention_pack_rows)(float *rows, const float *from, ptrdiff_t stride, size_t count, size_t depth)
 {
     const size_t width = attention_width(depth);
-    Vector infected = {0}; /* x * 0 is NaN for infinities and NaNs only */
+    IntVector infected = {0};
     for (size_t row = 0; row < count; row++, rows += width, from += stride)
         for (size_t i = 0; i < width; i += VECTOR_FLOATS) {
             const Vector v = i < depth ? vector_load_first(from + i, depth - i) : (Vector){0};
             vector_store(rows + i, v);
-            infected += v * 0;
+            infected |= vector_bits(v * 0);
         }
     memset(rows, 0, ((count + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS - count) * width * sizeof *rows);
-    return vector_sum(infected) == 0;
+    return vector_sum(vector_from_bits(infected)) == 0;
+}
+
+static void KERNEL(attention_unpack_rows)(float *to, ptrdiff_t stride, const float *rows, const float *factor,
+                                          size_t count, size_t depth)
+{
+    const size_t width = attention_width(depth);
+    for (size_t row = 0; row < count; row++, rows += width, to += stride) {
+        const float scale = factor ? factor[row] : 1;
+        for (size_t i = 0; i < depth; i += VECTOR_FLOATS)
+            vector_store_first(to + i, scale * vector_load(rows + i), depth - i);
+    }
 }
 
 /*
@@ -123,21 +135,71 @@ VECTOR_INLINE void tile_store_sums(float *to, size_t step, Vector sum[TILE_SUMS]
     }
 }
 
-static void KERNEL(attention_scores)(float *score, const float *rows, const float *columns, size_t depth,
-                                     const AttentionTile *tile)
+/* p = e^(s - log_sum_exp) */
+VECTOR_INLINE void tile_probabilities(Vector sum[TILE_SUMS][2], const float *log_sum_exp)
+{
+    VECTOR_UNROLL
+    for (size_t s = 0; s < TILE_SUMS; s++) {
+        sum[s][0] = vector_exp(sum[s][0] - log_sum_exp[s]);
+        sum[s][1] = vector_exp(sum[s][1] - log_sum_exp[s]);
+    }
+}
+
+/* ds = scale p (dp - delta) */
+VECTOR_INLINE void tile_gradients(Vector sum[TILE_SUMS][2], const float *p, const float *delta, float scale)
+{
+    VECTOR_UNROLL
+    for (size_t s = 0; s < TILE_SUMS; s++)
+        VECTOR_UNROLL
+    for (size_t half = 0; half < 2; half++) {
+        const Vector weight = vector_load(p + s * TILE_BLOCK + half * VECTOR_FLOATS);
+        const Vector gradient = scale * weight * (sum[s][half] - delta[s]);
+        sum[s][half] = vector_select(weight == 0, (Vector){0}, gradient);
+    }
+}
+
+/* What becomes of products while they are in registers. */
+typedef enum { TILE_SCORES, TILE_PROBABILITIES, TILE_GRADIENTS } TileResult;
+
+VECTOR_INLINE void tile_products(TileResult result, float *to, const float *rows, const float *columns, size_t depth,
+                                 const AttentionTile *tile, const float *row_number, const float *p, float scale)
 {
     const size_t width = attention_width(depth);
     for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
         const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
         for (size_t row = seen.begin; row < seen.end; row += TILE_SUMS) {
+            const size_t at = tile_panel(column) + row * TILE_BLOCK;
             Vector sum[TILE_SUMS][2];
             VECTOR_UNROLL
             for (size_t s = 0; s < TILE_SUMS; s++)
                 sum[s][0] = sum[s][1] = (Vector){0};
             tile_multiply_add(sum, rows + row * width, width, 1, columns + column * depth, TILE_BLOCK, depth);
-            tile_store_sums(score + tile_panel(column) + row * TILE_BLOCK, TILE_BLOCK, sum);
+            if (result == TILE_PROBABILITIES)
+                tile_probabilities(sum, row_number + row);
+            if (result == TILE_GRADIENTS)
+                tile_gradients(sum, p + at, row_number + row, scale);
+            tile_store_sums(to + at, TILE_BLOCK, sum);
         }
     }
+}
+
+static void KERNEL(attention_scores)(float *score, const float *rows, const float *columns, size_t depth,
+                                     const AttentionTile *tile)
+{
+    tile_products(TILE_SCORES, score, rows, columns, depth, tile, NULL, NULL, 1);
+}
+
+static void KERNEL(attention_probabilities)(float *p, const float *rows, const float *columns, size_t depth,
+                                            const float *log_sum_exp, const AttentionTile *tile)
+{
+    tile_products(TILE_PROBABILITIES, p, rows, columns, depth, tile, log_sum_exp, NULL, 1);
+}
+
+static void KERNEL(attention_score_gradients)(float *grad, const float *rows, const float *columns, size_t depth,
+                                              const float *p, const float *delta, float scale,
+                                              const AttentionTile *tile)
+{
+    tile_products(TILE_GRADIENTS, grad, rows, columns, depth, tile, delta, p, scale);
 }
 
 /* Whether the band leaves nothing to hide in these rows and columns. */
@@ -246,72 +308,43 @@ static void KERNEL(attention_add_to_columns)(float *out, const float *shrink, co
     }
 }
 
-/* The part of one panel, columns in range, of attention_add_to_rows() for TILE_SUMS rows. */
-static void tile_add_panel(float *out, const float *p, const float *columns, size_t depth, bool finite, size_t count)
-{
-    const size_t width = attention_width(depth);
-    for (size_t i = 0; i < depth && finite; i += TILE_BLOCK) {
-        Vector sum[TILE_SUMS][2];
-        tile_load_sums(sum, out + i, width);
-        tile_multiply_add(sum, p, TILE_BLOCK, 1, columns + i, width, count);
-        tile_store_sums(out + i, width, sum);
-    }
-    for (size_t s = 0; s < TILE_SUMS && !finite; s++)
-        tile_add_nonzero_terms(out + s * width, p + s * TILE_BLOCK, 1, columns, width, count, depth);
-}
-
 static void KERNEL(attention_add_to_rows)(float *out, const float *p, const float *columns, size_t depth, bool finite,
                                           const AttentionTile *tile)
 {
     const size_t width = attention_width(depth);
-    for (size_t row = 0; row < tile->rows; row += TILE_SUMS) {
-        const TileRange seeing = tile_columns_seeing(tile, row, TILE_SUMS);
-        for (size_t begin = seeing.begin, end; begin < seeing.end; begin = end) {
-            end = tile_smaller(seeing.end, (begin / TILE_BLOCK + 1) * TILE_BLOCK);
-            tile_add_panel(out + row * width, p + tile_panel(begin) + row * TILE_BLOCK + begin % TILE_BLOCK,
-                           columns + begin * width, depth, finite, end - begin);
-        }
-    }
-}
-
-static void KERNEL(attention_probabilities)(float *score, const float *log_sum_exp, const AttentionTile *tile)
-{
-    for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
-        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
-        for (size_t row = seen.begin; row < seen.end; row++) {
-            float *at = score + tile_panel(column) + row * TILE_BLOCK;
-            const Vector reference = vector_fill(log_sum_exp[row]);
-            vector_store(at, vector_exp(vector_load(at) - reference));
-            vector_store(at + VECTOR_FLOATS, vector_exp(vector_load(at + VECTOR_FLOATS) - reference));
-        }
-    }
-}
-
-static void KERNEL(attention_softmax_gradient)(float *grad, const float *p, const float *delta, float scale,
-                                               const AttentionTile *tile)
-{
-    for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
-        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
-        for (size_t row = seen.begin; row < seen.end; row++)
-            for (size_t lane = 0; lane < TILE_BLOCK; lane += VECTOR_FLOATS) {
-                const size_t at = tile_panel(column) + row * TILE_BLOCK + lane;
-                const Vector weight = vector_load(p + at), shift = vector_fill(delta[row]);
-                const Vector gradient = vector_fill(scale) * weight * (vector_load(grad + at) - shift);
-                vector_store(grad + at, vector_select(weight == 0, (Vector){0}, gradient));
+    for (size_t first = 0; first < tile->columns; first += TILE_BLOCK)
+        for (size_t row = 0; row < tile->rows; row += TILE_SUMS) {
+            const TileRange seeing = tile_columns_seeing(tile, row, TILE_SUMS);
+            const size_t begin = seeing.begin > first ? seeing.begin : first;
+            const size_t end = tile_smaller(seeing.end, first + TILE_BLOCK);
+            if (begin >= end)
+                continue;
+            const float *weight = p + tile_panel(first) + row * TILE_BLOCK + begin % TILE_BLOCK;
+            const float *from = columns + begin * width;
+            for (size_t i = 0; i < depth && finite; i += TILE_BLOCK) {
+                float *to = out + row * width + i;
+                Vector sum[TILE_SUMS][2];
+                tile_load_sums(sum, to, width);
+                tile_multiply_add(sum, weight, TILE_BLOCK, 1, from + i, width, end - begin);
+                tile_store_sums(to, width, sum);
             }
-    }
+            for (size_t s = 0; s < TILE_SUMS && !finite; s++)
+                tile_add_nonzero_terms(out + (row + s) * width, weight + s * TILE_BLOCK, 1, from, width, end - begin,
+                                       depth);
+        }
 }
 
 const AttentionTable KERNEL(attention) = {
     .pack_columns = KERNEL(attention_pack_columns),
     .pack_rows = KERNEL(attention_pack_rows),
+    .unpack_rows = KERNEL(attention_unpack_rows),
     .scores = KERNEL(attention_scores),
     .hide = KERNEL(attention_hide),
     .softmax = KERNEL(attention_softmax),
     .add_to_columns = KERNEL(attention_add_to_columns),
     .add_to_rows = KERNEL(attention_add_to_rows),
     .probabilities = KERNEL(attention_probabilities),
-    .softmax_gradient = KERNEL(attention_softmax_gradient),
+    .score_gradients = KERNEL(attention_score_gradients),
 };
 
 #endif

@@ -22,9 +22,9 @@
 #include <stdint.h>
 
 enum {
-    ATTENTION_COLUMNS = 128, /**< multiple of ATTENTION_BLOCK */
-    ATTENTION_ROWS = 64,     /**< multiple of ATTENTION_BLOCK */
-    ATTENTION_BLOCK = 32     /**< multiple of every instruction set's register block */
+    ATTENTION_COLUMNS = 32, /**< multiple of ATTENTION_BLOCK */
+    ATTENTION_ROWS = 64,    /**< multiple of ATTENTION_BLOCK */
+    ATTENTION_BLOCK = 32    /**< multiple of every instruction set's register block */
 };
 
 /** @brief Extent of one tile and which of its scores count: those in a diagonal band, and where the mask is true. */
@@ -47,6 +47,13 @@ void attention_pack_columns(float *panels, const float *from, ptrdiff_t stride, 
 
 /** @brief Copies @p count rows, densely. @return whether all numbers are finite */
 bool attention_pack_rows(float *rows, const float *from, ptrdiff_t stride, size_t count, size_t depth);
+
+/** @brief Copies packed rows back, row i times factor[i]; @p factor NULL: 1. */
+void attention_unpack_rows(float *to, ptrdiff_t stride, const float *rows, const float *factor, size_t count,
+                           size_t depth);
+
+/** @brief Whether the band or the mask hides all scores of the tile. */
+bool attention_sees_nothing(const AttentionTile *tile);
 
 /** @brief score(row, column) = rows(row) . columns(column), where the band asks for it. */
 void attention_scores(float *score, const float *rows, const float *columns, size_t depth, const AttentionTile *tile);
@@ -77,11 +84,12 @@ void attention_add_to_columns(float *out, const float *shrink, const float *p, c
 void attention_add_to_rows(float *out, const float *p, const float *columns, size_t depth, bool finite,
                            const AttentionTile *tile);
 
-/** @brief score = exp(score - log_sum_exp(row)) */
-void attention_probabilities(float *score, const float *log_sum_exp, const AttentionTile *tile);
+/** @brief p(row, column) = exp(rows(row) . columns(column) - log_sum_exp(row)), where the band asks for it. */
+void attention_probabilities(float *p, const float *rows, const float *columns, size_t depth, const float *log_sum_exp,
+                             const AttentionTile *tile);
 
-/** @brief grad = scale p (grad - delta(row)), and 0 where p is 0. */
-void attention_softmax_gradient(float *grad, const float *p, const float *delta, float scale,
-                                const AttentionTile *tile);
+/** @brief grad(row, column) = scale p (rows(row) . columns(column) - delta(row)), and 0 where p is 0. */
+void attention_score_gradients(float *grad, const float *rows, const float *columns, size_t depth, const float *p,
+                               const float *delta, float scale, const AttentionTile *tile);
 
 #endif

@@ -51,3 +51,30 @@ void vec_axpy(float *y, float a, const float *x, size_t n)
 {
     tables[isa_in_use()]->axpy(y, a, x, n);
 }
+
+void vec_swiglu(float *hidden, const float *up, const float *gate, size_t n)
+{
+    tables[isa_in_use()]->swiglu(hidden, up, gate, n);
+}
+
+void vec_swiglu_backward(float *up, float *gate, float *hidden, size_t n)
+{
+    tables[isa_in_use()]->swiglu_backward(up, gate, hidden, n);
+}
+
+void vec_scale_each(float *y, float a, const float *x, const float *factor, size_t n)
+{
+    tables[isa_in_use()]->scale_each(y, a, x, factor, n);
+}
+
+void vec_rmsnorm_backward(float *grad_x, bool add, float *grad_gain, const float *grad_y, const float *x,
+                          const float *gain, float inverse_rms, size_t n)
+{
+    tables[isa_in_use()]->rmsnorm_backward(grad_x, add, grad_gain, grad_y, x, gain, inverse_rms, n);
+}
+
+void vec_rotate(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows, const float *cosine,
+                const float *sine, float direction, size_t pairs)
+{
+    tables[isa_in_use()]->rotate(y, y_step, x, x_step, rows, cosine, sine, direction, pairs);
+}

@@ -2,6 +2,7 @@
 #ifndef CS336_KERNELS_VECMATH_TABLE_H
 #define CS336_KERNELS_VECMATH_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct {
@@ -13,6 +14,13 @@ typedef struct {
     float (*dot)(const float *x, const float *y, size_t n);
     void (*scale)(float *y, float a, const float *x, size_t n);
     void (*axpy)(float *y, float a, const float *x, size_t n);
+    void (*swiglu)(float *hidden, const float *up, const float *gate, size_t n);
+    void (*swiglu_backward)(float *up, float *gate, float *hidden, size_t n);
+    void (*scale_each)(float *y, float a, const float *x, const float *factor, size_t n);
+    void (*rmsnorm_backward)(float *grad_x, bool add, float *grad_gain, const float *grad_y, const float *x,
+                             const float *gain, float inverse_rms, size_t n);
+    void (*rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows, const float *cosine,
+                   const float *sine, float direction, size_t pairs);
 } VecmathTable;
 
 extern const VecmathTable vecmath_portable, vecmath_avx2, vecmath_avx512;

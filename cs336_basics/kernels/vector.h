@@ -111,13 +111,13 @@ VECTOR_INLINE __m256i vector_mask(size_t n)
 /* The first n lanes from memory (all of them for n >= VECTOR_FLOATS), 0 in the others; reads no further. */
 VECTOR_INLINE Vector vector_load_first(const float *x, size_t n)
 {
+    if (n >= VECTOR_FLOATS)
+        return vector_load(x);
 #if defined(VECTOR_AVX512)
     return _mm512_maskz_loadu_ps(vector_mask(n), x);
 #elif defined(VECTOR_AVX2)
     return _mm256_maskload_ps(x, vector_mask(n));
 #else
-    if (n >= VECTOR_FLOATS)
-        return vector_load(x);
     Vector v = {0};
     for (size_t i = 0; i < n; i++)
         v[i] = x[i];
@@ -128,16 +128,17 @@ VECTOR_INLINE Vector vector_load_first(const float *x, size_t n)
 /* Writes the first n lanes (all of them for n >= VECTOR_FLOATS) and nothing further. */
 VECTOR_INLINE void vector_store_first(float *y, Vector v, size_t n)
 {
+    if (n >= VECTOR_FLOATS) {
+        vector_store(y, v);
+        return;
+    }
 #if defined(VECTOR_AVX512)
     _mm512_mask_storeu_ps(y, vector_mask(n), v);
 #elif defined(VECTOR_AVX2)
     _mm256_maskstore_ps(y, vector_mask(n), v);
 #else
-    if (n >= VECTOR_FLOATS)
-        vector_store(y, v);
-    else
-        for (size_t i = 0; i < n; i++)
-            y[i] = v[i];
+    for (size_t i = 0; i < n; i++)
+        y[i] = v[i];
 #endif
 }
 

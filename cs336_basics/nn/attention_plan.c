@@ -1,10 +1,13 @@
 #include "nn/attention_plan.h"
 
+#include "core/parallel.h"
 #include "kernels/vecmath.h"
 
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+
+enum { TASKS = 4 /* a thread, at least, for an even share */ };
 
 static Status check_rows(const char *function, const char *name, Tensor t)
 {
@@ -89,6 +92,7 @@ Status attention_plan(AttentionPlan *plan, const char *function, Tensor output, 
     if (s)
         return s;
     *plan = (AttentionPlan){
+        .output = output,
         .query = query,
         .key = key,
         .value = value,
@@ -101,6 +105,10 @@ Status attention_plan(AttentionPlan *plan, const char *function, Tensor output, 
     };
     for (int i = 0; i < query.rank - 2; i++)
         plan->heads *= query.shape[i];
+    plan->span = ATTENTION_SPAN;
+    while (plan->span > ATTENTION_ROWS &&
+           plan->heads * attention_parts(plan->queries, plan->span) < TASKS * (size_t)parallel_threads())
+        plan->span /= 2;
     return bind_mask(plan, function, mask);
 }
 
@@ -166,10 +174,15 @@ size_t attention_keys_seen(const AttentionPlan *plan, size_t queries)
     return seen > 0 ? (size_t)seen : 0;
 }
 
-size_t attention_queries_blind(const AttentionPlan *plan, size_t key)
+static size_t queries_blind(const AttentionPlan *plan, size_t key)
 {
     const ptrdiff_t first = (ptrdiff_t)key - diagonal(plan);
     return plan->kind == ATTEND_CAUSAL && first > 0 ? (size_t)first : 0;
+}
+
+size_t attention_first_block(const AttentionPlan *plan, size_t key)
+{
+    return key ? queries_blind(plan, key) / plan->span * plan->span : 0;
 }
 
 /* The mask's element for the first query and key of a tile. */
@@ -225,136 +238,124 @@ static float *carve(Arena *workspace, size_t count)
     return piece;
 }
 
-size_t attention_bind_forward_tile(AttentionForwardTile *tile, void *memory, const AttentionPlan *plan)
+size_t attention_bind_query_span(AttentionQuerySpan *span, void *memory, const AttentionPlan *plan)
 {
     Arena workspace = {.base = memory, .capacity = SIZE_MAX};
     const size_t width_k = attention_width(plan->d_k), width_v = attention_width(plan->d_v);
-    tile->query = carve(&workspace, ATTENTION_COLUMNS * plan->d_k);
-    tile->key = carve(&workspace, ATTENTION_ROWS * width_k);
-    tile->value = carve(&workspace, ATTENTION_ROWS * width_v);
-    tile->score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
-    tile->output = carve(&workspace, ATTENTION_COLUMNS * width_v);
-    tile->maximum = carve(&workspace, ATTENTION_COLUMNS);
-    tile->sum = carve(&workspace, ATTENTION_COLUMNS);
-    tile->shrink = carve(&workspace, ATTENTION_COLUMNS);
+    span->query = carve(&workspace, ATTENTION_SPAN * plan->d_k);
+    span->output = carve(&workspace, ATTENTION_SPAN * width_v);
+    span->maximum = carve(&workspace, ATTENTION_SPAN);
+    span->sum = carve(&workspace, ATTENTION_SPAN);
+    span->shrink = carve(&workspace, ATTENTION_COLUMNS);
+    span->key = carve(&workspace, ATTENTION_ROWS * width_k);
+    span->value = carve(&workspace, ATTENTION_ROWS * width_v);
+    span->score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
     return workspace.used;
 }
 
-void attention_start_queries(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count)
+void attention_start_queries(AttentionQuerySpan *span, const AttentionPlan *plan, size_t row, size_t count)
 {
-    attention_pack_columns(tile->query, tensor_row(plan->query, row), row_step(plan->query), count, plan->d_k,
+    const size_t padded = attention_parts(count, ATTENTION_COLUMNS) * ATTENTION_COLUMNS;
+    attention_pack_columns(span->query, tensor_row(plan->query, row), row_step(plan->query), count, plan->d_k,
                            plan->scale);
-    memset(tile->output, 0, ATTENTION_COLUMNS * attention_width(plan->d_v) * sizeof(float));
-    for (size_t i = 0; i < ATTENTION_COLUMNS; i++) {
-        tile->maximum[i] = -INFINITY;
-        tile->sum[i] = 0;
+    memset(span->output, 0, padded * attention_width(plan->d_v) * sizeof(float));
+    for (size_t i = 0; i < padded; i++) {
+        span->maximum[i] = -INFINITY;
+        span->sum[i] = 0;
     }
 }
 
-bool attention_load_keys(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count)
-{
-    attention_pack_rows(tile->key, tensor_row(plan->key, row), row_step(plan->key), count, plan->d_k);
-    return attention_pack_rows(tile->value, tensor_row(plan->value, row), row_step(plan->value), count, plan->d_v);
-}
-
-size_t attention_bind_backward_tile(AttentionBackwardTile *tile, void *memory, const AttentionPlan *plan)
-{
-    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
-    const size_t width_k = attention_width(plan->d_k), width_v = attention_width(plan->d_v);
-    tile->key_columns = carve(&workspace, ATTENTION_COLUMNS * plan->d_k);
-    tile->value_columns = carve(&workspace, ATTENTION_COLUMNS * plan->d_v);
-    tile->key = carve(&workspace, ATTENTION_COLUMNS * width_k);
-    tile->grad_key = carve(&workspace, ATTENTION_COLUMNS * width_k);
-    tile->grad_value = carve(&workspace, ATTENTION_COLUMNS * width_v);
-    tile->query = carve(&workspace, ATTENTION_ROWS * width_k);
-    tile->grad_output = carve(&workspace, ATTENTION_ROWS * width_v);
-    tile->grad_query = carve(&workspace, ATTENTION_ROWS * width_k);
-    tile->p = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
-    tile->grad_score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
-    tile->log_sum_exp = carve(&workspace, ATTENTION_ROWS);
-    tile->delta = carve(&workspace, ATTENTION_ROWS);
-    return workspace.used;
-}
-
-static void load_sums(float *sums, Tensor grad, size_t row, size_t count)
-{
-    if (grad.data)
-        attention_pack_rows(sums, tensor_row(grad, row), row_step(grad), count, tensor_extent(grad, -1));
-}
-
-void attention_start_keys(AttentionBackwardTile *tile, const AttentionPlan *plan, const AttentionGradients *grad,
-                          size_t row, size_t count)
+void attention_load_keys(AttentionQuerySpan *span, const AttentionPlan *plan, size_t row, size_t count)
 {
     const float *key = tensor_row(plan->key, row), *value = tensor_row(plan->value, row);
-    attention_pack_columns(tile->key_columns, key, row_step(plan->key), count, plan->d_k, plan->scale);
-    attention_pack_columns(tile->value_columns, value, row_step(plan->value), count, plan->d_v, 1);
-    tile->key_finite = attention_pack_rows(tile->key, key, row_step(plan->key), count, plan->d_k);
-    memset(tile->grad_key, 0, ATTENTION_COLUMNS * attention_width(plan->d_k) * sizeof(float));
-    memset(tile->grad_value, 0, ATTENTION_COLUMNS * attention_width(plan->d_v) * sizeof(float));
-    load_sums(tile->grad_key, grad->key, row, count);
-    load_sums(tile->grad_value, grad->value, row, count);
+    attention_pack_rows(span->key, key, row_step(plan->key), count, plan->d_k);
+    span->value_finite = attention_pack_rows(span->value, value, row_step(plan->value), count, plan->d_v);
 }
 
-void attention_load_queries(AttentionBackwardTile *tile, const AttentionPlan *plan, const AttentionGradients *grad,
-                            size_t row, size_t count)
+void attention_store_output(Tensor output, Tensor log_sum_exp, AttentionQuerySpan *span, size_t row, size_t count)
 {
-    const float *query = tensor_row(plan->query, row), *grad_output = tensor_row(grad->output, row);
-    tile->query_finite = attention_pack_rows(tile->query, query, row_step(plan->query), count, plan->d_k);
-    tile->grad_finite = attention_pack_rows(tile->grad_output, grad_output, row_step(grad->output), count, plan->d_v);
-    const float *log_sum_exp = tensor_row(grad->log_sum_exp, row);
-    for (size_t i = 0; i < ATTENTION_ROWS; i++) {
-        tile->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_step(grad->log_sum_exp)] : 0;
-        tile->delta[i] = i < count ? grad->delta[row + i] : 0;
+    for (size_t i = 0; i < count; i++) {
+        const float sum = span->sum[i];
+        if (log_sum_exp.data)
+            *tensor_row(log_sum_exp, row + i) = span->maximum[i] + logf(sum);
+        span->sum[i] = sum == 0 ? 0 : 1 / sum;
     }
-    memset(tile->grad_query, 0, ATTENTION_ROWS * attention_width(plan->d_k) * sizeof(float));
+    attention_unpack_rows(tensor_row(output, row), row_step(output), span->output, span->sum, count,
+                          tensor_extent(output, -1));
 }
 
-void attention_store_query_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
-                                     size_t count)
+size_t attention_bind_key_span(AttentionKeySpan *span, void *memory, const AttentionPlan *plan)
 {
-    const size_t d_k = tensor_extent(grad->query, -1), width = attention_width(d_k);
-    float *to = tensor_row(grad->query, row);
-    for (size_t i = 0; i < count; i++, to += row_step(grad->query))
-        vec_axpy(to, 1, tile->grad_query + i * width, d_k);
+    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
+    const size_t width_k = attention_width(plan->d_k), width_v = attention_width(plan->d_v);
+    span->key_columns = carve(&workspace, ATTENTION_SPAN * plan->d_k);
+    span->value_columns = carve(&workspace, ATTENTION_SPAN * plan->d_v);
+    span->key = carve(&workspace, ATTENTION_SPAN * width_k);
+    span->grad_key = carve(&workspace, ATTENTION_SPAN * width_k);
+    span->grad_value = carve(&workspace, ATTENTION_SPAN * width_v);
+    span->query = carve(&workspace, ATTENTION_ROWS * width_k);
+    span->grad_output = carve(&workspace, ATTENTION_ROWS * width_v);
+    span->grad_query = carve(&workspace, ATTENTION_ROWS * width_k);
+    span->p = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
+    span->grad_score = carve(&workspace, ATTENTION_ROWS * ATTENTION_COLUMNS);
+    span->log_sum_exp = carve(&workspace, ATTENTION_ROWS);
+    span->delta = carve(&workspace, ATTENTION_ROWS);
+    return workspace.used;
+}
+
+/* The sums of a gradient so far, or zeros for the first part of them. */
+static void load_sums(float *sums, Tensor grad, size_t row, size_t count, size_t depth, bool first)
+{
+    if (first || !grad.data)
+        memset(sums, 0,
+               attention_parts(count, ATTENTION_BLOCK) * ATTENTION_BLOCK * attention_width(depth) * sizeof *sums);
+    else
+        attention_pack_rows(sums, tensor_row(grad, row), row_step(grad), count, depth);
 }
 
 static void store_sums(Tensor grad, const float *sums, size_t row, size_t count)
 {
-    if (!grad.data)
-        return;
-    const size_t n = tensor_extent(grad, -1), width = attention_width(n);
-    float *to = tensor_row(grad, row);
-    for (size_t i = 0; i < count; i++, to += row_step(grad))
-        memcpy(to, sums + i * width, n * sizeof(float));
+    if (grad.data)
+        attention_unpack_rows(tensor_row(grad, row), row_step(grad), sums, NULL, count, tensor_extent(grad, -1));
 }
 
-void attention_store_key_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
+void attention_start_keys(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionGradients *grad, size_t row,
+                          size_t count, bool first)
+{
+    const float *key = tensor_row(plan->key, row), *value = tensor_row(plan->value, row);
+    attention_pack_columns(span->key_columns, key, row_step(plan->key), count, plan->d_k, plan->scale);
+    attention_pack_columns(span->value_columns, value, row_step(plan->value), count, plan->d_v, 1);
+    span->key_finite = attention_pack_rows(span->key, key, row_step(plan->key), count, plan->d_k);
+    load_sums(span->grad_key, grad->key, row, count, plan->d_k, first);
+    load_sums(span->grad_value, grad->value, row, count, plan->d_v, first);
+}
+
+void attention_load_queries(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionGradients *grad,
+                            size_t row, size_t count, bool first)
+{
+    const float *query = tensor_row(plan->query, row), *grad_output = tensor_row(grad->output, row);
+    span->query_finite = attention_pack_rows(span->query, query, row_step(plan->query), count, plan->d_k);
+    span->grad_finite = attention_pack_rows(span->grad_output, grad_output, row_step(grad->output), count, plan->d_v);
+    load_sums(span->grad_query, grad->query, row, count, plan->d_k, first);
+    const float *output = tensor_row(plan->output, row), *log_sum_exp = tensor_row(grad->log_sum_exp, row);
+    for (size_t i = 0; i < ATTENTION_ROWS; i++) {
+        if (first && i < count)
+            grad->delta[row + i] = vec_dot(output + (ptrdiff_t)i * row_step(plan->output),
+                                           span->grad_output + i * attention_width(plan->d_v), plan->d_v);
+        span->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_step(grad->log_sum_exp)] : 0;
+        span->delta[i] = i < count ? grad->delta[row + i] : 0;
+    }
+}
+
+void attention_store_query_gradients(const AttentionGradients *grad, const AttentionKeySpan *span, size_t row,
+                                     size_t count)
+{
+    store_sums(grad->query, span->grad_query, row, count);
+}
+
+void attention_store_key_gradients(const AttentionGradients *grad, const AttentionKeySpan *span, size_t row,
                                    size_t count)
 {
-    store_sums(grad->key, tile->grad_key, row, count);
-    store_sums(grad->value, tile->grad_value, row, count);
-}
-
-void attention_store_output(Tensor output, Tensor log_sum_exp, const AttentionForwardTile *tile, size_t row,
-                            size_t count)
-{
-    const size_t d_v = tensor_extent(output, -1), width = attention_width(d_v);
-    float *to = tensor_row(output, row), *to_log = log_sum_exp.data ? tensor_row(log_sum_exp, row) : NULL;
-    for (size_t i = 0; i < count; i++, to += row_step(output)) {
-        const float sum = tile->sum[i];
-        vec_scale(to, sum == 0 ? 0 : 1 / sum, tile->output + i * width, d_v);
-        if (to_log)
-            to_log[(ptrdiff_t)i * row_step(log_sum_exp)] = tile->maximum[i] + logf(sum);
-    }
-}
-
-void attention_delta(const AttentionPlan *plan, const AttentionGradients *grad, Tensor output)
-{
-#pragma omp parallel for
-    for (size_t head = 0; head < plan->heads; head++) {
-        const size_t row = head * plan->queries;
-        const float *o = tensor_row(output, row), *grad_o = tensor_row(grad->output, row);
-        for (size_t i = 0; i < plan->queries; i++, o += row_step(output), grad_o += row_step(grad->output))
-            grad->delta[row + i] = vec_dot(o, grad_o, plan->d_v);
-    }
+    store_sums(grad->key, span->grad_key, row, count);
+    store_sums(grad->value, span->grad_value, row, count);
 }

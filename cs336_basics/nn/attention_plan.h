@@ -9,13 +9,17 @@
 #include "kernels/attention_tile.h"
 #include "nn/functional.h"
 
+/** @brief Most tokens that one thread keeps at a time while those of the other side stream past them. */
+enum { ATTENTION_SPAN = 256 };
+
 /** @brief One call: its inputs, whose shapes agree, and its sizes. "Head" stands for all leading dimensions together.
  */
 typedef struct {
-    Tensor query, key, value;
+    Tensor output, query, key, value;
     AttentionKind kind;
     MaskTensor where; /**< broadcast to (..., q, k); data NULL unless kind is ATTEND_WHERE */
     size_t heads, queries, keys, d_k, d_v;
+    size_t span; /**< tokens that a thread keeps: fewer where that gives each thread something to do */
     float scale; /**< 1 / sqrt(d_k) */
 } AttentionPlan;
 
@@ -34,9 +38,6 @@ typedef struct {
 CS336_MUST_CHECK Status attention_check_gradients(const AttentionPlan *plan, const char *function,
                                                   const AttentionGradients *grad, Tensor output);
 
-/** @brief Computes grad->delta. */
-void attention_delta(const AttentionPlan *plan, const AttentionGradients *grad, Tensor output);
-
 /** @brief Sets every row of a gradient to zero, if there is one. */
 void attention_clear(Tensor grad);
 
@@ -47,8 +48,8 @@ size_t attention_part(size_t from, size_t extent, size_t most);
 /** @brief Keys that one of the first @p queries queries may see: none follow the last of them. */
 size_t attention_keys_seen(const AttentionPlan *plan, size_t queries);
 
-/** @brief Queries that come before any that may see key @p key. */
-size_t attention_queries_blind(const AttentionPlan *plan, size_t key);
+/** @brief The first query of the first span that may see key @p key; that of key 0 is the first of all. */
+size_t attention_first_block(const AttentionPlan *plan, size_t key);
 
 /** @brief The scores of one head between the queries from @p query and the keys from @p key on: queries in columns. */
 AttentionTile attention_tile_of_queries(const AttentionPlan *plan, size_t head, size_t query, size_t key);
@@ -56,57 +57,64 @@ AttentionTile attention_tile_of_queries(const AttentionPlan *plan, size_t head, 
 /** @brief The same with keys in columns. */
 AttentionTile attention_tile_of_keys(const AttentionPlan *plan, size_t head, size_t query, size_t key);
 
-/** @brief What a thread holds while it computes the output of a tile of queries: 130 KB at d_k = d_v = 64. */
+/** @brief What a thread holds while it computes the output of a span of queries: 180 KB at d_k = d_v = 64. */
 typedef struct {
-    float *query;                  /**< (d_k, ATTENTION_COLUMNS) scaled, in panels */
-    float *key, *value;            /**< (ATTENTION_ROWS, ...) */
-    float *score;                  /**< (ATTENTION_ROWS, ATTENTION_COLUMNS) in panels; then probabilities */
-    float *output;                 /**< (ATTENTION_COLUMNS, d_v), not yet divided by the sum */
-    float *maximum, *sum, *shrink; /**< (ATTENTION_COLUMNS) */
-} AttentionForwardTile;
+    float *query;         /**< (d_k, ATTENTION_SPAN) scaled, in panels */
+    float *output;        /**< (ATTENTION_SPAN, d_v), not yet divided by the sum */
+    float *maximum, *sum; /**< (ATTENTION_SPAN) */
+    float *key, *value;   /**< (ATTENTION_ROWS, ...) */
+    float *score;         /**< (ATTENTION_ROWS, ATTENTION_COLUMNS) in panels; then probabilities */
+    float *shrink;        /**< (ATTENTION_COLUMNS) */
+    bool value_finite;
+} AttentionQuerySpan;
 
-/** @brief Carves the tile from @p memory, or from nothing if that is NULL. @return bytes it takes */
-size_t attention_bind_forward_tile(AttentionForwardTile *tile, void *memory, const AttentionPlan *plan);
+/** @brief Carves the span from @p memory, or from nothing if that is NULL. @return bytes it takes */
+size_t attention_bind_query_span(AttentionQuerySpan *span, void *memory, const AttentionPlan *plan);
 
 /** @brief Packs @p count queries from row @p row of all heads; nothing is seen so far. */
-void attention_start_queries(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count);
+void attention_start_queries(AttentionQuerySpan *span, const AttentionPlan *plan, size_t row, size_t count);
 
-/** @brief Packs @p count keys and values from row @p row of all heads. @return whether all values are finite */
-bool attention_load_keys(AttentionForwardTile *tile, const AttentionPlan *plan, size_t row, size_t count);
+/** @brief Packs @p count keys and values from row @p row of all heads. */
+void attention_load_keys(AttentionQuerySpan *span, const AttentionPlan *plan, size_t row, size_t count);
 
 /** @brief output = O / l and log_sum_exp = m + log l. Where nothing was seen O and l are 0 and m is -inf. */
-void attention_store_output(Tensor output, Tensor log_sum_exp, const AttentionForwardTile *tile, size_t row,
-                            size_t count);
+void attention_store_output(Tensor output, Tensor log_sum_exp, AttentionQuerySpan *span, size_t row, size_t count);
 
-/** @brief What a thread holds while it adds to the gradients of a tile of keys: 270 KB at d_k = d_v = 64. */
+/** @brief What a thread holds while it adds to the gradients of a span of keys: 400 KB at d_k = d_v = 64. */
 typedef struct {
-    float *key_columns, *value_columns; /**< (d, ATTENTION_COLUMNS) in panels; the keys scaled */
-    float *key;                         /**< (ATTENTION_COLUMNS, d_k) */
-    float *grad_key, *grad_value;       /**< (ATTENTION_COLUMNS, ...) sums so far */
+    float *key_columns, *value_columns; /**< (d, ATTENTION_SPAN) in panels; the keys scaled */
+    float *key;                         /**< (ATTENTION_SPAN, d_k) */
+    float *grad_key, *grad_value;       /**< (ATTENTION_SPAN, ...) sums so far */
     float *query, *grad_output;         /**< (ATTENTION_ROWS, ...) */
-    float *grad_query;                  /**< (ATTENTION_ROWS, d_k) what this tile adds */
+    float *grad_query;                  /**< (ATTENTION_ROWS, d_k) sums so far */
     float *p, *grad_score;              /**< (ATTENTION_ROWS, ATTENTION_COLUMNS) in panels */
     float *log_sum_exp, *delta;         /**< (ATTENTION_ROWS) */
     bool key_finite, query_finite, grad_finite;
-} AttentionBackwardTile;
+} AttentionKeySpan;
 
-/** @brief As attention_bind_forward_tile(). */
-size_t attention_bind_backward_tile(AttentionBackwardTile *tile, void *memory, const AttentionPlan *plan);
+/** @brief As attention_bind_query_span(). */
+size_t attention_bind_key_span(AttentionKeySpan *span, void *memory, const AttentionPlan *plan);
 
-/** @brief Packs @p count keys and values from row @p row of all heads, with the sums of their gradients so far. */
-void attention_start_keys(AttentionBackwardTile *tile, const AttentionPlan *plan, const AttentionGradients *grad,
-                          size_t row, size_t count);
+/**
+ * @brief Packs @p count keys and values from row @p row of all heads, with the sums of their gradients.
+ * @param[in] first  no query has added to those sums yet
+ */
+void attention_start_keys(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionGradients *grad, size_t row,
+                          size_t count, bool first);
 
-/** @brief Packs @p count queries from row @p row of all heads with what belongs to them; grad_query becomes 0. */
-void attention_load_queries(AttentionBackwardTile *tile, const AttentionPlan *plan, const AttentionGradients *grad,
-                            size_t row, size_t count);
+/**
+ * @brief Packs @p count queries from row @p row of all heads with what belongs to them.
+ * @param[in] first  no key has added to their gradients yet, and grad->delta is still to be computed
+ */
+void attention_load_queries(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionGradients *grad,
+                            size_t row, size_t count, bool first);
 
-/** @brief Adds the tile's part to the gradients of @p count queries. */
-void attention_store_query_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
+/** @brief Puts the sums of the gradients of @p count queries back. */
+void attention_store_query_gradients(const AttentionGradients *grad, const AttentionKeySpan *span, size_t row,
                                      size_t count);
 
 /** @brief Puts the sums of the gradients of @p count keys and values back. */
-void attention_store_key_gradients(const AttentionGradients *grad, const AttentionBackwardTile *tile, size_t row,
+void attention_store_key_gradients(const AttentionGradients *grad, const AttentionKeySpan *span, size_t row,
                                    size_t count);
 
 #endif

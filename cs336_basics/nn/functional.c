@@ -290,114 +290,124 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
  *
  *     m = max_j s_j        l = sum_j e^(s_j - m)        O = sum_j e^(s_j - m) v_j        output = O / l
  */
-static void attend(Tensor output, Tensor log_sum_exp, const AttentionPlan *plan, size_t head, size_t query)
+static void attend_tile(AttentionQuerySpan *span, const AttentionPlan *plan, const AttentionTile *tile, size_t at)
 {
-    AttentionForwardTile tile;
-    attention_bind_forward_tile(&tile, parallel_private(), plan);
-    const size_t row = head * plan->queries + query, d_k = plan->d_k, d_v = plan->d_v;
-    const size_t queries = attention_part(query, plan->queries, ATTENTION_COLUMNS);
-    const size_t seen = attention_keys_seen(plan, query + queries);
-    attention_start_queries(&tile, plan, row, queries);
-    for (size_t key = 0; key < seen; key += ATTENTION_ROWS) {
-        const AttentionTile extent = attention_tile_of_queries(plan, head, query, key);
-        const bool finite = attention_load_keys(&tile, plan, head * plan->keys + key, extent.rows);
+    float *query = span->query + at * plan->d_k, *output = span->output + at * attention_width(plan->d_v);
 
-        /* S = Q K^T / sqrt(d_k), the query being scaled already */
-        attention_scores(tile.score, tile.key, tile.query, d_k, &extent);
-        /* -inf where the mask hides a key */
-        attention_hide(tile.score, -INFINITY, &extent);
-        /* m, l, and S becomes P = e^(S - m) */
-        attention_softmax(tile.score, tile.maximum, tile.sum, tile.shrink, &extent);
-        /* O = shrink O + P V */
-        attention_add_to_columns(tile.output, tile.shrink, tile.score, tile.value, d_v, finite, &extent);
+    /* S = Q K^T / sqrt(d_k), the query being scaled already */
+    attention_scores(span->score, span->key, query, plan->d_k, tile);
+    /* -inf where the mask hides a key */
+    attention_hide(span->score, -INFINITY, tile);
+    /* m, l, and S becomes P = e^(S - m) */
+    attention_softmax(span->score, span->maximum + at, span->sum + at, span->shrink, tile);
+    /* O = shrink O + P V */
+    attention_add_to_columns(output, span->shrink, span->score, span->value, plan->d_v, span->value_finite, tile);
+}
+
+/* The queries of one span. */
+static void attend(Tensor output, Tensor log_sum_exp, const AttentionPlan *plan, size_t head, size_t first)
+{
+    AttentionQuerySpan span;
+    attention_bind_query_span(&span, parallel_private(), plan);
+    const size_t row = head * plan->queries + first, count = attention_part(first, plan->queries, plan->span);
+    const size_t seen = attention_keys_seen(plan, first + count);
+    attention_start_queries(&span, plan, row, count);
+    for (size_t key = 0; key < seen; key += ATTENTION_ROWS) {
+        attention_load_keys(&span, plan, head * plan->keys + key, attention_part(key, plan->keys, ATTENTION_ROWS));
+        for (size_t at = 0; at < count; at += ATTENTION_COLUMNS) {
+            const AttentionTile tile = attention_tile_of_queries(plan, head, first + at, key);
+            if (!attention_sees_nothing(&tile))
+                attend_tile(&span, plan, &tile, at);
+        }
     }
     /* O / l and m + log l */
-    attention_store_output(output, log_sum_exp, &tile, row, queries);
+    attention_store_output(output, log_sum_exp, &span, row, count);
 }
 
 Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                             AttentionMask mask)
 {
     AttentionPlan plan;
-    AttentionForwardTile tile;
+    AttentionQuerySpan span;
     Status s =
         attention_plan(&plan, "scaled_dot_product_attention_forward", output, log_sum_exp, query, key, value, mask);
     if (!s)
-        s = parallel_reserve(0, attention_bind_forward_tile(&tile, NULL, &plan));
+        s = parallel_reserve(0, attention_bind_query_span(&span, NULL, &plan));
     if (s)
         return s;
-    const size_t tiles = attention_parts(plan.queries, ATTENTION_COLUMNS);
-    /* The last queries of a causal head see most keys: they come first, and the short tiles fill the gaps. */
+    const size_t spans = attention_parts(plan.queries, plan.span);
+    /* The last queries of a causal head see most keys: they come first, and the short spans fill the gaps. */
 #pragma omp parallel for schedule(dynamic) if (plan.heads * plan.queries * plan.keys >= PARALLEL_NUMBERS)
-    for (size_t task = 0; task < plan.heads * tiles; task++)
-        attend(output, log_sum_exp, &plan, task / tiles, (tiles - 1 - task % tiles) * ATTENTION_COLUMNS);
+    for (size_t task = 0; task < plan.heads * spans; task++)
+        attend(output, log_sum_exp, &plan, task / spans, (spans - 1 - task % spans) * plan.span);
     return CS336_OK;
 }
 
-/* What the scores between one tile of queries and one of keys add to the gradients of both. */
-static void add_tile_gradients(const AttentionPlan *plan, const AttentionGradients *grad, AttentionBackwardTile *tile,
-                               size_t head, size_t query, size_t key)
+/* What the scores between a tile of queries and one of keys add to the gradients of both; the keys begin at `at`. */
+static void add_tile_gradients(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionTile *tile, size_t at)
 {
-    const AttentionTile extent = attention_tile_of_keys(plan, head, query, key);
-    const size_t row = head * plan->queries + query, d_k = plan->d_k, d_v = plan->d_v;
-    attention_load_queries(tile, plan, grad, row, extent.rows);
+    const size_t d_k = plan->d_k, d_v = plan->d_v, key = at * attention_width(d_k), value = at * attention_width(d_v);
 
     /* P = e^(S - l) with S = Q K^T / sqrt(d_k), the keys being scaled already */
-    attention_scores(tile->p, tile->query, tile->key_columns, d_k, &extent);
-    attention_probabilities(tile->p, tile->log_sum_exp, &extent);
-    attention_hide(tile->p, 0, &extent);
+    attention_probabilities(span->p, span->query, span->key_columns + at * d_k, d_k, span->log_sum_exp, tile);
+    attention_hide(span->p, 0, tile);
     /* dV += P^T dO */
-    attention_add_to_columns(tile->grad_value, NULL, tile->p, tile->grad_output, d_v, tile->grad_finite, &extent);
+    attention_add_to_columns(span->grad_value + value, NULL, span->p, span->grad_output, d_v, span->grad_finite, tile);
     /* dS = P (dP - delta) / sqrt(d_k) with dP = dO V^T */
-    attention_scores(tile->grad_score, tile->grad_output, tile->value_columns, d_v, &extent);
-    attention_softmax_gradient(tile->grad_score, tile->p, tile->delta, plan->scale, &extent);
+    attention_score_gradients(span->grad_score, span->grad_output, span->value_columns + at * d_v, d_v, span->p,
+                              span->delta, plan->scale, tile);
     /* dK += dS^T Q and dQ += dS K */
-    attention_add_to_columns(tile->grad_key, NULL, tile->grad_score, tile->query, d_k, tile->query_finite, &extent);
-    if (grad->query.data) {
-        attention_add_to_rows(tile->grad_query, tile->grad_score, tile->key, d_k, tile->key_finite, &extent);
-        attention_store_query_gradients(grad, tile, row, extent.rows);
-    }
+    attention_add_to_columns(span->grad_key + key, NULL, span->grad_score, span->query, d_k, span->query_finite, tile);
+    attention_add_to_rows(span->grad_query, span->grad_score, span->key + key, d_k, span->key_finite, tile);
 }
 
-/* One tile of keys and the query tiles first ... end - 1. */
-static void add_key_gradients(const AttentionPlan *plan, const AttentionGradients *grad, size_t head, size_t key_tile,
-                              size_t first, size_t end)
+/* One span of keys, from `key` on, and the queries begin ... end - 1; none before them sees these keys if `first`. */
+static void add_span_gradients(const AttentionPlan *plan, const AttentionGradients *grad, size_t head, size_t key,
+                               size_t begin, size_t end, bool first)
 {
-    const size_t key = key_tile * ATTENTION_COLUMNS, count = attention_part(key, plan->keys, ATTENTION_COLUMNS);
-    const size_t seeing = attention_queries_blind(plan, key) / ATTENTION_ROWS;
-    if (end <= seeing)
-        return;
-    AttentionBackwardTile tile;
-    attention_bind_backward_tile(&tile, parallel_private(), plan);
-    attention_start_keys(&tile, plan, grad, head * plan->keys + key, count);
-    for (size_t query_tile = first < seeing ? seeing : first; query_tile < end; query_tile++)
-        add_tile_gradients(plan, grad, &tile, head, query_tile * ATTENTION_ROWS, key);
-    attention_store_key_gradients(grad, &tile, head * plan->keys + key, count);
+    AttentionKeySpan span;
+    attention_bind_key_span(&span, parallel_private(), plan);
+    const size_t key_row = head * plan->keys + key, keys = attention_part(key, plan->keys, plan->span);
+    attention_start_keys(&span, plan, grad, key_row, keys, first);
+    for (size_t query = begin; query < end; query += ATTENTION_ROWS) {
+        const size_t row = head * plan->queries + query, count = attention_part(query, end, ATTENTION_ROWS);
+        attention_load_queries(&span, plan, grad, row, count, key == 0);
+        for (size_t at = 0; at < keys; at += ATTENTION_COLUMNS) {
+            const AttentionTile tile = attention_tile_of_keys(plan, head, query, key + at);
+            if (!attention_sees_nothing(&tile))
+                add_tile_gradients(&span, plan, &tile, at);
+        }
+        attention_store_query_gradients(grad, &span, row, count);
+    }
+    attention_store_key_gradients(grad, &span, key_row, keys);
 }
 
 /*
- * Tile (i, j) of a head adds to the gradients of its queries after (i, j - 1), and to those of its keys after
- * (i - 1, j). A thread takes one head whole where that shares them out well. With few heads, tiles with the same i + j
- * are computed together: they share neither queries nor keys. Every sum is taken in the same order in both cases.
+ * Block (i, j) of a head, its queries i and keys j, adds to the gradients of the former after (i, j - 1), and to those
+ * of the latter after (i - 1, j). A thread takes one head whole where that shares them out well. With few heads, blocks
+ * with the same i + j are computed together: they share neither queries nor keys. Every sum is taken in the same order
+ * in both cases. The keys j = 0 meet all queries, the others those that may see them.
  */
 static void add_all_gradients(const AttentionPlan *plan, const AttentionGradients *grad)
 {
-    const size_t query_tiles = attention_parts(plan->queries, ATTENTION_ROWS);
-    const size_t key_tiles = attention_parts(plan->keys, ATTENTION_COLUMNS);
     const size_t threads = (size_t)parallel_threads();
     if (plan->heads >= MANY_HEADS * threads || plan->heads % threads == 0) {
 #pragma omp parallel for schedule(dynamic) if (plan->heads * plan->queries * plan->keys >= PARALLEL_NUMBERS)
         for (size_t head = 0; head < plan->heads; head++)
-            for (size_t j = 0; j < key_tiles; j++)
-                add_key_gradients(plan, grad, head, j, 0, query_tiles);
+            for (size_t key = 0; key < plan->keys; key += plan->span)
+                add_span_gradients(plan, grad, head, key, attention_first_block(plan, key), plan->queries, true);
         return;
     }
-    for (size_t sum = 0; sum + 1 < query_tiles + key_tiles; sum++) {
+    const size_t query_blocks = attention_parts(plan->queries, plan->span);
+    const size_t key_blocks = attention_parts(plan->keys, plan->span);
+    for (size_t sum = 0; sum + 1 < query_blocks + key_blocks; sum++) {
 #pragma omp parallel for schedule(dynamic) if (plan->heads * plan->queries * plan->keys >= PARALLEL_NUMBERS)
-        for (size_t task = 0; task < plan->heads * key_tiles; task++) {
-            const size_t j = task % key_tiles;
-            if (j <= sum && sum - j < query_tiles)
-                add_key_gradients(plan, grad, task / key_tiles, j, sum - j, sum - j + 1);
+        for (size_t task = 0; task < plan->heads * key_blocks; task++) {
+            const size_t j = task % key_blocks, key = j * plan->span, first = attention_first_block(plan, key);
+            if (j > sum || sum - j >= query_blocks || (sum - j) * plan->span < first)
+                continue;
+            const size_t begin = (sum - j) * plan->span, end = begin + attention_part(begin, plan->queries, plan->span);
+            add_span_gradients(plan, grad, task / key_blocks, key, begin, end, begin == first);
         }
     }
 }
@@ -426,22 +436,24 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
     static const char *function = "scaled_dot_product_attention_backward";
     AttentionGradients grad = {grad_query, grad_key, grad_value, grad_output, log_sum_exp, NULL};
     AttentionPlan plan;
-    AttentionBackwardTile tile;
+    AttentionKeySpan span;
     Status s = attention_plan(&plan, function, output, log_sum_exp, query, key, value, mask);
     if (!s)
         s = attention_check_gradients(&plan, function, &grad, output);
     if (!s)
-        s = parallel_reserve(0, attention_bind_backward_tile(&tile, NULL, &plan));
+        s = parallel_reserve(0, attention_bind_key_span(&span, NULL, &plan));
     const size_t mark = arena_mark(scratch), rows = plan.heads * plan.queries;
     if (!s)
         s = arena_take(scratch, &grad.delta, rows * sizeof *grad.delta);
     if (s)
         return s;
-    attention_delta(&plan, &grad, output);
-    attention_clear(grad_query);
-    attention_clear(grad_key);
-    attention_clear(grad_value);
-    add_all_gradients(&plan, &grad);
+    if (plan.queries == 0 || plan.keys == 0) {
+        attention_clear(grad_query);
+        attention_clear(grad_key);
+        attention_clear(grad_value);
+    } else {
+        add_all_gradients(&plan, &grad);
+    }
     arena_release(scratch, mark);
     return CS336_OK;
 }

@@ -47,6 +47,12 @@ static Status bind_projections(Tensor *query, Tensor *key, Tensor *value, Arena 
     return s;
 }
 
+/* query and key in one view, which has twice as many heads. */
+static Tensor beside_key(Tensor query)
+{
+    return tensor_widen(query, 2 * tensor_extent(query, -1));
+}
+
 Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x, size_t num_heads)
 {
     Status s = check_input("mha_bind_saved", x, num_heads);
@@ -122,9 +128,7 @@ Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const
     if (!s)
         s = project(saved, x, mha);
     if (!s)
-        s = rotate_in_place(rope_forward, saved->query, heads, positions, rope);
-    if (!s)
-        s = rotate_in_place(rope_forward, saved->key, heads, positions, rope);
+        s = rotate_in_place(rope_forward, beside_key(saved->query), 2 * heads, positions, rope);
     if (!s)
         s = scaled_dot_product_attention_forward(heads_of(saved->attended, heads), saved->log_sum_exp,
                                                  heads_of(saved->query, heads), heads_of(saved->key, heads),
@@ -177,9 +181,7 @@ Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
             heads_of(from.attended, heads), heads_of(saved->attended, heads), saved->log_sum_exp,
             heads_of(saved->query, heads), heads_of(saved->key, heads), heads_of(saved->value, heads), CAUSAL, scratch);
     if (!s)
-        s = rotate_in_place(rope_backward, from.query, heads, positions, rope);
-    if (!s)
-        s = rotate_in_place(rope_backward, from.key, heads, positions, rope);
+        s = rotate_in_place(rope_backward, beside_key(from.query), 2 * heads, positions, rope);
     if (!s)
         s = project_backward(grad_x, grad, &from, x, mha);
     arena_release(scratch, mark);

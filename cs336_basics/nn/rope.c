@@ -1,6 +1,7 @@
 #include "nn/rope.h"
 
 #include "core/parallel.h"
+#include "kernels/vecmath.h"
 
 #include <math.h>
 
@@ -51,6 +52,17 @@ static Status check(const char *function, const char *name_y, Tensor y, const ch
     return CS336_OK;
 }
 
+/* The ids at index 0 of a dimension, along which all are the same. */
+static TokenTensor without(TokenTensor t, int dimension)
+{
+    for (int i = dimension; i + 1 < t.rank; i++) {
+        t.shape[i] = t.shape[i + 1];
+        t.stride[i] = t.stride[i + 1];
+    }
+    t.rank--;
+    return t;
+}
+
 /*
  * A pair (a, b) is the complex number a + ib, and rotating it by an angle is multiplying it by e^(i angle):
  *
@@ -58,22 +70,22 @@ static Status check(const char *function, const char *name_y, Tensor y, const ch
  *
  * The map is orthogonal, so its transpose, which carries gradients back, is the rotation by the opposite angle.
  */
-static Status rotate(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope, float direction)
+static void rotate(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope, float direction)
 {
     const size_t rows = tensor_rows(x), pairs = tensor_extent(x, -1) / 2, seq = tensor_extent(x, -2);
+    /* The heads of a token usually lie side by side and share its position: they are rotated together. */
+    const int head = x.rank - 3;
+    const bool together = head >= 0 && (!positions.data || positions.stride[head] == 0);
+    const size_t heads = together ? x.shape[head] : 1;
+    const Tensor first_x = together ? tensor_select(x, head, 0) : x, first_y = together ? tensor_select(y, head, 0) : y;
+    const TokenTensor of_token = together && positions.data ? without(positions, head) : positions;
 #pragma omp parallel for if (rows * pairs >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++) {
-        const size_t position = positions.data ? (size_t)tokens_at(positions, row) : row % seq;
-        const float *cosine = tensor_row(rope->cosine, position), *sine = tensor_row(rope->sine, position);
-        const float *in = tensor_row(x, row);
-        float *out = tensor_row(y, row);
-        for (size_t k = 0; k < pairs; k++) {
-            const float a = in[2 * k], b = in[2 * k + 1], c = cosine[k], s = direction * sine[k];
-            out[2 * k] = a * c - b * s;
-            out[2 * k + 1] = a * s + b * c;
-        }
+    for (size_t row = 0; row < rows / heads; row++) {
+        const size_t position = positions.data ? (size_t)tokens_at(of_token, row) : row % seq;
+        vec_rotate(tensor_row(first_y, row), together ? y.stride[head] : 0, tensor_row(first_x, row),
+                   together ? x.stride[head] : 0, heads, tensor_row(rope->cosine, position),
+                   tensor_row(rope->sine, position), direction, pairs);
     }
-    return CS336_OK;
 }
 
 static Status check_and_rotate(const char *function, const char *name_y, Tensor y, const char *name_x, Tensor x,
@@ -87,7 +99,8 @@ static Status check_and_rotate(const char *function, const char *name_y, Tensor 
     if (positions.data && !tokens_broadcast(&positions, x.rank - 1, x.shape))
         return status_fail(CS336_ESHAPE, "%s: positions are %s, %s is %s", function,
                            shape_text(positions.rank, positions.shape), name_x, tensor_shape_text(x));
-    return rotate(y, x, positions, rope, direction);
+    rotate(y, x, positions, rope, direction);
+    return CS336_OK;
 }
 
 Status rope_forward(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope)

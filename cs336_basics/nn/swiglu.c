@@ -22,21 +22,26 @@ static Status bind_pair(Tensor *up, Tensor *gate, Arena *arena, Tensor x, const 
 Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x, const FeedForward *ffn)
 {
     const size_t mark = arena_mark(arena);
-    Tensor hidden = tensor_widen(x, tensor_extent(ffn->w1.weight, 0));
-    Status s = bind_pair(&saved->up, &saved->gate, arena, x, ffn);
-    if (!s)
-        s = arena_tensor_of(arena, &saved->hidden, hidden.rank, hidden.shape);
+    const Status s = bind_pair(&saved->up, &saved->gate, arena, x, ffn);
     if (s)
         arena_release(arena, mark);
     return s;
 }
 
-/* The backward pass takes as much: gradients of up, gate and hidden. */
-size_t feed_forward_scratch(Tensor x, const FeedForward *ffn)
+static Status bind_hidden(Tensor *hidden, Arena *arena, Tensor x, const FeedForward *ffn)
+{
+    const Tensor shape = tensor_widen(x, tensor_extent(ffn->w1.weight, 0));
+    return arena_tensor_of(arena, hidden, shape.rank, shape.shape);
+}
+
+size_t feed_forward_scratch(Tensor x, const FeedForward *ffn, bool saving)
 {
     Arena measure = {0};
-    FeedForwardSaved saved;
-    return feed_forward_bind_saved(&saved, &measure, x, ffn) ? 0 : measure.peak;
+    FeedForwardSaved unsaved;
+    Tensor hidden;
+    if ((!saving && feed_forward_bind_saved(&unsaved, &measure, x, ffn)) || bind_hidden(&hidden, &measure, x, ffn))
+        return 0;
+    return measure.peak;
 }
 
 static Status check(const char *function, const char *name, Tensor y, Tensor x, const FeedForward *ffn)
@@ -63,18 +68,14 @@ static Status project(const FeedForwardSaved *saved, Tensor x, const FeedForward
     return s;
 }
 
-/* hidden = up sigmoid(up) gate */
-static void activate(const FeedForwardSaved *saved)
+/* hidden = silu(up) gate */
+static void activate(Tensor hidden, const FeedForwardSaved *saved)
 {
-    const size_t rows = tensor_rows(saved->up), d_ff = tensor_extent(saved->up, -1);
+    const size_t rows = tensor_rows(hidden), d_ff = tensor_extent(hidden, -1);
 #pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++) {
-        const float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
-        float *hidden = tensor_row(saved->hidden, row);
-        vec_sigmoid(hidden, up, d_ff);
-        for (size_t i = 0; i < d_ff; i++)
-            hidden[i] *= gate ? up[i] * gate[i] : up[i];
-    }
+    for (size_t row = 0; row < rows; row++)
+        vec_swiglu(tensor_row(hidden, row), tensor_row(saved->up, row),
+                   saved->gate.data ? tensor_row(saved->gate, row) : NULL, d_ff);
 }
 
 Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const FeedForward *ffn, Arena *scratch)
@@ -84,15 +85,18 @@ Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const F
         return s;
     const size_t mark = arena_mark(scratch);
     FeedForwardSaved unsaved;
+    Tensor hidden;
     if (!saved) {
         saved = &unsaved;
         s = feed_forward_bind_saved(saved, scratch, x, ffn);
     }
     if (!s)
+        s = bind_hidden(&hidden, scratch, x, ffn);
+    if (!s)
         s = project(saved, x, ffn);
     if (!s) {
-        activate(saved);
-        s = linear_forward(y, saved->hidden, &ffn->w2);
+        activate(hidden, saved);
+        s = linear_forward(y, hidden, &ffn->w2);
     }
     arena_release(scratch, mark);
     return s;
@@ -101,27 +105,19 @@ Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const F
 /*
  * Forward: hidden = silu(up) * gate, with silu(u) = u p, p = 1 / (1 + e^-u). As p' = p (1 - p),
  *
- *     silu'(u) = p + u p (1 - p) = p (1 + u (1 - p))
+ *     silu'(u) = p + u p (1 - p) = p + silu(u) (1 - p)
  *     dL/dup = dL/dhidden gate silu'(up)        dL/dgate = dL/dhidden silu(up)
+ *
+ * Both factors of hidden are at hand here, so hidden itself, which w2's gradient needs, is made again and not saved:
+ * up and gate turn into their gradients, and the gradient of hidden into hidden.
  */
-static void activate_backward(Tensor grad_up, Tensor grad_gate, Tensor grad_hidden, const FeedForwardSaved *saved)
+static void activate_backward(FeedForwardSaved *saved, Tensor hidden)
 {
-    const size_t rows = tensor_rows(saved->up), d_ff = tensor_extent(saved->up, -1);
+    const size_t rows = tensor_rows(hidden), d_ff = tensor_extent(hidden, -1);
 #pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++) {
-        const float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
-        const float *grad = tensor_row(grad_hidden, row);
-        float *to_up = tensor_row(grad_up, row), *to_gate = gate ? tensor_row(grad_gate, row) : NULL;
-        vec_sigmoid(to_up, up, d_ff);
-        for (size_t i = 0; i < d_ff; i++) {
-            const float p = to_up[i];
-            to_up[i] = grad[i] * p * (1 + up[i] * (1 - p));
-            if (gate) {
-                to_up[i] *= gate[i];
-                to_gate[i] = grad[i] * up[i] * p;
-            }
-        }
-    }
+    for (size_t row = 0; row < rows; row++)
+        vec_swiglu_backward(tensor_row(saved->up, row), saved->gate.data ? tensor_row(saved->gate, row) : NULL,
+                            tensor_row(hidden, row), d_ff);
 }
 
 /* Forward: up = W1 x, gate = W3 x. Both lead back to x, so their gradients add. */
@@ -138,21 +134,23 @@ static Status project_backward(Tensor grad_x, FeedForward *grad, Tensor grad_up,
     return s;
 }
 
-Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y, const FeedForwardSaved *saved, Tensor x,
+Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y, FeedForwardSaved *saved, Tensor x,
                              const FeedForward *ffn, Arena *scratch)
 {
     Status s = check("feed_forward_backward", "grad_y", grad_y, x, ffn);
     if (s)
         return s;
     const size_t mark = arena_mark(scratch);
-    FeedForwardSaved grad_saved;
-    s = feed_forward_bind_saved(&grad_saved, scratch, x, ffn);
+    Tensor hidden;
+    s = bind_hidden(&hidden, scratch, x, ffn);
     if (!s)
-        s = linear_backward(grad_saved.hidden, &grad->w2, grad_y, saved->hidden, &ffn->w2);
+        s = linear_backward(hidden, &(Linear){.weight = {0}}, grad_y, hidden, &ffn->w2);
     if (!s) {
-        activate_backward(grad_saved.up, grad_saved.gate, grad_saved.hidden, saved);
-        s = project_backward(grad_x, grad, grad_saved.up, grad_saved.gate, x, ffn);
+        activate_backward(saved, hidden);
+        s = linear_backward((Tensor){0}, &grad->w2, grad_y, hidden, &ffn->w2);
     }
+    if (!s)
+        s = project_backward(grad_x, grad, saved->up, saved->gate, x, ffn);
     arena_release(scratch, mark);
     return s;
 }

@@ -20,11 +20,10 @@ typedef struct {
     Linear w3; /**< (d_ff, d_model), the gate's factor; weight.data NULL for the SiLU form */
 } FeedForward;
 
-/** @brief What the forward pass keeps for the backward pass; (..., d_ff) each. */
+/** @brief What the forward pass keeps for the backward pass; (..., d_ff) each. Their product is cheap to make again. */
 typedef struct {
-    Tensor up;     /**< w1 x */
-    Tensor gate;   /**< w3 x, beside up in one buffer; data NULL for the SiLU form */
-    Tensor hidden; /**< silu(up), times gate when there is one */
+    Tensor up;   /**< w1 x */
+    Tensor gate; /**< w3 x, beside up in one buffer; data NULL for the SiLU form */
 } FeedForwardSaved;
 
 /**
@@ -35,8 +34,11 @@ typedef struct {
 CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x,
                                                 const FeedForward *ffn);
 
-/** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
-size_t feed_forward_scratch(Tensor x, const FeedForward *ffn);
+/**
+ * @brief Bytes of scratch for an input of the shape of @p x: for a forward pass that infers only, or with @p saving for
+ * one that saves and for the backward pass.
+ */
+size_t feed_forward_scratch(Tensor x, const FeedForward *ffn, bool saving);
 
 /**
  * @brief SwiGLU, or SiLU feed-forward when w3 is absent.
@@ -58,14 +60,13 @@ CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, 
  * @param[out]    grad_x   (..., d_model), overwritten; data NULL skips it
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., d_model)
- * @param[in]     saved    as the forward pass wrote it
+ * @param[in,out] saved    as the forward pass wrote it; used up: up and gate turn into their gradients
  * @param[in]     x, ffn   as the forward pass read them
  * @param[in]     scratch  feed_forward_scratch() bytes
  * @retval CS336_ESHAPE, CS336_ENOMEM  as feed_forward_forward()
  * @see test_swiglu_gradients, test_silu_feed_forward_gradients
  */
-CS336_MUST_CHECK Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y,
-                                              const FeedForwardSaved *saved, Tensor x, const FeedForward *ffn,
-                                              Arena *scratch);
+CS336_MUST_CHECK Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y, FeedForwardSaved *saved,
+                                              Tensor x, const FeedForward *ffn, Arena *scratch);
 
 #endif

@@ -1,6 +1,7 @@
 #include "nn/transformer_block.h"
 
 #include "core/parallel.h"
+#include "kernels/vecmath.h"
 
 static Status check(const char *function, const char *name, Tensor y, Tensor x)
 {
@@ -12,37 +13,35 @@ static Status check(const char *function, const char *name, Tensor y, Tensor x)
     return CS336_OK;
 }
 
-/* sum = a + b; sum may be either. */
-static void add(Tensor sum, Tensor a, Tensor b)
+/* sum += t */
+static void add(Tensor sum, Tensor t)
 {
     const size_t rows = tensor_rows(sum), n = tensor_extent(sum, -1);
 #pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++) {
-        const float *in_a = tensor_row(a, row), *in_b = tensor_row(b, row);
-        float *out = tensor_row(sum, row);
-        for (size_t i = 0; i < n; i++)
-            out[i] = in_a[i] + in_b[i];
-    }
+    for (size_t row = 0; row < rows; row++)
+        vec_axpy(tensor_row(sum, row), 1, tensor_row(t, row), n);
 }
 
-/* What a layer needs besides the parts of attention and feed-forward. An input that is not normed is not kept twice. */
+/* What a layer keeps besides the parts of attention and feed-forward. */
 static Status bind_between(TransformerBlockSaved *saved, Arena *arena, Tensor x, NormPlacement norm)
 {
     const Tensor one = tensor_widen(x, 1);
-    saved->attn_input = saved->ffn_input = saved->residual2 = (Tensor){0};
-    saved->inverse_rms1 = saved->inverse_rms2 = (Tensor){0};
+    saved->residual2 = saved->inverse_rms1 = saved->inverse_rms2 = (Tensor){0};
     Status s = arena_tensor_of(arena, &saved->residual1, x.rank, x.shape);
-    if (!s && norm == NORM_PRE)
-        s = arena_tensor_of(arena, &saved->attn_input, x.rank, x.shape);
     if (!s && norm == NORM_POST)
         s = arena_tensor_of(arena, &saved->residual2, x.rank, x.shape);
-    if (!s && norm != NORM_NONE)
-        s = arena_tensor_of(arena, &saved->ffn_input, x.rank, x.shape);
     if (!s && norm != NORM_NONE)
         s = arena_tensor_of(arena, &saved->inverse_rms1, one.rank, one.shape);
     if (!s && norm != NORM_NONE)
         s = arena_tensor_of(arena, &saved->inverse_rms2, one.rank, one.shape);
     return s;
+}
+
+/* What a norm makes for the part that reads it: not kept, the backward pass makes it again. */
+static Status bind_normed(Tensor *normed, Arena *scratch, Tensor x, NormPlacement norm)
+{
+    *normed = (Tensor){0};
+    return norm == NORM_NONE ? CS336_OK : arena_tensor_of(scratch, normed, x.rank, x.shape);
 }
 
 Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x, const TransformerBlock *block)
@@ -58,21 +57,10 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
     return s;
 }
 
-/* Gradients on the way back: through z, and through the branch that is being left. */
-typedef struct {
-    Tensor z, branch;
-} Gradients;
-
-static Status bind_gradients(Gradients *grad, Arena *arena, Tensor x)
+/* Attention and feed-forward take theirs in turn. */
+static size_t scratch_of_parts(Tensor x, const TransformerBlock *block, bool saving)
 {
-    const Status s = arena_tensor_of(arena, &grad->z, x.rank, x.shape);
-    return s ? s : arena_tensor_of(arena, &grad->branch, x.rank, x.shape);
-}
-
-/* Attention and feed-forward take theirs in turn, and as much forward as backward. */
-static size_t scratch_of_parts(Tensor x, const TransformerBlock *block)
-{
-    const size_t attention = mha_scratch(x, block->attn.num_heads), ffn = feed_forward_scratch(x, &block->ffn);
+    const size_t attention = mha_scratch(x, block->attn.num_heads), ffn = feed_forward_scratch(x, &block->ffn, saving);
     return attention > ffn ? attention : ffn;
 }
 
@@ -80,14 +68,19 @@ size_t transformer_block_forward_scratch(Tensor x, const TransformerBlock *block
 {
     Arena measure = {0};
     TransformerBlockSaved saved;
-    return bind_between(&saved, &measure, x, block->norm) ? 0 : measure.peak + scratch_of_parts(x, block);
+    Tensor normed;
+    if (bind_between(&saved, &measure, x, block->norm) || bind_normed(&normed, &measure, x, block->norm))
+        return 0;
+    return measure.peak + scratch_of_parts(x, block, false);
 }
 
 size_t transformer_block_backward_scratch(Tensor x, const TransformerBlock *block)
 {
     Arena measure = {0};
-    Gradients grad;
-    return bind_gradients(&grad, &measure, x) ? 0 : measure.peak + scratch_of_parts(x, block);
+    Tensor normed, branch;
+    if (bind_normed(&normed, &measure, x, block->norm) || arena_tensor_of(&measure, &branch, x.rank, x.shape))
+        return 0;
+    return measure.peak + scratch_of_parts(x, block, true);
 }
 
 size_t transformer_block_scratch(Tensor x, const TransformerBlock *block)
@@ -111,36 +104,34 @@ static Status attend(Tensor y, const Attention *how, Tensor x, const MultiHeadSe
                       : mha_forward(y, how->saved, x, mha, how->rope, how->positions, scratch);
 }
 
-static Status run_forward(Tensor y, TransformerBlockSaved *between, const Attention *how, FeedForwardSaved *ffn_saved,
-                          Tensor x, const TransformerBlock *block, Arena *scratch)
+static Status run_forward(Tensor y, const TransformerBlockSaved *between, const Attention *how,
+                          FeedForwardSaved *ffn_saved, Tensor x, const TransformerBlock *block, Arena *scratch)
 {
     const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
-    Status s = CS336_OK;
+    Tensor normed, z = between->residual1;
+    Status s = bind_normed(&normed, scratch, x, block->norm);
     /* z = x + MHA(x), with its norm */
-    if (pre)
-        s = rmsnorm_forward(between->attn_input, between->inverse_rms1, x, &block->ln1);
-    else
-        between->attn_input = x;
+    if (!s && pre)
+        s = rmsnorm_forward(normed, between->inverse_rms1, x, &block->ln1);
     if (!s)
-        s = attend(between->residual1, how, between->attn_input, &block->attn, scratch);
+        s = attend(z, how, pre ? normed : x, &block->attn, scratch);
     if (s)
         return s;
-    add(between->residual1, between->residual1, x);
-    if (post)
-        s = rmsnorm_forward(between->ffn_input, between->inverse_rms1, between->residual1, &block->ln1);
-    const Tensor z = post ? between->ffn_input : between->residual1;
+    add(z, x);
+    if (post) {
+        s = rmsnorm_forward(normed, between->inverse_rms1, z, &block->ln1);
+        z = normed;
+    }
 
     /* y = z + FFN(z), with its norm */
     const Tensor sum = post ? between->residual2 : y;
     if (pre)
-        s = rmsnorm_forward(between->ffn_input, between->inverse_rms2, z, &block->ln2);
-    else
-        between->ffn_input = z;
+        s = rmsnorm_forward(normed, between->inverse_rms2, z, &block->ln2);
     if (!s)
-        s = feed_forward_forward(sum, ffn_saved, between->ffn_input, &block->ffn, scratch);
+        s = feed_forward_forward(sum, ffn_saved, pre ? normed : z, &block->ffn, scratch);
     if (s)
         return s;
-    add(sum, sum, z);
+    add(sum, z);
     return post ? rmsnorm_forward(y, between->inverse_rms2, sum, &block->ln2) : CS336_OK;
 }
 
@@ -180,52 +171,67 @@ Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x, const 
  *     z = post(x + MHA(pre(x)))        y = post(z + FFN(pre(z)))
  *
  * Backward goes through y's line, then z's. Each input leaves by two ways, the residual and the branch, so its gradient
- * is the sum of what comes back by both.
+ * is the sum of what comes back by both: `grad` holds that of the residual, and what the branch brings is added.
  */
-static Status run_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y, const Gradients *g,
-                           const TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block,
-                           const RoPE *rope, TokenTensor positions, Arena *scratch)
+static Status leave_branch(Tensor grad, RMSNorm *grad_norm, Tensor branch, Tensor inverse_rms, Tensor x,
+                           const RMSNorm *norm, bool pre)
 {
-    const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
-    Tensor grad_sum = grad_y;
-    Status s = CS336_OK;
-    if (post) {
-        s = rmsnorm_backward(g->z, &grad->ln2, grad_y, saved->inverse_rms2, saved->residual2, &block->ln2);
-        grad_sum = g->z;
-    }
-    if (!s)
-        s = feed_forward_backward(g->branch, &grad->ffn, grad_sum, &saved->ffn, saved->ffn_input, &block->ffn, scratch);
-    if (!s && pre)
-        s = rmsnorm_backward(g->branch, &grad->ln2, g->branch, saved->inverse_rms2, saved->residual1, &block->ln2);
-    if (s)
-        return s;
-    add(g->z, grad_sum, g->branch);
-
-    if (post)
-        s = rmsnorm_backward(g->z, &grad->ln1, g->z, saved->inverse_rms1, saved->residual1, &block->ln1);
-    if (!s)
-        s = mha_backward(g->branch, &grad->attn, g->z, &saved->attn, saved->attn_input, &block->attn, rope, positions,
-                         scratch);
-    if (!s && pre)
-        s = rmsnorm_backward(g->branch, &grad->ln1, g->branch, saved->inverse_rms1, x, &block->ln1);
-    if (!s && grad_x.data)
-        add(grad_x, g->z, g->branch);
-    return s;
+    if (pre)
+        return rmsnorm_backward_add(grad, grad_norm, branch, inverse_rms, x, norm);
+    add(grad, branch);
+    return CS336_OK;
 }
 
-Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y,
-                                  const TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block,
-                                  const RoPE *rope, TokenTensor positions, Arena *scratch)
+static Status ffn_backward(Tensor grad, TransformerBlock *to, Tensor normed, Tensor branch,
+                           TransformerBlockSaved *saved, const TransformerBlock *block, Arena *scratch)
+{
+    const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
+    const Tensor z = saved->residual1; /* before a post-norm */
+    Status s = CS336_OK;
+    if (post)
+        s = rmsnorm_backward(grad, &to->ln2, grad, saved->inverse_rms2, saved->residual2, &block->ln2);
+    if (!s && (pre || post))
+        s = rmsnorm_forward(normed, (Tensor){0}, z, pre ? &block->ln2 : &block->ln1);
+    if (!s)
+        s = feed_forward_backward(branch, &to->ffn, grad, &saved->ffn, pre || post ? normed : z, &block->ffn, scratch);
+    return s ? s : leave_branch(grad, &to->ln2, branch, saved->inverse_rms2, z, &block->ln2, pre);
+}
+
+static Status attention_backward(Tensor grad, TransformerBlock *to, Tensor normed, Tensor branch,
+                                 TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block,
+                                 const RoPE *rope, TokenTensor positions, Arena *scratch)
+{
+    const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
+    Status s = CS336_OK;
+    if (post)
+        s = rmsnorm_backward(grad, &to->ln1, grad, saved->inverse_rms1, saved->residual1, &block->ln1);
+    if (pre)
+        s = rmsnorm_forward(normed, (Tensor){0}, x, &block->ln1);
+    if (!s)
+        s = mha_backward(branch, &to->attn, grad, &saved->attn, pre ? normed : x, &block->attn, rope, positions,
+                         scratch);
+    return s ? s : leave_branch(grad, &to->ln1, branch, saved->inverse_rms1, x, &block->ln1, pre);
+}
+
+Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y, TransformerBlockSaved *saved,
+                                  Tensor x, const TransformerBlock *block, const RoPE *rope, TokenTensor positions,
+                                  Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    Gradients g;
+    Tensor normed, branch;
     Status s = check("transformer_block_backward", "grad_y", grad_y, x);
-    if (!s && grad_x.data)
+    if (!s)
         s = check("transformer_block_backward", "grad_x", grad_x, x);
     if (!s)
-        s = bind_gradients(&g, scratch, x);
+        s = bind_normed(&normed, scratch, x, block->norm);
     if (!s)
-        s = run_backward(grad_x, grad, grad_y, &g, saved, x, block, rope, positions, scratch);
+        s = arena_tensor_of(scratch, &branch, x.rank, x.shape);
+    if (!s && grad_x.data != grad_y.data)
+        tensor_copy(grad_x, grad_y);
+    if (!s)
+        s = ffn_backward(grad_x, grad, normed, branch, saved, block, scratch);
+    if (!s)
+        s = attention_backward(grad_x, grad, normed, branch, saved, x, block, rope, positions, scratch);
     arena_release(scratch, mark);
     return s;
 }

@@ -28,12 +28,10 @@ typedef struct {
     FeedForward ffn;
 } TransformerBlock;
 
-/** @brief What the forward pass keeps for the backward pass. */
+/** @brief What the forward pass keeps for the backward pass. What norms make is not kept: x and 1/r give it again. */
 typedef struct {
     MultiHeadSelfAttentionSaved attn;
     FeedForwardSaved ffn;
-    Tensor attn_input;   /**< (..., d_model) what the attention read: norm1(x), or x itself */
-    Tensor ffn_input;    /**< (..., d_model) what the feed-forward read */
     Tensor residual1;    /**< (..., d_model) x + attention's output, before a post-norm */
     Tensor residual2;    /**< (..., d_model) post-norm only: z + feed-forward's output, before the norm */
     Tensor inverse_rms1; /**< (..., 1) */
@@ -49,7 +47,9 @@ typedef struct {
 CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x,
                                                      const TransformerBlock *block);
 
-/** @brief Bytes of scratch for an input of the shape of @p x: forward without saving, backward, and whichever is more.
+/**
+ * @brief Bytes of scratch for an input of the shape of @p x: forward without saving, backward (which is enough for a
+ * forward that saves), and whichever is more.
  */
 size_t transformer_block_forward_scratch(Tensor x, const TransformerBlock *block);
 size_t transformer_block_backward_scratch(Tensor x, const TransformerBlock *block);
@@ -63,7 +63,7 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
  * @param[in]  block      weights
  * @param[in]  rope       tables for d_k; NULL for no position embedding
  * @param[in]  positions  as for mha_forward()
- * @param[in]  scratch    transformer_block_forward_scratch() bytes; nothing is taken when saving
+ * @param[in]  scratch    transformer_block_forward_scratch() bytes; transformer_block_backward_scratch() when saving
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
  * @see Problem transformer_block, layer_norm_ablation, pre_norm_ablation; test_transformer_block
  */
@@ -76,14 +76,14 @@ CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSave
  * @param[out]    grad_x   (..., seq, d_model), overwritten; may be grad_y itself
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., seq, d_model)
- * @param[in]     saved    as the forward pass wrote it
+ * @param[in,out] saved    as the forward pass wrote it; used up
  * @param[in]     x, block, rope, positions  as the forward pass read them
  * @param[in]     scratch  transformer_block_backward_scratch() bytes
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
  * @see test_block_gradients_pre_norm, test_block_gradients_post_norm, test_block_gradients_no_norm
  */
 CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y,
-                                                   const TransformerBlockSaved *saved, Tensor x,
+                                                   TransformerBlockSaved *saved, Tensor x,
                                                    const TransformerBlock *block, const RoPE *rope,
                                                    TokenTensor positions, Arena *scratch);
 

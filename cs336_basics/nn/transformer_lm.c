@@ -238,7 +238,7 @@ static void layer_ready(const GradientObserver *observer, const TransformerBlock
  * carries one gradient, grad_x, from the loss down to the table; each layer turns that of its output into that of its
  * input.
  */
-static Status go_back(float *loss, TransformerLM *grad, const Training *t, const TransformerLM *lm, TokenTensor ids,
+static Status go_back(float *loss, TransformerLM *grad, Training *t, const TransformerLM *lm, TokenTensor ids,
                       TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
     const Tensor grad_x = t->grad_hidden;
