@@ -43,6 +43,7 @@
     X(tokenizer_files) \
     X(run_log)         \
     X(training)        \
+    X(training_step)   \
     X(trained_model)   \
     X(generation)      \
     X(bf16)            \

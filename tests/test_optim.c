@@ -7,6 +7,7 @@
 #include "tests/support/allclose.h"
 #include "tests/support/fixture.h"
 #include "tests/support/hash_weights.h"
+#include "tests/support/kernels.h"
 #include "tests/support/sample.h"
 
 #include <float.h>
@@ -172,10 +173,42 @@ START_TEST(test_adamw_equals_the_double_precision_reference)
 {
     const AdamWConfig large_eps = {.lr = 0.1, .beta1 = 0.5, .beta2 = 0.9, .eps = 0.5, .weight_decay = 0};
     const AdamWConfig no_memory = {.lr = 1e-2, .beta1 = 0, .beta2 = 0, .eps = 1e-3, .weight_decay = 1};
-    compare_with_reference(3 * 4096 + 7, 30, &USUAL);
-    compare_with_reference(1, 1000, &USUAL);
-    compare_with_reference(100, 50, &large_eps);
-    compare_with_reference(100, 50, &no_memory);
+    FOR_EACH_ISA (isa) {
+        compare_with_reference(3 * 4096 + 7, 30, &USUAL);
+        compare_with_reference(1, 1000, &USUAL);
+        compare_with_reference(100, 50, &large_eps);
+        compare_with_reference(101, 50, &no_memory);
+    }
+}
+END_TEST
+
+START_TEST(test_adamw_clips_steps_and_clears_in_one)
+{
+    Parameter apart = PARAMETER("w", 3, 1500), at_once = PARAMETER("w", 3, 1500);
+    const ParameterList first = {&apart, 1}, second = {&at_once, 1};
+    for (size_t step = 1; step <= 5; step++) {
+        double norm, same_norm;
+        const double max_norm = step % 2 ? 0.1 : 1e9;
+        set_gradient(&apart, step);
+        set_gradient(&at_once, step);
+        assert_ok(clip_gradients(&norm, first, max_norm));
+        assert_ok(adamw_step(first, step, &USUAL));
+        assert_ok(gradient_norm(&same_norm, second));
+        ck_assert_double_eq(same_norm, norm);
+        assert_ok(adamw_step_and_clear(second, clip_factor(norm, max_norm), step, &USUAL));
+        for (size_t i = 0; i < 4500; i++)
+            ck_assert(at_once.grad.data[i] == 0);
+    }
+    assert_allclose(at_once.value, apart.value, 1e-6, 1e-7);
+    assert_allclose(at_once.first_moment, apart.first_moment, 1e-5, 1e-9);
+    assert_allclose(at_once.second_moment, apart.second_moment, 1e-5, 1e-12);
+    assert_fails(adamw_step_and_clear(second, -1, 1, &USUAL), CS336_ERANGE,
+                 "adamw_step_and_clear: grad_factor is -1, expected a finite number of at least 0");
+    assert_fails(adamw_step_and_clear(second, 1, 0, &USUAL), CS336_ERANGE,
+                 "adamw_step_and_clear: step is 0, the first is 1");
+    at_once.grad = tensor_reshape(at_once.grad, 4500);
+    assert_fails(gradient_norm(&(double){0}, second), CS336_ESHAPE,
+                 "gradient_norm: gradient of w is (4500), value is (3, 1500)");
 }
 END_TEST
 
@@ -360,8 +393,9 @@ START_TEST(test_optimizers_give_the_same_bytes_for_any_number_of_threads)
 {
     Parameter expected = {0};
     double expected_norm = 0;
-    for (int threads = 1; threads <= 3; threads++) {
-        parallel_set_threads(threads);
+    static const int threads[] = {1, 2, 3, 8};
+    for (size_t t = 0; t < 4; t++) {
+        parallel_set_threads(threads[t]);
         Parameter parameter = PARAMETER("w", 5, 8191);
         const ParameterList list = {&parameter, 1};
         double norm;
@@ -369,9 +403,9 @@ START_TEST(test_optimizers_give_the_same_bytes_for_any_number_of_threads)
             set_gradient(&parameter, step);
             assert_ok(clip_gradients(&norm, list, 0.1));
             assert_ok(sgd_step(list, step, 0.1));
-            assert_ok(adamw_step(list, step, &USUAL));
+            assert_ok(adamw_step_and_clear(list, 0.5, step, &USUAL));
         }
-        if (threads == 1)
+        if (t == 0)
             expected = parameter, expected_norm = norm;
         ck_assert_double_eq(norm, expected_norm);
         assert_same_bytes(parameter.value, expected.value);
@@ -387,6 +421,7 @@ const TestCase optim_tests[] = {
     TEST(test_sgd_reports_what_does_not_fit, "learning_rate_tuning"),
     TEST(test_adamw_equals_pytorch_over_1000_steps, "adamw"),
     TEST(test_adamw_equals_the_double_precision_reference, "adamw"),
+    TEST(test_adamw_clips_steps_and_clears_in_one, "adamw"),
     TEST(test_adamw_moment_without_gradient_becomes_zero, "adamw"),
     TEST(test_adamw_checks_everything_before_it_changes_anything, "adamw"),
     TEST(test_adamw_reports_rates_outside_their_range, "adamw"),

@@ -78,3 +78,8 @@ void vec_rotate(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, si
 {
     tables[isa_in_use()]->rotate(y, y_step, x, x_step, rows, cosine, sine, direction, pairs);
 }
+
+void vec_adamw(float *value, float *first, float *second, float *grad, const AdamWScalars *c, size_t n)
+{
+    tables[isa_in_use()]->adamw(value, first, second, grad, c, n);
+}

@@ -72,4 +72,19 @@ void vec_rmsnorm_backward(float *grad_x, bool add, float *grad_gain, const float
 void vec_rotate(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows, const float *cosine,
                 const float *sine, float direction, size_t pairs);
 
+/** @brief A step's scalars: computed in double, applied in float32, as PyTorch does. */
+typedef struct {
+    float grad_factor;       /**< of clipping; 1 for none */
+    float decay;             /**< 1 - lr * weight_decay */
+    float rate1;             /**< 1 - beta1 */
+    float beta2, rate2;      /**< beta2, 1 - beta2 */
+    float step_size;         /**< lr / (1 - beta1^t) */
+    float second_correction; /**< sqrt(1 - beta2^t) */
+    float eps;               /**< added to the square root */
+    bool clear;              /**< leave 0 in place of the gradient */
+} AdamWScalars;
+
+/** @brief One step of adamw_step() for @p n numbers, in place. */
+void vec_adamw(float *value, float *first, float *second, float *grad, const AdamWScalars *c, size_t n);
+
 #endif

@@ -5,6 +5,8 @@
 #include "kernels/vecmath_table.h"
 #include "kernels/vector.h"
 
+#include <float.h>
+
 /*
  * Reductions keep four vectors of partial sums, so that additions need not wait for one another; vector number i of x
  * goes to partial sum i mod 4, and the rest of x, padded with what changes nothing, to the first.
@@ -191,6 +193,28 @@ static void KERNEL(rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t
     }
 }
 
+/*
+ * A first moment without fresh gradient, such as that of a rare token's embedding, decays into the subnormal numbers,
+ * sticks there and makes every later step many times slower; it moves nothing any more and becomes 0.
+ */
+static void KERNEL(adamw)(float *value, float *first, float *second, float *grad, const AdamWScalars *c, size_t n)
+{
+    const IntVector all_but_sign = vector_bits((Vector){0}) + INT32_MAX;
+    for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
+        const Vector g = c->grad_factor * vector_load_first(grad + i, n - i);
+        const Vector old = vector_load_first(first + i, n - i), m = old + (g - old) * c->rate1;
+        const Vector v = c->beta2 * vector_load_first(second + i, n - i) + c->rate2 * g * g;
+        const Vector denominator = vector_sqrt(v) / c->second_correction + c->eps;
+        const Vector decayed = c->decay * vector_load_first(value + i, n - i);
+        const Vector size = vector_from_bits(vector_bits(m) & all_but_sign);
+        vector_store_first(value + i, decayed - c->step_size * m / denominator, n - i);
+        vector_store_first(first + i, vector_select(size < FLT_MIN, (Vector){0}, m), n - i);
+        vector_store_first(second + i, v, n - i);
+        if (c->clear)
+            vector_store_first(grad + i, (Vector){0}, n - i);
+    }
+}
+
 const VecmathTable KERNEL(vecmath) = {
     .exp = KERNEL(exp),
     .exp_shifted = KERNEL(exp_shifted),
@@ -205,6 +229,7 @@ const VecmathTable KERNEL(vecmath) = {
     .scale_each = KERNEL(scale_each),
     .rmsnorm_backward = KERNEL(rmsnorm_backward),
     .rotate = KERNEL(rotate),
+    .adamw = KERNEL(adamw),
 };
 
 #endif

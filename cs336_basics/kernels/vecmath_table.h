@@ -2,6 +2,8 @@
 #ifndef CS336_KERNELS_VECMATH_TABLE_H
 #define CS336_KERNELS_VECMATH_TABLE_H
 
+#include "kernels/vecmath.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,6 +23,7 @@ typedef struct {
                              const float *gain, float inverse_rms, size_t n);
     void (*rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows, const float *cosine,
                    const float *sine, float direction, size_t pairs);
+    void (*adamw)(float *value, float *first, float *second, float *grad, const AdamWScalars *c, size_t n);
 } VecmathTable;
 
 extern const VecmathTable vecmath_portable, vecmath_avx2, vecmath_avx512;

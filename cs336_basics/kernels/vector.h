@@ -240,6 +240,21 @@ VECTOR_INLINE Vector vector_exp(Vector x)
     return vector_scale_by_power((p * r) * r + r + 1.0f, n);
 }
 
+VECTOR_INLINE Vector vector_sqrt(Vector x)
+{
+#if defined(VECTOR_AVX512)
+    return _mm512_sqrt_ps(x);
+#elif defined(VECTOR_AVX2)
+    return _mm256_sqrt_ps(x);
+#elif defined(VECTOR_NEON)
+    return vsqrtq_f32(x);
+#else
+    for (int i = 0; i < VECTOR_FLOATS; i++)
+        x[i] = sqrtf(x[i]);
+    return x;
+#endif
+}
+
 /* ---- across lanes ---- */
 
 /*

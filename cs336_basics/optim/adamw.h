@@ -30,4 +30,16 @@ typedef struct {
  */
 CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config);
 
+/**
+ * @brief adamw_step() on gradients times a factor, which leaves them 0, ready for the next batch to be added to.
+ *
+ * With gradient_norm() before it this is clip_gradients(), adamw_step() and parameters_zero_grad() in two passes over
+ * memory where they take four.
+ * @param[in] grad_factor  clip_factor(), or 1
+ * @retval CS336_ESHAPE, CS336_ERANGE  as adamw_step(), or grad_factor is negative or not finite; nothing was changed
+ * @see test_adamw_clips_steps_and_clears_in_one
+ */
+CS336_MUST_CHECK Status adamw_step_and_clear(ParameterList parameters, double grad_factor, size_t step,
+                                             const AdamWConfig *config);
+
 #endif

@@ -19,4 +19,14 @@
  */
 CS336_MUST_CHECK Status clip_gradients(double *norm, ParameterList parameters, double max_norm);
 
+/**
+ * @brief The common L2 norm of all gradients, summed in double.
+ * @retval CS336_ESHAPE  as clip_gradients()
+ * @see test_clipping_scales_to_the_norm
+ */
+CS336_MUST_CHECK Status gradient_norm(double *norm, ParameterList parameters);
+
+/** @brief What clip_gradients() scales gradients of this norm by; 1 when they are small enough. */
+double clip_factor(double norm, double max_norm);
+
 #endif

@@ -139,18 +139,19 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     const size_t step = trainer->step + 1;
     AdamWConfig adamw = config->adamw;
     adamw.lr = cosine_schedule_lr(&config->schedule, step);
-    parameters_zero_grad(trainer->parameters);
     Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, &trainer->batches);
     if (!s)
-        s = clip_gradients(grad_norm, trainer->parameters,
-                           config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY);
+        s = gradient_norm(grad_norm, trainer->parameters);
     if (!s && !(isfinite(*loss) && isfinite(*grad_norm)))
         s = status_fail(CS336_ERANGE,
                         "step %zu: the loss is %g and the gradient's norm %g; a lower learning rate may help", step,
                         (double)*loss, *grad_norm);
+    const double max_norm = config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY;
     if (!s)
-        s = adamw_step(trainer->parameters, step, &adamw);
-    if (!s)
+        s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm), step, &adamw);
+    if (s)
+        parameters_zero_grad(trainer->parameters);
+    else
         trainer->step = step;
     return s;
 }

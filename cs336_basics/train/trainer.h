@@ -48,7 +48,7 @@ CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
 typedef struct {
     TrainerConfig config;
     const TokenFile *train, *val;
-    TransformerLM lm, grad, first_moment, second_moment;
+    TransformerLM lm, grad, first_moment, second_moment; /**< grad is 0 between steps */
     ParameterList parameters;
     Rng batches;               /**< draws the training windows */
     size_t step;               /**< steps done */
