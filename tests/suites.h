@@ -24,6 +24,7 @@
     X(matmul_bf16)     \
     X(functional)      \
     X(attention)       \
+    X(attention_edges) \
     X(layers)          \
     X(layer_rows)      \
     X(feed_forward)    \

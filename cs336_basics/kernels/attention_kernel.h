@@ -2,6 +2,7 @@
 #ifndef CS336_KERNELS_ATTENTION_KERNEL_H
 #define CS336_KERNELS_ATTENTION_KERNEL_H
 
+#include "kernels/attention_few_kernel.h"
 #include "kernels/attention_table.h"
 #include "kernels/vector.h"
 
@@ -78,12 +79,19 @@ static bool KERNEL(attention_pack_rows)(float *rows, const float *from, ptrdiff_
 {
     const size_t width = attention_width(depth);
     IntVector infected = {0};
-    for (size_t row = 0; row < count; row++, rows += width, from += stride)
-        for (size_t i = 0; i < width; i += VECTOR_FLOATS) {
+    for (size_t row = 0; row < count; row++, rows += width, from += stride) {
+        size_t i = 0;
+        for (; i + VECTOR_FLOATS <= depth; i += VECTOR_FLOATS) {
+            const Vector v = vector_load(from + i);
+            vector_store(rows + i, v);
+            infected |= vector_bits(v * 0);
+        }
+        for (; i < width; i += VECTOR_FLOATS) {
             const Vector v = i < depth ? vector_load_first(from + i, depth - i) : (Vector){0};
             vector_store(rows + i, v);
             infected |= vector_bits(v * 0);
         }
+    }
     memset(rows, 0, ((count + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS - count) * width * sizeof *rows);
     return vector_sum(vector_from_bits(infected)) == 0;
 }
@@ -186,7 +194,10 @@ VECTOR_INLINE void tile_products(TileResult result, float *to, const float *rows
 static void KERNEL(attention_scores)(float *score, const float *rows, const float *columns, size_t depth,
                                      const AttentionTile *tile)
 {
-    tile_products(TILE_SCORES, score, rows, columns, depth, tile, NULL, NULL, 1);
+    if (tile->few)
+        few_scores(score, rows, columns, depth, tile);
+    else
+        tile_products(TILE_SCORES, score, rows, columns, depth, tile, NULL, NULL, 1);
 }
 
 static void KERNEL(attention_probabilities)(float *p, const float *rows, const float *columns, size_t depth,
@@ -224,6 +235,10 @@ static void tile_hide_where(float *at, float hidden, TileRange sees, ptrdiff_t s
 
 static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTile *tile)
 {
+    if (tile->few) {
+        few_hide(score, hidden, tile);
+        return;
+    }
     for (size_t first = 0; first < tile->columns; first += TILE_BLOCK) {
         TileRange rows = tile_whole_sums(tile_rows_seen(tile, first, TILE_BLOCK));
         rows.end = tile_smaller(rows.end, tile->rows);
@@ -248,6 +263,10 @@ static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTi
 static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *shrink,
                                       const AttentionTile *tile)
 {
+    if (tile->few) {
+        few_softmax(score, maximum, sum, shrink, tile);
+        return;
+    }
     for (size_t column = 0; column < tile->columns; column += VECTOR_FLOATS) {
         const TileRange seen = tile_rows_seen(tile, column, VECTOR_FLOATS);
         float *first = score + tile_panel(column) + column % TILE_BLOCK;
@@ -269,20 +288,14 @@ static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, 
     }
 }
 
-/* out += sum over k of a(k) b(k), leaving out the terms with a(k) = 0, whatever b holds there. */
-static void tile_add_nonzero_terms(float *out, const float *a, size_t a_next, const float *b, size_t b_next,
-                                   size_t terms, size_t depth)
-{
-    for (size_t k = 0; k < terms; k++, a += a_next, b += b_next)
-        if (*a != 0)
-            for (size_t i = 0; i < depth; i++)
-                out[i] += *a * b[i];
-}
-
 static void KERNEL(attention_add_to_columns)(float *out, const float *shrink, const float *p, const float *rows,
                                              size_t depth, bool finite, const AttentionTile *tile)
 {
     const size_t width = attention_width(depth);
+    if (tile->few) {
+        few_add_to_columns(out, shrink, p, rows, depth, finite, tile);
+        return;
+    }
     for (size_t column = 0; column < tile->columns; column += TILE_SUMS) {
         const TileRange seen = tile_rows_seen(tile, column, TILE_SUMS);
         const float *weight = p + tile_panel(column) + seen.begin * TILE_BLOCK + column % TILE_BLOCK;

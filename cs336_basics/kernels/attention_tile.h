@@ -24,7 +24,8 @@
 enum {
     ATTENTION_COLUMNS = 32, /**< multiple of ATTENTION_BLOCK */
     ATTENTION_ROWS = 64,    /**< multiple of ATTENTION_BLOCK */
-    ATTENTION_BLOCK = 32    /**< multiple of every instruction set's register block */
+    ATTENTION_FEW = 4,
+    ATTENTION_BLOCK = 32 /**< multiple of every instruction set's register block */
 };
 
 /** @brief Extent of one tile and which of its scores count: those in a diagonal band, and where the mask is true. */
@@ -33,6 +34,7 @@ typedef struct {
     ptrdiff_t first, last; /**< column c sees rows c + first ... c + last */
     const bool *where;     /**< (row, column) at where[row * row_step + column * column_step]; NULL: all */
     ptrdiff_t row_step, column_step;
+    bool few; /**< in the forward pass: at most ATTENTION_FEW columns, packed and computed one by one */
 } AttentionTile;
 
 /** @brief Further than any diagonal: no limit on that side of the band. */

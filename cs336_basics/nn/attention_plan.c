@@ -7,7 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { TASKS = 4 /* a thread, at least, for an even share */ };
+enum {
+    TASKS = 4,   /* a thread, at least, for an even share */
+    PRODUCTS = 8 /* in the time of one of PARALLEL_NUMBERS */
+};
 
 static Status check_rows(const char *function, const char *name, Tensor t)
 {
@@ -150,6 +153,11 @@ void attention_clear(Tensor grad)
     }
 }
 
+bool attention_is_large(const AttentionPlan *plan)
+{
+    return plan->heads * plan->queries * plan->keys * (plan->d_k + plan->d_v) >= PRODUCTS * (size_t)PARALLEL_NUMBERS;
+}
+
 size_t attention_parts(size_t extent, size_t most)
 {
     return (extent + most - 1) / most;
@@ -210,6 +218,7 @@ AttentionTile attention_tile_of_queries(const AttentionPlan *plan, size_t head, 
         .where = mask_at(where, head, query, key),
         .row_step = where.data ? where.stride[where.rank - 1] : 0,
         .column_step = where.data ? where.stride[where.rank - 2] : 0,
+        .few = plan->queries <= ATTENTION_FEW,
     };
 }
 
@@ -256,8 +265,13 @@ size_t attention_bind_query_span(AttentionQuerySpan *span, void *memory, const A
 void attention_start_queries(AttentionQuerySpan *span, const AttentionPlan *plan, size_t row, size_t count)
 {
     const size_t padded = attention_parts(count, ATTENTION_COLUMNS) * ATTENTION_COLUMNS;
-    attention_pack_columns(span->query, tensor_row(plan->query, row), row_step(plan->query), count, plan->d_k,
-                           plan->scale);
+    const float *query = tensor_row(plan->query, row);
+    if (plan->queries <= ATTENTION_FEW) {
+        attention_pack_rows(span->query, query, row_step(plan->query), count, plan->d_k);
+        vec_scale(span->query, plan->scale, span->query, count * attention_width(plan->d_k));
+    } else {
+        attention_pack_columns(span->query, query, row_step(plan->query), count, plan->d_k, plan->scale);
+    }
     memset(span->output, 0, padded * attention_width(plan->d_v) * sizeof(float));
     for (size_t i = 0; i < padded; i++) {
         span->maximum[i] = -INFINITY;

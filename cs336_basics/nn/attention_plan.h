@@ -41,6 +41,9 @@ CS336_MUST_CHECK Status attention_check_gradients(const AttentionPlan *plan, con
 /** @brief Sets every row of a gradient to zero, if there is one. */
 void attention_clear(Tensor grad);
 
+/** @brief Whether it is worth waking other threads. */
+bool attention_is_large(const AttentionPlan *plan);
+
 /** @brief How many parts of @p most tokens cover @p extent, and the extent of the part that begins at @p from. */
 size_t attention_parts(size_t extent, size_t most);
 size_t attention_part(size_t from, size_t extent, size_t most);

@@ -337,7 +337,7 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
         return s;
     const size_t spans = attention_parts(plan.queries, plan.span);
     /* The last queries of a causal head see most keys: they come first, and the short spans fill the gaps. */
-#pragma omp parallel for schedule(dynamic) if (plan.heads * plan.queries * plan.keys >= PARALLEL_NUMBERS)
+#pragma omp parallel for schedule(dynamic) if (attention_is_large(&plan))
     for (size_t task = 0; task < plan.heads * spans; task++)
         attend(output, log_sum_exp, &plan, task / spans, (spans - 1 - task % spans) * plan.span);
     return CS336_OK;
@@ -392,7 +392,7 @@ static void add_all_gradients(const AttentionPlan *plan, const AttentionGradient
 {
     const size_t threads = (size_t)parallel_threads();
     if (plan->heads >= MANY_HEADS * threads || plan->heads % threads == 0) {
-#pragma omp parallel for schedule(dynamic) if (plan->heads * plan->queries * plan->keys >= PARALLEL_NUMBERS)
+#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
         for (size_t head = 0; head < plan->heads; head++)
             for (size_t key = 0; key < plan->keys; key += plan->span)
                 add_span_gradients(plan, grad, head, key, attention_first_block(plan, key), plan->queries, true);
@@ -401,7 +401,7 @@ static void add_all_gradients(const AttentionPlan *plan, const AttentionGradient
     const size_t query_blocks = attention_parts(plan->queries, plan->span);
     const size_t key_blocks = attention_parts(plan->keys, plan->span);
     for (size_t sum = 0; sum + 1 < query_blocks + key_blocks; sum++) {
-#pragma omp parallel for schedule(dynamic) if (plan->heads * plan->queries * plan->keys >= PARALLEL_NUMBERS)
+#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
         for (size_t task = 0; task < plan->heads * key_blocks; task++) {
             const size_t j = task % key_blocks, key = j * plan->span, first = attention_first_block(plan, key);
             if (j > sum || sum - j >= query_blocks || (sum - j) * plan->span < first)
