@@ -19,5 +19,6 @@ void bench_memory(void)
 {
     memory_row("memory step float32 batch 8", "step float32 8", "step sdpa float32 8");
     memory_row("memory step float32 batch 32", "step float32 32", "step sdpa float32 32");
+    memory_row("memory step bf16 batch 8", "step bfloat16 8", "step sdpa bfloat16 8");
     memory_row("memory sdpa forward+backward 1x1x65536x64", "sdpa both 1 1 65536 64", "sdpa both 1 1 65536 64");
 }

@@ -19,18 +19,21 @@ static BenchRow step_row(const char *name, StepWork *work)
                       .amount = step_operations(BATCH)};
 }
 
-static void beside_torch(void)
+static void beside_torch(const char *name, DType dtype)
 {
-    const char *name = "step float32 batch 8";
     if (!bench_selected(name))
         return;
-    BenchQuestion sdpa = bench_question(&bench_torch, "step sdpa float32 %d", BATCH),
+    const char *torch_dtype = dtype == DTYPE_FLOAT32 ? "float32" : "bfloat16";
+    BenchQuestion sdpa = bench_question(&bench_torch, "step sdpa %s %d", torch_dtype, BATCH),
                   compiled = bench_question(&bench_torch, "step compile float32 %d", BATCH);
     StepWork work;
-    bench_require(step_work_init(&work, BATCH, DTYPE_FLOAT32));
+    bench_require(step_work_init(&work, BATCH, dtype));
     BenchRow row = step_row(name, &work);
-    row.peers[0] = (BenchSide){"PyTorch", bench_ask, &sdpa};
-    row.peers[1] = (BenchSide){"PyTorch compile", bench_ask, &compiled};
+    row.peers[0] = (BenchSide){dtype == DTYPE_FLOAT32 ? "PyTorch" : "PyTorch autocast", bench_ask, &sdpa};
+    if (dtype == DTYPE_FLOAT32)
+        row.peers[1] = (BenchSide){"PyTorch compile", bench_ask, &compiled};
+    else
+        row.limit = BENCH_BF16;
     bench_row(&row);
     step_work_deinit(&work);
 }
@@ -98,7 +101,8 @@ static void adamw_row(void)
 
 void bench_step(void)
 {
-    beside_torch();
+    beside_torch("step float32 batch 8", DTYPE_FLOAT32);
+    beside_torch("step bf16 batch 8", DTYPE_BFLOAT16);
     beside_llmc();
     adamw_row();
 }

@@ -42,6 +42,11 @@ void chart_add(ChartCurve *curve, double x, double ours, double peer)
     curve->points[curve->count++].peer = peer;
 }
 
+static bool has_line(const ChartCurve *curve)
+{
+    return curve->count > 1;
+}
+
 static bool has_peer(const ChartCurve *curve)
 {
     for (size_t i = 0; i < curve->count; i++)
@@ -67,14 +72,14 @@ static void draw_curve(FILE *gnuplot, const ChartCurve *curve)
 
 Status chart_curves(const char *path, const char *title, const ChartCurve *left, const ChartCurve *right)
 {
-    const int panels = (left->count > 0) + (right->count > 0);
+    const int panels = has_line(left) + has_line(right);
     FILE *gnuplot = panels > 0 ? open_gnuplot(path, 480 * panels, 400) : NULL;
     if (!gnuplot)
         return CS336_OK;
     fprintf(gnuplot, "set key top left\nset multiplot layout 1,%d title \"%s\"\n", panels, title);
-    if (left->count > 0)
+    if (has_line(left))
         draw_curve(gnuplot, left);
-    if (right->count > 0)
+    if (has_line(right))
         draw_curve(gnuplot, right);
     fprintf(gnuplot, "unset multiplot\n");
     return close_gnuplot(gnuplot, path);

@@ -24,7 +24,7 @@ typedef struct {
 
 void chart_add(ChartCurve *curve, double x, double ours, double peer);
 
-/** @brief Two curves side by side; nothing when neither has a point. @retval CS336_EIO  gnuplot failed */
+/** @brief Two curves side by side; one of fewer than two points is left out. @retval CS336_EIO  gnuplot failed */
 CS336_MUST_CHECK Status chart_curves(const char *path, const char *title, const ChartCurve *left,
                                      const ChartCurve *right);
 

@@ -9,6 +9,7 @@ One request a line on standard input, one answer a line on standard output: a nu
     matmul bfloat16 FORM M N K     seconds of one product, forms as in bench_matmul.c
     peak                           bytes: the most memory that this process has had
 """
+import logging
 import resource
 import sys
 import time
@@ -183,6 +184,7 @@ class Answers:
 
 def main():
     warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
     print("ready", flush=True)
     answer = Answers()
     for line in sys.stdin:
