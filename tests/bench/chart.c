@@ -60,8 +60,10 @@ static void draw_curve(FILE *gnuplot, const ChartCurve *curve)
     fprintf(gnuplot, "$data << EOD\n");
     for (size_t i = 0; i < curve->count; i++)
         fprintf(gnuplot, "%g %g %g\n", curve->points[i].x, curve->points[i].ours, curve->points[i].peer);
-    fprintf(gnuplot, "EOD\nset xlabel '%s'\nset ylabel '%s'\nset logscale x 2\n%s\nset xtics (%s", curve->x, curve->y,
-            curve->log_y ? "set logscale y 10" : "unset logscale y\nset yrange [0:*]", "");
+    const double first = curve->points[0].x, last = curve->points[curve->count - 1].x;
+    fprintf(gnuplot, "EOD\nset xlabel '%s'\nset ylabel '%s'\nset logscale x 2\nset xrange [%g:%g]\n%s\nset xtics (",
+            curve->x, curve->y, first * 0.8, last * 1.25,
+            curve->log_y ? "set logscale y 10" : "unset logscale y\nset yrange [0:*]");
     for (size_t i = 0; i < curve->count; i++)
         fprintf(gnuplot, "%s%g", i ? ", " : "", curve->points[i].x);
     fprintf(gnuplot, ")\nplot $data using 1:2 title 'ours' with linespoints pt 7 ps 0.6 lw 2 lc rgb '%s'", our_colour);
@@ -76,7 +78,7 @@ Status chart_curves(const char *path, const char *title, const ChartCurve *left,
     FILE *gnuplot = panels > 0 ? open_gnuplot(path, 480 * panels, 400) : NULL;
     if (!gnuplot)
         return CS336_OK;
-    fprintf(gnuplot, "set key top left\nset multiplot layout 1,%d title \"%s\"\n", panels, title);
+    fprintf(gnuplot, "set key bottom right\nset multiplot layout 1,%d title \"%s\"\n", panels, title);
     if (has_line(left))
         draw_curve(gnuplot, left);
     if (has_line(right))
