@@ -20,9 +20,16 @@ typedef struct {
     float *query, *key, *value, *grad_output;                         /* (heads, seq, D) */
     float *output, *grad_query, *grad_key, *grad_value, *log_sum_exp; /* likewise; the last (heads, seq) */
     float *p, *grad_p;                                                /* (heads, seq, seq), or NULL */
-    bool *visible;                                                    /* (seq, seq), true up to the diagonal */
     Arena scratch;
 } Problem;
+
+typedef struct {
+    const char *name;
+    void (*step)(Problem *);
+    size_t matrices; /* of (seq, seq) for each head */
+    AttentionKind kind;
+    bool backward;
+} Rung;
 
 /* ---- scores in memory ---- */
 
@@ -132,35 +139,24 @@ static void tiles_backward(Problem *x, AttentionMask mask)
         view(x, x->value), mask, &x->scratch));
 }
 
-/* The same mask twice: as pairs that may be anything, and as the causal one, whose empty tiles are known. */
-static AttentionMask pairs(const Problem *x)
-{
-    return (AttentionMask){ATTEND_WHERE, mask(x->visible, x->seq, x->seq)};
-}
-
-static AttentionMask causal(void)
-{
-    return (AttentionMask){.kind = ATTEND_CAUSAL};
-}
-
 static void all_tiles(Problem *x)
 {
-    tiles(x, pairs(x));
+    tiles(x, (AttentionMask){.kind = ATTEND_ALL});
 }
 
 static void causal_tiles(Problem *x)
 {
-    tiles(x, causal());
+    tiles(x, (AttentionMask){.kind = ATTEND_CAUSAL});
 }
 
 static void all_tiles_backward(Problem *x)
 {
-    tiles_backward(x, pairs(x));
+    tiles_backward(x, (AttentionMask){.kind = ATTEND_ALL});
 }
 
 static void causal_tiles_backward(Problem *x)
 {
-    tiles_backward(x, causal());
+    tiles_backward(x, (AttentionMask){.kind = ATTEND_CAUSAL});
 }
 
 /* ---- problems ---- */
@@ -175,11 +171,6 @@ static Problem make_problem(size_t heads, size_t seq)
         *arrays[i] = x.numbers + i * n;
     for (size_t i = 0; i < n; i++)
         x.query[i] *= 8; /* scores of about 1 */
-    x.visible = memory_allocate_zeroed(seq * seq, sizeof *x.visible);
-    if (!x.visible)
-        bench_require(status_fail(CS336_ENOMEM, "no memory for a mask"));
-    for (size_t i = 0; i < seq; i++)
-        memset(x.visible + i * seq, true, i + 1);
     bench_require(arena_init(&x.scratch, scaled_dot_product_attention_scratch(view(&x, x.query))));
     return x;
 }
@@ -187,25 +178,24 @@ static Problem make_problem(size_t heads, size_t seq)
 static void release_problem(Problem *x)
 {
     memory_release(x->numbers);
-    memory_release(x->visible);
     arena_deinit(&x->scratch);
 }
 
 /* ---- the check ---- */
 
-/* One query in double precision; its probabilities, of the keys that it sees, go to p. */
-static void attend_exactly(double *output, double *p, const Problem *x, size_t row)
+/* One query in double precision, which sees the first `seen` keys of its head; its probabilities go to p. */
+static void attend_exactly(double *output, double *p, const Problem *x, size_t row, size_t seen)
 {
-    const size_t first = row / x->seq * x->seq, count = row % x->seq + 1;
+    const size_t first = row / x->seq * x->seq;
     double sum = 0;
-    for (size_t j = 0; j < count; j++) {
+    for (size_t j = 0; j < seen; j++) {
         double score = 0;
         for (size_t e = 0; e < D; e++)
             score += (double)x->query[row * D + e] * (double)x->key[(first + j) * D + e];
         sum += p[j] = exp(score / sqrt(D));
     }
     memset(output, 0, D * sizeof *output);
-    for (size_t j = 0; j < count; j++) {
+    for (size_t j = 0; j < seen; j++) {
         p[j] /= sum;
         for (size_t e = 0; e < D; e++)
             output[e] += p[j] * (double)x->value[(first + j) * D + e];
@@ -214,10 +204,10 @@ static void attend_exactly(double *output, double *p, const Problem *x, size_t r
 
 /* What one query adds to the gradients of its keys and values, and the gradient of the query itself. */
 static void differentiate_exactly(double *grad_query, double *grad_key, double *grad_value, const double *output,
-                                  const double *p, const Problem *x, size_t row)
+                                  const double *p, const Problem *x, size_t row, size_t seen)
 {
     const size_t first = row / x->seq * x->seq;
-    for (size_t j = 0; j <= row % x->seq; j++) {
+    for (size_t j = 0; j < seen; j++) {
         double grad_score = 0;
         for (size_t e = 0; e < D; e++)
             grad_score += (double)x->grad_output[row * D + e] * ((double)x->value[(first + j) * D + e] - output[e]);
@@ -238,25 +228,21 @@ static bool close(const float *actual, const double *expected, size_t n)
     return right;
 }
 
-static bool is_right(void (*step)(Problem *), bool backward)
+static bool is_right(const Rung *rung)
 {
-    enum { ROWS = SMALL_HEADS * SMALL_SEQ };
-    static double output[ROWS * D], grad_query[ROWS * D], grad_key[ROWS * D], grad_value[ROWS * D], p[SMALL_SEQ];
+    enum { ROWS = SMALL_HEADS * SMALL_SEQ, COUNT = ROWS * D };
+    static double exact[4 * COUNT], p[SMALL_SEQ]; /* output and gradients, in the problem's order */
     Problem x = make_problem(SMALL_HEADS, SMALL_SEQ);
     x.p = bench_numbers((size_t)ROWS * SMALL_SEQ);
     x.grad_p = bench_numbers((size_t)ROWS * SMALL_SEQ);
-    step(&x);
-    memset(grad_query, 0, sizeof grad_query);
-    memset(grad_key, 0, sizeof grad_key);
-    memset(grad_value, 0, sizeof grad_value);
+    rung->step(&x);
+    memset(exact, 0, sizeof exact);
     for (size_t row = 0; row < ROWS; row++) {
-        attend_exactly(output + row * D, p, &x, row);
-        differentiate_exactly(grad_query, grad_key, grad_value, output + row * D, p, &x, row);
+        const size_t seen = rung->kind == ATTEND_ALL ? SMALL_SEQ : row % SMALL_SEQ + 1;
+        attend_exactly(exact + row * D, p, &x, row, seen);
+        differentiate_exactly(exact + COUNT, exact + 2 * COUNT, exact + 3 * COUNT, exact + row * D, p, &x, row, seen);
     }
-    const bool right =
-        close(x.output, output, (size_t)ROWS * D) && (!backward || (close(x.grad_query, grad_query, (size_t)ROWS * D) &&
-                                                                    close(x.grad_key, grad_key, (size_t)ROWS * D) &&
-                                                                    close(x.grad_value, grad_value, (size_t)ROWS * D)));
+    const bool right = close(x.output, exact, rung->backward ? 4 * COUNT : COUNT);
     memory_release(x.p);
     memory_release(x.grad_p);
     release_problem(&x);
@@ -264,13 +250,6 @@ static bool is_right(void (*step)(Problem *), bool backward)
 }
 
 /* ---- the ladder ---- */
-
-typedef struct {
-    const char *name;
-    void (*step)(Problem *);
-    size_t matrices; /* of (seq, seq) for each head */
-    bool backward;
-} Rung;
 
 typedef struct {
     const Rung *rung;
@@ -323,10 +302,9 @@ static void climb_to(const Rung *rung, const Rung *before, Problem *problem)
         return;
     const double products_of_pairs = rung->backward ? 7 : 2;
     const double causal_pairs = (double)problem->heads * (double)problem->seq * (double)(problem->seq + 1) / 2;
-    const bool right = is_right(rung->step, rung->backward);
+    const bool right = is_right(rung);
     BenchRow row = {.name = time,
-                    .unit = "ms",
-                    .scale = 1e3,
+                    BENCH_MILLISECONDS,
                     .ours = {.run = right ? seconds : wrong, .context = &ours},
                     .limit = BENCH_FMA,
                     .amount = products_of_pairs * 2 * D * causal_pairs};
@@ -346,13 +324,13 @@ static void climb_to(const Rung *rung, const Rung *before, Problem *problem)
 void bench_ladder_attention(void)
 {
     static const Rung rungs[] = {
-        {"loops", loops, 1, false},
-        {"matmul()", products, 1, false},
-        {"tiles", all_tiles, 0, false},
-        {"no empty tiles", causal_tiles, 0, false},
-        {"matmul()", products_backward, 2, true},
-        {"tiles", all_tiles_backward, 0, true},
-        {"no empty tiles", causal_tiles_backward, 0, true},
+        {"loops", loops, 1, ATTEND_CAUSAL, false},
+        {"matmul()", products, 1, ATTEND_CAUSAL, false},
+        {"all tiles", all_tiles, 0, ATTEND_ALL, false},
+        {"causal tiles", causal_tiles, 0, ATTEND_CAUSAL, false},
+        {"matmul()", products_backward, 2, ATTEND_CAUSAL, true},
+        {"all tiles", all_tiles_backward, 0, ATTEND_ALL, true},
+        {"causal tiles", causal_tiles_backward, 0, ATTEND_CAUSAL, true},
     };
     Problem problem = make_problem(HEADS, SEQ);
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)

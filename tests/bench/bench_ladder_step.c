@@ -4,18 +4,20 @@
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "kernels/matmul.h"
+#include "kernels/vecmath.h"
 #include "nn/functional.h"
 #include "nn/linear.h"
 #include "nn/linear_cross_entropy.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/work.h"
 
 #include <math.h>
 #include <stdio.h>
 
 /* The reference model, a batch of 8 x 256 tokens. */
 enum { ROWS = 2048, D_MODEL = 512, D_FF = 1344, VOCAB = 10000 };
-
-static const double MILLISECONDS = 1e3, MEGABYTES = 1e-6;
 
 /* Largest difference of two arrays: what is timed must be the same work. */
 static double difference(const float *x, const float *y, size_t n)
@@ -69,23 +71,20 @@ static void maps_row(const char *name, size_t count, size_t d_out)
     if (!bench_selected(name))
         return;
     const size_t width = count * d_out;
-    Maps x = {count,
-              d_out,
-              {.weight = random_rows(width, D_MODEL)},
-              {.weight = random_rows(width, D_MODEL)},
-              {{.dtype = DTYPE_FLOAT32}},
-              {{.dtype = DTYPE_FLOAT32}},
-              random_rows(ROWS, D_MODEL),
-              random_rows(ROWS, D_MODEL),
-              random_rows(ROWS, width),
-              random_rows(ROWS, width)};
+    Maps x = {.count = count,
+              .d_out = d_out,
+              .map.weight = random_rows(width, D_MODEL),
+              .grad.weight = random_rows(width, D_MODEL),
+              .x = random_rows(ROWS, D_MODEL),
+              .grad_x = random_rows(ROWS, D_MODEL),
+              .y = random_rows(ROWS, width),
+              .grad_y = random_rows(ROWS, width)};
     for (size_t i = 0; i < count; i++) {
         x.maps[i].weight = tensor_slice(x.map.weight, 0, i * d_out, d_out);
         x.grads[i].weight = tensor_slice(x.grad.weight, 0, i * d_out, d_out);
     }
     bench_row(&(BenchRow){.name = name,
-                          .unit = "ms",
-                          .scale = MILLISECONDS,
+                          BENCH_MILLISECONDS,
                           .ours = {.run = joined, .context = &x},
                           .peers = {{"apart", apart, &x}},
                           .limit = BENCH_FMA,
@@ -182,28 +181,172 @@ static void loss_rows(void)
     static int32_t ids[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = (int32_t)(i * 7919 % VOCAB);
-    Loss x = {.head = {random_rows(VOCAB, D_MODEL)},
-              .grad = {random_rows(VOCAB, D_MODEL)},
+    Loss x = {.head.weight = random_rows(VOCAB, D_MODEL),
+              .grad.weight = random_rows(VOCAB, D_MODEL),
               .x = random_rows(ROWS, D_MODEL),
               .grad_x = random_rows(ROWS, D_MODEL),
               .targets = tokens(ids, ROWS)};
     const bool same = same_loss(&x);
     bench_row(&(BenchRow){.name = time,
-                          .unit = "ms",
-                          .scale = MILLISECONDS,
+                          BENCH_MILLISECONDS,
                           .ours = {.run = same ? chunks : other_loss, .context = &x},
                           .peers = {{"all logits", whole, &x}},
                           .limit = BENCH_FMA,
                           .amount = 3 * 2.0 * ROWS * D_MODEL * VOCAB});
     bench_row(&(BenchRow){.name = memory,
                           .unit = "MB",
-                          .scale = MEGABYTES,
+                          .scale = 1e-6,
                           .ours = {.run = bytes_of_chunks, .context = &x},
                           .peers = {{"all logits", bytes_of_whole, &x}},
                           .rounds = 1});
     const Tensor *const all[] = {&x.head.weight, &x.grad.weight, &x.x, &x.grad_x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_release(all[i]->data);
+}
+
+/* ---- SwiGLU: function by function, whole arrays in between, or row by row ---- */
+
+typedef struct {
+    Tensor up, gate, grad;                              /* (ROWS, D_FF); grad is of what forward gives */
+    Tensor silu, hidden, grad_silu, grad_up, grad_gate; /* only where functions pass them on */
+} SwiGLU;
+
+/* y = a b, element by element */
+static void multiply(Tensor y, Tensor a, Tensor b)
+{
+#pragma omp parallel for
+    for (size_t i = 0; i < (size_t)ROWS * D_FF; i++)
+        y.data[i] = a.data[i] * b.data[i];
+}
+
+static double by_functions(void *context)
+{
+    const SwiGLU *x = context;
+    const double start = bench_now();
+    bench_require(silu_forward(x->silu, x->up));
+    multiply(x->hidden, x->silu, x->gate);
+    multiply(x->grad_gate, x->grad, x->silu);
+    multiply(x->grad_silu, x->grad, x->gate);
+    bench_require(silu_backward(x->grad_up, x->grad_silu, x->up));
+    return bench_now() - start;
+}
+
+/* As the layer does it: backward turns up and gate into their gradients, and grad into what forward gave. */
+static double by_rows(void *context)
+{
+    const SwiGLU *x = context;
+    const double start = bench_now();
+#pragma omp parallel for
+    for (size_t row = 0; row < ROWS; row++)
+        vec_swiglu(tensor_row(x->hidden, row), tensor_row(x->up, row), tensor_row(x->gate, row), D_FF);
+#pragma omp parallel for
+    for (size_t row = 0; row < ROWS; row++)
+        vec_swiglu_backward(tensor_row(x->up, row), tensor_row(x->gate, row), tensor_row(x->grad, row), D_FF);
+    return bench_now() - start;
+}
+
+static void swiglu_row(void)
+{
+    const char *name = "ladder step SwiGLU row by row";
+    if (!bench_selected(name))
+        return;
+    Tensor t[8];
+    for (int i = 0; i < 8; i++)
+        t[i] = random_rows(ROWS, D_FF);
+    SwiGLU x = {t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7]};
+    bench_row(&(BenchRow){.name = name,
+                          BENCH_MILLISECONDS,
+                          .ours = {.run = by_rows, .context = &x},
+                          .peers = {{"by functions", by_functions, &x}}});
+    for (int i = 0; i < 8; i++)
+        memory_release(t[i].data);
+}
+
+/* ---- the optimizer: a pass for each of its parts, or two passes for all ---- */
+
+enum { PARAMETERS = 22700000 }; /* of the reference model */
+
+static const AdamWConfig adamw = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1};
+
+typedef struct {
+    ParameterList list; /* one parameter, whose gradient every run finds as it was at first */
+    Tensor grad;
+} Optimizer;
+
+static double in_passes(void *context)
+{
+    const Optimizer *x = context;
+    tensor_copy(x->list.items->grad, x->grad);
+    const double start = bench_now();
+    bench_require(clip_gradients(NULL, x->list, 1));
+    bench_require(adamw_step(x->list, 1, &adamw));
+    parameters_zero_grad(x->list);
+    return bench_now() - start;
+}
+
+static double in_two_passes(void *context)
+{
+    const Optimizer *x = context;
+    double norm;
+    tensor_copy(x->list.items->grad, x->grad);
+    const double start = bench_now();
+    bench_require(gradient_norm(&norm, x->list));
+    bench_require(adamw_step_and_clear(x->list, clip_factor(norm, 1), 1, &adamw));
+    return bench_now() - start;
+}
+
+static void optimizer_row(void)
+{
+    const char *name = "ladder step optimizer in two passes";
+    if (!bench_selected(name))
+        return;
+    Tensor t[5];
+    for (int i = 0; i < 5; i++)
+        t[i] = tensor(bench_numbers(PARAMETERS), PARAMETERS);
+    for (size_t i = 0; i < PARAMETERS; i++)
+        t[3].data[i] *= t[3].data[i]; /* squares are averaged here */
+    Parameter parameter = {"weight", t[0], t[1], t[2], t[3]};
+    Optimizer x = {{&parameter, 1}, t[4]};
+    bench_row(&(BenchRow){.name = name,
+                          BENCH_MILLISECONDS,
+                          .ours = {.run = in_two_passes, .context = &x},
+                          .peers = {{"pass by pass", in_passes, &x}},
+                          .limit = BENCH_BANDWIDTH,
+                          .amount = 9.0 * sizeof(float) * PARAMETERS}); /* the norm reads one; four read and written */
+    for (int i = 0; i < 5; i++)
+        memory_release(t[i].data);
+}
+
+/* ---- the whole step ---- */
+
+enum { BATCH = 8 };
+
+static double by_one_thread(void *context)
+{
+    const int threads = parallel_threads();
+    parallel_set_threads(1);
+    const double seconds = step_work_run(context);
+    parallel_set_threads(threads);
+    return seconds;
+}
+
+static void whole_row(const char *name, DType dtype, BenchRun *run, const char *peer_name, BenchRun *peer)
+{
+    if (!bench_selected(name))
+        return;
+    StepWork ours, float32;
+    bench_require(step_work_init(&ours, BATCH, dtype));
+    bench_require(step_work_init(&float32, BATCH, DTYPE_FLOAT32));
+    bench_row(&(BenchRow){.name = name,
+                          .unit = "tokens/s",
+                          .scale = ROWS,
+                          .rate = true,
+                          .ours = {.run = run, .context = &ours},
+                          .peers = {{peer_name, peer, &float32}},
+                          .limit = BENCH_FMA,
+                          .amount = step_operations(BATCH)});
+    step_work_deinit(&ours);
+    step_work_deinit(&float32);
 }
 
 /* ---- decoding: one token's row times a weight ---- */
@@ -245,8 +388,7 @@ static void token_row(void)
     float *y = bench_numbers((size_t)2 * TOKEN_VOCAB);
     Token token = {weight, x, y};
     bench_row(&(BenchRow){.name = name,
-                          .unit = "ms",
-                          .scale = MILLISECONDS,
+                          BENCH_MILLISECONDS,
                           .ours = {.run = one_row, .context = &token},
                           .peers = {{"packed panels", two_rows, &token}},
                           .limit = BENCH_BANDWIDTH,
@@ -260,6 +402,10 @@ void bench_ladder_step(void)
 {
     maps_row("ladder step q, k, v as one product", 3, D_MODEL);
     maps_row("ladder step w1, w3 as one product", 2, D_FF);
+    swiglu_row();
     loss_rows();
+    optimizer_row();
+    whole_row("ladder step all threads", DTYPE_FLOAT32, step_work_run, "one thread", by_one_thread);
+    whole_row("ladder step bf16", DTYPE_BF16, step_work_run, "float32", step_work_run);
     token_row();
 }

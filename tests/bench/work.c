@@ -168,6 +168,6 @@ double ours_answer(const char *request)
     if (sscanf(request, "sdpa %15s %zu %zu %zu %zu", word, &s.batch, &s.heads, &s.length, &s.d) == 5)
         return sdpa_once(s, strcmp(word, "both") == 0);
     if (sscanf(request, "step %15s %zu", word, &batch) == 2)
-        return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32);
+        return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32);
     return bench_failed("unknown request");
 }
