@@ -102,7 +102,7 @@ static void adamw_row(void)
 void bench_step(void)
 {
     beside_torch("step float32 batch 8", DTYPE_FLOAT32);
-    beside_torch("step bf16 batch 8", DTYPE_BFLOAT16);
+    beside_torch("step bf16 batch 8", DTYPE_BF16);
     beside_llmc();
     adamw_row();
 }
