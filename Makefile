@@ -205,9 +205,9 @@ help: ## this list
 deps: ## install the packages for everything above (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
 	    build-essential pkg-config libjansson-dev libutf8proc-dev check doxygen graphviz clang libomp-dev clang-format \
-	    clang-tidy cppcheck valgrind; \
+	    clang-tidy cppcheck valgrind gnuplot-nox; \
 	elif command -v brew >/dev/null; then brew install pkg-config jansson utf8proc check doxygen graphviz libomp \
-	    clang-format cppcheck; \
+	    clang-format cppcheck gnuplot; \
 	else echo 'make deps: neither apt-get nor brew here; install jansson, utf8proc, Check, Doxygen and Graphviz' >&2; exit 1; fi
 
 doctor: ## what is installed, and what each missing piece would add

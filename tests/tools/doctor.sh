@@ -32,5 +32,19 @@ program clang-tidy 'make lint' no
 program cppcheck 'make lint' no
 if python3 -c 'import torch, safetensors' 2>/dev/null; then row PyTorch yes 'fixtures can be made again'
 else absent PyTorch 'making the test fixtures again (they are in the repository)' no; fi
+echo 'For the benchmarks (make bench; docs/benchmarks.md):'
+program gnuplot 'the charts' no
+peer() { # name, what it needs, where it is or nothing
+    if [ -n "$3" ]; then row "$1" yes "$3"; else absent "$1" "$2" no; fi
+}
+executable() { if [ -x "$1" ]; then echo "$1"; fi; }
+python=${CS336_PYTHON:-python3}
+peer PyTorch 'CS336_PYTHON: a python3 that can import torch' \
+    "$("$python" -c 'import torch; print(torch.__version__)' 2>/dev/null)"
+if [ -n "$CS336_OPENBLAS" ]; then openblas=$(ls "$CS336_OPENBLAS" 2>/dev/null)
+else openblas=$(ldconfig -p 2>/dev/null | sed -n 's/.*libopenblas.so.0 .*=> //p' | head -1); fi
+peer OpenBLAS 'CS336_OPENBLAS: libopenblas.so' "$openblas"
+peer llm.c 'CS336_LLMC: its train_gpt2, built for B = 8, T = 256' "$(executable "$CS336_LLMC")"
+peer llama2.c 'CS336_LLAMA2: its run' "$(executable "$CS336_LLAMA2")"
 if [ $missing = 0 ]; then echo 'Everything for the main job is here.'
 else echo 'The main job needs what is MISSING: make deps installs it.'; exit 1; fi
