@@ -299,7 +299,7 @@ END_TEST
 
 START_TEST(test_lm_loss_never_holds_all_logits)
 {
-    enum { VOCAB = 3000, BATCH = 256, SEQ = 16 };
+    enum { VOCAB = 3000, BATCH = 512, SEQ = 16 };
     SmallModel m;
     TransformerLMConfig config = small_config();
     config.vocab_size = VOCAB;

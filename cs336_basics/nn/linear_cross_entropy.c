@@ -5,8 +5,8 @@
 
 #include <math.h>
 
-/* Enough rows that adding to the weight's gradient once a chunk costs little beside the product. */
-enum { CHUNK_ROWS = 512 };
+/* Enough rows that packing the weight and adding to its gradient, once a chunk, cost little beside the products. */
+enum { CHUNK_ROWS = 1024 };
 
 static Status bind_logits(Tensor *logits, Arena *arena, Tensor x, const Linear *linear)
 {
