@@ -225,6 +225,8 @@ static int run_groups(const char *directory)
     }
     bench_require(report_end());
     parallel_release();
+    if (fflush(stdout) != 0 || ferror(stdout))
+        bench_require(status_fail(CS336_EIO, "standard output: the table could not be written"));
     return rows_without_ours > 0;
 }
 

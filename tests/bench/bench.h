@@ -21,6 +21,7 @@
     X(matmul)           \
     X(sdpa)             \
     X(step)             \
+    X(generate)         \
     X(memory)           \
     X(growth)           \
     X(ladder_matmul)    \

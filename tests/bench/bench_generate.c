@@ -1,0 +1,94 @@
+/* Generating text, one stream, with a model of the size that llama2.c is usually tried with. */
+#include "generate/decode.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/llama2.h"
+
+#include <math.h>
+
+/* 116 MB are read for each token: the layers, and 32 000 rows for the logits. */
+static const TransformerLMConfig sizes = {.vocab_size = 32000,
+                                          .context_length = 256,
+                                          .d_model = 512,
+                                          .num_layers = 4,
+                                          .num_heads = 8,
+                                          .d_ff = 1376,
+                                          .rope_theta = 1e4f,
+                                          .norm_eps = 1e-5f};
+
+typedef struct {
+    TransformerLM lm;
+    Arena memory;
+    Decoder decoder;
+    double first; /* when the first token came */
+} Generation;
+
+static Status bind(Generation *x, Arena *arena)
+{
+    const Status s = transformer_lm_bind(&x->lm, arena, &sizes);
+    return s ? s : transformer_lm_bind_rope(&x->lm, arena);
+}
+
+static void generation_init(Generation *x)
+{
+    Arena measure = {0};
+    Rng rng = rng_seeded(1);
+    *x = (Generation){.first = NAN};
+    bench_require(bind(x, &measure));
+    bench_require(arena_init(&x->memory, measure.peak));
+    bench_require(bind(x, &x->memory));
+    transformer_lm_initialise(&x->lm, &rng);
+    bench_require(decoder_init(&x->decoder, &x->lm, true));
+}
+
+static void generation_deinit(Generation *x)
+{
+    decoder_deinit(&x->decoder);
+    arena_deinit(&x->memory);
+}
+
+static Status receive(void *context, int32_t token)
+{
+    Generation *x = context;
+    (void)token;
+    if (isnan(x->first))
+        x->first = bench_now();
+    return CS336_OK;
+}
+
+/* As llama2.c counts: greedily to the end of the context, from the first token to the last. */
+static double run(void *context)
+{
+    Generation *x = context;
+    const int32_t prompt = 1;
+    const GenerateConfig config = {
+        .max_tokens = sizes.context_length, .stop_token = -1, .sample = {.temperature = 0, .top_p = 1}};
+    Rng rng = rng_seeded(1);
+    decoder_reset(&x->decoder);
+    x->first = NAN;
+    const Status s = generate(NULL, &x->decoder, &prompt, 1, &config, &rng, (TokenReceiver){receive, x});
+    return s ? bench_failed("%s", status_message()) : bench_now() - x->first;
+}
+
+void bench_generate(void)
+{
+    const char *name = "generate float32 dim 512, 4 layers, 32000 tokens";
+    if (!bench_selected(name))
+        return;
+    const double tokens = (double)sizes.context_length - 1;
+    const size_t not_read = sizes.vocab_size * sizes.d_model; /* of the embedding a token reads one row */
+    Generation x;
+    Llama2 llama2;
+    generation_init(&x);
+    llama2_init(&llama2, &sizes);
+    bench_row(
+        &(BenchRow){.name = name,
+                    .unit = "tokens/s",
+                    .scale = tokens,
+                    .rate = true,
+                    .ours = {.run = run, .context = &x},
+                    .peers = {{"llama2.c", llama2_generate, &llama2}},
+                    .limit = BENCH_BANDWIDTH,
+                    .amount = tokens * sizeof(float) * (double)(transformer_lm_parameter_count(&sizes) - not_read)});
+    llama2_deinit(&llama2);
+    generation_deinit(&x);
+}

@@ -1,0 +1,106 @@
+#define _XOPEN_SOURCE 700
+#include "tests/bench/llama2.h"
+
+#include "core/file.h"
+#include "core/memory.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Its texts end at token 1: a row of zeros there, as embedding and classifier, is never the likeliest. */
+enum { END_OF_TEXT = 1 };
+
+static Status write_numbers(FileWriter *writer, float *numbers, size_t count, float scale)
+{
+    for (size_t i = 0; i < count; i++)
+        numbers[i] *= scale;
+    return file_write(writer, numbers, count * sizeof *numbers);
+}
+
+/* Sizes, embedding, then each weight of all layers, final norm, and room that once held RoPE's tables. */
+static Status write_model(const char *path, const TransformerLMConfig *c)
+{
+    const int32_t sizes[] = {(int32_t)c->d_model,       (int32_t)c->d_ff,      (int32_t)c->num_layers,
+                             (int32_t)c->num_heads,     (int32_t)c->num_heads, (int32_t)c->vocab_size,
+                             (int32_t)c->context_length};
+    const size_t per_layer = 4 * c->d_model * c->d_model + 3 * c->d_model * c->d_ff + 2 * c->d_model;
+    const size_t embedding = c->vocab_size * c->d_model;
+    const size_t rest = c->num_layers * per_layer + c->d_model + c->context_length * c->d_model / c->num_heads;
+    float *numbers = bench_numbers(embedding > rest ? embedding : rest);
+    FileWriter writer;
+    Status s = file_create(&writer, path);
+    if (!s)
+        s = file_write(&writer, sizes, sizeof sizes);
+    memset(numbers + END_OF_TEXT * c->d_model, 0, c->d_model * sizeof *numbers);
+    if (!s)
+        s = write_numbers(&writer, numbers, embedding, 1);
+    if (!s)
+        s = write_numbers(&writer, numbers, rest, 0.1f);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    memory_release(numbers);
+    return s;
+}
+
+/* The longest text's length, then each token's score, length and text. */
+static Status write_vocabulary(const char *path, size_t count)
+{
+    const float score = 0;
+    const int32_t length = 1;
+    FileWriter writer;
+    Status s = file_create(&writer, path);
+    if (!s)
+        s = file_write(&writer, &length, sizeof length);
+    for (size_t i = 0; !s && i < count; i++) {
+        s = file_write(&writer, &score, sizeof score);
+        if (!s)
+            s = file_write(&writer, &length, sizeof length);
+        if (!s)
+            s = file_write(&writer, "\x01", 1);
+    }
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    return s;
+}
+
+void llama2_init(Llama2 *llama2, const TransformerLMConfig *config)
+{
+    const char *wanted = getenv("CS336_LLAMA2");
+    *llama2 = (Llama2){.config = *config, .program = wanted && *wanted ? realpath(wanted, NULL) : NULL};
+    if (!llama2->program || access(llama2->program, X_OK) != 0) {
+        free(llama2->program);
+        llama2->program = NULL;
+        return;
+    }
+    char path[300];
+    llama2->directory = bench_make_directory();
+    snprintf(path, sizeof path, "%s/model.bin", llama2->directory.path);
+    bench_require(write_model(path, config));
+    snprintf(path, sizeof path, "%s/tokenizer.bin", llama2->directory.path);
+    bench_require(write_vocabulary(path, config->vocab_size));
+}
+
+void llama2_deinit(Llama2 *llama2)
+{
+    if (llama2->program)
+        bench_remove_directory(&llama2->directory);
+    free(llama2->program);
+}
+
+double llama2_generate(void *context)
+{
+    const Llama2 *llama2 = context;
+    if (!llama2->program)
+        return bench_failed(BENCH_NOT_INSTALLED);
+    char line[1000];
+    double rate;
+    snprintf(line, sizeof line, "exec '%s' model.bin -t 0 -n %zu", llama2->program, llama2->config.context_length);
+    if (bench_command(&rate, 1, "achieved tok/s:", llama2->directory.path, line) != 1)
+        return bench_failed("%s does not print its speed", llama2->program);
+    return (double)(llama2->config.context_length - 1) / rate;
+}
