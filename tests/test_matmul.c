@@ -80,7 +80,8 @@ END_TEST
 START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
 {
     static const size_t shapes[][3] = {{96, 512, 64},  {3, 50, 20},     {300, 70, 130}, {5, 4099, 300},
-                                       {1, 3001, 700}, {700, 33, 1100}, {3001, 1, 700}, {43, 257, 2048}};
+                                       {1, 3001, 700}, {700, 33, 1100}, {3001, 1, 700}, {43, 257, 2048},
+                                       {16, 1031, 70}, {2050, 7, 33},   {17, 512, 128}};
     static const int threads[] = {2, 3, 8};
     const size_t count = test_is_instrumented() ? 2 : sizeof shapes / sizeof *shapes;
     FOR_EACH_ISA (isa)
@@ -113,23 +114,26 @@ END_TEST
 
 START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
 {
-    enum { M = 47, N = 101, K = 83 };
+    /* Packed, with few rows, with few columns. */
+    static const size_t shapes[][3] = {{47, 101, 83}, {13, 101, 83}, {101, 8, 83}, {1, 101, 83}};
     reserve_for(2);
     FOR_EACH_ISA (isa)
-        for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
-            const Place a = place(ROWS_REPEATED, M, K), b = place(COLUMNS_REPEATED, K, N),
-                        c = place((Layout)layout, M, N);
-            for (size_t i = 0; i < c.count; i++)
-                c.block[i] = 0.3f;
-            matmul(c.view, place_input(&a), place_input(&b), M, N, K, 0.7f, -0.3f);
-            for (size_t i = 0; i < M; i++)
-                for (size_t j = 0; j < N; j++)
-                    ck_assert_msg(memcmp(place_element(&c, i, j), place_element(&c, 0, 0), sizeof(float)) == 0,
-                                  "%s: (%zu, %zu) differs from (0, 0)", isa_name(isa), i, j);
-            free(a.block);
-            free(b.block);
-            free(c.block);
-        }
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
+                const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+                const Place a = place(ROWS_REPEATED, m, k), b = place(COLUMNS_REPEATED, k, n),
+                            c = place((Layout)layout, m, n);
+                for (size_t i = 0; i < c.count; i++)
+                    c.block[i] = 0.3f;
+                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                for (size_t i = 0; i < m; i++)
+                    for (size_t j = 0; j < n; j++)
+                        ck_assert_msg(memcmp(place_element(&c, i, j), place_element(&c, 0, 0), sizeof(float)) == 0,
+                                      "%s, %zu x %zu: (%zu, %zu) differs from (0, 0)", isa_name(isa), m, n, i, j);
+                free(a.block);
+                free(b.block);
+                free(c.block);
+            }
 }
 END_TEST
 

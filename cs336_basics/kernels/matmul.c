@@ -16,9 +16,11 @@ enum {
     BLOCK_DEPTH = 512,
     BLOCK_ROWS = 168,
     BLOCK_COLUMNS = 2048,
-    MATVEC_ROWS = 64,       /* outputs a task in a matrix-vector product */
-    WORK_A_THREAD = 500000, /* multiply-adds below which another thread costs more than it gains */
-    EVEN_TILES = 8,         /* blocks of at least so many tiles differ little in size */
+    FEW_ROWS = 16, /* which are multiplied without packing */
+    CACHE_LINE_FLOATS = 16,
+    WORK_A_THREAD = 500000,   /* multiply-adds below which another thread costs more than it gains, */
+    NUMBERS_A_THREAD = 64000, /* unless the matrices are so large that reading them takes longer */
+    EVEN_TILES = 8,           /* blocks of at least so many tiles differ little in size */
 };
 
 typedef struct {
@@ -84,7 +86,9 @@ static ConstMatrix part(ConstMatrix a, size_t i, size_t j)
 
 static int useful_threads(size_t m, size_t n, size_t k)
 {
-    const double most = 1 + (double)m * (double)n * (double)k / WORK_A_THREAD;
+    const double work = (double)m * (double)n * (double)k / WORK_A_THREAD;
+    const double reading = (double)(m + n) * (double)k / NUMBERS_A_THREAD;
+    const double most = 1 + (work > reading ? work : reading);
     const int threads = parallel_threads();
     return most < threads ? (int)most : threads;
 }
@@ -162,36 +166,51 @@ static void multiply_blocks(const Product *p, const Workspace *w)
     }
 }
 
-/* ---- matrix times vector ---- */
+/* ---- few rows times a matrix: packing would cost as much as the product ---- */
 
-/* y (m) = alpha a x + beta y; 0, and nothing done, where a lies contiguous in neither direction. */
-static int multiply_vector(const Product *p, const Workspace *w)
+/* Of the columns of c, for each thread: equal shares, but for whole cache lines. */
+static size_t share_of_columns(size_t n, const Workspace *w)
 {
-    const size_t m = p->m, k = p->k;
-    const float *x = p->b.data;
-    float *y = p->c.data;
-    if (p->a.column_stride == 1 && (p->b.row_stride == 1 || k <= BLOCKS_OF_B * BLOCK_DEPTH * w->b_columns)) {
-        if (p->b.row_stride != 1) {
-            for (size_t i = 0; i < k; i++)
-                w->b_panels[i] = x[(ptrdiff_t)i * p->b.row_stride];
-            x = w->b_panels;
-        }
-#pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1)
-        for (size_t i = 0; i < m; i += MATVEC_ROWS)
-            w->kernel->dot_rows(y + (ptrdiff_t)i * p->c.row_stride, p->c.row_stride, part(p->a, i, 0), x,
-                                smaller(MATVEC_ROWS, m - i), k, p->alpha, p->beta);
-        return 1;
+    return divide_up(divide_up(n, (size_t)w->threads), CACHE_LINE_FLOATS) * CACHE_LINE_FLOATS;
+}
+
+/* The rows of b^T are contiguous, and those of a are or fit the workspace. 0, and nothing done, where it is not so. */
+static int multiply_few_rows(const Product *p, const Workspace *w)
+{
+    const ConstMatrix rows = transposed(p->b);
+    ConstMatrix a = p->a;
+    if (p->m > FEW_ROWS || rows.column_stride != 1)
+        return 0;
+    if (a.column_stride != 1) {
+        if (p->k > BLOCKS_OF_B * BLOCK_DEPTH * w->b_columns / p->m)
+            return 0;
+        for (size_t i = 0; i < p->m; i++)
+            for (size_t j = 0; j < p->k; j++)
+                w->b_panels[i * p->k + j] = *element(p->a, i, j);
+        a = (ConstMatrix){w->b_panels, (ptrdiff_t)p->k, 1};
     }
-    if (p->a.row_stride == 1) {
-        const size_t share = divide_up(divide_up(m, (size_t)w->threads), MATVEC_ROWS) * MATVEC_ROWS;
-        const size_t block = smaller(share, MATVEC_COLUMNS);
+    const size_t share = share_of_columns(p->n, w);
 #pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1)
-        for (size_t i = 0; i < m; i += block)
-            w->kernel->add_columns(y + (ptrdiff_t)i * p->c.row_stride, p->c.row_stride, part(p->a, i, 0), x,
-                                   p->b.row_stride, smaller(block, m - i), k, p->alpha, p->beta);
-        return 1;
+    for (size_t j = 0; j < p->n; j += share) {
+        const Matrix c = {p->c.data + (ptrdiff_t)j * p->c.column_stride, p->c.row_stride, p->c.column_stride};
+        w->kernel->dot_rows(c, a, part(rows, j, 0), p->m, smaller(share, p->n - j), p->k, p->alpha, p->beta);
     }
-    return 0;
+    return 1;
+}
+
+/* One row, and the rows of b are contiguous: c^T = b^T a^T takes its columns one after the other. 0: it is not so. */
+static int multiply_one_row(const Product *p, const Workspace *w)
+{
+    const ConstMatrix columns = transposed(p->b);
+    const size_t n = p->n;
+    if (p->m != 1 || columns.row_stride != 1)
+        return 0;
+    const size_t block = smaller(share_of_columns(n, w), MATVEC_COLUMNS);
+#pragma omp parallel for schedule(static) num_threads(w->threads) if (w->threads > 1)
+    for (size_t i = 0; i < n; i += block)
+        w->kernel->add_columns(p->c.data + (ptrdiff_t)i * p->c.column_stride, p->c.column_stride, part(columns, i, 0),
+                               p->a.data, p->a.column_stride, smaller(block, n - i), p->k, p->alpha, p->beta);
+    return 1;
 }
 
 /* ---- every product ---- */
@@ -214,10 +233,8 @@ static void multiply(const Product *p, const Workspace *w)
     if (p->m == 0 || p->n == 0)
         return;
     const Product t = transposed_product(p);
-    const int by_vector = p->k > 0 && w->kernel->dot_rows;
-    if (p->n == 1 && by_vector && multiply_vector(p, w))
-        return;
-    if (p->m == 1 && by_vector && multiply_vector(&t, w))
+    if (w->kernel->dot_rows && p->k > 0 &&
+        (multiply_few_rows(p, w) || multiply_few_rows(&t, w) || multiply_one_row(p, w) || multiply_one_row(&t, w)))
         return;
     /* Tiles are stored along rows: a C whose columns are contiguous is computed as its transpose. */
     multiply_blocks(p->c.row_stride == 1 && p->c.column_stride != 1 ? &t : p, w);

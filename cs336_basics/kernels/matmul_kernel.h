@@ -15,9 +15,11 @@
 
 #include "kernels/matmul_table.h"
 #include "kernels/vector.h"
+#if !defined(VECTOR_BF16)
+#include "kernels/matvec_kernel.h"
+#endif
 
 #include <stdalign.h>
-#include <string.h>
 
 #if VECTOR_FLOATS == 16
 enum { TILE_ROWS = 14 };
@@ -275,72 +277,6 @@ static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_pan
 }
 
 #if !defined(VECTOR_BF16)
-
-/* ---- matrix times vector: a is read once and in order, the limit is the memory's speed ---- */
-
-enum { DOT_SUMS = 4, COLUMNS_AT_ONCE = 8 };
-
-static void KERNEL(dot_rows)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, size_t m, size_t k,
-                             float alpha, float beta)
-{
-    for (size_t i = 0; i < m; i++, y += y_stride) {
-        const float *row = a.data + (ptrdiff_t)i * a.row_stride;
-        Vector sum[DOT_SUMS] = {{0}};
-        size_t j = 0;
-        for (; j + DOT_SUMS * VECTOR_FLOATS <= k; j += DOT_SUMS * VECTOR_FLOATS)
-            VECTOR_UNROLL
-        for (size_t u = 0; u < DOT_SUMS; u++)
-            sum[u] += vector_load(row + j + u * VECTOR_FLOATS) * vector_load(x + j + u * VECTOR_FLOATS);
-        for (; j < k; j += VECTOR_FLOATS)
-            sum[0] += vector_load_first(row + j, k - j) * vector_load_first(x + j, k - j);
-        const float product = alpha * vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
-        *y = beta == 0 ? product : product + beta * *y;
-    }
-}
-
-/* sum += the next `count` columns times their numbers of x; count is a constant to the compiler. */
-VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a, ptrdiff_t column, const float *x,
-                                  ptrdiff_t x_stride, size_t m)
-{
-    const float *at[COLUMNS_AT_ONCE];
-    float factor[COLUMNS_AT_ONCE];
-    VECTOR_UNROLL
-    for (size_t u = 0; u < count; u++) {
-        at[u] = a + (ptrdiff_t)u * column;
-        factor[u] = x[(ptrdiff_t)u * x_stride];
-    }
-    size_t i = 0;
-    for (; i + VECTOR_FLOATS <= m; i += VECTOR_FLOATS) {
-        Vector s = vector_load(sum + i);
-        VECTOR_UNROLL
-        for (size_t u = 0; u < count; u++)
-            s += factor[u] * vector_load(at[u] + i);
-        vector_store(sum + i, s);
-    }
-    if (i < m) {
-        Vector s = vector_load(sum + i);
-        VECTOR_UNROLL
-        for (size_t u = 0; u < count; u++)
-            s += factor[u] * vector_load_first(at[u] + i, m - i);
-        vector_store(sum + i, s);
-    }
-}
-
-static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride,
-                                size_t m, size_t k, float alpha, float beta)
-{
-    alignas(64) float sum[MATVEC_COLUMNS];
-    memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
-    size_t j = 0;
-    for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)
-        add_columns_to(sum, COLUMNS_AT_ONCE, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride,
-                       x + (ptrdiff_t)j * x_stride, x_stride, m);
-    for (; j < k; j++)
-        add_columns_to(sum, 1, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride, x + (ptrdiff_t)j * x_stride,
-                       x_stride, m);
-    for (size_t i = 0; i < m; i++, y += y_stride)
-        *y = beta == 0 ? alpha * sum[i] : alpha * sum[i] + beta * *y;
-}
 
 const MatmulTable KERNEL(matmul) = {
     .tile_rows = TILE_ROWS,

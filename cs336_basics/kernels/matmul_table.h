@@ -25,10 +25,11 @@ typedef struct {
     void (*multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t words,
                      float alpha, float beta);
 
-    /* In float32 only: y = alpha a x + beta y. The rows of a are contiguous, and so is x; or else the columns of a, and
-       m is at most MATVEC_COLUMNS. */
-    void (*dot_rows)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, size_t m, size_t k, float alpha,
-                     float beta);
+    /* In float32 only. c = alpha a b^T + beta c for a few rows of a, straight from memory: the rows of a, (m, k), and
+       of b, (n, k), are contiguous. */
+    void (*dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
+
+    /* In float32 only. y = alpha a x + beta y. The columns of a are contiguous, and m is at most MATVEC_COLUMNS. */
     void (*add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride, size_t m,
                         size_t k, float alpha, float beta);
 } MatmulTable;

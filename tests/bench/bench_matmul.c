@@ -22,7 +22,8 @@ static const Shape products[] = {
 };
 static const Shape avx2_products[] = {{"NT", 1024, 1024, 1024}, {"NT", 8192, 1344, 512}, {"TN", 1344, 512, 8192}, {0}};
 static const Shape naive_products[] = {{"NT", 512, 512, 512}, {"NT", 1024, 1024, 1024}, {0}};
-static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NT", 1, 32000, 512}, {0}};
+static const Shape few_rows[] = {{"NT", 4, 4096, 512}, {"NT", 16, 4096, 512}, {0}};
+static const Shape vectors[] = {{"NT", 1, 4096, 4096}, {"NN", 1, 4096, 4096}, {"NT", 1, 32000, 512}, {0}};
 
 typedef void Product(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
@@ -155,16 +156,18 @@ static void portable_row(const Shape *s)
     release_operands(&x);
 }
 
-/* W x as decoding needs it: every weight is read once and used once, so the memory's speed is all. */
+/* W x as decoding needs it (NT), or W^T x (NN): every weight is read once and used once, so the memory's speed is all.
+ */
 static void vector_row(const Shape *s, int threads)
 {
     char name[80];
-    snprintf(name, sizeof name, "matvec float32 %zux%zu %d thread%s", s->n, s->k, threads, threads > 1 ? "s" : "");
+    snprintf(name, sizeof name, "matvec float32 %s %zux%zu %d thread%s", s->form, s->n, s->k, threads,
+             threads > 1 ? "s" : "");
     if (!bench_selected(name))
         return;
     const double bytes = sizeof(float) * (double)s->n * (double)s->k;
     Operands x = make_operands(s, matmul);
-    BenchQuestion question = bench_question(&openblas_default, "sgemv %zu %zu", s->n, s->k);
+    BenchQuestion question = bench_question(&openblas_default, "sgemv %s %zu %zu", s->form, s->n, s->k);
     bench_row(&(BenchRow){.name = name,
                           .unit = "GB/s",
                           .scale = bytes / 1e9,
@@ -199,6 +202,8 @@ void bench_matmul(void)
         parallel_set_threads(threads);
         bench_require(matmul_reserve());
         for (const Shape *s = products; s->form; s++)
+            float32_row(s, threads);
+        for (const Shape *s = few_rows; s->form; s++)
             float32_row(s, threads);
         for (const Shape *s = products; s->form; s++)
             bf16_row(s, threads);

@@ -67,14 +67,15 @@ static double answer(const char *request)
 {
     char form[3] = "NT";
     int m = 1, n = 0, k = 0;
-    const bool is_vector = sscanf(request, "sgemv %d %d", &n, &k) == 2;
+    const bool is_vector = sscanf(request, "sgemv %2s %d %d", form, &n, &k) == 3;
     if (!is_vector && sscanf(request, "sgemm %2s %d %d %d", form, &m, &n, &k) != 4)
         return bench_failed("unknown request");
     prepare(request, (size_t)m, (size_t)n, (size_t)k);
     const bool a_lies = form[0] == 'N', b_lies = form[1] == 'N';
     const double start = bench_now();
     if (is_vector)
-        multiply_vector(ROW_MAJOR, AS_IT_LIES, n, k, 1, x.b, k, x.a, 1, 0, x.c, 1);
+        multiply_vector(ROW_MAJOR, b_lies ? TRANSPOSED : AS_IT_LIES, b_lies ? k : n, b_lies ? n : k, 1, x.b,
+                        b_lies ? n : k, x.a, 1, 0, x.c, 1);
     else
         multiply(ROW_MAJOR, a_lies ? AS_IT_LIES : TRANSPOSED, b_lies ? AS_IT_LIES : TRANSPOSED, m, n, k, 1, x.a,
                  a_lies ? k : m, x.b, b_lies ? n : k, 0, x.c, n);

@@ -1,0 +1,167 @@
+/*
+ * Products of a few rows with a large matrix, which is read once, straight from where it lies: the limit is the
+ * memory's speed. See vector.h and matmul_table.h.
+ */
+#ifndef CS336_KERNELS_MATVEC_KERNEL_H
+#define CS336_KERNELS_MATVEC_KERNEL_H
+
+#include "kernels/matmul_table.h"
+#include "kernels/vector.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+/* ---- the rows of the matrix are contiguous ---- */
+
+/*
+ * Rows of the matrix that are read together, and how many of the few rows they meet: as many sums as the registers
+ * hold. Four rows, because memory answers several streams of addresses faster than one, and because the sum of one
+ * row alone would wait for each of its additions.
+ */
+enum { DOT_STREAMS = 4 };
+#if VECTOR_FLOATS == 16 || defined(__aarch64__)
+enum { DOT_FEW = 6 };
+#else
+enum { DOT_FEW = 2 };
+#endif
+
+/* Lane i < 4 of the result is the sum of all lanes of v[i]: pairs of lanes, then pairs of pairs, then what is left. */
+VECTOR_INLINE Vector four_sums(const Vector v[4])
+{
+    const Vector low = VECTOR_SHUFFLE(v[0], v[1], VECTOR_UPPER, 1) + VECTOR_SHUFFLE(v[0], v[1], VECTOR_LOWER, 1);
+    const Vector high = VECTOR_SHUFFLE(v[2], v[3], VECTOR_UPPER, 1) + VECTOR_SHUFFLE(v[2], v[3], VECTOR_LOWER, 1);
+    Vector sum = VECTOR_SHUFFLE(low, high, VECTOR_UPPER, 2) + VECTOR_SHUFFLE(low, high, VECTOR_LOWER, 2);
+#if VECTOR_FLOATS >= 8
+    sum += VECTOR_SHUFFLE(sum, sum, VECTOR_PARTNER, 4);
+#endif
+#if VECTOR_FLOATS >= 16
+    sum += VECTOR_SHUFFLE(sum, sum, VECTOR_PARTNER, 8);
+#endif
+    return sum;
+}
+
+/* products[i][u] = alpha (row i of a) (stream u); few is a constant to the compiler, and the sums live in registers. */
+VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix a,
+                               const float *const stream[DOT_STREAMS], size_t k, float alpha)
+{
+    Vector sum[DOT_FEW][DOT_STREAMS] = {{{0}}};
+    size_t j = 0;
+#define DOT_STEP(load)                                                   \
+    {                                                                    \
+        Vector b[DOT_STREAMS];                                           \
+        VECTOR_UNROLL                                                    \
+        for (size_t u = 0; u < DOT_STREAMS; u++)                         \
+            b[u] = load(stream[u]);                                      \
+        VECTOR_UNROLL                                                    \
+        for (size_t i = 0; i < few; i++) {                               \
+            const Vector x = load(a.data + (ptrdiff_t)i * a.row_stride); \
+            VECTOR_UNROLL                                                \
+            for (size_t u = 0; u < DOT_STREAMS; u++)                     \
+                sum[i][u] += x * b[u];                                   \
+        }                                                                \
+    }
+#define DOT_WHOLE(row) vector_load((row) + j)
+#define DOT_REST(row) vector_load_first((row) + j, k - j)
+    for (; j + VECTOR_FLOATS <= k; j += VECTOR_FLOATS)
+        DOT_STEP(DOT_WHOLE)
+    if (j < k)
+        DOT_STEP(DOT_REST)
+#undef DOT_REST
+#undef DOT_WHOLE
+#undef DOT_STEP
+    VECTOR_UNROLL
+    for (size_t i = 0; i < few; i++)
+        vector_store(products[i], alpha * four_sums(sum[i]));
+}
+
+static void KERNEL(dot_few)(float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix a, size_t few,
+                            const float *const stream[DOT_STREAMS], size_t k, float alpha)
+{
+    switch (few) {
+#define FEW(m)                                                                      \
+    case m:                                                                         \
+        dot_streams((m) <= DOT_FEW ? (m) : DOT_FEW, products, a, stream, k, alpha); \
+        break;
+        FEW(1)
+        FEW(2)
+        FEW(3)
+        FEW(4)
+        FEW(5)
+        FEW(6)
+#undef FEW
+    }
+}
+
+/* Stream u begins at row u * apart of b and goes on from there; the last one may end before the others. */
+static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha,
+                             float beta)
+{
+    const size_t apart = (n + DOT_STREAMS - 1) / DOT_STREAMS;
+    for (size_t row = 0; row < apart; row++) {
+        const float *stream[DOT_STREAMS];
+        for (size_t u = 0; u < DOT_STREAMS; u++)
+            stream[u] = b.data + (ptrdiff_t)(row + u * apart < n ? row + u * apart : row) * b.row_stride;
+        for (size_t first = 0, few; first < m; first += few) {
+            alignas(64) float products[DOT_FEW][VECTOR_FLOATS];
+            const ConstMatrix some = {a.data + (ptrdiff_t)first * a.row_stride, a.row_stride, 1};
+            few = m - first < DOT_FEW ? m - first : DOT_FEW;
+            KERNEL(dot_few)(products, some, few, stream, k, alpha);
+            for (size_t i = 0; i < few; i++)
+                for (size_t u = 0; u < DOT_STREAMS && row + u * apart < n; u++) {
+                    float *to =
+                        c.data + (ptrdiff_t)(first + i) * c.row_stride + (ptrdiff_t)(row + u * apart) * c.column_stride;
+                    *to = beta == 0 ? products[i][u] : products[i][u] + beta * *to;
+                }
+        }
+    }
+}
+
+/* ---- one row, and the columns of the matrix are contiguous ---- */
+
+enum { COLUMNS_AT_ONCE = 8 };
+
+/* sum += the next `count` columns times their numbers of x; count is a constant to the compiler. */
+VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a, ptrdiff_t column, const float *x,
+                                  ptrdiff_t x_stride, size_t m)
+{
+    const float *at[COLUMNS_AT_ONCE];
+    float factor[COLUMNS_AT_ONCE];
+    VECTOR_UNROLL
+    for (size_t u = 0; u < count; u++) {
+        at[u] = a + (ptrdiff_t)u * column;
+        factor[u] = x[(ptrdiff_t)u * x_stride];
+    }
+    size_t i = 0;
+    for (; i + VECTOR_FLOATS <= m; i += VECTOR_FLOATS) {
+        Vector s = vector_load(sum + i);
+        VECTOR_UNROLL
+        for (size_t u = 0; u < count; u++)
+            s += factor[u] * vector_load(at[u] + i);
+        vector_store(sum + i, s);
+    }
+    if (i < m) {
+        Vector s = vector_load(sum + i);
+        VECTOR_UNROLL
+        for (size_t u = 0; u < count; u++)
+            s += factor[u] * vector_load_first(at[u] + i, m - i);
+        vector_store(sum + i, s);
+    }
+}
+
+static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride,
+                                size_t m, size_t k, float alpha, float beta)
+{
+    alignas(64) float sum[MATVEC_COLUMNS];
+    memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
+    size_t j = 0;
+    for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)
+        add_columns_to(sum, COLUMNS_AT_ONCE, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride,
+                       x + (ptrdiff_t)j * x_stride, x_stride, m);
+    for (; j < k; j++)
+        add_columns_to(sum, 1, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride, x + (ptrdiff_t)j * x_stride,
+                       x_stride, m);
+    for (size_t i = 0; i < m; i++, y += y_stride)
+        *y = beta == 0 ? alpha * sum[i] : alpha * sum[i] + beta * *y;
+}
+
+#endif
