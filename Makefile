@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 VARIANT := build/$(BUILD)
 OUT     := $(if $(filter release,$(BUILD)),build,$(VARIANT))
 
-PACKAGES     := jansson libutf8proc
+PACKAGES     := jansson
 PKG_CONFIG   ?= pkg-config
 pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 PKG_CFLAGS   := $(call pkg,--cflags $(PACKAGES))
@@ -204,11 +204,11 @@ help: ## this list
 
 deps: ## install the packages for everything above (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
-	    build-essential pkg-config libjansson-dev libutf8proc-dev check doxygen graphviz clang libomp-dev clang-format \
+	    build-essential pkg-config libjansson-dev check doxygen graphviz clang libomp-dev clang-format \
 	    clang-tidy cppcheck valgrind gnuplot-nox; \
-	elif command -v brew >/dev/null; then brew install pkg-config jansson utf8proc check doxygen graphviz libomp \
+	elif command -v brew >/dev/null; then brew install pkg-config jansson check doxygen graphviz libomp \
 	    clang-format cppcheck gnuplot; \
-	else echo 'make deps: neither apt-get nor brew here; install jansson, utf8proc, Check, Doxygen and Graphviz' >&2; exit 1; fi
+	else echo 'make deps: neither apt-get nor brew here; install jansson, Check, Doxygen and Graphviz' >&2; exit 1; fi
 
 doctor: ## what is installed, and what each missing piece would add
 	@tests/tools/doctor.sh '$(CC)' '$(OPENMP_LDFLAGS)'

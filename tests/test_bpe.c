@@ -134,8 +134,14 @@ START_TEST(test_special_tokens_that_span_a_cut_are_found)
                 for (size_t at = 0; at < cut; at++)
                     spans = spans || (at + specials[i].length > cut && at + specials[i].length <= end &&
                                       memcmp(text + at, specials[i].bytes, specials[i].length) == 0);
-            ck_assert_msg(special_tokens_span(&special, (const uint8_t *)text, end, cut) == spans,
+            ck_assert_msg(special_tokens_span(&special, (const uint8_t *)text, end, cut, true) == spans,
                           "%zu bytes, cut at %zu", end, cut);
+            for (size_t i = 0; i < COUNT(specials); i++) /* those that the end of the bytes cuts off */
+                for (size_t at = 0; at < cut; at++)
+                    spans =
+                        spans || (at + specials[i].length > end && memcmp(text + at, specials[i].bytes, end - at) == 0);
+            ck_assert_msg(special_tokens_span(&special, (const uint8_t *)text, end, cut, false) == spans,
+                          "%zu bytes and more, cut at %zu", end, cut);
         }
     special_tokens_deinit(&special);
 }

@@ -1,12 +1,15 @@
 #include "tests/suites.h"
+#include "tests/support/kernels.h"
 #include "tests/support/lines.h"
+#include "tests/support/plain_pretokens.h"
+#include "tests/support/random_text.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEGABYTE = 1 << 20 };
+enum { MEGABYTE = 1 << 20, TRIALS = 8000 };
 
 /* ---- Unicode ---- */
 
@@ -22,21 +25,24 @@ START_TEST(test_white_space_is_the_25_code_points_of_the_property)
 }
 END_TEST
 
-START_TEST(test_letters_and_numbers_of_many_scripts)
+/* The fixture has the ranges of the classes but OTHER, in order. */
+START_TEST(test_every_code_point_has_tiktokens_class)
 {
-    /* a é ß ª ʰ Ж א ع क 中 한 ǅ 𝒳 */
-    const uint32_t letters[] = {'a',   0xE9,  0xDF,   0xAA,   0x2B0, 0x416,  0x5D0,
-                                0x639, 0x915, 0x4E2D, 0xD55C, 0x1C5, 0x1D4B3};
-    /* 7 ² ½ ٣ ४ Ⅷ 〇 */
-    const uint32_t numbers[] = {'7', 0xB2, 0xBD, 0x663, 0x96A, 0x2167, 0x3007};
-    /* _ $ combining acute, zero width joiner, € 🙂, U+FFFD, surrogate, private use, unassigned */
-    const uint32_t others[] = {'_', '$', 0x301, 0x200D, 0x20AC, 0x1F642, 0xFFFD, 0xD800, 0xE000, 0xFFFF};
-    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
-        ck_assert_int_eq(unicode_class(letters[i]), UNICODE_LETTER);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        ck_assert_int_eq(unicode_class(numbers[i]), UNICODE_NUMBER);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        ck_assert_int_eq(unicode_class(others[i]), UNICODE_OTHER);
+    Lines lines = lines_open("tokenizer/unicode_classes.txt");
+    size_t code_point = 0, first, last, class;
+    while (code_point <= 0x10FFFF) {
+        first = last = 0x110000;
+        if (lines_next(&lines))
+            ck_assert(line_number(&lines, &first) && line_number(&lines, &last) && line_number(&lines, &class));
+        for (; code_point < first; code_point++)
+            if (unicode_class((uint32_t)code_point) != UNICODE_OTHER)
+                ck_abort_msg("U+%04zX is no other", code_point);
+        for (; code_point <= last && last < 0x110000; code_point++)
+            if (unicode_class((uint32_t)code_point) != (UnicodeClass) class)
+                ck_abort_msg("U+%04zX is not in class %zu", code_point, class);
+    }
+    ck_assert_uint_gt(lines.number, 800);
+    lines_close(&lines);
 }
 END_TEST
 
@@ -109,109 +115,243 @@ static bool next_case(Lines *lines, PretokenCase *c)
     return true;
 }
 
+/* Copies of exactly their size, so that the sanitizers see who reads further. */
+static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
+{
+    uint8_t *copy = malloc(length ? length : 1);
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy, bytes, length);
+    return copy;
+}
+
+/* Feeds a text in parts of `step` bytes, each time at another address, with little room for results. */
+static size_t scan_in_parts(size_t *ends, const uint8_t *text, size_t length, size_t step)
+{
+    const uint8_t *found[PRETOKENS_AT_ONCE + 20];
+    size_t count = 0, scanned = 0, shown = 0;
+    bool ended = false;
+    Pretokenizer p;
+    pretokenizer_begin(&p);
+    while (!ended) {
+        shown = length - shown > step ? shown + step : length;
+        ended = shown == length;
+        uint8_t *part = exact_copy(text + scanned, shown - scanned);
+        pretokenizer_feed(&p, part, shown - scanned, ended);
+        for (size_t n; (n = pretokenizer_next(&p, found, COUNT(found))) > 0;)
+            for (size_t i = 0; i < n; i++)
+                ends[count++] = scanned + (size_t)(found[i] - part);
+        scanned += (size_t)(p.at - part);
+        ck_assert_msg(ended ? scanned == length : shown - scanned < 80, "%zu of %zu bytes scanned", scanned, shown);
+        free(part);
+    }
+    return count;
+}
+
+static void assert_scan(const uint8_t *text, size_t length, size_t step, const size_t *expected, size_t count,
+                        const char *what, size_t number)
+{
+    size_t ends[LINE_BYTES];
+    const size_t got = scan_in_parts(ends, text, length, step);
+    for (size_t i = 0; i < got && i < count; i++)
+        if (ends[i] != expected[i])
+            ck_abort_msg("%s %zu in parts of %zu, %s: pre-token %zu ends at %zu, expected %zu", what, number, step,
+                         isa_name(isa_in_use()), i, ends[i], expected[i]);
+    ck_assert_msg(got == count, "%s %zu in parts of %zu, %s: %zu pre-tokens, expected %zu", what, number, step,
+                  isa_name(isa_in_use()), got, count);
+}
+
+/* The scanner and the plain reference. */
 START_TEST(test_pretokens_match_regex)
 {
     Lines lines = lines_open("tokenizer/pretokens.txt");
     PretokenCase c;
     while (next_case(&lines, &c)) {
-        size_t at = 0, part = 0;
-        for (; at < c.length; part++) {
-            const size_t bytes = pretoken_length(c.text + at, c.length - at, true, NULL);
-            ck_assert_msg(part < c.count && bytes == c.parts[part], "line %zu, pre-token %zu: %zu bytes, expected %zu",
-                          lines.number, part, bytes, part < c.count ? c.parts[part] : 0);
-            at += bytes;
-        }
-        ck_assert_uint_eq(part, c.count);
+        size_t plain[LINE_BYTES], expected[LINE_BYTES];
+        for (size_t i = 0; i < c.count; i++)
+            expected[i] = c.parts[i] + (i ? expected[i - 1] : 0);
+        FOR_EACH_ISA (isa)
+            assert_scan(c.text, c.length, c.length, expected, c.count, "line", lines.number);
+        ck_assert_uint_eq(plain_pretokens(plain, (ByteString){.bytes = c.text, .length = c.length}), c.count);
+        ck_assert_msg(memcmp(plain, expected, c.count * sizeof *plain) == 0, "line %zu", lines.number);
     }
     ck_assert_uint_gt(lines.number, 1500);
     lines_close(&lines);
 }
 END_TEST
 
-/* Shows one byte more at a time: an answer must be the same as with the whole text, and come at its end at the latest.
- */
-START_TEST(test_pretokens_are_the_same_when_the_text_comes_byte_by_byte)
+static const ByteString atoms[] = {
+    ATOM("a"),
+    ATOM("Zebra"),
+    ATOM("7"),
+    ATOM("."),
+    ATOM("\0"),
+    ATOM("'"),
+    ATOM("'s"),
+    ATOM("'ll"),
+    ATOM("'ve"),
+    ATOM("'r"),
+    ATOM("'l"),
+    ATOM("l"),
+    ATOM("e"),
+    ATOM(" "),
+    ATOM("\n"),
+    ATOM("\r\n"),
+    ATOM("\t"),
+    ATOM("\x1C"),
+    ATOM("\xC3\xA9"),
+    ATOM("\xE4\xB8\xAD"),
+    ATOM("\xC2\xA0"),
+    ATOM("\xE3\x80\x80"),
+    ATOM("\xF0\x9F\x99\x82"),
+    ATOM("\xC2\xB2"),
+    ATOM("\xFF"),
+    ATOM("\xE4\xB8"),
+    ATOM("\xF0\x9F\x99"),
+    ATOM("\x80"),
+    ATOM("\xF0\x9D\x92\xB3"),
+    ATOM("\xED\xA0\x80"),
+};
+
+/* Of few kinds of atoms, so that runs are long, of many, or any bytes. */
+static ByteString nasty_text(Rng *rng, uint8_t *buffer)
 {
-    Lines lines = lines_open("tokenizer/pretokens.txt");
-    PretokenCase c;
-    size_t early = 0;
-    while (next_case(&lines, &c)) {
-        size_t at = 0;
-        for (size_t part = 0; part < c.count; part++) {
-            size_t known = 0, bytes = 0, shown = 1;
-            for (; bytes == 0 && at + shown <= c.length; shown++)
-                bytes = pretoken_length(c.text + at, shown, false, &known);
-            early += bytes > 0;
-            if (bytes == 0)
-                bytes = pretoken_length(c.text + at, c.length - at, true, &known);
-            ck_assert_msg(bytes == c.parts[part], "line %zu, pre-token %zu", lines.number, part);
-            at += bytes;
-        }
+    const size_t most = (size_t)rng_below(rng, 4) ? 200 : 30;
+    if (rng_below(rng, 8) == 0) {
+        const size_t length = (size_t)rng_below(rng, LONGEST_TEXT + 1);
+        for (size_t i = 0; i < length; i++)
+            buffer[i] = (uint8_t)rng_below(rng, 256);
+        return (ByteString){.bytes = buffer, .length = length};
     }
-    ck_assert_uint_gt(early, 3000);
-    lines_close(&lines);
+    ByteString some[4];
+    for (size_t i = 0; i < COUNT(some); i++)
+        some[i] = atoms[rng_below(rng, COUNT(atoms))];
+    return rng_below(rng, 2) ? random_text(rng, buffer, some, COUNT(some), most)
+                             : random_text(rng, buffer, atoms, COUNT(atoms), most);
+}
+
+START_TEST(test_pretokens_of_any_bytes_equal_the_plain_reference)
+{
+    Rng rng = rng_seeded(64);
+    uint8_t buffer[LONGEST_TEXT];
+    size_t expected[LONGEST_TEXT], total = 0;
+    for (size_t trial = 0; trial < TRIALS; trial++) {
+        const ByteString text = nasty_text(&rng, buffer);
+        const size_t count = plain_pretokens(expected, text), step = 1 + (size_t)rng_below(&rng, LONGEST_TEXT);
+        FOR_EACH_ISA (isa) {
+            assert_scan(text.bytes, text.length, text.length, expected, count, "trial", trial);
+            assert_scan(text.bytes, text.length, step, expected, count, "trial", trial);
+        }
+        total += count;
+    }
+    ck_assert_uint_gt(total, 20 * TRIALS);
 }
 END_TEST
 
-/* A pre-token that is scanned from its start for each byte would take 10^11 steps here. */
+START_TEST(test_pretokens_are_the_same_in_parts_of_every_size)
+{
+    Rng rng = rng_seeded(65);
+    uint8_t buffer[LONGEST_TEXT];
+    size_t expected[LONGEST_TEXT];
+    for (size_t trial = 0; trial < 40; trial++) {
+        const ByteString text = nasty_text(&rng, buffer);
+        const size_t count = plain_pretokens(expected, text);
+        for (size_t step = 1; step <= text.length + 1; step++)
+            assert_scan(text.bytes, text.length, step, expected, count, "trial", trial);
+    }
+}
+END_TEST
+
+/* A pre-token that is scanned from its start for each part would take 10^11 steps here. */
 START_TEST(test_a_megabyte_of_one_class_is_scanned_once)
 {
-    const char *const runs[] = {"a", " ", "7", "\n", "."};
+    const char runs[] = {'a', ' ', '7', '\n', '.', (char)0x80};
     uint8_t *text = malloc(MEGABYTE);
-    for (size_t run = 0; run < sizeof runs / sizeof *runs; run++) {
-        memset(text, runs[run][0], MEGABYTE);
-        size_t known = 0;
-        for (size_t length = 1; length <= MEGABYTE; length++)
-            if (pretoken_length(text, length, false, &known) != 0)
-                ck_abort_msg("\"%s\" ends after %zu bytes", runs[run], length);
-        ck_assert(pretoken_length(text, MEGABYTE, true, &known) == MEGABYTE);
+    const uint8_t *ends[PRETOKENS_AT_ONCE];
+    for (size_t run = 0; run < sizeof runs; run++) {
+        memset(text, runs[run], MEGABYTE);
+        Pretokenizer p;
+        pretokenizer_begin(&p);
+        size_t scanned = 0;
+        for (size_t length = 1; length <= MEGABYTE; length++) {
+            pretokenizer_feed(&p, text + scanned, length - scanned, false);
+            if (pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE) != 0)
+                ck_abort_msg("run %zu ends after %zu bytes", run, length);
+            if (length - (size_t)(p.at - text) >= 80 || (size_t)(p.at - text) < scanned)
+                ck_abort_msg("run %zu: %zu of %zu bytes scanned", run, (size_t)(p.at - text), length);
+            scanned = (size_t)(p.at - text);
+        }
+        pretokenizer_feed(&p, text + scanned, MEGABYTE - scanned, true);
+        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE), 1);
+        ck_assert_ptr_eq(ends[0], text + MEGABYTE);
+        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE), 0);
     }
     free(text);
 }
 END_TEST
 
-static size_t starts_of(bool *starts, const uint8_t *text, size_t length)
+START_TEST(test_nothing_has_no_pretokens)
 {
-    size_t count = 0;
-    for (size_t at = 0; at < length; count++) {
-        starts[at] = true;
-        at += pretoken_length(text + at, length - at, true, NULL);
+    const uint8_t *ends[PRETOKENS_AT_ONCE];
+    Pretokenizer p;
+    pretokenizer_begin(&p);
+    for (int ended = 0; ended < 2; ended++) {
+        pretokenizer_feed(&p, (const uint8_t *)"", 0, ended);
+        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE), 0);
     }
-    return count;
+}
+END_TEST
+
+static void mark_ends(bool *marks, const uint8_t *text, size_t length)
+{
+    size_t ends[LONGEST_TEXT];
+    const size_t count = plain_pretokens(ends, (ByteString){.bytes = text, .length = length});
+    for (size_t i = 0; i < count; i++)
+        marks[ends[i]] = true;
 }
 
+/* Cuts a text in two, with all of the text or just some of what follows the cut in view. */
 START_TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing)
 {
-    Lines lines = lines_open("tokenizer/pretokens.txt");
-    PretokenCase c;
-    size_t cuts = 0;
-    while (next_case(&lines, &c)) {
-        bool whole[LINE_BYTES] = {false};
-        starts_of(whole, c.text, c.length);
-        ck_assert(!pretoken_surely_begins(c.text, c.length, 0) && !pretoken_surely_begins(c.text, c.length, c.length));
-        for (size_t cut = 1; cut < c.length; cut++) {
-            if (!pretoken_surely_begins(c.text, c.length, cut))
+    Rng rng = rng_seeded(66);
+    uint8_t buffer[LONGEST_TEXT];
+    size_t cuts = 0, places = 0;
+    for (size_t trial = 0; trial < TRIALS / 4; trial++) {
+        const ByteString text = nasty_text(&rng, buffer);
+        bool whole[LONGEST_TEXT + 1] = {false};
+        mark_ends(whole, text.bytes, text.length);
+        ck_assert(!pretoken_surely_begins(text.bytes, text.length, 0));
+        ck_assert(!pretoken_surely_begins(text.bytes, text.length, text.length));
+        size_t last = 0;
+        const size_t from = (size_t)rng_below(&rng, 100);
+        for (size_t cut = 1; cut < text.length; cut++) {
+            const size_t shown = cut + (size_t)rng_below(&rng, text.length - cut + 1);
+            places += whole[cut];
+            if (pretoken_surely_begins(text.bytes, text.length, cut) && cut > from)
+                last = cut;
+            if (!pretoken_surely_begins(text.bytes, shown, cut))
                 continue;
-            bool parts[LINE_BYTES] = {false};
-            starts_of(parts, c.text, cut);
-            starts_of(parts + cut, c.text + cut, c.length - cut);
-            ck_assert_msg(memcmp(parts, whole, c.length) == 0, "line %zu, cut at %zu", lines.number, cut);
+            bool parts[LONGEST_TEXT + 1] = {false};
+            mark_ends(parts, text.bytes, cut);
+            mark_ends(parts + cut, text.bytes + cut, text.length - cut);
+            ck_assert_msg(memcmp(parts, whole, text.length) == 0, "trial %zu, cut at %zu of %zu", trial, cut, shown);
             cuts++;
         }
+        ck_assert_uint_eq(pretoken_last_cut(text.bytes, text.length, from), last);
     }
-    ck_assert_uint_gt(cuts, 300);
-    lines_close(&lines);
+    ck_assert_msg(cuts > places / 4, "%zu cuts of %zu places", cuts, places);
 }
 END_TEST
 
 const TestCase pretokenize_tests[] = {
     TEST(test_white_space_is_the_25_code_points_of_the_property, "unicode"),
-    TEST(test_letters_and_numbers_of_many_scripts, "unicode"),
+    TEST(test_every_code_point_has_tiktokens_class, "unicode"),
     TEST(test_every_code_point_decodes, "unicode"),
     TEST(test_malformed_utf8_is_cut_as_python_does, "unicode"),
     TEST(test_pretokens_match_regex, "pretokenize"),
-    TEST(test_pretokens_are_the_same_when_the_text_comes_byte_by_byte, "pretokenize"),
+    TEST(test_pretokens_of_any_bytes_equal_the_plain_reference, "pretokenize"),
+    TEST(test_pretokens_are_the_same_in_parts_of_every_size, "pretokenize"),
     TEST(test_a_megabyte_of_one_class_is_scanned_once, "pretokenize"),
+    TEST(test_nothing_has_no_pretokens, "pretokenize"),
     TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing, "pretokenize"),
     {0},
 };

@@ -4,6 +4,7 @@
 #define KERNEL(name) name##_avx2
 
 #include "kernels/attention_kernel.h"
+#include "kernels/bytes_kernel.h"
 #include "kernels/matmul_kernel.h"
 #include "kernels/vecmath_kernel.h"
 #else

@@ -3,5 +3,6 @@
 #define KERNEL(name) name##_portable
 
 #include "kernels/attention_kernel.h"
+#include "kernels/bytes_kernel.h"
 #include "kernels/matmul_kernel.h"
 #include "kernels/vecmath_kernel.h"

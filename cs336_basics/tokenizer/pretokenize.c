@@ -1,111 +1,234 @@
 #include "tokenizer/pretokenize.h"
 
+#include "kernels/bytes.h"
 #include "tokenizer/unicode.h"
 
-/* A character's class, and its length; length 0 when the text goes on and the character is not whole yet. */
+#include <string.h>
+
+enum {
+    BLOCKS_AT_ONCE = 16,
+    LOOK_AHEAD = 8, /* a character that begins with a block's last byte ends 3 bytes later, the next one 4 after that */
+    CLASSES = 4
+};
+
+void pretokenizer_begin(Pretokenizer *p)
+{
+    *p = (Pretokenizer){.joined = 1};
+}
+
+void pretokenizer_feed(Pretokenizer *p, const uint8_t *text, size_t length, bool ended)
+{
+    p->at = text;
+    p->end = text + length;
+    p->ended = ended;
+}
+
 typedef struct {
     UnicodeClass class;
     unsigned length;
-} Seen;
+} Character;
 
-static Seen look(const uint8_t *text, size_t length, bool ended)
+static Character character_at(const uint8_t *text, const uint8_t *end)
 {
-    if (text[0] < 0x80)
-        return (Seen){.class = (UnicodeClass)unicode_ascii_class[text[0]], .length = 1};
-    const Utf8Character c = utf8_decode(text, length);
-    if (c.status == UTF8_TRUNCATED && !ended)
-        return (Seen){.class = UNICODE_OTHER, .length = 0};
-    return (Seen){.class = unicode_class(c.code_point), .length = c.length};
+    const Utf8Character c = utf8_decode(text, (size_t)(end - text));
+    return (Character){.class = unicode_class(c.code_point), .length = c.length};
 }
 
-enum { UNDECIDED = -1, NO_CONTRACTION = 0 };
-
-/* Length of the contraction at an apostrophe. */
-static int contraction(const uint8_t *text, size_t length, bool ended)
+/* Whether something visible follows. */
+static bool visible_at(const uint8_t *text, const uint8_t *end)
 {
-    if (length < 2)
-        return ended ? NO_CONTRACTION : UNDECIDED;
-    const uint8_t a = text[1];
+    return text < end && character_at(text, end).class != UNICODE_SPACE;
+}
+
+/* Length of the contraction at an apostrophe, or 0. */
+static unsigned contraction(const uint8_t *text, const uint8_t *end)
+{
+    const size_t left = (size_t)(end - text);
+    const uint8_t a = left > 1 ? text[1] : 0, b = left > 2 ? text[2] : 0;
     if (a == 's' || a == 'd' || a == 'm' || a == 't')
         return 2;
-    if (a != 'l' && a != 'v' && a != 'r')
-        return NO_CONTRACTION;
-    if (length < 3)
-        return ended ? NO_CONTRACTION : UNDECIDED;
-    return text[2] == (a == 'l' ? 'l' : 'e') ? 3 : NO_CONTRACTION;
+    return (a == 'l' && b == 'l') || ((a == 'v' || a == 'r') && b == 'e') ? 3 : 0;
 }
 
-/* Where the run of characters of one class ends that is known to reach at least to `from`. 0: not decided. */
-static size_t run_end(const uint8_t *text, size_t length, bool ended, UnicodeClass class, size_t from, size_t *known)
+/* What is known of the 64 bytes from `text` on: bit i of each word is about byte i. */
+typedef struct {
+    const uint8_t *text;
+    uint64_t inside;         /* not behind the end of the text */
+    uint64_t class[CLASSES]; /* the character that the byte belongs to has this UnicodeClass */
+    uint64_t blanks;         /* the byte is ' ' */
+    uint64_t quotes;         /* the byte is ' */
+    uint64_t inner;          /* the byte is not its character's first */
+    uint64_t last_spaces;    /* white space with something visible after it begins here */
+} Block;
+
+/* Adds the characters beyond ASCII. */
+static void add_beyond(Pretokenizer *p, Block *block, uint64_t beyond)
 {
-    size_t at = from;
-    while (at < length) {
-        while (at < length && text[at] < 0x80 && unicode_ascii_class[text[at]] == class)
-            at++;
-        if (at == length)
-            break;
-        const Seen next = look(text + at, length - at, ended);
-        if (next.length == 0)
-            break;
-        if (next.class != class)
-            return at;
-        at += next.length;
+    for (int k = 0; k < CLASSES; k++)
+        block->class[k] |= p->rest[k];
+    block->inner = p->inner;
+    beyond &= ~p->inner;
+    memset(p->rest, 0, sizeof p->rest);
+    p->inner = 0;
+    while (beyond) {
+        const unsigned at = (unsigned)__builtin_ctzll(beyond);
+        const uint8_t *text = block->text + at;
+        const Character c = character_at(text, p->end);
+        const uint64_t bytes = (1u << c.length) - 1, inner = bytes & ~UINT64_C(1);
+        block->class[c.class] |= bytes << at;
+        block->inner |= inner << at;
+        beyond &= ~(bytes << at);
+        if (at + c.length > BLOCK_BYTES) {
+            p->rest[c.class] = bytes >> (BLOCK_BYTES - at);
+            p->inner = p->rest[c.class];
+        }
+        if (c.class == UNICODE_SPACE && visible_at(text + c.length, p->end))
+            block->last_spaces |= UINT64_C(1) << at;
     }
-    if (ended)
-        return length;
-    *known = at;
-    return 0;
 }
 
-/* A run of white space: all of it at the end of the text; else without its last character, unless that is all. `known`
-   is the start of the last white space seen, which is where the run ends if something visible follows. */
-static size_t white_space_end(const uint8_t *text, size_t length, bool ended, size_t *known)
+static Block describe(Pretokenizer *p, const ByteClasses *ascii)
 {
-    size_t last = *known, at = last;
-    while (at < length) {
-        const Seen next = look(text + at, length - at, ended);
-        if (next.length == 0)
-            break;
-        if (next.class != UNICODE_SPACE)
-            return last > 0 ? last : at;
-        last = at;
-        at += next.length;
-    }
-    if (ended)
-        return length;
-    *known = last;
-    return 0;
+    const size_t left = (size_t)(p->end - p->at);
+    const uint64_t inside = left < BLOCK_BYTES ? (UINT64_C(1) << left) - 1 : ~UINT64_C(0);
+    Block block = {.text = p->at, .inside = inside, .blanks = ascii->blanks, .quotes = ascii->quotes};
+    block.class[UNICODE_LETTER] = ascii->letters;
+    block.class[UNICODE_NUMBER] = ascii->digits;
+    block.class[UNICODE_SPACE] = ascii->spaces;
+    block.class[UNICODE_OTHER] = inside & ~(ascii->letters | ascii->digits | ascii->spaces | ascii->beyond);
+    if (ascii->beyond | p->inner)
+        add_beyond(p, &block, ascii->beyond);
+    const uint64_t visible = inside & ~block.class[UNICODE_SPACE];
+    block.last_spaces |= ascii->spaces & visible >> 1;
+    if (ascii->spaces >> 63 && visible_at(p->at + BLOCK_BYTES, p->end))
+        block.last_spaces |= UINT64_C(1) << 63;
+    return block;
 }
 
-size_t pretoken_length(const uint8_t *text, size_t length, bool ended, size_t *known)
+/*
+ * Which bytes begin a pre-token. A character does not if the one before has its class, or is ' ' and it is visible; but
+ * the last character of white space before something visible does, for `\s+(?!\S)` leaves it over.
+ */
+static uint64_t starts_by_class(const Pretokenizer *p, const Block *block)
 {
-    size_t nothing = 0;
-    if (!known)
-        known = &nothing;
-    if (text[0] == '\'') {
-        const int bytes = contraction(text, length, ended);
-        if (bytes != NO_CONTRACTION)
-            return bytes == UNDECIDED ? 0 : (size_t)bytes;
+    uint64_t same = 0;
+    for (int k = 0; k < CLASSES; k++)
+        same |= block->class[k] & (block->class[k] << 1 | p->before[k]);
+    const uint64_t after_blank = (block->blanks << 1 | p->blank) & ~block->class[UNICODE_SPACE];
+    return (block->inside & ~same & ~after_blank & ~block->inner) | block->last_spaces;
+}
+
+/* An apostrophe that begins a pre-token may begin a contraction, which ends where letters may go on. */
+static uint64_t split_contractions(Pretokenizer *p, const Block *block, uint64_t starts)
+{
+    for (uint64_t quotes = starts & block->quotes; quotes; quotes &= quotes - 1) {
+        const unsigned at = (unsigned)__builtin_ctzll(quotes);
+        const unsigned length = contraction(block->text + at, p->end);
+        if (length == 0)
+            continue;
+        starts &= ~(UINT64_C(2) << at);
+        if (at + 1 == BLOCK_BYTES)
+            p->joined = 1;
+        if (at + length < BLOCK_BYTES)
+            starts |= UINT64_C(1) << (at + length);
+        else
+            p->starts = UINT64_C(1) << (at + length - BLOCK_BYTES);
     }
-    const size_t blank = text[0] == ' '; /* " ?" takes it along with what is visible */
-    if (blank && length == 1)
-        return ended ? 1 : 0;
-    const Seen first = look(text + blank, length - blank, ended);
-    if (first.length == 0)
-        return 0;
-    if (first.class == UNICODE_SPACE)
-        return white_space_end(text, length, ended, known);
-    const size_t begun = blank + first.length;
-    return run_end(text, length, ended, first.class, *known > begun ? *known : begun, known);
+    return starts;
+}
+
+/* Decides the block at `at`. */
+static uint64_t next_starts(Pretokenizer *p, const ByteClasses *ascii)
+{
+    const Block block = describe(p, ascii);
+    const uint64_t joined = p->joined, after_contraction = p->starts;
+    p->joined = p->starts = 0;
+    const uint64_t starts = split_contractions(p, &block, starts_by_class(p, &block) | after_contraction);
+    for (int k = 0; k < CLASSES; k++)
+        p->before[k] = block.class[k] >> 63;
+    p->blank = block.blanks >> 63;
+    return starts & ~joined & block.inside;
+}
+
+/* Writes the places of the bits and returns how many; four at a time, because fours are easier to predict than ones. */
+static size_t write_places(const uint8_t **places, const uint8_t *text, uint64_t bits)
+{
+    size_t count = 0;
+    for (; bits; bits &= bits - 1)
+        places[count++] = text + __builtin_ctzll(bits);
+    return count;
+}
+
+static size_t scan_blocks(Pretokenizer *p, const uint8_t **ends, size_t blocks)
+{
+    ByteClasses ascii[BLOCKS_AT_ONCE];
+    size_t count = 0;
+    bytes_classify(ascii, p->at, blocks);
+    for (size_t i = 0; i < blocks; i++) {
+        const uint64_t starts = next_starts(p, &ascii[i]);
+        count += write_places(ends + count, p->at, starts);
+        p->at += BLOCK_BYTES;
+    }
+    return count;
+}
+
+/* The last 1 to 64 bytes of a text, and its end. */
+static size_t scan_last(Pretokenizer *p, const uint8_t **ends)
+{
+    ByteClasses ascii;
+    uint8_t copy[BLOCK_BYTES] = {0};
+    memcpy(copy, p->at, (size_t)(p->end - p->at));
+    bytes_classify(&ascii, copy, 1);
+    size_t count = write_places(ends, p->at, next_starts(p, &ascii));
+    p->at = ends[count++] = p->end;
+    return count;
+}
+
+size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
+{
+    const size_t reserve = p->ended ? 1 : LOOK_AHEAD;
+    size_t count = 0;
+    while (count + PRETOKENS_AT_ONCE <= capacity) {
+        const size_t left = (size_t)(p->end - p->at), room = (capacity - count) / PRETOKENS_AT_ONCE;
+        size_t blocks = left > reserve ? (left - reserve) / BLOCK_BYTES : 0;
+        blocks = blocks < room ? blocks : room;
+        if (blocks > 0)
+            count += scan_blocks(p, ends + count, blocks < BLOCKS_AT_ONCE ? blocks : BLOCKS_AT_ONCE);
+        else if (p->ended && left > 0)
+            count += scan_last(p, ends + count);
+        else
+            break;
+    }
+    return count;
+}
+
+/* ---- cuts ---- */
+
+/* The character that ends before `at`; false if it is malformed or begins before the text. */
+static bool character_before(Utf8Character *c, const uint8_t *text, size_t at)
+{
+    size_t begin = at - 1;
+    while (begin > 0 && at - begin < 4 && (text[begin] & 0xC0) == 0x80)
+        begin--;
+    *c = utf8_decode(text + begin, at - begin);
+    return c->status == UTF8_VALID && begin + c->length == at;
 }
 
 bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t at)
 {
-    if (at == 0 || at >= length || (text[at] != ' ' && text[at] != '\n'))
+    Utf8Character before;
+    if (at == 0 || at >= length || !character_before(&before, text, at))
         return false;
-    size_t before = at - 1;
-    while (before > 0 && at - before < 4 && (text[before] & 0xC0) == 0x80)
-        before--;
-    const Utf8Character c = utf8_decode(text + before, at - before);
-    return c.status == UTF8_VALID && before + c.length == at && unicode_class(c.code_point) != UNICODE_SPACE;
+    const Utf8Character after = utf8_decode(text + at, length - at);
+    const UnicodeClass left = unicode_class(before.code_point), right = unicode_class(after.code_point);
+    return left != UNICODE_SPACE && right != left && after.status != UTF8_TRUNCATED &&
+           !(before.code_point == '\'' && right == UNICODE_LETTER);
+}
+
+size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t from)
+{
+    for (size_t at = length; at-- > from + 1;)
+        if (pretoken_surely_begins(text, length, at))
+            return at;
+    return 0;
 }

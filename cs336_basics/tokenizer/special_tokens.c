@@ -30,9 +30,32 @@ static Status copy_tokens(SpecialTokens *special, const ByteString *tokens, size
     return CS336_OK;
 }
 
+static bool has_pair(const SpecialTokens *special, BytePair pair)
+{
+    for (size_t i = 0; i < special->pair_count; i++)
+        if (special->pairs[i].first == pair.first && special->pairs[i].second == pair.second)
+            return true;
+    return false;
+}
+
+static void collect_pairs(SpecialTokens *special)
+{
+    for (size_t i = 0; i < special->count; i++) {
+        const ByteString token = special->tokens[i];
+        const BytePair pair = {.first = token.bytes[0], .second = token.length > 1 ? token.bytes[1] : 0};
+        if (token.length > 1 && has_pair(special, pair))
+            continue;
+        if (token.length == 1 || special->pair_count == SPECIAL_TOKEN_PAIRS) {
+            special->pair_count = 0;
+            return;
+        }
+        special->pairs[special->pair_count++] = pair;
+    }
+}
+
 Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count)
 {
-    *special = (SpecialTokens){.only_first = -1};
+    *special = (SpecialTokens){0};
     for (size_t i = 0; i < count; i++)
         if (tokens[i].length == 0)
             return status_fail(CS336_ERANGE, "special_tokens_init: special token %zu of %zu is empty", i + 1, count);
@@ -47,13 +70,9 @@ Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, siz
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !byte_string_equal(special->tokens[i], special->tokens[special->count - 1]))
             special->tokens[special->count++] = special->tokens[i];
-    special->only_first = special->tokens[0].bytes[0];
-    for (size_t i = 0; i < special->count; i++) {
-        const uint8_t first = special->tokens[i].bytes[0];
-        special->begins[first] = true;
-        if (first != special->only_first)
-            special->only_first = -1;
-    }
+    for (size_t i = 0; i < special->count; i++)
+        special->begins[special->tokens[i].bytes[0]] = true;
+    collect_pairs(special);
     return CS336_OK;
 }
 
@@ -61,15 +80,17 @@ void special_tokens_deinit(SpecialTokens *special)
 {
     memory_release(special->tokens);
     memory_release(special->bytes);
-    *special = (SpecialTokens){.only_first = -1};
+    *special = (SpecialTokens){0};
 }
 
-/* The first place at or after `at` whose byte begins a special token. */
+/* The first place at or after `at` where a special token may begin; at the text's last byte there is only one to see.
+ */
 static size_t next_candidate(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at)
 {
-    if (special->only_first >= 0) {
-        const uint8_t *found = at < length ? memchr(text + at, special->only_first, length - at) : NULL;
-        return found ? (size_t)(found - text) : length;
+    if (special->pair_count > 0 && at < length) {
+        at = bytes_find_pair(text, length, at, special->pairs, special->pair_count);
+        if (at == length)
+            at--;
     }
     while (at < length && !special->begins[text[at]])
         at++;
@@ -93,13 +114,17 @@ SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *te
     return (SpecialMatch){.at = length, .index = -1};
 }
 
-bool special_tokens_span(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut)
+bool special_tokens_span(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
 {
     for (size_t i = 0; i < special->count; i++) {
         const ByteString token = special->tokens[i];
-        for (size_t before = 1; before < token.length && before <= cut; before++)
-            if (token.length - before <= length - cut && memcmp(text + cut - before, token.bytes, token.length) == 0)
+        for (size_t before = 1; before < token.length && before <= cut; before++) {
+            const size_t left = length - (cut - before);
+            if (left < token.length && ended)
+                continue;
+            if (memcmp(text + cut - before, token.bytes, left < token.length ? left : token.length) == 0)
                 return true;
+        }
     }
     return false;
 }

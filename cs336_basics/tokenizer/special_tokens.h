@@ -9,18 +9,24 @@
 #define CS336_TOKENIZER_SPECIAL_TOKENS_H
 
 #include "core/status.h"
+#include "kernels/bytes.h"
 #include "tokenizer/buffers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/** @brief Distinct pairs of bytes at the start of tokens that are searched for in vectors; text hardly ever has them.
+ */
+enum { SPECIAL_TOKEN_PAIRS = 8 };
+
 typedef struct {
     ByteString *tokens; /**< distinct, longest first */
     size_t count;
     bool begins[256]; /**< whether a token begins with this byte */
-    int only_first;   /**< the byte that all tokens begin with, or -1 */
-    uint8_t *bytes;   /**< of all tokens */
+    BytePair pairs[SPECIAL_TOKEN_PAIRS];
+    size_t pair_count; /**< the pairs that tokens begin with; 0: too many, or a token of one byte */
+    uint8_t *bytes;    /**< of all tokens */
 } SpecialTokens;
 
 /**
@@ -45,7 +51,10 @@ typedef struct {
 SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t from,
                                  bool ended);
 
-/** @brief Whether a special token begins before @p cut and ends after it. */
-bool special_tokens_span(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut);
+/**
+ * @brief Whether a special token begins before @p cut and ends after it.
+ * @param ended  whether the text ends after @p length bytes; if not, a token that may be cut off there counts too
+ */
+bool special_tokens_span(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
 
 #endif

@@ -114,7 +114,8 @@ enum {
     CACHED_IDS = 5,       /**< nor those of more tokens */
     CACHE_ENTRIES = 8192, /**< a power of two; 40 bytes each */
     FEED_BYTES = 1 << 15, /**< taken in at a time */
-    STAGED_TOKENS = 4096  /**< handed to the sink at a time */
+    WORDS_AT_ONCE = 8 * PRETOKENS_AT_ONCE,
+    STAGED_TOKENS = 4096 /**< handed to the sink at a time */
 };
 
 /* A pre-token by its bytes, zeros, and in the last byte its length, which is never 0: a zeroed entry is free. */
@@ -132,8 +133,15 @@ struct Encoder {
     TokenList staged; /**< not yet given to the sink */
     ByteList pending; /**< text that is not encoded yet; its first byte begins a pre-token */
     size_t searched;  /**< no special token begins in pending before it */
-    size_t known;     /**< what pretoken_length() knows of the first pre-token */
+    Pretokenizer pretokenizer;
+    size_t scanned; /**< bytes of pending before pretokenizer.at */
 };
+
+static void begin_segment(Encoder *encoder)
+{
+    pretokenizer_begin(&encoder->pretokenizer);
+    encoder->scanned = 0;
+}
 
 Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *sink, void *context)
 {
@@ -148,6 +156,7 @@ Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *
     e->tokenizer = tokenizer;
     e->sink = sink;
     e->context = context;
+    begin_segment(e);
     *encoder = e;
     return CS336_OK;
 }
@@ -199,17 +208,23 @@ static Status encode_word(Encoder *encoder, ByteString word)
 /* Encodes the pre-tokens in text[*at, end) and moves *at behind them. If the segment may go on, the last one stays. */
 static Status encode_segment(Encoder *encoder, const uint8_t *text, size_t *at, size_t end, bool ended)
 {
+    Pretokenizer *pretokenizer = &encoder->pretokenizer;
+    const uint8_t *ends[WORDS_AT_ONCE];
     Status s = CS336_OK;
-    while (!s && *at < end) {
-        const size_t bytes = pretoken_length(text + *at, end - *at, ended, &encoder->known);
-        if (bytes == 0)
-            break;
-        s = encode_word(encoder, (ByteString){.bytes = text + *at, .length = bytes});
+    pretokenizer_feed(pretokenizer, text + *at + encoder->scanned, end - *at - encoder->scanned, ended);
+    for (size_t count = 1; !s && count > 0;) {
+        count = pretokenizer_next(pretokenizer, ends, WORDS_AT_ONCE);
+        for (size_t i = 0; !s && i < count; i++) {
+            const size_t word_end = (size_t)(ends[i] - text);
+            s = encode_word(encoder, (ByteString){.bytes = text + *at, .length = word_end - *at});
+            *at = word_end;
+        }
         if (!s && encoder->staged.count >= STAGED_TOKENS)
             s = flush(encoder);
-        *at += bytes;
-        encoder->known = 0;
     }
+    encoder->scanned = (size_t)(pretokenizer->at - text) - *at;
+    if (ended)
+        begin_segment(encoder);
     return s;
 }
 
@@ -259,7 +274,7 @@ Status encoder_finish(Encoder *encoder)
     const Status s = encode_available(encoder, encoder->pending.bytes, encoder->pending.length, true, &taken);
     encoder->pending.length = 0;
     encoder->searched = 0;
-    encoder->known = 0;
+    begin_segment(encoder);
     return s ? s : flush(encoder);
 }
 

@@ -75,7 +75,8 @@ typedef struct Encoder Encoder;
 CS336_MUST_CHECK Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *sink, void *context);
 
 /**
- * @brief The next bytes of the text; those ids that no further byte can change go to the sink.
+ * @brief The next bytes of the text; those ids that no further byte can change go to the sink, but for at most the last
+ * 80 bytes.
  * @retval CS336_ENOMEM  or what the sink returned; the encoder can then only be destroyed
  */
 CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length);

@@ -1,48 +1,15 @@
 #include "tokenizer/unicode.h"
 
-#include <utf8proc.h>
+#include "tokenizer/unicode_classes.h"
 
 const uint8_t utf8_replacement[3] = {0xEF, 0xBF, 0xBD};
 
-/* clang-format off */
-enum { L = UNICODE_LETTER, N = UNICODE_NUMBER, S = UNICODE_SPACE, O = UNICODE_OTHER };
-const uint8_t unicode_ascii_class[128] = {
-    O, O, O, O, O, O, O, O, O, S, S, S, S, S, O, O,
-    O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
-    S, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
-    N, N, N, N, N, N, N, N, N, N, O, O, O, O, O, O,
-    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
-    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
-};
-/* clang-format on */
-
-/* White space beyond ASCII; utf8proc has no such class. */
-static int is_white_space(uint32_t c)
-{
-    return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
 UnicodeClass unicode_class(uint32_t code_point)
 {
-    if (code_point < 0x80)
-        return (UnicodeClass)unicode_ascii_class[code_point];
-    switch (utf8proc_category((utf8proc_int32_t)code_point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return UNICODE_LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return UNICODE_NUMBER;
-    default:
-        return is_white_space(code_point) ? UNICODE_SPACE : UNICODE_OTHER;
-    }
+    if (code_point >= UNICODE_CLASSES_END)
+        return UNICODE_OTHER;
+    const uint64_t classes = unicode_block_classes[unicode_block[code_point / 256]][code_point % 256 / 32];
+    return (UnicodeClass)(classes >> 2 * (code_point % 32) & 3);
 }
 
 /*

@@ -2,9 +2,10 @@
  * @file
  * @brief UTF-8 one character at a time, and the character classes that pre-tokenization asks for.
  *
- * - Malformed UTF-8 is not an error: it is cut into the pieces that Python's `errors="replace"` turns into one U+FFFD
- * each.
+ * - Malformed UTF-8 is not an error: it is cut into the pieces that Python's `errors="replace"` turns into one
+ *   U+FFFD each.
  * - Such a piece is a character of class UNICODE_OTHER, as U+FFFD is.
+ * - Classes are those of Unicode 16.0, as in tiktoken.
  * @see The Unicode Standard 16.0, section 3.9, "U+FFFD Substitution of Maximal Subparts".
  */
 #ifndef CS336_TOKENIZER_UNICODE_H
@@ -23,9 +24,6 @@ typedef enum { UNICODE_LETTER, UNICODE_NUMBER, UNICODE_SPACE, UNICODE_OTHER } Un
  * White space is the property White_Space (25 code points), not Python's str.isspace(), which adds U+001C to U+001F.
  */
 UnicodeClass unicode_class(uint32_t code_point);
-
-/** @brief unicode_class() of the ASCII characters. */
-extern const uint8_t unicode_ascii_class[128];
 
 typedef enum {
     UTF8_VALID,     /**< a character */

@@ -82,11 +82,15 @@ static Status add_table(WordTable *words, const WordTable *other)
 
 static Status count_segment(WordTable *words, const uint8_t *text, size_t length)
 {
+    const uint8_t *begin = text, *ends[8 * PRETOKENS_AT_ONCE];
+    Pretokenizer pretokenizer;
     Status s = CS336_OK;
-    for (size_t at = 0; !s && at < length;) {
-        const size_t bytes = pretoken_length(text + at, length - at, true, NULL);
-        s = word_table_add(words, (ByteString){.bytes = text + at, .length = bytes}, 1);
-        at += bytes;
+    pretokenizer_begin(&pretokenizer);
+    pretokenizer_feed(&pretokenizer, text, length, true);
+    for (size_t count = 1; !s && count > 0;) {
+        count = pretokenizer_next(&pretokenizer, ends, 8 * PRETOKENS_AT_ONCE);
+        for (size_t i = 0; !s && i < count; begin = ends[i++])
+            s = word_table_add(words, (ByteString){.bytes = begin, .length = (size_t)(ends[i] - begin)}, 1);
     }
     return s;
 }
@@ -116,7 +120,7 @@ static Status cut_text(Pieces *pieces, ByteString text, const WordCountConfig *c
     for (size_t begin = 0, end; !s && begin < text.length; begin = end) {
         end = text.length - begin > step ? begin + step : text.length;
         while (end < text.length && (!pretoken_surely_begins(text.bytes, text.length, end) ||
-                                     special_tokens_span(config->special, text.bytes, text.length, end)))
+                                     special_tokens_span(config->special, text.bytes, text.length, end, true)))
             end++;
         s = array_reserve(&pieces->items, &pieces->capacity, pieces->count + 1, sizeof *pieces->items);
         if (!s)

@@ -1,6 +1,6 @@
 #include "tests/support/plain_bpe.h"
 
-#include "tokenizer/pretokenize.h"
+#include "tests/support/plain_pretokens.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -33,21 +33,22 @@ static size_t special_at(ByteString text, size_t at, const ByteString *special, 
 static Sequence split(ByteString text, const ByteString *special, size_t special_count)
 {
     Sequence s = {.tokens = zeroed(text.length, sizeof *s.tokens), .first = zeroed(text.length, sizeof *s.first)};
+    size_t *ends = zeroed(text.length, sizeof *ends);
     for (size_t at = 0; at < text.length;) {
         size_t end = at;
         while (end < text.length && !special_at(text, end, special, special_count))
             end++;
-        while (at < end) {
-            const size_t length = pretoken_length(text.bytes + at, end - at, true, NULL);
-            for (size_t i = 0; i < length; i++) {
-                s.first[s.count] = i == 0;
-                s.tokens[s.count++] = (ByteString){.bytes = text.bytes + at + i, .length = 1};
+        const size_t begin = at,
+                     words = plain_pretokens(ends, (ByteString){.bytes = text.bytes + at, .length = end - at});
+        for (size_t i = 0; i < words; i++)
+            for (bool first = true; at < begin + ends[i]; at++, first = false) {
+                s.first[s.count] = first;
+                s.tokens[s.count++] = (ByteString){.bytes = text.bytes + at, .length = 1};
             }
-            at += length;
-        }
         if (at < text.length)
             at += special_at(text, at, special, special_count);
     }
+    free(ends);
     return s;
 }
 

@@ -18,7 +18,7 @@ typedef struct {
     size_t merge_count;
 } PlainBPE;
 
-/** @brief Learns at most @p merges merges. The text is split by the product's own scanner, which has its own tests. */
+/** @brief Learns at most @p merges merges. The text is split by plain_pretokens(). */
 PlainBPE plain_bpe_train(ByteString text, const ByteString *special, size_t special_count, size_t merges);
 void plain_bpe_free(PlainBPE *plain);
 

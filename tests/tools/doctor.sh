@@ -18,7 +18,6 @@ echo 'For the main job (make demo):'
 program "$compiler" 'a C11 compiler: nothing builds without it' MISSING
 program pkg-config 'finds the libraries' MISSING
 library jansson 'JSON: vocabularies, configurations, checkpoints' MISSING
-library libutf8proc 'Unicode classes for the tokenizer' MISSING
 if [ -n "$openmp" ]; then row OpenMP yes "$openmp"; else absent OpenMP 'more than one thread' no; fi
 echo 'For the tests (make test):'
 library check 'the test suites' no

@@ -45,7 +45,7 @@ MALFORMED = [b"\x80", b"\xbf", b"\xc0\xaf", b"\xe4", b"\xe4\xb8", b"\xf0\x9f", b
 
 
 def stable(c: str) -> bool:
-    """Whether Unicode 3.2 and today's tables put the character into the same class: so does every utf8proc."""
+    """Whether Unicode 3.2 and today's tables put the character into the same class: so does every `regex`."""
     old = unicodedata.ucd_3_2_0.category(c)
     now = "L" if regex.match(r"\p{L}", c) else "N" if regex.match(r"\p{N}", c) else ""
     return old not in ("Cn", "Cs") and now == (old[0] if old[0] in "LN" else "")
