@@ -41,7 +41,7 @@ Status run_embedding(Tensor output, size_t vocab_size, size_t d_model, Tensor we
 Status run_swiglu(Tensor output, size_t d_model, size_t d_ff, Tensor w1_weight, Tensor w2_weight, Tensor w3_weight,
                   Tensor in_features)
 {
-    const FeedForward ffn = {.w1 = {w1_weight}, .w2 = {w2_weight}, .w3 = {w3_weight}};
+    const FeedForward ffn = {.w1 = {.weight = w1_weight}, .w2 = {.weight = w2_weight}, .w3 = {.weight = w3_weight}};
     Arena scratch;
     (void)d_model, (void)d_ff;
     Status s = arena_init(&scratch, feed_forward_scratch(in_features, &ffn, false));
@@ -85,8 +85,11 @@ Status run_rope(Tensor output, size_t d_k, float theta, size_t max_seq_len, Tens
 static Status run_mha(Tensor output, size_t num_heads, Tensor q, Tensor k, Tensor v, Tensor o, Tensor x,
                       const RoPE *rope, TokenTensor positions)
 {
-    const MultiHeadSelfAttention mha = {
-        .num_heads = num_heads, .q_proj = {q}, .k_proj = {k}, .v_proj = {v}, .output_proj = {o}};
+    const MultiHeadSelfAttention mha = {.num_heads = num_heads,
+                                        .q_proj = {.weight = q},
+                                        .k_proj = {.weight = k},
+                                        .v_proj = {.weight = v},
+                                        .output_proj = {.weight = o}};
     Arena scratch;
     Status s = arena_init(&scratch, mha_scratch(x, num_heads));
     if (!s)
@@ -145,15 +148,15 @@ Status run_transformer_block(Tensor output, size_t d_model, size_t num_heads, si
     const TransformerBlock block = {
         .norm = NORM_PRE,
         .attn = {.num_heads = num_heads,
-                 .q_proj = {find_weight(weights, "attn.q_proj.weight")},
-                 .k_proj = {find_weight(weights, "attn.k_proj.weight")},
-                 .v_proj = {find_weight(weights, "attn.v_proj.weight")},
-                 .output_proj = {find_weight(weights, "attn.output_proj.weight")}},
+                 .q_proj = {.weight = find_weight(weights, "attn.q_proj.weight")},
+                 .k_proj = {.weight = find_weight(weights, "attn.k_proj.weight")},
+                 .v_proj = {.weight = find_weight(weights, "attn.v_proj.weight")},
+                 .output_proj = {.weight = find_weight(weights, "attn.output_proj.weight")}},
         .ln1 = {.weight = find_weight(weights, "ln1.weight"), .eps = 1e-5F},
         .ln2 = {.weight = find_weight(weights, "ln2.weight"), .eps = 1e-5F},
-        .ffn = {.w1 = {find_weight(weights, "ffn.w1.weight")},
-                .w2 = {find_weight(weights, "ffn.w2.weight")},
-                .w3 = {find_weight(weights, "ffn.w3.weight")}},
+        .ffn = {.w1 = {.weight = find_weight(weights, "ffn.w1.weight")},
+                .w2 = {.weight = find_weight(weights, "ffn.w2.weight")},
+                .w3 = {.weight = find_weight(weights, "ffn.w3.weight")}},
     };
     RoPE rope;
     Arena tables = {0}, scratch = {0};

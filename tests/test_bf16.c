@@ -112,6 +112,7 @@ static const char *write_corpus(void)
     }
     const char *path = temp_path("corpus.bin");
     write_file(path, ids, count * sizeof *ids);
+    story_program_deinit(&program);
     return path;
 }
 

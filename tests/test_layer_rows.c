@@ -245,6 +245,8 @@ START_TEST(test_rope_of_heads_with_positions_of_their_own)
     assert_ok(rope_forward(y, x.value, positions, &rope));
     reference_rope(expected, x.wide, positions.data, BATCH * HEADS * SEQ, D, 1e4);
     assert_allclose_double("own positions", y.data, expected, BATCH * HEADS * SEQ * D, 1e-5, 1e-6);
+    assert_ok(rope_forward(tensor(y.data, BATCH, 0, SEQ, D), tensor(x.value.data, BATCH, 0, SEQ, D), (TokenTensor){0},
+                           &rope));             /* no rows */
     for (size_t head = 0; head < HEADS; head++) /* rank 2: no heads at all */
         assert_ok(rope_forward(tensor_select(tensor_select(y, 0, 1), 0, head),
                                tensor_select(tensor_select(x.value, 0, 1), 0, head),

@@ -56,7 +56,9 @@ static TransformerBlock block_shapes(const TransformerLMConfig *c, float *number
             {.num_heads = c->num_heads, .q_proj = square, .k_proj = square, .v_proj = square, .output_proj = square},
         .ln1 = norm,
         .ln2 = norm,
-        .ffn = {.w1 = up, .w2 = {tensor(number, c->d_model, c->d_ff)}, .w3 = c->ffn == FFN_SWIGLU ? up : absent},
+        .ffn = {.w1 = up,
+                .w2 = {.weight = tensor(number, c->d_model, c->d_ff)},
+                .w3 = c->ffn == FFN_SWIGLU ? up : absent},
     };
 }
 
@@ -69,7 +71,7 @@ static Status shapes_init(Shapes *shapes, const TransformerLMConfig *c)
         .token_embeddings = {tensor(number, c->vocab_size, c->d_model)},
         .layers = memory_allocate_zeroed(c->num_layers, sizeof(TransformerBlock)),
         .ln_final = block.ln1,
-        .lm_head = {tensor(number, c->vocab_size, c->d_model)},
+        .lm_head = {.weight = tensor(number, c->vocab_size, c->d_model)},
     };
     if (!shapes->lm.layers)
         return status_fail(CS336_ENOMEM, "account_memory_measured: no memory for %zu layers", c->num_layers);

@@ -52,17 +52,6 @@ static Status check(const char *function, const char *name_y, Tensor y, const ch
     return CS336_OK;
 }
 
-/* The ids at index 0 of a dimension, along which all are the same. */
-static TokenTensor without(TokenTensor t, int dimension)
-{
-    for (int i = dimension; i + 1 < t.rank; i++) {
-        t.shape[i] = t.shape[i + 1];
-        t.stride[i] = t.stride[i + 1];
-    }
-    t.rank--;
-    return t;
-}
-
 /*
  * A pair (a, b) is the complex number a + ib, and rotating it by an angle is multiplying it by e^(i angle):
  *
@@ -73,15 +62,17 @@ static TokenTensor without(TokenTensor t, int dimension)
 static void rotate(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope, float direction)
 {
     const size_t rows = tensor_rows(x), pairs = tensor_extent(x, -1) / 2, seq = tensor_extent(x, -2);
+    if (rows == 0)
+        return;
     /* The heads of a token usually lie side by side and share its position: they are rotated together. */
     const int head = x.rank - 3;
     const bool together = head >= 0 && (!positions.data || positions.stride[head] == 0);
     const size_t heads = together ? x.shape[head] : 1;
     const Tensor first_x = together ? tensor_select(x, head, 0) : x, first_y = together ? tensor_select(y, head, 0) : y;
-    const TokenTensor of_token = together && positions.data ? without(positions, head) : positions;
 #pragma omp parallel for if (rows * pairs >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows / heads; row++) {
-        const size_t position = positions.data ? (size_t)tokens_at(of_token, row) : row % seq;
+        const size_t position =
+            positions.data ? (size_t)tokens_at(positions, row / seq * heads * seq + row % seq) : row % seq;
         vec_rotate(tensor_row(first_y, row), together ? y.stride[head] : 0, tensor_row(first_x, row),
                    together ? x.stride[head] : 0, heads, tensor_row(rope->cosine, position),
                    tensor_row(rope->sine, position), direction, pairs);
