@@ -14,7 +14,7 @@ static const double RTOL = 1e-4, ATOL = 1e-5;
 
 /* ---- shapes and masks, against the reference ---- */
 
-/* Around the sides of a tile, 64 and 128, and of the register blocks. */
+/* Around the sides of a tile, 32 and 128, and of the register blocks. */
 static const size_t lengths[] = {1, 7, 63, 64, 65, 129, 200};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 

@@ -23,9 +23,9 @@
 
 enum {
     ATTENTION_COLUMNS = 32, /**< multiple of ATTENTION_BLOCK */
-    ATTENTION_ROWS = 64,    /**< multiple of ATTENTION_BLOCK */
-    ATTENTION_FEW = 4,
-    ATTENTION_BLOCK = 32 /**< multiple of every instruction set's register block */
+    ATTENTION_ROWS = 128,   /**< multiple of ATTENTION_BLOCK */
+    ATTENTION_FEW = 4,      /**< columns of a tile that is computed one by one */
+    ATTENTION_BLOCK = 32    /**< multiple of every instruction set's register block */
 };
 
 /** @brief Extent of one tile and which of its scores count: those in a diagonal band, and where the mask is true. */

@@ -19,7 +19,7 @@ typedef struct {
     AttentionKind kind;
     MaskTensor where; /**< broadcast to (..., q, k); data NULL unless kind is ATTEND_WHERE */
     size_t heads, queries, keys, d_k, d_v;
-    size_t span; /**< tokens that a thread keeps: fewer where that gives each thread something to do */
+    size_t span; /**< tokens that a thread keeps, whole tiles: fewer where that gives each thread something to do */
     float scale; /**< 1 / sqrt(d_k) */
 } AttentionPlan;
 
@@ -60,7 +60,7 @@ AttentionTile attention_tile_of_queries(const AttentionPlan *plan, size_t head, 
 /** @brief The same with keys in columns. */
 AttentionTile attention_tile_of_keys(const AttentionPlan *plan, size_t head, size_t query, size_t key);
 
-/** @brief What a thread holds while it computes the output of a span of queries: 180 KB at d_k = d_v = 64. */
+/** @brief What a thread holds while it computes the output of a span of queries: 220 KB at d_k = d_v = 64. */
 typedef struct {
     float *query;         /**< (d_k, ATTENTION_SPAN) scaled, in panels */
     float *output;        /**< (ATTENTION_SPAN, d_v), not yet divided by the sum */
@@ -83,7 +83,7 @@ void attention_load_keys(AttentionQuerySpan *span, const AttentionPlan *plan, si
 /** @brief output = O / l and log_sum_exp = m + log l. Where nothing was seen O and l are 0 and m is -inf. */
 void attention_store_output(Tensor output, Tensor log_sum_exp, AttentionQuerySpan *span, size_t row, size_t count);
 
-/** @brief What a thread holds while it adds to the gradients of a span of keys: 400 KB at d_k = d_v = 64. */
+/** @brief What a thread holds while it adds to the gradients of a span of keys: 450 KB at d_k = d_v = 64. */
 typedef struct {
     float *key_columns, *value_columns; /**< (d, ATTENTION_SPAN) in panels; the keys scaled */
     float *key;                         /**< (ATTENTION_SPAN, d_k) */
