@@ -43,7 +43,7 @@ static BenchResult step_speed(const char *name, size_t batch)
                               .peers = {{"PyTorch", bench_ask, &question}},
                               .limit = BENCH_FMA,
                               .amount = step_operations(batch),
-                              .rounds = 1});
+                              .rounds = 2});
     step_work_deinit(&work);
     return result;
 }
