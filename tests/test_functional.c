@@ -1,10 +1,10 @@
 #include "core/parallel.h"
-#include "kernels/isa.h"
 #include "nn/functional.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/fixture.h"
 #include "tests/support/hash_weights.h"
+#include "tests/support/kernels.h"
 #include "tests/support/reference.h"
 
 #include <math.h>
@@ -320,27 +320,54 @@ START_TEST(test_functional_same_bytes_for_any_number_of_threads)
 }
 END_TEST
 
-START_TEST(test_functional_on_every_instruction_set)
+/* One row of n numbers by all functions, forward and backward, against double precision. */
+static void check_row(size_t n)
 {
-    static Results results;
-    static double x[MANY * WIDE], softmax[MANY * WIDE], silu[MANY * WIDE], l[MANY];
-    static float numbers[MANY * WIDE];
-    static int32_t ids[MANY];
-    hash_normal(numbers, MANY * WIDE, "x", SEED, 0, 2);
-    hash_integers(ids, MANY, "targets", SEED, WIDE);
-    reference_widen(x, tensor(numbers, MANY, WIDE));
-    reference_softmax(softmax, x, MANY, WIDE, 1);
-    reference_silu(silu, x, MANY * WIDE);
-    reference_log_sum_exp(l, x, MANY, WIDE);
-    for (Isa isa = ISA_PORTABLE; isa <= ISA_AVX512; isa++) {
-        if (!isa_choose(isa))
-            continue;
-        compute_all(&results);
-        assert_allclose_double("softmax", results.softmax, softmax, MANY * WIDE, 1e-5, 1e-7);
-        assert_allclose_double("silu", results.silu, silu, MANY * WIDE, 1e-5, 1e-6);
-        assert_allclose_double("log_sum_exp", results.l, l, MANY, 1e-6, 1e-6);
-        const double loss = reference_cross_entropy(x, ids, MANY, WIDE);
-        assert_allclose_double("loss", &results.loss, &loss, 1, 1e-6, 1e-6);
+    float x[WIDE], w[WIDE], y[WIDE], grad[WIDE], l, loss;
+    double wx[WIDE], exact_y[WIDE], exact[WIDE], exact_l, dot = 0;
+    random_fill(x, n);
+    random_fill(w, n);
+    for (size_t i = 0; i < n; i++)
+        wx[i] = (double)(x[i] *= 8);
+    const int32_t target = (int32_t)random_below(n);
+    const Tensor tx = tensor(x, 1, n), tw = tensor(w, 1, n), ty = tensor(y, 1, n), tg = tensor(grad, 1, n);
+    const Tensor tl = tensor(&l, 1, 1);
+
+    reference_softmax(exact_y, wx, 1, n, 1);
+    assert_ok(softmax_forward(ty, tx, -1));
+    assert_allclose_double("softmax", y, exact_y, n, 1e-5, 1e-7);
+    for (size_t i = 0; i < n; i++)
+        dot += exact_y[i] * (double)w[i];
+    for (size_t i = 0; i < n; i++)
+        exact[i] = exact_y[i] * ((double)w[i] - dot);
+    assert_ok(softmax_backward(tg, tw, ty, -1));
+    assert_allclose_double("softmax backward", grad, exact, n, 1e-5, 1e-6);
+
+    reference_log_sum_exp(&exact_l, wx, 1, n);
+    exact[0] = exact_l - wx[target];
+    assert_ok(cross_entropy_forward(&loss, tl, tx, tokens(&target, 1)));
+    assert_allclose_double("log_sum_exp", &l, &exact_l, 1, 1e-6, 1e-6);
+    assert_allclose_double("loss", &loss, exact, 1, 1e-6, 2e-6);
+    exact_y[target] -= 1;
+    assert_ok(cross_entropy_backward(tg, tl, tx, tokens(&target, 1)));
+    assert_allclose_double("cross_entropy backward", grad, exact_y, n, 1e-5, 2e-6);
+
+    reference_silu(exact_y, wx, n);
+    assert_ok(silu_forward(ty, tx));
+    assert_allclose_double("silu", y, exact_y, n, 1e-5, 1e-6);
+    for (size_t i = 0; i < n; i++) {
+        const double sigmoid = 1 / (1 + exp(-wx[i]));
+        exact[i] = (double)w[i] * sigmoid * (1 + wx[i] * (1 - sigmoid));
+    }
+    assert_ok(silu_backward(tg, tw, tx));
+    assert_allclose_double("silu backward", grad, exact, n, 1e-5, 1e-6);
+}
+
+START_TEST(test_functional_every_length_on_every_instruction_set)
+{
+    FOR_EACH_ISA (isa) {
+        for (size_t n = 1; n <= WIDE; n += n < 70 ? 1 : 1 + random_below(30))
+            check_row(n);
     }
 }
 END_TEST
@@ -440,6 +467,6 @@ const TestCase functional_tests[] = {
     TEST(test_cross_entropy_refuses, "cross_entropy"),
     TEST(test_functional_gradients_are_central_differences, "functional"),
     TEST(test_functional_same_bytes_for_any_number_of_threads, "functional"),
-    TEST(test_functional_on_every_instruction_set, "functional"),
+    TEST(test_functional_every_length_on_every_instruction_set, "functional"),
     {0},
 };

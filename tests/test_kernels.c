@@ -142,11 +142,13 @@ END_TEST
 
 START_TEST(test_vec_functions_agree_with_double_precision_at_every_length)
 {
-    float x[LONGEST_ROW], y[LONGEST_ROW], out[LONGEST_ROW + 1];
-    random_fill(x, LONGEST_ROW);
-    random_fill(y, LONGEST_ROW);
+    float numbers[3][LONGEST_ROW + 4];
+    random_fill(numbers[0], LONGEST_ROW + 4);
+    random_fill(numbers[1], LONGEST_ROW + 4);
     FOR_EACH_ISA (isa) {
         for (size_t n = 0; n < LONGEST_ROW; n++) {
+            const float *x = numbers[0] + n % 3, *y = numbers[1] + n % 2; /* aligned or not */
+            float *out = numbers[2] + n % 4;
             double sum = 0, dot = 0, exps = 0, expected[5][LONGEST_ROW];
             float max = -INFINITY;
             for (size_t i = 0; i < n; i++) {

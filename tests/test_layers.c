@@ -240,9 +240,10 @@ START_TEST(test_embedding_gradient_is_the_same_for_any_threads)
     Embedding one = {filled(0.5F, 3, 150)};
     parallel_set_threads(1);
     assert_ok(embedding_backward(&one, grad_y.value, ids));
-    for (int threads = 2; threads <= 3; threads++) {
+    static const int threads[] = {2, 3, 8};
+    for (int i = 0; i < 3; i++) {
         Embedding many = {filled(0.5F, 3, 150)};
-        parallel_set_threads(threads);
+        parallel_set_threads(threads[i]);
         assert_ok(embedding_backward(&many, grad_y.value, ids));
         ck_assert_mem_eq(one.weight.data, many.weight.data, 450 * sizeof(float));
     }
