@@ -54,7 +54,7 @@ static void cached(float *restrict c, const float *a, const float *b, size_t m, 
                         c[i * n + j] += a[i * k + l] * b[l * n + j];
 }
 
-static const LadderTable *vector_steps(void)
+const LadderTable *ladder_vectors(void)
 {
 #if defined(__x86_64__)
     if (isa_in_use() >= ISA_AVX512)
@@ -176,7 +176,7 @@ static void climb(const Rung *rung, const Rung *before, Shape s)
 
 void bench_ladder_matmul(void)
 {
-    const LadderTable *vectors = vector_steps();
+    const LadderTable *vectors = ladder_vectors();
     const int threads = parallel_threads();
     const Rung rungs[] = {
         {"naive i-j-k", naive, 1},

@@ -11,6 +11,7 @@
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/ladder.h"
 #include "tests/bench/work.h"
 
 #include <math.h>
@@ -351,31 +352,29 @@ static void whole_row(const char *name, DType dtype, BenchRun *run, const char *
 
 /* ---- decoding: one token's row times a weight ---- */
 
-enum { TOKEN_D = 512, TOKEN_VOCAB = 32000 };
+enum { TOKEN_D = 512, TOKEN_VOCAB = 32000, TILE = 8 };
 
 typedef struct {
-    const float *weight, *x;
-    float *y;
+    float *weight, *x, *y, *work;
 } Token;
 
-/* Two rows take the way of every product: B is rewritten in panels. */
-static double product_of(const Token *t, size_t rows)
+static double unpacked(void *context)
 {
+    const Token *t = context;
     bench_require(matmul_reserve());
     const double start = bench_now();
-    matmul((Matrix){t->y, TOKEN_VOCAB, 1}, (ConstMatrix){t->x, TOKEN_D, 1}, (ConstMatrix){t->weight, 1, TOKEN_D}, rows,
+    matmul((Matrix){t->y, TOKEN_VOCAB, 1}, (ConstMatrix){t->x, TOKEN_D, 1}, (ConstMatrix){t->weight, 1, TOKEN_D}, 1,
            TOKEN_VOCAB, TOKEN_D, 1, 0);
     return bench_now() - start;
 }
 
-static double one_row(void *context)
+/* The ladder's product, whose least tile has eight rows. */
+static double packed(void *context)
 {
-    return product_of(context, 1);
-}
-
-static double two_rows(void *context)
-{
-    return product_of(context, 2);
+    const Token *t = context;
+    const double start = bench_now();
+    ladder_vectors()->blocks(t->y, t->x, t->weight, TILE, TOKEN_VOCAB, TOKEN_D, t->work);
+    return bench_now() - start;
 }
 
 static void token_row(void)
@@ -383,19 +382,20 @@ static void token_row(void)
     const char *name = "ladder decode rows without panels";
     if (!bench_selected(name))
         return;
-    const double bytes = (double)sizeof(float) * TOKEN_D * TOKEN_VOCAB;
-    float *weight = bench_numbers((size_t)TOKEN_D * TOKEN_VOCAB), *x = bench_numbers((size_t)2 * TOKEN_D);
-    float *y = bench_numbers((size_t)2 * TOKEN_VOCAB);
-    Token token = {weight, x, y};
+    const size_t weights = (size_t)TOKEN_D * TOKEN_VOCAB;
+    const size_t work = weights + (size_t)parallel_threads() * LADDER_BLOCK;
+    Token token = {bench_numbers(weights), bench_numbers((size_t)TILE * TOKEN_D),
+                   bench_numbers((size_t)TILE * TOKEN_VOCAB), bench_numbers(work)};
     bench_row(&(BenchRow){.name = name,
                           BENCH_MILLISECONDS,
-                          .ours = {.run = one_row, .context = &token},
-                          .peers = {{"packed panels", two_rows, &token}},
+                          .ours = {.run = unpacked, .context = &token},
+                          .peers = {{"packed panels", packed, &token}},
                           .limit = BENCH_BANDWIDTH,
-                          .amount = bytes});
-    memory_release(weight);
-    memory_release(x);
-    memory_release(y);
+                          .amount = (double)sizeof(float) * (double)weights});
+    memory_release(token.weight);
+    memory_release(token.x);
+    memory_release(token.y);
+    memory_release(token.work);
 }
 
 void bench_ladder_step(void)

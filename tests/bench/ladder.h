@@ -23,6 +23,9 @@ typedef struct {
     LadderStep *vectors, *tile, *panels, *blocks;
 } LadderTable;
 
+/** @brief The table of the instruction set in use. */
+const LadderTable *ladder_vectors(void);
+
 /** @brief The same source for each instruction set. */
 extern const LadderTable ladder_portable, ladder_avx2, ladder_avx512;
 
