@@ -46,6 +46,7 @@
     X(training)        \
     X(training_step)   \
     X(trained_model)   \
+    X(sampling)        \
     X(generation)      \
     X(bf16)            \
     X(accounting)      \

@@ -32,8 +32,9 @@ size_t sample_scratch(size_t vocab_size);
  * @brief The distribution that sample_token() draws from.
  * \f[ q_i = \frac{e^{l_i / \tau}}{\sum_j e^{l_j / \tau}}, \qquad
  *     p_i = \frac{q_i}{\sum_{j \in V(p)} q_j} \text{ for } i \in V(p), \text{ else } 0 \f]
- * The set V(p) is never empty; of equally likely tokens those of lower id enter it first. Computed in double.
- * @param[out] candidates  room for vocab_size; the first @p count are the answer, likeliest first, summing to 1
+ * The set V(p) is never empty; of equally likely tokens those of lower id enter it first. Exponentials in float32,
+ * sums in double.
+ * @param[out] candidates  room for vocab_size; the first @p count are the answer, in no particular order, summing to 1
  * @param[out] count       how many can come, at least 1
  * @param[in]  logits      (vocab_size); -inf is a token that cannot come
  * @param[in]  config      temperature 0 leaves one candidate: the largest logit, of equals the lower id
