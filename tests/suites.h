@@ -38,6 +38,7 @@
     X(token_file)      \
     X(story)           \
     X(story_grammar)   \
+    X(bytes)           \
     X(pretokenize)     \
     X(bpe)             \
     X(encoding)        \

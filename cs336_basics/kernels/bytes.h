@@ -12,14 +12,15 @@
 
 enum { BLOCK_BYTES = 64 };
 
-/** @brief Where in a block the characters of ASCII are that pre-tokenization tells apart. */
+/** @brief Where in a block the bytes are that pre-tokenization tells apart. */
 typedef struct {
-    uint64_t letters; /**< A to Z, a to z */
-    uint64_t digits;  /**< 0 to 9 */
-    uint64_t spaces;  /**< ' ' and U+0009 to U+000D */
-    uint64_t blanks;  /**< ' ' */
-    uint64_t quotes;  /**< ' */
-    uint64_t beyond;  /**< not ASCII: 0x80 and more */
+    uint64_t letters;       /**< A to Z, a to z */
+    uint64_t digits;        /**< 0 to 9 */
+    uint64_t spaces;        /**< ' ' and U+0009 to U+000D */
+    uint64_t blanks;        /**< ' ' */
+    uint64_t quotes;        /**< ' */
+    uint64_t beyond;        /**< not ASCII: 0x80 and more */
+    uint64_t continuations; /**< 0x80 to 0xBF, which in UTF-8 begin no character */
 } ByteClasses;
 
 /**

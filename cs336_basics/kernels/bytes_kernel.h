@@ -109,7 +109,8 @@ static void KERNEL(bytes_classify)(ByteClasses *classes, const uint8_t *text, si
                                    .spaces = block_in_range(b, '\t', '\r') | blanks,
                                    .blanks = blanks,
                                    .quotes = block_in_range(b, '\'', '\''),
-                                   .beyond = block_in_range(b, 0x80, 0xFF)};
+                                   .beyond = block_in_range(b, 0x80, 0xFF),
+                                   .continuations = block_in_range(b, 0x80, 0xBF)};
     }
 }
 

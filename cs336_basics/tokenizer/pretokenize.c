@@ -23,21 +23,10 @@ void pretokenizer_feed(Pretokenizer *p, const uint8_t *text, size_t length, bool
     p->ended = ended;
 }
 
-typedef struct {
-    UnicodeClass class;
-    unsigned length;
-} Character;
-
-static Character character_at(const uint8_t *text, const uint8_t *end)
-{
-    const Utf8Character c = utf8_decode(text, (size_t)(end - text));
-    return (Character){.class = unicode_class(c.code_point), .length = c.length};
-}
-
 /* Whether something visible follows. */
 static bool visible_at(const uint8_t *text, const uint8_t *end)
 {
-    return text < end && character_at(text, end).class != UNICODE_SPACE;
+    return text < end && utf8_class(text, (size_t)(end - text)).class != UNICODE_SPACE;
 }
 
 /* Length of the contraction at an apostrophe, or 0. */
@@ -61,46 +50,52 @@ typedef struct {
     uint64_t last_spaces;    /* white space with something visible after it begins here */
 } Block;
 
-/* Adds the characters beyond ASCII. */
-static void add_beyond(Pretokenizer *p, Block *block, uint64_t beyond)
+/*
+ * Adds the characters beyond ASCII. Each begins with a byte that is no continuation; continuations that belong to none
+ * are malformed, each on its own. Apart and by value, so that blocks of ASCII stay in registers.
+ */
+static __attribute__((noinline)) Block with_beyond(Pretokenizer *p, Block block, const ByteClasses *bytes)
 {
+    uint64_t class[CLASSES] = {0}, rest[CLASSES] = {0};
     for (int k = 0; k < CLASSES; k++)
-        block->class[k] |= p->rest[k];
-    block->inner = p->inner;
-    beyond &= ~p->inner;
-    memset(p->rest, 0, sizeof p->rest);
+        class[k] = p->rest[k];
+    block.inner = p->inner;
     p->inner = 0;
-    while (beyond) {
-        const unsigned at = (unsigned)__builtin_ctzll(beyond);
-        const uint8_t *text = block->text + at;
-        const Character c = character_at(text, p->end);
-        const uint64_t bytes = (1u << c.length) - 1, inner = bytes & ~UINT64_C(1);
-        block->class[c.class] |= bytes << at;
-        block->inner |= inner << at;
-        beyond &= ~(bytes << at);
+    for (uint64_t firsts = bytes->beyond & ~bytes->continuations; firsts; firsts &= firsts - 1) {
+        const unsigned at = (unsigned)__builtin_ctzll(firsts);
+        const uint8_t *text = block.text + at;
+        const Utf8Class c = utf8_class(text, (size_t)(p->end - text));
+        const uint64_t all = (1u << c.length) - 1, inner = all & ~UINT64_C(1);
+        class[c.class] |= all << at;
+        block.inner |= inner << at;
         if (at + c.length > BLOCK_BYTES) {
-            p->rest[c.class] = bytes >> (BLOCK_BYTES - at);
-            p->inner = p->rest[c.class];
+            rest[c.class] = all >> (BLOCK_BYTES - at);
+            p->inner = rest[c.class];
         }
         if (c.class == UNICODE_SPACE && visible_at(text + c.length, p->end))
-            block->last_spaces |= UINT64_C(1) << at;
+            block.last_spaces |= UINT64_C(1) << at;
     }
+    class[UNICODE_OTHER] |= bytes->beyond & ~(class[0] | class[1] | class[2] | class[3]);
+    for (int k = 0; k < CLASSES; k++) {
+        block.class[k] |= class[k];
+        p->rest[k] = rest[k];
+    }
+    return block;
 }
 
-static Block describe(Pretokenizer *p, const ByteClasses *ascii)
+static Block describe(Pretokenizer *p, const ByteClasses *bytes)
 {
     const size_t left = (size_t)(p->end - p->at);
     const uint64_t inside = left < BLOCK_BYTES ? (UINT64_C(1) << left) - 1 : ~UINT64_C(0);
-    Block block = {.text = p->at, .inside = inside, .blanks = ascii->blanks, .quotes = ascii->quotes};
-    block.class[UNICODE_LETTER] = ascii->letters;
-    block.class[UNICODE_NUMBER] = ascii->digits;
-    block.class[UNICODE_SPACE] = ascii->spaces;
-    block.class[UNICODE_OTHER] = inside & ~(ascii->letters | ascii->digits | ascii->spaces | ascii->beyond);
-    if (ascii->beyond | p->inner)
-        add_beyond(p, &block, ascii->beyond);
-    const uint64_t visible = inside & ~block.class[UNICODE_SPACE];
-    block.last_spaces |= ascii->spaces & visible >> 1;
-    if (ascii->spaces >> 63 && visible_at(p->at + BLOCK_BYTES, p->end))
+    Block block = {.text = p->at, .inside = inside, .blanks = bytes->blanks, .quotes = bytes->quotes};
+    block.class[UNICODE_LETTER] = bytes->letters;
+    block.class[UNICODE_NUMBER] = bytes->digits;
+    block.class[UNICODE_SPACE] = bytes->spaces;
+    block.class[UNICODE_OTHER] = inside & ~(bytes->letters | bytes->digits | bytes->spaces | bytes->beyond);
+    if (bytes->beyond)
+        block = with_beyond(p, block, bytes);
+    block.last_spaces |= bytes->spaces & (inside & ~block.class[UNICODE_SPACE]) >> 1;
+    if (bytes->spaces >> 63 && visible_at(p->at + BLOCK_BYTES, p->end))
         block.last_spaces |= UINT64_C(1) << 63;
     return block;
 }
@@ -138,9 +133,9 @@ static uint64_t split_contractions(Pretokenizer *p, const Block *block, uint64_t
 }
 
 /* Decides the block at `at`. */
-static uint64_t next_starts(Pretokenizer *p, const ByteClasses *ascii)
+static uint64_t next_starts(Pretokenizer *p, const ByteClasses *bytes)
 {
-    const Block block = describe(p, ascii);
+    const Block block = describe(p, bytes);
     const uint64_t joined = p->joined, after_contraction = p->starts;
     p->joined = p->starts = 0;
     const uint64_t starts = split_contractions(p, &block, starts_by_class(p, &block) | after_contraction);
@@ -150,12 +145,23 @@ static uint64_t next_starts(Pretokenizer *p, const ByteClasses *ascii)
     return starts & ~joined & block.inside;
 }
 
-/* Writes the places of the bits and returns how many; four at a time, because fours are easier to predict than ones. */
+static unsigned count_bits(uint64_t bits)
+{
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    return (unsigned)(((bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56);
+}
+
+/*
+ * Writes the places of the bits and returns how many. Four at a time, for the number of fours is easier to predict than
+ * that of ones; so up to three places more are written to, but never more than 64.
+ */
 static size_t write_places(const uint8_t **places, const uint8_t *text, uint64_t bits)
 {
-    size_t count = 0;
-    for (; bits; bits &= bits - 1)
-        places[count++] = text + __builtin_ctzll(bits);
+    const size_t count = count_bits(bits);
+    while (bits)
+        for (int i = 0; i < 4; i++, bits &= bits - 1)
+            *places++ = text + __builtin_ctzll(bits | UINT64_C(1) << 63);
     return count;
 }
 

@@ -40,6 +40,14 @@ typedef struct {
 /** @brief The character at the start of @p text. @param length  bytes in text, at least 1 */
 Utf8Character utf8_decode(const uint8_t *text, size_t length);
 
+typedef struct {
+    UnicodeClass class;
+    unsigned length; /**< bytes, 1 to 4 */
+} Utf8Class;
+
+/** @brief The class of the character at the start of @p text, and where the next one is, as utf8_decode() cuts. */
+Utf8Class utf8_class(const uint8_t *text, size_t length);
+
 /** @brief Bytes of U+FFFD in UTF-8. */
 extern const uint8_t utf8_replacement[3];
 
