@@ -43,6 +43,7 @@
     X(bpe)             \
     X(encoding)        \
     X(tokenizer_files) \
+    X(tokenizer_json)  \
     X(run_log)         \
     X(training)        \
     X(training_step)   \
@@ -53,7 +54,9 @@
     X(accounting)      \
     X(cli)             \
     X(cli_story)       \
-    X(cli_tokenizer)
+    X(cli_tokenizer)   \
+    X(cli_train_bpe)   \
+    X(cli_encode)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
 SUITES(DECLARE)

@@ -192,10 +192,11 @@ START_TEST(test_train_bpe_summary)
     write_file(temp_path("text"), "\n\n\n\x1b\n\n\n\x1b\n\n\n", 11);
     ck_assert_int_eq(shell("cs336 train-bpe --input text --vocab-size 258 --vocab v.json --merges -"), 0);
     ck_assert_str_eq(shell_output, "\xC4\x8A \xC4\x8A\n\xC4\x8A\xC4\x8A \xC4\x8A\n");
-    ck_assert_ptr_nonnull(strstr(shell_errors, "longest \"\\x0A\\x0A\\x0A\"\n"));
+    ck_assert_ptr_nonnull(strstr(shell_errors, "longest token \"\\x0A\\x0A\\x0A\"\n"));
     assert_shell_ok(
-        "printf %064d 0 >text; cs336 train-bpe --input text --vocab-size 262 --vocab v.json --merges m.txt");
-    assert_prints("longest \"00000000000000000000000000000000\" and 32 bytes more\n");
+        "printf %0128d 0 >text; cs336 train-bpe --input text --vocab-size 263 --vocab v.json --merges m.txt");
+    assert_prints(
+        "longest token \"000000000000000000000000000000000000000000000000000000000000000\" and 65 bytes more\n");
 }
 END_TEST
 

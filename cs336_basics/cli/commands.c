@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 
+#include "core/file.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,4 +42,16 @@ Status command_needs_two_files(const char *output, const char *input, const char
     if (standard || (!same_file && strcmp(output, input) != 0))
         return CS336_OK;
     return status_fail(CS336_EIO, "%s: cannot write: it is %s too", output, other);
+}
+
+Status command_needs_writable(const char *output)
+{
+    struct stat about;
+    FileWriter writer;
+    if (strcmp(output, "-") == 0 || (stat(output, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)))
+        return CS336_OK;
+    const Status s = file_create(&writer, output);
+    if (!s)
+        file_abandon(&writer);
+    return s;
 }

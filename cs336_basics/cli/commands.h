@@ -11,13 +11,6 @@
 
 #ifndef CS336_VERSION
 #define CS336_VERSION "0.1.0"
-/**
- * @brief Checks that writing @p output does not replace what @p input holds, whatever links lie between the two names.
- * @param other  what @p input is to the command, as "the input"
- * @retval CS336_EIO  both are the same regular file, or the same name; "-" is never the same
- */
-CS336_MUST_CHECK Status command_needs_two_files(const char *output, const char *input, const char *other);
-
 #endif
 
 enum {
@@ -30,6 +23,7 @@ int command_story(int argc, char **argv);
 int command_train_bpe(int argc, char **argv);
 int command_encode(int argc, char **argv);
 int command_decode(int argc, char **argv);
+int command_tokenizer_json(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_account(int argc, char **argv);
@@ -51,5 +45,13 @@ CS336_MUST_CHECK Status command_needs_file(const char *path, const char *maker);
  * @retval CS336_EIO  both are the same regular file, or the same name; "-" is never the same
  */
 CS336_MUST_CHECK Status command_needs_two_files(const char *output, const char *input, const char *other);
+
+/**
+ * @brief Checks that a file can be written where a command will write it, before it works for hours.
+ * Pipes, devices and "-" are left alone.
+ * @retval CS336_EIO  a directory, or in a directory that is missing or unwritable
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status command_needs_writable(const char *output);
 
 #endif

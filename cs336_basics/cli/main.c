@@ -20,6 +20,7 @@ static const struct {
     {"train-bpe", command_train_bpe, "learn a byte-pair encoding from text"},
     {"encode", command_encode, "turn text into token ids"},
     {"decode", command_decode, "turn token ids back into text"},
+    {"tokenizer-json", command_tokenizer_json, "write a tokenizer as the tokenizer.json of Hugging Face"},
     {"train", command_train, "train a Transformer language model on tokens"},
     {"generate", command_generate, "continue a prompt with a trained model"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},
@@ -31,7 +32,7 @@ static void print_help(FILE *stream)
     fputs("Usage: cs336 COMMAND [options]\n\nA language model from text to text, in the order of the course:\n",
           stream);
     for (size_t i = 0; commands[i].name; i++)
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
     fputs("\ncs336 COMMAND --help lists a command's options; cs336 --version prints the version.\n", stream);
 }
 

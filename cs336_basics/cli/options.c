@@ -24,14 +24,21 @@ int options_bad_usage(const OptionTable *table, const char *format, ...)
 
 /* ---- the help text ---- */
 
+static bool takes_several(const Option *option)
+{
+    return option->type == OPTION_IS_TEXTS && strcmp(option->value, "FILE") == 0;
+}
+
 /* What stands behind an option's help: "(default 3)", or nothing. */
 static void describe_default(char *text, size_t size, const Option *option)
 {
     *text = '\0';
-    if (option->at_start == OPTION_REQUIRED)
-        snprintf(text, size, option->type == OPTION_IS_TEXTS ? "(required, may be repeated)" : "(required)");
-    else if (option->type == OPTION_IS_TEXTS)
-        snprintf(text, size, "(may be repeated)");
+    const bool required = option->at_start == OPTION_REQUIRED;
+    if (option->type == OPTION_IS_TEXTS)
+        snprintf(text, size, "(%s%s)", required ? "required, " : "",
+                 takes_several(option) ? "one or more" : "may be repeated");
+    else if (required)
+        snprintf(text, size, "(required)");
     else if (option->at_start == OPTION_UNSHOWN)
         return;
     else if (option->type == OPTION_IS_TEXT && *option->to.text)
@@ -221,7 +228,7 @@ static bool given(const Option *option, int argc, char **argv)
     return false;
 }
 
-/* One option at argv[*at], whose value may be the argument after it. */
+/* One option at argv[*at], whose values may be the arguments after it. */
 static int parse_one(const OptionTable *table, int argc, char **argv, int *at)
 {
     const char *argument = argv[*at];
@@ -244,7 +251,10 @@ static int parse_one(const OptionTable *table, int argc, char **argv, int *at)
             return options_bad_usage(table, "--%s needs a value (%s)", option->name, option->value);
         value = argv[++*at];
     }
-    return store(table, option, value);
+    int done = store(table, option, value);
+    while (takes_several(option) && done == OPTIONS_PARSED && *at + 1 < argc && strncmp(argv[*at + 1], "--", 2) != 0)
+        done = store(table, option, argv[++*at]);
+    return done;
 }
 
 int options_parse(const OptionTable *table, int argc, char **argv)

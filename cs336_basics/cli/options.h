@@ -4,7 +4,8 @@
  *
  * - A target holds the default before options_parse(), and the answer after it.
  * - A value that begins with "--" is written as `--name=value`.
- * - Given twice, the last one counts, except for repeated texts, which are collected and must not be empty.
+ * - Given twice, the last one counts, except for repeated texts, which are collected and must not be empty. Those that
+ *   are files may also follow each other, as a shell expands them: `--input *.txt`.
  *
  * @code
  * const char *input = NULL;
@@ -28,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTION_MAX_TEXTS = 64, OPTION_MAX_SIZE = INT32_MAX, OPTION_MAX_THREADS = 1024 };
+enum { OPTION_MAX_TEXTS = 4096, OPTION_MAX_SIZE = INT32_MAX, OPTION_MAX_THREADS = 1024 };
 
 /** @brief Values of an option that may be given several times, in order. */
 typedef struct {

@@ -101,20 +101,6 @@ typedef struct {
     bool dirty; /**< a line stands there that the next one is drawn over */
 } Progress;
 
-static void print_time(double seconds)
-{
-    const double days = seconds / 86400;
-    if (days >= 3) {
-        printf("%.0f days", days);
-        return;
-    }
-    const long whole = lround(seconds);
-    if (whole >= 3600)
-        printf("%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
-    else
-        printf("%ld:%02ld", whole / 60, whole % 60);
-}
-
 /* At most 80 columns in runs of less than 10000 steps and ten minutes. */
 static void print_line(const Progress *progress, const RunLogEntry *entry, double now)
 {
@@ -122,9 +108,8 @@ static void print_line(const Progress *progress, const RunLogEntry *entry, doubl
     printf("step %4zu/%zu  loss %.4f  ", entry->step, progress->end, entry->train_loss);
     if (!isnan(progress->val_loss))
         printf("val %.4f  ", progress->val_loss);
-    printf("lr %.1e  %s tokens/s  ", entry->lr, count_text(entry->tokens_per_second));
-    print_time(each * (double)(progress->end - entry->step));
-    fputs(" left", stdout);
+    printf("lr %.1e  %s tokens/s  %s left", entry->lr, count_text(entry->tokens_per_second),
+           work_time(each * (double)(progress->end - entry->step)).text);
 }
 
 /* On a terminal one line that changes, ten times a second, kept at each validation; otherwise the log's lines. */

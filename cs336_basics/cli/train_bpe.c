@@ -4,15 +4,16 @@
 #include "cli/work.h"
 #include "tokenizer/bpe_files.h"
 #include "tokenizer/bpe_train.h"
+#include "tokenizer/token_text.h"
+#include "tokenizer/tokenizer_json.h"
 
+#include <inttypes.h>
 #include <string.h>
-
-enum { SHOWN_BYTES = 32 };
 
 typedef struct {
     TextList inputs, special;
     size_t vocab_size, threads;
-    const char *vocab, *merges;
+    const char *vocab, *merges, *tokenizer_json;
 } TrainBPEOptions;
 
 static int parse(TrainBPEOptions *o, int argc, char **argv)
@@ -24,39 +25,39 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
                      "text that is one token and a boundary, as <|endoftext|>"),
         OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_REQUIRED, "vocab.json to write"),
         OPTION_TEXT("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt to write"),
+        OPTION_TEXT("tokenizer-json", &o->tokenizer_json, "FILE", OPTION_UNSHOWN,
+                    "tokenizer.json to write too, for Hugging Face's tokenizers"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE("train-bpe", "Learns a byte-level byte-pair encoding from text.", options);
     return options_parse(&table, argc, argv);
 }
 
+/* ---- progress ---- */
+
+typedef struct {
+    WorkProgress line;
+    BPEPhase phase;
+    size_t counted; /**< bytes */
+} TrainBPEProgress;
+
 static void show_progress(void *context, BPEPhase phase, size_t done, size_t total)
 {
-    WorkProgress *progress = context;
-    if (!work_is_due(progress))
-        return;
+    TrainBPEProgress *progress = context;
+    if (phase != progress->phase)
+        work_begin_phase(&progress->line);
+    progress->phase = phase;
     if (phase == BPE_COUNTING)
-        work_show(progress, "%.1f of %.1f MB counted", (double)done / 1e6, (double)total / 1e6);
+        progress->counted = done;
+    if (done == 0 || !work_is_due(&progress->line))
+        return;
+    const WorkTime left = work_left(&progress->line, done, total);
+    if (phase == BPE_COUNTING)
+        work_show(&progress->line, "%.1f of %.1f MB counted, %s left, then the merges", (double)done / 1e6,
+                  (double)total / 1e6, left.text);
     else
-        work_show(progress, "%zu of %zu merges", done, total);
-}
-
-/* The beginning of a token between quotes; control characters, which a terminal would obey, as \xNN. */
-static void print_token(FILE *stream, ByteString token)
-{
-    const size_t shown = token.length < SHOWN_BYTES ? token.length : SHOWN_BYTES;
-    fputc('"', stream);
-    for (size_t i = 0; i < shown; i++) {
-        const uint8_t byte = token.bytes[i];
-        if (byte < ' ' || byte == 0x7F)
-            fprintf(stream, "\\x%02X", (unsigned)byte);
-        else
-            fputc(byte, stream);
-    }
-    fputc('"', stream);
-    if (shown < token.length)
-        fprintf(stream, " and %zu bytes more", token.length - shown);
-    fputc('\n', stream);
+        work_show(&progress->line, "%.1f MB counted, %zu of %zu merges, %s left", (double)progress->counted / 1e6, done,
+                  total, left.text);
 }
 
 static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, double seconds)
@@ -65,18 +66,71 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
     for (size_t i = 1; i < model->vocab_size; i++)
         if (bpe_model_token(model, (int32_t)i).length > bpe_model_token(model, (int32_t)longest).length)
             longest = i;
-    fprintf(stream, "%zu tokens (%zu merges) from %.1f MB, %zu distinct pre-tokens, in %.2f s (%.1f MB/s); longest ",
-            model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->distinct_pretokens, seconds,
-            work_megabytes_per_second((double)stats->bytes, seconds));
-    print_token(stream, bpe_model_token(model, (int32_t)longest));
+    const ByteString token = bpe_model_token(model, (int32_t)longest);
+    const ShownToken shown = token_shown(token);
+    fprintf(stream, "%zu tokens (%zu merges) from %.1f MB: %" PRIu64 " pre-tokens, %zu of them distinct\n",
+            model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->pretokens,
+            stats->distinct_pretokens);
+    fprintf(stream, "%.2f s (%.1f MB/s), peak memory %.0f MB, longest token \"%s\"", seconds,
+            work_megabytes_per_second((double)stats->bytes, seconds), (double)work_peak_memory() / 1e6, shown.text);
+    if (shown.bytes < token.length)
+        fprintf(stream, " and %zu bytes more", token.length - shown.bytes);
+    fputc('\n', stream);
 }
 
-static Status check_input(const TrainBPEOptions *o, const char *input)
+/* ---- files ---- */
+
+static Status check_output(const TrainBPEOptions *o, const char *output)
 {
-    Status s = command_needs_file(input, "cs336 story");
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < o->inputs.count; i++)
+        s = command_needs_two_files(output, o->inputs.items[i], "the input");
+    return s ? s : command_needs_writable(output);
+}
+
+static Status check_files(const TrainBPEOptions *o)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < o->inputs.count; i++)
+        s = command_needs_file(o->inputs.items[i], "cs336 story");
     if (!s)
-        s = command_needs_two_files(o->vocab, input, "the input");
-    return s ? s : command_needs_two_files(o->merges, input, "the input");
+        s = check_output(o, o->vocab);
+    if (!s)
+        s = check_output(o, o->merges);
+    if (!s)
+        s = command_needs_two_files(o->merges, o->vocab, "the vocabulary");
+    if (s || !o->tokenizer_json)
+        return s;
+    s = check_output(o, o->tokenizer_json);
+    if (!s)
+        s = command_needs_two_files(o->tokenizer_json, o->vocab, "the vocabulary");
+    return s ? s : command_needs_two_files(o->tokenizer_json, o->merges, "the list of merges");
+}
+
+/* All files or none: the last one is on the disk before the others take their names. */
+static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const BPETrainConfig *config)
+{
+    if (!o->tokenizer_json)
+        return bpe_model_write(model, o->vocab, o->merges);
+    FileWriter json;
+    Status s = file_create(&json, o->tokenizer_json);
+    if (s)
+        return s;
+    s = tokenizer_json_write(&json, model, config->special_tokens, config->special_count);
+    if (!s)
+        s = file_flush(&json);
+    if (!s)
+        s = bpe_model_write(model, o->vocab, o->merges);
+    if (!s)
+        s = file_commit(&json);
+    file_abandon(&json);
+    return s;
+}
+
+static bool writes_to_stdout(const TrainBPEOptions *o)
+{
+    return strcmp(o->vocab, "-") == 0 || strcmp(o->merges, "-") == 0 ||
+           (o->tokenizer_json && strcmp(o->tokenizer_json, "-") == 0);
 }
 
 int command_train_bpe(int argc, char **argv)
@@ -86,7 +140,7 @@ int command_train_bpe(int argc, char **argv)
     if (done != OPTIONS_PARSED)
         return done;
     ByteString special[OPTION_MAX_TEXTS];
-    WorkProgress progress = work_begin("train-bpe");
+    TrainBPEProgress progress = {.line = work_begin("train-bpe")};
     const BPETrainConfig config = {
         .vocab_size = o.vocab_size,
         .special_tokens = special,
@@ -98,18 +152,14 @@ int command_train_bpe(int argc, char **argv)
     };
     BPEModel model = {0};
     BPETrainStats stats;
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < o.inputs.count; i++)
-        s = check_input(&o, o.inputs.items[i]);
-    if (!s)
-        s = command_needs_two_files(o.merges, o.vocab, "the vocabulary");
+    Status s = check_files(&o);
     if (!s)
         s = bpe_train_files(&model, &stats, o.inputs.items, o.inputs.count, &config);
     if (!s)
-        s = bpe_model_write(&model, o.vocab, o.merges);
-    const double seconds = work_end(&progress);
+        s = write_files(&o, &model, &config);
+    const double seconds = work_end(&progress.line);
     if (!s)
-        print_summary(work_summary_stream(strcmp(o.merges, "-") ? o.vocab : "-"), &model, &stats, seconds);
+        print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, seconds);
     bpe_model_deinit(&model);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

@@ -1,10 +1,15 @@
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* getrusage() */
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE /* its ru_maxrss */
+#endif
 #include "cli/work.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,7 +52,8 @@ Status work_check_stop(void)
 WorkProgress work_begin(const char *command)
 {
     const double now = work_seconds();
-    return (WorkProgress){.command = command, .began = now, .drawn = now, .terminal = isatty(STDERR_FILENO) != 0};
+    return (WorkProgress){
+        .command = command, .began = now, .drawn = now, .phase_began = now, .terminal = isatty(STDERR_FILENO) != 0};
 }
 
 bool work_is_due(const WorkProgress *progress)
@@ -69,6 +75,31 @@ void work_show(WorkProgress *progress, const char *format, ...)
     progress->drawn = work_seconds();
 }
 
+WorkTime work_time(double seconds)
+{
+    WorkTime time;
+    const double days = seconds / 86400;
+    const long whole = days < 3 ? lround(seconds) : 0;
+    if (days >= 3)
+        snprintf(time.text, sizeof time.text, "%.0f days", days);
+    else if (whole >= 3600)
+        snprintf(time.text, sizeof time.text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+    else
+        snprintf(time.text, sizeof time.text, "%ld:%02ld", whole / 60, whole % 60);
+    return time;
+}
+
+void work_begin_phase(WorkProgress *progress)
+{
+    progress->phase_began = work_seconds();
+}
+
+WorkTime work_left(const WorkProgress *progress, size_t done, size_t total)
+{
+    const double passed = work_seconds() - progress->phase_began;
+    return work_time(passed * (double)(total - done) / (double)done);
+}
+
 double work_end(WorkProgress *progress)
 {
     if (progress->dirty && progress->terminal)
@@ -85,4 +116,16 @@ FILE *work_summary_stream(const char *output)
 double work_megabytes_per_second(double bytes, double seconds)
 {
     return seconds > 0 ? bytes / seconds / 1e6 : 0;
+}
+
+size_t work_peak_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+#if defined(__APPLE__)
+    return (size_t)usage.ru_maxrss;
+#else
+    return (size_t)usage.ru_maxrss * 1024;
+#endif
 }

@@ -35,6 +35,7 @@ CS336_MUST_CHECK Status work_check_stop(void);
 typedef struct {
     const char *command;
     double began, drawn; /**< seconds */
+    double phase_began;  /**< seconds: what work_left() measures the speed from */
     bool terminal;       /**< stderr is one: the line is overwritten, else lines follow each other, but seldom */
     bool dirty;          /**< a line stands there */
 } WorkProgress;
@@ -46,11 +47,26 @@ WorkProgress work_begin(const char *command);
 bool work_is_due(const WorkProgress *progress);
 void work_show(WorkProgress *progress, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
 
+/** @brief A time as people read it: "1:05" minutes and seconds, "2:00:00" with hours, "4 days". */
+typedef struct {
+    char text[24]; /**< ends in a zero byte */
+} WorkTime;
+WorkTime work_time(double seconds);
+
+/** @brief The next phase begins, whose speed is its own. */
+void work_begin_phase(WorkProgress *progress);
+
+/** @brief How long the rest of the phase takes if it goes on as it went; @p done is more than 0. */
+WorkTime work_left(const WorkProgress *progress, size_t done, size_t total);
+
 /** @brief Takes the line away. @return seconds since work_begin() */
 double work_end(WorkProgress *progress);
 
 /** @brief Where a command's summary goes: stdout, unless its results go there. @param output  of the results */
 FILE *work_summary_stream(const char *output);
+
+/** @brief The most physical memory that the process has used, in bytes; pages of mapped files are part of it. */
+size_t work_peak_memory(void);
 
 /** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
 double work_megabytes_per_second(double bytes, double seconds);

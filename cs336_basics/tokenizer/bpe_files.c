@@ -3,32 +3,21 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
-#include "tokenizer/byte_alphabet.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/token_text.h"
 
 #include <stdio.h>
-
-enum { SHOWN_BYTES = 60 }; /* of a token in a message */
-
-/* ---- the spelling of tokens ---- */
 
 /* Appends the bytes that a text in the byte alphabet stands for. */
 static Status append_spelled(ByteList *list, ByteString text, const char *path, size_t line)
 {
-    Status s = CS336_OK;
-    for (size_t at = 0; !s && at < text.length;) {
-        const Utf8Character c = utf8_decode(text.bytes + at, text.length - at);
-        const int value = c.status == UTF8_VALID ? byte_alphabet_byte(c.code_point) : -1;
-        if (value < 0)
-            return status_fail(CS336_EFORMAT,
-                               "%s:%zu: token \"%.*s\" has U+%04X, which stands for no byte in GPT-2's alphabet", path,
-                               line, (int)(text.length < SHOWN_BYTES ? text.length : SHOWN_BYTES),
-                               (const char *)text.bytes, (unsigned)c.code_point);
-        const uint8_t byte = (uint8_t)value;
-        s = byte_list_append(list, &byte, 1);
-        at += c.length;
-    }
-    return s;
+    Utf8Character wrong;
+    const Status s = token_unspell(list, text, &wrong);
+    if (s != CS336_EFORMAT)
+        return s;
+    if (wrong.status != UTF8_VALID)
+        return status_fail(s, "%s:%zu: token \"%s\" is not UTF-8", path, line, token_shown(text).text);
+    return status_fail(s, "%s:%zu: token \"%s\" has U+%04X, which stands for no byte in GPT-2's alphabet", path, line,
+                       token_shown(text).text, (unsigned)wrong.code_point);
 }
 
 /* ---- vocab.json ---- */
@@ -64,14 +53,14 @@ static Status take_entry(Span *spans, size_t count, ByteList *bytes, const char 
         return status_fail(CS336_EFORMAT, "%s:%zu: empty token", path, line);
     const json_int_t id = json_integer_value(value);
     if (!json_is_integer(value) || id < 0)
-        return status_fail(CS336_EFORMAT, "%s:%zu: the id of \"%.*s\" is not a whole number from 0 on", path, line,
-                           SHOWN_BYTES, key);
+        return status_fail(CS336_EFORMAT, "%s:%zu: the id of \"%s\" is not a whole number from 0 on", path, line,
+                           token_shown(byte_string(key)).text);
     if ((size_t)id >= count)
         return status_fail(CS336_EFORMAT, "%s:%zu: id %lld among %zu tokens, ids must be 0 to %zu without holes", path,
                            line, (long long)id, count, count - 1);
     if (spans[id].length)
-        return status_fail(CS336_EFORMAT, "%s:%zu: id %lld of \"%.*s\" is taken by another token", path, line,
-                           (long long)id, SHOWN_BYTES, key);
+        return status_fail(CS336_EFORMAT, "%s:%zu: id %lld of \"%s\" is taken by another token", path, line,
+                           (long long)id, token_shown(byte_string(key)).text);
     const size_t at = bytes->length;
     const Status s = append_spelled(bytes, byte_string(key), path, line);
     if (!s)
@@ -136,15 +125,47 @@ typedef struct {
     const char *path, *vocab_path;
     size_t line;
     ByteList bytes; /**< of the line's two tokens, one after the other */
+    int64_t *seen;  /**< place of a merge by the hash of its pair, -1: free */
+    size_t mask;
 } MergeReader;
+
+/* Room for a merge on each line of the file, so that a pair's second coming is seen. */
+static Status begin_seen(MergeReader *reader, const MappedFile *file)
+{
+    size_t lines = 1, slots = 2;
+    for (size_t i = 0; i < file->size; i++)
+        lines += file->data[i] == '\n';
+    while (slots < 2 * lines)
+        slots *= 2;
+    reader->mask = slots - 1;
+    reader->seen = memory_allocate(slots * sizeof *reader->seen);
+    if (!reader->seen)
+        return status_fail(CS336_ENOMEM, "%s: no memory for %zu merges", reader->path, lines);
+    for (size_t i = 0; i < slots; i++)
+        reader->seen[i] = -1;
+    return CS336_OK;
+}
+
+static Status check_new(const MergeReader *reader, BPEMerge merge)
+{
+    const BPEMerge *merges = reader->model->merges;
+    for (size_t at = (size_t)token_pair_hash(merge.left, merge.right);; at++) {
+        int64_t *slot = &reader->seen[at & reader->mask];
+        if (*slot < 0) {
+            *slot = (int64_t)reader->model->merge_count;
+            return CS336_OK;
+        }
+        if (merges[*slot].left == merge.left && merges[*slot].right == merge.right)
+            return status_fail(CS336_EFORMAT, "%s:%zu: this merge comes a second time", reader->path, reader->line);
+    }
+}
 
 static Status find_part(const MergeReader *reader, ByteString bytes, ByteString spelled, int32_t *id)
 {
     *id = token_index_find(reader->index, bytes);
     if (*id < 0)
-        return status_fail(CS336_EFORMAT, "%s:%zu: token \"%.*s\" is not in %s", reader->path, reader->line,
-                           (int)(spelled.length < SHOWN_BYTES ? spelled.length : SHOWN_BYTES),
-                           (const char *)spelled.bytes, reader->vocab_path);
+        return status_fail(CS336_EFORMAT, "%s:%zu: token \"%s\" is not in %s", reader->path, reader->line,
+                           token_shown(spelled).text, reader->vocab_path);
     return CS336_OK;
 }
 
@@ -171,6 +192,8 @@ static Status take_line(MergeReader *reader, ByteString line)
         s = find_part(reader, (ByteString){.bytes = bytes + middle, .length = length - middle}, right, &merge.right);
     if (!s)
         s = find_part(reader, (ByteString){.bytes = bytes, .length = length}, line, &merge.merged);
+    if (!s)
+        s = check_new(reader, merge);
     return s ? s : bpe_model_add_merge(reader->model, merge);
 }
 
@@ -185,6 +208,8 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
     MappedFile file;
     MergeReader reader = {.model = model, .index = index, .path = path, .vocab_path = vocab_path};
     Status s = file_map(&file, path);
+    if (!s)
+        s = begin_seen(&reader, &file);
     for (size_t at = 0; !s && at < file.size;) {
         const uint8_t *begin = file.data + at, *newline = memchr(begin, '\n', file.size - at);
         const size_t length = newline ? (size_t)(newline - begin) : file.size - at;
@@ -196,6 +221,7 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
             s = take_line(&reader, line);
         at += length + 1;
     }
+    memory_release(reader.seen);
     byte_list_deinit(&reader.bytes);
     file_unmap(&file);
     return s;
@@ -225,33 +251,23 @@ static Status append_text(ByteList *list, const char *text)
     return byte_list_append(list, (const uint8_t *)text, strlen(text));
 }
 
-/* The characters of the alphabet take one or two bytes; `quoted` is JSON. */
-static Status spell(ByteList *list, ByteString token, bool quoted)
-{
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < token.length; i++) {
-        const uint32_t c = byte_alphabet_character(token.bytes[i]);
-        const uint8_t two[] = {(uint8_t)(0xC0 | c >> 6), (uint8_t)(0x80 | (c & 0x3F))}, one = (uint8_t)c;
-        if (quoted && (c == '"' || c == '\\'))
-            s = append_text(list, "\\");
-        if (!s)
-            s = c < 0x80 ? byte_list_append(list, &one, 1) : byte_list_append(list, two, 2);
-    }
-    return s;
-}
-
 static Status spell_vocabulary(ByteList *list, const BPEModel *model)
 {
     char number[32];
+    ByteList spelled = {0};
     Status s = append_text(list, "{\n");
     for (size_t id = 0; !s && id < model->vocab_size; id++) {
-        snprintf(number, sizeof number, "\": %zu%s\n", id, id + 1 < model->vocab_size ? "," : "");
-        s = append_text(list, "    \"");
+        snprintf(number, sizeof number, ": %zu%s\n", id, id + 1 < model->vocab_size ? "," : "");
+        spelled.length = 0;
+        s = token_spell(&spelled, bpe_model_token(model, (int32_t)id));
         if (!s)
-            s = spell(list, bpe_model_token(model, (int32_t)id), true);
+            s = append_text(list, "    ");
+        if (!s)
+            s = token_quote(list, (ByteString){.bytes = spelled.bytes, .length = spelled.length});
         if (!s)
             s = append_text(list, number);
     }
+    byte_list_deinit(&spelled);
     return s ? s : append_text(list, "}\n");
 }
 
@@ -259,11 +275,11 @@ static Status spell_merges(ByteList *list, const BPEModel *model)
 {
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < model->merge_count; i++) {
-        s = spell(list, bpe_model_token(model, model->merges[i].left), false);
+        s = token_spell(list, bpe_model_token(model, model->merges[i].left));
         if (!s)
             s = append_text(list, " ");
         if (!s)
-            s = spell(list, bpe_model_token(model, model->merges[i].right), false);
+            s = token_spell(list, bpe_model_token(model, model->merges[i].right));
         if (!s)
             s = append_text(list, "\n");
     }

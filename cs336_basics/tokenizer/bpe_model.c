@@ -138,3 +138,19 @@ void token_index_deinit(TokenIndex *index)
     memory_release(index->slots);
     *index = (TokenIndex){0};
 }
+
+Status bpe_model_add_absent(BPEModel *model, const ByteString *tokens, size_t count)
+{
+    TokenIndex index;
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < count; i++) {
+        s = token_index_init(&index, model);
+        if (s)
+            return s;
+        const bool absent = token_index_find(&index, tokens[i]) < 0;
+        token_index_deinit(&index);
+        if (absent)
+            s = bpe_model_add_token(model, tokens[i]);
+    }
+    return s;
+}

@@ -42,6 +42,10 @@ CS336_MUST_CHECK Status bpe_model_add_merge(BPEModel *model, BPEMerge merge);
  * these */
 CS336_MUST_CHECK Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right);
 
+/** @brief Adds those tokens that are not there yet, in the given order. @retval CS336_ERANGE, CS336_ENOMEM  as
+ * bpe_model_add_token() */
+CS336_MUST_CHECK Status bpe_model_add_absent(BPEModel *model, const ByteString *tokens, size_t count);
+
 /** @brief A copy that shares nothing with the original. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
 

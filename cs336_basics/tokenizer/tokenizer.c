@@ -17,29 +17,13 @@ struct Tokenizer {
 
 /* ---- the tokenizer ---- */
 
-static Status add_special_tokens(BPEModel *model, const ByteString *tokens, size_t count)
-{
-    TokenIndex index;
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < count; i++) {
-        s = token_index_init(&index, model);
-        if (s)
-            return s;
-        const bool absent = token_index_find(&index, tokens[i]) < 0;
-        token_index_deinit(&index);
-        if (absent)
-            s = bpe_model_add_token(model, tokens[i]);
-    }
-    return s;
-}
-
 static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
 {
     Status s = special_tokens_init(&tokenizer->special, tokens, count);
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
-        s = add_special_tokens(&tokenizer->model, tokens, count);
+        s = bpe_model_add_absent(&tokenizer->model, tokens, count);
     if (!s)
         s = token_index_init(&tokenizer->index, &tokenizer->model);
     if (!s)

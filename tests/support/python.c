@@ -1,0 +1,22 @@
+#define _POSIX_C_SOURCE 200809L
+#include "tests/support/python.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *python_command(void)
+{
+    const char *python = getenv("CS336_PYTHON");
+    return python && *python ? python : "python3";
+}
+
+const char *no_tokenizers_package(void)
+{
+    static int known = -1; /* 1: it is there */
+    if (known < 0) {
+        char line[1024];
+        snprintf(line, sizeof line, "'%s' -c 'import tokenizers' >/dev/null 2>&1", python_command());
+        known = system(line) == 0;
+    }
+    return known ? NULL : "python3 has no package tokenizers; CS336_PYTHON names one that has";
+}
