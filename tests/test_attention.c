@@ -3,6 +3,7 @@
 #include "tests/support/allclose.h"
 #include "tests/support/attention_run.h"
 #include "tests/support/fixture.h"
+#include "tests/support/kernels.h"
 #include "tests/support/reference.h"
 
 #include <math.h>
@@ -133,20 +134,32 @@ START_TEST(test_attention_shares_keys_between_heads)
 }
 END_TEST
 
-START_TEST(test_attention_on_every_instruction_set)
+/* Lengths that no tile, span or register block divides, and one of one in between. */
+static size_t random_extent(size_t most)
 {
-    bool *values = attention_random_mask(150 * 150, "mask", 60);
-    const AttentionMask masks[] = {
-        {.kind = ATTEND_ALL}, {.kind = ATTEND_CAUSAL}, {ATTEND_WHERE, mask(values, 150, 150)}};
-    for (Isa isa = ISA_PORTABLE; isa <= ISA_AVX512; isa++) {
-        if (!isa_choose(isa))
-            continue;
-        for (int i = 0; i < 3; i++)
-            attention_check(
-                &(AttentionCase){.leading = {2}, .queries = 150, .keys = 150, .d_k = 37, .d_v = 50, .mask = masks[i]},
-                RTOL, ATOL);
-    }
-    free(values);
+    return random_below(5) == 0 ? 1 : 1 + random_below(most);
+}
+
+START_TEST(test_attention_of_random_shapes_on_every_instruction_set)
+{
+    const size_t trials = test_is_instrumented() ? 6 : 40, longest = test_is_instrumented() ? 150 : 300;
+    FOR_EACH_ISA (isa)
+        for (size_t trial = 0; trial < trials; trial++) {
+            AttentionCase problem = {.leading = {1 + random_below(2), 1 + random_below(3)},
+                                     .queries = random_extent(longest),
+                                     .keys = random_extent(longest),
+                                     .d_k = random_extent(80),
+                                     .d_v = random_extent(80),
+                                     .interleaved = random_below(2) == 0};
+            const size_t pairs = problem.queries * problem.keys;
+            bool *values = attention_random_mask(pairs, "mask", 10 + (int)random_below(90));
+            const AttentionMask masks[] = {{.kind = ATTEND_ALL},
+                                           {.kind = ATTEND_CAUSAL},
+                                           {ATTEND_WHERE, mask(values, problem.queries, problem.keys)}};
+            problem.mask = masks[trial % 3];
+            attention_check(&problem, RTOL, 5 * ATOL); /* sums of up to 300 terms that cancel */
+            free(values);
+        }
 }
 END_TEST
 
@@ -286,7 +299,7 @@ const TestCase attention_tests[] = {
     TEST(test_attention_with_any_head_dimension, SDPA),
     TEST(test_attention_of_heads_as_views, SDPA),
     TEST(test_attention_shares_keys_between_heads, SDPA),
-    TEST(test_attention_on_every_instruction_set, SDPA),
+    TEST(test_attention_of_random_shapes_on_every_instruction_set, SDPA),
     TEST(test_attention_of_few_queries, SDPA),
     TEST(test_attention_of_documents, SDPA),
     TEST(test_attention_matches_pytorch, SDPA),

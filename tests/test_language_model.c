@@ -236,13 +236,14 @@ END_TEST
 
 START_TEST(test_lm_loss_is_the_same_for_any_threads)
 {
-    float loss[3];
-    SmallModel m[3];
-    for (int i = 0; i < 3; i++) {
+    static const int threads[] = {1, 2, 3, 8};
+    float loss[4];
+    SmallModel m[4];
+    for (int i = 0; i < 4; i++) {
         TokenTensor ids, targets;
         init(&m[i], 71, 16);
         small_model_batch(&m[i], "many", &ids, &targets);
-        parallel_set_threads(i + 1);
+        parallel_set_threads(threads[i]);
         assert_ok(loss_and_gradients(&loss[i], &m[i], ids, targets));
         ck_assert_mem_eq(&loss[i], &loss[0], sizeof loss[0]);
         for (size_t p = 0; p < m[i].parameters.count; p++) {
@@ -250,7 +251,7 @@ START_TEST(test_lm_loss_is_the_same_for_any_threads)
             ck_assert_mem_eq(grad.data, m[0].parameters.items[p].grad.data, tensor_count(grad) * sizeof(float));
         }
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         small_model_deinit(&m[i]);
 }
 END_TEST

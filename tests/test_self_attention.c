@@ -342,7 +342,7 @@ START_TEST(test_mha_names_what_does_not_fit)
     assert_fails(mha_forward(y, NULL, x, &p.mha, &p.tables, tokens(positions, SEQ), &scratch), CS336_ERANGE,
                  "rope_forward: position 40 is not in [0, 40)");
     assert_fails(mha_forward(y, NULL, x, &p.mha, &p.tables, tokens(positions, 4), &scratch), CS336_ESHAPE,
-                 "rope_forward: positions are (4), x is (2, 6, 7, 4)");
+                 "mha_forward: positions are (4), x is (2, 7, 12)");
     assert_fails(mha_forward(y, NULL, tensor(x.data, D), &p.mha, NULL, NO_POSITIONS, &scratch), CS336_ESHAPE,
                  "mha_forward: x is (12), expected (..., seq, d_model) of rank 2 to 7");
     assert_fails(mha_forward(filled(0, 7, 2, D), NULL, x, &p.mha, NULL, NO_POSITIONS, &scratch), CS336_ESHAPE,

@@ -106,6 +106,15 @@ static Status project(const MultiHeadSelfAttentionSaved *to, Tensor x, const Mul
     return s;
 }
 
+static Status check_positions(const char *function, TokenTensor positions, Tensor x)
+{
+    TokenTensor each = positions;
+    if (!positions.data || tokens_broadcast(&each, x.rank - 1, x.shape))
+        return CS336_OK;
+    return status_fail(CS336_ESHAPE, "%s: positions are %s, x is %s", function,
+                       shape_text(positions.rank, positions.shape), tensor_shape_text(x));
+}
+
 static Status rotate_in_place(Status (*rotate)(Tensor, Tensor, TokenTensor, const RoPE *), Tensor t, size_t num_heads,
                               TokenTensor positions, const RoPE *rope)
 {
@@ -118,6 +127,8 @@ Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const
 {
     const size_t heads = mha->num_heads, mark = arena_mark(scratch);
     Status s = check_input("mha_forward", x, heads);
+    if (!s && rope)
+        s = check_positions("mha_forward", positions, x);
     if (s)
         return s;
     MultiHeadSelfAttentionSaved unsaved;
@@ -169,6 +180,8 @@ Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
 {
     const size_t heads = mha->num_heads, mark = arena_mark(scratch);
     Status s = check_input("mha_backward", x, heads);
+    if (!s && rope)
+        s = check_positions("mha_backward", positions, x);
     if (s)
         return s;
     Gradients from;
