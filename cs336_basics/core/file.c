@@ -153,28 +153,42 @@ void file_abandon(FileWriter *writer)
     *writer = (FileWriter){0};
 }
 
-Status file_map(MappedFile *file, const char *path)
+/* `verb` is what a file that is not regular cannot be asked for. */
+static Status open_regular(FileReader *reader, const char *path, const char *verb)
 {
-    *file = (MappedFile){0};
-    const int descriptor = open(path, O_RDONLY | O_NONBLOCK); /* a pipe would wait for its writer */
-    if (descriptor < 0)
+    *reader = (FileReader){.descriptor = open(path, O_RDONLY | O_NONBLOCK), .path = path}; /* a pipe would wait */
+    if (reader->descriptor < 0)
         return cannot("read", path, errno);
     struct stat about;
     Status s = CS336_OK;
-    if (fstat(descriptor, &about) != 0)
+    if (fstat(reader->descriptor, &about) != 0)
         s = cannot("read", path, errno);
     else if (S_ISDIR(about.st_mode))
         s = cannot("read", path, EISDIR);
     else if (!S_ISREG(about.st_mode))
-        s = status_fail(CS336_EIO, "%s: cannot map: not a regular file", path);
-    else if (about.st_size > 0) {
-        void *data = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        s = status_fail(CS336_EIO, "%s: cannot %s: not a regular file", path, verb);
+    else
+        reader->size = (size_t)about.st_size;
+    if (s)
+        close(reader->descriptor);
+    return s;
+}
+
+Status file_map(MappedFile *file, const char *path)
+{
+    FileReader reader;
+    *file = (MappedFile){0};
+    Status s = open_regular(&reader, path, "map");
+    if (s)
+        return s;
+    if (reader.size > 0) {
+        void *data = mmap(NULL, reader.size, PROT_READ, MAP_PRIVATE, reader.descriptor, 0);
         if (data == MAP_FAILED)
             s = cannot("map", path, errno);
         else
-            *file = (MappedFile){.data = data, .size = (size_t)about.st_size};
+            *file = (MappedFile){.data = data, .size = reader.size};
     }
-    close(descriptor);
+    close(reader.descriptor);
     return s;
 }
 
@@ -183,6 +197,32 @@ void file_unmap(MappedFile *file)
     if (file->data)
         munmap((void *)(uintptr_t)file->data, file->size);
     *file = (MappedFile){0};
+}
+
+Status file_open(FileReader *reader, const char *path)
+{
+    return open_regular(reader, path, "read in pieces");
+}
+
+Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at)
+{
+    for (size_t have = 0; have < bytes;) {
+        const ssize_t got = pread(reader->descriptor, (uint8_t *)to + have, bytes - have, (off_t)(at + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return cannot("read", reader->path, errno);
+        if (got == 0)
+            return status_fail(CS336_EIO, "%s: cannot read: it has become shorter than %zu bytes", reader->path,
+                               reader->size);
+        have += (size_t)got;
+    }
+    return CS336_OK;
+}
+
+void file_close(FileReader *reader)
+{
+    close(reader->descriptor);
 }
 
 /* 0, or the reason why there is no directory of that name. */

@@ -5,7 +5,8 @@
  * - What is written goes to a temporary file beside the target, which replaces it in one step by file_commit():
  *   a full disk, an error or a kill leaves the old file as it was. Only "-", pipes and devices are written at once.
  * - A symbolic link stays: the file that it leads to is replaced. One that leads nowhere is replaced itself.
- * - Reading is by memory map; an empty file maps to size 0.
+ * - Reading is by memory map, an empty file maps to size 0; or piece by piece, where a file is larger than what may be
+ *   held of it.
  * - Messages name the path and the operating system's reason.
  */
 #ifndef CS336_CORE_FILE_H
@@ -54,6 +55,20 @@ typedef struct {
 /** @brief Maps a file for reading. @retval CS336_EIO  it cannot be opened, is a directory, or cannot be mapped */
 CS336_MUST_CHECK Status file_map(MappedFile *file, const char *path);
 void file_unmap(MappedFile *file);
+
+/** @brief A regular file, open for reading anywhere in it. */
+typedef struct {
+    int descriptor;
+    const char *path; /**< the caller's, for messages */
+    size_t size;      /**< bytes when it was opened */
+} FileReader;
+
+/** @brief Opens a file for reading. @retval CS336_EIO  it cannot be opened or is no regular file */
+CS336_MUST_CHECK Status file_open(FileReader *reader, const char *path);
+
+/** @brief Reads @p bytes from place @p at on. @retval CS336_EIO  also when the file ends before */
+CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at);
+void file_close(FileReader *reader);
 
 /** @brief Makes a directory and its parents; one that exists is fine. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status file_make_directory(const char *path);

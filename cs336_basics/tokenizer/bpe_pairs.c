@@ -2,109 +2,141 @@
 
 #include "core/memory.h"
 
-enum { FIRST_SLOTS = 1024 };
+enum { FIRST_SLOTS = 1024, BLOCK_PLACES = 1 << 18, PREFIX_BYTES = 8 };
 
-/* ---- pairs by their tokens ---- */
+/* ---- the index ---- */
 
-static uint32_t *find_slot(const BPEPairs *pairs, int32_t left, int32_t right)
+static PairSlot *find_slot(const BPEPairs *pairs, int32_t left, int32_t right)
 {
     for (size_t at = (size_t)token_pair_hash(left, right);; at++) {
-        uint32_t *slot = &pairs->slots[at & (pairs->slot_count - 1)];
-        if (*slot == 0 || (pairs->pairs[*slot - 1].left == left && pairs->pairs[*slot - 1].right == right))
+        PairSlot *slot = &pairs->slots[at & (pairs->slot_count - 1)];
+        if (slot->number == 0 || (slot->left == left && slot->right == right))
             return slot;
     }
 }
 
-static Status grow_slots(BPEPairs *pairs)
+uint32_t bpe_pairs_find(const BPEPairs *pairs, int32_t left, int32_t right)
 {
-    const size_t slots = pairs->slot_count ? 2 * pairs->slot_count : FIRST_SLOTS;
-    uint32_t *larger = memory_allocate_zeroed(slots, sizeof *larger);
-    if (!larger || slots >= UINT32_MAX) {
-        memory_release(larger);
-        return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu distinct pairs", slots);
+    return pairs->slot_count ? find_slot(pairs, left, right)->number - 1 : NO_PAIR;
+}
+
+static void index_pairs(BPEPairs *pairs)
+{
+    for (uint32_t i = 0; i < pairs->pair_count; i++) {
+        const Pair *pair = &pairs->pairs[i];
+        *find_slot(pairs, pair->left, pair->right) =
+            (PairSlot){.left = pair->left, .right = pair->right, .number = i + 1};
     }
+}
+
+static Status reserve_slot(BPEPairs *pairs)
+{
+    if (2 * (pairs->pair_count + 1) <= pairs->slot_count)
+        return CS336_OK;
+    const size_t slots = pairs->slot_count ? 2 * pairs->slot_count : FIRST_SLOTS;
+    PairSlot *larger = slots < NO_PAIR ? memory_allocate_zeroed(slots, sizeof *larger) : NULL;
+    if (!larger)
+        return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu distinct pairs", slots);
     memory_release(pairs->slots);
     pairs->slots = larger;
     pairs->slot_count = slots;
-    for (size_t i = 0; i < pairs->pair_count; i++)
-        *find_slot(pairs, pairs->pairs[i].left, pairs->pairs[i].right) = (uint32_t)i + 1;
+    index_pairs(pairs);
     return CS336_OK;
 }
 
-static Status find_or_add(BPEPairs *pairs, int32_t left, int32_t right, Pair **pair)
+Status bpe_pairs_add(BPEPairs *pairs, int32_t left, int32_t right, uint32_t *number)
 {
-    Status s = CS336_OK;
-    if (2 * (pairs->pair_count + 1) > pairs->slot_count)
-        s = grow_slots(pairs);
+    Status s = reserve_slot(pairs);
     if (!s)
         s = array_reserve(&pairs->pairs, &pairs->pair_capacity, pairs->pair_count + 1, sizeof *pairs->pairs);
     if (s)
         return s;
-    uint32_t *slot = find_slot(pairs, left, right);
-    if (*slot == 0) {
-        pairs->pairs[pairs->pair_count++] = (Pair){.left = left, .right = right, .first = NO_VISIT, .last = NO_VISIT};
-        *slot = (uint32_t)pairs->pair_count;
+    *number = (uint32_t)pairs->pair_count++;
+    pairs->pairs[*number] = (Pair){.left = left, .right = right};
+    *find_slot(pairs, left, right) = (PairSlot){.left = left, .right = right, .number = *number + 1};
+    return CS336_OK;
+}
+
+void bpe_pairs_keep(BPEPairs *pairs, uint64_t least_count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pairs->pair_count; i++)
+        if (pairs->pairs[i].count >= least_count)
+            pairs->pairs[kept++] = pairs->pairs[i];
+    pairs->pair_count = kept;
+    if (pairs->slot_count)
+        memset(pairs->slots, 0, pairs->slot_count * sizeof *pairs->slots);
+    index_pairs(pairs);
+}
+
+/* ---- places ---- */
+
+struct PlaceBlock {
+    PlaceBlock *next;
+    size_t used, capacity;
+    uint32_t places[];
+};
+
+static Status take_places(BPEPairs *pairs, uint32_t **places, size_t count)
+{
+    PlaceBlock *block = pairs->blocks;
+    if (!block || block->capacity - block->used < count) {
+        const size_t capacity = count > BLOCK_PLACES ? count : BLOCK_PLACES;
+        block = memory_allocate(sizeof *block + capacity * sizeof *block->places);
+        if (!block)
+            return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu places of pairs", capacity);
+        *block = (PlaceBlock){.next = pairs->blocks, .capacity = capacity};
+        pairs->blocks = block;
     }
-    *pair = &pairs->pairs[*slot - 1];
+    *places = block->places + block->used;
+    block->used += count;
     return CS336_OK;
 }
 
-Status bpe_pairs_gain(BPEPairs *pairs, int32_t left, int32_t right, uint32_t word, uint64_t count)
+void bpe_pairs_clear(BPEPairs *pairs)
 {
-    Pair *pair = NULL;
-    Status s = find_or_add(pairs, left, right, &pair);
-    if (!s)
-        s = array_reserve(&pairs->visits, &pairs->visit_capacity, pairs->visit_count + 1, sizeof *pairs->visits);
-    if (!s && pairs->visit_count == NO_VISIT)
-        s = status_fail(CS336_ENOMEM, "bpe_train: more than %u places of pairs", NO_VISIT);
-    if (s)
-        return s;
-    pair->count += count;
-    if (pair->last != NO_VISIT && pairs->visits[pair->last].word == word)
-        return CS336_OK;
-    const uint32_t visit = (uint32_t)pairs->visit_count++;
-    pairs->visits[visit] = (Visit){.word = word, .next = NO_VISIT};
-    if (pair->last == NO_VISIT)
-        pair->first = visit;
-    else
-        pairs->visits[pair->last].next = visit;
-    pair->last = visit;
-    return CS336_OK;
-}
-
-void bpe_pairs_lose(BPEPairs *pairs, int32_t left, int32_t right, uint64_t count)
-{
-    pairs->pairs[*find_slot(pairs, left, right) - 1].count -= count;
-}
-
-void bpe_pairs_deinit(BPEPairs *pairs)
-{
+    while (pairs->blocks) {
+        PlaceBlock *next = pairs->blocks->next;
+        memory_release(pairs->blocks);
+        pairs->blocks = next;
+    }
     memory_release(pairs->pairs);
     memory_release(pairs->slots);
-    memory_release(pairs->visits);
     memory_release(pairs->heap);
-    *pairs = (BPEPairs){0};
+    *pairs = (BPEPairs){.model = pairs->model};
 }
 
-/* ---- the competition: a heap with the best candidate on top ---- */
+/* ---- the competition ---- */
 
-static bool before(const BPEPairs *pairs, Candidate a, Candidate b)
+/* As one number that compares as the bytes do; where it ends in zeros, a shorter token may have the same. */
+static uint64_t prefix_of(ByteString token)
 {
-    if (a.count != b.count)
-        return a.count > b.count;
-    const Pair *p = &pairs->pairs[a.pair], *q = &pairs->pairs[b.pair];
-    int order = 0;
-    if (p->left != q->left)
-        order = byte_string_compare(bpe_model_token(pairs->model, p->left), bpe_model_token(pairs->model, q->left));
-    if (order == 0)
-        order = byte_string_compare(bpe_model_token(pairs->model, p->right), bpe_model_token(pairs->model, q->right));
-    return order > 0;
+    uint64_t prefix = 0;
+    for (size_t i = 0; i < PREFIX_BYTES; i++)
+        prefix = prefix << 8 | (i < token.length ? token.bytes[i] : 0);
+    return prefix;
+}
+
+static int compare_tokens(const BPEModel *model, int32_t a, int32_t b)
+{
+    return a == b ? 0 : byte_string_compare(bpe_model_token(model, a), bpe_model_token(model, b));
+}
+
+static inline bool before(const BPEPairs *pairs, const Candidate *a, const Candidate *b)
+{
+    if (a->count != b->count)
+        return a->count > b->count;
+    if (a->prefix != b->prefix)
+        return a->prefix > b->prefix;
+    const Pair *p = &pairs->pairs[a->pair], *q = &pairs->pairs[b->pair];
+    const int order = compare_tokens(pairs->model, p->left, q->left);
+    return (order ? order : compare_tokens(pairs->model, p->right, q->right)) > 0;
 }
 
 static void sift_up(BPEPairs *pairs, Candidate candidate)
 {
     size_t at = pairs->heap_count++;
-    for (; at > 0 && before(pairs, candidate, pairs->heap[(at - 1) / 2]); at = (at - 1) / 2)
+    for (; at > 0 && before(pairs, &candidate, &pairs->heap[(at - 1) / 2]); at = (at - 1) / 2)
         pairs->heap[at] = pairs->heap[(at - 1) / 2];
     pairs->heap[at] = candidate;
 }
@@ -113,9 +145,9 @@ static void replace_top(BPEPairs *pairs, Candidate candidate)
 {
     size_t at = 0;
     for (size_t child; (child = 2 * at + 1) < pairs->heap_count; at = child) {
-        if (child + 1 < pairs->heap_count && before(pairs, pairs->heap[child + 1], pairs->heap[child]))
+        if (child + 1 < pairs->heap_count && before(pairs, &pairs->heap[child + 1], &pairs->heap[child]))
             child++;
-        if (!before(pairs, pairs->heap[child], candidate))
+        if (!before(pairs, &pairs->heap[child], &candidate))
             break;
         pairs->heap[at] = pairs->heap[child];
     }
@@ -128,22 +160,27 @@ static void remove_top(BPEPairs *pairs)
         replace_top(pairs, pairs->heap[pairs->heap_count]);
 }
 
-Status bpe_pairs_enter(BPEPairs *pairs, size_t first)
+Status bpe_pairs_enter(BPEPairs *pairs, uint32_t number, uint32_t place_count)
 {
-    const size_t entering = pairs->pair_count - first;
-    const Status s =
-        array_reserve(&pairs->heap, &pairs->heap_capacity, pairs->heap_count + entering, sizeof *pairs->heap);
-    for (size_t i = first; !s && i < pairs->pair_count; i++)
-        sift_up(pairs, (Candidate){.count = pairs->pairs[i].count, .pair = (uint32_t)i});
-    return s;
+    Pair *pair = &pairs->pairs[number];
+    Status s = array_reserve(&pairs->heap, &pairs->heap_capacity, pairs->heap_count + 1, sizeof *pairs->heap);
+    if (!s)
+        s = take_places(pairs, &pair->places, place_count);
+    if (s)
+        return s;
+    pair->place_count = place_count;
+    sift_up(pairs, (Candidate){.count = pair->count,
+                               .prefix = prefix_of(bpe_model_token(pairs->model, pair->left)),
+                               .pair = number});
+    return CS336_OK;
 }
 
-bool bpe_pairs_pop(BPEPairs *pairs, uint32_t *best)
+bool bpe_pairs_pop(BPEPairs *pairs, uint64_t least_count, uint32_t *best)
 {
     while (pairs->heap_count > 0) {
         Candidate top = pairs->heap[0];
         const uint64_t count = pairs->pairs[top.pair].count;
-        if (count == 0) {
+        if (count < least_count) {
             remove_top(pairs);
         } else if (count < top.count) {
             top.count = count;

@@ -223,12 +223,16 @@ static bool character_before(Utf8Character *c, const uint8_t *text, size_t at)
 bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t at)
 {
     Utf8Character before;
-    if (at == 0 || at >= length || !character_before(&before, text, at))
+    if (at == 0 || at >= length)
+        return false;
+    const bool valid = character_before(&before, text, at);
+    if (!valid && (text[at] & 0xC0) == 0x80) /* it may belong to what lies before */
         return false;
     const Utf8Character after = utf8_decode(text + at, length - at);
-    const UnicodeClass left = unicode_class(before.code_point), right = unicode_class(after.code_point);
+    const UnicodeClass left = valid ? unicode_class(before.code_point) : UNICODE_OTHER,
+                       right = unicode_class(after.code_point);
     return left != UNICODE_SPACE && right != left && after.status != UTF8_TRUNCATED &&
-           !(before.code_point == '\'' && right == UNICODE_LETTER);
+           !(valid && before.code_point == '\'' && right == UNICODE_LETTER);
 }
 
 size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t from)

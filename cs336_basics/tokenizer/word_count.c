@@ -1,191 +1,264 @@
 #include "tokenizer/word_count.h"
 
+#include "core/file.h"
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "tokenizer/pretokenize.h"
 
-enum { FIRST_SLOTS = 1024, PIECE_BYTES = 1 << 19 };
+enum {
+    CHUNK_BYTES = 1 << 19,
+    MARGIN = 1 << 12, /* bytes beyond a chunk in which a safe cut is to be expected */
+    CONTEXT = 8,      /* characters around a cut, on each side */
+    MESSAGE_BYTES = 512,
+    END_CAPACITY = WORD_BATCH
+};
 
-/* ---- the table ---- */
+/* ---- the threads' common work ---- */
 
-static Word *find_word(const WordTable *words, ByteString word, uint64_t hash)
+typedef struct {
+    const WordCountConfig *config;
+    const WordSource *sources;
+    size_t source_count, chunk_bytes, total;
+    size_t context;           /* bytes around a cut that decide whether it is safe, on each side */
+    size_t *first_chunk;      /* of each source, and behind the last one */
+    atomic_size_t next_chunk; /* to be taken */
+    atomic_size_t done;       /* bytes counted */
+    atomic_int failed;
+    Status failure; /* of the thread that failed first, and what it said: messages belong to their thread */
+    char message[MESSAGE_BYTES];
+} Job;
+
+static void fail(Job *job, Status s)
 {
-    for (size_t at = (size_t)hash;; at++) {
-        Word *slot = &words->slots[at & (words->slot_count - 1)];
-        if (slot->count == 0 || (slot->hash == hash && slot->length == word.length &&
-                                 memcmp(words->bytes.bytes + slot->at, word.bytes, word.length) == 0))
-            return slot;
-    }
+    if (atomic_exchange(&job->failed, 1))
+        return;
+    job->failure = s;
+    const char *message = status_message();
+    const size_t length = strlen(message), most = sizeof job->message - 1;
+    memcpy(job->message, message, length < most ? length : most);
 }
 
-static Status grow(WordTable *words)
+static Status begin_job(Job *job)
 {
-    const size_t slots = words->slot_count ? 2 * words->slot_count : FIRST_SLOTS;
-    Word *larger = memory_allocate_zeroed(slots, sizeof *larger);
-    if (!larger)
-        return status_fail(CS336_ENOMEM, "word_table_count: no memory for %zu distinct pre-tokens", slots);
-    for (size_t i = 0; i < words->slot_count; i++) {
-        size_t at = (size_t)words->slots[i].hash;
-        if (words->slots[i].count == 0)
-            continue;
-        while (larger[at & (slots - 1)].count)
-            at++;
-        larger[at & (slots - 1)] = words->slots[i];
+    job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
+    job->context = CONTEXT;
+    for (size_t i = 0; i < job->config->special->count; i++)
+        if (job->context < job->config->special->tokens[i].length)
+            job->context = job->config->special->tokens[i].length;
+    job->first_chunk = memory_allocate_zeroed(job->source_count + 1, sizeof *job->first_chunk);
+    if (!job->first_chunk)
+        return status_fail(CS336_ENOMEM, "count_words: no memory for %zu texts", job->source_count);
+    for (size_t i = 0; i < job->source_count; i++) {
+        const size_t length = job->sources[i].content.length;
+        job->first_chunk[i + 1] = job->first_chunk[i] + length / job->chunk_bytes + (length % job->chunk_bytes != 0);
+        job->total += length;
     }
-    memory_release(words->slots);
-    words->slots = larger;
-    words->slot_count = slots;
     return CS336_OK;
 }
 
-Status word_table_add(WordTable *words, ByteString word, uint64_t count)
+/* ---- the part of a source that a thread sees ---- */
+
+typedef struct {
+    FileReader file;
+    size_t open; /* number of the source that `file` reads, plus 1; 0: none */
+    ByteList buffer;
+    const uint8_t *text; /* bytes [begin, end) of the source */
+    size_t begin, end;
+} Window;
+
+static void close_window(Window *window)
 {
-    Status s = CS336_OK;
-    if (4 * (words->word_count + 1) > 3 * words->slot_count)
-        s = grow(words);
-    if (s)
-        return s;
-    const uint64_t hash = byte_string_hash(word);
-    Word *slot = find_word(words, word, hash);
-    if (slot->count == 0) {
-        const size_t at = words->bytes.length;
-        s = byte_list_append(&words->bytes, word.bytes, word.length);
-        if (s)
-            return s;
-        *slot = (Word){.hash = hash, .at = at, .length = word.length};
-        words->word_count++;
-    }
-    slot->count += count;
-    return CS336_OK;
+    if (window->open)
+        file_close(&window->file);
+    byte_list_deinit(&window->buffer);
+    *window = (Window){0};
 }
 
-void word_table_deinit(WordTable *words)
+static Status open_file(Window *window, size_t number, const char *path)
 {
-    memory_release(words->slots);
-    byte_list_deinit(&words->bytes);
-    *words = (WordTable){0};
-}
-
-static Status add_table(WordTable *words, const WordTable *other)
-{
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < other->slot_count; i++) {
-        const Word *word = &other->slots[i];
-        if (word->count)
-            s = word_table_add(words, (ByteString){.bytes = other->bytes.bytes + word->at, .length = word->length},
-                               word->count);
-    }
+    if (window->open == number + 1)
+        return CS336_OK;
+    if (window->open)
+        file_close(&window->file);
+    window->open = 0;
+    const Status s = file_open(&window->file, path);
+    if (!s)
+        window->open = number + 1;
     return s;
 }
 
-/* ---- one piece ---- */
-
-static Status count_segment(WordTable *words, const uint8_t *text, size_t length)
+/* Shows bytes [begin, end) of a source. */
+static Status show(Window *window, const Job *job, size_t number, size_t begin, size_t end)
 {
-    const uint8_t *begin = text, *ends[8 * PRETOKENS_AT_ONCE];
+    const WordSource *source = &job->sources[number];
+    window->begin = begin;
+    window->end = end;
+    if (!source->path) {
+        window->text = source->content.bytes + begin;
+        return CS336_OK;
+    }
+    Status s = open_file(window, number, source->path);
+    if (!s)
+        s = array_reserve(&window->buffer.bytes, &window->buffer.capacity, end - begin, 1);
+    if (!s)
+        s = file_read_at(&window->file, window->buffer.bytes, end - begin, begin);
+    window->text = window->buffer.bytes;
+    return s;
+}
+
+/* ---- chunks ---- */
+
+/*
+ * The first safe cut at or after `from`, or where the view ends. A cut nearer than `context` bytes to that end is not
+ * known to be safe unless the source ends there too. The window begins `context` bytes before `from`.
+ */
+static size_t safe_cut(const Window *window, const Job *job, size_t from, bool ended)
+{
+    const size_t length = window->end - window->begin;
+    size_t cut = from - window->begin;
+    if (from == 0)
+        return 0;
+    for (; ended ? cut < length : cut + job->context <= length; cut++)
+        if (pretoken_surely_begins(window->text, length, cut) &&
+            !special_tokens_span(job->config->special, window->text, length, cut, ended))
+            return window->begin + cut;
+    return window->end;
+}
+
+typedef struct {
+    size_t begin, end; /* in the source; equal: nothing */
+} Span;
+
+/* Shows chunk `index` of a source, reading on as long as it takes to find its end. */
+static Status find_chunk(Window *window, Span *chunk, const Job *job, size_t number, size_t index)
+{
+    const size_t length = job->sources[number].content.length;
+    const size_t from = index * job->chunk_bytes,
+                 to = length - from > job->chunk_bytes ? from + job->chunk_bytes : length;
+    const size_t before = from < job->context ? from : job->context;
+    for (size_t more = MARGIN + job->context;; more *= 2) {
+        const size_t end = length - to > more ? to + more : length;
+        const bool ended = end == length;
+        const Status s = show(window, job, number, from - before, end);
+        if (s)
+            return s;
+        chunk->begin = safe_cut(window, job, from, ended);
+        chunk->end = chunk->begin;
+        if (chunk->begin >= to) /* the chunk before reads on, over this one */
+            return CS336_OK;
+        chunk->end = to < length ? safe_cut(window, job, to, ended) : length;
+        if (chunk->end < end || ended)
+            return CS336_OK;
+    }
+}
+
+static Status count_segment(WordTable *words, const uint8_t *text, size_t length, const uint8_t *readable)
+{
+    const uint8_t *begin = text, *ends[END_CAPACITY];
     Pretokenizer pretokenizer;
     Status s = CS336_OK;
     pretokenizer_begin(&pretokenizer);
     pretokenizer_feed(&pretokenizer, text, length, true);
-    for (size_t count = 1; !s && count > 0;) {
-        count = pretokenizer_next(&pretokenizer, ends, 8 * PRETOKENS_AT_ONCE);
-        for (size_t i = 0; !s && i < count; begin = ends[i++])
-            s = word_table_add(words, (ByteString){.bytes = begin, .length = (size_t)(ends[i] - begin)}, 1);
+    for (size_t count; !s && (count = pretokenizer_next(&pretokenizer, ends, END_CAPACITY)) > 0;) {
+        s = word_table_count(words, begin, ends, count, readable);
+        begin = ends[count - 1];
     }
     return s;
 }
 
-static Status count_piece(WordTable *words, const SpecialTokens *special, ByteString piece)
+static Status count_chunk(WordTable *words, const SpecialTokens *special, ByteString chunk, const uint8_t *readable)
 {
     Status s = CS336_OK;
-    for (size_t at = 0; !s && at < piece.length;) {
-        const SpecialMatch next = special_tokens_find(special, piece.bytes, piece.length, at, true);
-        s = count_segment(words, piece.bytes + at, next.at - at);
-        at = next.index < 0 ? piece.length : next.at + special->tokens[next.index].length;
+    for (size_t at = 0; !s && at < chunk.length;) {
+        const SpecialMatch next = special_tokens_find(special, chunk.bytes, chunk.length, at, true);
+        s = count_segment(words, chunk.bytes + at, next.at - at, readable);
+        at = next.index < 0 ? chunk.length : next.at + special->tokens[next.index].length;
     }
     return s;
 }
 
-/* ---- pieces and threads ---- */
-
-typedef struct {
-    ByteString *items;
-    size_t count, capacity;
-} Pieces;
-
-static Status cut_text(Pieces *pieces, ByteString text, const WordCountConfig *config)
-{
-    const size_t step = config->piece_bytes ? config->piece_bytes : PIECE_BYTES;
-    Status s = CS336_OK;
-    for (size_t begin = 0, end; !s && begin < text.length; begin = end) {
-        end = text.length - begin > step ? begin + step : text.length;
-        while (end < text.length && (!pretoken_surely_begins(text.bytes, text.length, end) ||
-                                     special_tokens_span(config->special, text.bytes, text.length, end, true)))
-            end++;
-        s = array_reserve(&pieces->items, &pieces->capacity, pieces->count + 1, sizeof *pieces->items);
-        if (!s)
-            pieces->items[pieces->count++] = (ByteString){.bytes = text.bytes + begin, .length = end - begin};
-    }
-    return s;
-}
+/* ---- threads ---- */
 
 static bool stopped(const WordCountConfig *config)
 {
     return config->stop && atomic_load_explicit(config->stop, memory_order_relaxed);
 }
 
-/* Messages belong to the thread that fails: what failed in a loop is said again after it. */
-static Status count_pieces(WordTable *tables, const Pieces *pieces, size_t total, const WordCountConfig *config)
+static void tell(const Job *job)
 {
-    atomic_int failure = CS336_OK;
-    atomic_size_t done = 0;
-#pragma omp parallel for schedule(dynamic) num_threads(config->threads)
-    for (size_t i = 0; i < pieces->count; i++) {
-        if (atomic_load(&failure))
-            continue;
-        Status s = CS336_EINTERRUPTED;
-        if (!stopped(config))
-            s = count_piece(&tables[parallel_thread()], config->special, pieces->items[i]);
-        if (s) {
-            atomic_store(&failure, (int)s);
-            continue;
-        }
-        const size_t bytes = atomic_fetch_add(&done, pieces->items[i].length) + pieces->items[i].length;
-        if (config->progress && parallel_thread() == 0)
-            config->progress(config->context, bytes, total);
-    }
-    switch ((Status)atomic_load(&failure)) {
-    case CS336_OK:
-        return CS336_OK;
-    case CS336_EINTERRUPTED:
-        return status_fail(CS336_EINTERRUPTED, "word_table_count: stopped after %zu of %zu bytes", atomic_load(&done),
-                           total);
-    default:
-        return status_fail(CS336_ENOMEM, "word_table_count: no memory for the distinct pre-tokens of %zu bytes", total);
-    }
+    if (job->config->progress)
+        job->config->progress(job->config->context, atomic_load(&job->done), job->total);
 }
 
-Status word_table_count(WordTable *words, const ByteString *texts, size_t text_count, const WordCountConfig *config)
+/* One thread's share: the chunks that it gets, their numbers ascending. */
+static void take_chunks(Job *job, WordTable *words)
+{
+    Window window = {0};
+    size_t source = 0, chunk;
+    while (!atomic_load(&job->failed) &&
+           (chunk = atomic_fetch_add(&job->next_chunk, 1)) < job->first_chunk[job->source_count]) {
+        Span span = {0};
+        while (chunk >= job->first_chunk[source + 1])
+            source++;
+        Status s = CS336_OK;
+        if (stopped(job->config))
+            s = status_fail(CS336_EINTERRUPTED, "count_words: stopped after %zu of %zu bytes", atomic_load(&job->done),
+                            job->total);
+        if (!s)
+            s = find_chunk(&window, &span, job, source, chunk - job->first_chunk[source]);
+        if (!s && span.begin < span.end)
+            s = count_chunk(
+                words, job->config->special,
+                (ByteString){.bytes = window.text + (span.begin - window.begin), .length = span.end - span.begin},
+                window.text + (window.end - window.begin));
+        if (s)
+            fail(job, s);
+        else
+            atomic_fetch_add(&job->done, span.end - span.begin);
+        if (!s && parallel_thread() == 0)
+            tell(job);
+    }
+    close_window(&window);
+}
+
+/* Each thread's table into the first one: a part of it at a time. */
+static void join_tables(Job *job, WordTable *tables, size_t threads)
+{
+#pragma omp parallel for schedule(dynamic) num_threads(job->config->threads)
+    for (size_t part = 0; part < WORD_PARTS; part++)
+        for (size_t i = 1; i < threads; i++) {
+            const Status s = word_table_join_part(&tables[0], &tables[i], part);
+            if (s)
+                fail(job, s);
+        }
+}
+
+Status count_words(WordTable *words, const WordSource *sources, size_t source_count, const WordCountConfig *config)
 {
     const size_t threads = (size_t)config->threads;
-    Pieces pieces = {0};
+    Job job = {.config = config, .sources = sources, .source_count = source_count};
     WordTable *tables = memory_allocate_zeroed(threads, sizeof *tables);
+    *words = (WordTable){0};
     Status s = CS336_OK;
     if (!tables)
-        s = status_fail(CS336_ENOMEM, "word_table_count: no memory for %zu threads", threads);
-    size_t total = 0;
-    for (size_t i = 0; !s && i < text_count; i++) {
-        s = cut_text(&pieces, texts[i], config);
-        total += texts[i].length;
-    }
+        s = status_fail(CS336_ENOMEM, "count_words: no memory for %zu threads", threads);
     if (!s)
-        s = count_pieces(tables, &pieces, total, config);
-    for (size_t i = 0; tables && i < threads; i++) {
-        if (!s)
-            s = add_table(words, &tables[i]);
-        word_table_deinit(&tables[i]);
+        s = begin_job(&job);
+    if (!s) {
+#pragma omp parallel num_threads(config->threads)
+        take_chunks(&job, &tables[parallel_thread()]);
+        if (!atomic_load(&job.failed))
+            join_tables(&job, tables, threads);
+        if (atomic_load(&job.failed))
+            s = status_fail(job.failure, "%s", job.message);
+        else
+            tell(&job);
     }
+    for (size_t i = s ? 0 : 1; tables && i < threads; i++)
+        word_table_deinit(&tables[i]);
+    if (!s)
+        *words = tables[0];
     memory_release(tables);
-    memory_release(pieces.items);
+    memory_release(job.first_chunk);
     return s;
 }

@@ -1,0 +1,253 @@
+#include "tokenizer/word_table.h"
+
+#include "core/memory.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "a key's last byte is taken to be the first bits of its second half"
+#endif
+
+enum { SHORT = 15, LONG = 255, FIRST_SLOTS = 16, AHEAD = 16, LENGTH_SHIFT = 56, PART_SHIFT = 58 };
+
+/* ---- keys ---- */
+
+/* The last byte of a key: the length of a short word, or LONG. */
+static inline unsigned last_byte(WordKey key)
+{
+    return (unsigned)(key.half[1] >> LENGTH_SHIFT);
+}
+
+static inline bool same_key(WordKey a, WordKey b)
+{
+    return ((a.half[0] ^ b.half[0]) | (a.half[1] ^ b.half[1])) == 0;
+}
+
+/* Where sixteen bytes may be read, they are, and then cut by a mask: no loop, no branch on the length. */
+static inline WordKey short_key(const uint8_t *word, size_t length, const uint8_t *readable)
+{
+    static const uint8_t masks[2 * sizeof(WordKey)] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                       255, 255, 255, 255, 255, 255, 255, 255};
+    WordKey key = {{0, 0}}, mask;
+    if ((size_t)(readable - word) < sizeof key) {
+        memcpy(&key, word, length);
+    } else {
+        memcpy(&key, word, sizeof key);
+        memcpy(&mask, masks + sizeof key - length, sizeof mask);
+        key.half[0] &= mask.half[0];
+        key.half[1] &= mask.half[1];
+    }
+    key.half[1] |= (uint64_t)length << LENGTH_SHIFT;
+    return key;
+}
+
+/* Every bit of the key moves the first bits, which choose the part, and the last ones, which choose the slot. */
+static inline uint64_t short_hash(WordKey key)
+{
+    uint64_t hash = key.half[0] * 0x9E3779B97F4A7C15U;
+    hash = (hash ^ hash >> 32 ^ key.half[1]) * 0xD6E8FEB86659FD93U;
+    hash = (hash ^ hash >> 32) * 0xD6E8FEB86659FD93U;
+    return hash ^ hash >> 32;
+}
+
+static inline uint64_t hash_of(WordKey key)
+{
+    return last_byte(key) == LONG ? key.half[0] : short_hash(key);
+}
+
+/* A long word's bytes, behind their number. */
+static ByteString long_word(const WordPart *part, WordKey key)
+{
+    const uint8_t *at = part->long_words.bytes + (key.half[1] & ((UINT64_C(1) << LENGTH_SHIFT) - 1));
+    ByteString word = {.bytes = at + sizeof word.length};
+    memcpy(&word.length, at, sizeof word.length);
+    return word;
+}
+
+/* ---- slots ---- */
+
+/* The slot of the key, or the free one where it belongs. */
+static inline WordSlot *find_key(const WordPart *part, WordKey key, uint64_t hash)
+{
+    for (size_t at = (size_t)hash;; at++) {
+        WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
+        if (same_key(slot->key, key) || slot->count == 0)
+            return slot;
+    }
+}
+
+static WordSlot *find_long(const WordPart *part, ByteString word, uint64_t hash)
+{
+    for (size_t at = (size_t)hash;; at++) {
+        WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
+        if (slot->count == 0 || (last_byte(slot->key) == LONG && slot->key.half[0] == hash &&
+                                 byte_string_equal(long_word(part, slot->key), word)))
+            return slot;
+    }
+}
+
+/* Makes sure that another word finds a free slot, and one more remains. */
+static Status reserve_slot(WordPart *part)
+{
+    if (4 * (part->used + 1) <= 3 * part->slot_count)
+        return CS336_OK;
+    WordPart larger = *part;
+    larger.slot_count = part->slot_count ? 2 * part->slot_count : FIRST_SLOTS;
+    larger.slots = memory_allocate_zeroed(larger.slot_count, sizeof *larger.slots);
+    if (!larger.slots)
+        return status_fail(CS336_ENOMEM, "word_table_count: no memory for %zu words", larger.slot_count);
+    for (size_t i = 0; i < part->slot_count; i++) {
+        const WordSlot *slot = &part->slots[i];
+        size_t at = (size_t)hash_of(slot->key);
+        if (slot->count == 0)
+            continue;
+        while (larger.slots[at & (larger.slot_count - 1)].count)
+            at++;
+        larger.slots[at & (larger.slot_count - 1)] = *slot;
+    }
+    memory_release(part->slots);
+    *part = larger;
+    return CS336_OK;
+}
+
+static inline Status add_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
+{
+    const Status s = reserve_slot(part);
+    if (s)
+        return s;
+    WordSlot *slot = find_key(part, key, hash);
+    part->used += slot->count == 0;
+    slot->key = key;
+    slot->count += count;
+    return CS336_OK;
+}
+
+static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t count)
+{
+    Status s = reserve_slot(part);
+    if (s)
+        return s;
+    WordSlot *slot = find_long(part, word, hash);
+    if (slot->count == 0) {
+        const size_t at = part->long_words.length;
+        s = byte_list_append(&part->long_words, (const uint8_t *)&word.length, sizeof word.length);
+        if (!s)
+            s = byte_list_append(&part->long_words, word.bytes, word.length);
+        if (s)
+            return s;
+        slot->key = (WordKey){{hash, at | (uint64_t)LONG << LENGTH_SHIFT}};
+        part->used++;
+    }
+    slot->count += count;
+    return CS336_OK;
+}
+
+/* ---- the table ---- */
+
+static inline WordPart *part_of(WordTable *table, uint64_t hash)
+{
+    return &table->parts[hash >> PART_SHIFT];
+}
+
+static inline void ask_for_slot(const WordPart *part, uint64_t hash)
+{
+    if (part->slot_count)
+        __builtin_prefetch(&part->slots[hash & (part->slot_count - 1)], 1);
+}
+
+Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *const *ends, size_t count,
+                        const uint8_t *readable)
+{
+    WordKey keys[WORD_BATCH];
+    uint64_t hashes[WORD_BATCH];
+    const uint8_t *word = begin;
+    for (size_t i = 0; i < count; word = ends[i++]) {
+        const size_t length = (size_t)(ends[i] - word);
+        if (length <= SHORT) {
+            keys[i] = short_key(word, length, readable);
+            hashes[i] = short_hash(keys[i]);
+        } else {
+            hashes[i] = byte_string_hash((ByteString){.bytes = word, .length = length});
+        }
+        ask_for_slot(part_of(table, hashes[i]), hashes[i]);
+    }
+    Status s = CS336_OK;
+    word = begin;
+    for (size_t i = 0; !s && i < count; word = ends[i++]) {
+        const size_t length = (size_t)(ends[i] - word);
+        WordPart *part = part_of(table, hashes[i]);
+        s = length <= SHORT ? add_short(part, keys[i], hashes[i], 1)
+                            : add_long(part, (ByteString){.bytes = word, .length = length}, hashes[i], 1);
+    }
+    return s;
+}
+
+Status word_table_add(WordTable *table, ByteString word, uint64_t count)
+{
+    if (word.length <= SHORT) {
+        const WordKey key = short_key(word.bytes, word.length, word.bytes + word.length);
+        const uint64_t hash = short_hash(key);
+        return add_short(part_of(table, hash), key, hash, count);
+    }
+    const uint64_t hash = byte_string_hash(word);
+    return add_long(part_of(table, hash), word, hash, count);
+}
+
+static void part_deinit(WordPart *part)
+{
+    memory_release(part->slots);
+    byte_list_deinit(&part->long_words);
+    *part = (WordPart){0};
+}
+
+Status word_table_join_part(WordTable *to, WordTable *from, size_t number)
+{
+    WordPart *old = &from->parts[number], *part = &to->parts[number];
+    Status s = CS336_OK;
+    if (part->used == 0) {
+        const WordPart empty = *part;
+        *part = *old;
+        *old = empty;
+    }
+    for (size_t i = 0; !s && i < old->slot_count; i++) {
+        const WordSlot slot = old->slots[i];
+        if (i + AHEAD < old->slot_count)
+            ask_for_slot(part, hash_of(old->slots[i + AHEAD].key));
+        if (slot.count && last_byte(slot.key) == LONG)
+            s = add_long(part, long_word(old, slot.key), slot.key.half[0], slot.count);
+        else if (slot.count)
+            s = add_short(part, slot.key, short_hash(slot.key), slot.count);
+    }
+    part_deinit(old);
+    return s;
+}
+
+size_t word_table_size(const WordTable *table)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < WORD_PARTS; i++)
+        size += table->parts[i].used;
+    return size;
+}
+
+bool word_table_next(const WordTable *table, WordCursor *cursor)
+{
+    for (; cursor->part < WORD_PARTS; cursor->part++, cursor->slot = 0) {
+        const WordPart *part = &table->parts[cursor->part];
+        while (cursor->slot < part->slot_count) {
+            const WordSlot *slot = &part->slots[cursor->slot++];
+            if (slot->count == 0)
+                continue;
+            cursor->count = slot->count;
+            cursor->word = last_byte(slot->key) == LONG
+                               ? long_word(part, slot->key)
+                               : (ByteString){.bytes = (const uint8_t *)&slot->key, .length = last_byte(slot->key)};
+            return true;
+        }
+    }
+    return false;
+}
+
+void word_table_deinit(WordTable *table)
+{
+    for (size_t i = 0; i < WORD_PARTS; i++)
+        part_deinit(&table->parts[i]);
+}
