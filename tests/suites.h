@@ -56,7 +56,8 @@
     X(cli_story)       \
     X(cli_tokenizer)   \
     X(cli_train_bpe)   \
-    X(cli_encode)
+    X(cli_encode)      \
+    X(cli_report)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
 SUITES(DECLARE)

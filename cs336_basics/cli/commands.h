@@ -24,6 +24,7 @@ int command_train_bpe(int argc, char **argv);
 int command_encode(int argc, char **argv);
 int command_decode(int argc, char **argv);
 int command_tokenizer_json(int argc, char **argv);
+int command_tokenizer_report(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_account(int argc, char **argv);

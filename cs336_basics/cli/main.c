@@ -21,6 +21,7 @@ static const struct {
     {"encode", command_encode, "turn text into token ids"},
     {"decode", command_decode, "turn token ids back into text"},
     {"tokenizer-json", command_tokenizer_json, "write a tokenizer as the tokenizer.json of Hugging Face"},
+    {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, tokens unused"},
     {"train", command_train, "train a Transformer language model on tokens"},
     {"generate", command_generate, "continue a prompt with a trained model"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},

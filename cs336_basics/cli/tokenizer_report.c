@@ -1,0 +1,323 @@
+#include "cli/commands.h"
+#include "cli/encode_inputs.h"
+#include "cli/options.h"
+#include "cli/tokenizer_options.h"
+#include "cli/work.h"
+#include "core/memory.h"
+#include "data/token_file.h"
+#include "tokenizer/token_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    MOST_TOKENIZERS = 8,
+    LONGEST_SHOWN = 5,
+    UNUSED_SHOWN = 8,
+    LABEL_COLUMNS = 26, /* at least, more for long names of files */
+    SIZE_COLUMNS = 12,
+    FIGURE_COLUMNS = 12
+};
+
+static const double PILE_BYTES = 825e9;
+
+typedef struct {
+    TextList vocab, merges, special, inputs;
+} ReportOptions;
+
+static int parse(ReportOptions *o, int argc, char **argv)
+{
+    const Option options[] = {
+        OPTION_TEXTS("vocab", &o->vocab, "FILE", OPTION_REQUIRED,
+                     "vocab.json, from cs336 train-bpe; several are compared"),
+        OPTION_TEXTS("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt of each, in the same order"),
+        OPTION_TEXTS("special-token", &o->special, "T", OPTION_UNSHOWN,
+                     "text that is one token wherever it stands, to all of them"),
+        OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "texts to measure on; - is standard input"),
+    };
+    const OptionTable table = OPTION_TABLE("tokenizer-report",
+                                           "Measures tokenizers on texts: bytes a token, throughput and the time for "
+                                           "the Pile, tokens never used, longest tokens.",
+                                           options);
+    const int done = options_parse(&table, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    if (o->vocab.count != o->merges.count)
+        return options_bad_usage(&table, "--vocab names %zu files, --merges %zu: a tokenizer is one of each",
+                                 o->vocab.count, o->merges.count);
+    if (o->vocab.count > MOST_TOKENIZERS)
+        return options_bad_usage(&table, "--vocab: %zu tokenizers, at most %d are compared", o->vocab.count,
+                                 MOST_TOKENIZERS);
+    return done;
+}
+
+/* ---- measuring ---- */
+
+typedef struct {
+    Tokenizer *tokenizer;
+    uint64_t *uses; /* by id, in all files */
+    uint64_t *file_tokens;
+    uint64_t tokens; /* so far */
+    double seconds;
+} Subject;
+
+typedef struct {
+    Subject subjects[MOST_TOKENIZERS];
+    size_t count;
+    size_t *file_bytes;
+    size_t bytes;
+} Report;
+
+static Status count_ids(void *context, const int32_t *ids, size_t count)
+{
+    Subject *subject = context;
+    for (size_t i = 0; i < count; i++)
+        subject->uses[ids[i]]++;
+    subject->tokens += count;
+    return CS336_OK;
+}
+
+static Status load(Subject *subject, const ReportOptions *o, size_t index)
+{
+    const TokenizerOptions options = {
+        .vocab = o->vocab.items[index], .merges = o->merges.items[index], .special = o->special};
+    const Status s = tokenizer_options_load(&subject->tokenizer, &options);
+    if (s)
+        return s;
+    const size_t vocab_size = tokenizer_vocab_size(subject->tokenizer);
+    subject->uses = memory_allocate_zeroed(vocab_size, sizeof *subject->uses);
+    subject->file_tokens = memory_allocate_zeroed(o->inputs.count, sizeof *subject->file_tokens);
+    if (!subject->uses || !subject->file_tokens)
+        return status_fail(CS336_ENOMEM, "no memory to count %zu tokens", vocab_size);
+    return CS336_OK;
+}
+
+static Status measure(Report *report, Subject *subject, const TextList *paths, WorkProgress *progress)
+{
+    EncodeInputs inputs;
+    Encoder *encoder;
+    Status s = encode_inputs_begin(&inputs, paths, progress);
+    if (s)
+        return s;
+    s = encoder_create(&encoder, subject->tokenizer, count_ids, subject);
+    work_begin_phase(progress);
+    const double began = work_seconds();
+    for (size_t i = 0; !s && i < paths->count; i++) {
+        const uint64_t before = subject->tokens;
+        s = encode_inputs_one(&inputs, i, encoder, &report->file_bytes[i]);
+        subject->file_tokens[i] = subject->tokens - before;
+    }
+    subject->seconds = work_seconds() - began;
+    report->bytes = inputs.done;
+    encoder_destroy(encoder);
+    return s;
+}
+
+static Status measure_all(Report *report, const ReportOptions *o, WorkProgress *progress)
+{
+    Status s = CS336_OK;
+    report->file_bytes = memory_allocate_zeroed(o->inputs.count, sizeof *report->file_bytes);
+    if (!report->file_bytes)
+        return status_fail(CS336_ENOMEM, "no memory for %zu files", o->inputs.count);
+    for (size_t i = 0; !s && i < o->inputs.count; i++)
+        if (o->vocab.count > 1 && strcmp(o->inputs.items[i], "-") == 0)
+            s = status_fail(CS336_EIO, "standard input: can be read only once, not by %zu tokenizers", o->vocab.count);
+    for (; !s && report->count < o->vocab.count; report->count++)
+        s = load(&report->subjects[report->count], o, report->count);
+    for (size_t i = 0; !s && i < report->count; i++)
+        s = measure(report, &report->subjects[i], &o->inputs, progress);
+    return s;
+}
+
+static void report_deinit(Report *report)
+{
+    for (size_t i = 0; i < MOST_TOKENIZERS; i++) {
+        memory_release(report->subjects[i].uses);
+        memory_release(report->subjects[i].file_tokens);
+        tokenizer_destroy(report->subjects[i].tokenizer);
+    }
+    memory_release(report->file_bytes);
+}
+
+/* ---- what the measurements say ---- */
+
+static size_t width_of(const Subject *subject)
+{
+    return token_file_width(tokenizer_vocab_size(subject->tokenizer));
+}
+
+static double bytes_per_token(const Report *report, const Subject *subject)
+{
+    return (double)report->bytes / (double)subject->tokens;
+}
+
+static double megabytes_per_second(const Report *report, const Subject *subject)
+{
+    return work_megabytes_per_second((double)report->bytes, subject->seconds);
+}
+
+static double pile_hours(const Report *report, const Subject *subject)
+{
+    return PILE_BYTES / (double)report->bytes * subject->seconds / 3600;
+}
+
+static double pile_gigabytes(const Report *report, const Subject *subject)
+{
+    return PILE_BYTES / bytes_per_token(report, subject) * (double)width_of(subject) / 1e9;
+}
+
+static double unused_tokens(const Report *report, const Subject *subject)
+{
+    size_t count = 0;
+    (void)report;
+    for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer); id++)
+        count += subject->uses[id] == 0;
+    return (double)count;
+}
+
+static double unused_percent(const Report *report, const Subject *subject)
+{
+    return 100 * unused_tokens(report, subject) / (double)tokenizer_vocab_size(subject->tokenizer);
+}
+
+/* Any byte is a token, so that none is lost; the tokens' own lengths are the proof. */
+static double unknown_bytes(const Report *report, const Subject *subject)
+{
+    double known = 0;
+    for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer); id++)
+        known += (double)subject->uses[id] * (double)tokenizer_token(subject->tokenizer, (int32_t)id).length;
+    return (double)report->bytes - known;
+}
+
+/* ---- tables ---- */
+
+static int label_columns(const TextList *inputs)
+{
+    size_t columns = LABEL_COLUMNS;
+    for (size_t i = 0; i < inputs->count; i++)
+        columns = strlen(inputs->items[i]) > columns ? strlen(inputs->items[i]) : columns;
+    return (int)columns;
+}
+
+static void print_heading(const Report *report, int columns, const char *label, const char *size)
+{
+    printf("\n%-*s%*s", columns, label, SIZE_COLUMNS, size);
+    for (size_t i = 0; i < report->count; i++)
+        printf("%*c", FIGURE_COLUMNS, (int)('A' + i));
+    putchar('\n');
+}
+
+static void print_compression(const Report *report, const TextList *paths, int columns)
+{
+    print_heading(report, columns, "bytes a token", "MB");
+    for (size_t f = 0; f < paths->count; f++) {
+        printf("%-*s%*.3f", columns, paths->items[f], SIZE_COLUMNS, (double)report->file_bytes[f] / 1e6);
+        for (size_t i = 0; i < report->count; i++)
+            printf("%*.3f", FIGURE_COLUMNS, (double)report->file_bytes[f] / (double)report->subjects[i].file_tokens[f]);
+        putchar('\n');
+    }
+    if (paths->count == 1)
+        return;
+    printf("%-*s%*.3f", columns, "all", SIZE_COLUMNS, (double)report->bytes / 1e6);
+    for (size_t i = 0; i < report->count; i++)
+        printf("%*.3f", FIGURE_COLUMNS, bytes_per_token(report, &report->subjects[i]));
+    putchar('\n');
+}
+
+static void print_figures(const Report *report, int columns)
+{
+    static const struct {
+        const char *label;
+        double (*figure)(const Report *report, const Subject *subject);
+        int decimals;
+    } rows[] = {
+        {"MB/s", megabytes_per_second, 1},
+        {"hours for the Pile, 825 GB", pile_hours, 2},
+        {"GB of its ids", pile_gigabytes, 0},
+        {"tokens never used", unused_tokens, 0},
+        {"  % of the vocabulary", unused_percent, 1},
+        {"bytes without a token", unknown_bytes, 0},
+    };
+    print_heading(report, columns, "on all texts, one thread", "");
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        printf("%-*s%*s", columns, rows[r].label, SIZE_COLUMNS, "");
+        for (size_t i = 0; i < report->count; i++)
+            printf("%*.*f", FIGURE_COLUMNS, rows[r].decimals, rows[r].figure(report, &report->subjects[i]));
+        putchar('\n');
+    }
+}
+
+/* The longest tokens by selection, of equally long ones the lower id first. */
+static void print_longest(const Subject *subject, char name)
+{
+    int32_t longest[LONGEST_SHOWN];
+    size_t count = 0;
+    const size_t vocab_size = tokenizer_vocab_size(subject->tokenizer);
+    for (size_t id = 0; id < vocab_size; id++) {
+        const size_t length = tokenizer_token(subject->tokenizer, (int32_t)id).length;
+        size_t at = count;
+        while (at > 0 && tokenizer_token(subject->tokenizer, longest[at - 1]).length < length)
+            at--;
+        if (at == LONGEST_SHOWN)
+            continue;
+        count += count < LONGEST_SHOWN;
+        memmove(longest + at + 1, longest + at, (count - at - 1) * sizeof *longest);
+        longest[at] = (int32_t)id;
+    }
+    printf("\n%8s%8s%12s  longest tokens of %c\n", "id", "bytes", "uses", name);
+    for (size_t i = 0; i < count; i++) {
+        const ByteString token = tokenizer_token(subject->tokenizer, longest[i]);
+        const ShownToken shown = token_shown(token);
+        printf("%8d%8zu%12" PRIu64 "  \"%s\"%s\n", (int)longest[i], token.length, subject->uses[longest[i]], shown.text,
+               shown.bytes < token.length ? "..." : "");
+    }
+}
+
+static void print_unused(const Subject *subject, char name)
+{
+    size_t count = 0;
+    for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer) && count <= UNUSED_SHOWN; id++) {
+        if (subject->uses[id])
+            continue;
+        if (count == 0)
+            printf("\nnever used of %c:", name);
+        if (count == UNUSED_SHOWN)
+            fputs(" ...", stdout);
+        else
+            printf(" \"%s\"", token_shown(tokenizer_token(subject->tokenizer, (int32_t)id)).text);
+        count++;
+    }
+    if (count)
+        putchar('\n');
+}
+
+static void print_report(const Report *report, const ReportOptions *o)
+{
+    const int columns = label_columns(&o->inputs);
+    for (size_t i = 0; i < report->count; i++)
+        printf("%c  %s, %s: %zu tokens, ids of %zu bytes\n", (char)('A' + i), o->vocab.items[i], o->merges.items[i],
+               tokenizer_vocab_size(report->subjects[i].tokenizer), width_of(&report->subjects[i]));
+    print_compression(report, &o->inputs, columns);
+    print_figures(report, columns);
+    for (size_t i = 0; i < report->count; i++)
+        print_longest(&report->subjects[i], (char)('A' + i));
+    for (size_t i = 0; i < report->count; i++)
+        print_unused(&report->subjects[i], (char)('A' + i));
+}
+
+int command_tokenizer_report(int argc, char **argv)
+{
+    ReportOptions o = {0};
+    const int done = parse(&o, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    Report report = {0};
+    work_stop_flag();
+    WorkProgress progress = work_begin("tokenizer-report");
+    const Status s = measure_all(&report, &o, &progress);
+    work_end(&progress);
+    if (!s)
+        print_report(&report, &o);
+    report_deinit(&report);
+    return s ? command_failed("tokenizer-report") : EXIT_OK;
+}
