@@ -24,6 +24,7 @@
     X(generate)         \
     X(memory)           \
     X(growth)           \
+    X(bpe_growth)       \
     X(ladder_matmul)    \
     X(ladder_attention) \
     X(ladder_step)

@@ -89,12 +89,13 @@ void bench_growth(void)
                memory = {.x = "sequence length", .y = "MB, peak of the process", .log_y = true};
     grow(&time, "sdpa time, length", lengths, length_count, sdpa_time);
     grow(&memory, "sdpa memory, length", lengths, length_count, sdpa_peak);
-    bench_require(chart_curves(report_path("growth_sdpa.svg"), "Causal attention", &time, &memory));
+    bench_require(
+        chart_curves(report_path("growth_sdpa.svg"), "Causal attention", (const ChartCurve *[]){&time, &memory}, 2));
 
     ChartCurve speed = {.x = "batch of sequences of 256", .y = "tokens a second"},
                step_memory = {.x = "batch of sequences of 256", .y = "MB, peak of the process"};
     grow(&speed, "step speed, batch", batches, batch_count, step_speed);
     grow(&step_memory, "step memory, batch", batches, batch_count, step_peak);
-    bench_require(
-        chart_curves(report_path("growth_step.svg"), "Training step of the reference model", &speed, &step_memory));
+    bench_require(chart_curves(report_path("growth_step.svg"), "Training step of the reference model",
+                               (const ChartCurve *[]){&speed, &step_memory}, 2));
 }

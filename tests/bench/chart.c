@@ -63,26 +63,29 @@ static void draw_curve(FILE *gnuplot, const ChartCurve *curve)
     const double first = curve->points[0].x, last = curve->points[curve->count - 1].x;
     fprintf(gnuplot, "EOD\nset xlabel '%s'\nset ylabel '%s'\nset logscale x 2\nset xrange [%g:%g]\n%s\nset xtics (",
             curve->x, curve->y, first * 0.8, last * 1.25,
-            curve->log_y ? "set logscale y 10" : "unset logscale y\nset yrange [0:*]");
+            curve->log_y ? "set logscale y 10\nset yrange [*:*]" : "unset logscale y\nset yrange [0:*]");
     for (size_t i = 0; i < curve->count; i++)
         fprintf(gnuplot, "%s%g", i ? ", " : "", curve->points[i].x);
     fprintf(gnuplot, ")\nplot $data using 1:2 title 'ours' with linespoints pt 7 ps 0.6 lw 2 lc rgb '%s'", our_colour);
     if (has_peer(curve))
-        fprintf(gnuplot, ", '' using 1:3 title 'PyTorch' with linespoints pt 5 ps 0.6 lw 2 lc rgb '%s'", peer_colour);
+        fprintf(gnuplot, ", '' using 1:3 title '%s' with linespoints pt 5 ps 0.6 lw 2 lc rgb '%s'",
+                curve->peer ? curve->peer : "PyTorch", peer_colour);
     fputc('\n', gnuplot);
 }
 
-Status chart_curves(const char *path, const char *title, const ChartCurve *left, const ChartCurve *right)
+Status chart_curves(const char *path, const char *title, const ChartCurve *const *curves, size_t count)
 {
-    const int panels = has_line(left) + has_line(right);
-    FILE *gnuplot = panels > 0 ? open_gnuplot(path, 480 * panels, 400) : NULL;
+    int panels = 0;
+    for (size_t i = 0; i < count; i++)
+        panels += has_line(curves[i]);
+    const int columns = panels < 2 ? 1 : 2, rows = (panels + columns - 1) / columns;
+    FILE *gnuplot = panels > 0 ? open_gnuplot(path, 480 * columns, 60 + 340 * rows) : NULL;
     if (!gnuplot)
         return CS336_OK;
-    fprintf(gnuplot, "set key bottom right\nset multiplot layout 1,%d title \"%s\"\n", panels, title);
-    if (has_line(left))
-        draw_curve(gnuplot, left);
-    if (has_line(right))
-        draw_curve(gnuplot, right);
+    fprintf(gnuplot, "set key bottom right\nset multiplot layout %d,%d title \"%s\"\n", rows, columns, title);
+    for (size_t i = 0; i < count; i++)
+        if (has_line(curves[i]))
+            draw_curve(gnuplot, curves[i]);
     fprintf(gnuplot, "unset multiplot\n");
     return close_gnuplot(gnuplot, path);
 }

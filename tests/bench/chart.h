@@ -15,6 +15,7 @@ enum { CHART_POINTS = 16 };
 /** @brief Ours and the peer's over some size; y NAN where there is none. */
 typedef struct {
     const char *x, *y; /**< what the axes show */
+    const char *peer;  /**< name of the other curve; NULL: PyTorch */
     bool log_y;        /**< x is logarithmic always: sizes grow by factors */
     struct {
         double x, ours, peer;
@@ -24,9 +25,9 @@ typedef struct {
 
 void chart_add(ChartCurve *curve, double x, double ours, double peer);
 
-/** @brief Two curves side by side; one of fewer than two points is left out. @retval CS336_EIO  gnuplot failed */
-CS336_MUST_CHECK Status chart_curves(const char *path, const char *title, const ChartCurve *left,
-                                     const ChartCurve *right);
+/** @brief Curves, two in a row; those of fewer than two points are left out. @retval CS336_EIO  gnuplot failed */
+CS336_MUST_CHECK Status chart_curves(const char *path, const char *title, const ChartCurve *const *curves,
+                                     size_t count);
 
 /** @brief One bar of chart_bars(). */
 typedef struct {

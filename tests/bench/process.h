@@ -30,7 +30,7 @@ extern BenchProcess bench_torch;
 /** @brief What a row asks of a line peer. */
 typedef struct {
     BenchProcess *process;
-    char request[120];
+    char request[320];
 } BenchQuestion;
 
 BenchQuestion bench_question(BenchProcess *process, const char *format, ...) CS336_PRINTF_LIKE(2, 3);

@@ -3,7 +3,10 @@
 
 #include "accounting/flops.h"
 #include "core/memory.h"
+#include "data/story.h"
 #include "nn/functional.h"
+#include "tokenizer/bpe_train.h"
+#include "tokenizer/tokenizer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -120,6 +123,71 @@ void step_work_deinit(StepWork *work)
     memory_release(work->text);
 }
 
+/* ---- the tokenizer ---- */
+
+enum { PATH_BYTES = 400, READ_BYTES = 1 << 16 };
+
+static const ByteString separator = {.bytes = (const uint8_t *)STORY_SEPARATOR, .length = sizeof STORY_SEPARATOR - 1};
+
+static double bpe_train_once(const char *directory, size_t vocab_size)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/" BPE_TEXT, directory);
+    const char *paths[] = {path};
+    const BPETrainConfig config = {.vocab_size = vocab_size, .special_tokens = &separator, .special_count = 1};
+    BPEModel model;
+    const double start = bench_now();
+    const Status s = bpe_train_files(&model, NULL, paths, 1, &config);
+    const double seconds = bench_now() - start;
+    bpe_model_deinit(&model);
+    return s ? bench_failed("%s", status_message()) : seconds;
+}
+
+static Status count_ids(void *context, const int32_t *ids, size_t count)
+{
+    (void)ids;
+    *(size_t *)context += count;
+    return CS336_OK;
+}
+
+static Status encode_stream(Encoder *encoder, FILE *text)
+{
+    static uint8_t bytes[READ_BYTES];
+    Status s = CS336_OK;
+    for (size_t read; !s && (read = fread(bytes, 1, sizeof bytes, text)) > 0;)
+        s = encoder_feed(encoder, bytes, read);
+    if (!s && ferror(text))
+        s = status_fail(CS336_EIO, "the text cannot be read");
+    return s ? s : encoder_finish(encoder);
+}
+
+/* One thread, a stream: what is read is never held. */
+static double bpe_encode_once(const char *directory)
+{
+    char vocab[PATH_BYTES], merges[PATH_BYTES], path[PATH_BYTES];
+    snprintf(vocab, sizeof vocab, "%s/" BPE_VOCAB, directory);
+    snprintf(merges, sizeof merges, "%s/" BPE_MERGES, directory);
+    snprintf(path, sizeof path, "%s/" BPE_TEXT, directory);
+    Tokenizer *tokenizer;
+    Encoder *encoder = NULL;
+    size_t count = 0;
+    Status s = tokenizer_load(&tokenizer, vocab, merges, &separator, 1);
+    FILE *text = fopen(path, "rb");
+    const double start = bench_now();
+    if (!s)
+        s = encoder_create(&encoder, tokenizer, count_ids, &count);
+    if (!s && !text)
+        s = status_fail(CS336_EIO, "%s cannot be opened", path);
+    if (!s)
+        s = encode_stream(encoder, text);
+    const double seconds = bench_now() - start;
+    if (text)
+        fclose(text);
+    encoder_destroy(encoder);
+    tokenizer_destroy(tokenizer);
+    return s ? bench_failed("%s", status_message()) : seconds;
+}
+
 /* ---- in a child ---- */
 
 BenchProcess bench_ours_in_a_child = {.name = "ours", .role = "ours"};
@@ -163,11 +231,14 @@ double ours_answer(const char *request)
     SdpaShape s;
     size_t batch;
     char word[16];
+    int path = 0;
     if (strcmp(request, "peak") == 0)
         return peak_bytes();
     if (sscanf(request, "sdpa %15s %zu %zu %zu %zu", word, &s.batch, &s.heads, &s.length, &s.d) == 5)
         return sdpa_once(s, strcmp(word, "both") == 0);
     if (sscanf(request, "step %15s %zu", word, &batch) == 2)
         return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32);
+    if (sscanf(request, "bpe %15s %zu %n", word, &batch, &path) == 2 && path > 0)
+        return strcmp(word, "train") == 0 ? bpe_train_once(request + path, batch) : bpe_encode_once(request + path);
     return bench_failed("unknown request");
 }

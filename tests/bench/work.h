@@ -46,7 +46,15 @@ void step_work_deinit(StepWork *work);
 /** @brief A BenchRun. */
 double step_work_run(void *work);
 
-/** @brief This program as a child that answers "sdpa forward|both B H T D", "step DTYPE B" and "peak" (bytes). */
+/** @brief What each file of bench_bpe_growth.c is called in its directory. */
+#define BPE_TEXT "text.txt"
+#define BPE_VOCAB "vocab.json"
+#define BPE_MERGES "merges.txt"
+
+/**
+ * @brief This program as a child that answers "sdpa forward|both B H T D", "step DTYPE B", "bpe train VOCABULARY
+ * DIRECTORY" and "bpe encode 1 DIRECTORY" (of the text there), each in seconds, and "peak" in bytes.
+ */
 extern BenchProcess bench_ours_in_a_child;
 double ours_answer(const char *request);
 

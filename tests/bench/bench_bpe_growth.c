@@ -1,0 +1,323 @@
+/*
+ * How training and encoding grow with the text, from 1 to 300 MB, and training with the number of merges.
+ *
+ * The text is the first file that CS336_CORPORA names, its documents in a random order, all of them again and again
+ * in another order; or, without a corpus, stories without end. A longer text begins with the shorter one.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "core/file.h"
+#include "core/memory.h"
+#include "core/rng.h"
+#include "data/story.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/chart.h"
+#include "tests/bench/report.h"
+#include "tests/bench/work.h"
+#include "tokenizer/bpe_files.h"
+#include "tokenizer/bpe_train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEGABYTE = 1000000, MERGES = 10000, BYTES_AND_SEPARATOR = 257, MERGES_TEXT = 30, MODEL_TEXT = 10 };
+
+/* ---- documents ---- */
+
+typedef struct {
+    MappedFile file; /* of size 0: stories */
+    ByteString *documents;
+    size_t document_count;
+    StoryProgram program;
+    char *story;
+    uint64_t next; /* document, or story, to be written */
+} Corpus;
+
+static const uint8_t *find(const uint8_t *text, const uint8_t *end, const char *what)
+{
+    const size_t length = strlen(what);
+    while ((size_t)(end - text) >= length) {
+        const uint8_t *at = memchr(text, what[0], (size_t)(end - text) - length + 1);
+        if (!at)
+            break;
+        if (memcmp(at, what, length) == 0)
+            return at;
+        text = at + 1;
+    }
+    return NULL;
+}
+
+/* A document goes to the end of its separator. With `documents` NULL they are only counted. */
+static size_t split(MappedFile file, ByteString *documents)
+{
+    const uint8_t *at = file.data, *const end = file.data + file.size;
+    size_t count = 0;
+    while (at < end) {
+        const uint8_t *separator = find(at, end, STORY_SEPARATOR);
+        const uint8_t *next = separator ? separator + strlen(STORY_SEPARATOR) : end;
+        if (documents)
+            documents[count] = (ByteString){.bytes = at, .length = (size_t)(next - at)};
+        count++;
+        at = next;
+    }
+    return count;
+}
+
+static Status open_corpus(Corpus *corpus)
+{
+    char path[1000];
+    const char *names = getenv("CS336_CORPORA");
+    *corpus = (Corpus){0};
+    if (!names || !*names) {
+        const Status s = story_compile(&corpus->program, &story_grammar);
+        if (s)
+            return s;
+        corpus->story = memory_allocate(corpus->program.longest);
+        return corpus->story ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for a story");
+    }
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(names, ":"), names);
+    Status s = file_map(&corpus->file, path);
+    if (!s && corpus->file.size == 0)
+        s = status_fail(CS336_EFORMAT, "%s: empty, expected a text", path);
+    if (s)
+        return s;
+    corpus->document_count = split(corpus->file, NULL);
+    corpus->documents = memory_allocate(corpus->document_count * sizeof *corpus->documents);
+    if (!corpus->documents)
+        return status_fail(CS336_ENOMEM, "no memory for %zu documents", corpus->document_count);
+    split(corpus->file, corpus->documents);
+    return CS336_OK;
+}
+
+static void close_corpus(Corpus *corpus)
+{
+    file_unmap(&corpus->file);
+    memory_release(corpus->documents);
+    memory_release(corpus->story);
+    story_program_deinit(&corpus->program);
+}
+
+static void shuffle(Corpus *corpus, uint64_t round)
+{
+    Rng rng = rng_stream(1, round);
+    for (size_t i = corpus->document_count; i > 1; i--) {
+        const size_t other = (size_t)rng_below(&rng, i);
+        const ByteString document = corpus->documents[i - 1];
+        corpus->documents[i - 1] = corpus->documents[other];
+        corpus->documents[other] = document;
+    }
+}
+
+static bool write_next(Corpus *corpus, FILE *text)
+{
+    const uint64_t number = corpus->next++;
+    if (corpus->documents) {
+        const size_t place = (size_t)(number % corpus->document_count);
+        if (place == 0)
+            shuffle(corpus, number / corpus->document_count);
+        const ByteString document = corpus->documents[place];
+        return fwrite(document.bytes, 1, document.length, text) == document.length;
+    }
+    const size_t length = story_write(corpus->story, NULL, &corpus->program, 1, number);
+    return fwrite(corpus->story, 1, length, text) == length && fputs(STORY_END, text) >= 0;
+}
+
+/* ---- the text, in a directory that goes with the program ---- */
+
+static BenchDirectory directory;
+static volatile sig_atomic_t interrupted;
+
+static void remove_directory(void)
+{
+    if (*directory.path)
+        bench_remove_directory(&directory);
+    *directory.path = '\0';
+}
+
+/* The question under way fails, for its child is interrupted too; so there is time to clean up. */
+static void interrupt(int signal_number)
+{
+    interrupted = signal_number;
+}
+
+static void leave_when_interrupted(void)
+{
+    if (interrupted)
+        exit(128 + interrupted);
+}
+
+static void on_signals(void (*handler)(int))
+{
+    const struct sigaction action = {.sa_handler = handler};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void make_directory(void)
+{
+    directory = bench_make_directory();
+    atexit(remove_directory);
+    on_signals(interrupt);
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[sizeof directory.path + 20];
+    snprintf(path, sizeof path, "%s/%s", directory.path, name);
+    return path;
+}
+
+/* Appends documents until the text has so many bytes, and perhaps a document more. Returns its bytes. */
+static double grow_text(Corpus *corpus, size_t megabytes)
+{
+    FILE *text = fopen(path_of(BPE_TEXT), "ab");
+    bool written = text && fseek(text, 0, SEEK_END) == 0;
+    while (written && !interrupted && ftell(text) < (long)(megabytes * MEGABYTE))
+        written = write_next(corpus, text);
+    const double bytes = written ? (double)ftell(text) : 0;
+    if (text && fclose(text) != 0)
+        written = false;
+    if (!written)
+        bench_require(status_fail(CS336_EIO, "%s: %s", path_of(BPE_TEXT), strerror(errno)));
+    leave_when_interrupted();
+    return bytes;
+}
+
+static void restart_text(Corpus *corpus)
+{
+    corpus->next = 0;
+    remove(path_of(BPE_TEXT));
+}
+
+/* ---- rows ---- */
+
+static BenchResult seconds_row(const char *name, const char *request, size_t argument)
+{
+    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "bpe %s %zu %s", request, argument, directory.path);
+    const BenchResult result = bench_row(
+        &(BenchRow){.name = name, .unit = "s", .scale = 1, .ours = {.run = bench_ask, .context = &ours}, .rounds = 1});
+    bench_process_end(&bench_ours_in_a_child);
+    leave_when_interrupted();
+    return result;
+}
+
+static BenchResult speed_row(const char *name, double bytes)
+{
+    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "bpe encode 1 %s", directory.path);
+    const BenchResult result = bench_row(&(BenchRow){.name = name,
+                                                     .unit = "MB/s",
+                                                     .scale = bytes / MEGABYTE,
+                                                     .rate = true,
+                                                     .ours = {.run = bench_ask, .context = &ours},
+                                                     .rounds = 1});
+    bench_process_end(&bench_ours_in_a_child);
+    leave_when_interrupted();
+    return result;
+}
+
+static BenchResult peak_row(const char *name, const char *request, size_t argument)
+{
+    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "bpe %s %zu %s", request, argument, directory.path);
+    const BenchResult result = bench_row(
+        &(BenchRow){.name = name, BENCH_MEGABYTES, .ours = {.run = bench_ask_peak, .context = &ours}, .rounds = 1});
+    leave_when_interrupted();
+    return result;
+}
+
+enum { SIZES = 6, MERGE_COUNTS = 5, NAME_BYTES = 80 };
+static const size_t sizes[SIZES] = {1, 3, 10, 30, 100, 300};
+static const size_t merge_counts[MERGE_COUNTS] = {4000, 8000, 16000, 32000, 64000};
+
+static const char *row_name(const char *what, size_t x, const char *unit)
+{
+    static char names[2][NAME_BYTES];
+    static int turn;
+    char *name = names[turn ^= 1];
+    snprintf(name, NAME_BYTES, "bpe growth %s, %zu%s", what, x, unit);
+    return name;
+}
+
+static const char *const train_time = "train time", *const train_memory = "train memory",
+                         *const encode_speed = "encode speed", *const encode_memory = "encode memory",
+                         *const merges_time = "train time, merges";
+
+static bool wants(const char *what, size_t x, const char *unit)
+{
+    return bench_selected(row_name(what, x, unit));
+}
+
+/* The vocabulary to encode with is learned from the first ten megabytes. */
+static void write_model(Corpus *corpus)
+{
+    char vocab[sizeof directory.path + 20], merges[sizeof directory.path + 20];
+    strcpy(vocab, path_of(BPE_VOCAB));
+    strcpy(merges, path_of(BPE_MERGES));
+    grow_text(corpus, MODEL_TEXT);
+    const ByteString separator = {.bytes = (const uint8_t *)STORY_SEPARATOR, .length = strlen(STORY_SEPARATOR)};
+    const BPETrainConfig config = {
+        .vocab_size = BYTES_AND_SEPARATOR + MERGES, .special_tokens = &separator, .special_count = 1};
+    const char *paths[] = {path_of(BPE_TEXT)};
+    BPEModel model;
+    bench_require(bpe_train_files(&model, NULL, paths, 1, &config));
+    bench_require(bpe_model_write(&model, vocab, merges));
+    bpe_model_deinit(&model);
+    restart_text(corpus);
+}
+
+static void measure_size(ChartCurve curves[4], Corpus *corpus, size_t size)
+{
+    const double x = (double)size, bytes = grow_text(corpus, size);
+    const size_t vocabulary = BYTES_AND_SEPARATOR + MERGES;
+    chart_add(&curves[0], x, seconds_row(row_name(train_time, size, " MB"), "train", vocabulary).ours, NAN);
+    chart_add(&curves[1], x, peak_row(row_name(train_memory, size, " MB"), "train", vocabulary).ours, NAN);
+    chart_add(&curves[2], x, speed_row(row_name(encode_speed, size, " MB"), bytes).ours, NAN);
+    chart_add(&curves[3], x, peak_row(row_name(encode_memory, size, " MB"), "encode", 1).ours, NAN);
+}
+
+static bool wants_size(size_t size)
+{
+    return wants(train_time, size, " MB") || wants(train_memory, size, " MB") || wants(encode_speed, size, " MB") ||
+           wants(encode_memory, size, " MB");
+}
+
+void bench_bpe_growth(void)
+{
+    size_t wanted = 0;
+    for (size_t i = 0; i < SIZES; i++)
+        wanted += wants_size(sizes[i]);
+    for (size_t i = 0; i < MERGE_COUNTS; i++)
+        wanted += wants(merges_time, merge_counts[i], "");
+    if (wanted == 0)
+        return;
+    ChartCurve curves[] = {
+        {.x = "text, MB", .y = "s, training 10 000 merges", .log_y = true},
+        {.x = "text, MB", .y = "MB, peak of training"},
+        {.x = "text, MB", .y = "MB/s, encoding, one thread"},
+        {.x = "text, MB", .y = "MB, peak of encoding"},
+        {.x = "merges", .y = "s, training on 30 MB"},
+    };
+    Corpus corpus;
+    make_directory();
+    bench_require(open_corpus(&corpus));
+    write_model(&corpus);
+    for (size_t i = 0; i < SIZES; i++)
+        if (wants_size(sizes[i]))
+            measure_size(curves, &corpus, sizes[i]);
+    restart_text(&corpus);
+    for (size_t i = 0; i < MERGE_COUNTS; i++) {
+        if (!wants(merges_time, merge_counts[i], ""))
+            continue;
+        grow_text(&corpus, MERGES_TEXT);
+        const BenchResult result =
+            seconds_row(row_name(merges_time, merge_counts[i], ""), "train", BYTES_AND_SEPARATOR + merge_counts[i]);
+        chart_add(&curves[4], (double)merge_counts[i], result.ours, NAN);
+    }
+    close_corpus(&corpus);
+    remove_directory();
+    on_signals(SIG_DFL);
+    bench_require(chart_curves(report_path("growth_bpe.svg"), "Byte-pair encoding",
+                               (const ChartCurve *[]){&curves[0], &curves[1], &curves[2], &curves[3], &curves[4]}, 5));
+}
