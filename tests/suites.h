@@ -19,6 +19,7 @@
     X(tensor)          \
     X(rng)             \
     X(files)           \
+    X(safetensors)     \
     X(kernels)         \
     X(matmul)          \
     X(matmul_bf16)     \
@@ -26,6 +27,7 @@
     X(attention)       \
     X(attention_edges) \
     X(layers)          \
+    X(rope)            \
     X(layer_rows)      \
     X(feed_forward)    \
     X(self_attention)  \

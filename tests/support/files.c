@@ -1,6 +1,9 @@
 #define _XOPEN_SOURCE 700
 #include "tests/support/files.h"
 
+#include "core/file.h"
+#include "tests/support/allclose.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <ftw.h>
@@ -45,6 +48,13 @@ const char *temp_path(const char *name)
         make_directory();
     char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    return path;
+}
+
+const char *temp_directory(const char *name)
+{
+    const char *path = temp_path(name);
+    assert_ok(file_make_directory(path));
     return path;
 }
 

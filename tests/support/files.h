@@ -10,6 +10,9 @@
 /** @brief "DIRECTORY/name" in a directory of this process; one of eight buffers in turn. */
 const char *temp_path(const char *name);
 
+/** @brief temp_path() of a directory, which is there. */
+const char *temp_directory(const char *name);
+
 /** @brief Writes a file, whatever was there. */
 void write_file(const char *path, const void *bytes, size_t count);
 
