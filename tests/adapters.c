@@ -16,7 +16,7 @@
 #include "optim/clip.h"
 #include "optim/schedule.h"
 #include "tokenizer/bpe_train.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/encoder.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>

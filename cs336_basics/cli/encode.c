@@ -6,6 +6,7 @@
 #include "cli/work.h"
 #include "core/file.h"
 #include "data/token_file.h"
+#include "tokenizer/encoder.h"
 
 enum { IDS_AT_ONCE = 1024, WIDEST_ID = 4 };
 

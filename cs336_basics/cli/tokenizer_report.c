@@ -5,6 +5,7 @@
 #include "cli/work.h"
 #include "core/memory.h"
 #include "data/token_file.h"
+#include "tokenizer/encoder.h"
 #include "tokenizer/token_text.h"
 
 #include <inttypes.h>

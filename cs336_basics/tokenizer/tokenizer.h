@@ -5,20 +5,30 @@
  * - Special tokens are found first, the longest of those that begin at one place; what lies between them is cut into
  *   pre-tokens, and in each of these the merges are applied in their order of creation.
  * - Text is any bytes: what is not UTF-8 comes back as it was.
- * - A Tokenizer does not change: several threads may use one. An Encoder belongs to one thread at a time.
+ * - A Tokenizer does not change: several threads may use one.
+ * @see encoder.h, which turns text into ids
  */
 #ifndef CS336_TOKENIZER_TOKENIZER_H
 #define CS336_TOKENIZER_TOKENIZER_H
 
 #include "core/status.h"
+#include "tokenizer/bpe_merge.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
+#include "tokenizer/special_tokens.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct Tokenizer Tokenizer;
+typedef struct Tokenizer {
+    BPEModel model; /**< with all special tokens */
+    TokenIndex index;
+    MergeTable merges;
+    bool *is_whole; /**< by id: a pre-token of these bytes becomes this one token */
+    SpecialTokens special;
+    int32_t *special_ids; /**< of special.tokens */
+} Tokenizer;
 
 /**
  * @brief A tokenizer for a model, which is copied.
@@ -48,44 +58,6 @@ ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
 
 /** @brief The lowest id of the token with these bytes, or -1. */
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
-
-/* ---- encoding ---- */
-
-/**
- * @brief Appends the ids of a whole text.
- * @retval CS336_ENOMEM  ids are as before
- * @see Tests test_roundtrip_*, test_*_matches_tiktoken, test_overlapping_special_tokens
- */
-CS336_MUST_CHECK Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text);
-
-/** @brief Takes ids as they are found. What it returns ends the encoding unless it is CS336_OK. */
-typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
-
-/** @brief Encodes a text that comes in pieces, cut anywhere. It holds one pre-token and a bounded look-ahead. */
-typedef struct Encoder Encoder;
-
-/**
- * @brief An encoder at the start of a text.
- * @param[out] encoder    NULL on failure; give it back with encoder_destroy()
- * @param[in]  tokenizer  must outlive the encoder
- * @param[in]  sink       gets the ids in order
- * @param[in]  context    handed to sink
- * @retval CS336_ENOMEM
- */
-CS336_MUST_CHECK Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *sink, void *context);
-
-/**
- * @brief The next bytes of the text; those ids that no further byte can change go to the sink, but for at most the last
- * 80 bytes.
- * @retval CS336_ENOMEM  or what the sink returned; the encoder can then only be destroyed
- */
-CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length);
-
-/** @brief Ends the text: the rest goes to the sink, and the encoder stands at the start of another. @retval
- * CS336_ENOMEM  or what the sink returned */
-CS336_MUST_CHECK Status encoder_finish(Encoder *encoder);
-
-void encoder_destroy(Encoder *encoder);
 
 /* ---- decoding ---- */
 

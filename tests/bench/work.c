@@ -6,7 +6,7 @@
 #include "data/story.h"
 #include "nn/functional.h"
 #include "tokenizer/bpe_train.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/encoder.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,0 +1,139 @@
+#include "tokenizer/word_cache.h"
+
+#include "core/memory.h"
+
+enum { FIRST_SLOTS = 2048, GROWTH = 4 };
+
+static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE; /* where other keys have their length */
+
+static CachedWord *make_slots(size_t slots)
+{
+    return memory_allocate_zeroed(slots + WORD_CACHE_PROBES, sizeof(CachedWord));
+}
+
+Status word_cache_init(WordCache *cache, size_t most_bytes)
+{
+    *cache = (WordCache){.slots = make_slots(FIRST_SLOTS), .mask = FIRST_SLOTS - 1};
+    if (!cache->slots)
+        return status_fail(CS336_ENOMEM, "word_cache_init: no memory for %d pre-tokens", (int)FIRST_SLOTS);
+    cache->most_stored = most_bytes / 4 / sizeof *cache->stored.ids;
+    cache->most_slots = most_bytes / 4 * 3 / sizeof *cache->slots;
+    return CS336_OK;
+}
+
+void word_cache_deinit(WordCache *cache)
+{
+    memory_release(cache->slots);
+    token_list_deinit(&cache->stored);
+    *cache = (WordCache){0};
+}
+
+WordLookup word_lookup_slowly(const uint8_t *word, size_t length)
+{
+    WordLookup lookup = {.key = {.high = HASHED}};
+    if (length <= WORD_KEY_BYTES) {
+        uint8_t bytes[sizeof lookup.key] = {0};
+        memcpy(bytes, word, length);
+        memcpy(&lookup.key, bytes, sizeof bytes);
+        lookup.key.high ^= (uint64_t)length << WORD_LAST_BYTE;
+    } else if (length <= WORD_CACHED_BYTES) {
+        lookup.key = (WordKey){.low = byte_string_hash((ByteString){.bytes = word, .length = length}),
+                               .high = HASHED | (uint64_t)length << 16};
+    }
+    lookup.hash = word_key_hash(lookup.key);
+    return lookup;
+}
+
+static bool is_hashed(WordKey key)
+{
+    return (key.high & HASHED) == HASHED;
+}
+
+const int32_t *word_cache_stored(const WordCache *cache, const CachedWord *found, ByteString word)
+{
+    const int32_t *ids = cache->stored.ids + found->ids[0];
+    if (is_hashed(found->key) && memcmp(ids + (found->count & ~WORD_STORED), word.bytes, word.length) != 0)
+        return NULL;
+    return ids;
+}
+
+/* ---- adding ---- */
+
+/* The slot of this key, a free one, or one whose pre-token has to go. */
+static CachedWord *choose_slot(const CachedWord *slots, size_t mask, const WordLookup *lookup)
+{
+    CachedWord *home = (CachedWord *)(uintptr_t)&slots[lookup->hash & mask];
+    for (size_t i = 0; i < WORD_CACHE_PROBES; i++)
+        if (!home[i].key.high || (home[i].key.low == lookup->key.low && home[i].key.high == lookup->key.high))
+            return &home[i];
+    return &home[(lookup->hash >> 32) % WORD_CACHE_PROBES];
+}
+
+/* Without memory the cache stays as large as it is. */
+static void grow(WordCache *cache)
+{
+    const size_t slots = GROWTH * (cache->mask + 1);
+    CachedWord *larger = slots <= cache->most_slots ? make_slots(slots) : NULL;
+    if (!larger) {
+        cache->most_slots = 0;
+        return;
+    }
+    for (size_t i = 0; i <= cache->mask + WORD_CACHE_PROBES; i++) {
+        const WordLookup lookup = {.key = cache->slots[i].key, .hash = word_key_hash(cache->slots[i].key)};
+        if (lookup.key.high)
+            *choose_slot(larger, slots - 1, &lookup) = cache->slots[i];
+    }
+    memory_release(cache->slots);
+    cache->slots = larger;
+    cache->mask = slots - 1;
+}
+
+static void forget_everything(WordCache *cache)
+{
+    memset(cache->slots, 0, (cache->mask + 1 + WORD_CACHE_PROBES) * sizeof *cache->slots);
+    cache->count = cache->stored.count = 0;
+}
+
+/* Stored ids cannot be given back one by one: when their room is used up, the cache begins anew. */
+static bool make_room_for_stored(WordCache *cache, size_t needed)
+{
+    TokenList *stored = &cache->stored;
+    if (needed > cache->most_stored)
+        return false;
+    if (stored->count + needed > cache->most_stored)
+        forget_everything(cache);
+    if (array_reserve(&stored->ids, &stored->capacity, stored->count + needed, sizeof *stored->ids) == CS336_OK)
+        return true;
+    cache->most_stored = stored->capacity;
+    return false;
+}
+
+static bool store(WordCache *cache, CachedWord *entry, ByteString word, const int32_t *ids, size_t count)
+{
+    const size_t byte_ids = is_hashed(entry->key) ? (word.length + sizeof *ids - 1) / sizeof *ids : 0;
+    TokenList *stored = &cache->stored;
+    if (!make_room_for_stored(cache, count + byte_ids))
+        return false;
+    *entry = (CachedWord){.key = entry->key, .ids = {(int32_t)stored->count}, .count = WORD_STORED | (uint32_t)count};
+    memcpy(stored->ids + stored->count, ids, count * sizeof *ids);
+    if (byte_ids)
+        memcpy(stored->ids + stored->count + count, word.bytes, word.length);
+    stored->count += count + byte_ids;
+    return true;
+}
+
+void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word, const int32_t *ids, size_t count)
+{
+    CachedWord entry = {.key = lookup->key, .count = (uint32_t)count};
+    if (count > WORD_INLINE_IDS || is_hashed(lookup->key)) {
+        if (!store(cache, &entry, word, ids, count))
+            return;
+    } else {
+        memcpy(entry.ids, ids, count * sizeof *ids);
+    }
+    if (2 * cache->count > cache->mask)
+        grow(cache);
+    CachedWord *slot = choose_slot(cache->slots, cache->mask, lookup);
+    cache->count += !slot->key.high;
+    *slot = entry;
+}

@@ -1,0 +1,116 @@
+/**
+ * @file
+ * @brief Pre-tokens that have been encoded, with their ids: text repeats itself, and finding is faster than merging.
+ *
+ * - Almost every pre-token has at most 15 bytes: these are its key, with the length in the 16th. A longer one's key is
+ *   a hash, and its bytes are kept to be compared. Most have at most 3 tokens, which lie beside the key: an entry is
+ *   half a cache line, and following it takes one wait for memory.
+ * - It is a cache, not a table: it grows with the distinct pre-tokens until it has the bytes that it may have, or
+ * memory is exhausted; from then on new ones take the places of old ones. A pre-token is sought in a few slots in a
+ * row, so that no text makes that slow.
+ */
+#ifndef CS336_TOKENIZER_WORD_CACHE_H
+#define CS336_TOKENIZER_WORD_CACHE_H
+
+#include "core/status.h"
+#include "tokenizer/buffers.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    WORD_KEY_BYTES = 15,     /**< longer pre-tokens are known by a hash */
+    WORD_CACHED_BYTES = 256, /**< longer ones hardly ever come back, and are not kept */
+    WORD_INLINE_IDS = 3,
+    WORD_CACHE_PROBES = 8
+};
+
+/** @brief Bytes, zeros and the length in the last byte, or a hash and a mark. Never zero: so a zeroed slot is free. */
+typedef struct {
+    uint64_t low, high;
+} WordKey;
+
+typedef struct {
+    WordKey key;
+    int32_t ids[WORD_INLINE_IDS]; /**< or the first is a place in WordCache.stored */
+    uint32_t count;               /**< more than WORD_INLINE_IDS: WORD_STORED and how many are stored */
+} CachedWord;
+
+#define WORD_STORED UINT32_C(0x80000000)
+
+/* Where in a key's high word its last byte lies. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+enum { WORD_LAST_BYTE = 0 };
+#else
+enum { WORD_LAST_BYTE = 56 };
+#endif
+
+typedef struct {
+    CachedWord *slots; /**< WORD_CACHE_PROBES more than mask + 1 */
+    size_t mask, count;
+    TokenList stored; /**< ids, and after those of a pre-token without its bytes in the key its bytes */
+    size_t most_slots, most_stored;
+} WordCache;
+
+/** @brief An empty cache that grows to about @p most_bytes. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status word_cache_init(WordCache *cache, size_t most_bytes);
+void word_cache_deinit(WordCache *cache);
+
+/** @brief A pre-token's key and the hash of it. */
+typedef struct {
+    WordKey key;
+    uint64_t hash;
+} WordLookup;
+
+/** @brief For pre-tokens of more than WORD_KEY_BYTES, or so near the end of what may be read that 16 bytes are not. */
+WordLookup word_lookup_slowly(const uint8_t *word, size_t length);
+
+static inline uint64_t word_key_hash(WordKey key)
+{
+    uint64_t hash = (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
+    hash ^= hash >> 32;
+    return hash * UINT64_C(0x9E3779B97F4A7C15) >> 20;
+}
+
+/** @param readable  bytes that may be read at @p word */
+static inline WordLookup word_lookup(const uint8_t *word, size_t length, size_t readable)
+{
+    static const uint8_t ones_then_zeros[32] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                255, 255, 255, 255, 255, 255, 255, 255};
+    if (length > WORD_KEY_BYTES || readable < sizeof(WordKey))
+        return word_lookup_slowly(word, length);
+    WordKey key, mask;
+    memcpy(&key, word, sizeof key);
+    memcpy(&mask, ones_then_zeros + sizeof key - length, sizeof mask);
+    key.low &= mask.low;
+    key.high = (key.high & mask.high) ^ (uint64_t)length << WORD_LAST_BYTE;
+    return (WordLookup){.key = key, .hash = word_key_hash(key)};
+}
+
+/** @brief Asks for the memory that word_cache_find() will look at. */
+static inline void word_cache_prefetch(const WordCache *cache, const WordLookup *lookup)
+{
+    __builtin_prefetch(&cache->slots[lookup->hash & cache->mask]);
+}
+
+/** @brief The entry with this key, or NULL. */
+static inline const CachedWord *word_cache_find(const WordCache *cache, const WordLookup *lookup)
+{
+    const CachedWord *slot = &cache->slots[lookup->hash & cache->mask];
+    for (int i = 0; i < WORD_CACHE_PROBES; i++, slot++) {
+        if (!((slot->key.low ^ lookup->key.low) | (slot->key.high ^ lookup->key.high))) /* one branch, not two */
+            return slot;
+        if (!slot->key.high)
+            break;
+    }
+    return NULL;
+}
+
+/** @brief The ids of an entry with WORD_STORED; NULL if it is of another pre-token, whose hash is the same. */
+const int32_t *word_cache_stored(const WordCache *cache, const CachedWord *found, ByteString word);
+
+/** @brief Keeps the ids of a pre-token of at most WORD_CACHED_BYTES, or lets it be when there is no room. */
+void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word, const int32_t *ids, size_t count);
+
+#endif
