@@ -265,6 +265,21 @@ START_TEST(test_what_is_written_is_read_back)
 }
 END_TEST
 
+START_TEST(test_a_model_without_merges_is_read_back)
+{
+    const char *vocab = temp_path("bytes.json"), *merges = temp_path("bytes.txt");
+    const BPETrainConfig config = {.vocab_size = 256, .threads = 1};
+    BPEModel model, back;
+    assert_ok(bpe_train(&model, NULL, NULL, 0, &config));
+    assert_ok(bpe_model_write(&model, vocab, merges));
+    assert_ok(bpe_model_read(&back, vocab, merges));
+    ck_assert_uint_eq(back.vocab_size, 256);
+    ck_assert_uint_eq(back.merge_count, 0);
+    bpe_model_deinit(&back);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
 typedef struct {
     const BPEModel *model;
     char vocab[256], merges[256];
@@ -335,6 +350,7 @@ const TestCase tokenizer_files_tests[] = {
     TEST(test_a_vocabulary_that_is_not_json_is_named_with_its_line, "tokenizer_files"),
     TEST(test_faults_of_merges_are_named_with_their_line, "tokenizer_files"),
     TEST(test_missing_files_are_named, "tokenizer_files"),
+    TEST(test_a_model_without_merges_is_read_back, "tokenizer_files"),
     TEST(test_what_is_written_is_read_back, "tokenizer_files"),
     TEST(test_writing_fails_cleanly_and_leaves_the_old_files, "tokenizer_files"),
     TEST(test_reading_survives_every_failed_allocation, "tokenizer_files"),

@@ -273,7 +273,8 @@ static Status spell_vocabulary(ByteList *list, const BPEModel *model)
 
 static Status spell_merges(ByteList *list, const BPEModel *model)
 {
-    Status s = CS336_OK;
+    /* An empty file would look like one that was cut off. */
+    Status s = model->merge_count ? CS336_OK : append_text(list, "#version: 0.2\n");
     for (size_t i = 0; !s && i < model->merge_count; i++) {
         s = token_spell(list, bpe_model_token(model, model->merges[i].left));
         if (!s)

@@ -4,7 +4,7 @@
  *
  * - vocab.json: one object, `"token": id` for each token, ids 0 to n - 1 in any order.
  * - merges.txt: one merge a line in order of creation, the two tokens with a blank between them. A first line that
- *   begins with "#version:" is passed over, and so are empty lines.
+ *   begins with "#version:" is passed over, and so are empty lines; of a model without merges it is all.
  * - Tokens, also special ones, are spelled in GPT-2's byte alphabet (tokenizer/byte_alphabet.h).
  * - Messages are "path:line: what is wrong".
  */
