@@ -6,7 +6,6 @@
 #include "cli/work.h"
 #include "core/file.h"
 #include "data/token_file.h"
-#include "tokenizer/encoder.h"
 
 enum { IDS_AT_ONCE = 1024, WIDEST_ID = 4 };
 
@@ -76,15 +75,12 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
 
 static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *tokenizer)
 {
-    Encoder *encoder;
-    size_t bytes;
-    Status s = encoder_create(&encoder, tokenizer, take_ids, sink);
+    Status s = CS336_OK;
     for (size_t i = 0; !s && i < inputs->paths->count; i++) {
-        s = encode_inputs_one(inputs, i, encoder, &bytes);
+        s = encode_inputs_to(inputs, i, tokenizer, take_ids, sink);
         if (sink->pretty)
             token_pieces_end_text(&sink->pieces);
     }
-    encoder_destroy(encoder);
     return s;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/tokenizer_options.h"
+#include "tokenizer/encode_file.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -64,5 +65,42 @@ Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, s
     }
     *bytes = input.taken;
     input_close(&input);
+    return s;
+}
+
+typedef struct {
+    EncodeInputs *inputs;
+    size_t before; /* bytes of the files before this one */
+} FileProgress;
+
+static void show_file(void *context, size_t done, size_t total)
+{
+    const FileProgress *file = context;
+    (void)total;
+    file->inputs->done = file->before + done;
+    show(file->inputs);
+}
+
+static bool is_regular(const char *path)
+{
+    struct stat about;
+    return strcmp(path, "-") != 0 && stat(path, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer, TokenSink *sink, void *context)
+{
+    const char *path = inputs->paths->items[index];
+    if (is_regular(path)) {
+        FileProgress progress = {.inputs = inputs, .before = inputs->done};
+        const EncodeConfig config = {.stop = work_stop_flag(), .progress = show_file, .context = &progress};
+        const Status s = encode_file(tokenizer, path, sink, context, &config);
+        return s == CS336_EINTERRUPTED ? work_check_stop() : s;
+    }
+    Encoder *encoder;
+    size_t bytes;
+    Status s = encoder_create(&encoder, tokenizer, sink, context);
+    if (!s)
+        s = encode_inputs_one(inputs, index, encoder, &bytes);
+    encoder_destroy(encoder);
     return s;
 }

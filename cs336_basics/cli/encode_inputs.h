@@ -32,4 +32,11 @@ CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const TextList
  */
 CS336_MUST_CHECK Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, size_t *bytes);
 
+/**
+ * @brief The same for ids that go to a sink: files by all threads, streams by one.
+ * @retval CS336_EIO, CS336_ENOMEM, CS336_EINTERRUPTED  or what the sink returned
+ */
+CS336_MUST_CHECK Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer,
+                                         TokenSink *sink, void *context);
+
 #endif

@@ -32,6 +32,27 @@ static Status finish_held(Utf8Replacer *replacer, ByteList *text, const uint8_t 
     return append_character(text, c, window);
 }
 
+/* How many bytes from the front are whole characters. Eight of ASCII are one look. */
+static size_t valid_length(const uint8_t *text, size_t length)
+{
+    const uint64_t beyond_ascii = UINT64_C(0x8080808080808080);
+    size_t at = 0;
+    while (at < length) {
+        uint64_t eight = beyond_ascii;
+        if (length - at >= sizeof eight)
+            memcpy(&eight, text + at, sizeof eight);
+        if (!(eight & beyond_ascii)) {
+            at += sizeof eight;
+            continue;
+        }
+        const Utf8Character c = utf8_decode(text + at, length - at);
+        if (c.status != UTF8_VALID)
+            break;
+        at += c.length;
+    }
+    return at;
+}
+
 Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes, size_t length, bool ended)
 {
     const Utf8Replacer before = *replacer;
@@ -41,14 +62,12 @@ Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes
     if (replacer->held_count && (length || ended))
         s = finish_held(replacer, text, bytes, length, ended, &at);
     while (!s && at < length) {
-        size_t plain = at; /* valid up to here, to be copied at once */
-        Utf8Character c = {.status = UTF8_VALID};
-        while (plain < length && (c = utf8_decode(bytes + plain, length - plain)).status == UTF8_VALID)
-            plain += c.length;
-        s = byte_list_append(text, bytes + at, plain - at);
-        at = plain;
+        const size_t valid = valid_length(bytes + at, length - at);
+        s = byte_list_append(text, bytes + at, valid);
+        at += valid;
         if (s || at == length)
             break;
+        const Utf8Character c = utf8_decode(bytes + at, length - at);
         if (c.status == UTF8_TRUNCATED && !ended) {
             memcpy(replacer->held, bytes + at, c.length);
             replacer->held_count = c.length;

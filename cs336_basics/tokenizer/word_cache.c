@@ -2,7 +2,7 @@
 
 #include "core/memory.h"
 
-enum { FIRST_SLOTS = 2048, GROWTH = 4 };
+enum { FIRST_SLOTS = 2048, GROWTH = 2 };
 
 static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE; /* where other keys have their length */
 
