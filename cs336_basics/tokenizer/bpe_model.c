@@ -91,13 +91,6 @@ void bpe_model_deinit(BPEModel *model)
     *model = (BPEModel){0};
 }
 
-uint64_t token_pair_hash(int32_t left, int32_t right)
-{
-    uint64_t z = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15U;
-    z = (z ^ (z >> 32)) * 0xD6E8FEB86659FD93U;
-    return z ^ (z >> 32);
-}
-
 /* ---- ids by bytes ---- */
 
 /* The slot that holds these bytes, or the free one where they belong. */

@@ -52,7 +52,12 @@ CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
 void bpe_model_deinit(BPEModel *model);
 
 /** @brief A hash of two ids next to each other. */
-uint64_t token_pair_hash(int32_t left, int32_t right);
+static inline uint64_t token_pair_hash(int32_t left, int32_t right)
+{
+    uint64_t z = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15U;
+    z = (z ^ (z >> 32)) * 0xD6E8FEB86659FD93U;
+    return z ^ (z >> 32);
+}
 
 /** @brief Finds ids by bytes. */
 typedef struct {

@@ -6,25 +6,11 @@ enum { FIRST_SLOTS = 1024, BLOCK_PLACES = 1 << 18, PREFIX_BYTES = 8 };
 
 /* ---- the index ---- */
 
-static PairSlot *find_slot(const BPEPairs *pairs, int32_t left, int32_t right)
-{
-    for (size_t at = (size_t)token_pair_hash(left, right);; at++) {
-        PairSlot *slot = &pairs->slots[at & (pairs->slot_count - 1)];
-        if (slot->number == 0 || (slot->left == left && slot->right == right))
-            return slot;
-    }
-}
-
-uint32_t bpe_pairs_find(const BPEPairs *pairs, int32_t left, int32_t right)
-{
-    return pairs->slot_count ? find_slot(pairs, left, right)->number - 1 : NO_PAIR;
-}
-
 static void index_pairs(BPEPairs *pairs)
 {
     for (uint32_t i = 0; i < pairs->pair_count; i++) {
         const Pair *pair = &pairs->pairs[i];
-        *find_slot(pairs, pair->left, pair->right) =
+        *bpe_pairs_slot(pairs, pair->left, pair->right) =
             (PairSlot){.left = pair->left, .right = pair->right, .number = i + 1};
     }
 }
@@ -53,7 +39,7 @@ Status bpe_pairs_add(BPEPairs *pairs, int32_t left, int32_t right, uint32_t *num
         return s;
     *number = (uint32_t)pairs->pair_count++;
     pairs->pairs[*number] = (Pair){.left = left, .right = right};
-    *find_slot(pairs, left, right) = (PairSlot){.left = left, .right = right, .number = *number + 1};
+    *bpe_pairs_slot(pairs, left, right) = (PairSlot){.left = left, .right = right, .number = *number + 1};
     return CS336_OK;
 }
 

@@ -55,8 +55,21 @@ typedef struct {
     size_t heap_count, heap_capacity;
 } BPEPairs;
 
+/** @brief The slot of a pair, or the free one where it belongs; there must be slots. */
+static inline PairSlot *bpe_pairs_slot(const BPEPairs *pairs, int32_t left, int32_t right)
+{
+    for (size_t at = (size_t)token_pair_hash(left, right);; at++) {
+        PairSlot *slot = &pairs->slots[at & (pairs->slot_count - 1)];
+        if ((slot->left == left && slot->right == right) || slot->number == 0)
+            return slot;
+    }
+}
+
 /** @brief The number of a pair, or NO_PAIR. */
-uint32_t bpe_pairs_find(const BPEPairs *pairs, int32_t left, int32_t right);
+static inline uint32_t bpe_pairs_find(const BPEPairs *pairs, int32_t left, int32_t right)
+{
+    return pairs->slot_count ? bpe_pairs_slot(pairs, left, right)->number - 1 : NO_PAIR;
+}
 
 /** @brief Adds a pair that is not there; it has no count, no places, and does not compete. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_pairs_add(BPEPairs *pairs, int32_t left, int32_t right, uint32_t *number);

@@ -13,12 +13,12 @@ enum { SHORT = 15, LONG = 255, FIRST_SLOTS = 16, AHEAD = 16, LENGTH_SHIFT = 56, 
 /* The last byte of a key: the length of a short word, or LONG. */
 static inline unsigned last_byte(WordKey key)
 {
-    return (unsigned)(key.half[1] >> LENGTH_SHIFT);
+    return (unsigned)(key.high >> LENGTH_SHIFT);
 }
 
 static inline bool same_key(WordKey a, WordKey b)
 {
-    return ((a.half[0] ^ b.half[0]) | (a.half[1] ^ b.half[1])) == 0;
+    return ((a.low ^ b.low) | (a.high ^ b.high)) == 0;
 }
 
 /* Where sixteen bytes may be read, they are, and then cut by a mask: no loop, no branch on the length. */
@@ -26,37 +26,36 @@ static inline WordKey short_key(const uint8_t *word, size_t length, const uint8_
 {
     static const uint8_t masks[2 * sizeof(WordKey)] = {255, 255, 255, 255, 255, 255, 255, 255,
                                                        255, 255, 255, 255, 255, 255, 255, 255};
-    WordKey key = {{0, 0}}, mask;
+    WordKey key = {0, 0}, mask;
     if ((size_t)(readable - word) < sizeof key) {
         memcpy(&key, word, length);
     } else {
         memcpy(&key, word, sizeof key);
         memcpy(&mask, masks + sizeof key - length, sizeof mask);
-        key.half[0] &= mask.half[0];
-        key.half[1] &= mask.half[1];
+        key.low &= mask.low;
+        key.high &= mask.high;
     }
-    key.half[1] |= (uint64_t)length << LENGTH_SHIFT;
+    key.high |= (uint64_t)length << LENGTH_SHIFT;
     return key;
 }
 
-/* Every bit of the key moves the first bits, which choose the part, and the last ones, which choose the slot. */
+/* The bytes decide about the first bits, which choose the part, and about the last ones, which choose the slot. */
 static inline uint64_t short_hash(WordKey key)
 {
-    uint64_t hash = key.half[0] * 0x9E3779B97F4A7C15U;
-    hash = (hash ^ hash >> 32 ^ key.half[1]) * 0xD6E8FEB86659FD93U;
-    hash = (hash ^ hash >> 32) * 0xD6E8FEB86659FD93U;
+    uint64_t hash = key.low * 0x9E3779B97F4A7C15U;
+    hash = (hash ^ hash >> 32 ^ key.high) * 0xD6E8FEB86659FD93U;
     return hash ^ hash >> 32;
 }
 
 static inline uint64_t hash_of(WordKey key)
 {
-    return last_byte(key) == LONG ? key.half[0] : short_hash(key);
+    return last_byte(key) == LONG ? key.low : short_hash(key);
 }
 
 /* A long word's bytes, behind their number. */
 static ByteString long_word(const WordPart *part, WordKey key)
 {
-    const uint8_t *at = part->long_words.bytes + (key.half[1] & ((UINT64_C(1) << LENGTH_SHIFT) - 1));
+    const uint8_t *at = part->long_words.bytes + (key.high & ((UINT64_C(1) << LENGTH_SHIFT) - 1));
     ByteString word = {.bytes = at + sizeof word.length};
     memcpy(&word.length, at, sizeof word.length);
     return word;
@@ -64,21 +63,11 @@ static ByteString long_word(const WordPart *part, WordKey key)
 
 /* ---- slots ---- */
 
-/* The slot of the key, or the free one where it belongs. */
-static inline WordSlot *find_key(const WordPart *part, WordKey key, uint64_t hash)
-{
-    for (size_t at = (size_t)hash;; at++) {
-        WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
-        if (same_key(slot->key, key) || slot->count == 0)
-            return slot;
-    }
-}
-
 static WordSlot *find_long(const WordPart *part, ByteString word, uint64_t hash)
 {
     for (size_t at = (size_t)hash;; at++) {
         WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
-        if (slot->count == 0 || (last_byte(slot->key) == LONG && slot->key.half[0] == hash &&
+        if (slot->count == 0 || (last_byte(slot->key) == LONG && slot->key.low == hash &&
                                  byte_string_equal(long_word(part, slot->key), word)))
             return slot;
     }
@@ -108,16 +97,31 @@ static Status reserve_slot(WordPart *part)
     return CS336_OK;
 }
 
-static inline Status add_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
+static Status insert_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
 {
     const Status s = reserve_slot(part);
     if (s)
         return s;
-    WordSlot *slot = find_key(part, key, hash);
-    part->used += slot->count == 0;
-    slot->key = key;
-    slot->count += count;
+    size_t at = (size_t)hash;
+    while (part->slots[at & (part->slot_count - 1)].count)
+        at++;
+    part->slots[at & (part->slot_count - 1)] = (WordSlot){.key = key, .count = count};
+    part->used++;
     return CS336_OK;
+}
+
+static inline Status add_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
+{
+    for (size_t at = (size_t)hash; part->slot_count > 0; at++) {
+        WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
+        if (same_key(slot->key, key)) {
+            slot->count += count;
+            return CS336_OK;
+        }
+        if (slot->count == 0)
+            break;
+    }
+    return insert_short(part, key, hash, count);
 }
 
 static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t count)
@@ -133,7 +137,7 @@ static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t 
             s = byte_list_append(&part->long_words, word.bytes, word.length);
         if (s)
             return s;
-        slot->key = (WordKey){{hash, at | (uint64_t)LONG << LENGTH_SHIFT}};
+        slot->key = (WordKey){.low = hash, .high = at | (uint64_t)LONG << LENGTH_SHIFT};
         part->used++;
     }
     slot->count += count;
@@ -156,15 +160,17 @@ static inline void ask_for_slot(const WordPart *part, uint64_t hash)
 Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *const *ends, size_t count,
                         const uint8_t *readable)
 {
-    WordKey keys[WORD_BATCH];
-    uint64_t hashes[WORD_BATCH];
+    uint64_t low[WORD_BATCH], high[WORD_BATCH], hashes[WORD_BATCH];
     const uint8_t *word = begin;
     for (size_t i = 0; i < count; word = ends[i++]) {
         const size_t length = (size_t)(ends[i] - word);
         if (length <= SHORT) {
-            keys[i] = short_key(word, length, readable);
-            hashes[i] = short_hash(keys[i]);
+            const WordKey key = short_key(word, length, readable);
+            low[i] = key.low;
+            high[i] = key.high;
+            hashes[i] = short_hash(key);
         } else {
+            high[i] = (uint64_t)LONG << LENGTH_SHIFT;
             hashes[i] = byte_string_hash((ByteString){.bytes = word, .length = length});
         }
         ask_for_slot(part_of(table, hashes[i]), hashes[i]);
@@ -172,10 +178,11 @@ Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *c
     Status s = CS336_OK;
     word = begin;
     for (size_t i = 0; !s && i < count; word = ends[i++]) {
-        const size_t length = (size_t)(ends[i] - word);
+        const WordKey key = {.low = low[i], .high = high[i]};
         WordPart *part = part_of(table, hashes[i]);
-        s = length <= SHORT ? add_short(part, keys[i], hashes[i], 1)
-                            : add_long(part, (ByteString){.bytes = word, .length = length}, hashes[i], 1);
+        s = last_byte(key) == LONG
+                ? add_long(part, (ByteString){.bytes = word, .length = (size_t)(ends[i] - word)}, hashes[i], 1)
+                : add_short(part, key, hashes[i], 1);
     }
     return s;
 }
@@ -212,7 +219,7 @@ Status word_table_join_part(WordTable *to, WordTable *from, size_t number)
         if (i + AHEAD < old->slot_count)
             ask_for_slot(part, hash_of(old->slots[i + AHEAD].key));
         if (slot.count && last_byte(slot.key) == LONG)
-            s = add_long(part, long_word(old, slot.key), slot.key.half[0], slot.count);
+            s = add_long(part, long_word(old, slot.key), slot.key.low, slot.count);
         else if (slot.count)
             s = add_short(part, slot.key, short_hash(slot.key), slot.count);
     }

@@ -24,7 +24,7 @@ enum { WORD_PARTS = 64, WORD_BATCH = 512 };
 
 /** @brief Never all zero. */
 typedef struct {
-    uint64_t half[2];
+    uint64_t low, high;
 } WordKey;
 
 typedef struct {
