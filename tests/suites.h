@@ -43,6 +43,7 @@
     X(bytes)           \
     X(pretokenize)     \
     X(bpe)             \
+    X(bpe_scale)       \
     X(encoding)        \
     X(tokenizer_files) \
     X(tokenizer_json)  \

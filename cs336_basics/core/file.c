@@ -213,8 +213,7 @@ Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at)
         if (got < 0)
             return cannot("read", reader->path, errno);
         if (got == 0)
-            return status_fail(CS336_EIO, "%s: cannot read: it has become shorter than %zu bytes", reader->path,
-                               reader->size);
+            return status_fail(CS336_EIO, "%s: cannot read: it ends before byte %zu", reader->path, at + bytes);
         have += (size_t)got;
     }
     return CS336_OK;

@@ -181,7 +181,7 @@ BenchResult bench_row(const BenchRow *row)
     if (rows_shown++ == 0)
         show_header();
     show_progress(row->name);
-    Turns ours = {.best = INFINITY}, limit = ours, peers[BENCH_PEERS] = {ours, ours};
+    Turns ours = {.best = INFINITY}, limit = ours, peers[BENCH_PEERS] = {ours, ours, ours};
     const BenchSide machine = {.run = row->limit == BENCH_NO_LIMIT ? NULL : limit_run, .context = (void *)row};
     const double start = bench_now();
     const int fewest = row->rounds ? row->rounds : FEWEST_ROUNDS;

@@ -24,6 +24,7 @@
     X(generate)         \
     X(memory)           \
     X(growth)           \
+    X(bpe_train)        \
     X(bpe_growth)       \
     X(ladder_matmul)    \
     X(ladder_attention) \
@@ -55,7 +56,7 @@ typedef struct {
  */
 typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_BF16, BENCH_BANDWIDTH } BenchLimit;
 
-enum { BENCH_PEERS = 2 };
+enum { BENCH_PEERS = 3 };
 
 typedef struct {
     const char *name; /**< unique and lasting: people select and compare by it */

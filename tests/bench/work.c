@@ -129,18 +129,22 @@ enum { PATH_BYTES = 400, READ_BYTES = 1 << 16 };
 
 static const ByteString separator = {.bytes = (const uint8_t *)STORY_SEPARATOR, .length = sizeof STORY_SEPARATOR - 1};
 
+static double bpe_train_text(const char *text, size_t vocab_size)
+{
+    const BPETrainConfig config = {.vocab_size = vocab_size, .special_tokens = &separator, .special_count = 1};
+    BPEModel model;
+    const double start = bench_now();
+    const Status s = bpe_train_files(&model, NULL, &text, 1, &config);
+    const double seconds = bench_now() - start;
+    bpe_model_deinit(&model);
+    return s ? bench_failed("%s", status_message()) : seconds;
+}
+
 static double bpe_train_once(const char *directory, size_t vocab_size)
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/" BPE_TEXT, directory);
-    const char *paths[] = {path};
-    const BPETrainConfig config = {.vocab_size = vocab_size, .special_tokens = &separator, .special_count = 1};
-    BPEModel model;
-    const double start = bench_now();
-    const Status s = bpe_train_files(&model, NULL, paths, 1, &config);
-    const double seconds = bench_now() - start;
-    bpe_model_deinit(&model);
-    return s ? bench_failed("%s", status_message()) : seconds;
+    return bpe_train_text(path, vocab_size);
 }
 
 static Status count_ids(void *context, const int32_t *ids, size_t count)
@@ -240,5 +244,7 @@ double ours_answer(const char *request)
         return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32);
     if (sscanf(request, "bpe %15s %zu %n", word, &batch, &path) == 2 && path > 0)
         return strcmp(word, "train") == 0 ? bpe_train_once(request + path, batch) : bpe_encode_once(request + path);
+    if (sscanf(request, "train %zu %n", &batch, &path) == 1 && path > 0)
+        return bpe_train_text(request + path, batch);
     return bench_failed("unknown request");
 }

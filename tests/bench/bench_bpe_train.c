@@ -1,0 +1,63 @@
+/* Learning a vocabulary from the files that CS336_CORPORA names, beside other trainers: time, and the process' memory.
+ */
+#include "core/file.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SMALL_BYTES = 20000000, SMALL_VOCABULARY = 10000, VOCABULARY = 32000, PATH_BYTES = 200, NAME_BYTES = 80 };
+
+#define PEER(name) "exec \"${CS336_PYTHON:-python3}\" tests/bench/peers/bpe_peer.py " name
+static BenchProcess gigabpe = {.name = "gigabpe", .line = PEER("gigabpe")};
+static BenchProcess rustbpe = {.name = "rustbpe", .line = PEER("rustbpe")};
+static BenchProcess tokenizers = {.name = "tokenizers", .line = PEER("tokenizers")};
+
+static void rows(const char *path)
+{
+    FileReader file;
+    bench_require(file_open(&file, path));
+    const int vocabulary = file.size < SMALL_BYTES ? SMALL_VOCABULARY : VOCABULARY;
+    const double megabytes = (double)file.size / 1e6;
+    file_close(&file);
+    const char *slash = strrchr(path, '/');
+    char what[NAME_BYTES], name[NAME_BYTES + 20];
+    snprintf(what, sizeof what, "%.40s %d", slash ? slash + 1 : path, vocabulary);
+
+    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "train %d %s", vocabulary, path);
+    BenchProcess *peers[BENCH_PEERS] = {&gigabpe, &rustbpe, &tokenizers};
+    BenchQuestion theirs[BENCH_PEERS];
+    BenchRow time = {.unit = "MB/s", .scale = megabytes, .rate = true, .ours = {.run = bench_ask, .context = &ours}};
+    BenchRow memory = {BENCH_MEGABYTES, .ours = {.run = bench_ask_peak, .context = &ours}, .rounds = 1};
+    for (int i = 0; i < BENCH_PEERS; i++) {
+        theirs[i] = bench_question(peers[i], "train %d %s", vocabulary, path);
+        time.peers[i] = (BenchSide){peers[i]->name, bench_ask, &theirs[i]};
+    }
+    memory.peers[0] = (BenchSide){peers[0]->name, bench_ask_peak, &theirs[0]};
+    snprintf(name, sizeof name, "bpe train %s", what);
+    time.name = name;
+    bench_row(&time);
+    for (int i = 0; i < BENCH_PEERS; i++)
+        bench_process_end(peers[i]);
+    snprintf(name, sizeof name, "bpe train memory %s", what);
+    memory.name = name;
+    bench_row(&memory);
+}
+
+void bench_bpe_train(void)
+{
+    const char *at = getenv("CS336_CORPORA");
+    if ((!at || !*at) && getenv("K") && strstr(getenv("K"), "bpe train"))
+        fprintf(stderr, "bench: bpe train: no corpus; CS336_CORPORA names files with : between them\n");
+    while (at && *at) {
+        char path[PATH_BYTES];
+        const size_t length = strcspn(at, ":");
+        if (length > 0 && length < sizeof path) {
+            snprintf(path, sizeof path, "%.*s", (int)length, at);
+            rows(path);
+        }
+        at += length + (at[length] == ':');
+    }
+}
