@@ -194,37 +194,57 @@ static void restart_text(Corpus *corpus)
 
 /* ---- rows ---- */
 
-static BenchResult seconds_row(const char *name, const char *request, size_t argument)
+static BenchProcess gigabpe = {.name = "gigabpe",
+                               .line = "exec \"${CS336_PYTHON:-python3}\" tests/bench/peers/bpe_peer.py gigabpe"};
+
+static BenchResult measured(BenchRow row)
 {
-    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "bpe %s %zu %s", request, argument, directory.path);
-    const BenchResult result = bench_row(
-        &(BenchRow){.name = name, .unit = "s", .scale = 1, .ours = {.run = bench_ask, .context = &ours}, .rounds = 1});
+    row.rounds = 1;
+    const BenchResult result = bench_row(&row);
     bench_process_end(&bench_ours_in_a_child);
+    bench_process_end(&gigabpe);
     leave_when_interrupted();
     return result;
 }
 
-static BenchResult speed_row(const char *name, double bytes)
+static BenchQuestion train_question(BenchProcess *process, size_t merges)
 {
-    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "bpe encode 1 %s", directory.path);
-    const BenchResult result = bench_row(&(BenchRow){.name = name,
-                                                     .unit = "MB/s",
-                                                     .scale = bytes / MEGABYTE,
-                                                     .rate = true,
-                                                     .ours = {.run = bench_ask, .context = &ours},
-                                                     .rounds = 1});
-    bench_process_end(&bench_ours_in_a_child);
-    leave_when_interrupted();
-    return result;
+    return bench_question(process, "train %zu %s", BYTES_AND_SEPARATOR + merges, path_of(BPE_TEXT));
 }
 
-static BenchResult peak_row(const char *name, const char *request, size_t argument)
+static BenchResult train_time_row(const char *name, size_t merges)
 {
-    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "bpe %s %zu %s", request, argument, directory.path);
-    const BenchResult result = bench_row(
-        &(BenchRow){.name = name, BENCH_MEGABYTES, .ours = {.run = bench_ask_peak, .context = &ours}, .rounds = 1});
-    leave_when_interrupted();
-    return result;
+    BenchQuestion ours = train_question(&bench_ours_in_a_child, merges), theirs = train_question(&gigabpe, merges);
+    return measured((BenchRow){.name = name,
+                               .unit = "s",
+                               .scale = 1,
+                               .ours = {.run = bench_ask, .context = &ours},
+                               .peers = {{gigabpe.name, bench_ask, &theirs}}});
+}
+
+static BenchResult train_memory_row(const char *name, size_t merges)
+{
+    BenchQuestion ours = train_question(&bench_ours_in_a_child, merges), theirs = train_question(&gigabpe, merges);
+    return measured((BenchRow){.name = name,
+                               BENCH_MEGABYTES,
+                               .ours = {.run = bench_ask_peak, .context = &ours},
+                               .peers = {{gigabpe.name, bench_ask_peak, &theirs}}});
+}
+
+static BenchResult encode_speed_row(const char *name, double bytes)
+{
+    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "encode %s", directory.path);
+    return measured((BenchRow){.name = name,
+                               .unit = "MB/s",
+                               .scale = bytes / MEGABYTE,
+                               .rate = true,
+                               .ours = {.run = bench_ask, .context = &ours}});
+}
+
+static BenchResult encode_memory_row(const char *name)
+{
+    BenchQuestion ours = bench_question(&bench_ours_in_a_child, "encode %s", directory.path);
+    return measured((BenchRow){.name = name, BENCH_MEGABYTES, .ours = {.run = bench_ask_peak, .context = &ours}});
 }
 
 enum { SIZES = 6, MERGE_COUNTS = 5, NAME_BYTES = 80 };
@@ -267,14 +287,18 @@ static void write_model(Corpus *corpus)
     restart_text(corpus);
 }
 
+static void add(ChartCurve *curve, size_t x, BenchResult result)
+{
+    chart_add(curve, (double)x, result.ours, result.peer);
+}
+
 static void measure_size(ChartCurve curves[4], Corpus *corpus, size_t size)
 {
-    const double x = (double)size, bytes = grow_text(corpus, size);
-    const size_t vocabulary = BYTES_AND_SEPARATOR + MERGES;
-    chart_add(&curves[0], x, seconds_row(row_name(train_time, size, " MB"), "train", vocabulary).ours, NAN);
-    chart_add(&curves[1], x, peak_row(row_name(train_memory, size, " MB"), "train", vocabulary).ours, NAN);
-    chart_add(&curves[2], x, speed_row(row_name(encode_speed, size, " MB"), bytes).ours, NAN);
-    chart_add(&curves[3], x, peak_row(row_name(encode_memory, size, " MB"), "encode", 1).ours, NAN);
+    const double bytes = grow_text(corpus, size);
+    add(&curves[0], size, train_time_row(row_name(train_time, size, " MB"), MERGES));
+    add(&curves[1], size, train_memory_row(row_name(train_memory, size, " MB"), MERGES));
+    add(&curves[2], size, encode_speed_row(row_name(encode_speed, size, " MB"), bytes));
+    add(&curves[3], size, encode_memory_row(row_name(encode_memory, size, " MB")));
 }
 
 static bool wants_size(size_t size)
@@ -293,11 +317,11 @@ void bench_bpe_growth(void)
     if (wanted == 0)
         return;
     ChartCurve curves[] = {
-        {.x = "text, MB", .y = "s, training 10 000 merges", .log_y = true},
-        {.x = "text, MB", .y = "MB, peak of training"},
+        {.x = "text, MB", .y = "s, training 10 000 merges", .peer = "gigabpe", .log_y = true},
+        {.x = "text, MB", .y = "MB, peak of training", .peer = "gigabpe"},
         {.x = "text, MB", .y = "MB/s, encoding, one thread"},
         {.x = "text, MB", .y = "MB, peak of encoding"},
-        {.x = "merges", .y = "s, training on 30 MB"},
+        {.x = "merges", .y = "s, training on 30 MB", .peer = "gigabpe"},
     };
     Corpus corpus;
     make_directory();
@@ -311,9 +335,7 @@ void bench_bpe_growth(void)
         if (!wants(merges_time, merge_counts[i], ""))
             continue;
         grow_text(&corpus, MERGES_TEXT);
-        const BenchResult result =
-            seconds_row(row_name(merges_time, merge_counts[i], ""), "train", BYTES_AND_SEPARATOR + merge_counts[i]);
-        chart_add(&curves[4], (double)merge_counts[i], result.ours, NAN);
+        add(&curves[4], merge_counts[i], train_time_row(row_name(merges_time, merge_counts[i], ""), merge_counts[i]));
     }
     close_corpus(&corpus);
     remove_directory();

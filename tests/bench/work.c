@@ -140,13 +140,6 @@ static double bpe_train_text(const char *text, size_t vocab_size)
     return s ? bench_failed("%s", status_message()) : seconds;
 }
 
-static double bpe_train_once(const char *directory, size_t vocab_size)
-{
-    char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/" BPE_TEXT, directory);
-    return bpe_train_text(path, vocab_size);
-}
-
 static Status count_ids(void *context, const int32_t *ids, size_t count)
 {
     (void)ids;
@@ -242,8 +235,8 @@ double ours_answer(const char *request)
         return sdpa_once(s, strcmp(word, "both") == 0);
     if (sscanf(request, "step %15s %zu", word, &batch) == 2)
         return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32);
-    if (sscanf(request, "bpe %15s %zu %n", word, &batch, &path) == 2 && path > 0)
-        return strcmp(word, "train") == 0 ? bpe_train_once(request + path, batch) : bpe_encode_once(request + path);
+    if (sscanf(request, "encode %n", &path) == 0 && path > 0)
+        return bpe_encode_once(request + path);
     if (sscanf(request, "train %zu %n", &batch, &path) == 1 && path > 0)
         return bpe_train_text(request + path, batch);
     return bench_failed("unknown request");

@@ -52,9 +52,8 @@ double step_work_run(void *work);
 #define BPE_MERGES "merges.txt"
 
 /**
- * @brief This program as a child that answers "sdpa forward|both B H T D", "step DTYPE B", "bpe train VOCABULARY
- * DIRECTORY", "bpe encode 1 DIRECTORY" (of the text there) and "train VOCABULARY TEXT", each in seconds, and "peak" in
- * bytes.
+ * @brief This program as a child that answers "sdpa forward|both B H T D", "step DTYPE B", "train VOCABULARY TEXT"
+ * and "encode DIRECTORY" (of the text there), each in seconds, and "peak" in bytes.
  */
 extern BenchProcess bench_ours_in_a_child;
 double ours_answer(const char *request);
