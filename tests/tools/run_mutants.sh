@@ -19,7 +19,7 @@ for patch in tests/mutants/*"$selection"*.patch; do
         verdict='DOES NOT COMPILE'
     elif ! (cd "$tree" && K=$test CS336=build/cs336 build/release/run_tests >log 2>&1; [ $? -ne 2 ]); then
         verdict='NAMES NO TEST'
-    elif grep -q '^100%' "$tree/log"; then
+    elif ! grep -qE ":[FE]:$test:$test:" "$tree/log"; then
         verdict=SURVIVED
     else
         verdict=caught
