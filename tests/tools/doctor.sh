@@ -42,8 +42,12 @@ peer PyTorch 'CS336_PYTHON: a python3 that can import torch' \
     "$("$python" -c 'import torch; print(torch.__version__)' 2>/dev/null)"
 if [ -n "$CS336_OPENBLAS" ]; then openblas=$(ls "$CS336_OPENBLAS" 2>/dev/null)
 else openblas=$(ldconfig -p 2>/dev/null | sed -n 's/.*libopenblas.so.0 .*=> //p' | head -1); fi
-peer tokenizers 'CS336_PYTHON: a python3 that can import it; two tests compare our files and ids with it' \
-    "$("$python" -c 'import tokenizers; print(tokenizers.__version__)' 2>/dev/null)"
+module() { # name, what for
+    peer "$1" "CS336_PYTHON: a python3 that can import it; $2" \
+        "$("$python" -c "from importlib.metadata import version; print(version('$1'))" 2>/dev/null)"
+}
+module tokenizers 'two tests compare our files and ids with it'
+for name in gigabpe rustbpe gigatoken tokie tiktoken; do module $name "a peer of make bench K='bpe'"; done
 peer OpenBLAS 'CS336_OPENBLAS: libopenblas.so' "$openblas"
 peer llm.c 'CS336_LLMC: its train_gpt2, built for B = 8, T = 256' "$(executable "$CS336_LLMC")"
 peer llama2.c 'CS336_LLAMA2: its run' "$(executable "$CS336_LLAMA2")"
