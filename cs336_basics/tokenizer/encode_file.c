@@ -145,7 +145,7 @@ static void encode_in_turn(Worker *worker)
 
 static Status make_encoders(Job *job, Worker *workers, size_t threads)
 {
-    const size_t share = CACHES_BYTES / threads;
+    const size_t share = CACHES_BYTES / (threads < 2 ? 2 : threads);
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < threads; i++) {
         workers[i].job = job;

@@ -4,6 +4,11 @@
 #include "tokenizer/bpe_files.h"
 #include "tokenizer/utf8_replace.h"
 
+enum {
+    SPARE_BYTES = 16,
+    IDS_AT_ONCE = 4096 /* decoded before malformed UTF-8 is looked for */
+};
+
 /* ---- the tokenizer ---- */
 
 /*
@@ -38,6 +43,9 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
         s = bpe_model_add_absent(&tokenizer->model, tokens, count);
+    ByteList *bytes = &tokenizer->model.bytes;
+    if (!s)
+        s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + SPARE_BYTES, 1);
     if (!s)
         s = token_index_init(&tokenizer->index, &tokenizer->model);
     if (!s)
@@ -120,30 +128,50 @@ static Status check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t c
     return CS336_OK;
 }
 
+/* Most tokens are short, and copied as if they had SPARE_BYTES: behind the vocabulary and the text is room for that. */
+static Status append_tokens(ByteList *text, const Tokenizer *tokenizer, const int32_t *ids, size_t count)
+{
+    size_t length = SPARE_BYTES;
+    for (size_t i = 0; i < count; i++)
+        length += tokenizer_token(tokenizer, ids[i]).length;
+    const Status s = array_reserve(&text->bytes, &text->capacity, text->length + length, 1);
+    if (s)
+        return s;
+    uint8_t *to = text->bytes + text->length;
+    for (size_t i = 0; i < count; i++) {
+        const ByteString token = tokenizer_token(tokenizer, ids[i]);
+        if (token.length <= SPARE_BYTES)
+            memcpy(to, token.bytes, SPARE_BYTES);
+        else
+            memcpy(to, token.bytes, token.length);
+        to += token.length;
+    }
+    text->length = (size_t)(to - text->bytes);
+    return CS336_OK;
+}
+
 Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count)
 {
-    const size_t length_before = text->length;
-    Status s = check_ids(tokenizer, ids, count);
-    for (size_t i = 0; !s && i < count; i++) {
-        const ByteString token = tokenizer_token(tokenizer, ids[i]);
-        s = byte_list_append(text, token.bytes, token.length);
-    }
-    if (s)
-        text->length = length_before;
-    return s;
+    const Status s = check_ids(tokenizer, ids, count);
+    return s ? s : append_tokens(text, tokenizer, ids, count);
 }
 
 Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count)
 {
     const size_t length_before = text->length;
     Utf8Replacer replacer = {0};
+    ByteList exact = {0}; /* of some ids */
     Status s = check_ids(tokenizer, ids, count);
-    for (size_t i = 0; !s && i < count; i++) {
-        const ByteString token = tokenizer_token(tokenizer, ids[i]);
-        s = utf8_replace(&replacer, text, token.bytes, token.length, false);
+    for (size_t some; !s && count > 0; ids += some, count -= some) {
+        some = count < IDS_AT_ONCE ? count : IDS_AT_ONCE;
+        exact.length = 0;
+        s = append_tokens(&exact, tokenizer, ids, some);
+        if (!s)
+            s = utf8_replace(&replacer, text, exact.bytes, exact.length, false);
     }
     if (!s)
         s = utf8_replace(&replacer, text, NULL, 0, true);
+    byte_list_deinit(&exact);
     if (s)
         text->length = length_before;
     return s;
