@@ -45,6 +45,8 @@
     X(bpe)             \
     X(bpe_scale)       \
     X(encoding)        \
+    X(encode_file)     \
+    X(replace)         \
     X(tokenizer_files) \
     X(tokenizer_json)  \
     X(run_log)         \

@@ -25,6 +25,7 @@
     X(memory)           \
     X(growth)           \
     X(bpe_train)        \
+    X(bpe_encode)       \
     X(bpe_growth)       \
     X(ladder_matmul)    \
     X(ladder_attention) \

@@ -237,6 +237,8 @@ double ours_answer(const char *request)
         return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32);
     if (sscanf(request, "encode %n", &path) == 0 && path > 0)
         return bpe_encode_once(request + path);
+    if (sscanf(request, "first %n", &path) == 0 && path > 0)
+        return encode_first_pass(request + path);
     if (sscanf(request, "train %zu %n", &batch, &path) == 1 && path > 0)
         return bpe_train_text(request + path, batch);
     return bench_failed("unknown request");

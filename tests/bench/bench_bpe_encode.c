@@ -1,0 +1,182 @@
+/*
+ * Encoding and decoding the files that CS336_CORPORA names with GPT-2's vocabulary, which lies in COURSE, beside other
+ * tokenizers. All but one row are work for one thread: `taskset -c 0 make bench K='bpe encode'` pins it.
+ */
+#include "core/file.h"
+#include "core/memory.h"
+#include "tests/bench/bench.h"
+#include "tests/bench/work.h"
+#include "tokenizer/encode_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_BYTES = 200, NAME_BYTES = 100 };
+
+#define PEER(name) "exec \"${CS336_PYTHON:-python3}\" tests/bench/peers/bpe_encode_peer.py " name " \"$COURSE\""
+static BenchProcess gigatoken = {.name = "gigatoken", .line = PEER("gigatoken")};
+static BenchProcess tokie = {.name = "tokie", .line = PEER("tokie")};
+static BenchProcess tiktoken = {.name = "tiktoken", .line = PEER("tiktoken")};
+
+typedef struct {
+    Tokenizer *tokenizer;
+    MappedFile file;
+    Encoder *encoder; /* has seen the text */
+    TokenList ids;
+    ByteList text;
+} EncodeWork;
+
+static Status load(Tokenizer **tokenizer)
+{
+    const char *directory = getenv("COURSE");
+    const ByteString separator = byte_string("<|endoftext|>");
+    char vocab[PATH_BYTES], merges[PATH_BYTES];
+    snprintf(vocab, sizeof vocab, "%s/gpt2_vocab.json", directory);
+    snprintf(merges, sizeof merges, "%s/gpt2_merges.txt", directory);
+    return tokenizer_load(tokenizer, vocab, merges, &separator, 1);
+}
+
+static Status append_ids(void *context, const int32_t *ids, size_t count)
+{
+    return token_list_append(context, ids, count);
+}
+
+static double result_of(Status s, double start)
+{
+    return s ? bench_failed("%s", status_message()) : bench_now() - start;
+}
+
+/* The first pass over a text in a fresh process, whose memory is new too. */
+double encode_first_pass(const char *path)
+{
+    Tokenizer *tokenizer;
+    FileReader file;
+    TokenList ids = {0};
+    bench_require(load(&tokenizer));
+    bench_require(file_open(&file, path));
+    uint8_t *text = memory_allocate(file.size);
+    if (!text)
+        return bench_failed("no memory for %s", path);
+    bench_require(file_read_at(&file, text, file.size, 0));
+    const double start = bench_now();
+    return result_of(tokenizer_encode(tokenizer, &ids, (ByteString){.bytes = text, .length = file.size}), start);
+}
+
+static double ask_fresh(void *context)
+{
+    const BenchQuestion *question = context;
+    bench_process_end(question->process);
+    return bench_ask(context);
+}
+
+static double encode_warm(void *context)
+{
+    EncodeWork *work = context;
+    const double start = bench_now();
+    work->ids.count = 0;
+    Status s = encoder_feed(work->encoder, work->file.data, work->file.size);
+    if (!s)
+        s = encoder_finish(work->encoder);
+    return result_of(s, start);
+}
+
+static Status count_ids(void *context, const int32_t *ids, size_t count)
+{
+    (void)ids;
+    *(size_t *)context += count;
+    return CS336_OK;
+}
+
+static double encode_threads(void *context)
+{
+    const EncodeWork *work = context;
+    const EncodeConfig config = {0};
+    size_t count = 0;
+    const double start = bench_now();
+    return result_of(encode_text(work->tokenizer, (ByteString){.bytes = work->file.data, .length = work->file.size},
+                                 count_ids, &count, &config),
+                     start);
+}
+
+static double decode(void *context)
+{
+    EncodeWork *work = context;
+    work->text.length = 0;
+    const double start = bench_now();
+    return result_of(tokenizer_decode(work->tokenizer, &work->text, work->ids.ids, work->ids.count), start);
+}
+
+static double decode_replace(void *context)
+{
+    EncodeWork *work = context;
+    work->text.length = 0;
+    const double start = bench_now();
+    return result_of(tokenizer_decode_replace(work->tokenizer, &work->text, work->ids.ids, work->ids.count), start);
+}
+
+static void row(const EncodeWork *work, const char *path, const char *what, BenchSide ours, const char *request,
+                BenchProcess *const *peers)
+{
+    const char *slash = strrchr(path, '/');
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "bpe %s %.40s", what, slash ? slash + 1 : path);
+    BenchQuestion questions[BENCH_PEERS];
+    BenchRow rate = {.name = name, .unit = "MB/s", .scale = (double)work->file.size / 1e6, .rate = true, .ours = ours};
+    for (int i = 0; i < BENCH_PEERS && peers[i]; i++) {
+        questions[i] = bench_question(peers[i], "%s %s", request, path);
+        rate.peers[i] = (BenchSide){peers[i]->name, ours.run == ask_fresh ? ask_fresh : bench_ask, &questions[i]};
+    }
+    bench_row(&rate);
+    for (int i = 0; i < BENCH_PEERS && peers[i]; i++)
+        bench_process_end(peers[i]);
+}
+
+static void rows(EncodeWork *work, const char *path)
+{
+    BenchProcess *const all[BENCH_PEERS + 1] = {&gigatoken, &tokie, &tiktoken},
+                                          *const warm[BENCH_PEERS + 1] = {&gigatoken},
+                                          *const decoders[BENCH_PEERS + 1] = {&tiktoken};
+    BenchQuestion first = bench_question(&bench_ours_in_a_child, "first %s", path);
+    bench_require(file_map(&work->file, path));
+    bench_require(encoder_create(&work->encoder, work->tokenizer, append_ids, &work->ids));
+    row(work, path, "encode first pass", (BenchSide){.run = ask_fresh, .context = &first}, "cold", all);
+    bench_process_end(&bench_ours_in_a_child);
+    if (isnan(encode_warm(work)))
+        bench_require(status_fail(CS336_ENOMEM, "%s", bench_failure()));
+    row(work, path, "encode again", (BenchSide){.run = encode_warm, .context = work}, "warm", warm);
+    row(work, path, "encode threads", (BenchSide){.run = encode_threads, .context = work}, "file", warm);
+    row(work, path, "decode exact", (BenchSide){.run = decode, .context = work}, "decode", decoders);
+    row(work, path, "decode replace", (BenchSide){.run = decode_replace, .context = work}, "decode", decoders);
+    encoder_destroy(work->encoder);
+    file_unmap(&work->file);
+}
+
+void bench_bpe_encode(void)
+{
+    const char *at = getenv("CS336_CORPORA"), *pattern = getenv("K");
+    const bool asked = pattern && (strstr(pattern, "bpe encode") || strstr(pattern, "bpe decode"));
+    if (!bench_selected("bpe encode") && !bench_selected("bpe decode") && !asked)
+        return;
+    if (!at || !*at || !getenv("COURSE")) {
+        if (asked)
+            fprintf(stderr, "bench: bpe encode: CS336_CORPORA names texts with : between them, COURSE the directory of "
+                            "gpt2_vocab.json\n");
+        return;
+    }
+    EncodeWork work = {0};
+    bench_require(load(&work.tokenizer));
+    while (*at) {
+        char path[PATH_BYTES];
+        const size_t length = strcspn(at, ":");
+        if (length > 0 && length < sizeof path) {
+            snprintf(path, sizeof path, "%.*s", (int)length, at);
+            rows(&work, path);
+        }
+        at += length + (at[length] == ':');
+    }
+    token_list_deinit(&work.ids);
+    byte_list_deinit(&work.text);
+    tokenizer_destroy(work.tokenizer);
+}

@@ -1,0 +1,118 @@
+"""BPE encoders as line peers of the benchmarks (tests/bench/process.h): `bpe_encode_peer.py NAME DIRECTORY`.
+
+NAME is gigatoken, tokie or tiktoken; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. One request a line on
+standard input, one answer a line on standard output: seconds, or "error WHY".
+
+    threads N      0; what a library does with one text is its own choice
+    cold PATH      the text as one string, by an encoder that has seen none
+    warm PATH      the same once more
+    file PATH      the file, by all threads, by an encoder that has seen none
+    decode PATH    the text's ids to text
+
+Documents are joined without <|endoftext|>, so the peers have slightly less to do.
+"""
+import json
+import os
+import sys
+import tempfile
+import time
+
+PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+SEPARATOR = "<|endoftext|>"
+
+
+def timed(work, *arguments):
+    start = time.perf_counter()
+    result = work(*arguments)
+    return time.perf_counter() - start, result
+
+
+def hugging_face(directory):
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    path = [os.path.join(directory, name) for name in ("gpt2_vocab.json", "gpt2_merges.txt")]
+    tokenizer = Tokenizer(models.BPE.from_file(*path))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(SEPARATOR, special=True, normalized=False)])
+    return tokenizer
+
+
+class Gigatoken:
+    def __init__(self, directory):
+        import gigatoken
+        self.library, self.model = gigatoken, hugging_face(directory)
+        self.kept, self.path = None, None
+
+    def cold(self, path, text):
+        fresh = self.library.Tokenizer(self.model)
+        seconds, _ = timed(fresh.encode, text)
+        self.kept, self.path = fresh, path
+        return seconds
+
+    def warm(self, path, text):
+        if self.path != path:
+            self.cold(path, text)
+        return timed(self.kept.encode, text)[0]
+
+    def file(self, path, text):
+        fresh = self.library.Tokenizer(self.model)
+        return timed(fresh.encode_files, self.library.TextFileSource([path], separator=SEPARATOR.encode()))[0]
+
+
+class Tokie:
+    def __init__(self, directory):
+        import tokie
+        saved = os.path.join(tempfile.mkdtemp(), "tokenizer.json")
+        hugging_face(directory).save(saved)
+        self.tokenizer = tokie.Tokenizer.from_json(saved)
+
+    def cold(self, path, text):
+        return timed(self.tokenizer.encode, text)[0]
+
+
+class Tiktoken:
+    def __init__(self, directory):
+        import tiktoken
+        printable = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+        others = [b for b in range(256) if b not in printable]
+        byte_of = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+        with open(os.path.join(directory, "gpt2_vocab.json"), encoding="utf-8") as file:
+            vocab = json.load(file)
+        ranks = {bytes(byte_of[c] for c in token): i for token, i in vocab.items() if token != SEPARATOR}
+        self.encoding = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens={})
+        self.path, self.ids = None, None
+
+    def cold(self, path, text):
+        seconds, self.ids = timed(self.encoding.encode_ordinary, text)
+        self.path = path
+        return seconds
+
+    def decode(self, path, text):
+        if self.path != path:
+            self.cold(path, text)
+        return timed(self.encoding.decode, self.ids)[0]
+
+
+def main():
+    try:
+        peer = {"gigatoken": Gigatoken, "tokie": Tokie, "tiktoken": Tiktoken}[sys.argv[1]](sys.argv[2])
+    except ImportError:
+        print("absent")
+        return
+    texts = {}
+    print("ready", flush=True)
+    for line in sys.stdin:
+        kind, _, path = line.rstrip("\n").partition(" ")
+        try:
+            if kind == "threads":
+                print(0, flush=True)
+                continue
+            if path not in texts:
+                with open(path, encoding="utf-8", errors="replace", newline="") as file:
+                    texts = {path: file.read().replace(SEPARATOR, "")}
+            print(f"{getattr(peer, kind)(path, texts[path]):.9g}", flush=True)
+        except Exception as error:  # whatever it is, the bench shows it in the row
+            print("error", " ".join(f"{type(error).__name__}: {error}".split())[:150], flush=True)
+
+
+main()
