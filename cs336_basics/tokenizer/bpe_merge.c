@@ -19,6 +19,12 @@ static MergeSlot *find_slot(const MergeTable *table, int32_t left, int32_t right
     }
 }
 
+static inline uint64_t pair_hash(int32_t left, int32_t right)
+{
+    const uint64_t z = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15);
+    return (z ^ z >> 32) * UINT64_C(0xD6E8FEB86659FD93);
+}
+
 /* The slots take the hash's low bits, the filter its high ones. */
 static size_t filter_bit(const MergeTable *table, uint64_t hash)
 {
@@ -27,7 +33,7 @@ static size_t filter_bit(const MergeTable *table, uint64_t hash)
 
 static inline int32_t rank_of(const MergeTable *table, int32_t left, int32_t right)
 {
-    const uint64_t hash = token_pair_hash(left, right);
+    const uint64_t hash = pair_hash(left, right);
     const size_t bit = filter_bit(table, hash);
     if (!(table->filter[bit / 64] >> bit % 64 & 1))
         return NO_RANK;
@@ -54,7 +60,7 @@ static Status add_merges(MergeTable *table, const BPEModel *model)
             return status_fail(CS336_ERANGE,
                                "tokenizer_create: merge %zu makes token %d from %d and %d, which it is not", rank,
                                (int)merge.merged, (int)merge.left, (int)merge.right);
-        const uint64_t hash = token_pair_hash(merge.left, merge.right);
+        const uint64_t hash = pair_hash(merge.left, merge.right);
         const size_t bit = filter_bit(table, hash);
         MergeSlot *slot = find_slot(table, merge.left, merge.right, hash);
         if (slot->rank == NO_RANK)

@@ -11,7 +11,8 @@ enum {
     WORDS_AT_ONCE = 8 * PRETOKENS_AT_ONCE,
     STAGED_TOKENS = 1 << 13, /* handed to the sink at a time */
     IDS_AT_ONCE = 4,         /* copied whatever their number, where room is to spare */
-    WINDOW = 2048            /* of a long pre-token */
+    WINDOW = 2048,           /* of a long pre-token */
+    BYTES_A_TOKEN = 4        /* of English; for a first guess only */
 };
 
 struct Encoder {
@@ -107,20 +108,27 @@ static Status encode_long(Encoder *encoder, const uint8_t *text, size_t *at, siz
     return s;
 }
 
-static Status encode_new(Encoder *encoder, ByteString word, const WordLookup *lookup)
+/* Its ids, in the scratch, and how many they are. */
+static size_t find_ids(Encoder *encoder, ByteString word, const WordLookup *lookup)
 {
     const Tokenizer *tokenizer = encoder->tokenizer;
+    const CachedWord *whole = word_cache_find(&tokenizer->whole, lookup);
+    const int32_t *id = whole ? word_cache_ids(&tokenizer->whole, whole, word) : NULL;
+    if (!id)
+        return merge_table_apply(&tokenizer->merges, &encoder->scratch, word.bytes, word.length);
+    encoder->scratch.ids[0] = *id;
+    return 1;
+}
+
+static Status encode_new(Encoder *encoder, ByteString word, const WordLookup *lookup)
+{
     if (word.length > WORD_CACHED_BYTES) {
         size_t at = 0;
         return encode_long(encoder, word.bytes, &at, word.length, true);
     }
-    int32_t *ids = encoder->scratch.ids;
-    size_t count = 1;
-    ids[0] = token_index_find(&tokenizer->index, word);
-    if (ids[0] < 0 || !tokenizer->is_whole[ids[0]])
-        count = merge_table_apply(&tokenizer->merges, &encoder->scratch, word.bytes, word.length);
-    word_cache_add(&encoder->cache, lookup, word, ids, count);
-    return emit(encoder, ids, count);
+    const size_t count = find_ids(encoder, word, lookup);
+    word_cache_add(&encoder->cache, lookup, word, encoder->scratch.ids, count);
+    return emit(encoder, encoder->scratch.ids, count);
 }
 
 /* ---- pre-tokens ---- */
@@ -134,7 +142,7 @@ static inline bool emit_cached(Encoder *encoder, const CachedWord *found, ByteSt
         encoder->staged_count += found->count;
         return true;
     }
-    const int32_t *ids = word_cache_stored(&encoder->cache, found, word);
+    const int32_t *ids = word_cache_ids(&encoder->cache, found, word);
     if (!ids)
         return false;
     memcpy(to, ids, (found->count & ~WORD_STORED) * sizeof *to);
@@ -320,6 +328,8 @@ Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString t
     Encoder *encoder;
     Status s = encoder_create(&encoder, tokenizer, append_ids, ids);
     size_t taken;
+    if (!s)
+        s = array_reserve(&ids->ids, &ids->capacity, ids_before + text.length / BYTES_A_TOKEN, sizeof *ids->ids);
     if (!s)
         s = encode_available(encoder, text.bytes, text.length, true, &taken);
     if (!s)

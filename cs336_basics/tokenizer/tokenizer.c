@@ -12,25 +12,23 @@ enum {
 /* ---- the tokenizer ---- */
 
 /*
- * Most pre-tokens that are tokens are not merged from their bytes: they are looked up. But a vocabulary may hold tokens
- * that no merges lead to.
+ * Most pre-tokens of any text are tokens. They are found without merging; but not every token is what its bytes become,
+ * for a vocabulary may hold tokens that no merges lead to.
  */
 static Status find_whole_tokens(Tokenizer *tokenizer)
 {
     const size_t vocab_size = tokenizer_vocab_size(tokenizer);
     MergeScratch scratch = {0};
-    tokenizer->is_whole = memory_allocate_zeroed(vocab_size, sizeof *tokenizer->is_whole);
-    if (!tokenizer->is_whole)
-        return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu tokens", vocab_size);
-    Status s = CS336_OK;
+    Status s = merge_scratch_reserve(&scratch, WORD_CACHED_BYTES);
+    if (!s)
+        s = word_cache_init(&tokenizer->whole, SIZE_MAX);
     for (size_t id = 0; !s && id < vocab_size; id++) {
         const ByteString token = tokenizer_token(tokenizer, (int32_t)id);
-        if (token.length == 0)
+        if (token.length == 0 || token.length > WORD_CACHED_BYTES)
             continue;
-        s = merge_scratch_reserve(&scratch, token.length);
-        if (!s)
-            tokenizer->is_whole[id] = merge_table_apply(&tokenizer->merges, &scratch, token.bytes, token.length) == 1 &&
-                                      scratch.ids[0] == (int32_t)id;
+        const WordLookup lookup = word_lookup(token.bytes, token.length, 0);
+        if (merge_table_apply(&tokenizer->merges, &scratch, token.bytes, token.length) == 1)
+            word_cache_add(&tokenizer->whole, &lookup, token, scratch.ids, 1);
     }
     merge_scratch_deinit(&scratch);
     return s;
@@ -93,7 +91,7 @@ void tokenizer_destroy(Tokenizer *tokenizer)
     if (!tokenizer)
         return;
     memory_release(tokenizer->special_ids);
-    memory_release(tokenizer->is_whole);
+    word_cache_deinit(&tokenizer->whole);
     special_tokens_deinit(&tokenizer->special);
     merge_table_deinit(&tokenizer->merges);
     token_index_deinit(&tokenizer->index);

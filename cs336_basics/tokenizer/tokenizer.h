@@ -16,6 +16,7 @@
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/special_tokens.h"
+#include "tokenizer/word_cache.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +26,7 @@ typedef struct Tokenizer {
     BPEModel model; /**< with all special tokens */
     TokenIndex index;
     MergeTable merges;
-    bool *is_whole; /**< by id: a pre-token of these bytes becomes this one token */
+    WordCache whole; /**< pre-tokens that become one token, nearly all of those that do */
     SpecialTokens special;
     int32_t *special_ids; /**< of special.tokens */
 } Tokenizer;

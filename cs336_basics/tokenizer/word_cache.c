@@ -49,8 +49,10 @@ static bool is_hashed(WordKey key)
     return (key.high & HASHED) == HASHED;
 }
 
-const int32_t *word_cache_stored(const WordCache *cache, const CachedWord *found, ByteString word)
+const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *found, ByteString word)
 {
+    if (found->count <= WORD_INLINE_IDS)
+        return found->ids;
     const int32_t *ids = cache->stored.ids + found->ids[0];
     if (is_hashed(found->key) && memcmp(ids + (found->count & ~WORD_STORED), word.bytes, word.length) != 0)
         return NULL;

@@ -107,8 +107,8 @@ static inline const CachedWord *word_cache_find(const WordCache *cache, const Wo
     return NULL;
 }
 
-/** @brief The ids of an entry with WORD_STORED; NULL if it is of another pre-token, whose hash is the same. */
-const int32_t *word_cache_stored(const WordCache *cache, const CachedWord *found, ByteString word);
+/** @brief The ids of what was found; NULL if it is of another pre-token, whose hash is the same. */
+const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *found, ByteString word);
 
 /** @brief Keeps the ids of a pre-token of at most WORD_CACHED_BYTES, or lets it be when there is no room. */
 void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word, const int32_t *ids, size_t count);
