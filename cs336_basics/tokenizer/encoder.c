@@ -10,7 +10,7 @@ enum {
     FEED_BYTES = 1 << 10,    /* added at a time to what is pending */
     WORDS_AT_ONCE = 8 * PRETOKENS_AT_ONCE,
     STAGED_TOKENS = 1 << 13, /* handed to the sink at a time */
-    IDS_AT_ONCE = 4,         /* copied whatever their number, where room is to spare */
+    ENTRY_IDS = 4,           /* copied from an entry of the cache */
     WINDOW = 2048,           /* of a long pre-token */
     BYTES_A_TOKEN = 4        /* of English; for a first guess only */
 };
@@ -21,7 +21,7 @@ struct Encoder {
     void *context;
     WordCache cache;
     MergeScratch scratch, ahead;
-    int32_t *staged; /* not yet given to the sink: STAGED_TOKENS and room for one more pre-token */
+    int32_t *staged; /* not yet given to the sink: STAGED_TOKENS, and room for what make_room() promises */
     size_t staged_count;
     ByteList pending; /* text that is not encoded yet; its first byte begins a pre-token, or what is left of one */
     size_t searched;  /* no special token begins in pending before it */
@@ -38,16 +38,16 @@ static Status flush(Encoder *encoder)
     return count ? encoder->sink(encoder->context, encoder->staged, count) : CS336_OK;
 }
 
-/* Room for the ids of a pre-token that is cached. */
-static inline Status make_room(Encoder *encoder)
+/* Room for WORDS_AT_ONCE entries of the cache. */
+static Status make_room(Encoder *encoder)
 {
     return encoder->staged_count > STAGED_TOKENS ? flush(encoder) : CS336_OK;
 }
 
-/* Any number of ids. */
+/* Any number of ids, and room as after make_room(). */
 static Status emit(Encoder *encoder, const int32_t *ids, size_t count)
 {
-    Status s = make_room(encoder);
+    Status s = CS336_OK;
     for (size_t some; !s && count > 0; ids += some, count -= some) {
         some = count < WORD_CACHED_BYTES ? count : WORD_CACHED_BYTES;
         memcpy(encoder->staged + encoder->staged_count, ids, some * sizeof *ids);
@@ -133,24 +133,17 @@ static Status encode_new(Encoder *encoder, ByteString word, const WordLookup *lo
 
 /* ---- pre-tokens ---- */
 
-/* The ids of a cached pre-token. Few ids are copied as if they were four: what is too much is overwritten next. */
-static inline bool emit_cached(Encoder *encoder, const CachedWord *found, ByteString word)
+/* A pre-token that is not cached, or has more ids than lie in its entry. */
+static Status encode_other(Encoder *encoder, const CachedWord *found, ByteString word, const WordLookup *lookup)
 {
-    int32_t *to = encoder->staged + encoder->staged_count;
-    if (found->count <= WORD_INLINE_IDS) {
-        memcpy(to, found->ids, IDS_AT_ONCE * sizeof *to);
-        encoder->staged_count += found->count;
-        return true;
-    }
-    const int32_t *ids = word_cache_ids(&encoder->cache, found, word);
-    if (!ids)
-        return false;
-    memcpy(to, ids, (found->count & ~WORD_STORED) * sizeof *to);
-    encoder->staged_count += found->count & ~WORD_STORED;
-    return true;
+    const int32_t *ids = found ? word_cache_ids(&encoder->cache, found, word) : NULL;
+    return ids ? emit(encoder, ids, found->count & ~WORD_STORED) : encode_new(encoder, word, lookup);
 }
 
-/* All are looked up before the first answer is needed, so that memory works on many of them at a time. */
+/*
+ * All are looked up before the first answer is needed, so that memory works on many of them at a time. The ids of an
+ * entry are copied with what follows them, whatever their number: what is too much is overwritten next.
+ */
 static Status encode_words(Encoder *encoder, const uint8_t *text, const uint8_t *const *ends, size_t count,
                            const uint8_t *readable_end)
 {
@@ -160,15 +153,22 @@ static Status encode_words(Encoder *encoder, const uint8_t *text, const uint8_t 
         lookups[i] = word_lookup(begin, (size_t)(ends[i] - begin), (size_t)(readable_end - begin));
         word_cache_prefetch(&encoder->cache, &lookups[i]);
     }
-    Status s = CS336_OK;
-    begin = text;
-    for (size_t i = 0; !s && i < count; begin = ends[i++]) {
-        const ByteString word = {.bytes = begin, .length = (size_t)(ends[i] - begin)};
+    Status s = make_room(encoder);
+    int32_t *to = encoder->staged + encoder->staged_count;
+    for (size_t i = 0; !s && i < count; i++) {
         const CachedWord *found = word_cache_find(&encoder->cache, &lookups[i]);
-        s = make_room(encoder);
-        if (!s && !(found && emit_cached(encoder, found, word)))
-            s = encode_new(encoder, word, &lookups[i]);
+        if (found && found->count <= WORD_INLINE_IDS) {
+            memcpy(to, found->ids, ENTRY_IDS * sizeof *to);
+            to += found->count;
+            continue;
+        }
+        begin = i ? ends[i - 1] : text;
+        encoder->staged_count = (size_t)(to - encoder->staged);
+        s = encode_other(encoder, found, (ByteString){.bytes = begin, .length = (size_t)(ends[i] - begin)},
+                         &lookups[i]);
+        to = encoder->staged + encoder->staged_count;
     }
+    encoder->staged_count = (size_t)(to - encoder->staged);
     return s;
 }
 
@@ -271,7 +271,8 @@ Status encoder_finish(Encoder *encoder)
 
 static Status init(Encoder *encoder, size_t cache_bytes)
 {
-    encoder->staged = memory_allocate((STAGED_TOKENS + WORD_CACHED_BYTES + IDS_AT_ONCE) * sizeof *encoder->staged);
+    const size_t room = STAGED_TOKENS + WORDS_AT_ONCE * ENTRY_IDS + WORD_CACHED_BYTES;
+    encoder->staged = memory_allocate(room * sizeof *encoder->staged);
     Status s = encoder->staged ? CS336_OK : status_fail(CS336_ENOMEM, "encoder_create: no memory");
     if (!s)
         s = word_cache_init(&encoder->cache, cache_bytes);

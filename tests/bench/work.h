@@ -51,9 +51,12 @@ double step_work_run(void *work);
 #define BPE_VOCAB "vocab.json"
 #define BPE_MERGES "merges.txt"
 
+/** @brief Seconds that encoding a file with GPT-2's vocabulary takes, which lies in COURSE. */
+double encode_first_pass(const char *path);
+
 /**
  * @brief This program as a child that answers "sdpa forward|both B H T D", "step DTYPE B", "train VOCABULARY TEXT"
- * and "encode DIRECTORY" (of the text there), each in seconds, and "peak" in bytes.
+ * "encode DIRECTORY" (of the text there) and "first TEXT" (encode_first_pass()), each in seconds, and "peak" in bytes.
  */
 extern BenchProcess bench_ours_in_a_child;
 double ours_answer(const char *request);
