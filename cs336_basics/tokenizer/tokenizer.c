@@ -48,8 +48,6 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         s = token_index_init(&tokenizer->index, &tokenizer->model);
     if (!s)
         s = merge_table_init(&tokenizer->merges, &tokenizer->model, &tokenizer->index);
-    if (!s)
-        s = find_whole_tokens(tokenizer);
     if (s)
         return s;
     tokenizer->special_ids = memory_allocate(tokenizer->special.count * sizeof *tokenizer->special_ids);
@@ -57,7 +55,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
     for (size_t i = 0; i < tokenizer->special.count; i++)
         tokenizer->special_ids[i] = token_index_find(&tokenizer->index, tokenizer->special.tokens[i]);
-    return CS336_OK;
+    return find_whole_tokens(tokenizer);
 }
 
 Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,

@@ -2,7 +2,7 @@
 
 #include "core/memory.h"
 
-enum { FIRST_SLOTS = 2048, GROWTH = 2 };
+enum { FIRST_BITS = 11, FIRST_SLOTS = 1 << FIRST_BITS };
 
 static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE; /* where other keys have their length */
 
@@ -13,7 +13,7 @@ static CachedWord *make_slots(size_t slots)
 
 Status word_cache_init(WordCache *cache, size_t most_bytes)
 {
-    *cache = (WordCache){.slots = make_slots(FIRST_SLOTS), .mask = FIRST_SLOTS - 1};
+    *cache = (WordCache){.slots = make_slots(FIRST_SLOTS), .slot_count = FIRST_SLOTS, .shift = 64 - FIRST_BITS};
     if (!cache->slots)
         return status_fail(CS336_ENOMEM, "word_cache_init: no memory for %d pre-tokens", (int)FIRST_SLOTS);
     cache->most_stored = most_bytes / 4 / sizeof *cache->stored.ids;
@@ -62,37 +62,38 @@ const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *found, B
 /* ---- adding ---- */
 
 /* The slot of this key, a free one, or one whose pre-token has to go. */
-static CachedWord *choose_slot(const CachedWord *slots, size_t mask, const WordLookup *lookup)
+static CachedWord *choose_slot(CachedWord *slots, int shift, const WordLookup *lookup)
 {
-    CachedWord *home = (CachedWord *)(uintptr_t)&slots[lookup->hash & mask];
+    CachedWord *home = &slots[lookup->hash >> shift];
     for (size_t i = 0; i < WORD_CACHE_PROBES; i++)
         if (!home[i].key.high || (home[i].key.low == lookup->key.low && home[i].key.high == lookup->key.high))
             return &home[i];
-    return &home[(lookup->hash >> 32) % WORD_CACHE_PROBES];
+    return &home[(lookup->hash >> 16) % WORD_CACHE_PROBES];
 }
 
 /* Without memory the cache stays as large as it is. */
 static void grow(WordCache *cache)
 {
-    const size_t slots = GROWTH * (cache->mask + 1);
+    const size_t slots = 2 * cache->slot_count;
     CachedWord *larger = slots <= cache->most_slots ? make_slots(slots) : NULL;
     if (!larger) {
         cache->most_slots = 0;
         return;
     }
-    for (size_t i = 0; i <= cache->mask + WORD_CACHE_PROBES; i++) {
+    for (size_t i = 0; i < cache->slot_count + WORD_CACHE_PROBES; i++) {
         const WordLookup lookup = {.key = cache->slots[i].key, .hash = word_key_hash(cache->slots[i].key)};
         if (lookup.key.high)
-            *choose_slot(larger, slots - 1, &lookup) = cache->slots[i];
+            *choose_slot(larger, cache->shift - 1, &lookup) = cache->slots[i];
     }
     memory_release(cache->slots);
     cache->slots = larger;
-    cache->mask = slots - 1;
+    cache->slot_count = slots;
+    cache->shift--;
 }
 
 static void forget_everything(WordCache *cache)
 {
-    memset(cache->slots, 0, (cache->mask + 1 + WORD_CACHE_PROBES) * sizeof *cache->slots);
+    memset(cache->slots, 0, (cache->slot_count + WORD_CACHE_PROBES) * sizeof *cache->slots);
     cache->count = cache->stored.count = 0;
 }
 
@@ -133,9 +134,9 @@ void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word,
     } else {
         memcpy(entry.ids, ids, count * sizeof *ids);
     }
-    if (2 * cache->count > cache->mask)
+    if (2 * cache->count > cache->slot_count)
         grow(cache);
-    CachedWord *slot = choose_slot(cache->slots, cache->mask, lookup);
+    CachedWord *slot = choose_slot(cache->slots, cache->shift, lookup);
     cache->count += !slot->key.high;
     *slot = entry;
 }

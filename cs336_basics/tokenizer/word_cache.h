@@ -47,8 +47,9 @@ enum { WORD_LAST_BYTE = 56 };
 #endif
 
 typedef struct {
-    CachedWord *slots; /**< WORD_CACHE_PROBES more than mask + 1 */
-    size_t mask, count;
+    CachedWord *slots; /**< slot_count, and WORD_CACHE_PROBES more */
+    size_t slot_count, count;
+    int shift;        /**< of a hash to its first slot */
     TokenList stored; /**< ids, and after those of a pre-token without its bytes in the key its bytes */
     size_t most_slots, most_stored;
 } WordCache;
@@ -66,11 +67,10 @@ typedef struct {
 /** @brief For pre-tokens of more than WORD_KEY_BYTES, or so near the end of what may be read that 16 bytes are not. */
 WordLookup word_lookup_slowly(const uint8_t *word, size_t length);
 
+/** @brief Multiplying carries every bit upwards, so the upper bits depend on all: places are taken from those. */
 static inline uint64_t word_key_hash(WordKey key)
 {
-    uint64_t hash = (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
-    hash ^= hash >> 32;
-    return hash * UINT64_C(0x9E3779B97F4A7C15) >> 20;
+    return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
 /** @param readable  bytes that may be read at @p word */
@@ -91,13 +91,13 @@ static inline WordLookup word_lookup(const uint8_t *word, size_t length, size_t 
 /** @brief Asks for the memory that word_cache_find() will look at. */
 static inline void word_cache_prefetch(const WordCache *cache, const WordLookup *lookup)
 {
-    __builtin_prefetch(&cache->slots[lookup->hash & cache->mask]);
+    __builtin_prefetch(&cache->slots[lookup->hash >> cache->shift]);
 }
 
 /** @brief The entry with this key, or NULL. */
 static inline const CachedWord *word_cache_find(const WordCache *cache, const WordLookup *lookup)
 {
-    const CachedWord *slot = &cache->slots[lookup->hash & cache->mask];
+    const CachedWord *slot = &cache->slots[lookup->hash >> cache->shift];
     for (int i = 0; i < WORD_CACHE_PROBES; i++, slot++) {
         if (!((slot->key.low ^ lookup->key.low) | (slot->key.high ^ lookup->key.high))) /* one branch, not two */
             return slot;
