@@ -12,7 +12,7 @@ enum {
     STAGED_TOKENS = 1 << 13, /* handed to the sink at a time */
     ENTRY_IDS = 4,           /* copied from an entry of the cache */
     WINDOW = 2048,           /* of a long pre-token */
-    BYTES_A_TOKEN = 4        /* of English; for a first guess only */
+    BYTES_A_TOKEN = 2        /* at least, of nearly all text; what is not used is only reserved */
 };
 
 struct Encoder {
