@@ -5,7 +5,7 @@
 #include "tokenizer/word_cache.h"
 
 enum {
-    CACHE_BYTES = 64 << 20,
+    CACHE_BYTES = 32 << 20,
     PENDING_BYTES = 1 << 13, /* made room for at once */
     FEED_BYTES = 1 << 10,    /* added at a time to what is pending */
     WORDS_AT_ONCE = 8 * PRETOKENS_AT_ONCE,

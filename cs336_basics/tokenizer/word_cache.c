@@ -71,10 +71,14 @@ static CachedWord *choose_slot(CachedWord *slots, int shift, const WordLookup *l
     return &home[(lookup->hash >> 16) % WORD_CACHE_PROBES];
 }
 
-/* Without memory the cache stays as large as it is. */
+/*
+ * In large steps, for memory that is touched for the first time is slow. Without memory the cache stays as large as it
+ * is.
+ */
 static void grow(WordCache *cache)
 {
-    const size_t slots = 2 * cache->slot_count;
+    const int bits = 4 * cache->slot_count <= cache->most_slots ? 2 : 1;
+    const size_t slots = cache->slot_count << bits;
     CachedWord *larger = slots <= cache->most_slots ? make_slots(slots) : NULL;
     if (!larger) {
         cache->most_slots = 0;
@@ -83,12 +87,12 @@ static void grow(WordCache *cache)
     for (size_t i = 0; i < cache->slot_count + WORD_CACHE_PROBES; i++) {
         const WordLookup lookup = {.key = cache->slots[i].key, .hash = word_key_hash(cache->slots[i].key)};
         if (lookup.key.high)
-            *choose_slot(larger, cache->shift - 1, &lookup) = cache->slots[i];
+            *choose_slot(larger, cache->shift - bits, &lookup) = cache->slots[i];
     }
     memory_release(cache->slots);
     cache->slots = larger;
     cache->slot_count = slots;
-    cache->shift--;
+    cache->shift -= bits;
 }
 
 static void forget_everything(WordCache *cache)
