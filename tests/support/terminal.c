@@ -11,6 +11,7 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,34 +19,62 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The child: a session of its own, whose terminal is the far end. */
-static void run_there(const char *far_end, const char *line)
+enum { END = 1 }; /* stands around the exit status, after all that the program has printed */
+
+static int exit_status(int status)
 {
-    setsid();
-    const int terminal = open(far_end, O_RDWR);
-    if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) != 0)
-        _exit(127);
-    for (int descriptor = 0; descriptor <= 2; descriptor++)
-        dup2(terminal, descriptor);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void run_program(const char *line)
+{
+    signal(SIGINT, SIG_DFL);
     setenv("TERM", "xterm-256color", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     execl("/bin/sh", "sh", "-c", line, (char *)NULL);
     _exit(127);
 }
 
-/* All that appears, until the last process has closed the terminal. */
-static void read_all(int near_end, const char *wait_for, const char *keys)
+/*
+ * The child: a session of its own, whose terminal is the far end. When the first process of a session ends, the
+ * terminal hangs up, and what nobody has read yet may be lost. So this one stays until it is killed.
+ */
+static void run_there(const char *far_end, const char *line)
 {
-    size_t length = 0;
-    for (ssize_t more = 1; more > 0;) {
-        more = read(near_end, shell_output + length, sizeof shell_output - 1 - length);
-        length += more > 0 ? (size_t)more : 0;
+    setsid();
+    signal(SIGINT, SIG_IGN); /* keys are meant for the program */
+    const int terminal = open(far_end, O_RDWR);
+    if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) != 0)
+        _exit(127);
+    for (int descriptor = 0; descriptor <= 2; descriptor++)
+        dup2(terminal, descriptor);
+    const pid_t program = fork();
+    if (program == 0)
+        run_program(line);
+    int status = 0;
+    waitpid(program, &status, 0);
+    dprintf(terminal, "%c%d%c", END, exit_status(status), END);
+    for (;;)
+        pause();
+}
+
+/* All that appears before the exit status, which is returned. */
+static int read_all(int near_end, const char *wait_for, const char *keys)
+{
+    const char *first = NULL;
+    for (size_t length = 0; !first || !strchr(first + 1, END); first = strchr(shell_output, END)) {
+        const ssize_t more = read(near_end, shell_output + length, sizeof shell_output - 1 - length);
+        ck_assert_msg(more > 0, "the terminal ended after \"%s\"", shell_output);
+        length += (size_t)more;
         shell_output[length] = '\0';
         if (wait_for && strstr(shell_output, wait_for)) {
             ck_assert_int_eq(write(near_end, keys, strlen(keys)), (int)strlen(keys));
             wait_for = NULL;
         }
     }
+    const int status = atoi(first + 1);
+    shell_output[first - shell_output] = '\0';
+    return status;
 }
 
 int terminal_run(const char *line, const char *wait_for, const char *keys)
@@ -66,9 +95,9 @@ int terminal_run(const char *line, const char *wait_for, const char *keys)
     ck_assert_int_ge(child, 0);
     if (child == 0)
         run_there(far_end, whole);
-    read_all(near_end, wait_for, keys);
-    int status;
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    const int status = read_all(near_end, wait_for, keys);
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
     close(near_end);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return status;
 }
