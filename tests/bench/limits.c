@@ -12,7 +12,7 @@ enum {
     CHAINS = 12,      /* sums that hide the latency of one addition */
     BF16_CHAINS = 16, /* and of one of pairs, which takes longer */
     PEAK_STEPS = 5000000,
-    READ_NUMBERS = 1 << 24 /* 64 MiB: beyond the caches of most machines */
+    READ_NUMBERS = 1 << 26 /* 256 MiB: of much less, a part would still lie in the caches from the last time */
 };
 
 /*
