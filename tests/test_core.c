@@ -306,6 +306,24 @@ END_TEST
 
 /* ---- parallel ---- */
 
+START_TEST(test_parallel_failure_is_the_first_one_with_its_message)
+{
+    ParallelFailure failure = {0};
+    ck_assert(!parallel_failed(&failure));
+    assert_ok(parallel_result(&failure));
+    parallel_set_threads(3);
+    const int last = parallel_threads() - 1;
+    char expected[32];
+    snprintf(expected, sizeof expected, "on thread %d", last);
+#pragma omp parallel num_threads(parallel_threads())
+    if (parallel_thread() == last)
+        parallel_fail(&failure, status_fail(CS336_EIO, "on thread %d", parallel_thread()));
+    parallel_fail(&failure, status_fail(CS336_ERANGE, "too late"));
+    ck_assert(parallel_failed(&failure));
+    assert_fails(parallel_result(&failure), CS336_EIO, expected);
+}
+END_TEST
+
 START_TEST(test_parallel_reserves_a_block_for_each_thread)
 {
     parallel_set_threads(3);
@@ -409,6 +427,7 @@ const TestCase core_tests[] = {
     TEST(test_arena_says_when_it_is_full, "arena"),
     TEST(test_arena_refuses_to_measure_what_no_memory_holds, "arena"),
     TEST(test_arena_init_reports_a_want_of_memory, "arena"),
+    TEST(test_parallel_failure_is_the_first_one_with_its_message, "parallel"),
     TEST(test_parallel_reserves_a_block_for_each_thread, "parallel"),
     TEST(test_parallel_workspace_only_grows, "parallel"),
     TEST(test_parallel_reserve_recovers_from_a_want_of_memory, "parallel"),

@@ -2,6 +2,8 @@
 
 #include "core/memory.h"
 
+#include <stdio.h>
+
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -95,4 +97,22 @@ void parallel_release(void)
     workspace.shared = workspace.private = NULL;
     workspace.shared_bytes = workspace.thread_bytes = 0;
     workspace.threads = 0;
+}
+
+void parallel_fail(ParallelFailure *failure, Status s)
+{
+    if (atomic_exchange(&failure->failed, 1))
+        return;
+    failure->status = s;
+    snprintf(failure->message, sizeof failure->message, "%s", status_message());
+}
+
+bool parallel_failed(const ParallelFailure *failure)
+{
+    return atomic_load(&failure->failed);
+}
+
+Status parallel_result(const ParallelFailure *failure)
+{
+    return parallel_failed(failure) ? status_fail(failure->status, "%s", failure->message) : CS336_OK;
 }

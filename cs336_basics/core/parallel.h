@@ -13,6 +13,8 @@
 
 #include "core/status.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /** @brief A loop over fewer numbers than this stays on one thread: waking others would cost more. */
@@ -39,6 +41,25 @@ CS336_MUST_CHECK Status parallel_reserve(size_t shared_bytes, size_t thread_byte
 /** @brief The block for all threads, and the calling thread's own; contents are lost at the next reserve. */
 void *parallel_shared(void);
 void *parallel_private(void);
+
+/**
+ * @brief What failed first in a loop of several threads, with what it said: status_message() belongs to the thread that
+ * failed. A zeroed one: nothing has.
+ */
+typedef struct {
+    atomic_int failed;
+    Status status;
+    char message[512];
+} ParallelFailure;
+
+/** @brief Any thread reports its failure; the first report counts. */
+void parallel_fail(ParallelFailure *failure, Status s);
+
+/** @brief Whether the other threads may as well give up. */
+bool parallel_failed(const ParallelFailure *failure);
+
+/** @brief After the loop: what failed first, its message now in the calling thread; CS336_OK if nothing did. */
+CS336_MUST_CHECK Status parallel_result(const ParallelFailure *failure);
 
 /** @brief Frees the workspace; the next parallel_reserve() makes another. */
 void parallel_release(void);

@@ -10,8 +10,7 @@ enum {
     SLICE_BYTES = 1 << 15,   /* fed between two looks at the stop flag */
     KEPT_IDS = 1 << 18,      /* of a chunk whose turn has not come */
     CACHES_BYTES = 24 << 20, /* of all threads together */
-    LEAST_CACHE = 1 << 20,
-    MESSAGE_BYTES = 512
+    LEAST_CACHE = 1 << 20
 };
 
 static const size_t NONE = SIZE_MAX;
@@ -24,9 +23,7 @@ typedef struct {
     void *context;
     size_t chunk_bytes, chunks;
     atomic_size_t done; /* bytes written */
-    atomic_int failed;
-    Status failure; /* of the thread that failed first, and what it said: messages belong to their thread */
-    char message[MESSAGE_BYTES];
+    ParallelFailure failure;
 } Job;
 
 typedef struct {
@@ -36,16 +33,6 @@ typedef struct {
     bool in_turn;   /* whether all chunks before are written */
     size_t at, end; /* what is left of the chunk */
 } Worker;
-
-static void fail(Job *job, Status s)
-{
-    if (atomic_exchange(&job->failed, 1))
-        return;
-    job->failure = s;
-    const char *message = status_message();
-    const size_t length = strlen(message), most = sizeof job->message - 1;
-    memcpy(job->message, message, length < most ? length : most);
-}
 
 /* ---- chunks ---- */
 
@@ -114,18 +101,18 @@ static void encode_before_turn(Worker *worker, size_t index)
 {
     worker->in_turn = false;
     worker->kept.count = 0;
-    if (atomic_load(&worker->job->failed))
+    if (parallel_failed(&worker->job->failure))
         return;
     find_chunk(worker, index);
     const Status s = encode_on(worker);
     if (s)
-        fail(worker->job, s);
+        parallel_fail(&worker->job->failure, s);
 }
 
 static void encode_in_turn(Worker *worker)
 {
     Job *job = worker->job;
-    if (atomic_load(&job->failed) || worker->end == NONE)
+    if (parallel_failed(&job->failure) || worker->end == NONE)
         return;
     worker->in_turn = true;
     Status s = worker->kept.count ? job->sink(job->context, worker->kept.ids, worker->kept.count) : CS336_OK;
@@ -133,7 +120,7 @@ static void encode_in_turn(Worker *worker)
     if (!s)
         s = encode_on(worker);
     if (s) {
-        fail(job, s);
+        parallel_fail(&job->failure, s);
         return;
     }
     atomic_store(&job->done, worker->end);
@@ -191,8 +178,7 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
         s = make_encoders(&job, workers, threads);
     if (!s) {
         encode_chunks(&job, workers, (int)threads);
-        if (atomic_load(&job.failed))
-            s = status_fail(job.failure, "%s", job.message);
+        s = parallel_result(&job.failure);
     }
     for (size_t i = 0; workers && i < threads; i++) {
         encoder_destroy(workers[i].encoder);

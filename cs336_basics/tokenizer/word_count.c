@@ -9,7 +9,6 @@ enum {
     CHUNK_BYTES = 1 << 19,
     MARGIN = 1 << 12, /* bytes beyond a chunk in which a safe cut is to be expected */
     CONTEXT = 8,      /* characters around a cut, on each side */
-    MESSAGE_BYTES = 512,
     END_CAPACITY = WORD_BATCH
 };
 
@@ -23,20 +22,8 @@ typedef struct {
     size_t *first_chunk;      /* of each source, and behind the last one */
     atomic_size_t next_chunk; /* to be taken */
     atomic_size_t done;       /* bytes counted */
-    atomic_int failed;
-    Status failure; /* of the thread that failed first, and what it said: messages belong to their thread */
-    char message[MESSAGE_BYTES];
+    ParallelFailure failure;
 } Job;
-
-static void fail(Job *job, Status s)
-{
-    if (atomic_exchange(&job->failed, 1))
-        return;
-    job->failure = s;
-    const char *message = status_message();
-    const size_t length = strlen(message), most = sizeof job->message - 1;
-    memcpy(job->message, message, length < most ? length : most);
-}
 
 static Status begin_job(Job *job)
 {
@@ -195,7 +182,7 @@ static void take_chunks(Job *job, WordTable *words)
 {
     Window window = {0};
     size_t source = 0, chunk;
-    while (!atomic_load(&job->failed) &&
+    while (!parallel_failed(&job->failure) &&
            (chunk = atomic_fetch_add(&job->next_chunk, 1)) < job->first_chunk[job->source_count]) {
         Span span = {0};
         while (chunk >= job->first_chunk[source + 1])
@@ -212,7 +199,7 @@ static void take_chunks(Job *job, WordTable *words)
                 (ByteString){.bytes = window.text + (span.begin - window.begin), .length = span.end - span.begin},
                 window.text + (window.end - window.begin));
         if (s)
-            fail(job, s);
+            parallel_fail(&job->failure, s);
         else
             atomic_fetch_add(&job->done, span.end - span.begin);
         if (!s && parallel_thread() == 0)
@@ -229,7 +216,7 @@ static void join_tables(Job *job, WordTable *tables, size_t threads)
         for (size_t i = 1; i < threads; i++) {
             const Status s = word_table_join_part(&tables[0], &tables[i], part);
             if (s)
-                fail(job, s);
+                parallel_fail(&job->failure, s);
         }
 }
 
@@ -247,11 +234,10 @@ Status count_words(WordTable *words, const WordSource *sources, size_t source_co
     if (!s) {
 #pragma omp parallel num_threads(config->threads)
         take_chunks(&job, &tables[parallel_thread()]);
-        if (!atomic_load(&job.failed))
+        if (!parallel_failed(&job.failure))
             join_tables(&job, tables, threads);
-        if (atomic_load(&job.failed))
-            s = status_fail(job.failure, "%s", job.message);
-        else
+        s = parallel_result(&job.failure);
+        if (!s)
             tell(&job);
     }
     for (size_t i = s ? 0 : 1; tables && i < threads; i++)
