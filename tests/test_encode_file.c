@@ -2,6 +2,7 @@
 #include "core/memory.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/compare_ids.h"
 #include "tests/support/failures.h"
 #include "tests/support/random_text.h"
 #include "tokenizer/bpe_train.h"
@@ -123,35 +124,20 @@ END_TEST
 
 /* ---- bounded memory ---- */
 
-typedef struct {
-    const TokenList *expected;
-    size_t count, wrong;
-} Comparer;
-
-static Status compare_ids(void *context, const int32_t *ids, size_t count)
-{
-    Comparer *comparer = context;
-    for (size_t i = 0; i < count; i++, comparer->count++)
-        comparer->wrong +=
-            comparer->count >= comparer->expected->count || comparer->expected->ids[comparer->count] != ids[i];
-    return CS336_OK;
-}
-
 static void assert_encodes_within(const Tokenizer *tokenizer, ByteString text, size_t cache_bytes, size_t limit)
 {
     TokenList expected = encode_plainly(tokenizer, text);
-    Comparer comparer = {.expected = &expected};
+    IdComparison comparison = {.expected = &expected};
     Encoder *encoder;
     const size_t before = memory_in_use();
     memory_set_limit(before + limit);
-    assert_ok(encoder_create_small(&encoder, tokenizer, cache_bytes, compare_ids, &comparer));
+    assert_ok(encoder_create_small(&encoder, tokenizer, cache_bytes, compare_ids, &comparison));
     for (size_t at = 0; at < text.length; at += 1000)
         assert_ok(encoder_feed(encoder, text.bytes + at, text.length - at < 1000 ? text.length - at : 1000));
     assert_ok(encoder_finish(encoder));
     encoder_destroy(encoder);
     memory_set_limit(0);
-    ck_assert_uint_eq(comparer.count, expected.count);
-    ck_assert_uint_eq(comparer.wrong, 0);
+    assert_ids_equal(&comparison);
     token_list_deinit(&expected);
 }
 

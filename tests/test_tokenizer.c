@@ -2,6 +2,7 @@
 #include "tests/adapters.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/compare_ids.h"
 #include "tests/support/corpus.h"
 #include "tests/support/course.h"
 #include "tests/support/gpt2_files.h"
@@ -391,21 +392,6 @@ END_TEST
 
 /* ---- memory ---- */
 
-/* Compares ids with those of the whole text instead of keeping them. */
-typedef struct {
-    const TokenList *expected;
-    size_t count, wrong;
-} Comparer;
-
-static Status compare_ids(void *context, const int32_t *ids, size_t count)
-{
-    Comparer *comparer = context;
-    for (size_t i = 0; i < count; i++, comparer->count++)
-        comparer->wrong +=
-            comparer->count >= comparer->expected->count || comparer->expected->ids[comparer->count] != ids[i];
-    return CS336_OK;
-}
-
 static void five_megabytes_stream_through(const Setting *setting)
 {
     size_t length;
@@ -414,16 +400,15 @@ static void five_megabytes_stream_through(const Setting *setting)
     const size_t sizes[] = {BY_LINES, 1 << 16, 1 << 30};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         Cutter cutter = {.rest = {.bytes = text, .length = length}, .size = sizes[i]};
-        Comparer comparer = {.expected = &expected};
+        IdComparison comparison = {.expected = &expected};
         const size_t before = memory_in_use();
         memory_reset_peak();
         memory_set_limit(before + MEMORY_LIMIT);
-        assert_ok(run_encode_iterable(setting->tokenizer, next_piece, &cutter, compare_ids, &comparer));
+        assert_ok(run_encode_iterable(setting->tokenizer, next_piece, &cutter, compare_ids, &comparison));
         memory_set_limit(0);
         ck_assert_msg(memory_peak() - before <= MEMORY_LIMIT, "%zu bytes in use at most, %zu allowed",
                       memory_peak() - before, (size_t)MEMORY_LIMIT);
-        ck_assert_uint_eq(comparer.count, expected.count);
-        ck_assert_uint_eq(comparer.wrong, 0);
+        assert_ids_equal(&comparison);
         ck_assert_uint_eq(memory_in_use(), before);
     }
     token_list_deinit(&expected);

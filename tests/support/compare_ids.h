@@ -1,0 +1,22 @@
+/**
+ * @file
+ * @brief A sink that compares token ids with those expected instead of keeping them.
+ */
+#ifndef CS336_TESTS_SUPPORT_COMPARE_IDS_H
+#define CS336_TESTS_SUPPORT_COMPARE_IDS_H
+
+#include "core/status.h"
+#include "tokenizer/buffers.h"
+
+typedef struct {
+    const TokenList *expected;
+    size_t count, wrong;
+} IdComparison;
+
+/** @brief The TokenSink; its context is an IdComparison. */
+Status compare_ids(void *context, const int32_t *ids, size_t count);
+
+/** @brief That all came, and every one was right. */
+void assert_ids_equal(const IdComparison *comparison);
+
+#endif
