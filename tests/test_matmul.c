@@ -14,52 +14,29 @@
 
 START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
 {
-    static const size_t shapes[][3] = {{1, 1, 1},   {2, 3, 5},   {7, 31, 17}, {14, 32, 16}, {15, 33, 1},
-                                       {13, 37, 0}, {1, 67, 71}, {61, 1, 73}, {29, 65, 47}};
+    static const ProductShape shapes[] = {{1, 1, 1},   {2, 3, 5},   {7, 31, 17}, {14, 32, 16}, {15, 33, 1},
+                                          {13, 37, 0}, {1, 67, 71}, {61, 1, 73}, {29, 65, 47}};
     reserve_for(2);
     /* Every fifth combination: five shapes later the others have had their turn. */
-    const int step = test_is_instrumented() ? 35 : 5;
-    int turn = 0;
-    FOR_EACH_ISA (isa)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (int c = 0; c < OUTPUT_LAYOUTS; c++)
-                for (int a = 0; a < INPUT_LAYOUTS; a++)
-                    for (int b = 0; b < INPUT_LAYOUTS; b++) {
-                        if (turn++ % step)
-                            continue;
-                        const float beta = turn % 3 == 0 ? 0 : turn % 3 == 1 ? 1 : -1.5f;
-                        assert_product(&IN_FLOAT32, (Layout)c, (Layout)a, (Layout)b, shapes[s][0], shapes[s][1],
-                                       shapes[s][2], turn % 2 ? 1 : 0.5f, beta);
-                    }
+    assert_layouts(&IN_FLOAT32, shapes, sizeof shapes / sizeof *shapes, test_is_instrumented() ? 35 : 5);
 }
 END_TEST
 
 START_TEST(test_matmul_random_shapes_agree_with_the_triple_loop)
 {
     reserve_for(2);
-    const int rounds = test_is_instrumented() ? 10 : 60;
-    FOR_EACH_ISA (isa)
-        for (int round = 0; round < rounds; round++)
-            assert_product(&IN_FLOAT32, (Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
-                           (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90),
-                           random_below(90), 1, round % 2 ? 0 : 1);
+    assert_random_shapes(&IN_FLOAT32, test_is_instrumented() ? 10 : 60);
 }
 END_TEST
 
 START_TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop)
 {
-    static const size_t shapes[][3] = {
+    static const ProductShape shapes[] = {
         {397, 61, 53}, {23, 4139, 31}, {17, 67, 1567}, {347, 131, 521}, {1, 4999, 600}, {2311, 1, 1031},
     };
+    const bool slow = test_is_instrumented();
     reserve_for(2);
-    const size_t count = test_is_instrumented() ? 3 : sizeof shapes / sizeof *shapes;
-    const int forms = test_is_instrumented() ? 1 : 4;
-    FOR_EACH_ISA (isa)
-        for (size_t s = 0; s < count; s++)
-            for (int form = 0; form < forms; form++)
-                assert_product(&IN_FLOAT32, form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
-                               form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shapes[s][0], shapes[s][1], shapes[s][2], 1,
-                               form == 1 ? 1 : 0);
+    assert_forms(&IN_FLOAT32, shapes, slow ? 3 : sizeof shapes / sizeof *shapes, slow ? 1 : 4);
 }
 END_TEST
 

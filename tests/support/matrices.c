@@ -132,3 +132,37 @@ void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layo
     free(expected);
     free(magnitude);
 }
+
+void assert_layouts(const MatrixProduct *product, const ProductShape *shapes, size_t count, int step)
+{
+    int turn = 0;
+    FOR_EACH_ISA (isa)
+        for (const ProductShape *shape = shapes; shape < shapes + count; shape++)
+            for (int c = 0; c < OUTPUT_LAYOUTS; c++)
+                for (int a = 0; a < INPUT_LAYOUTS; a++)
+                    for (int b = 0; b < INPUT_LAYOUTS; b++) {
+                        if (turn++ % step)
+                            continue;
+                        const float beta = turn % 3 == 0 ? 0 : turn % 3 == 1 ? 1 : -1.5f;
+                        assert_product(product, (Layout)c, (Layout)a, (Layout)b, shape->m, shape->n, shape->k,
+                                       turn % 2 ? 1 : 0.5f, beta);
+                    }
+}
+
+void assert_random_shapes(const MatrixProduct *product, int rounds)
+{
+    FOR_EACH_ISA (isa)
+        for (int round = 0; round < rounds; round++)
+            assert_product(product, (Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
+                           (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90),
+                           random_below(90), 1, round % 2 ? 0 : 1);
+}
+
+void assert_forms(const MatrixProduct *product, const ProductShape *shapes, size_t count, int forms)
+{
+    FOR_EACH_ISA (isa)
+        for (const ProductShape *shape = shapes; shape < shapes + count; shape++)
+            for (int form = 0; form < forms; form++)
+                assert_product(product, form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
+                               form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shape->m, shape->n, shape->k, 1, form == 1 ? 1 : 0);
+}

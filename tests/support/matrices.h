@@ -54,4 +54,17 @@ void product_by_definition(double *c, double *magnitude, const MatrixProduct *pr
 void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n,
                     size_t k, float alpha, float beta);
 
+typedef struct {
+    size_t m, n, k;
+} ProductShape;
+
+/** @brief Each shape in some of all layouts: of every @p step combinations of shape and layouts, on every ISA, one. */
+void assert_layouts(const MatrixProduct *product, const ProductShape *shapes, size_t count, int step);
+
+/** @brief Random shapes below 90 in random layouts, on every ISA. */
+void assert_random_shapes(const MatrixProduct *product, int rounds);
+
+/** @brief Each shape in the first @p forms of row-major operands, A transposed, B transposed, all three transposed. */
+void assert_forms(const MatrixProduct *product, const ProductShape *shapes, size_t count, int forms);
+
 #endif
