@@ -1,7 +1,7 @@
-"""BPE encoders as line peers of the benchmarks (tests/bench/process.h): `bpe_encode_peer.py NAME DIRECTORY`.
+"""BPE encoders as line peers of the benchmarks (line_peer.py): `bpe_encode_peer.py NAME DIRECTORY`.
 
-NAME is gigatoken, tokie or tiktoken; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. One request a line on
-standard input, one answer a line on standard output: seconds, or "error WHY".
+NAME is gigatoken, tokie or tiktoken; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. They can be asked for
+the seconds of
 
     threads N      0; what a library does with one text is its own choice
     cold PATH      the text as one string, by an encoder that has seen none
@@ -16,6 +16,8 @@ import os
 import sys
 import tempfile
 import time
+
+from line_peer import absent, serve
 
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 SEPARATOR = "<|endoftext|>"
@@ -93,26 +95,26 @@ class Tiktoken:
         return timed(self.encoding.decode, self.ids)[0]
 
 
+class Answers:
+    def __init__(self, peer):
+        self.peer, self.path, self.text = peer, None, ""
+
+    def __call__(self, request):
+        kind, _, path = request.partition(" ")
+        if kind == "threads":
+            return 0
+        if path != self.path:
+            with open(path, encoding="utf-8", errors="replace", newline="") as file:
+                self.path, self.text = path, file.read().replace(SEPARATOR, "")
+        return getattr(self.peer, kind)(path, self.text)
+
+
 def main():
     try:
         peer = {"gigatoken": Gigatoken, "tokie": Tokie, "tiktoken": Tiktoken}[sys.argv[1]](sys.argv[2])
     except ImportError:
-        print("absent")
-        return
-    texts = {}
-    print("ready", flush=True)
-    for line in sys.stdin:
-        kind, _, path = line.rstrip("\n").partition(" ")
-        try:
-            if kind == "threads":
-                print(0, flush=True)
-                continue
-            if path not in texts:
-                with open(path, encoding="utf-8", errors="replace", newline="") as file:
-                    texts = {path: file.read().replace(SEPARATOR, "")}
-            print(f"{getattr(peer, kind)(path, texts[path]):.9g}", flush=True)
-        except Exception as error:  # whatever it is, the bench shows it in the row
-            print("error", " ".join(f"{type(error).__name__}: {error}".split())[:150], flush=True)
+        absent()
+    serve(Answers(peer))
 
 
 main()

@@ -1,14 +1,15 @@
-"""BPE trainers as line peers of the benchmarks (tests/bench/process.h): `bpe_peer.py gigabpe|rustbpe|tokenizers`.
+"""BPE trainers as line peers of the benchmarks (line_peer.py): `bpe_peer.py gigabpe|rustbpe|tokenizers`.
 
-One request a line on standard input, one answer a line on standard output: a number, or "error WHY".
+They can be asked for
 
     threads N           0; each library uses all processors
     train VOCAB PATH    seconds of learning a vocabulary with <|endoftext|>, GPT-2's pattern and the 256 bytes
     peak                bytes: the most memory that this process has had
 """
-import resource
 import sys
 import time
+
+from line_peer import absent, peak, serve
 
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 SEPARATOR = "<|endoftext|>"
@@ -51,14 +52,6 @@ def tokenizers():
     return train
 
 
-def peak():
-    try:
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
-
-
 def answer(train, request):
     if request == "peak":
         return peak()
@@ -74,14 +67,8 @@ def main():
     try:
         train = {"gigabpe": gigabpe, "rustbpe": rustbpe, "tokenizers": tokenizers}[sys.argv[1]]()
     except ImportError:
-        print("absent")
-        return
-    print("ready", flush=True)
-    for line in sys.stdin:
-        try:
-            print(f"{answer(train, line.rstrip(chr(10))):.9g}", flush=True)
-        except Exception as error:  # whatever it is, the bench shows it in the row
-            print("error", " ".join(f"{type(error).__name__}: {error}".split())[:150], flush=True)
+        absent()
+    serve(lambda request: answer(train, request))
 
 
 main()

@@ -1,6 +1,4 @@
-"""PyTorch as a line peer of the benchmarks (tests/bench/process.h).
-
-One request a line on standard input, one answer a line on standard output: a number, or "error WHY".
+"""PyTorch as a line peer of the benchmarks (line_peer.py). It can be asked for
 
     threads N                      use N threads; 0
     sdpa forward|both B H T D      seconds of causal attention in float32, forward or forward and backward
@@ -10,18 +8,17 @@ One request a line on standard input, one answer a line on standard output: a nu
     peak                           bytes: the most memory that this process has had
 """
 import logging
-import resource
-import sys
 import time
 import warnings
+
+from line_peer import absent, peak, serve
 
 try:
     import torch
     from torch import nn
     from torch.nn import functional as F
 except ImportError:
-    print("absent")
-    sys.exit()
+    absent()
 
 VOCAB, CONTEXT, D_MODEL, LAYERS, HEADS, D_FF = 10000, 256, 512, 4, 16, 1344
 D_HEAD = D_MODEL // HEADS
@@ -150,14 +147,6 @@ def matmul(dtype, form, m, n, k):
 # ---- answers ----
 
 
-def peak():
-    try:
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
-
-
 class Answers:
     request, run = "", None
 
@@ -185,13 +174,7 @@ class Answers:
 def main():
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    print("ready", flush=True)
-    answer = Answers()
-    for line in sys.stdin:
-        try:
-            print(f"{answer(line.strip()):.9g}", flush=True)
-        except Exception as error:  # whatever it is, the bench shows it in the row
-            print("error", " ".join(f"{type(error).__name__}: {error}".split())[:150], flush=True)
+    serve(Answers())
 
 
 main()
