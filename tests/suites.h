@@ -35,6 +35,7 @@
     X(chunked_loss)    \
     X(parameters)      \
     X(language_model)  \
+    X(lm_decoding)     \
     X(optim)           \
     X(checkpoint)      \
     X(token_file)      \
@@ -51,6 +52,7 @@
     X(tokenizer_json)  \
     X(run_log)         \
     X(training)        \
+    X(training_run)    \
     X(training_step)   \
     X(trained_model)   \
     X(sampling)        \

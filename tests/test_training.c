@@ -1,6 +1,4 @@
-#include "core/file.h"
-#include "core/json.h"
-#include "core/memory.h"
+/* Steps of training and validations. */
 #include "core/parallel.h"
 #include "data/batch.h"
 #include "data/token_file.h"
@@ -9,151 +7,43 @@
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
-#include "tests/support/tiny_lm.h"
-#include "train/model_checkpoint.h"
-#include "train/trainer.h"
+#include "tests/support/tiny_training.h"
 
+#include <check.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-
-enum { TOKENS = 200, STEPS = 12 };
-
-/* A text of period 5 with a little noise: something to learn, and never the same batch loss twice. */
-static void write_tokens(const char *path, size_t count)
-{
-    uint16_t ids[TOKENS];
-    ck_assert_uint_le(count, TOKENS);
-    for (size_t i = 0; i < count; i++)
-        ids[i] = (uint16_t)(i % 17 == 3 ? 12 : i % 5);
-    write_file(path, ids, count * sizeof *ids);
-}
-
-static TrainerConfig run_config(void)
-{
-    return (TrainerConfig){.model = tiny_lm_config(0),
-                           .batch_size = 3,
-                           .steps = STEPS,
-                           .schedule = {.max_lr = 0.01, .min_lr = 0.001, .warmup_steps = 2, .decay_steps = STEPS},
-                           .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1},
-                           .max_grad_norm = 1,
-                           .seed = 7,
-                           .log_every = 2,
-                           .val_every = 4,
-                           .val_batches = 2,
-                           .checkpoint_every = 5};
-}
-
-/* A trainer with its files. */
-typedef struct {
-    TokenFile train, val;
-    Trainer trainer;
-} Bench;
-
-/* One thread where the test is not about threads: they would only wait for each other. */
-static int threads = 1;
-
-static Status bench_init(Bench *bench, const TrainerConfig *config)
-{
-    parallel_set_threads(threads);
-    const char *train = temp_path("train.bin"), *val = temp_path("val.bin");
-    *bench = (Bench){0};
-    write_tokens(train, TOKENS);
-    write_tokens(val, 60);
-    Status s = token_file_open(&bench->train, train, config->model.vocab_size);
-    if (!s)
-        s = token_file_open(&bench->val, val, config->model.vocab_size);
-    if (!s)
-        s = trainer_init(&bench->trainer, config, &bench->train, &bench->val);
-    return s;
-}
-
-static void bench_deinit(Bench *bench)
-{
-    trainer_deinit(&bench->trainer);
-    token_file_close(&bench->train);
-    token_file_close(&bench->val);
-}
-
-/* Runs in DIRECTORY of the test's own and returns how it ended. */
-static Status run_in(const char *directory, const TrainerConfig *config, bool resume, const TrainerObserver *observer)
-{
-    Bench bench;
-    assert_ok(bench_init(&bench, config));
-    RunLogEntry last;
-    const Status s = trainer_run(&bench.trainer, temp_path(directory), resume, observer, &last);
-    bench_deinit(&bench);
-    return s;
-}
-
-static void assert_same_file(const char *a, const char *b)
-{
-    MappedFile file;
-    assert_ok(file_map(&file, temp_path(a)));
-    ck_assert_uint_gt(file.size, 0);
-    assert_file_holds(temp_path(b), file.data, file.size);
-    file_unmap(&file);
-}
-
-/* Logs agree but for the two keys that depend on the clock. */
-static void assert_same_log(const char *a, const char *b)
-{
-    FILE *one = fopen(temp_path(a), "rb"), *two = fopen(temp_path(b), "rb");
-    ck_assert(one && two);
-    char left[1024], right[1024];
-    size_t lines = 0;
-    while (fgets(left, sizeof left, one)) {
-        ck_assert_msg(fgets(right, sizeof right, two) != NULL, "%s ends after %zu lines", b, lines);
-        json_t *l, *r;
-        assert_ok(json_parse(&l, left, strlen(left), a));
-        assert_ok(json_parse(&r, right, strlen(right), b));
-        ck_assert_int_eq(json_object_del(l, "seconds"), 0);
-        ck_assert_int_eq(json_object_del(r, "seconds"), 0);
-        ck_assert_int_eq(json_object_del(l, "tokens_per_second"), 0);
-        ck_assert_int_eq(json_object_del(r, "tokens_per_second"), 0);
-        ck_assert_msg(json_equal(l, r), "%s and %s differ: %s%s", a, b, left, right);
-        json_decref(l);
-        json_decref(r);
-        lines++;
-    }
-    ck_assert_ptr_null(fgets(right, sizeof right, two));
-    ck_assert_uint_gt(lines, 0);
-    fclose(one);
-    fclose(two);
-}
 
 START_TEST(test_training_lowers_the_loss)
 {
-    TrainerConfig config = run_config();
+    TrainerConfig config = tiny_training_config();
     config.steps = config.schedule.decay_steps = 80;
-    Bench bench;
-    assert_ok(bench_init(&bench, &config));
+    TinyTraining tiny;
+    assert_ok(tiny_training_init(&tiny, &config));
     double before, after;
-    assert_ok(trainer_validate(&bench.trainer, &before));
+    assert_ok(trainer_validate(&tiny.trainer, &before));
     for (size_t i = 0; i < config.steps; i++) {
         float loss;
         double norm;
-        assert_ok(trainer_step(&bench.trainer, &loss, &norm));
+        assert_ok(trainer_step(&tiny.trainer, &loss, &norm));
     }
-    assert_ok(trainer_validate(&bench.trainer, &after));
+    assert_ok(trainer_validate(&tiny.trainer, &after));
     /* Guessing uniformly costs ln 13 = 2.56; a text of period 5 costs next to nothing but for its noise. */
     ck_assert_double_gt(before, 2);
     ck_assert_double_lt(after, 0.9);
-    bench_deinit(&bench);
+    tiny_training_deinit(&tiny);
 }
 END_TEST
 
 /* A step is what its parts say: the loss of the batch drawn, and AdamW with the schedule's rate on its gradients. */
 START_TEST(test_training_step_is_its_parts)
 {
-    const TrainerConfig config = run_config();
-    Bench bench;
-    assert_ok(bench_init(&bench, &config));
-    Trainer *t = &bench.trainer;
+    const TrainerConfig config = tiny_training_config();
+    TinyTraining tiny;
+    assert_ok(tiny_training_init(&tiny, &config));
+    Trainer *t = &tiny.trainer;
     const size_t batch = config.batch_size, context = config.model.context_length;
     Rng rng = t->batches;
     int32_t inputs[24], targets[24];
-    assert_ok(get_batch(inputs, targets, &bench.train, batch, context, "cpu", &rng));
+    assert_ok(get_batch(inputs, targets, &tiny.train, batch, context, "cpu", &rng));
     float expected, loss;
     double norm, expected_norm;
     assert_ok(transformer_lm_loss(&expected, &t->grad, &t->lm, tokens(inputs, batch, context),
@@ -176,345 +66,68 @@ START_TEST(test_training_step_is_its_parts)
     const double decayed = (double)before * (1 - 0.005 * 0.1), clipped = (double)grad / norm;
     const double moved = 0.005 * clipped / (fabs(clipped) + 1e-8);
     ck_assert_double_eq_tol((double)t->parameters.items[0].value.data[used], decayed - moved, 1e-6);
-    bench_deinit(&bench);
+    tiny_training_deinit(&tiny);
 }
 END_TEST
 
 START_TEST(test_validation_sees_the_same_windows)
 {
-    const TrainerConfig config = run_config();
-    Bench bench;
-    assert_ok(bench_init(&bench, &config));
+    const TrainerConfig config = tiny_training_config();
+    TinyTraining tiny;
+    assert_ok(tiny_training_init(&tiny, &config));
     double first, again;
-    const Rng batches = bench.trainer.batches;
-    assert_ok(trainer_validate(&bench.trainer, &first));
-    assert_ok(trainer_validate(&bench.trainer, &again));
+    const Rng batches = tiny.trainer.batches;
+    assert_ok(trainer_validate(&tiny.trainer, &first));
+    assert_ok(trainer_validate(&tiny.trainer, &again));
     ck_assert_double_eq(first, again);
-    ck_assert_uint_eq(bench.trainer.batches.counter, batches.counter);
-    bench.trainer.batches.counter += 100; /* as after many steps */
-    assert_ok(trainer_validate(&bench.trainer, &again));
+    ck_assert_uint_eq(tiny.trainer.batches.counter, batches.counter);
+    tiny.trainer.batches.counter += 100; /* as after many steps */
+    assert_ok(trainer_validate(&tiny.trainer, &again));
     ck_assert_double_eq(first, again);
-    bench_deinit(&bench);
+    tiny_training_deinit(&tiny);
 }
 END_TEST
 
 START_TEST(test_norm_of_zero_means_no_clipping)
 {
-    TrainerConfig config = run_config();
-    Bench none, endless;
+    TrainerConfig config = tiny_training_config();
+    TinyTraining none, endless;
     float loss;
     double norm;
     config.max_grad_norm = 0;
-    assert_ok(bench_init(&none, &config));
+    assert_ok(tiny_training_init(&none, &config));
     config.max_grad_norm = 1e9;
-    assert_ok(bench_init(&endless, &config));
+    assert_ok(tiny_training_init(&endless, &config));
     assert_ok(trainer_step(&none.trainer, &loss, &norm));
     ck_assert_double_gt(norm, 0.1);
     assert_ok(trainer_step(&endless.trainer, &loss, &norm));
     for (size_t i = 0; i < none.trainer.parameters.count; i++)
         assert_allclose(none.trainer.parameters.items[i].first_moment, endless.trainer.parameters.items[i].first_moment,
                         0, 0);
-    bench_deinit(&none);
-    bench_deinit(&endless);
+    tiny_training_deinit(&none);
+    tiny_training_deinit(&endless);
 }
 END_TEST
 
 START_TEST(test_validation_loss_of_the_only_window)
 {
-    TrainerConfig config = run_config();
+    TrainerConfig config = tiny_training_config();
     const size_t context = config.model.context_length;
-    Bench bench;
-    assert_ok(bench_init(&bench, &config));
-    trainer_deinit(&bench.trainer);
-    token_file_close(&bench.val);
-    write_tokens(temp_path("val.bin"), context + 1);
-    assert_ok(token_file_open(&bench.val, temp_path("val.bin"), config.model.vocab_size));
-    assert_ok(trainer_init(&bench.trainer, &config, &bench.train, &bench.val));
+    TinyTraining tiny;
+    assert_ok(tiny_training_init(&tiny, &config));
+    trainer_deinit(&tiny.trainer);
+    token_file_close(&tiny.val);
+    tiny_training_write(temp_path("val.bin"), context + 1);
+    assert_ok(token_file_open(&tiny.val, temp_path("val.bin"), config.model.vocab_size));
+    assert_ok(trainer_init(&tiny.trainer, &config, &tiny.train, &tiny.val));
     const int32_t ids[9] = {0, 1, 2, 12, 4, 0, 1, 2, 3};
     float expected;
     double loss;
-    assert_ok(transformer_lm_loss(&expected, NULL, &bench.trainer.lm, tokens(ids, 1, context),
-                                  tokens(ids + 1, 1, context), NULL, &bench.trainer.scratch));
-    assert_ok(trainer_validate(&bench.trainer, &loss));
+    assert_ok(transformer_lm_loss(&expected, NULL, &tiny.trainer.lm, tokens(ids, 1, context),
+                                  tokens(ids + 1, 1, context), NULL, &tiny.trainer.scratch));
+    assert_ok(trainer_validate(&tiny.trainer, &loss));
     ck_assert_double_eq_tol(loss, (double)expected, 1e-6);
-    bench_deinit(&bench);
-}
-END_TEST
-
-static void check_config_file(const char *path, const TrainerConfig *config)
-{
-    const TransformerLMConfig *model = &config->model;
-    const struct {
-        const char *key;
-        double value;
-    } numbers[] = {{"vocab_size", (double)model->vocab_size},
-                   {"context_length", (double)model->context_length},
-                   {"d_model", (double)model->d_model},
-                   {"num_layers", (double)model->num_layers},
-                   {"num_heads", (double)model->num_heads},
-                   {"d_ff", (double)model->d_ff},
-                   {"rope_theta", (double)model->rope_theta},
-                   {"norm_eps", (double)model->norm_eps},
-                   {"batch_size", 3},
-                   {"steps", STEPS},
-                   {"lr", 0.01},
-                   {"min_lr", 0.001},
-                   {"warmup_steps", 2},
-                   {"decay_steps", STEPS},
-                   {"beta1", 0.9},
-                   {"beta2", 0.95},
-                   {"eps", 1e-8},
-                   {"weight_decay", 0.1},
-                   {"max_grad_norm", 1},
-                   {"seed", 7},
-                   {"log_every", 2},
-                   {"val_every", 4},
-                   {"val_batches", 2},
-                   {"checkpoint_every", 5}};
-    const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
-    enum { NUMBERS = sizeof numbers / sizeof *numbers, NAMES = sizeof names / sizeof *names };
-    json_t *object;
-    assert_ok(json_read(&object, path));
-    for (size_t i = 0; i < NUMBERS; i++) {
-        const json_t *value = json_object_get(object, numbers[i].key);
-        ck_assert_msg(json_is_number(value) &&
-                          fabs(json_number_value(value) - numbers[i].value) <= 1e-8 * numbers[i].value,
-                      "%s is %g", numbers[i].key, json_number_value(value));
-    }
-    for (size_t i = 0; i < NAMES; i++)
-        ck_assert_str_eq(json_string_value(json_object_get(object, names[i][0])), names[i][1]);
-    ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES);
-    json_decref(object);
-}
-
-START_TEST(test_run_writes_its_files)
-{
-    const TrainerConfig config = run_config();
-    assert_ok(run_in("a/b", &config, false, NULL));
-    ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
-    check_config_file(temp_path("a/b/config.json"), &config);
-
-    /* Lines: every second step, validations at 4, 8 and 12. */
-    FILE *log = fopen(temp_path("a/b/log.jsonl"), "rb");
-    ck_assert_ptr_nonnull(log);
-    char line[1024];
-    json_int_t step = 0;
-    while (fgets(line, sizeof line, log)) {
-        json_t *entry;
-        step += 2;
-        assert_ok(json_parse(&entry, line, strlen(line), "log.jsonl"));
-        ck_assert_int_eq(json_integer_value(json_object_get(entry, "step")), step);
-        ck_assert_int_eq(json_integer_value(json_object_get(entry, "tokens")), step * 24);
-        ck_assert_int_eq(json_object_get(entry, "val_loss") != NULL, step % 4 == 0);
-        const double lr = json_number_value(json_object_get(entry, "lr"));
-        ck_assert_double_eq_tol(lr, cosine_schedule_lr(&config.schedule, (size_t)step), 1e-9);
-        ck_assert(json_is_real(json_object_get(entry, "train_loss")));
-        ck_assert(json_is_real(json_object_get(entry, "grad_norm")));
-        ck_assert(json_is_real(json_object_get(entry, "seconds")));
-        ck_assert(json_is_real(json_object_get(entry, "tokens_per_second")));
-        json_decref(entry);
-    }
-    ck_assert_int_eq(step, STEPS);
-    fclose(log);
-}
-END_TEST
-
-START_TEST(test_resumed_run_equals_an_uninterrupted_one)
-{
-    TrainerConfig config = run_config();
-    assert_ok(run_in("whole", &config, false, NULL));
-    const size_t stops[] = {1, 5, 11};
-    for (size_t i = 0; i < 3; i++) {
-        config.stop_at = stops[i];
-        assert_ok(run_in("parts", &config, false, NULL));
-        config.stop_at = 0;
-        assert_ok(run_in("parts", &config, true, NULL));
-        assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-        assert_same_log("whole/log.jsonl", "parts/log.jsonl");
-        assert_same_file("whole/config.json", "parts/config.json");
-    }
-}
-END_TEST
-
-START_TEST(test_resumed_run_goes_on_counting_its_seconds)
-{
-    static const char line[] = "{\"step\":1,\"seconds\":5000.5}\n";
-    TrainerConfig config = run_config();
-    config.stop_at = 1;
-    assert_ok(run_in("run", &config, false, NULL));
-    write_file(temp_path("run/log.jsonl"), line, sizeof line - 1);
-    config.stop_at = 2;
-    Bench bench;
-    RunLogEntry last;
-    assert_ok(bench_init(&bench, &config));
-    assert_ok(trainer_run(&bench.trainer, temp_path("run"), true, NULL, &last));
-    ck_assert_uint_eq(last.step, 2);
-    ck_assert_double_gt(last.seconds, 5000.5);
-    ck_assert_double_lt(last.seconds, 5100);
-    bench_deinit(&bench);
-}
-END_TEST
-
-START_TEST(test_run_that_ended_does_not_go_on)
-{
-    const TrainerConfig config = run_config();
-    assert_ok(run_in("whole", &config, false, NULL));
-    assert_ok(run_in("again", &config, false, NULL));
-    assert_ok(run_in("again", &config, true, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "again/checkpoint.safetensors");
-    assert_same_log("whole/log.jsonl", "again/log.jsonl");
-}
-END_TEST
-
-typedef struct {
-    atomic_int stop;
-    size_t at, last;
-} Interruption;
-
-static void interrupt(void *context, const RunLogEntry *entry, bool logged)
-{
-    Interruption *interruption = context;
-    (void)logged;
-    interruption->last = entry->step;
-    if (entry->step == interruption->at)
-        atomic_store(&interruption->stop, 1);
-}
-
-START_TEST(test_run_stops_when_asked_and_resumes)
-{
-    const TrainerConfig config = run_config();
-    assert_ok(run_in("whole", &config, false, NULL));
-    Interruption interruption = {.at = 7};
-    const TrainerObserver observer = {.step = interrupt, .context = &interruption, .stop = &interruption.stop};
-    assert_fails(run_in("parts", &config, false, &observer), CS336_EINTERRUPTED, "stopped after step 7 of 12");
-    ck_assert_uint_eq(interruption.last, 7);
-    assert_ok(run_in("parts", &config, true, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    assert_same_log("whole/log.jsonl", "parts/log.jsonl");
-    interruption = (Interruption){.at = STEPS};
-    assert_ok(run_in("too_late", &config, false, &observer));
-    assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
-}
-END_TEST
-
-/* The disk is full when the second checkpoint comes: the first one is intact, and the run goes on from it. */
-START_TEST(test_full_disk_keeps_the_checkpoint)
-{
-    TrainerConfig config = run_config();
-    assert_ok(run_in("whole", &config, false, NULL));
-    config.stop_at = 5;
-    assert_ok(run_in("parts", &config, false, NULL));
-    assert_ok(run_in("five", &config, false, NULL));
-    config.stop_at = 0;
-    config.log_every = 100;
-    config.val_every = 0;
-    config.steps = 11; /* step 10 saves, and no line of the log comes before it */
-    Bench bench;
-    assert_ok(bench_init(&bench, &config));
-    RunLogEntry last;
-    char message[2048];
-    snprintf(message, sizeof message, "%s/checkpoint.safetensors: cannot write: No space left on device",
-             temp_path("parts"));
-    /* The writes of config.json come first; the one after them is the checkpoint's. */
-    Status s = CS336_OK;
-    for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
-        ck_assert_uint_lt(n, 1000);
-        file_fail_at(n);
-        s = trainer_run(&bench.trainer, temp_path("parts"), true, NULL, &last);
-        ck_assert_int_eq(s, CS336_EIO);
-        assert_same_file("five/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    }
-    file_fail_at(0);
-    bench_deinit(&bench);
-    config = run_config();
-    assert_ok(run_in("parts", &config, true, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("parts")), 3);
-}
-END_TEST
-
-START_TEST(test_training_does_not_depend_on_threads)
-{
-    const char *const directories[] = {"one", "two", "three", "eight"};
-    const int counts[] = {1, 2, 3, 8};
-    const TrainerConfig config = run_config();
-    for (size_t i = 0; i < 4; i++) {
-        threads = counts[i];
-        assert_ok(run_in(directories[i], &config, false, NULL));
-    }
-    assert_same_file("one/checkpoint.safetensors", "two/checkpoint.safetensors");
-    assert_same_file("one/checkpoint.safetensors", "three/checkpoint.safetensors");
-    assert_same_file("one/checkpoint.safetensors", "eight/checkpoint.safetensors");
-    assert_same_log("one/log.jsonl", "three/log.jsonl");
-}
-END_TEST
-
-START_TEST(test_reports_do_not_change_the_training)
-{
-    TrainerConfig config = run_config();
-    assert_ok(run_in("some", &config, false, NULL));
-    config.log_every = 5, config.val_every = 1, config.val_batches = 5, config.checkpoint_every = 0;
-    assert_ok(run_in("other", &config, false, NULL));
-    assert_same_file("some/checkpoint.safetensors", "other/checkpoint.safetensors");
-    config.seed = 8;
-    assert_ok(run_in("seed", &config, false, NULL));
-    MappedFile a, b;
-    assert_ok(file_map(&a, temp_path("some/checkpoint.safetensors")));
-    assert_ok(file_map(&b, temp_path("seed/checkpoint.safetensors")));
-    ck_assert(a.size != b.size || memcmp(a.data, b.data, a.size) != 0);
-    file_unmap(&a);
-    file_unmap(&b);
-}
-END_TEST
-
-START_TEST(test_loss_that_is_no_number_stops_the_run)
-{
-    TrainerConfig config = run_config();
-    config.checkpoint_every = 1;
-    config.stop_at = 1;
-    assert_ok(run_in("good", &config, false, NULL));
-    config.stop_at = 0;
-    config.schedule = (CosineSchedule){.max_lr = 1e30, .min_lr = 0, .warmup_steps = 0, .decay_steps = STEPS};
-    assert_ok(run_in("bad",
-                     &(TrainerConfig){.model = config.model,
-                                      .batch_size = config.batch_size,
-                                      .steps = STEPS,
-                                      .stop_at = 1,
-                                      .schedule = run_config().schedule,
-                                      .adamw = config.adamw,
-                                      .max_grad_norm = 1,
-                                      .seed = config.seed,
-                                      .log_every = 1},
-                     false, NULL));
-    config.checkpoint_every = 0;
-    ck_assert_int_eq(run_in("bad", &config, true, NULL), CS336_ERANGE);
-    ck_assert_msg(strstr(status_message(), "; a lower learning rate may help") != NULL, "%s", status_message());
-    assert_same_file("good/checkpoint.safetensors", "bad/checkpoint.safetensors");
-}
-END_TEST
-
-START_TEST(test_checkpoint_of_another_run)
-{
-    TrainerConfig config = run_config();
-    config.stop_at = 1;
-    assert_ok(run_in("run", &config, false, NULL));
-    TrainerConfig other = config;
-    other.model.d_ff = 24;
-    char path[512], nowhere[512];
-    snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
-    snprintf(nowhere, sizeof nowhere, "%s", temp_path("nowhere/checkpoint.safetensors"));
-    char rest[64];
-    snprintf(rest, sizeof rest, ": d_ff is %zu, expected 24", config.model.d_ff);
-    assert_path_fails(run_in("run", &other, true, NULL), CS336_EFORMAT, path, rest);
-    other = config;
-    other.batch_size = 4;
-    assert_path_fails(run_in("run", &other, true, NULL), CS336_EFORMAT, path, ": batch_size is 3, expected 4");
-    other = config;
-    other.seed = 8;
-    assert_path_fails(run_in("run", &other, true, NULL), CS336_EFORMAT, path, ": seed is 7, expected 8");
-    assert_path_fails(run_in("nowhere", &config, true, NULL), CS336_EIO, nowhere,
-                      ": cannot read: No such file or directory");
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
+    tiny_training_deinit(&tiny);
 }
 END_TEST
 
@@ -530,7 +143,7 @@ START_TEST(test_trainer_check_errors)
     };
     TrainerConfig bad[6];
     for (size_t i = 0; i < 6; i++)
-        bad[i] = run_config();
+        bad[i] = tiny_training_config();
     bad[0].batch_size = 0;
     bad[1].schedule.warmup_steps = 13;
     bad[2].schedule.min_lr = 0.02;
@@ -539,105 +152,31 @@ START_TEST(test_trainer_check_errors)
     bad[5].max_grad_norm = -1;
     for (size_t i = 0; i < 6; i++)
         assert_fails(trainer_check(&bad[i]), CS336_ERANGE, messages[i]);
-    TrainerConfig heads = run_config();
+    TrainerConfig heads = tiny_training_config();
     heads.model.num_heads = 5;
     assert_fails(trainer_check(&heads), CS336_ESHAPE, "transformer_lm_check: num_heads 5 does not divide d_model 12");
 }
 END_TEST
 
-static TrainerConfig one_step_config(void)
-{
-    TrainerConfig config = run_config();
-    config.steps = config.schedule.decay_steps = 1;
-    config.schedule.warmup_steps = 0;
-    config.model.num_layers = 1;
-    config.val_batches = 1;
-    return config;
-}
-
 static Status one_step(void *context)
 {
-    Bench bench;
+    TinyTraining tiny;
     float loss;
     double norm, val_loss;
-    Status s = bench_init(&bench, context);
+    Status s = tiny_training_init(&tiny, context);
     if (!s)
-        s = trainer_step(&bench.trainer, &loss, &norm);
+        s = trainer_step(&tiny.trainer, &loss, &norm);
     if (!s)
-        s = trainer_validate(&bench.trainer, &val_loss);
-    bench_deinit(&bench);
+        s = trainer_validate(&tiny.trainer, &val_loss);
+    tiny_training_deinit(&tiny);
     parallel_release();
     return s;
 }
 
 START_TEST(test_training_allocation_failures)
 {
-    TrainerConfig config = one_step_config();
+    TrainerConfig config = tiny_training_one_step();
     assert_allocation_failures_are_clean(one_step, &config);
-}
-END_TEST
-
-/* Each attempt waits for the disk, so only some of the several hundred allocations fail here; checkpoint_save() and
-   run_log_append() have tests of their own for each of theirs. */
-START_TEST(test_run_allocation_failures)
-{
-    enum { STRIDE = 61 };
-    const TrainerConfig config = one_step_config();
-    Bench bench;
-    assert_ok(bench_init(&bench, &config));
-    RunLogEntry last;
-    assert_ok(trainer_run(&bench.trainer, temp_path("run"), false, NULL, &last));
-    const size_t before = memory_in_use();
-    Status s = CS336_ENOMEM;
-    for (size_t n = 1; s; n += n < 8 ? 1 : STRIDE) {
-        trainer_deinit(&bench.trainer);
-        assert_ok(trainer_init(&bench.trainer, &config, &bench.train, &bench.val));
-        memory_fail_at(n);
-        s = trainer_run(&bench.trainer, temp_path("run"), false, NULL, &last);
-        memory_fail_at(0);
-        ck_assert_uint_eq(memory_in_use(), before);
-        ck_assert(s == CS336_OK || s == CS336_ENOMEM);
-    }
-    bench_deinit(&bench);
-}
-END_TEST
-
-START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
-{
-    const TrainerConfig config = run_config();
-    assert_ok(file_make_directory(temp_path("run/checkpoint.safetensors/full")));
-    char path[512];
-    snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
-    assert_path_fails(run_in("run", &config, false, NULL), CS336_EIO, path, ": cannot remove: Directory not empty");
-}
-END_TEST
-
-/* ---- the model back from its checkpoint ---- */
-
-START_TEST(test_trained_model_is_the_trainers)
-{
-    for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
-        TrainerConfig config = run_config();
-        config.model = tiny_lm_config(variant);
-        config.steps = config.schedule.decay_steps = 3;
-        Bench bench;
-        assert_ok(bench_init(&bench, &config));
-        RunLogEntry last;
-        assert_ok(trainer_run(&bench.trainer, temp_path("run"), false, NULL, &last));
-        TrainedModel model;
-        assert_ok(trained_model_load(&model, temp_path("run/checkpoint.safetensors")));
-        ck_assert_uint_eq(model.iteration, 3);
-        ck_assert_mem_eq(&model.lm.config, &config.model, sizeof config.model);
-        const int32_t ids[8] = {0, 1, 2, 12, 4, 0, 1, 2};
-        float loss, expected;
-        assert_ok(transformer_lm_loss(&loss, NULL, &model.lm, tokens(ids, 1, 7), tokens(ids + 1, 1, 7), NULL,
-                                      &bench.trainer.scratch));
-        assert_ok(transformer_lm_loss(&expected, NULL, &bench.trainer.lm, tokens(ids, 1, 7), tokens(ids + 1, 1, 7),
-                                      NULL, &bench.trainer.scratch));
-        ck_assert_float_eq(loss, expected);
-        trained_model_deinit(&model);
-        bench_deinit(&bench);
-    }
 }
 END_TEST
 
@@ -647,20 +186,7 @@ const TestCase training_tests[] = {
     TEST(test_validation_sees_the_same_windows, "training_together"),
     TEST(test_norm_of_zero_means_no_clipping, "training_together"),
     TEST(test_validation_loss_of_the_only_window, "training_together"),
-    TEST(test_run_writes_its_files, "training_together"),
-    TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
-    TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
-    TEST(test_run_that_ended_does_not_go_on, "training_together"),
-    TEST(test_run_stops_when_asked_and_resumes, "training_together"),
-    TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
-    TEST(test_training_does_not_depend_on_threads, "training_together"),
-    TEST(test_reports_do_not_change_the_training, "training_together"),
-    TEST(test_loss_that_is_no_number_stops_the_run, "training_together"),
-    TEST(test_checkpoint_of_another_run, "training_together"),
     TEST(test_trainer_check_errors, "training_together"),
     TEST(test_training_allocation_failures, "training_together"),
-    TEST(test_checkpoint_that_cannot_be_removed_stops_the_run, "training_together"),
-    TEST(test_run_allocation_failures, "training_together"),
-    TEST(test_trained_model_is_the_trainers, "training_together"),
     {0},
 };

@@ -1,0 +1,77 @@
+#include "tests/support/tiny_training.h"
+
+#include "core/parallel.h"
+#include "tests/support/allclose.h"
+#include "tests/support/files.h"
+#include "tests/support/tiny_lm.h"
+
+#include <check.h>
+
+void tiny_training_write(const char *path, size_t count)
+{
+    uint16_t ids[TINY_TOKENS];
+    ck_assert_uint_le(count, TINY_TOKENS);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = (uint16_t)(i % 17 == 3 ? 12 : i % 5);
+    write_file(path, ids, count * sizeof *ids);
+}
+
+TrainerConfig tiny_training_config(void)
+{
+    return (TrainerConfig){.model = tiny_lm_config(0),
+                           .batch_size = 3,
+                           .steps = TINY_STEPS,
+                           .schedule = {.max_lr = 0.01, .min_lr = 0.001, .warmup_steps = 2, .decay_steps = TINY_STEPS},
+                           .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1},
+                           .max_grad_norm = 1,
+                           .seed = 7,
+                           .log_every = 2,
+                           .val_every = 4,
+                           .val_batches = 2,
+                           .checkpoint_every = 5};
+}
+
+TrainerConfig tiny_training_one_step(void)
+{
+    TrainerConfig config = tiny_training_config();
+    config.steps = config.schedule.decay_steps = 1;
+    config.schedule.warmup_steps = 0;
+    config.model.num_layers = 1;
+    config.val_batches = 1;
+    return config;
+}
+
+int tiny_training_threads = 1;
+
+Status tiny_training_init(TinyTraining *tiny, const TrainerConfig *config)
+{
+    parallel_set_threads(tiny_training_threads);
+    const char *train = temp_path("train.bin"), *val = temp_path("val.bin");
+    *tiny = (TinyTraining){0};
+    tiny_training_write(train, TINY_TOKENS);
+    tiny_training_write(val, 60);
+    Status s = token_file_open(&tiny->train, train, config->model.vocab_size);
+    if (!s)
+        s = token_file_open(&tiny->val, val, config->model.vocab_size);
+    if (!s)
+        s = trainer_init(&tiny->trainer, config, &tiny->train, &tiny->val);
+    return s;
+}
+
+void tiny_training_deinit(TinyTraining *tiny)
+{
+    trainer_deinit(&tiny->trainer);
+    token_file_close(&tiny->train);
+    token_file_close(&tiny->val);
+}
+
+Status tiny_training_run(const char *directory, const TrainerConfig *config, bool resume,
+                         const TrainerObserver *observer)
+{
+    TinyTraining tiny;
+    assert_ok(tiny_training_init(&tiny, config));
+    RunLogEntry last;
+    const Status s = trainer_run(&tiny.trainer, temp_path(directory), resume, observer, &last);
+    tiny_training_deinit(&tiny);
+    return s;
+}
