@@ -26,7 +26,7 @@ int options_bad_usage(const OptionTable *table, const char *format, ...)
 
 static bool takes_several(const Option *option)
 {
-    return option->type == OPTION_IS_TEXTS && strcmp(option->value, "FILE") == 0;
+    return option->type == OPTION_IS_TEXTS && option->value && strcmp(option->value, "FILE") == 0;
 }
 
 /* What stands behind an option's help: "(default 3)", or nothing. */
