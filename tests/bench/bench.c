@@ -109,7 +109,7 @@ static double limit_run(void *context)
     const BenchRow *row = context;
     const double peak = row->limit == BENCH_FMA    ? bench_fma_peak()
                         : row->limit == BENCH_BF16 ? bench_bf16_peak()
-                                                   : bench_read_bandwidth();
+                                                   : bench_read_bandwidth((size_t)(row->amount / fmax(row->passes, 1)));
     return row->amount / (1e9 * peak);
 }
 

@@ -69,6 +69,7 @@ typedef struct {
     BenchLimit limit;
     double amount; /**< operations (a multiply-add is two) for BENCH_FMA and BENCH_BF16, bytes for BENCH_BANDWIDTH; of
                       one run */
+    double passes; /**< for BENCH_BANDWIDTH: how often one run reads the same memory; 0: once */
     int rounds;    /**< turns of each at least; 0: three */
 } BenchRow;
 
@@ -103,7 +104,8 @@ double bench_fma_peak(void);
  */
 double bench_bf16_peak(void);
 
-/** @brief Gigabytes a second at which all threads add up a large array, once. */
-double bench_read_bandwidth(void);
+/** @brief Gigabytes a second at which all threads add up so much memory, which they did before: of as much as a row
+ * reads, the caches hold the same share. */
+double bench_read_bandwidth(size_t bytes);
 
 #endif

@@ -85,10 +85,11 @@ void bench_generate(void)
                     .unit = "tokens/s",
                     .scale = tokens,
                     .rate = true,
-                    .rounds = 15, /* on a shared machine the memory's speed changes by the second */
+                    .rounds = 30, /* on a shared machine the memory's speed changes by the second */
                     .ours = {.run = run, .context = &x},
                     .peers = {{"llama2.c", llama2_generate, &llama2}},
                     .limit = BENCH_BANDWIDTH,
+                    .passes = tokens,
                     .amount = tokens * sizeof(float) * (double)(transformer_lm_parameter_count(&sizes) - not_read)});
     llama2_deinit(&llama2);
     generation_deinit(&x);

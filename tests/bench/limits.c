@@ -1,5 +1,6 @@
 #include "tests/bench/bench.h"
 
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "kernels/isa.h"
 #include "kernels/vecmath.h"
@@ -11,8 +12,7 @@
 enum {
     CHAINS = 12,      /* sums that hide the latency of one addition */
     BF16_CHAINS = 16, /* and of one of pairs, which takes longer */
-    PEAK_STEPS = 5000000,
-    READ_NUMBERS = 1 << 26 /* 256 MiB: of much less, a part would still lie in the caches from the last time */
+    PEAK_STEPS = 5000000
 };
 
 /*
@@ -110,12 +110,16 @@ double bench_bf16_peak(void)
     return bench_fma_peak();
 }
 
-double bench_read_bandwidth(void)
+double bench_read_bandwidth(size_t bytes)
 {
     static float *x;
-    if (!x)
-        x = bench_numbers(READ_NUMBERS);
-    const size_t n = READ_NUMBERS;
+    static size_t count;
+    const size_t n = bytes / sizeof *x;
+    if (n > count) {
+        memory_release(x);
+        x = bench_numbers(n);
+        count = n;
+    }
     const int threads = parallel_threads();
     volatile float sink = 0;
     const double start = bench_now();
