@@ -60,10 +60,10 @@ VECTOR_INLINE Vector words_across(const int rounded, const float *x, ptrdiff_t n
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
 #if defined(VECTOR_BF16)
     (void)rounded;
-    x += next;
-    return vector_pair_lanes(v, steps < 2            ? (Vector){0}
-                                : n >= VECTOR_FLOATS ? vector_load(x)
-                                                     : vector_load_first(x, n));
+    Vector second = {0};
+    if (steps >= 2)
+        second = n >= VECTOR_FLOATS ? vector_load(x + next) : vector_load_first(x + next, n);
+    return vector_pair_lanes(v, second);
 #else
     (void)next, (void)steps;
     return rounded ? vector_round_bf16(v) : v;

@@ -158,7 +158,7 @@ static Status encode_words(Encoder *encoder, const uint8_t *text, const uint8_t 
     for (size_t i = 0; !s && i < count; i++) {
         const CachedWord *found = word_cache_find(&encoder->cache, &lookups[i]);
         if (found && found->count <= WORD_INLINE_IDS) {
-            memcpy(to, found->ids, ENTRY_IDS * sizeof *to);
+            memcpy(to, (const uint8_t *)found + offsetof(CachedWord, ids), ENTRY_IDS * sizeof *to);
             to += found->count;
             continue;
         }
