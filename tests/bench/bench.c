@@ -95,6 +95,7 @@ static void take_turn(Turns *turns, const BenchSide *side)
     const double start = bench_now();
     do {
         const double figure = side->run(side->context);
+        bench_leave_when_interrupted();
         if (!(figure > 0)) {
             snprintf(turns->why, sizeof turns->why, "%s", isnan(figure) ? failure : "took no time");
             break;

@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,43 +124,9 @@ static bool write_next(Corpus *corpus, FILE *text)
     return fwrite(corpus->story, 1, length, text) == length && fputs(STORY_END, text) >= 0;
 }
 
-/* ---- the text, in a directory that goes with the program ---- */
+/* ---- the text ---- */
 
 static BenchDirectory directory;
-static volatile sig_atomic_t interrupted;
-
-static void remove_directory(void)
-{
-    if (*directory.path)
-        bench_remove_directory(&directory);
-    *directory.path = '\0';
-}
-
-/* The question under way fails, for its child is interrupted too; so there is time to clean up. */
-static void interrupt(int signal_number)
-{
-    interrupted = signal_number;
-}
-
-static void leave_when_interrupted(void)
-{
-    if (interrupted)
-        exit(128 + interrupted);
-}
-
-static void on_signals(void (*handler)(int))
-{
-    const struct sigaction action = {.sa_handler = handler};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-static void make_directory(void)
-{
-    directory = bench_make_directory();
-    atexit(remove_directory);
-    on_signals(interrupt);
-}
 
 static const char *path_of(const char *name)
 {
@@ -175,14 +140,15 @@ static double grow_text(Corpus *corpus, size_t megabytes)
 {
     FILE *text = fopen(path_of(BPE_TEXT), "ab");
     bool written = text && fseek(text, 0, SEEK_END) == 0;
-    while (written && !interrupted && ftell(text) < (long)(megabytes * MEGABYTE))
+    while (written && ftell(text) < (long)(megabytes * MEGABYTE)) {
+        bench_leave_when_interrupted();
         written = write_next(corpus, text);
+    }
     const double bytes = written ? (double)ftell(text) : 0;
     if (text && fclose(text) != 0)
         written = false;
     if (!written)
         bench_require(status_fail(CS336_EIO, "%s: %s", path_of(BPE_TEXT), strerror(errno)));
-    leave_when_interrupted();
     return bytes;
 }
 
@@ -203,7 +169,7 @@ static BenchResult measured(BenchRow row)
     const BenchResult result = bench_row(&row);
     bench_process_end(&bench_ours_in_a_child);
     bench_process_end(&gigabpe);
-    leave_when_interrupted();
+    bench_leave_when_interrupted();
     return result;
 }
 
@@ -324,7 +290,7 @@ void bench_bpe_growth(void)
         {.x = "merges", .y = "s, training on 30 MB", .peer = "gigabpe"},
     };
     Corpus corpus;
-    make_directory();
+    directory = bench_make_directory();
     bench_require(open_corpus(&corpus));
     write_model(&corpus);
     for (size_t i = 0; i < SIZES; i++)
@@ -338,8 +304,7 @@ void bench_bpe_growth(void)
         add(&curves[4], merge_counts[i], train_time_row(row_name(merges_time, merge_counts[i], ""), merge_counts[i]));
     }
     close_corpus(&corpus);
-    remove_directory();
-    on_signals(SIG_DFL);
+    bench_remove_directory(&directory);
     bench_require(chart_curves(report_path("growth_bpe.svg"), "Byte-pair encoding",
                                (const ChartCurve *[]){&curves[0], &curves[1], &curves[2], &curves[3], &curves[4]}, 5));
 }

@@ -97,7 +97,7 @@ double llmc_step(void *unused)
         free(program);
         return bench_failed(BENCH_NOT_INSTALLED);
     }
-    const BenchDirectory directory = bench_make_directory();
+    BenchDirectory directory = bench_make_directory();
     Status s = write_model(&directory);
     if (!s)
         s = write_tokens(&directory);

@@ -253,16 +253,26 @@ int bench_command(double *numbers, int wanted, const char *text, const char *dir
 
 /* ---- temporary directories ---- */
 
-BenchDirectory bench_make_directory(void)
+static BenchDirectory living; /* an empty path: none */
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
 {
-    BenchDirectory directory;
-    const char *parent = getenv("TMPDIR");
-    snprintf(directory.path, sizeof directory.path, "%s/cs336-bench-XXXXXX", parent && *parent ? parent : "/tmp");
-    if (!mkdtemp(directory.path)) {
-        fprintf(stderr, "bench: cannot make a temporary directory %s: %s\n", directory.path, strerror(errno));
-        exit(1);
-    }
-    return directory;
+    interrupted = signal_number;
+}
+
+static void on_signals(void (*handler)(int))
+{
+    const struct sigaction action = {.sa_handler = handler};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* Children share the terminal and end by the same Ctrl-C, so what waits for one goes on, and comes here. */
+void bench_leave_when_interrupted(void)
+{
+    if (interrupted)
+        exit(128 + interrupted);
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
@@ -271,7 +281,35 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
-void bench_remove_directory(const BenchDirectory *directory)
+static void remove_living(void)
 {
-    nftw(directory->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (*living.path)
+        nftw(living.path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    *living.path = '\0';
+}
+
+BenchDirectory bench_make_directory(void)
+{
+    static bool removed_at_exit;
+    BenchDirectory directory;
+    const char *parent = getenv("TMPDIR");
+    snprintf(directory.path, sizeof directory.path, "%s/cs336-bench-XXXXXX", parent && *parent ? parent : "/tmp");
+    on_signals(interrupt);
+    if (!mkdtemp(directory.path)) {
+        fprintf(stderr, "bench: cannot make a temporary directory %s: %s\n", directory.path, strerror(errno));
+        exit(1);
+    }
+    living = directory;
+    if (!removed_at_exit)
+        atexit(remove_living);
+    removed_at_exit = true;
+    return directory;
+}
+
+void bench_remove_directory(BenchDirectory *directory)
+{
+    remove_living();
+    *directory->path = '\0';
+    bench_leave_when_interrupted();
+    on_signals(SIG_DFL);
 }

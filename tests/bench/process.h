@@ -55,13 +55,18 @@ int bench_serve(double (*answer)(const char *request), void (*set_threads)(int t
  */
 int bench_command(double *numbers, int wanted, const char *text, const char *directory, const char *line);
 
-/** @brief A new temporary directory, removed with everything in it by bench_remove_directory(). */
+/**
+ * @brief A new temporary directory, one at a time. bench_remove_directory() removes it with everything in it; so does
+ * the end of the program, also by SIGINT and SIGTERM: these end a command or a question, and then the program at the
+ * next bench_leave_when_interrupted().
+ */
 typedef struct {
     char path[200];
 } BenchDirectory;
 
 BenchDirectory bench_make_directory(void);
-void bench_remove_directory(const BenchDirectory *directory);
+void bench_remove_directory(BenchDirectory *directory);
+void bench_leave_when_interrupted(void);
 
 /** @brief The path of this program, for children of its own. */
 extern const char *bench_program;
