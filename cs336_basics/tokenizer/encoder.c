@@ -109,10 +109,10 @@ static Status encode_long(Encoder *encoder, const uint8_t *text, size_t *at, siz
 }
 
 /* Its ids, in the scratch, and how many they are. */
-static size_t find_ids(Encoder *encoder, ByteString word, const WordLookup *lookup)
+static size_t find_ids(Encoder *encoder, ByteString word, WordKey key)
 {
     const Tokenizer *tokenizer = encoder->tokenizer;
-    const CachedWord *whole = word_cache_find(&tokenizer->whole, lookup);
+    const CachedWord *whole = word_cache_find(&tokenizer->whole, key, word_cache_place(&tokenizer->whole, key));
     const int32_t *id = whole ? word_cache_ids(&tokenizer->whole, whole, word) : NULL;
     if (!id)
         return merge_table_apply(&tokenizer->merges, &encoder->scratch, word.bytes, word.length);
@@ -120,55 +120,86 @@ static size_t find_ids(Encoder *encoder, ByteString word, const WordLookup *look
     return 1;
 }
 
-static Status encode_new(Encoder *encoder, ByteString word, const WordLookup *lookup)
+static Status encode_new(Encoder *encoder, ByteString word, WordKey key)
 {
     if (word.length > WORD_CACHED_BYTES) {
         size_t at = 0;
         return encode_long(encoder, word.bytes, &at, word.length, true);
     }
-    const size_t count = find_ids(encoder, word, lookup);
-    word_cache_add(&encoder->cache, lookup, word, encoder->scratch.ids, count);
+    const size_t count = find_ids(encoder, word, key);
+    word_cache_add(&encoder->cache, key, word, encoder->scratch.ids, count);
     return emit(encoder, encoder->scratch.ids, count);
 }
 
 /* ---- pre-tokens ---- */
 
 /* A pre-token that is not cached, or has more ids than lie in its entry. */
-static Status encode_other(Encoder *encoder, const CachedWord *found, ByteString word, const WordLookup *lookup)
+static Status encode_other(Encoder *encoder, ByteString word, WordKey key)
 {
-    const int32_t *ids = found ? word_cache_ids(&encoder->cache, found, word) : NULL;
-    return ids ? emit(encoder, ids, found->count & ~WORD_STORED) : encode_new(encoder, word, lookup);
+    const WordCache *cache = &encoder->cache;
+    const CachedWord *found = word_cache_find(cache, key, word_cache_place(cache, key));
+    const int32_t *ids = found ? word_cache_ids(cache, found, word) : NULL;
+    return ids ? emit(encoder, ids, found->count & ~WORD_STORED) : encode_new(encoder, word, key);
+}
+
+/* Pre-tokens that are looked up together: asked for before the first answer is needed, so that memory works on many. */
+typedef struct {
+    size_t count;
+    uint64_t low[WORDS_AT_ONCE], high[WORDS_AT_ONCE];
+    size_t places[WORDS_AT_ONCE];
+} Lookups;
+
+static void ask(Lookups *lookups, const WordCache *table, const uint8_t *text, const uint8_t *const *ends,
+                const uint8_t *readable_end)
+{
+    const WordCache cache = *table; /* a copy that no other name changes stays in registers */
+    const uint8_t *begin = text;
+    for (size_t i = 0; i < lookups->count; begin = ends[i++]) {
+        const WordKey key = word_key(begin, (size_t)(ends[i] - begin), (size_t)(readable_end - begin));
+        lookups->low[i] = key.low;
+        lookups->high[i] = key.high;
+        lookups->places[i] = word_cache_place(&cache, key);
+        word_cache_prefetch(&cache, lookups->places[i]);
+    }
 }
 
 /*
- * All are looked up before the first answer is needed, so that memory works on many of them at a time. The ids of an
- * entry are copied with what follows them, whatever their number: what is too much is overwritten next.
+ * Goes on from lookup i while entries with all their ids are found, and returns where it stops. The ids are copied with
+ * what follows them in the entry, whatever their number: what is too much is overwritten next.
  */
+static size_t copy_found(int32_t **ids, const Lookups *lookups, size_t i, const WordCache *table)
+{
+    const WordCache cache = *table;
+    int32_t *to = *ids;
+    for (; i < lookups->count; i++) {
+        const WordKey key = {.low = lookups->low[i], .high = lookups->high[i]};
+        const CachedWord *found = word_cache_find(&cache, key, lookups->places[i]);
+        if (!found || found->count > WORD_INLINE_IDS)
+            break;
+        memcpy(to, (const uint8_t *)found + offsetof(CachedWord, ids), ENTRY_IDS * sizeof *to);
+        to += found->count;
+    }
+    *ids = to;
+    return i;
+}
+
 static Status encode_words(Encoder *encoder, const uint8_t *text, const uint8_t *const *ends, size_t count,
                            const uint8_t *readable_end)
 {
-    WordLookup lookups[WORDS_AT_ONCE];
-    const uint8_t *begin = text;
-    for (size_t i = 0; i < count; begin = ends[i++]) {
-        lookups[i] = word_lookup(begin, (size_t)(ends[i] - begin), (size_t)(readable_end - begin));
-        word_cache_prefetch(&encoder->cache, &lookups[i]);
-    }
+    Lookups lookups;
+    lookups.count = count;
+    ask(&lookups, &encoder->cache, text, ends, readable_end);
     Status s = make_room(encoder);
-    int32_t *to = encoder->staged + encoder->staged_count;
-    for (size_t i = 0; !s && i < count; i++) {
-        const CachedWord *found = word_cache_find(&encoder->cache, &lookups[i]);
-        if (found && found->count <= WORD_INLINE_IDS) {
-            memcpy(to, (const uint8_t *)found + offsetof(CachedWord, ids), ENTRY_IDS * sizeof *to);
-            to += found->count;
-            continue;
-        }
-        begin = i ? ends[i - 1] : text;
+    for (size_t i = 0; !s; i++) {
+        int32_t *to = encoder->staged + encoder->staged_count;
+        i = copy_found(&to, &lookups, i, &encoder->cache);
         encoder->staged_count = (size_t)(to - encoder->staged);
-        s = encode_other(encoder, found, (ByteString){.bytes = begin, .length = (size_t)(ends[i] - begin)},
-                         &lookups[i]);
-        to = encoder->staged + encoder->staged_count;
+        if (i == count)
+            break;
+        const uint8_t *begin = i ? ends[i - 1] : text;
+        s = encode_other(encoder, (ByteString){.bytes = begin, .length = (size_t)(ends[i] - begin)},
+                         (WordKey){.low = lookups.low[i], .high = lookups.high[i]});
     }
-    encoder->staged_count = (size_t)(to - encoder->staged);
     return s;
 }
 

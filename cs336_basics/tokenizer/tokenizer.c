@@ -26,9 +26,9 @@ static Status find_whole_tokens(Tokenizer *tokenizer)
         const ByteString token = tokenizer_token(tokenizer, (int32_t)id);
         if (token.length == 0 || token.length > WORD_CACHED_BYTES)
             continue;
-        const WordLookup lookup = word_lookup(token.bytes, token.length, 0);
+        const WordKey key = word_key(token.bytes, token.length, 0);
         if (merge_table_apply(&tokenizer->merges, &scratch, token.bytes, token.length) == 1)
-            word_cache_add(&tokenizer->whole, &lookup, token, scratch.ids, 1);
+            word_cache_add(&tokenizer->whole, key, token, scratch.ids, 1);
     }
     merge_scratch_deinit(&scratch);
     return s;

@@ -28,20 +28,19 @@ void word_cache_deinit(WordCache *cache)
     *cache = (WordCache){0};
 }
 
-WordLookup word_lookup_slowly(const uint8_t *word, size_t length)
+WordKey word_key_slowly(const uint8_t *word, size_t length)
 {
-    WordLookup lookup = {.key = {.high = HASHED}};
+    WordKey key = {.high = HASHED};
     if (length <= WORD_KEY_BYTES) {
-        uint8_t bytes[sizeof lookup.key] = {0};
+        uint8_t bytes[sizeof key] = {0};
         memcpy(bytes, word, length);
-        memcpy(&lookup.key, bytes, sizeof bytes);
-        lookup.key.high ^= (uint64_t)length << WORD_LAST_BYTE;
+        memcpy(&key, bytes, sizeof bytes);
+        key.high ^= (uint64_t)length << WORD_LAST_BYTE;
     } else if (length <= WORD_CACHED_BYTES) {
-        lookup.key = (WordKey){.low = byte_string_hash((ByteString){.bytes = word, .length = length}),
-                               .high = HASHED | (uint64_t)length << 16};
+        key.low = byte_string_hash((ByteString){.bytes = word, .length = length});
+        key.high = HASHED | (uint64_t)length << 16;
     }
-    lookup.hash = word_key_hash(lookup.key);
-    return lookup;
+    return key;
 }
 
 static bool is_hashed(WordKey key)
@@ -62,13 +61,13 @@ const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *found, B
 /* ---- adding ---- */
 
 /* The slot of this key, a free one, or one whose pre-token has to go. */
-static CachedWord *choose_slot(CachedWord *slots, int shift, const WordLookup *lookup)
+static CachedWord *choose_slot(const WordCache *cache, WordKey key)
 {
-    CachedWord *home = &slots[lookup->hash >> shift];
+    CachedWord *home = &cache->slots[word_cache_place(cache, key)];
     for (size_t i = 0; i < WORD_CACHE_PROBES; i++)
-        if (!home[i].key.high || (home[i].key.low == lookup->key.low && home[i].key.high == lookup->key.high))
+        if (!home[i].key.high || (home[i].key.low == key.low && home[i].key.high == key.high))
             return &home[i];
-    return &home[(lookup->hash >> 16) % WORD_CACHE_PROBES];
+    return &home[(word_key_hash(key) >> 16) % WORD_CACHE_PROBES];
 }
 
 /*
@@ -78,21 +77,19 @@ static CachedWord *choose_slot(CachedWord *slots, int shift, const WordLookup *l
 static void grow(WordCache *cache)
 {
     const int bits = 4 * cache->slot_count <= cache->most_slots ? 2 : 1;
-    const size_t slots = cache->slot_count << bits;
-    CachedWord *larger = slots <= cache->most_slots ? make_slots(slots) : NULL;
-    if (!larger) {
+    WordCache larger = *cache;
+    larger.slot_count <<= bits;
+    larger.shift -= bits;
+    larger.slots = larger.slot_count <= cache->most_slots ? make_slots(larger.slot_count) : NULL;
+    if (!larger.slots) {
         cache->most_slots = 0;
         return;
     }
-    for (size_t i = 0; i < cache->slot_count + WORD_CACHE_PROBES; i++) {
-        const WordLookup lookup = {.key = cache->slots[i].key, .hash = word_key_hash(cache->slots[i].key)};
-        if (lookup.key.high)
-            *choose_slot(larger, cache->shift - bits, &lookup) = cache->slots[i];
-    }
+    for (size_t i = 0; i < cache->slot_count + WORD_CACHE_PROBES; i++)
+        if (cache->slots[i].key.high)
+            *choose_slot(&larger, cache->slots[i].key) = cache->slots[i];
     memory_release(cache->slots);
-    cache->slots = larger;
-    cache->slot_count = slots;
-    cache->shift -= bits;
+    *cache = larger;
 }
 
 static void forget_everything(WordCache *cache)
@@ -129,10 +126,10 @@ static bool store(WordCache *cache, CachedWord *entry, ByteString word, const in
     return true;
 }
 
-void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word, const int32_t *ids, size_t count)
+void word_cache_add(WordCache *cache, WordKey key, ByteString word, const int32_t *ids, size_t count)
 {
-    CachedWord entry = {.key = lookup->key, .count = (uint32_t)count};
-    if (count > WORD_INLINE_IDS || is_hashed(lookup->key)) {
+    CachedWord entry = {.key = key, .count = (uint32_t)count};
+    if (count > WORD_INLINE_IDS || is_hashed(key)) {
         if (!store(cache, &entry, word, ids, count))
             return;
     } else {
@@ -140,7 +137,7 @@ void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word,
     }
     if (2 * cache->count > cache->slot_count)
         grow(cache);
-    CachedWord *slot = choose_slot(cache->slots, cache->shift, lookup);
+    CachedWord *slot = choose_slot(cache, key);
     cache->count += !slot->key.high;
     *slot = entry;
 }

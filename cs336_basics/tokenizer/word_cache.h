@@ -58,14 +58,23 @@ typedef struct {
 CS336_MUST_CHECK Status word_cache_init(WordCache *cache, size_t most_bytes);
 void word_cache_deinit(WordCache *cache);
 
-/** @brief A pre-token's key and the hash of it. */
-typedef struct {
-    WordKey key;
-    uint64_t hash;
-} WordLookup;
-
 /** @brief For pre-tokens of more than WORD_KEY_BYTES, or so near the end of what may be read that 16 bytes are not. */
-WordLookup word_lookup_slowly(const uint8_t *word, size_t length);
+WordKey word_key_slowly(const uint8_t *word, size_t length);
+
+/** @param readable  bytes that may be read at @p word */
+static inline WordKey word_key(const uint8_t *word, size_t length, size_t readable)
+{
+    static const uint8_t ones_then_zeros[32] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                                255, 255, 255, 255, 255, 255, 255, 255};
+    if (length > WORD_KEY_BYTES || readable < sizeof(WordKey))
+        return word_key_slowly(word, length);
+    WordKey key, mask;
+    memcpy(&key, word, sizeof key);
+    memcpy(&mask, ones_then_zeros + sizeof key - length, sizeof mask);
+    key.low &= mask.low;
+    key.high = (key.high & mask.high) ^ (uint64_t)length << WORD_LAST_BYTE;
+    return key;
+}
 
 /** @brief Multiplying carries every bit upwards, so the upper bits depend on all: places are taken from those. */
 static inline uint64_t word_key_hash(WordKey key)
@@ -73,33 +82,28 @@ static inline uint64_t word_key_hash(WordKey key)
     return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
-/** @param readable  bytes that may be read at @p word */
-static inline WordLookup word_lookup(const uint8_t *word, size_t length, size_t readable)
+/** @brief The first of the slots that may have this key. */
+static inline size_t word_cache_place(const WordCache *cache, WordKey key)
 {
-    static const uint8_t ones_then_zeros[32] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                                255, 255, 255, 255, 255, 255, 255, 255};
-    if (length > WORD_KEY_BYTES || readable < sizeof(WordKey))
-        return word_lookup_slowly(word, length);
-    WordKey key, mask;
-    memcpy(&key, word, sizeof key);
-    memcpy(&mask, ones_then_zeros + sizeof key - length, sizeof mask);
-    key.low &= mask.low;
-    key.high = (key.high & mask.high) ^ (uint64_t)length << WORD_LAST_BYTE;
-    return (WordLookup){.key = key, .hash = word_key_hash(key)};
+    return word_key_hash(key) >> cache->shift;
 }
 
 /** @brief Asks for the memory that word_cache_find() will look at. */
-static inline void word_cache_prefetch(const WordCache *cache, const WordLookup *lookup)
+static inline void word_cache_prefetch(const WordCache *cache, size_t place)
 {
-    __builtin_prefetch(&cache->slots[lookup->hash >> cache->shift]);
+    __builtin_prefetch(&cache->slots[place]);
 }
 
-/** @brief The entry with this key, or NULL. */
-static inline const CachedWord *word_cache_find(const WordCache *cache, const WordLookup *lookup)
+/**
+ * @brief The entry with this key, or NULL.
+ * @param place  word_cache_place(), perhaps of before something was added: if the cache has grown since, the entry may
+ *               be elsewhere by now, and the pre-token is taken for a new one
+ */
+static inline const CachedWord *word_cache_find(const WordCache *cache, WordKey key, size_t place)
 {
-    const CachedWord *slot = &cache->slots[lookup->hash >> cache->shift];
+    const CachedWord *slot = &cache->slots[place];
     for (int i = 0; i < WORD_CACHE_PROBES; i++, slot++) {
-        if (!((slot->key.low ^ lookup->key.low) | (slot->key.high ^ lookup->key.high))) /* one branch, not two */
+        if (!((slot->key.low ^ key.low) | (slot->key.high ^ key.high))) /* one branch, not two */
             return slot;
         if (!slot->key.high)
             break;
@@ -111,6 +115,6 @@ static inline const CachedWord *word_cache_find(const WordCache *cache, const Wo
 const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *found, ByteString word);
 
 /** @brief Keeps the ids of a pre-token of at most WORD_CACHED_BYTES, or lets it be when there is no room. */
-void word_cache_add(WordCache *cache, const WordLookup *lookup, ByteString word, const int32_t *ids, size_t count);
+void word_cache_add(WordCache *cache, WordKey key, ByteString word, const int32_t *ids, size_t count);
 
 #endif
