@@ -153,9 +153,11 @@ static void ask(Lookups *lookups, const WordCache *table, const uint8_t *text, c
                 const uint8_t *readable_end)
 {
     const WordCache cache = *table; /* a copy that no other name changes stays in registers */
+    const bool all_readable = (size_t)(readable_end - ends[lookups->count - 1]) >= sizeof(WordKey);
     const uint8_t *begin = text;
     for (size_t i = 0; i < lookups->count; begin = ends[i++]) {
-        const WordKey key = word_key(begin, (size_t)(ends[i] - begin), (size_t)(readable_end - begin));
+        const WordKey key =
+            word_key(begin, (size_t)(ends[i] - begin), all_readable ? sizeof(WordKey) : (size_t)(readable_end - begin));
         lookups->low[i] = key.low;
         lookups->high[i] = key.high;
         lookups->places[i] = word_cache_place(&cache, key);
