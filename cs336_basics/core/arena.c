@@ -11,6 +11,7 @@ Status arena_init(Arena *arena, size_t capacity)
     *arena = (Arena){.base = memory_allocate_zeroed(rounded, 1)};
     if (!arena->base)
         return status_fail(CS336_ENOMEM, "arena_init: no memory for %zu bytes", capacity);
+    memory_ask_for_huge_pages(arena->base);
     arena->capacity = rounded;
     return CS336_OK;
 }

@@ -62,23 +62,6 @@ static bool too_large(size_t bytes)
     return bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT;
 }
 
-/*
- * Linux maps memory in pages of 4 KiB unless asked for more. Reading a large matrix is faster through few pages: the
- * processor remembers only so many. Where the system does not want to, nothing changes.
- */
-static void ask_for_huge_pages(void *raw, size_t bytes)
-{
-#if defined(MADV_HUGEPAGE)
-    const uintptr_t first = ((uintptr_t)raw + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    const uintptr_t end = ((uintptr_t)raw + bytes) / HUGE_PAGE * HUGE_PAGE;
-    if (first < end)
-        (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
-#else
-    (void)raw;
-    (void)bytes;
-#endif
-}
-
 /* The bytes are counted already. */
 static void *obtain(size_t bytes, void *(*get)(size_t))
 {
@@ -88,7 +71,6 @@ static void *obtain(size_t bytes, void *(*get)(size_t))
         return NULL;
     }
     update_peak();
-    ask_for_huge_pages(raw, bytes);
     const uintptr_t first = (uintptr_t)raw + MEMORY_ALIGNMENT;
     unsigned char *block =
         (unsigned char *)raw + MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - first % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
@@ -141,6 +123,18 @@ void memory_release(void *block)
         return;
     atomic_fetch_sub(&in_use, header_of(block)->size);
     free(header_of(block)->raw);
+}
+
+void memory_ask_for_huge_pages(void *block)
+{
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t from = (uintptr_t)block, to = from + header_of(block)->size;
+    const uintptr_t first = (from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, end = to / HUGE_PAGE * HUGE_PAGE;
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+    (void)block;
+#endif
 }
 
 char *memory_copy_text(const char *text)

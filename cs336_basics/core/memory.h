@@ -32,6 +32,13 @@ void *memory_resize(void *block, size_t bytes);
 /** @brief Gives a block back; NULL is fine. */
 void memory_release(void *block);
 
+/**
+ * @brief For large blocks that will be read again and again: a processor remembers where only so many pages lie, and
+ * Linux maps memory in pages of 4 KiB unless asked for more. They are slower to come by, so for a block that is written
+ * once they lose. Where the system does not want to, nothing changes.
+ */
+void memory_ask_for_huge_pages(void *block);
+
 /** @brief A copy of a string, or NULL. */
 char *memory_copy_text(const char *text);
 

@@ -53,7 +53,10 @@ static Status grow(unsigned char **block, size_t bytes)
 {
     memory_release(*block);
     *block = memory_allocate(bytes);
-    return *block ? CS336_OK : status_fail(CS336_ENOMEM, "parallel_reserve: no memory for %zu bytes", bytes);
+    if (!*block)
+        return status_fail(CS336_ENOMEM, "parallel_reserve: no memory for %zu bytes", bytes);
+    memory_ask_for_huge_pages(*block);
+    return CS336_OK;
 }
 
 Status parallel_reserve(size_t shared_bytes, size_t thread_bytes)

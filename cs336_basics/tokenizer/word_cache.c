@@ -8,7 +8,10 @@ static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE; /* where other 
 
 static CachedWord *make_slots(size_t slots)
 {
-    return memory_allocate_zeroed(slots + WORD_CACHE_PROBES, sizeof(CachedWord));
+    CachedWord *made = memory_allocate_zeroed(slots + WORD_CACHE_PROBES, sizeof *made);
+    if (made)
+        memory_ask_for_huge_pages(made);
+    return made;
 }
 
 Status word_cache_init(WordCache *cache, size_t most_bytes)

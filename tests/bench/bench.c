@@ -64,6 +64,7 @@ float *bench_numbers(size_t n)
     float *x = memory_allocate(n * sizeof *x);
     if (!x)
         bench_require(status_fail(CS336_ENOMEM, "no memory for %zu floats", n));
+    memory_ask_for_huge_pages(x);
     unsigned state = 1;
     for (size_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
