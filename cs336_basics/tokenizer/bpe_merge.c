@@ -124,32 +124,40 @@ void merge_table_deinit(MergeTable *table)
 
 /* ---- short words: look at all pairs after each merge ---- */
 
+/* A symbol, and the rank of its pair with the next one. */
+typedef struct {
+    int32_t id, rank;
+} Symbol;
+
 /* ids[0, length) become fewer; returns how many. */
 static size_t merge_short(const MergeTable *table, int32_t *ids, const uint8_t *word, size_t length)
 {
-    int32_t ranks[SHORT_WORD]; /* of ids[i] with ids[i + 1] */
+    Symbol symbols[SHORT_WORD];
     for (size_t i = 0; i + 1 < length; i++)
-        ranks[i] = table->byte_ranks[word[i]][word[i + 1]];
-    ranks[length - 1] = NO_RANK;
+        symbols[i] = (Symbol){ids[i], table->byte_ranks[word[i]][word[i + 1]]};
+    symbols[length - 1] = (Symbol){ids[length - 1], NO_RANK};
     for (;;) {
         int32_t least = NO_RANK;
-        for (size_t i = 0; i < length; i++)
-            least = ranks[i] < least ? ranks[i] : least;
-        if (least == NO_RANK)
-            return length;
         size_t best = 0;
-        while (ranks[best] != least)
-            best++;
-        ids[best] = table->merged[least];
+        for (size_t i = 0; i < length; i++)
+            if (symbols[i].rank < least) {
+                least = symbols[i].rank;
+                best = i;
+            }
+        if (least == NO_RANK)
+            break;
         length--;
-        for (size_t i = best + 1; i < length; i++) {
-            ids[i] = ids[i + 1];
-            ranks[i] = ranks[i + 1];
-        }
+        for (size_t i = best; i < length; i++)
+            symbols[i] = symbols[i + 1];
+        symbols[best].id = table->merged[least];
         if (best > 0)
-            ranks[best - 1] = rank_of(table, ids[best - 1], ids[best]);
-        ranks[best] = best + 1 < length ? rank_of(table, ids[best], ids[best + 1]) : NO_RANK;
+            symbols[best - 1].rank = rank_of(table, symbols[best - 1].id, symbols[best].id);
+        if (best + 1 < length)
+            symbols[best].rank = rank_of(table, symbols[best].id, symbols[best + 1].id);
     }
+    for (size_t i = 0; i < length; i++)
+        ids[i] = symbols[i].id;
+    return length;
 }
 
 /* ---- long words: a heap of pairs, a linked list of symbols ---- */
