@@ -13,11 +13,11 @@
 /*
  * A block is preceded by its size in a cache line of its own, which keeps the block aligned:
  *
- *     raw (from malloc) ... | header, 64 bytes: size, raw | block ...
+ *     raw (from malloc) ... | header, 64 bytes | block ...
+ *     |<------------- distance -------------->|
  */
 typedef struct {
-    size_t size;
-    void *raw;
+    size_t size, distance;
 } Header;
 
 enum { HUGE_PAGE = 1 << 21 };
@@ -62,6 +62,19 @@ static bool too_large(size_t bytes)
     return bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT;
 }
 
+/* From what malloc returned to the first place where a block may begin. */
+static size_t distance_in(const void *raw)
+{
+    return MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - (uintptr_t)raw % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
+}
+
+static void *begin_block(unsigned char *raw, size_t bytes)
+{
+    const size_t distance = distance_in(raw);
+    *header_of(raw + distance) = (Header){.size = bytes, .distance = distance};
+    return raw + distance;
+}
+
 /* The bytes are counted already. */
 static void *obtain(size_t bytes, void *(*get)(size_t))
 {
@@ -71,11 +84,12 @@ static void *obtain(size_t bytes, void *(*get)(size_t))
         return NULL;
     }
     update_peak();
-    const uintptr_t first = (uintptr_t)raw + MEMORY_ALIGNMENT;
-    unsigned char *block =
-        (unsigned char *)raw + MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - first % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
-    *header_of(block) = (Header){.size = bytes, .raw = raw};
-    return block;
+    return begin_block(raw, bytes);
+}
+
+static void *raw_of(void *block)
+{
+    return (unsigned char *)block - header_of(block)->distance;
 }
 
 static void *allocate(size_t bytes, void *(*get)(size_t))
@@ -106,15 +120,24 @@ void *memory_allocate_zeroed(size_t count, size_t size)
     return allocate(memory_product(count, size), zeroed);
 }
 
+/* What realloc() moved may lie at another distance from a cache line. */
 void *memory_resize(void *block, size_t bytes)
 {
-    void *moved = memory_allocate(bytes);
-    if (!moved || !block)
-        return moved;
-    const size_t old = header_of(block)->size;
-    memcpy(moved, block, old < bytes ? old : bytes);
-    memory_release(block);
-    return moved;
+    if (!block)
+        return memory_allocate(bytes);
+    const Header old = *header_of(block);
+    if (too_large(bytes) || must_fail() || !count_in(bytes))
+        return NULL;
+    unsigned char *raw = realloc(raw_of(block), bytes + 2 * MEMORY_ALIGNMENT);
+    if (!raw) {
+        atomic_fetch_sub(&in_use, bytes);
+        return NULL;
+    }
+    update_peak();
+    if (distance_in(raw) != old.distance)
+        memmove(raw + distance_in(raw), raw + old.distance, old.size < bytes ? old.size : bytes);
+    atomic_fetch_sub(&in_use, old.size);
+    return begin_block(raw, bytes);
 }
 
 void memory_release(void *block)
@@ -122,7 +145,7 @@ void memory_release(void *block)
     if (!block)
         return;
     atomic_fetch_sub(&in_use, header_of(block)->size);
-    free(header_of(block)->raw);
+    free(raw_of(block));
 }
 
 void memory_ask_for_huge_pages(void *block)
