@@ -120,6 +120,13 @@ void *memory_allocate_zeroed(size_t count, size_t size)
     return allocate(memory_product(count, size), zeroed);
 }
 
+void *memory_allocate_table(size_t count, size_t size)
+{
+    const size_t bytes = memory_product(count, size);
+    void *block = memory_allocate(bytes);
+    return block ? memset(block, 0, bytes) : NULL;
+}
+
 /* What realloc() moved may lie at another distance from a cache line. */
 void *memory_resize(void *block, size_t bytes)
 {

@@ -26,6 +26,13 @@ void *memory_allocate_regardless(size_t bytes);
 /** @brief An array of @p count zeroed elements, or NULL, also when count * size overflows. */
 void *memory_allocate_zeroed(size_t count, size_t size);
 
+/**
+ * @brief The same for hash tables, which are read before they are written. Zeroed memory of the system's is one page,
+ * seen at many places until it is written to; when that is found out late, all threads are interrupted. Here it is
+ * found out at once.
+ */
+void *memory_allocate_table(size_t count, size_t size);
+
 /** @brief Moves @p block (may be NULL) to @p bytes; on NULL the old block is still there. */
 void *memory_resize(void *block, size_t bytes);
 

@@ -20,7 +20,7 @@ static Status reserve_slot(BPEPairs *pairs)
     if (2 * (pairs->pair_count + 1) <= pairs->slot_count)
         return CS336_OK;
     const size_t slots = pairs->slot_count ? 2 * pairs->slot_count : FIRST_SLOTS;
-    PairSlot *larger = slots < NO_PAIR ? memory_allocate_zeroed(slots, sizeof *larger) : NULL;
+    PairSlot *larger = slots < NO_PAIR ? memory_allocate_table(slots, sizeof *larger) : NULL;
     if (!larger)
         return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu distinct pairs", slots);
     memory_release(pairs->slots);

@@ -80,7 +80,7 @@ static Status reserve_slot(WordPart *part)
         return CS336_OK;
     WordPart larger = *part;
     larger.slot_count = part->slot_count ? 2 * part->slot_count : FIRST_SLOTS;
-    larger.slots = memory_allocate_zeroed(larger.slot_count, sizeof *larger.slots);
+    larger.slots = memory_allocate_table(larger.slot_count, sizeof *larger.slots);
     if (!larger.slots)
         return status_fail(CS336_ENOMEM, "word_table_count: no memory for %zu words", larger.slot_count);
     for (size_t i = 0; i < part->slot_count; i++) {
