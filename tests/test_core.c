@@ -45,6 +45,22 @@ END_TEST
 
 /* ---- memory ---- */
 
+START_TEST(test_memory_of_the_process_has_a_peak)
+{
+    enum { MUCH = 64 << 20 };
+    const size_t before = memory_process_peak();
+    ck_assert_uint_gt(before, 1 << 16);
+    uint8_t *block = memory_allocate(MUCH);
+    ck_assert_ptr_nonnull(block);
+    memset(block, 1, MUCH);
+    const size_t with = memory_process_peak();
+    memory_release(block);
+    ck_assert_uint_ge(with, MUCH);
+    ck_assert_uint_ge(memory_process_peak(), MUCH); /* the system counts to within some pages */
+    ck_assert_uint_lt(before, with);
+}
+END_TEST
+
 START_TEST(test_memory_counts_the_bytes_asked_for)
 {
     const size_t before = memory_in_use();
@@ -412,6 +428,7 @@ const TestCase core_tests[] = {
     TEST(test_status_message_may_hold_the_previous_one, "status"),
     TEST(test_status_message_is_cut_where_its_buffer_ends, "status"),
     TEST(test_status_message_belongs_to_its_thread, "status"),
+    TEST(test_memory_of_the_process_has_a_peak, "memory"),
     TEST(test_memory_counts_the_bytes_asked_for, "memory"),
     TEST(test_memory_blocks_are_aligned_and_do_not_overlap, "memory"),
     TEST(test_memory_is_zeroed_on_demand, "memory"),

@@ -2,6 +2,7 @@
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
+#include "core/memory.h"
 #include "tokenizer/bpe_files.h"
 #include "tokenizer/bpe_train.h"
 #include "tokenizer/token_text.h"
@@ -72,7 +73,7 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
             model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->pretokens,
             stats->distinct_pretokens);
     fprintf(stream, "%.2f s (%.1f MB/s), peak memory %.0f MB, longest token \"%s\"", seconds,
-            work_megabytes_per_second((double)stats->bytes, seconds), (double)work_peak_memory() / 1e6, shown.text);
+            work_megabytes_per_second((double)stats->bytes, seconds), (double)memory_process_peak() / 1e6, shown.text);
     if (shown.bytes < token.length)
         fprintf(stream, " and %zu bytes more", token.length - shown.bytes);
     fputc('\n', stream);

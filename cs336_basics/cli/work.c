@@ -1,7 +1,4 @@
-#define _XOPEN_SOURCE 700 /* getrusage() */
-#if defined(__APPLE__)
-#define _DARWIN_C_SOURCE /* its ru_maxrss */
-#endif
+#define _XOPEN_SOURCE 700
 #include "cli/work.h"
 
 #include <math.h>
@@ -9,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -116,16 +112,4 @@ FILE *work_summary_stream(const char *output)
 double work_megabytes_per_second(double bytes, double seconds)
 {
     return seconds > 0 ? bytes / seconds / 1e6 : 0;
-}
-
-size_t work_peak_memory(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        return 0;
-#if defined(__APPLE__)
-    return (size_t)usage.ru_maxrss;
-#else
-    return (size_t)usage.ru_maxrss * 1024;
-#endif
 }

@@ -65,9 +65,6 @@ double work_end(WorkProgress *progress);
 /** @brief Where a command's summary goes: stdout, unless its results go there. @param output  of the results */
 FILE *work_summary_stream(const char *output);
 
-/** @brief The most physical memory that the process has used, in bytes; pages of mapped files are part of it. */
-size_t work_peak_memory(void);
-
 /** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
 double work_megabytes_per_second(double bytes, double seconds);
 

@@ -62,6 +62,9 @@ size_t memory_in_use(void);
 size_t memory_peak(void);
 void memory_reset_peak(void);
 
+/** @brief The most memory that the whole process has had from the system, in bytes; 0 where it does not say. */
+size_t memory_process_peak(void);
+
 /** @brief Allocations that would bring memory_in_use() above @p bytes fail; 0 lifts the limit. */
 void memory_set_limit(size_t bytes);
 

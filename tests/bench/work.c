@@ -11,7 +11,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 /* ---- attention ---- */
 
@@ -189,22 +188,6 @@ static double bpe_encode_once(const char *directory)
 
 BenchProcess bench_ours_in_a_child = {.name = "ours", .role = "ours"};
 
-/* Not by getrusage() where Linux tells better: its ru_maxrss begins with the memory of the parent. */
-static double peak_bytes(void)
-{
-    struct rusage usage;
-    long kilobytes = 0;
-    char line[200];
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status) && sscanf(line, "VmHWM: %ld", &kilobytes) != 1) {
-    }
-    if (status)
-        fclose(status);
-    if (kilobytes > 0)
-        return 1024.0 * (double)kilobytes;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss : bench_failed("getrusage failed");
-}
-
 static double sdpa_once(SdpaShape shape, bool backward)
 {
     SdpaWork work;
@@ -230,7 +213,7 @@ double ours_answer(const char *request)
     char word[16];
     int path = 0;
     if (strcmp(request, "peak") == 0)
-        return peak_bytes();
+        return (double)memory_process_peak();
     if (sscanf(request, "sdpa %15s %zu %zu %zu %zu", word, &s.batch, &s.heads, &s.length, &s.d) == 5)
         return sdpa_once(s, strcmp(word, "both") == 0);
     if (sscanf(request, "step %15s %zu", word, &batch) == 2)
