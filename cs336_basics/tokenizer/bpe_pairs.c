@@ -2,7 +2,7 @@
 
 #include "core/memory.h"
 
-enum { FIRST_SLOTS = 1024, BLOCK_PLACES = 1 << 18, PREFIX_BYTES = 8 };
+enum { FIRST_SLOTS = 1024, BLOCK_PLACES = 1 << 18 };
 
 /* ---- the index ---- */
 
@@ -94,15 +94,6 @@ void bpe_pairs_clear(BPEPairs *pairs)
 
 /* ---- the competition ---- */
 
-/* As one number that compares as the bytes do; where it ends in zeros, a shorter token may have the same. */
-static uint64_t prefix_of(ByteString token)
-{
-    uint64_t prefix = 0;
-    for (size_t i = 0; i < PREFIX_BYTES; i++)
-        prefix = prefix << 8 | (i < token.length ? token.bytes[i] : 0);
-    return prefix;
-}
-
 static int compare_tokens(const BPEModel *model, int32_t a, int32_t b)
 {
     return a == b ? 0 : byte_string_compare(bpe_model_token(model, a), bpe_model_token(model, b));
@@ -112,8 +103,6 @@ static inline bool before(const BPEPairs *pairs, const Candidate *a, const Candi
 {
     if (a->count != b->count)
         return a->count > b->count;
-    if (a->prefix != b->prefix)
-        return a->prefix > b->prefix;
     const Pair *p = &pairs->pairs[a->pair], *q = &pairs->pairs[b->pair];
     const int order = compare_tokens(pairs->model, p->left, q->left);
     return (order ? order : compare_tokens(pairs->model, p->right, q->right)) > 0;
@@ -155,9 +144,7 @@ Status bpe_pairs_enter(BPEPairs *pairs, uint32_t number, uint32_t place_count)
     if (s)
         return s;
     pair->place_count = place_count;
-    sift_up(pairs, (Candidate){.count = pair->count,
-                               .prefix = prefix_of(bpe_model_token(pairs->model, pair->left)),
-                               .pair = number});
+    sift_up(pairs, (Candidate){.count = pair->count, .pair = number});
     return CS336_OK;
 }
 

@@ -36,8 +36,7 @@ typedef struct {
 } PairSlot;
 
 typedef struct {
-    uint64_t count;  /**< the pair's count when it was last looked at */
-    uint64_t prefix; /**< the left token's first eight bytes, which settle most ties */
+    uint64_t count; /**< the pair's count when it was last looked at */
     uint32_t pair;
 } Candidate;
 
