@@ -12,6 +12,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 /*
  * A block is preceded by its size in a cache line of its own, which keeps the block aligned:
@@ -167,6 +170,13 @@ void memory_ask_for_huge_pages(void *block)
         (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
 #else
     (void)block;
+#endif
+}
+
+void memory_give_back(void)
+{
+#if defined(__GLIBC__)
+    malloc_trim(0);
 #endif
 }
 

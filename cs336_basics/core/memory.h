@@ -46,6 +46,9 @@ void memory_release(void *block);
  */
 void memory_ask_for_huge_pages(void *block);
 
+/** @brief After work that took much more memory than is in use now: what the C library kept goes back to the system. */
+void memory_give_back(void);
+
 /** @brief A copy of a string, or NULL. */
 char *memory_copy_text(const char *text);
 

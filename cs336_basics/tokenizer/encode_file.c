@@ -9,7 +9,7 @@ enum {
     CHUNK_BYTES = 1 << 19,
     SLICE_BYTES = 1 << 15,   /* fed between two looks at the stop flag */
     KEPT_IDS = 1 << 18,      /* of a chunk whose turn has not come */
-    CACHES_BYTES = 24 << 20, /* of all threads together */
+    CACHES_BYTES = 43 << 20, /* of all threads together */
     LEAST_CACHE = 1 << 20
 };
 
@@ -138,6 +138,9 @@ static Status make_encoders(Job *job, Worker *workers, size_t threads)
         workers[i].job = job;
         s = encoder_create_small(&workers[i].encoder, job->tokenizer, share > LEAST_CACHE ? share : LEAST_CACHE,
                                  take_ids, &workers[i]);
+        if (!s && threads > 1)
+            s = array_reserve(&workers[i].kept.ids, &workers[i].kept.capacity, KEPT_IDS + SLICE_BYTES,
+                              sizeof *workers[i].kept.ids);
     }
     return s;
 }

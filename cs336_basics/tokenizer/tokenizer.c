@@ -81,6 +81,7 @@ Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char 
     if (!s)
         s = tokenizer_create(tokenizer, &model, special_tokens, special_count);
     bpe_model_deinit(&model);
+    memory_give_back(); /* the files' JSON was larger than the tokenizer */
     return s;
 }
 

@@ -2,7 +2,7 @@
 
 #include "core/memory.h"
 
-enum { FIRST_BITS = 11, FIRST_SLOTS = 1 << FIRST_BITS };
+enum { FIRST_BITS = 11, FIRST_SLOTS = 1 << FIRST_BITS, GROWTH_BITS = 2, GROWTH = 1 << GROWTH_BITS };
 
 static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE; /* where other keys have their length */
 
@@ -79,7 +79,7 @@ static CachedWord *choose_slot(const WordCache *cache, WordKey key)
  */
 static void grow(WordCache *cache)
 {
-    const int bits = 4 * cache->slot_count <= cache->most_slots ? 2 : 1;
+    const int bits = GROWTH * cache->slot_count <= cache->most_slots ? GROWTH_BITS : 1;
     WordCache larger = *cache;
     larger.slot_count <<= bits;
     larger.shift -= bits;
@@ -109,7 +109,12 @@ static bool make_room_for_stored(WordCache *cache, size_t needed)
         return false;
     if (stored->count + needed > cache->most_stored)
         forget_everything(cache);
-    if (array_reserve(&stored->ids, &stored->capacity, stored->count + needed, sizeof *stored->ids) == CS336_OK)
+    if (stored->count + needed <= stored->capacity)
+        return true;
+    size_t room = GROWTH * stored->capacity;
+    room = room < cache->most_stored ? room : cache->most_stored;
+    room = room > stored->count + needed ? room : stored->count + needed;
+    if (array_reserve(&stored->ids, &stored->capacity, room, sizeof *stored->ids) == CS336_OK)
         return true;
     cache->most_stored = stored->capacity;
     return false;
