@@ -32,6 +32,15 @@ START_TEST(test_each_input_is_a_text_of_its_own)
 }
 END_TEST
 
+/* More than two chunks, so that there is work for several threads. */
+START_TEST(test_ids_of_a_file_do_not_depend_on_threads)
+{
+    assert_shell_ok(TRAIN "; yes 'the cat, a cat <|x|> the hat' | head -60000 >long");
+    assert_shell_ok("for n in 1 2 5; do cs336 encode" FILES "--input long --output $n.ids --threads $n; done >said");
+    assert_shell_ok("test -s 1.ids && cmp 1.ids 2.ids && cmp 1.ids 5.ids");
+}
+END_TEST
+
 START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
 {
     static const struct {
@@ -48,6 +57,8 @@ START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
          "cs336 encode: unexpected argument \"m.txt\"; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input $(yes text | head -4097) --output x",
          "cs336 encode: --input: given more than 4096 times; see cs336 encode --help"},
+        {2, "cs336 encode --vocab v.json --merges m.txt --input text --output x --threads few",
+         "cs336 encode: --threads: \"few\" is not a whole number; see cs336 encode --help"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text none --output x",
          "cs336 encode: none: No such file or directory"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text empty --output x",
@@ -149,6 +160,7 @@ END_TEST
 
 const TestCase cli_encode_tests[] = {
     TEST(test_each_input_is_a_text_of_its_own, "cli"),
+    TEST(test_ids_of_a_file_do_not_depend_on_threads, "cli"),
     TEST(test_encode_says_what_is_wrong_with_its_inputs, "cli"),
     TEST(test_pretty_without_colours_puts_a_line_between_tokens, "cli"),
     TEST(test_pretty_and_a_file_at_once, "cli"),

@@ -5,6 +5,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
+#include "core/parallel.h"
 #include "data/token_file.h"
 
 enum { IDS_AT_ONCE = 1024, WIDEST_ID = 4 };
@@ -14,6 +15,7 @@ typedef struct {
     TextList inputs;
     const char *output;
     bool pretty;
+    size_t threads;
 } EncodeOptions;
 
 static int parse(EncodeOptions *o, int argc, char **argv)
@@ -24,6 +26,7 @@ static int parse(EncodeOptions *o, int argc, char **argv)
                      "text; several files are encoded in their order, each as a text of its own; - is standard input"),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN, "ids to write; - is standard output"),
         OPTION_FLAG("pretty", &o->pretty, "print the tokens as coloured pieces of text"),
+        OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE("encode",
                                            "Turns text into token ids: raw little-endian uint16, or uint32 when the "
@@ -112,6 +115,7 @@ int command_encode(int argc, char **argv)
     EncodeInputs inputs;
     IdSink sink = {.pretty = o.pretty};
     Tokenizer *tokenizer = NULL;
+    parallel_set_threads((int)o.threads);
     work_stop_flag();
     WorkProgress progress = work_begin("encode");
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
