@@ -89,15 +89,24 @@ static Status count_ids(void *context, const int32_t *ids, size_t count)
     return CS336_OK;
 }
 
-static double encode_threads(void *context)
+static double encode_by(const EncodeWork *work, int threads)
 {
-    const EncodeWork *work = context;
-    const EncodeConfig config = {0};
+    const EncodeConfig config = {.threads = threads};
     size_t count = 0;
     const double start = bench_now();
     return result_of(encode_text(work->tokenizer, (ByteString){.bytes = work->file.data, .length = work->file.size},
                                  count_ids, &count, &config),
                      start);
+}
+
+static double encode_threads(void *context)
+{
+    return encode_by(context, 0);
+}
+
+static double encode_one_thread(void *context)
+{
+    return encode_by(context, 1);
 }
 
 static double decode(void *context)
@@ -116,14 +125,29 @@ static double decode_replace(void *context)
     return result_of(tokenizer_decode_replace(work->tokenizer, &work->text, work->ids.ids, work->ids.count), start);
 }
 
+/* A row of bytes of the text a second; the caller adds the peers. */
+static BenchRow rate_row(char name[NAME_BYTES], const EncodeWork *work, const char *path, const char *what,
+                         BenchSide ours)
+{
+    const char *slash = strrchr(path, '/');
+    snprintf(name, NAME_BYTES, "bpe %s %.40s", what, slash ? slash + 1 : path);
+    return (BenchRow){.name = name, .unit = "MB/s", .scale = (double)work->file.size / 1e6, .rate = true, .ours = ours};
+}
+
+static void scaling_row(EncodeWork *work, const char *path)
+{
+    char name[NAME_BYTES];
+    BenchRow rate = rate_row(name, work, path, "encode against one thread", (BenchSide){NULL, encode_threads, work});
+    rate.peers[0] = (BenchSide){"one thread", encode_one_thread, work};
+    bench_row(&rate);
+}
+
 static void row(const EncodeWork *work, const char *path, const char *what, BenchSide ours, const char *request,
                 BenchProcess *const *peers)
 {
-    const char *slash = strrchr(path, '/');
     char name[NAME_BYTES];
-    snprintf(name, sizeof name, "bpe %s %.40s", what, slash ? slash + 1 : path);
     BenchQuestion questions[BENCH_PEERS];
-    BenchRow rate = {.name = name, .unit = "MB/s", .scale = (double)work->file.size / 1e6, .rate = true, .ours = ours};
+    BenchRow rate = rate_row(name, work, path, what, ours);
     for (int i = 0; i < BENCH_PEERS && peers[i]; i++) {
         questions[i] = bench_question(peers[i], "%s %s", request, path);
         rate.peers[i] = (BenchSide){peers[i]->name, ours.run == ask_fresh ? ask_fresh : bench_ask, &questions[i]};
@@ -147,6 +171,7 @@ static void rows(EncodeWork *work, const char *path)
         bench_require(status_fail(CS336_ENOMEM, "%s", bench_failure()));
     row(work, path, "encode again", (BenchSide){.run = encode_warm, .context = work}, "warm", warm);
     row(work, path, "encode threads", (BenchSide){.run = encode_threads, .context = work}, "file", warm);
+    scaling_row(work, path);
     row(work, path, "decode exact", (BenchSide){.run = decode, .context = work}, "decode", decoders);
     row(work, path, "decode replace", (BenchSide){.run = decode_replace, .context = work}, "decode", decoders);
     encoder_destroy(work->encoder);

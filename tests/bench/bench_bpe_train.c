@@ -1,8 +1,10 @@
 /* Learning a vocabulary from the files that CS336_CORPORA names, beside other trainers: time, and the process' memory.
  */
 #include "core/file.h"
+#include "core/parallel.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"
+#include "tokenizer/word_count.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,16 +17,56 @@ static BenchProcess gigabpe = {.name = "gigabpe", .line = PEER("gigabpe")};
 static BenchProcess rustbpe = {.name = "rustbpe", .line = PEER("rustbpe")};
 static BenchProcess tokenizers = {.name = "tokenizers", .line = PEER("tokenizers")};
 
+/* ---- the first half of it alone, to see what threads gain ---- */
+
+typedef struct {
+    WordSource source;
+    WordCountConfig config;
+} Counting;
+
+static double count(void *context)
+{
+    const Counting *counting = context;
+    WordTable words;
+    const double start = bench_now();
+    if (count_words(&words, &counting->source, 1, &counting->config))
+        return bench_failed("%s", status_message());
+    const double seconds = bench_now() - start;
+    word_table_deinit(&words);
+    return seconds;
+}
+
+static void counting_row(const char *name, const char *path, size_t bytes)
+{
+    const ByteString separator = byte_string("<|endoftext|>");
+    SpecialTokens special;
+    bench_require(special_tokens_init(&special, &separator, 1));
+    Counting all = {{.path = path, .content = {.length = bytes}}, {.special = &special, .threads = parallel_threads()}},
+             one = all;
+    one.config.threads = 1;
+    bench_row(&(BenchRow){.name = name,
+                          .unit = "MB/s",
+                          .scale = (double)bytes / 1e6,
+                          .rate = true,
+                          .ours = {.run = count, .context = &all},
+                          .peers = {{"one thread", count, &one}}});
+    special_tokens_deinit(&special);
+}
+
+/* ---- beside others ---- */
+
 static void rows(const char *path)
 {
     FileReader file;
     bench_require(file_open(&file, path));
     const int vocabulary = file.size < SMALL_BYTES ? SMALL_VOCABULARY : VOCABULARY;
     const double megabytes = (double)file.size / 1e6;
-    file_close(&file);
-    const char *slash = strrchr(path, '/');
+    const char *slash = strrchr(path, '/'), *file_name = slash ? slash + 1 : path;
     char what[NAME_BYTES], name[NAME_BYTES + 20];
-    snprintf(what, sizeof what, "%.40s %d", slash ? slash + 1 : path, vocabulary);
+    snprintf(what, sizeof what, "%.40s %d", file_name, vocabulary);
+    snprintf(name, sizeof name, "bpe train counting %.40s", file_name);
+    counting_row(name, path, file.size);
+    file_close(&file);
 
     BenchQuestion ours = bench_question(&bench_ours_in_a_child, "train %d %s", vocabulary, path);
     BenchProcess *peers[BENCH_PEERS] = {&gigabpe, &rustbpe, &tokenizers};
