@@ -118,33 +118,10 @@ END_TEST
 
 START_TEST(test_matmul_infinities_and_nan_go_where_they_belong)
 {
-    static const size_t shapes[][3] = {{9, 35, 21}, {1, 35, 21}, {35, 1, 21}};
+    static const ProductShape shapes[] = {{9, 35, 21}, {1, 35, 21}, {35, 1, 21}};
+    const volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
     reserve_for(2);
-    FOR_EACH_ISA (isa)
-        for (size_t s = 0; s < 3; s++)
-            for (int form = 0; form < 4; form++) {
-                const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-                const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
-                const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
-                volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
-                for (size_t i = 0; i < 4; i++) {
-                    *place_element(&a, random_below(m), random_below(k)) = special[i];
-                    *place_element(&b, random_below(k), random_below(n)) = special[3 - i];
-                }
-                double expected[9 * 35], magnitude[9 * 35];
-                product_by_definition(expected, magnitude, &IN_FLOAT32, &a, &b, 1);
-                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 1, 0);
-                for (size_t i = 0; i < m * n; i++)
-                    if (isnan(expected[i]))
-                        ck_assert(isnan(c.block[i]));
-                    else if (isinf(expected[i]))
-                        ck_assert((double)c.block[i] == expected[i]);
-                    else
-                        ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
-                free(a.block);
-                free(b.block);
-                free(c.block);
-            }
+    assert_special_numbers(&IN_FLOAT32, shapes, 3, special, 4);
 }
 END_TEST
 

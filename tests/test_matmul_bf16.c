@@ -211,31 +211,10 @@ END_TEST
 
 START_TEST(test_matmul_bf16_infinities_and_nan_go_where_they_belong)
 {
-    enum { M = 9, N = 35, K = 21 };
+    static const ProductShape shape = {9, 35, 21};
+    const volatile float special[] = {float_of(0x7f800001), INFINITY, FLT_MAX, -INFINITY, 0};
     reserve_for(2);
-    FOR_EACH_ISA (isa)
-        for (int form = 0; form < 4; form++) {
-            const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, M, K);
-            const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, K, N), c = place(ROW_MAJOR, M, N);
-            const float special[] = {float_of(0x7f800001), INFINITY, FLT_MAX, -INFINITY, 0};
-            for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
-                *place_element(&a, random_below(M), random_below(K)) = special[i];
-                *place_element(&b, random_below(K), random_below(N)) = special[4 - i];
-            }
-            double expected[M * N], magnitude[M * N];
-            product_by_definition(expected, magnitude, &IN_BFLOAT16, &a, &b, 1);
-            matmul_bf16(c.view, place_input(&a), place_input(&b), M, N, K, 1, 0);
-            for (size_t i = 0; i < M * N; i++)
-                if (isnan(expected[i]))
-                    ck_assert(isnan(c.block[i]));
-                else if (isinf(expected[i]))
-                    ck_assert((double)c.block[i] == expected[i]);
-                else
-                    ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
-            free(a.block);
-            free(b.block);
-            free(c.block);
-        }
+    assert_special_numbers(&IN_BFLOAT16, &shape, 1, special, 5);
 }
 END_TEST
 

@@ -166,3 +166,40 @@ void assert_forms(const MatrixProduct *product, const ProductShape *shapes, size
                 assert_product(product, form == 3 ? COLUMN_MAJOR : ROW_MAJOR, form & 1 ? COLUMN_MAJOR : ROW_MAJOR,
                                form & 2 ? COLUMN_MAJOR : ROW_MAJOR, shape->m, shape->n, shape->k, 1, form == 1 ? 1 : 0);
 }
+
+static void assert_special(const MatrixProduct *product, ProductShape shape, int form, const volatile float *special,
+                           size_t count)
+{
+    const size_t m = shape.m, n = shape.n, k = shape.k;
+    const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k),
+                b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+    for (size_t i = 0; i < count; i++) {
+        *place_element(&a, random_below(m), random_below(k)) = special[i];
+        *place_element(&b, random_below(k), random_below(n)) = special[count - 1 - i];
+    }
+    double *expected = malloc(m * n * sizeof *expected), *magnitude = malloc(m * n * sizeof *magnitude);
+    ck_assert(expected && magnitude);
+    product_by_definition(expected, magnitude, product, &a, &b, 1);
+    product->multiply(c.view, place_input(&a), place_input(&b), m, n, k, 1, 0);
+    for (size_t i = 0; i < m * n; i++)
+        if (isnan(expected[i]))
+            ck_assert(isnan(c.block[i]));
+        else if (isinf(expected[i]))
+            ck_assert((double)c.block[i] == expected[i]);
+        else
+            ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
+    free(a.block);
+    free(b.block);
+    free(c.block);
+    free(expected);
+    free(magnitude);
+}
+
+void assert_special_numbers(const MatrixProduct *product, const ProductShape *shapes, size_t shape_count,
+                            const volatile float *special, size_t count)
+{
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < shape_count; s++)
+            for (int form = 0; form < 4; form++)
+                assert_special(product, shapes[s], form, special, count);
+}

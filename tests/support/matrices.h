@@ -67,4 +67,9 @@ void assert_random_shapes(const MatrixProduct *product, int rounds);
 /** @brief Each shape in the first @p forms of row-major operands, A transposed, B transposed, all three transposed. */
 void assert_forms(const MatrixProduct *product, const ProductShape *shapes, size_t count, int forms);
 
+/** @brief Each shape in all forms, with special[i] somewhere in A and special[count - 1 - i] in B: NaN and infinities
+ * come out where they do by definition, on every ISA. */
+void assert_special_numbers(const MatrixProduct *product, const ProductShape *shapes, size_t shape_count,
+                            const volatile float *special, size_t count);
+
 #endif
