@@ -33,13 +33,10 @@ void word_cache_deinit(WordCache *cache)
 
 WordKey word_key_slowly(const uint8_t *word, size_t length)
 {
+    if (length <= WORD_KEY_BYTES)
+        return word_key_of(word, length, length);
     WordKey key = {.high = HASHED};
-    if (length <= WORD_KEY_BYTES) {
-        uint8_t bytes[sizeof key] = {0};
-        memcpy(bytes, word, length);
-        memcpy(&key, bytes, sizeof bytes);
-        key.high ^= (uint64_t)length << WORD_LAST_BYTE;
-    } else if (length <= WORD_CACHED_BYTES) {
+    if (length <= WORD_CACHED_BYTES) {
         key.low = byte_string_hash((ByteString){.bytes = word, .length = length});
         key.high = HASHED | (uint64_t)length << 16;
     }
@@ -68,7 +65,7 @@ static CachedWord *choose_slot(const WordCache *cache, WordKey key)
 {
     CachedWord *home = &cache->slots[word_cache_place(cache, key)];
     for (size_t i = 0; i < WORD_CACHE_PROBES; i++)
-        if (!home[i].key.high || (home[i].key.low == key.low && home[i].key.high == key.high))
+        if (!home[i].key.high || word_key_equal(home[i].key, key))
             return &home[i];
     return &home[(word_key_hash(key) >> 16) % WORD_CACHE_PROBES];
 }

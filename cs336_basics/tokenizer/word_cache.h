@@ -14,22 +14,16 @@
 
 #include "core/status.h"
 #include "tokenizer/buffers.h"
+#include "tokenizer/word_key.h"
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 enum {
-    WORD_KEY_BYTES = 15,     /**< longer pre-tokens are known by a hash */
     WORD_CACHED_BYTES = 256, /**< longer ones hardly ever come back, and are not kept */
     WORD_INLINE_IDS = 3,
     WORD_CACHE_PROBES = 8
 };
-
-/** @brief Bytes, zeros and the length in the last byte, or a hash and a mark. Never zero: so a zeroed slot is free. */
-typedef struct {
-    uint64_t low, high;
-} WordKey;
 
 typedef struct {
     WordKey key;
@@ -38,13 +32,6 @@ typedef struct {
 } CachedWord;
 
 #define WORD_STORED UINT32_C(0x80000000)
-
-/* Where in a key's high word its last byte lies. */
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-enum { WORD_LAST_BYTE = 0 };
-#else
-enum { WORD_LAST_BYTE = 56 };
-#endif
 
 typedef struct {
     CachedWord *slots; /**< slot_count, and WORD_CACHE_PROBES more */
@@ -61,19 +48,16 @@ void word_cache_deinit(WordCache *cache);
 /** @brief For pre-tokens of more than WORD_KEY_BYTES, or so near the end of what may be read that 16 bytes are not. */
 WordKey word_key_slowly(const uint8_t *word, size_t length);
 
-/** @param readable  bytes that may be read at @p word */
+/**
+ * @brief The key of any pre-token: of a longer one a hash, and a mark where others have their length. Never zero, so a
+ * zeroed slot is free.
+ * @param readable  bytes that may be read at @p word
+ */
 static inline WordKey word_key(const uint8_t *word, size_t length, size_t readable)
 {
-    static const uint8_t ones_then_zeros[32] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                                255, 255, 255, 255, 255, 255, 255, 255};
     if (length > WORD_KEY_BYTES || readable < sizeof(WordKey))
         return word_key_slowly(word, length);
-    WordKey key, mask;
-    memcpy(&key, word, sizeof key);
-    memcpy(&mask, ones_then_zeros + sizeof key - length, sizeof mask);
-    key.low &= mask.low;
-    key.high = (key.high & mask.high) ^ (uint64_t)length << WORD_LAST_BYTE;
-    return key;
+    return word_key_of(word, length, readable);
 }
 
 /** @brief Multiplying carries every bit upwards, so the upper bits depend on all: places are taken from those. */
@@ -103,7 +87,7 @@ static inline const CachedWord *word_cache_find(const WordCache *cache, WordKey 
 {
     const CachedWord *slot = &cache->slots[place];
     for (int i = 0; i < WORD_CACHE_PROBES; i++, slot++) {
-        if (!((slot->key.low ^ key.low) | (slot->key.high ^ key.high))) /* one branch, not two */
+        if (word_key_equal(slot->key, key))
             return slot;
         if (!slot->key.high)
             break;

@@ -6,37 +6,14 @@
 #error "a key's last byte is taken to be the first bits of its second half"
 #endif
 
-enum { SHORT = 15, LONG = 255, FIRST_SLOTS = 16, AHEAD = 16, LENGTH_SHIFT = 56, PART_SHIFT = 58 };
+enum { LONG = 255, FIRST_SLOTS = 16, AHEAD = 16, PART_SHIFT = 58 };
 
 /* ---- keys ---- */
 
 /* The last byte of a key: the length of a short word, or LONG. */
 static inline unsigned last_byte(WordKey key)
 {
-    return (unsigned)(key.high >> LENGTH_SHIFT);
-}
-
-static inline bool same_key(WordKey a, WordKey b)
-{
-    return ((a.low ^ b.low) | (a.high ^ b.high)) == 0;
-}
-
-/* Where sixteen bytes may be read, they are, and then cut by a mask: no loop, no branch on the length. */
-static inline WordKey short_key(const uint8_t *word, size_t length, const uint8_t *readable)
-{
-    static const uint8_t masks[2 * sizeof(WordKey)] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                                       255, 255, 255, 255, 255, 255, 255, 255};
-    WordKey key = {0, 0}, mask;
-    if ((size_t)(readable - word) < sizeof key) {
-        memcpy(&key, word, length);
-    } else {
-        memcpy(&key, word, sizeof key);
-        memcpy(&mask, masks + sizeof key - length, sizeof mask);
-        key.low &= mask.low;
-        key.high &= mask.high;
-    }
-    key.high |= (uint64_t)length << LENGTH_SHIFT;
-    return key;
+    return (unsigned)(key.high >> WORD_LAST_BYTE);
 }
 
 /* The bytes decide about the first bits, which choose the part, and about the last ones, which choose the slot. */
@@ -55,7 +32,7 @@ static inline uint64_t hash_of(WordKey key)
 /* A long word's bytes, behind their number. */
 static ByteString long_word(const WordPart *part, WordKey key)
 {
-    const uint8_t *at = part->long_words.bytes + (key.high & ((UINT64_C(1) << LENGTH_SHIFT) - 1));
+    const uint8_t *at = part->long_words.bytes + (key.high & ((UINT64_C(1) << WORD_LAST_BYTE) - 1));
     ByteString word = {.bytes = at + sizeof word.length};
     memcpy(&word.length, at, sizeof word.length);
     return word;
@@ -114,7 +91,7 @@ static inline Status add_short(WordPart *part, WordKey key, uint64_t hash, uint6
 {
     for (size_t at = (size_t)hash; part->slot_count > 0; at++) {
         WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
-        if (same_key(slot->key, key)) {
+        if (word_key_equal(slot->key, key)) {
             slot->count += count;
             return CS336_OK;
         }
@@ -137,7 +114,7 @@ static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t 
             s = byte_list_append(&part->long_words, word.bytes, word.length);
         if (s)
             return s;
-        slot->key = (WordKey){.low = hash, .high = at | (uint64_t)LONG << LENGTH_SHIFT};
+        slot->key = (WordKey){.low = hash, .high = at | (uint64_t)LONG << WORD_LAST_BYTE};
         part->used++;
     }
     slot->count += count;
@@ -164,13 +141,13 @@ Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *c
     const uint8_t *word = begin;
     for (size_t i = 0; i < count; word = ends[i++]) {
         const size_t length = (size_t)(ends[i] - word);
-        if (length <= SHORT) {
-            const WordKey key = short_key(word, length, readable);
+        if (length <= WORD_KEY_BYTES) {
+            const WordKey key = word_key_of(word, length, (size_t)(readable - word));
             low[i] = key.low;
             high[i] = key.high;
             hashes[i] = short_hash(key);
         } else {
-            high[i] = (uint64_t)LONG << LENGTH_SHIFT;
+            high[i] = (uint64_t)LONG << WORD_LAST_BYTE;
             hashes[i] = byte_string_hash((ByteString){.bytes = word, .length = length});
         }
         ask_for_slot(part_of(table, hashes[i]), hashes[i]);
@@ -189,8 +166,8 @@ Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *c
 
 Status word_table_add(WordTable *table, ByteString word, uint64_t count)
 {
-    if (word.length <= SHORT) {
-        const WordKey key = short_key(word.bytes, word.length, word.bytes + word.length);
+    if (word.length <= WORD_KEY_BYTES) {
+        const WordKey key = word_key_of(word.bytes, word.length, word.length);
         const uint64_t hash = short_hash(key);
         return add_short(part_of(table, hash), key, hash, count);
     }

@@ -15,17 +15,13 @@
 
 #include "core/status.h"
 #include "tokenizer/buffers.h"
+#include "tokenizer/word_key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { WORD_PARTS = 64, WORD_BATCH = 512 };
-
-/** @brief Never all zero. */
-typedef struct {
-    uint64_t low, high;
-} WordKey;
 
 typedef struct {
     WordKey key;
