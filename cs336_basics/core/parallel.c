@@ -102,6 +102,11 @@ void parallel_release(void)
     workspace.threads = 0;
 }
 
+bool parallel_stop_asked(const atomic_int *stop)
+{
+    return stop && atomic_load_explicit(stop, memory_order_relaxed);
+}
+
 void parallel_fail(ParallelFailure *failure, Status s)
 {
     if (atomic_exchange(&failure->failed, 1))

@@ -52,6 +52,9 @@ typedef struct {
     char message[512];
 } ParallelFailure;
 
+/** @brief Whether a caller's flag (NULL: there is none) asks a long computation to stop. */
+bool parallel_stop_asked(const atomic_int *stop);
+
 /** @brief Any thread reports its failure; the first report counts. */
 void parallel_fail(ParallelFailure *failure, Status s);
 

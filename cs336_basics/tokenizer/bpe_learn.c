@@ -1,6 +1,7 @@
 #include "tokenizer/bpe_learn.h"
 
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "tokenizer/bpe_pairs.h"
 #include "tokenizer/byte_alphabet.h"
 
@@ -308,7 +309,7 @@ static Status merge_all(Learner *learner, const BPETrainConfig *config)
     Status s = collect_pairs(learner);
     for (size_t done = 0; !s && done < wanted;) {
         uint32_t best;
-        if (config->stop && atomic_load(config->stop)) {
+        if (parallel_stop_asked(config->stop)) {
             s = status_fail(CS336_EINTERRUPTED, "bpe_train: stopped after %zu of %zu merges", done, wanted);
         } else if (bpe_pairs_pop(&learner->pairs, learner->floor, &best)) {
             s = merge_pair(learner, best);

@@ -74,11 +74,6 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
     return worker->in_turn ? job->sink(job->context, ids, count) : token_list_append(&worker->kept, ids, count);
 }
 
-static bool stopped(const EncodeConfig *config)
-{
-    return config->stop && atomic_load_explicit(config->stop, memory_order_relaxed);
-}
-
 /* Encodes the rest of the chunk, or as much of it as can be kept. */
 static Status encode_on(Worker *worker)
 {
@@ -86,7 +81,7 @@ static Status encode_on(Worker *worker)
     Status s = CS336_OK;
     while (!s && worker->at < worker->end && worker->kept.count < KEPT_IDS) {
         const size_t left = worker->end - worker->at, slice = left < SLICE_BYTES ? left : SLICE_BYTES;
-        if (stopped(job->config))
+        if (parallel_stop_asked(job->config->stop))
             return status_fail(CS336_EINTERRUPTED, "encode_text: stopped after %zu of %zu bytes",
                                atomic_load(&job->done), job->text.length);
         s = encoder_feed(worker->encoder, job->text.bytes + worker->at, slice);

@@ -166,11 +166,6 @@ static Status count_chunk(WordTable *words, const SpecialTokens *special, ByteSt
 
 /* ---- threads ---- */
 
-static bool stopped(const WordCountConfig *config)
-{
-    return config->stop && atomic_load_explicit(config->stop, memory_order_relaxed);
-}
-
 static void tell(const Job *job)
 {
     if (job->config->progress)
@@ -188,7 +183,7 @@ static void take_chunks(Job *job, WordTable *words)
         while (chunk >= job->first_chunk[source + 1])
             source++;
         Status s = CS336_OK;
-        if (stopped(job->config))
+        if (parallel_stop_asked(job->config->stop))
             s = status_fail(CS336_EINTERRUPTED, "count_words: stopped after %zu of %zu bytes", atomic_load(&job->done),
                             job->total);
         if (!s)

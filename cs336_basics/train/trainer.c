@@ -3,6 +3,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "data/batch.h"
 #include "optim/clip.h"
 #include "train/checkpoint.h"
@@ -380,7 +381,7 @@ static Status train(Run *run, RunLogEntry *entry)
         s = advance(run, entry);
         if (s)
             break;
-        const bool stopping = stop && atomic_load(stop) && trainer->step < end;
+        const bool stopping = parallel_stop_asked(stop) && trainer->step < end;
         if (stopping || trainer->step == end || due(config->checkpoint_every, trainer->step))
             s = trainer_save(trainer, run->checkpoint_path);
         if (!s && stopping)
