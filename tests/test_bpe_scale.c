@@ -59,12 +59,12 @@ static const char *write_repeated(const char *name, const void *text, size_t len
     return path;
 }
 
-/* The most memory that training takes, in bytes. */
+/* The most memory that training takes, in bytes. By one thread: two may share a short text so that one gets it all. */
 static size_t peak_of_training(const char *path, size_t vocab_size, BPETrainStats *stats)
 {
     const size_t before = memory_in_use();
     memory_reset_peak();
-    BPEModel model = train_file(path, vocab_size, 2, stats);
+    BPEModel model = train_file(path, vocab_size, 1, stats);
     bpe_model_deinit(&model);
     return memory_peak() - before;
 }
