@@ -68,18 +68,17 @@ static void tile_add_nonzero_terms(float *out, const float *a, size_t a_next, co
                 out[i] += *a * b[i];
 }
 
-/* Partial sum s has the rows s, s + FEW_SUMS, ...: additions need not wait for one another. */
+/* Partial sum s has the rows s, s + ATTENTION_TERMS, ...: additions need not wait for one another. */
 static void few_add_to_columns(float *out, const float *shrink, const float *p, const float *rows, size_t depth,
                                bool finite, const AttentionTile *tile)
 {
-    enum { FEW_SUMS = 8 };
     const size_t width = attention_width(depth);
     for (size_t column = 0; column < tile->columns; column++, p += ATTENTION_ROWS, out += width) {
         for (size_t i = 0; i < width; i += VECTOR_FLOATS) {
-            Vector sum[FEW_SUMS] = {shrink[column] * vector_load(out + i)};
-            for (size_t row = 0; row < tile->rows && finite; row += FEW_SUMS)
+            Vector sum[ATTENTION_TERMS] = {shrink[column] * vector_load(out + i)};
+            for (size_t row = 0; row < tile->rows && finite; row += ATTENTION_TERMS)
                 VECTOR_UNROLL
-            for (size_t s = 0; s < FEW_SUMS; s++)
+            for (size_t s = 0; s < ATTENTION_TERMS; s++)
                 sum[s] += p[row + s] * vector_load(rows + (row + s) * width + i);
             vector_store(out + i, ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
         }

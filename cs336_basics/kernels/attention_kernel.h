@@ -11,6 +11,7 @@
 /* A register tile is TILE_SUMS x TILE_BLOCK floats: with 32 vector registers 8 x 2 of them are sums, with 16 registers
  * 4 x 2. */
 enum { TILE_SUMS = VECTOR_FLOATS == 16 ? 8 : 4, TILE_BLOCK = 2 * VECTOR_FLOATS };
+_Static_assert(ATTENTION_TERMS % (int)TILE_SUMS == 0, "packed rows end in the middle of a register tile");
 
 typedef struct {
     size_t begin, end;
@@ -92,7 +93,7 @@ static bool KERNEL(attention_pack_rows)(float *rows, const float *from, ptrdiff_
             infected |= vector_bits(v * 0);
         }
     }
-    memset(rows, 0, ((count + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS - count) * width * sizeof *rows);
+    memset(rows, 0, ((count + ATTENTION_TERMS - 1) / ATTENTION_TERMS * ATTENTION_TERMS - count) * width * sizeof *rows);
     return vector_sum(vector_from_bits(infected)) == 0;
 }
 

@@ -11,7 +11,7 @@
  *
  * - Scores lie in panels of one register block of columns: inside a panel the columns of a row are neighbours.
  * - Packed columns are transposed panels in the same order; packed rows are dense, attention_width() floats apart.
- * - Both are zero up to the next whole block, so the products need no remainders.
+ * - Columns are zero up to the next whole panel, rows up to a multiple of ATTENTION_TERMS: products need no remainders.
  * - A probability of 0 is exact: what a token does not see cannot reach it, not even an infinity or a NaN.
  */
 #ifndef CS336_KERNELS_ATTENTION_TILE_H
@@ -25,7 +25,8 @@ enum {
     ATTENTION_COLUMNS = 32, /**< multiple of ATTENTION_BLOCK */
     ATTENTION_ROWS = 128,   /**< multiple of ATTENTION_BLOCK */
     ATTENTION_FEW = 4,      /**< columns of a tile that is computed one by one */
-    ATTENTION_BLOCK = 32    /**< multiple of every instruction set's register block */
+    ATTENTION_BLOCK = 32,   /**< multiple of every instruction set's register block */
+    ATTENTION_TERMS = 8     /**< rows of a sum that products take at once, at most */
 };
 
 /** @brief Extent of one tile and which of its scores count: those in a diagonal band, and where the mask is true. */

@@ -2,6 +2,7 @@
 
 #include "tests/support/allclose.h"
 #include "tests/support/hash_weights.h"
+#include "tests/support/kernels.h"
 #include "tests/support/reference.h"
 
 #include <check.h>
@@ -75,14 +76,24 @@ void attention_run_deinit(AttentionRun *run)
     arena_deinit(&run->scratch);
 }
 
-void attention_run(AttentionRun *run)
+static void forward(AttentionRun *run)
 {
     assert_ok(scaled_dot_product_attention_forward(run->output, run->log_sum_exp, run->query, run->key, run->value,
                                                    run->mask));
+}
+
+static void backward(AttentionRun *run)
+{
     assert_ok(scaled_dot_product_attention_backward(run->grad_query, run->grad_key, run->grad_value, run->grad_output,
                                                     run->output, run->log_sum_exp, run->query, run->key, run->value,
                                                     run->mask, &run->scratch));
     ck_assert_uint_eq(run->scratch.used, 0);
+}
+
+void attention_run(AttentionRun *run)
+{
+    forward(run);
+    backward(run);
 }
 
 static double *widened(Tensor t)
@@ -165,7 +176,10 @@ void attention_check(const AttentionCase *problem, double rtol, double atol)
 {
     AttentionRun run;
     attention_run_init(&run, problem);
-    attention_run(&run);
+    spoil_workspace();
+    forward(&run);
+    spoil_workspace();
+    backward(&run);
     attention_run_check(&run, rtol, atol);
     attention_run_deinit(&run);
 }

@@ -1,5 +1,22 @@
 #include "tests/support/kernels.h"
 
+#include "core/parallel.h"
+#include "tests/support/allclose.h"
+
+#include <string.h>
+
+/* More than attention takes for heads of 100 numbers. */
+enum { SPOILED_BYTES = 2 << 20 };
+
+void spoil_workspace(void)
+{
+    assert_ok(parallel_reserve(SPOILED_BYTES, SPOILED_BYTES));
+    memset(parallel_shared(), 0xff, SPOILED_BYTES);
+#pragma omp parallel for schedule(static)
+    for (int thread = 0; thread < parallel_threads(); thread++)
+        memset(parallel_private(), 0xff, SPOILED_BYTES);
+}
+
 static uint32_t state = 1;
 
 uint32_t random_bits(void)

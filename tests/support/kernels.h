@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief What tests of kernels share: every instruction set in turn, and random numbers without end.
+ * @brief What tests of kernels share: every instruction set in turn, a spoiled workspace, random numbers without end.
  */
 #ifndef CS336_TESTS_SUPPORT_KERNELS_H
 #define CS336_TESTS_SUPPORT_KERNELS_H
@@ -16,6 +16,9 @@
         if (!isa_choose(isa))                                   \
             continue;                                           \
         else
+
+/** @brief Fills every thread's workspace, and that of all, with NaN: what earlier calls leave there must not matter. */
+void spoil_workspace(void);
 
 /** @brief The next of a sequence of random bits; the same in every run of a test. */
 uint32_t random_bits(void);

@@ -50,6 +50,7 @@ ConstMatrix place_input(const Place *p)
 void reserve_for(int threads)
 {
     parallel_set_threads(threads);
+    spoil_workspace();
     assert_ok(matmul_reserve());
 }
 

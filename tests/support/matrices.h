@@ -34,7 +34,7 @@ Place place(Layout layout, size_t rows, size_t columns);
 float *place_element(const Place *p, size_t i, size_t j);
 ConstMatrix place_input(const Place *p);
 
-/** @brief Sets the number of threads and reserves the workspace for them. */
+/** @brief Sets the number of threads and reserves the workspace for them, spoiled. */
 void reserve_for(int threads);
 
 /** @brief A product to test, and what it makes of each number before it multiplies. */
