@@ -124,6 +124,62 @@ START_TEST(test_many_distinct_pretokens)
 }
 END_TEST
 
+/* ---- counts ---- */
+
+enum { DIGITS = 4 };
+
+/* A number in DIGITS letters, the last ones of a word; every seventh word is a long one. */
+static ByteString numbered_word(char word[50], size_t number)
+{
+    static const char *const beginnings[] = {" incomprehensibilities", " ", " x", " ", " y", " ", " "};
+    size_t length = strlen(strcpy(word, beginnings[number % 7]));
+    for (int i = 0; i < DIGITS; i++, number /= 26)
+        word[length++] = (char)('a' + number % 26);
+    return (ByteString){.bytes = (const uint8_t *)word, .length = length};
+}
+
+static size_t number_of(ByteString word)
+{
+    size_t number = 0;
+    for (size_t i = 0; i < DIGITS; i++)
+        number = 26 * number + (size_t)(word.bytes[word.length - 1 - i] - 'a');
+    return number;
+}
+
+START_TEST(test_words_are_counted_by_definition)
+{
+    enum { WORDS = 100000, FREQUENT = 100, TIMES = 3 };
+    char word[50];
+    Rng rng = rng_seeded(11);
+    ByteList text = {0};
+    size_t *expected = calloc(WORDS, sizeof *expected);
+    ck_assert(expected);
+    for (size_t i = 0; i < (size_t)TIMES * WORDS; i++) {
+        const size_t number = i < WORDS ? i : rng_below(&rng, i % 2 ? WORDS : FREQUENT);
+        const ByteString next = numbered_word(word, number);
+        assert_ok(byte_list_append(&text, next.bytes, next.length));
+        expected[number]++;
+    }
+    const WordSource source = {.content = {.bytes = text.bytes, .length = text.length}};
+    const SpecialTokens none = {0};
+    for (int threads = 1; threads <= 4; threads++) {
+        const WordCountConfig config = {.special = &none, .threads = threads, .chunk_bytes = 10000};
+        WordTable words;
+        assert_ok(count_words(&words, &source, 1, &config));
+        ck_assert_uint_eq(word_table_size(&words), WORDS);
+        for (WordCursor at = {0}; word_table_next(&words, &at);) {
+            const size_t number = number_of(at.word);
+            ck_assert(byte_string_equal(at.word, numbered_word(word, number)));
+            ck_assert_msg(at.count == expected[number], "%d threads: \"%.*s\" counted %zu times, expected %zu", threads,
+                          (int)at.word.length, word, (size_t)at.count, expected[number]);
+        }
+        word_table_deinit(&words);
+    }
+    byte_list_deinit(&text);
+    free(expected);
+}
+END_TEST
+
 /* ---- nasty texts ---- */
 
 START_TEST(test_an_endless_pretoken_is_halved_with_each_merge)
@@ -222,6 +278,7 @@ const TestCase bpe_scale_tests[] = {
     TEST(test_memory_follows_the_distinct_pretokens_and_not_the_text, "train_bpe"),
     TEST(test_text_without_valid_characters_is_cut_too, "train_bpe"),
     TEST(test_many_distinct_pretokens, "train_bpe"),
+    TEST(test_words_are_counted_by_definition, "train_bpe"),
     TEST(test_an_endless_pretoken_is_halved_with_each_merge, "train_bpe"),
     TEST(test_nul_bytes_and_no_newline_are_a_text_for_all_threads, "train_bpe"),
     TEST(test_counts_go_beyond_32_bits, "train_bpe"),

@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 
+#include <sched.h>
 #include <stdio.h>
 
 #ifdef _OPENMP
@@ -100,6 +101,17 @@ void parallel_release(void)
     workspace.shared = workspace.private = NULL;
     workspace.shared_bytes = workspace.thread_bytes = 0;
     workspace.threads = 0;
+}
+
+void parallel_lock(ParallelLock *lock)
+{
+    while (atomic_exchange_explicit(&lock->taken, true, memory_order_acquire))
+        sched_yield(); /* the thread that has it may be waiting for this core */
+}
+
+void parallel_unlock(ParallelLock *lock)
+{
+    atomic_store_explicit(&lock->taken, false, memory_order_release);
 }
 
 bool parallel_stop_asked(const atomic_int *stop)

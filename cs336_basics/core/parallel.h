@@ -42,6 +42,14 @@ CS336_MUST_CHECK Status parallel_reserve(size_t shared_bytes, size_t thread_byte
 void *parallel_shared(void);
 void *parallel_private(void);
 
+/** @brief What one thread at a time may touch, for so short a time that others wait for it; zeroed: nobody does. */
+typedef struct {
+    atomic_bool taken;
+} ParallelLock;
+
+void parallel_lock(ParallelLock *lock);
+void parallel_unlock(ParallelLock *lock);
+
 /**
  * @brief What failed first in a loop of several threads, with what it said: status_message() belongs to the thread that
  * failed. A zeroed one: nothing has.

@@ -60,12 +60,6 @@ static inline WordKey word_key(const uint8_t *word, size_t length, size_t readab
     return word_key_of(word, length, readable);
 }
 
-/** @brief Multiplying carries every bit upwards, so the upper bits depend on all: places are taken from those. */
-static inline uint64_t word_key_hash(WordKey key)
-{
-    return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
-}
-
 /** @brief The first of the slots that may have this key. */
 static inline size_t word_cache_place(const WordCache *cache, WordKey key)
 {

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "tokenizer/pretokenize.h"
+#include "tokenizer/word_tally.h"
 
 enum {
     CHUNK_BYTES = 1 << 19,
@@ -139,7 +140,7 @@ static Status find_chunk(Window *window, Span *chunk, const Job *job, size_t num
     }
 }
 
-static Status count_segment(WordTable *words, const uint8_t *text, size_t length, const uint8_t *readable)
+static Status count_segment(WordTally *words, const uint8_t *text, size_t length, const uint8_t *readable)
 {
     const uint8_t *begin = text, *ends[END_CAPACITY];
     Pretokenizer pretokenizer;
@@ -147,13 +148,13 @@ static Status count_segment(WordTable *words, const uint8_t *text, size_t length
     pretokenizer_begin(&pretokenizer);
     pretokenizer_feed(&pretokenizer, text, length, true);
     for (size_t count; !s && (count = pretokenizer_next(&pretokenizer, ends, END_CAPACITY)) > 0;) {
-        s = word_table_count(words, begin, ends, count, readable);
+        s = word_tally_count(words, begin, ends, count, readable);
         begin = ends[count - 1];
     }
     return s;
 }
 
-static Status count_chunk(WordTable *words, const SpecialTokens *special, ByteString chunk, const uint8_t *readable)
+static Status count_chunk(WordTally *words, const SpecialTokens *special, ByteString chunk, const uint8_t *readable)
 {
     Status s = CS336_OK;
     for (size_t at = 0; !s && at < chunk.length;) {
@@ -173,16 +174,16 @@ static void tell(const Job *job)
 }
 
 /* One thread's share: the chunks that it gets, their numbers ascending. */
-static void take_chunks(Job *job, WordTable *words)
+static Status take_chunks(Job *job, WordTally *words)
 {
     Window window = {0};
+    Status s = CS336_OK;
     size_t source = 0, chunk;
-    while (!parallel_failed(&job->failure) &&
+    while (!s && !parallel_failed(&job->failure) &&
            (chunk = atomic_fetch_add(&job->next_chunk, 1)) < job->first_chunk[job->source_count]) {
         Span span = {0};
         while (chunk >= job->first_chunk[source + 1])
             source++;
-        Status s = CS336_OK;
         if (parallel_stop_asked(job->config->stop))
             s = status_fail(CS336_EINTERRUPTED, "count_words: stopped after %zu of %zu bytes", atomic_load(&job->done),
                             job->total);
@@ -193,53 +194,45 @@ static void take_chunks(Job *job, WordTable *words)
                 words, job->config->special,
                 (ByteString){.bytes = window.text + (span.begin - window.begin), .length = span.end - span.begin},
                 window.text + (window.end - window.begin));
-        if (s)
-            parallel_fail(&job->failure, s);
-        else
+        if (!s)
             atomic_fetch_add(&job->done, span.end - span.begin);
         if (!s && parallel_thread() == 0)
             tell(job);
     }
     close_window(&window);
+    return s;
 }
 
-/* Each thread's table into the first one: a part of it at a time. */
-static void join_tables(Job *job, WordTable *tables, size_t threads)
+static Status count_share(Job *job, WordTable *words)
 {
-#pragma omp parallel for schedule(dynamic) num_threads(job->config->threads)
-    for (size_t part = 0; part < WORD_PARTS; part++)
-        for (size_t i = 1; i < threads; i++) {
-            const Status s = word_table_join_part(&tables[0], &tables[i], part);
-            if (s)
-                parallel_fail(&job->failure, s);
-        }
+    WordTally *tally;
+    Status s = word_tally_new(&tally, words);
+    if (!s)
+        s = take_chunks(job, tally);
+    if (!s)
+        s = word_tally_finish(tally);
+    word_tally_free(tally);
+    return s;
 }
 
 Status count_words(WordTable *words, const WordSource *sources, size_t source_count, const WordCountConfig *config)
 {
-    const size_t threads = (size_t)config->threads;
     Job job = {.config = config, .sources = sources, .source_count = source_count};
-    WordTable *tables = memory_allocate_zeroed(threads, sizeof *tables);
     *words = (WordTable){0};
-    Status s = CS336_OK;
-    if (!tables)
-        s = status_fail(CS336_ENOMEM, "count_words: no memory for %zu threads", threads);
-    if (!s)
-        s = begin_job(&job);
+    Status s = begin_job(&job);
     if (!s) {
 #pragma omp parallel num_threads(config->threads)
-        take_chunks(&job, &tables[parallel_thread()]);
-        if (!parallel_failed(&job.failure))
-            join_tables(&job, tables, threads);
+        {
+            const Status share = count_share(&job, words);
+            if (share)
+                parallel_fail(&job.failure, share);
+        }
         s = parallel_result(&job.failure);
-        if (!s)
-            tell(&job);
     }
-    for (size_t i = s ? 0 : 1; tables && i < threads; i++)
-        word_table_deinit(&tables[i]);
-    if (!s)
-        *words = tables[0];
-    memory_release(tables);
+    if (s)
+        word_table_deinit(words);
+    else
+        tell(&job);
     memory_release(job.first_chunk);
     return s;
 }

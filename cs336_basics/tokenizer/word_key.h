@@ -50,4 +50,10 @@ static inline WordKey word_key_of(const uint8_t *word, size_t length, size_t rea
     return key;
 }
 
+/** @brief Multiplying carries every bit upwards, so the upper bits depend on all: places are taken from those. */
+static inline uint64_t word_key_hash(WordKey key)
+{
+    return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
+}
+
 #endif

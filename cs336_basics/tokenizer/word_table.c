@@ -6,7 +6,7 @@
 #error "a key's last byte is taken to be the first bits of its second half"
 #endif
 
-enum { LONG = 255, FIRST_SLOTS = 16, AHEAD = 16, PART_SHIFT = 58 };
+enum { LONG = 255, FIRST_SLOT_BITS = 4 };
 
 /* ---- keys ---- */
 
@@ -16,17 +16,9 @@ static inline unsigned last_byte(WordKey key)
     return (unsigned)(key.high >> WORD_LAST_BYTE);
 }
 
-/* The bytes decide about the first bits, which choose the part, and about the last ones, which choose the slot. */
-static inline uint64_t short_hash(WordKey key)
-{
-    uint64_t hash = key.low * 0x9E3779B97F4A7C15U;
-    hash = (hash ^ hash >> 32 ^ key.high) * 0xD6E8FEB86659FD93U;
-    return hash ^ hash >> 32;
-}
-
 static inline uint64_t hash_of(WordKey key)
 {
-    return last_byte(key) == LONG ? key.low : short_hash(key);
+    return last_byte(key) == LONG ? key.low : word_key_hash(key);
 }
 
 /* A long word's bytes, behind their number. */
@@ -40,14 +32,14 @@ static ByteString long_word(const WordPart *part, WordKey key)
 
 /* ---- slots ---- */
 
-static WordSlot *find_long(const WordPart *part, ByteString word, uint64_t hash)
+static inline size_t first_place(const WordPart *part, uint64_t hash)
 {
-    for (size_t at = (size_t)hash;; at++) {
-        WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
-        if (slot->count == 0 || (last_byte(slot->key) == LONG && slot->key.low == hash &&
-                                 byte_string_equal(long_word(part, slot->key), word)))
-            return slot;
-    }
+    return (size_t)(hash << WORD_PART_BITS >> part->shift);
+}
+
+static inline size_t next_place(const WordPart *part, size_t at)
+{
+    return (at + 1) & (part->slot_count - 1);
 }
 
 /* Makes sure that another word finds a free slot, and one more remains. */
@@ -56,49 +48,45 @@ static Status reserve_slot(WordPart *part)
     if (4 * (part->used + 1) <= 3 * part->slot_count)
         return CS336_OK;
     WordPart larger = *part;
-    larger.slot_count = part->slot_count ? 2 * part->slot_count : FIRST_SLOTS;
+    larger.shift = part->slot_count ? part->shift - 1 : 64 - FIRST_SLOT_BITS;
+    larger.slot_count = (size_t)1 << (64 - larger.shift);
     larger.slots = memory_allocate_table(larger.slot_count, sizeof *larger.slots);
     if (!larger.slots)
-        return status_fail(CS336_ENOMEM, "word_table_count: no memory for %zu words", larger.slot_count);
+        return status_fail(CS336_ENOMEM, "word_table_add: no memory for %zu words", larger.slot_count);
     for (size_t i = 0; i < part->slot_count; i++) {
         const WordSlot *slot = &part->slots[i];
-        size_t at = (size_t)hash_of(slot->key);
         if (slot->count == 0)
             continue;
-        while (larger.slots[at & (larger.slot_count - 1)].count)
-            at++;
-        larger.slots[at & (larger.slot_count - 1)] = *slot;
+        size_t at = first_place(&larger, hash_of(slot->key));
+        while (larger.slots[at].count)
+            at = next_place(&larger, at);
+        larger.slots[at] = *slot;
     }
     memory_release(part->slots);
-    *part = larger;
+    part->slots = larger.slots;
+    part->slot_count = larger.slot_count;
+    part->shift = larger.shift;
     return CS336_OK;
 }
 
-static Status insert_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
+static Status add_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
 {
     const Status s = reserve_slot(part);
     if (s)
         return s;
-    size_t at = (size_t)hash;
-    while (part->slots[at & (part->slot_count - 1)].count)
-        at++;
-    part->slots[at & (part->slot_count - 1)] = (WordSlot){.key = key, .count = count};
-    part->used++;
+    size_t at = first_place(part, hash);
+    while (part->slots[at].count && !word_key_equal(part->slots[at].key, key))
+        at = next_place(part, at);
+    WordSlot *slot = &part->slots[at];
+    part->used += slot->count == 0;
+    slot->key = key;
+    slot->count += count;
     return CS336_OK;
 }
 
-static inline Status add_short(WordPart *part, WordKey key, uint64_t hash, uint64_t count)
+static bool is_long_word(const WordPart *part, const WordSlot *slot, ByteString word, uint64_t hash)
 {
-    for (size_t at = (size_t)hash; part->slot_count > 0; at++) {
-        WordSlot *slot = &part->slots[at & (part->slot_count - 1)];
-        if (word_key_equal(slot->key, key)) {
-            slot->count += count;
-            return CS336_OK;
-        }
-        if (slot->count == 0)
-            break;
-    }
-    return insert_short(part, key, hash, count);
+    return last_byte(slot->key) == LONG && slot->key.low == hash && byte_string_equal(long_word(part, slot->key), word);
 }
 
 static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t count)
@@ -106,15 +94,18 @@ static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t 
     Status s = reserve_slot(part);
     if (s)
         return s;
-    WordSlot *slot = find_long(part, word, hash);
+    size_t at = first_place(part, hash);
+    while (part->slots[at].count && !is_long_word(part, &part->slots[at], word, hash))
+        at = next_place(part, at);
+    WordSlot *slot = &part->slots[at];
     if (slot->count == 0) {
-        const size_t at = part->long_words.length;
+        const size_t begin = part->long_words.length;
         s = byte_list_append(&part->long_words, (const uint8_t *)&word.length, sizeof word.length);
         if (!s)
             s = byte_list_append(&part->long_words, word.bytes, word.length);
         if (s)
             return s;
-        slot->key = (WordKey){.low = hash, .high = at | (uint64_t)LONG << WORD_LAST_BYTE};
+        slot->key = (WordKey){.low = hash, .high = begin | (uint64_t)LONG << WORD_LAST_BYTE};
         part->used++;
     }
     slot->count += count;
@@ -123,84 +114,32 @@ static Status add_long(WordPart *part, ByteString word, uint64_t hash, uint64_t 
 
 /* ---- the table ---- */
 
-static inline WordPart *part_of(WordTable *table, uint64_t hash)
+Status word_table_add(WordTable *table, ByteString word, uint64_t count)
 {
-    return &table->parts[hash >> PART_SHIFT];
-}
-
-static inline void ask_for_slot(const WordPart *part, uint64_t hash)
-{
-    if (part->slot_count)
-        __builtin_prefetch(&part->slots[hash & (part->slot_count - 1)], 1);
-}
-
-Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *const *ends, size_t count,
-                        const uint8_t *readable)
-{
-    uint64_t low[WORD_BATCH], high[WORD_BATCH], hashes[WORD_BATCH];
-    const uint8_t *word = begin;
-    for (size_t i = 0; i < count; word = ends[i++]) {
-        const size_t length = (size_t)(ends[i] - word);
-        if (length <= WORD_KEY_BYTES) {
-            const WordKey key = word_key_of(word, length, (size_t)(readable - word));
-            low[i] = key.low;
-            high[i] = key.high;
-            hashes[i] = short_hash(key);
-        } else {
-            high[i] = (uint64_t)LONG << WORD_LAST_BYTE;
-            hashes[i] = byte_string_hash((ByteString){.bytes = word, .length = length});
-        }
-        ask_for_slot(part_of(table, hashes[i]), hashes[i]);
-    }
-    Status s = CS336_OK;
-    word = begin;
-    for (size_t i = 0; !s && i < count; word = ends[i++]) {
-        const WordKey key = {.low = low[i], .high = high[i]};
-        WordPart *part = part_of(table, hashes[i]);
-        s = last_byte(key) == LONG
-                ? add_long(part, (ByteString){.bytes = word, .length = (size_t)(ends[i] - word)}, hashes[i], 1)
-                : add_short(part, key, hashes[i], 1);
-    }
+    const bool is_short = word.length <= WORD_KEY_BYTES;
+    const WordKey key = is_short ? word_key_of(word.bytes, word.length, word.length) : (WordKey){0};
+    const uint64_t hash = is_short ? word_key_hash(key) : byte_string_hash(word);
+    WordPart *part = &table->parts[word_part(hash)];
+    parallel_lock(&part->lock);
+    const Status s = is_short ? add_short(part, key, hash, count) : add_long(part, word, hash, count);
+    parallel_unlock(&part->lock);
     return s;
 }
 
-Status word_table_add(WordTable *table, ByteString word, uint64_t count)
+Status word_table_add_to_part(WordTable *table, size_t number, const WordSlot *words, size_t count)
 {
-    if (word.length <= WORD_KEY_BYTES) {
-        const WordKey key = word_key_of(word.bytes, word.length, word.length);
-        const uint64_t hash = short_hash(key);
-        return add_short(part_of(table, hash), key, hash, count);
-    }
-    const uint64_t hash = byte_string_hash(word);
-    return add_long(part_of(table, hash), word, hash, count);
-}
-
-static void part_deinit(WordPart *part)
-{
-    memory_release(part->slots);
-    byte_list_deinit(&part->long_words);
-    *part = (WordPart){0};
-}
-
-Status word_table_join_part(WordTable *to, WordTable *from, size_t number)
-{
-    WordPart *old = &from->parts[number], *part = &to->parts[number];
+    WordPart *part = &table->parts[number];
+    uint64_t hashes[WORD_TABLE_ADDS];
     Status s = CS336_OK;
-    if (part->used == 0) {
-        const WordPart empty = *part;
-        *part = *old;
-        *old = empty;
+    parallel_lock(&part->lock);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = word_key_hash(words[i].key);
+        if (part->slots)
+            __builtin_prefetch(&part->slots[first_place(part, hashes[i])], 1);
     }
-    for (size_t i = 0; !s && i < old->slot_count; i++) {
-        const WordSlot slot = old->slots[i];
-        if (i + AHEAD < old->slot_count)
-            ask_for_slot(part, hash_of(old->slots[i + AHEAD].key));
-        if (slot.count && last_byte(slot.key) == LONG)
-            s = add_long(part, long_word(old, slot.key), slot.key.low, slot.count);
-        else if (slot.count)
-            s = add_short(part, slot.key, short_hash(slot.key), slot.count);
-    }
-    part_deinit(old);
+    for (size_t i = 0; !s && i < count; i++)
+        s = add_short(part, words[i].key, hashes[i], words[i].count);
+    parallel_unlock(&part->lock);
     return s;
 }
 
@@ -232,6 +171,9 @@ bool word_table_next(const WordTable *table, WordCursor *cursor)
 
 void word_table_deinit(WordTable *table)
 {
-    for (size_t i = 0; i < WORD_PARTS; i++)
-        part_deinit(&table->parts[i]);
+    for (size_t i = 0; i < WORD_PARTS; i++) {
+        memory_release(table->parts[i].slots);
+        byte_list_deinit(&table->parts[i].long_words);
+    }
+    *table = (WordTable){0};
 }

@@ -1,18 +1,17 @@
 /**
  * @file
- * @brief The distinct pre-tokens ("words") of a corpus and how often each occurs: a hash table.
+ * @brief The distinct pre-tokens ("words") of a corpus and how often each occurs: a hash table that threads share.
  *
  * - Almost every word has at most 15 bytes, and then it is its own key: its bytes, zeros, and the length. Two keys are
  *   compared by two words of the machine, and no pointer is followed. A longer word's key is its hash and where its
  *   bytes are; they are compared too, so that words of one hash stay apart.
- * - Words are added in batches: first all their slots are asked for, then all are counted, so that the waiting for
- *   memory overlaps.
- * - The table is in parts by the first bits of the hash. A word is in the same part of every table, so threads that
- *   join tables part by part never meet; and a table that grows does so in small steps.
+ * - The table is in parts by the first bits of the hash, and one thread at a time adds to a part; so the others hardly
+ *   ever wait, and the table grows in small steps.
  */
 #ifndef CS336_TOKENIZER_WORD_TABLE_H
 #define CS336_TOKENIZER_WORD_TABLE_H
 
+#include "core/parallel.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/word_key.h"
@@ -21,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WORD_PARTS = 64, WORD_BATCH = 512 };
+enum { WORD_PART_BITS = 6, WORD_PARTS = 1 << WORD_PART_BITS };
 
 typedef struct {
     WordKey key;
@@ -31,7 +30,9 @@ typedef struct {
 typedef struct {
     WordSlot *slots; /**< open addressing */
     size_t slot_count, used;
+    int shift;           /**< of a hash without its first bits, to its first slot */
     ByteList long_words; /**< each behind its length, a size_t */
+    ParallelLock lock;
 } WordPart;
 
 /** @brief A zeroed one is empty and ready. */
@@ -39,21 +40,24 @@ typedef struct {
     WordPart parts[WORD_PARTS];
 } WordTable;
 
-/**
- * @brief Counts words that follow each other, once each.
- * @param begin     of the first one; each of the others begins where the one before it ends
- * @param ends      @p count of them, at most WORD_BATCH
- * @param readable  end of the bytes that may be read, not before the last word's: copying is faster when 16 may be
- * @retval CS336_ENOMEM
- */
-CS336_MUST_CHECK Status word_table_count(WordTable *table, const uint8_t *begin, const uint8_t *const *ends,
-                                         size_t count, const uint8_t *readable);
+/** @brief The part that has the words of this hash. */
+static inline size_t word_part(uint64_t hash)
+{
+    return (size_t)(hash >> (64 - WORD_PART_BITS));
+}
 
 /** @brief Adds @p count occurrences of one word of at least one byte. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status word_table_add(WordTable *table, ByteString word, uint64_t count);
 
-/** @brief Moves one part of @p from into @p to; what was in @p from is given back. @retval CS336_ENOMEM */
-CS336_MUST_CHECK Status word_table_join_part(WordTable *to, WordTable *from, size_t part);
+enum { WORD_TABLE_ADDS = 64 };
+
+/**
+ * @brief Adds to one part at most WORD_TABLE_ADDS words, each with its own number of occurrences: all their slots are
+ * asked for first, so that the waiting for memory overlaps.
+ * @param words  of at most WORD_KEY_BYTES bytes, of this part
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status word_table_add_to_part(WordTable *table, size_t part, const WordSlot *words, size_t count);
 
 /** @brief Distinct words. */
 size_t word_table_size(const WordTable *table);
