@@ -134,7 +134,7 @@ Status word_table_add_to_part(WordTable *table, size_t number, const WordSlot *w
     parallel_lock(&part->lock);
     for (size_t i = 0; i < count; i++) {
         hashes[i] = word_key_hash(words[i].key);
-        if (part->slots)
+        if (part->slot_count)
             __builtin_prefetch(&part->slots[first_place(part, hashes[i])], 1);
     }
     for (size_t i = 0; !s && i < count; i++)

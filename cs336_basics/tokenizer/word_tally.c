@@ -2,6 +2,8 @@
 
 #include "core/memory.h"
 
+enum { LONG = 1 << WORD_TALLY_BITS }; /* the place of words that have none */
+
 Status word_tally_new(WordTally **tally, WordTable *table)
 {
     *tally = memory_allocate_table(1, sizeof **tally);
@@ -30,40 +32,39 @@ static Status let_wait(WordTally *tally, WordSlot word)
     return tally->waiting_count[part] == WORD_TABLE_ADDS ? add_waiting(tally, part) : CS336_OK;
 }
 
-static inline WordSlot *latest_slot(WordTally *tally, WordKey key)
+static inline Status count_short(WordTally *tally, WordKey key, size_t place)
 {
-    return &tally->latest[word_key_hash(key) >> (64 - WORD_TALLY_BITS)];
+    WordSlot *slot = &tally->latest[place];
+    if (word_key_equal(slot->key, key)) {
+        slot->count++;
+        return CS336_OK;
+    }
+    const WordSlot before = *slot;
+    *slot = (WordSlot){.key = key, .count = 1};
+    return before.count ? let_wait(tally, before) : CS336_OK;
 }
 
 Status word_tally_count(WordTally *tally, const uint8_t *begin, const uint8_t *const *ends, size_t count,
                         const uint8_t *readable)
 {
     WordKey keys[WORD_BATCH];
-    WordSlot *slots[WORD_BATCH]; /* NULL: a long word */
+    size_t places[WORD_BATCH];
     const uint8_t *word = begin;
     for (size_t i = 0; i < count; word = ends[i++]) {
         const size_t length = (size_t)(ends[i] - word);
-        slots[i] = NULL;
-        if (length <= WORD_KEY_BYTES) {
-            keys[i] = word_key_of(word, length, (size_t)(readable - word));
-            slots[i] = latest_slot(tally, keys[i]);
-            __builtin_prefetch(slots[i], 1);
-        }
+        places[i] = LONG;
+        if (length > WORD_KEY_BYTES)
+            continue;
+        keys[i] = word_key_of(word, length, (size_t)(readable - word));
+        places[i] = word_key_hash(keys[i]) >> (64 - WORD_TALLY_BITS);
+        __builtin_prefetch(&tally->latest[places[i]], 1);
     }
     Status s = CS336_OK;
     word = begin;
-    for (size_t i = 0; !s && i < count; word = ends[i++]) {
-        WordSlot *slot = slots[i];
-        if (!slot) {
-            s = word_table_add(tally->table, (ByteString){.bytes = word, .length = (size_t)(ends[i] - word)}, 1);
-        } else if (word_key_equal(slot->key, keys[i])) {
-            slot->count++;
-        } else {
-            if (slot->count)
-                s = let_wait(tally, *slot);
-            *slot = (WordSlot){.key = keys[i], .count = 1};
-        }
-    }
+    for (size_t i = 0; !s && i < count; word = ends[i++])
+        s = places[i] == LONG
+                ? word_table_add(tally->table, (ByteString){.bytes = word, .length = (size_t)(ends[i] - word)}, 1)
+                : count_short(tally, keys[i], places[i]);
     return s;
 }
 
