@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 
+#include "core/memory.h"
 #include "kernels/isa.h"
 
 #include <errno.h>
@@ -77,6 +78,7 @@ int main(int argc, char **argv)
 {
     wait_briefly(argv);
     occupy_standard_streams();
+    memory_return_large_blocks();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_BAD_USAGE;

@@ -26,7 +26,7 @@ typedef struct {
     size_t size, distance;
 } Header;
 
-enum { HUGE_PAGE = 1 << 21 };
+enum { HUGE_PAGE = 1 << 21, LARGE_BLOCK = 1 << 20 };
 
 static atomic_size_t in_use, peak, limit, fail_countdown;
 
@@ -177,6 +177,13 @@ void memory_give_back(void)
 {
 #if defined(__GLIBC__)
     malloc_trim(0);
+#endif
+}
+
+void memory_return_large_blocks(void)
+{
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 #endif
 }
 

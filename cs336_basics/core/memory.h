@@ -49,6 +49,12 @@ void memory_ask_for_huge_pages(void *block);
 /** @brief After work that took much more memory than is in use now: what the C library kept goes back to the system. */
 void memory_give_back(void);
 
+/**
+ * @brief From now on a large block goes back to the system when it is released; the C library (glibc) would begin to
+ * keep such blocks. It is the whole process' memory, and so for a program to say and not for a library.
+ */
+void memory_return_large_blocks(void);
+
 /** @brief A copy of a string, or NULL. */
 char *memory_copy_text(const char *text);
 
