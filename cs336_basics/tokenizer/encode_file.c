@@ -7,9 +7,10 @@
 
 enum {
     CHUNK_BYTES = 1 << 19,
-    SLICE_BYTES = 1 << 15,   /* fed between two looks at the stop flag */
-    KEPT_IDS = 1 << 18,      /* of a chunk whose turn has not come */
-    CACHES_BYTES = 43 << 20, /* of all threads together */
+    SLICE_BYTES = 1 << 15, /* fed between two looks at the stop flag */
+    KEPT_IDS = 1 << 18,    /* of a chunk whose turn has not come */
+    KEPT_ROOM = KEPT_IDS + SLICE_BYTES,
+    THREADS_BYTES = 46 << 20, /* kept ids and caches of all threads */
     LEAST_CACHE = 1 << 20
 };
 
@@ -127,15 +128,14 @@ static void encode_in_turn(Worker *worker)
 
 static Status make_encoders(Job *job, Worker *workers, size_t threads)
 {
-    const size_t share = CACHES_BYTES / (threads < 2 ? 2 : threads);
+    const size_t share = THREADS_BYTES / (threads < 2 ? 2 : threads), kept = KEPT_ROOM * sizeof *workers->kept.ids;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < threads; i++) {
         workers[i].job = job;
-        s = encoder_create_small(&workers[i].encoder, job->tokenizer, share > LEAST_CACHE ? share : LEAST_CACHE,
-                                 take_ids, &workers[i]);
+        s = encoder_create_small(&workers[i].encoder, job->tokenizer,
+                                 share > kept + LEAST_CACHE ? share - kept : LEAST_CACHE, take_ids, &workers[i]);
         if (!s && threads > 1)
-            s = array_reserve(&workers[i].kept.ids, &workers[i].kept.capacity, KEPT_IDS + SLICE_BYTES,
-                              sizeof *workers[i].kept.ids);
+            s = array_reserve(&workers[i].kept.ids, &workers[i].kept.capacity, KEPT_ROOM, sizeof *workers[i].kept.ids);
     }
     return s;
 }
