@@ -91,8 +91,9 @@ $(VARIANT)/obj/%.o: %.c Makefile
 # One source of the kernels, an object for each instruction set: kernels/isa.h picks one when the program runs.
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)))
 kernels_for = $(call object,cs336_basics/kernels/isa_$(1).c tests/bench/ladder_$(1).c)
-$(call kernels_for,avx2): C336_CFLAGS += -mavx2 -mfma
-$(call kernels_for,avx512) $(call kernels_for,avx512_bf16): C336_CFLAGS += -mavx2 -mfma -mavx512f -mavx512vl -mavx512dq -mavx512bw
+AVX2_FLAGS  := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt
+$(call kernels_for,avx2): C336_CFLAGS += $(AVX2_FLAGS)
+$(call kernels_for,avx512) $(call kernels_for,avx512_bf16): C336_CFLAGS += $(AVX2_FLAGS) -mavx512f -mavx512vl -mavx512dq -mavx512bw
 $(call kernels_for,avx512_bf16): C336_CFLAGS += -mavx512bf16
 endif
 
