@@ -5,33 +5,7 @@
 #include "tests/support/random_text.h"
 #include "tokenizer/special_tokens.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-
-START_TEST(test_every_byte_at_every_place_is_classified)
-{
-    uint8_t text[2 * BLOCK_BYTES];
-    FOR_EACH_ISA (isa)
-        for (unsigned trial = 0; trial < 256; trial++) {
-            ByteClasses classes[2];
-            for (unsigned i = 0; i < sizeof text; i++)
-                text[i] = (uint8_t)(trial + 37 * i);
-            bytes_classify(classes, text, 2);
-            for (unsigned i = 0; i < sizeof text; i++) {
-                const ByteClasses *c = &classes[i / BLOCK_BYTES];
-                const int b = text[i], ascii = b < 0x80; /* what <ctype.h> says of ASCII in the C locale */
-                const uint64_t words[] = {c->letters, c->digits, c->spaces,       c->blanks,
-                                          c->quotes,  c->beyond, c->continuations};
-                const bool expected[] = {
-                    ascii && isalpha(b),      ascii && isdigit(b), ascii && isspace(b), b == ' ', b == '\'', !ascii,
-                    !ascii && (b & 0x40) == 0};
-                for (size_t k = 0; k < COUNT(words); k++)
-                    if ((words[k] >> i % BLOCK_BYTES & 1) != expected[k])
-                        ck_abort_msg("%s: class %zu of byte 0x%02x at %u", isa_name(isa), k, (unsigned)b, i);
-            }
-        }
-}
-END_TEST
 
 START_TEST(test_pairs_of_bytes_are_found_where_they_first_stand)
 {
@@ -89,7 +63,6 @@ START_TEST(test_special_tokens_may_begin_in_many_ways)
 END_TEST
 
 const TestCase bytes_tests[] = {
-    TEST(test_every_byte_at_every_place_is_classified, "kernels"),
     TEST(test_pairs_of_bytes_are_found_where_they_first_stand, "kernels"),
     TEST(test_special_tokens_may_begin_in_many_ways, "tokenizer"),
     {0},

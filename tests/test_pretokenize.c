@@ -247,6 +247,25 @@ START_TEST(test_pretokens_of_any_bytes_equal_the_plain_reference)
 }
 END_TEST
 
+/* In a word, with a block's end somewhere near. */
+START_TEST(test_pretokens_around_every_pair_of_bytes)
+{
+    enum { LENGTH = 70, PLACES = LENGTH - 1 };
+    const unsigned step = test_is_instrumented() ? 7 : 1;
+    uint8_t text[LENGTH];
+    size_t expected[LENGTH];
+    for (unsigned pair = 0; pair < 0x10000; pair += step) {
+        const unsigned at = 37 * pair % PLACES;
+        memset(text, 'a', sizeof text);
+        text[at] = (uint8_t)(pair >> 8);
+        text[at + 1] = (uint8_t)pair;
+        const size_t count = plain_pretokens(expected, (ByteString){.bytes = text, .length = LENGTH});
+        FOR_EACH_ISA (isa)
+            assert_scan(text, LENGTH, LENGTH, expected, count, "pair", pair);
+    }
+}
+END_TEST
+
 START_TEST(test_pretokens_are_the_same_in_parts_of_every_size)
 {
     Rng rng = rng_seeded(65);
@@ -349,6 +368,7 @@ const TestCase pretokenize_tests[] = {
     TEST(test_malformed_utf8_is_cut_as_python_does, "unicode"),
     TEST(test_pretokens_match_regex, "pretokenize"),
     TEST(test_pretokens_of_any_bytes_equal_the_plain_reference, "pretokenize"),
+    TEST(test_pretokens_around_every_pair_of_bytes, "pretokenize"),
     TEST(test_pretokens_are_the_same_in_parts_of_every_size, "pretokenize"),
     TEST(test_a_megabyte_of_one_class_is_scanned_once, "pretokenize"),
     TEST(test_nothing_has_no_pretokens, "pretokenize"),

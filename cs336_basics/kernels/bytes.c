@@ -12,11 +12,6 @@ static const BytesTable *const tables[ISA_COUNT] = {
 #endif
 };
 
-void bytes_classify(ByteClasses *classes, const uint8_t *text, size_t blocks)
-{
-    tables[isa_in_use()]->classify(classes, text, blocks);
-}
-
 size_t bytes_find_pair(const uint8_t *text, size_t length, size_t from, const BytePair *pairs, size_t pair_count)
 {
     if (length - from > BLOCK_BYTES) {

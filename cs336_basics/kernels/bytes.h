@@ -23,13 +23,6 @@ typedef struct {
     uint64_t continuations; /**< 0x80 to 0xBF, which in UTF-8 begin no character */
 } ByteClasses;
 
-/**
- * @brief Classifies whole blocks.
- * @param[out] classes  one for each block
- * @param[in]  text     @p blocks times BLOCK_BYTES bytes
- */
-void bytes_classify(ByteClasses *classes, const uint8_t *text, size_t blocks);
-
 /** @brief Two bytes in a row. */
 typedef struct {
     uint8_t first, second;

@@ -99,19 +99,17 @@ VECTOR_INLINE ByteBlock block_lower_case(ByteBlock b)
 }
 #endif
 
-static void KERNEL(bytes_classify)(ByteClasses *classes, const uint8_t *text, size_t blocks)
+VECTOR_INLINE ByteClasses block_classes(const uint8_t *text)
 {
-    for (size_t i = 0; i < blocks; i++) {
-        const ByteBlock b = block_load(text + i * BLOCK_BYTES);
-        const uint64_t blanks = block_in_range(b, ' ', ' ');
-        classes[i] = (ByteClasses){.letters = block_in_range(block_lower_case(b), 'a', 'z'),
-                                   .digits = block_in_range(b, '0', '9'),
-                                   .spaces = block_in_range(b, '\t', '\r') | blanks,
-                                   .blanks = blanks,
-                                   .quotes = block_in_range(b, '\'', '\''),
-                                   .beyond = block_in_range(b, 0x80, 0xFF),
-                                   .continuations = block_in_range(b, 0x80, 0xBF)};
-    }
+    const ByteBlock b = block_load(text);
+    const uint64_t blanks = block_in_range(b, ' ', ' ');
+    return (ByteClasses){.letters = block_in_range(block_lower_case(b), 'a', 'z'),
+                         .digits = block_in_range(b, '0', '9'),
+                         .spaces = block_in_range(b, '\t', '\r') | blanks,
+                         .blanks = blanks,
+                         .quotes = block_in_range(b, '\'', '\''),
+                         .beyond = block_in_range(b, 0x80, 0xFF),
+                         .continuations = block_in_range(b, 0x80, 0xBF)};
 }
 
 static size_t KERNEL(bytes_find_pair)(uint64_t *found, const uint8_t *text, size_t blocks, const BytePair *pairs,
@@ -131,6 +129,6 @@ static size_t KERNEL(bytes_find_pair)(uint64_t *found, const uint8_t *text, size
     return blocks;
 }
 
-const BytesTable KERNEL(bytes) = {.classify = KERNEL(bytes_classify), .find_pair = KERNEL(bytes_find_pair)};
+const BytesTable KERNEL(bytes) = {.find_pair = KERNEL(bytes_find_pair)};
 
 #endif

@@ -5,7 +5,6 @@
 #include "kernels/bytes.h"
 
 typedef struct {
-    void (*classify)(ByteClasses *classes, const uint8_t *text, size_t blocks);
     /* The first of `blocks` blocks where a pair begins, and in *found where; `blocks` if none does. Reads a byte more.
      */
     size_t (*find_pair)(uint64_t *found, const uint8_t *text, size_t blocks, const BytePair *pairs, size_t pair_count);

@@ -102,12 +102,12 @@ static size_t write_places(const uint8_t **places, const uint8_t *text, uint64_t
 
 static size_t KERNEL(pretokenize_scan)(Pretokenizer *p, const uint8_t **ends, const uint8_t *bytes, size_t blocks)
 {
-    ByteClasses ascii[BLOCKS_AT_ONCE];
+    ByteClasses classes[BLOCKS_AT_ONCE]; /* all at first: what they are compared to then stays in registers */
     size_t count = 0;
-    KERNEL(bytes_classify)(ascii, bytes, blocks);
+    for (size_t i = 0; i < blocks; i++)
+        classes[i] = block_classes(bytes + i * BLOCK_BYTES);
     for (size_t i = 0; i < blocks; i++) {
-        const uint64_t starts = next_starts(p, &ascii[i]);
-        count += write_places(ends + count, p->at, starts);
+        count += write_places(ends + count, p->at, next_starts(p, &classes[i]));
         p->at += BLOCK_BYTES;
     }
     return count;
