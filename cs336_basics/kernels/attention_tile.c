@@ -3,14 +3,7 @@
 #include "kernels/attention_table.h"
 #include "kernels/isa.h"
 
-static const AttentionTable *const tables[ISA_COUNT] = {
-    [ISA_PORTABLE] = &attention_portable,
-#if defined(__x86_64__)
-    [ISA_AVX2] = &attention_avx2,
-    [ISA_AVX512] = &attention_avx512,
-    [ISA_AVX512_BF16] = &attention_avx512,
-#endif
-};
+static const AttentionTable *const tables[ISA_COUNT] = ISA_TABLES(attention);
 
 size_t attention_width(size_t depth)
 {

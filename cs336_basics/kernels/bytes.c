@@ -3,14 +3,7 @@
 #include "kernels/bytes_table.h"
 #include "kernels/isa.h"
 
-static const BytesTable *const tables[ISA_COUNT] = {
-    [ISA_PORTABLE] = &bytes_portable,
-#if defined(__x86_64__)
-    [ISA_AVX2] = &bytes_avx2,
-    [ISA_AVX512] = &bytes_avx512,
-    [ISA_AVX512_BF16] = &bytes_avx512,
-#endif
-};
+static const BytesTable *const tables[ISA_COUNT] = ISA_TABLES(bytes);
 
 size_t bytes_find_pair(const uint8_t *text, size_t length, size_t from, const BytePair *pairs, size_t pair_count)
 {

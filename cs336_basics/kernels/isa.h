@@ -34,4 +34,18 @@ const char *isa_name(Isa isa);
  */
 CS336_MUST_CHECK Status isa_check_override(void);
 
+/** @brief Initialises an array of ISA_COUNT pointers to a module's tables, name_portable, name_avx2 and name_avx512. */
+#if defined(__x86_64__)
+#define ISA_TABLES(name)                                                                             \
+    {                                                                                                \
+        [ISA_PORTABLE] = &name##_portable, [ISA_AVX2] = &name##_avx2, [ISA_AVX512] = &name##_avx512, \
+        [ISA_AVX512_BF16] = &name##_avx512                                                           \
+    }
+#else
+#define ISA_TABLES(name)                  \
+    {                                     \
+        [ISA_PORTABLE] = &name##_portable \
+    }
+#endif
+
 #endif

@@ -40,14 +40,7 @@ typedef struct {
 
 enum { BLOCKS_OF_B = 2, B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS };
 
-static const MatmulTable *const tables[ISA_COUNT] = {
-    [ISA_PORTABLE] = &matmul_portable,
-#if defined(__x86_64__)
-    [ISA_AVX2] = &matmul_avx2,
-    [ISA_AVX512] = &matmul_avx512,
-    [ISA_AVX512_BF16] = &matmul_avx512,
-#endif
-};
+static const MatmulTable *const tables[ISA_COUNT] = ISA_TABLES(matmul);
 
 static const MatmulTable *const bf16_tables[ISA_COUNT] = {
     [ISA_PORTABLE] = &matmul_bf16_portable,

@@ -3,14 +3,7 @@
 #include "kernels/isa.h"
 #include "kernels/vecmath_table.h"
 
-static const VecmathTable *const tables[ISA_COUNT] = {
-    [ISA_PORTABLE] = &vecmath_portable,
-#if defined(__x86_64__)
-    [ISA_AVX2] = &vecmath_avx2,
-    [ISA_AVX512] = &vecmath_avx512,
-    [ISA_AVX512_BF16] = &vecmath_avx512,
-#endif
-};
+static const VecmathTable *const tables[ISA_COUNT] = ISA_TABLES(vecmath);
 
 void vec_exp(float *y, const float *x, size_t n)
 {

@@ -8,14 +8,7 @@
 /* A character that begins with a block's last byte ends 3 bytes later, the next one 4 after that. */
 enum { LOOK_AHEAD = 8 };
 
-static const PretokenizeTable *const tables[ISA_COUNT] = {
-    [ISA_PORTABLE] = &pretokenize_portable,
-#if defined(__x86_64__)
-    [ISA_AVX2] = &pretokenize_avx2,
-    [ISA_AVX512] = &pretokenize_avx512,
-    [ISA_AVX512_BF16] = &pretokenize_avx512,
-#endif
-};
+static const PretokenizeTable *const tables[ISA_COUNT] = ISA_TABLES(pretokenize);
 
 void pretokenizer_begin(Pretokenizer *p)
 {
@@ -64,7 +57,7 @@ static size_t scan_last(Pretokenizer *p, const uint8_t **ends)
     uint8_t copy[BLOCK_BYTES] = {0};
     memcpy(copy, p->at, (size_t)(p->end - p->at));
     size_t count = tables[isa_in_use()]->scan(p, ends, copy, 1);
-    p->at = ends[count++] = p->end;
+    ends[count++] = p->end;
     return count;
 }
 

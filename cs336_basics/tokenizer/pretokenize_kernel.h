@@ -108,7 +108,7 @@ static size_t KERNEL(pretokenize_scan)(Pretokenizer *p, const uint8_t **ends, co
         classes[i] = block_classes(bytes + i * BLOCK_BYTES);
     for (size_t i = 0; i < blocks; i++) {
         count += write_places(ends + count, p->at, next_starts(p, &classes[i]));
-        p->at += BLOCK_BYTES;
+        p->at = p->end - p->at < BLOCK_BYTES ? p->end : p->at + BLOCK_BYTES;
     }
     return count;
 }

@@ -119,7 +119,7 @@ Status word_table_add(WordTable *table, ByteString word, uint64_t count)
     const bool is_short = word.length <= WORD_KEY_BYTES;
     const WordKey key = is_short ? word_key_of(word.bytes, word.length, word.length) : (WordKey){0};
     const uint64_t hash = is_short ? word_key_hash(key) : byte_string_hash(word);
-    WordPart *part = &table->parts[word_part(hash)];
+    WordPart *part = &table->parts[hash >> (64 - WORD_PART_BITS)];
     parallel_lock(&part->lock);
     const Status s = is_short ? add_short(part, key, hash, count) : add_long(part, word, hash, count);
     parallel_unlock(&part->lock);

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** @brief A word's part is the first bits of its hash, word_key_hash() for one of at most WORD_KEY_BYTES. */
 enum { WORD_PART_BITS = 6, WORD_PARTS = 1 << WORD_PART_BITS };
 
 typedef struct {
@@ -39,12 +40,6 @@ typedef struct {
 typedef struct {
     WordPart parts[WORD_PARTS];
 } WordTable;
-
-/** @brief The part that has the words of this hash. */
-static inline size_t word_part(uint64_t hash)
-{
-    return (size_t)(hash >> (64 - WORD_PART_BITS));
-}
 
 /** @brief Adds @p count occurrences of one word of at least one byte. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status word_table_add(WordTable *table, ByteString word, uint64_t count);

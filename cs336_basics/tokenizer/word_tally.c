@@ -25,9 +25,10 @@ static Status add_waiting(WordTally *tally, size_t part)
     return word_table_add_to_part(tally->table, part, tally->waiting[part], count);
 }
 
-static Status let_wait(WordTally *tally, WordSlot word)
+/* Places and parts are both the first bits of the hash. */
+static Status let_wait(WordTally *tally, WordSlot word, size_t place)
 {
-    const size_t part = word_part(word_key_hash(word.key));
+    const size_t part = place >> (WORD_TALLY_BITS - WORD_PART_BITS);
     tally->waiting[part][tally->waiting_count[part]++] = word;
     return tally->waiting_count[part] == WORD_TABLE_ADDS ? add_waiting(tally, part) : CS336_OK;
 }
@@ -41,7 +42,7 @@ static inline Status count_short(WordTally *tally, WordKey key, size_t place)
     }
     const WordSlot before = *slot;
     *slot = (WordSlot){.key = key, .count = 1};
-    return before.count ? let_wait(tally, before) : CS336_OK;
+    return before.count ? let_wait(tally, before, place) : CS336_OK;
 }
 
 Status word_tally_count(WordTally *tally, const uint8_t *begin, const uint8_t *const *ends, size_t count,
@@ -73,7 +74,7 @@ Status word_tally_finish(WordTally *tally)
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < sizeof tally->latest / sizeof *tally->latest; i++)
         if (tally->latest[i].count)
-            s = let_wait(tally, tally->latest[i]);
+            s = let_wait(tally, tally->latest[i], i);
     for (size_t part = 0; !s && part < WORD_PARTS; part++)
         s = add_waiting(tally, part);
     return s;
