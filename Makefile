@@ -127,7 +127,7 @@ $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
-.PHONY: test asan ubsan tsan valgrind mutants
+.PHONY: test asan ubsan tsan valgrind mutants torture
 test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
@@ -146,6 +146,8 @@ tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, whic
 valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+torture: $(PROGRAM) ## kills training at random moments and counts what survives; ROUNDS=100
+	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
 mutants: ## one wrong solution per problem: each must make that problem's course test fail
 	@tests/tools/run_mutants.sh $(K)
 

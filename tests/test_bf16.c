@@ -148,7 +148,7 @@ static double train(const char *directory, DType dtype, size_t steps, int thread
     parallel_set_threads(threads);
     assert_ok(token_file_open(&corpus, write_corpus(), config.model.vocab_size));
     assert_ok(trainer_init(&trainer, &config, &corpus, &corpus));
-    assert_ok(trainer_run(&trainer, temp_path(directory), false, NULL, &last));
+    assert_ok(trainer_run(&trainer, temp_path(directory), RUN_OVERWRITE, NULL, &last));
     trainer_deinit(&trainer);
     token_file_close(&corpus);
     return last.val_loss;

@@ -9,7 +9,6 @@
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,8 +39,11 @@ Status trainer_check(const TrainerConfig *config)
     if (!(adamw->beta1 >= 0 && adamw->beta1 < 1 && adamw->beta2 >= 0 && adamw->beta2 < 1))
         return status_fail(CS336_ERANGE, "trainer_check: betas %g and %g, expected 0 <= beta < 1", adamw->beta1,
                            adamw->beta2);
-    if (!(adamw->eps > 0 && isfinite(adamw->eps) && adamw->weight_decay >= 0 && isfinite(adamw->weight_decay)))
-        return status_fail(CS336_ERANGE, "trainer_check: eps %g, weight decay %g, expected eps > 0 and decay >= 0",
+    /* The update computes in float32, where a small eps may be 0 and a large one infinite. */
+    if (!((float)adamw->eps > 0 && isfinite((float)adamw->eps) && adamw->weight_decay >= 0 &&
+          isfinite((float)adamw->weight_decay)))
+        return status_fail(CS336_ERANGE,
+                           "trainer_check: eps %g, weight decay %g, expected eps > 0 and decay >= 0 in float32",
                            adamw->eps, adamw->weight_decay);
     if (!(config->max_grad_norm >= 0))
         return status_fail(CS336_ERANGE, "trainer_check: max_grad_norm %g, expected at least 0", config->max_grad_norm);
@@ -253,7 +255,8 @@ static json_t *config_object(const TrainerConfig *config)
         set_number(o, "weight_decay", config->adamw.weight_decay) &&
         set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
-        set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every))
+        set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every) &&
+        set_size(o, "keep", config->keep))
         return o;
     json_decref(o);
     return NULL;
@@ -282,8 +285,8 @@ static Status write_config(const char *path, const TrainerConfig *config)
 typedef struct {
     Trainer *trainer;
     const TrainerObserver *observer;
+    RunDirectory directory;
     RunLog log;
-    char *log_path, *checkpoint_path, *config_path;
     double began;                     /**< clock when this part of the run began */
     double before;                    /**< seconds of the parts before it */
     double step_seconds, step_tokens; /**< steps since the last line of the log */
@@ -301,37 +304,31 @@ static bool due(size_t every, size_t step)
     return every && step % every == 0;
 }
 
-static Status path_in(char **path, const char *directory, const char *name)
-{
-    const size_t size = strlen(directory) + strlen(name) + 2;
-    *path = memory_allocate(size);
-    if (!*path)
-        return status_fail(CS336_ENOMEM, "trainer_run: no memory for the path %s/%s", directory, name);
-    snprintf(*path, size, "%s/%s", directory, name);
-    return CS336_OK;
-}
-
-static Status begin(Run *run, const char *directory, bool resume)
+static Status begin(Run *run, const char *directory, RunStart start)
 {
     Trainer *trainer = run->trainer;
-    Status s = path_in(&run->log_path, directory, "log.jsonl");
+    Status s = run_directory_open(&run->directory, directory, start, trainer->config.keep);
+    if (!s && start == RUN_RESUME)
+        s = trainer_restore(trainer, run->directory.checkpoint);
     if (!s)
-        s = path_in(&run->checkpoint_path, directory, "checkpoint.safetensors");
+        s = run_directory_prune(&run->directory, trainer->step);
     if (!s)
-        s = path_in(&run->config_path, directory, "config.json");
-    if (!s && resume)
-        s = trainer_restore(trainer, run->checkpoint_path);
+        s = run_log_open(&run->log, &run->before, run->directory.log, trainer->step);
     if (!s)
-        s = file_make_directory(directory);
-    if (!s)
-        s = run_log_open(&run->log, &run->before, run->log_path, trainer->step);
-    if (!s)
-        s = write_config(run->config_path, &trainer->config);
-    /* A run that is killed before it saves must not be resumed from the checkpoint of the one before it. */
-    if (!s && !resume && remove(run->checkpoint_path) != 0 && errno != ENOENT)
-        s = status_fail(CS336_EIO, "%s: cannot remove: %s", run->checkpoint_path, strerror(errno));
+        s = write_config(run->directory.config, &trainer->config);
     run->began = clock_seconds();
     return s;
+}
+
+/* The log reaches the disk first: should the machine fail in between, resuming cuts its last lines off again. */
+static Status save(Run *run)
+{
+    Status s = run_log_sync(&run->log);
+    if (!s)
+        s = run_directory_keep_checkpoint(&run->directory);
+    if (!s)
+        s = trainer_save(run->trainer, run->directory.checkpoint);
+    return s ? s : run_directory_prune(&run->directory, run->trainer->step);
 }
 
 /* One step with what belongs to it. The line is in the log before the checkpoint is written: should the run die in
@@ -352,7 +349,7 @@ static Status advance(Run *run, RunLogEntry *entry)
     const bool last = step == config->steps;
     const bool validate = config->val_batches && (last || due(config->val_every, step));
     const bool logged = last || validate || due(config->log_every, step);
-    entry->val_loss = (double)NAN;
+    entry->validated = validate;
     if (validate)
         s = trainer_validate(trainer, &entry->val_loss);
     entry->step = step;
@@ -383,24 +380,22 @@ static Status train(Run *run, RunLogEntry *entry)
             break;
         const bool stopping = parallel_stop_asked(stop) && trainer->step < end;
         if (stopping || trainer->step == end || due(config->checkpoint_every, trainer->step))
-            s = trainer_save(trainer, run->checkpoint_path);
+            s = save(run);
         if (!s && stopping)
             s = status_fail(CS336_EINTERRUPTED, "stopped after step %zu of %zu", trainer->step, config->steps);
     }
     return s;
 }
 
-Status trainer_run(Trainer *trainer, const char *directory, bool resume, const TrainerObserver *observer,
+Status trainer_run(Trainer *trainer, const char *directory, RunStart start, const TrainerObserver *observer,
                    RunLogEntry *last)
 {
     Run run = {.trainer = trainer, .observer = observer};
-    Status s = begin(&run, directory, resume);
-    *last = (RunLogEntry){.step = trainer->step, .val_loss = (double)NAN};
+    Status s = begin(&run, directory, start);
+    *last = (RunLogEntry){.step = trainer->step};
     if (!s)
         s = train(&run, last);
     run_log_close(&run.log);
-    memory_release(run.log_path);
-    memory_release(run.checkpoint_path);
-    memory_release(run.config_path);
+    run_directory_close(&run.directory);
     return s;
 }

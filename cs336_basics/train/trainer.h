@@ -5,7 +5,7 @@
  * - A step: a random batch, loss and gradients, clipping, the schedule's rate, AdamW. Step t runs from 1 and uses the
  *   schedule's rate at t, so that the first step already learns and the last ends the schedule.
  * - Validation uses the same windows of the validation file each time.
- * - The run's directory holds log.jsonl, checkpoint.safetensors (the latest) and config.json.
+ * - train/run_directory.h says which files a run has and in which order they change.
  * - Same configuration, files and seed: same checkpoint bytes for any number of threads, and the same when the run was
  *   stopped at any checkpoint and resumed.
  */
@@ -20,6 +20,7 @@
 #include "nn/transformer_lm.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
+#include "train/run_directory.h"
 #include "train/run_log.h"
 
 #include <stdatomic.h>
@@ -39,6 +40,7 @@ typedef struct {
     size_t val_every;        /**< steps between validations; 0: only after the last step */
     size_t val_batches;      /**< batches of a validation; 0: none */
     size_t checkpoint_every; /**< steps between checkpoints; 0: only after the last step */
+    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0 counts as 1 */
 } TrainerConfig;
 
 /** @brief Says whether a run of this configuration can start. @retval CS336_ESHAPE, CS336_ERANGE */
@@ -77,10 +79,15 @@ void trainer_deinit(Trainer *trainer);
  */
 CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad_norm);
 
-/** @brief Mean loss over the validation windows, nats per token. @retval CS336_ERANGE, CS336_ENOMEM */
+/** @brief Mean loss over the validation windows, nats per token; NaN or infinite when the model is. @retval
+ * CS336_ERANGE, CS336_ENOMEM */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
 
-/** @brief Saves the run's whole state. @retval CS336_EIO, CS336_ENOMEM */
+/**
+ * @brief Saves the run's whole state.
+ * @retval CS336_EIO, CS336_ENOMEM
+ * @retval CS336_ERANGE  a weight or moment is not finite; the file that was there is intact
+ */
 CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
 
 /**
@@ -101,18 +108,19 @@ typedef struct {
 
 /**
  * @brief Trains to the end, or to stop_at.
- * @param directory  made when missing; what an earlier run left there goes, unless @p resume is true
- * @param resume     restore the directory's checkpoint first
+ * @param directory  made when missing
+ * @param start      what to do with a run that the directory holds already
  * @param observer   NULL: nobody
  * @param last       the last step's entry; with the final validation loss when the run came to its end
  * @retval CS336_OK           steps, or stop_at, are done and saved
  * @retval CS336_EINTERRUPTED the observer asked to stop; saved
- * @retval CS336_EIO          a file could not be read or written; the checkpoint that was there is intact
- * @retval CS336_ERANGE       the loss is not finite; the last checkpoint is intact
+ * @retval CS336_EIO          a file could not be read or written; the checkpoint that was there is intact. Or the
+ *                            directory holds a run and @p start is RUN_NEW, or another process writes to it
+ * @retval CS336_ERANGE       the loss or a weight is not finite; the last checkpoint is intact
  * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged, or of another run
  * @retval CS336_ENOMEM
  */
-CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, bool resume,
+CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, RunStart start,
                                     const TrainerObserver *observer, RunLogEntry *last);
 
 #endif

@@ -32,7 +32,7 @@ Status tiny_training_init(TinyTraining *tiny, const TrainerConfig *config);
 void tiny_training_deinit(TinyTraining *tiny);
 
 /** @brief Runs in a directory of the test's own and returns how it ended. */
-Status tiny_training_run(const char *directory, const TrainerConfig *config, bool resume,
+Status tiny_training_run(const char *directory, const TrainerConfig *config, RunStart start,
                          const TrainerObserver *observer);
 
 #endif
