@@ -11,7 +11,7 @@
 #include "tests/support/sample.h"
 #include "tests/support/tiny_lm.h"
 #include "train/model_checkpoint.h"
-#include "train/trainer.h"
+#include "train/training_run.h"
 
 #include <check.h>
 #include <math.h>

@@ -7,7 +7,7 @@
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
-#include "train/trainer.h"
+#include "train/training_run.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #define CS336_TESTS_SUPPORT_TINY_TRAINING_H
 
 #include "data/token_file.h"
-#include "train/trainer.h"
+#include "train/training_run.h"
 
 enum { TINY_TOKENS = 200, TINY_STEPS = 12 };
 
