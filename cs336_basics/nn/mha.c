@@ -39,7 +39,7 @@ static TokenTensor for_all_heads(TokenTensor positions)
 static Status bind_projections(Tensor *query, Tensor *key, Tensor *value, Arena *arena, Tensor x)
 {
     const size_t d_model = tensor_extent(x, -1);
-    Tensor all = tensor_widen(x, 3 * d_model);
+    Tensor all = tensor_with_last(x, 3 * d_model);
     const Status s = arena_tensor_of(arena, &all, all.rank, all.shape);
     *query = tensor_slice(all, -1, 0, d_model);
     *key = tensor_slice(all, -1, d_model, d_model);
@@ -50,7 +50,7 @@ static Status bind_projections(Tensor *query, Tensor *key, Tensor *value, Arena 
 /* query and key in one view, which has twice as many heads. */
 static Tensor beside_key(Tensor query)
 {
-    return tensor_widen(query, 2 * tensor_extent(query, -1));
+    return tensor_with_last(query, 2 * tensor_extent(query, -1));
 }
 
 Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x, size_t num_heads)
@@ -59,7 +59,7 @@ Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x
     if (s)
         return s;
     const size_t mark = arena_mark(arena);
-    const Tensor row_of_heads = tensor_widen(heads_of(x, num_heads), 1);
+    const Tensor row_of_heads = tensor_with_last(heads_of(x, num_heads), 1);
     s = bind_projections(&saved->query, &saved->key, &saved->value, arena, x);
     if (!s)
         s = arena_tensor_of(arena, &saved->attended, x.rank, x.shape);
@@ -97,7 +97,7 @@ static Status project(const MultiHeadSelfAttentionSaved *to, Tensor x, const Mul
 {
     Linear all;
     if (linear_join(&all, (const Linear *[]){&mha->q_proj, &mha->k_proj, &mha->v_proj}, 3))
-        return linear_forward(tensor_widen(to->query, 3 * tensor_extent(x, -1)), x, &all);
+        return linear_forward(tensor_with_last(to->query, 3 * tensor_extent(x, -1)), x, &all);
     Status s = linear_forward(to->query, x, &mha->q_proj);
     if (!s)
         s = linear_forward(to->key, x, &mha->k_proj);
@@ -157,7 +157,7 @@ static Status project_backward(Tensor grad_x, MultiHeadSelfAttention *grad, cons
     Linear all, grad_all;
     if (linear_join(&all, (const Linear *[]){&mha->q_proj, &mha->k_proj, &mha->v_proj}, 3) &&
         linear_join(&grad_all, (const Linear *[]){&grad->q_proj, &grad->k_proj, &grad->v_proj}, 3))
-        return linear_backward(grad_x, &grad_all, tensor_widen(from->query, 3 * tensor_extent(x, -1)), x, &all);
+        return linear_backward(grad_x, &grad_all, tensor_with_last(from->query, 3 * tensor_extent(x, -1)), x, &all);
     Status s = linear_backward(grad_x, &grad->q_proj, from->query, x, &mha->q_proj);
     if (!s)
         s = linear_backward_add(grad_x, &grad->k_proj, from->key, x, &mha->k_proj);

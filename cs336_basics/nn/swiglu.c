@@ -12,7 +12,7 @@ static bool is_gated(const FeedForward *ffn)
 static Status bind_pair(Tensor *up, Tensor *gate, Arena *arena, Tensor x, const FeedForward *ffn)
 {
     const size_t d_ff = tensor_extent(ffn->w1.weight, 0);
-    Tensor pair = tensor_widen(x, is_gated(ffn) ? 2 * d_ff : d_ff);
+    Tensor pair = tensor_with_last(x, is_gated(ffn) ? 2 * d_ff : d_ff);
     const Status s = arena_tensor_of(arena, &pair, pair.rank, pair.shape);
     *up = tensor_slice(pair, -1, 0, d_ff);
     *gate = is_gated(ffn) ? tensor_slice(pair, -1, d_ff, d_ff) : (Tensor){0};
@@ -30,7 +30,7 @@ Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x, 
 
 static Status bind_hidden(Tensor *hidden, Arena *arena, Tensor x, const FeedForward *ffn)
 {
-    const Tensor shape = tensor_widen(x, tensor_extent(ffn->w1.weight, 0));
+    const Tensor shape = tensor_with_last(x, tensor_extent(ffn->w1.weight, 0));
     return arena_tensor_of(arena, hidden, shape.rank, shape.shape);
 }
 
@@ -61,7 +61,7 @@ static Status project(const FeedForwardSaved *saved, Tensor x, const FeedForward
 {
     Linear both;
     if (is_gated(ffn) && linear_join(&both, (const Linear *[]){&ffn->w1, &ffn->w3}, 2))
-        return linear_forward(tensor_widen(saved->up, 2 * tensor_extent(saved->up, -1)), x, &both);
+        return linear_forward(tensor_with_last(saved->up, 2 * tensor_extent(saved->up, -1)), x, &both);
     Status s = linear_forward(saved->up, x, &ffn->w1);
     if (!s && is_gated(ffn))
         s = linear_forward(saved->gate, x, &ffn->w3);
@@ -127,7 +127,7 @@ static Status project_backward(Tensor grad_x, FeedForward *grad, Tensor grad_up,
     Linear both, grad_both;
     if (is_gated(ffn) && linear_join(&both, (const Linear *[]){&ffn->w1, &ffn->w3}, 2) &&
         linear_join(&grad_both, (const Linear *[]){&grad->w1, &grad->w3}, 2))
-        return linear_backward(grad_x, &grad_both, tensor_widen(grad_up, 2 * tensor_extent(grad_up, -1)), x, &both);
+        return linear_backward(grad_x, &grad_both, tensor_with_last(grad_up, 2 * tensor_extent(grad_up, -1)), x, &both);
     Status s = linear_backward(grad_x, &grad->w1, grad_up, x, &ffn->w1);
     if (!s && is_gated(ffn))
         s = linear_backward_add(grad_x, &grad->w3, grad_gate, x, &ffn->w3);

@@ -25,7 +25,7 @@ static void add(Tensor sum, Tensor t)
 /* What a layer keeps besides the parts of attention and feed-forward. */
 static Status bind_between(TransformerBlockSaved *saved, Arena *arena, Tensor x, NormPlacement norm)
 {
-    const Tensor one = tensor_widen(x, 1);
+    const Tensor one = tensor_with_last(x, 1);
     saved->residual2 = saved->inverse_rms1 = saved->inverse_rms2 = (Tensor){0};
     Status s = arena_tensor_of(arena, &saved->residual1, x.rank, x.shape);
     if (!s && norm == NORM_POST)

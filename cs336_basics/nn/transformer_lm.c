@@ -170,7 +170,7 @@ static Status bind_layers(Training *t, Arena *arena, const TransformerLM *lm, Te
 
 static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
 {
-    const Tensor one = tensor_widen(hidden, 1);
+    const Tensor one = tensor_with_last(hidden, 1);
     Tensor all = tensor_insert(hidden, 0);
     all.shape[0] = lm->config.num_layers + 1;
     Status s = arena_tensor_of(arena, &t->hidden, all.rank, all.shape);
