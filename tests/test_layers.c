@@ -339,13 +339,13 @@ START_TEST(test_rmsnorm_names_the_shapes_that_differ)
     assert_fails(rmsnorm_forward(y, filled(0, 3, 2, 1), x, &norm), CS336_ESHAPE,
                  "rmsnorm_forward: inverse_rms is (3, 2, 1), expected (2, 3, 1)");
     assert_fails(rmsnorm_forward(y, inverse_rms, tensor_transpose(filled(1, 2, 10, 3), 1, 2), &norm), CS336_ESHAPE,
-                 "rmsnorm_forward: rows of y are not contiguous");
+                 "rmsnorm_forward: rows of x are not contiguous");
     assert_fails(rmsnorm_backward(filled(0, 2, 10), &grad, y, inverse_rms, x, &norm), CS336_ESHAPE,
                  "rmsnorm_backward: grad_x is (2, 10), x is (2, 3, 10)");
     assert_fails(rmsnorm_backward(x, &grad, filled(0, 2, 10), inverse_rms, x, &norm), CS336_ESHAPE,
                  "rmsnorm_backward: grad_y is (2, 10), x is (2, 3, 10)");
     assert_fails(rmsnorm_backward(x, &grad, y, NOT_WANTED, x, &norm), CS336_ESHAPE,
-                 "rmsnorm_backward: inverse_rms is (), x is (2, 3, 10)");
+                 "rmsnorm_backward: inverse_rms is (), expected (2, 3, 1)");
     assert_fails(rmsnorm_backward(x, &(RMSNorm){filled(0, 9), EPS}, y, inverse_rms, x, &norm), CS336_ESHAPE,
                  "rmsnorm_backward: gradient of the weight is (9), weight is (10)");
     assert_fails(rmsnorm_backward(x, &grad, y, inverse_rms, x, &short_norm), CS336_ESHAPE,
