@@ -4,12 +4,12 @@
 #include "core/memory.h"
 #include "data/batch.h"
 #include "nn/embedding.h"
+#include "nn/feed_forward.h"
 #include "nn/functional.h"
 #include "nn/linear.h"
 #include "nn/mha.h"
 #include "nn/rmsnorm.h"
 #include "nn/rope.h"
-#include "nn/swiglu.h"
 #include "nn/transformer_block.h"
 #include "nn/transformer_lm.h"
 #include "optim/adamw.h"
@@ -165,7 +165,7 @@ Status run_transformer_block(Tensor output, size_t d_model, size_t num_heads, si
     if (!s)
         s = make_rope(&rope, &tables, theta, d_model / num_heads, max_seq_len);
     if (!s)
-        s = arena_init(&scratch, transformer_block_scratch(in_features, &block));
+        s = arena_init(&scratch, transformer_block_scratch(in_features, &block, false));
     if (!s)
         s = transformer_block_forward(output, NULL, in_features, &block, &rope, (TokenTensor){0}, &scratch);
     arena_deinit(&scratch);

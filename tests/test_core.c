@@ -227,15 +227,13 @@ typedef struct {
 
 static Status bind_views(Views *views, Arena *arena)
 {
-    Status s = arena_tensor(arena, &views->hidden, 3, 5);
+    const size_t start = arena_mark(arena);
+    views->hidden = arena_tensor(arena, 3, 5);
     const size_t mark = arena_mark(arena);
-    Tensor scratch;
-    if (!s)
-        s = arena_tensor(arena, &scratch, 1000);
+    arena_tensor(arena, 1000);
     arena_release(arena, mark);
-    if (!s)
-        s = arena_take(arena, &views->number, sizeof *views->number);
-    return s;
+    views->number = arena_take(arena, sizeof *views->number);
+    return arena_keep(arena, start);
 }
 
 START_TEST(test_arena_measures_then_binds_with_the_same_calls)
@@ -264,30 +262,72 @@ END_TEST
 START_TEST(test_arena_says_when_it_is_full)
 {
     Arena arena;
-    void *piece;
-    Tensor view;
     assert_ok(arena_init(&arena, 100));
-    assert_ok(arena_take(&arena, &piece, 1));
-    assert_fails(arena_take(&arena, &piece, 65), CS336_ENOMEM, "arena_take: 65 bytes asked for, 64 of 128 left");
-    assert_fails(arena_tensor(&arena, &view, 17), CS336_ENOMEM, "arena_take: 68 bytes asked for, 64 of 128 left");
+    ck_assert_ptr_eq(arena_take(&arena, 1), arena.base);
+    const size_t mark = arena_mark(&arena);
+    ck_assert_ptr_null(arena_take(&arena, 65));
+    assert_fails(arena_keep(&arena, mark), CS336_ENOMEM, "arena_take: 65 bytes asked for, 64 of 128 left");
+    const Tensor view = arena_tensor(&arena, 17);
+    assert_fails(arena_keep(&arena, mark), CS336_ENOMEM, "arena_take: 68 bytes asked for, 64 of 128 left");
     ck_assert_ptr_null(view.data);
-    assert_ok(arena_take(&arena, &piece, 64));
-    assert_fails(arena_take(&arena, &piece, SIZE_MAX - 3), CS336_ENOMEM,
-                 "arena_take: 18446744073709551612 bytes asked for, 0 of 128 left");
+    ck_assert_str_eq(tensor_shape_text(view), "(17)");
+    ck_assert_ptr_eq(arena_take(&arena, 64), arena.base + 64);
+    assert_ok(arena_status(&arena));
+    ck_assert_ptr_null(arena_take(&arena, SIZE_MAX - 3));
+    assert_fails(arena_status(&arena), CS336_ENOMEM, "arena_take: 18446744073709551612 bytes asked for, 0 of 128 left");
     arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_arena_remembers_what_did_not_fit)
+{
+    Arena arena;
+    assert_ok(arena_init(&arena, 192));
+    const size_t mark = arena_mark(&arena);
+    arena_take(&arena, 64);
+    ck_assert_ptr_null(arena_take(&arena, 129));
+    ck_assert_ptr_null(arena_take(&arena, 1)); /* would fit */
+    const size_t late = arena_mark(&arena);
+    arena_release(&arena, late); /* of a callee that asked for nothing */
+    const char *first = "arena_take: 129 bytes asked for, 128 of 192 left";
+    assert_fails(arena_status(&arena), CS336_ENOMEM, first);
+    assert_fails(arena_keep(&arena, late), CS336_ENOMEM, first);
+    ck_assert_uint_eq(arena.used, 64);
+    assert_fails(arena_keep(&arena, mark), CS336_ENOMEM, first);
+    ck_assert_uint_eq(arena.used, 0);
+    assert_ok(arena_status(&arena));
+    ck_assert_ptr_eq(arena_take(&arena, 192), arena.base);
+    arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_arena_expects_what_a_callee_takes)
+{
+    Arena measure = {0};
+    arena_take(&measure, 64);
+    arena_expect(&measure, 200);
+    arena_expect(&measure, 100);
+    ck_assert_uint_eq(measure.used, 64);
+    ck_assert_uint_eq(measure.peak, 264);
+    arena_expect(&measure, SIZE_MAX);
+    ck_assert_uint_eq(measure.peak, SIZE_MAX);
 }
 END_TEST
 
 START_TEST(test_arena_refuses_to_measure_what_no_memory_holds)
 {
     Arena measure = {0};
-    Tensor view;
-    assert_fails(arena_tensor(&measure, &view, (size_t)1 << 40, (size_t)1 << 40), CS336_ENOMEM,
+    arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 40);
+    assert_fails(arena_keep(&measure, 0), CS336_ENOMEM,
                  "arena_take: 18446744073709551615 bytes asked for, 18446744073709551614 of 18446744073709551614 left");
-    assert_ok(arena_tensor(&measure, &view, (size_t)1 << 40, (size_t)1 << 21)); /* 2^63 bytes */
-    assert_fails(arena_tensor(&measure, &view, (size_t)1 << 40, (size_t)1 << 21), CS336_ENOMEM,
-                 "arena_take: 9223372036854775808 bytes asked for, 9223372036854775806 of 18446744073709551614 left");
+    ck_assert_uint_eq(measure.peak, SIZE_MAX);
+    measure = (Arena){0};
+    arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 21); /* 2^63 bytes */
     ck_assert_uint_eq(measure.peak, (size_t)1 << 63);
+    arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 21);
+    assert_fails(arena_status(&measure), CS336_ENOMEM,
+                 "arena_take: 9223372036854775808 bytes asked for, 9223372036854775806 of 18446744073709551614 left");
+    ck_assert_uint_eq(measure.peak, SIZE_MAX);
 }
 END_TEST
 
@@ -423,6 +463,8 @@ const TestCase core_tests[] = {
     TEST(test_memory_copies_text, "memory"),
     TEST(test_arena_measures_then_binds_with_the_same_calls, "arena"),
     TEST(test_arena_says_when_it_is_full, "arena"),
+    TEST(test_arena_remembers_what_did_not_fit, "arena"),
+    TEST(test_arena_expects_what_a_callee_takes, "arena"),
     TEST(test_arena_refuses_to_measure_what_no_memory_holds, "arena"),
     TEST(test_arena_init_reports_a_want_of_memory, "arena"),
     TEST(test_parallel_failure_is_the_first_one_with_its_message, "parallel"),

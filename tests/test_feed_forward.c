@@ -1,5 +1,5 @@
 /* SwiGLU, and SiLU without a gate: PyTorch's values and gradients, central differences, exact scratch. */
-#include "nn/swiglu.h"
+#include "nn/feed_forward.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/reference_layers.h"

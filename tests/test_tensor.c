@@ -80,10 +80,10 @@ START_TEST(test_tensor_slice_and_select_show_a_part)
 }
 END_TEST
 
-START_TEST(test_tensor_widen_undoes_a_slice_of_the_last_dimension)
+START_TEST(test_tensor_with_last_undoes_a_slice_of_the_last_dimension)
 {
     float numbers[N];
-    const Tensor x = counted(numbers), wide = tensor_widen(tensor_slice(x, -1, 2, 3), 6);
+    const Tensor x = counted(numbers), wide = tensor_with_last(tensor_slice(x, -1, 2, 3), 6);
     ck_assert_str_eq(tensor_shape_text(wide), "(2, 3, 6)");
     ck_assert(at(wide, 1, 2, 5) == at(x, 1, 2, 7));
 }
@@ -258,7 +258,7 @@ const TestCase tensor_tests[] = {
     TEST(test_tensor_split_makes_heads_without_copying, "tensor"),
     TEST(test_tensor_transpose_exchanges_two_dimensions, "tensor"),
     TEST(test_tensor_slice_and_select_show_a_part, "tensor"),
-    TEST(test_tensor_widen_undoes_a_slice_of_the_last_dimension, "tensor"),
+    TEST(test_tensor_with_last_undoes_a_slice_of_the_last_dimension, "tensor"),
     TEST(test_tensor_insert_adds_an_extent_of_one, "tensor"),
     TEST(test_tensor_contiguity_ignores_extents_of_one, "tensor"),
     TEST(test_tensor_reshape_keeps_the_order, "tensor"),

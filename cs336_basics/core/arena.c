@@ -3,7 +3,9 @@
 #include "core/memory.h"
 
 #include <assert.h>
-#include <string.h>
+#include <stdint.h>
+
+enum { FAILED_BEFORE = 1 }; /* a mark of an arena that had failed already; other marks are multiples of the alignment */
 
 Status arena_init(Arena *arena, size_t capacity)
 {
@@ -22,40 +24,75 @@ void arena_deinit(Arena *arena)
     *arena = (Arena){0};
 }
 
-Status arena_take(Arena *arena, void *piece, size_t bytes)
+/* An arena that measures has room for any size_t. Rounding up a size near SIZE_MAX gives SIZE_MAX, which never fits. */
+static size_t capacity_of(const Arena *arena)
 {
-    const size_t rounded = memory_aligned(bytes), capacity = arena->base ? arena->capacity : SIZE_MAX - 1;
-    if (rounded > capacity - arena->used)
-        return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", bytes,
-                           capacity - arena->used, capacity);
-    void *address = arena->base ? arena->base + arena->used : NULL;
-    memcpy(piece, &address, sizeof address);
-    arena->used += rounded;
-    if (arena->used > arena->peak)
-        arena->peak = arena->used;
-    return CS336_OK;
+    return arena->base ? arena->capacity : SIZE_MAX - 1;
 }
 
-Status arena_tensor_of(Arena *arena, Tensor *view, int rank, const size_t *shape)
+void arena_expect(Arena *arena, size_t bytes)
 {
-    float *data = NULL;
-    *view = tensor_of(NULL, rank, shape);
+    const size_t room = SIZE_MAX - arena->used, peak = bytes < room ? arena->used + bytes : SIZE_MAX;
+    if (peak > arena->peak)
+        arena->peak = peak;
+}
+
+void *arena_take(Arena *arena, size_t bytes)
+{
+    const size_t rounded = memory_aligned(bytes);
+    if (arena->refused)
+        return NULL;
+    if (rounded > capacity_of(arena) - arena->used) {
+        arena->refused = bytes;
+        if (!arena->base)
+            arena->peak = SIZE_MAX;
+        return NULL;
+    }
+    void *address = arena->base ? arena->base + arena->used : NULL;
+    arena->used += rounded;
+    arena_expect(arena, 0);
+    return address;
+}
+
+Tensor arena_tensor_of(Arena *arena, int rank, const size_t *shape)
+{
     size_t bytes = sizeof(float);
     for (int i = 0; i < rank; i++)
         bytes = memory_product(bytes, shape[i]);
-    const Status s = arena_take(arena, &data, bytes);
-    if (!s)
-        view->data = data;
-    return s;
+    return tensor_of(arena_take(arena, bytes), rank, shape);
+}
+
+Tensor arena_tensor_like(Arena *arena, Tensor like)
+{
+    return arena_tensor_of(arena, like.rank, like.shape);
 }
 
 size_t arena_mark(const Arena *arena)
 {
-    return arena->used;
+    return arena->refused ? FAILED_BEFORE : arena->used;
+}
+
+Status arena_status(const Arena *arena)
+{
+    if (!arena->refused)
+        return CS336_OK;
+    return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", arena->refused,
+                       capacity_of(arena) - arena->used, capacity_of(arena));
+}
+
+Status arena_keep(Arena *arena, size_t mark)
+{
+    const Status s = arena_status(arena);
+    if (s)
+        arena_release(arena, mark);
+    return s;
 }
 
 void arena_release(Arena *arena, size_t mark)
 {
+    if (mark == FAILED_BEFORE)
+        return;
     assert(mark <= arena->used);
     arena->used = mark;
+    arena->refused = 0;
 }

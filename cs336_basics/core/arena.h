@@ -1,19 +1,30 @@
 /**
  * @file
- * @brief One aligned allocation, handed out front to back.
+ * @brief An arena: one aligned allocation that is handed out from front to back.
  *
- * - An arena without base measures: the same code that binds views first adds up the size they need.
- *   What it hands out then is NULL and must not be read or written.
- * - Scratch is taken after arena_mark() and given back by arena_release(); a function that takes an `Arena *scratch`
- *   leaves it as it found it.
- * - Every piece starts at a multiple of MEMORY_ALIGNMENT bytes.
+ * - An arena without memory only measures. It hands out NULL and counts the bytes, so the code that takes memory also
+ *   measures it. NULL must not be read or written.
+ * - The arena remembers the first request that does not fit, and hands out NULL from then on. No request needs a test
+ *   of its own: ask arena_keep() or arena_status() once, after the last request and before the memory is used.
+ * - A function that takes memory begins with arena_mark(). It ends with arena_keep() if its caller goes on using the
+ *   memory, or with arena_release() if the memory was scratch.
+ * - Each request begins at a multiple of MEMORY_ALIGNMENT bytes.
  *
  * @code
- * Arena measure = {0};
- * bind(&views, &measure);                      // NULL views, measure.peak is the size
- * Arena arena;
- * Status s = arena_init(&arena, measure.peak);
- * if (!s) s = bind(&views, &arena);            // the same calls, now with memory
+ * Status bind(Views *views, Arena *arena)
+ * {
+ *     const size_t mark = arena_mark(arena);
+ *     views->hidden = arena_tensor(arena, seq, d_model);
+ *     views->ids = arena_take(arena, seq * sizeof *views->ids);
+ *     return arena_keep(arena, mark);
+ * }
+ *
+ * Arena measure = {0}, arena = {0};
+ * Status s = bind(&views, &measure);           // views of NULL; measure.peak is the number of bytes
+ * if (!s)
+ *     s = arena_init(&arena, measure.peak);
+ * if (!s)
+ *     s = bind(&views, &arena);                // the same calls, now with memory
  * @endcode
  */
 #ifndef CS336_CORE_ARENA_H
@@ -24,11 +35,13 @@
 
 #include <stddef.h>
 
+/** @brief Zeroed, it is an arena that measures. */
 typedef struct {
-    unsigned char *base; /**< NULL: measure only */
-    size_t capacity;     /**< bytes behind base */
+    unsigned char *base; /**< the allocation; NULL: only measure */
+    size_t capacity;     /**< bytes of the allocation */
     size_t used;         /**< bytes handed out */
-    size_t peak;         /**< the most that used has been */
+    size_t peak;         /**< the most that used has been; SIZE_MAX if more was asked for than memory can have */
+    size_t refused;      /**< bytes of the first request that did not fit; 0: all did */
 } Arena;
 
 /** @brief Allocates zeroed memory. @retval CS336_ENOMEM  the message says how many bytes were asked for */
@@ -37,26 +50,38 @@ CS336_MUST_CHECK Status arena_init(Arena *arena, size_t capacity);
 /** @brief Frees the memory; a zeroed arena is fine. */
 void arena_deinit(Arena *arena);
 
-/**
- * @brief The next @p bytes, not cleared; NULL when measuring.
- * @param[out] piece  pointer to the pointer that receives the address
- * @retval CS336_ENOMEM  the arena is full; when measuring, no memory could be so large
+/** @brief Takes @p bytes, whose contents are undefined. Returns NULL when measuring, and after a request did not fit.
  */
-CS336_MUST_CHECK Status arena_take(Arena *arena, void *piece, size_t bytes);
+void *arena_take(Arena *arena, size_t bytes);
 
-/**
- * @brief A contiguous tensor of the given extents carved from the arena; data NULL when measuring.
- * @retval CS336_ENOMEM  as arena_take()
- */
-CS336_MUST_CHECK Status arena_tensor_of(Arena *arena, Tensor *view, int rank, const size_t *shape);
+/** @brief Takes a contiguous tensor of the given shape. Its data is NULL where arena_take() would return NULL. */
+Tensor arena_tensor_of(Arena *arena, int rank, const size_t *shape);
 
-/** @brief `arena_tensor(scratch, &hidden, batch, seq, d_model)` */
-#define arena_tensor(arena, view, ...)                                                        \
-    arena_tensor_of((arena), (view), (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), \
-                    (const size_t[]){__VA_ARGS__})
+/** @brief `arena_tensor(scratch, batch, seq, d_model)` */
+#define arena_tensor(arena, ...) arena_tensor_of((arena), TENSOR_EXTENTS(__VA_ARGS__))
 
-/** @brief Where the arena stands; pass it to arena_release() to give back all that was taken since. */
+/** @brief Takes a contiguous tensor of the shape of @p like, as torch.empty_like() does. */
+Tensor arena_tensor_like(Arena *arena, Tensor like);
+
+/** @brief Counts in the peak what a callee will take and give back: for measuring one's own scratch. */
+void arena_expect(Arena *arena, size_t bytes);
+
+/** @brief Remembers how much is handed out. Pass the mark to arena_keep() or arena_release(). */
 size_t arena_mark(const Arena *arena);
+
+/**
+ * @brief Asks whether all requests did fit.
+ * @retval CS336_ENOMEM  one did not; when measuring, no memory could be so large
+ */
+CS336_MUST_CHECK Status arena_status(const Arena *arena);
+
+/**
+ * @brief arena_status() for a function whose caller keeps the memory. After a failure, gives back all that was taken
+ * since the mark.
+ */
+CS336_MUST_CHECK Status arena_keep(Arena *arena, size_t mark);
+
+/** @brief Gives back all that was taken since the mark, and forgets a request that did not fit since then. */
 void arena_release(Arena *arena, size_t mark);
 
 #endif

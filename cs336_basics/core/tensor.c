@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Sets the shape and the strides of a row-major view. */
 static void fill_shape(int rank, const size_t *extents, size_t *shape, ptrdiff_t *stride)
 {
     assert(rank >= 1 && rank <= TENSOR_MAX_RANK);
-    size_t count = 1; /* unsigned: absurd extents wrap around until the arena refuses them */
+    size_t count = 1; /* an absurd product wraps around, which is defined for unsigned; the arena refuses it later */
     for (int i = rank - 1; i >= 0; i--) {
         shape[i] = extents[i];
         stride[i] = (ptrdiff_t)count;
@@ -51,7 +52,7 @@ static size_t product(int rank, const size_t *shape)
     return count;
 }
 
-/* Distance from the first element to the one at a row-major index over the first `rank` dimensions. */
+/* Returns the distance from the first element to the one at a row-major index over the first `rank` dimensions. */
 static ptrdiff_t offset_at(int rank, const size_t *shape, const ptrdiff_t *stride, size_t index)
 {
     ptrdiff_t offset = 0;
@@ -167,7 +168,7 @@ Tensor tensor_split(Tensor t, int dimension, size_t parts)
     return t;
 }
 
-Tensor tensor_widen(Tensor t, size_t extent)
+Tensor tensor_with_last(Tensor t, size_t extent)
 {
     t.shape[t.rank - 1] = extent;
     return t;
@@ -179,19 +180,19 @@ Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape)
     return tensor_of(t.data, rank, shape);
 }
 
-void tensor_copy(Tensor to, Tensor from)
+void tensor_copy(Tensor destination, Tensor source)
 {
-    assert(tensor_same_shape(to, from));
-    const size_t rows = tensor_rows(to), n = tensor_extent(to, -1);
-    const ptrdiff_t to_step = to.stride[to.rank - 1], from_step = from.stride[from.rank - 1];
+    assert(tensor_same_shape(destination, source));
+    const size_t rows = tensor_rows(source), n = tensor_extent(source, -1);
+    const ptrdiff_t out_step = destination.stride[source.rank - 1], in_step = source.stride[source.rank - 1];
     for (size_t row = 0; row < rows; row++) {
-        float *out = tensor_row(to, row);
-        const float *in = tensor_row(from, row);
-        if (to_step == 1 && from_step == 1)
+        float *out = tensor_row(destination, row);
+        const float *in = tensor_row(source, row);
+        if (out_step == 1 && in_step == 1)
             memcpy(out, in, n * sizeof(float));
         else
             for (size_t i = 0; i < n; i++)
-                out[(ptrdiff_t)i * to_step] = in[(ptrdiff_t)i * from_step];
+                out[(ptrdiff_t)i * out_step] = in[(ptrdiff_t)i * in_step];
     }
 }
 
@@ -216,21 +217,49 @@ int32_t tokens_at(TokenTensor t, size_t index)
     return t.data[offset_at(t.rank, t.shape, t.stride, index)];
 }
 
-static bool broadcast(int *rank, size_t *shape, ptrdiff_t *stride, int to_rank, const size_t *to_shape)
+bool tokens_fit_rows(TokenTensor ids, Tensor t)
 {
-    assert(to_rank <= TENSOR_MAX_RANK);
-    const int added = to_rank - *rank;
+    bool fit = ids.rank == t.rank - 1;
+    for (int i = 0; fit && i < ids.rank; i++)
+        fit = ids.shape[i] == t.shape[i];
+    return fit;
+}
+
+Status tokens_check(const char *function, const char *name, TokenTensor ids, size_t bound)
+{
+    const size_t count = tokens_count(ids);
+    for (size_t i = 0; i < count; i++) {
+        const int32_t id = tokens_at(ids, i);
+        if (id >= 0 && (size_t)id < bound)
+            continue;
+        /* The row-major index i as one index for each dimension: 7 of (2, 5) is (1, 2). */
+        size_t index[TENSOR_MAX_RANK] = {0}, rest = i;
+        for (int k = ids.rank - 1; k >= 0; k--) {
+            index[k] = rest % ids.shape[k];
+            rest /= ids.shape[k];
+        }
+        return status_fail(CS336_ERANGE, "%s: %s %d at %s is not in [0, %zu)", function, name, (int)id,
+                           shape_text(ids.rank, index), bound);
+    }
+    return CS336_OK;
+}
+
+static bool broadcast(int *rank, size_t *shape, ptrdiff_t *stride, int new_rank, const size_t *new_shape)
+{
+    assert(new_rank <= TENSOR_MAX_RANK);
+    const int added = new_rank - *rank;
     if (added < 0)
         return false;
     for (int i = 0; i < *rank; i++)
-        if (shape[i] != to_shape[added + i] && shape[i] != 1)
+        if (shape[i] != new_shape[added + i] && shape[i] != 1)
             return false;
-    for (int i = to_rank - 1; i >= 0; i--) {
-        const bool repeats = i < added || (shape[i - added] == 1 && to_shape[i] != 1);
+    /* From the last dimension to the first, so that no stride is overwritten before it moves. */
+    for (int i = new_rank - 1; i >= 0; i--) {
+        const bool repeats = i < added || (shape[i - added] == 1 && new_shape[i] != 1);
         stride[i] = repeats ? 0 : stride[i - added];
     }
-    memcpy(shape, to_shape, (size_t)to_rank * sizeof *shape);
-    *rank = to_rank;
+    memcpy(shape, new_shape, (size_t)new_rank * sizeof *shape);
+    *rank = new_rank;
     return true;
 }
 
@@ -254,37 +283,6 @@ const char *shape_text(int rank, const size_t *shape)
         used += (size_t)snprintf(text + used, sizeof buffers[0] - used, "%s%zu", i ? ", " : "(", shape[i]);
     snprintf(text + used, sizeof buffers[0] - used, rank ? ")" : "()");
     return text;
-}
-
-bool tokens_fit_rows(TokenTensor ids, Tensor t)
-{
-    bool fit = ids.rank == t.rank - 1;
-    for (int i = 0; fit && i < ids.rank; i++)
-        fit = ids.shape[i] == t.shape[i];
-    return fit;
-}
-
-/* "(1, 3)": where an id stands. */
-static const char *place_text(TokenTensor t, size_t index)
-{
-    size_t place[TENSOR_MAX_RANK] = {0};
-    for (int i = t.rank - 1; i >= 0; i--) {
-        place[i] = index % t.shape[i];
-        index /= t.shape[i];
-    }
-    return shape_text(t.rank, place);
-}
-
-Status tokens_check(const char *function, const char *name, TokenTensor ids, size_t bound)
-{
-    const size_t count = tokens_count(ids);
-    for (size_t i = 0; i < count; i++) {
-        const int32_t id = tokens_at(ids, i);
-        if (id < 0 || (size_t)id >= bound)
-            return status_fail(CS336_ERANGE, "%s: %s %d at %s is not in [0, %zu)", function, name, (int)id,
-                               place_text(ids, i), bound);
-    }
-    return CS336_OK;
 }
 
 const char *tensor_shape_text(Tensor t)

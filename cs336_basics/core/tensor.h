@@ -1,12 +1,13 @@
 /**
  * @file
- * @brief Strided views of numbers: what every function in nn/ reads and writes.
+ * @brief Tensors as strided views of memory: what every function in nn/ reads and writes.
  *
- * - A view never owns its numbers; copying the struct copies the view.
+ * - A view never owns its numbers. Copying the struct makes another view of the same numbers, as in PyTorch.
  * - Shapes are written as in the course, last dimension innermost: (..., seq, d_model).
  *   "..." stands for any number of leading, batch-like dimensions, also none.
- * - Strides count elements. Splitting heads or transposing makes another view, never a copy; a stride of 0 repeats.
- * - Tensor holds float32 numbers, TokenTensor token ids or positions, MaskTensor truth values; all have the same form.
+ * - Strides count elements, not bytes. Splitting heads or transposing makes another view, never a copy. Along a
+ *   dimension with stride 0 the same numbers repeat.
+ * - Tensor views float32 numbers, TokenTensor token ids or positions, MaskTensor booleans.
  */
 #ifndef CS336_CORE_TENSOR_H
 #define CS336_CORE_TENSOR_H
@@ -27,29 +28,31 @@ typedef struct {
 } Tensor;
 
 typedef struct {
-    const int32_t *data;               /**< first id; NULL for "none given" */
+    const int32_t *data;               /**< first id; NULL if none are given */
     int rank;                          /**< number of dimensions in use */
     size_t shape[TENSOR_MAX_RANK];     /**< extents, outermost first */
     ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in ids */
 } TokenTensor;
 
 typedef struct {
-    const bool *data;                  /**< first value; NULL for "none given" */
+    const bool *data;                  /**< first value; NULL if none are given */
     int rank;                          /**< number of dimensions in use */
     size_t shape[TENSOR_MAX_RANK];     /**< extents, outermost first */
     ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in values */
 } MaskTensor;
+
+/** @brief Turns `2, 3` into the two arguments `2, (const size_t[]){2, 3}`: rank and shape. */
+#define TENSOR_EXTENTS(...)                                                   \
+    (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]) \
+    {                                                                         \
+        __VA_ARGS__                                                           \
+    }
 
 /**
  * @name Row-major views of memory
  * `tensor(x, batch, seq, d_model)`
  * @{
  */
-#define TENSOR_EXTENTS(...)                                                   \
-    (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]) \
-    {                                                                         \
-        __VA_ARGS__                                                           \
-    }
 #define tensor(data, ...) tensor_of((data), TENSOR_EXTENTS(__VA_ARGS__))
 #define tokens(data, ...) tokens_of((data), TENSOR_EXTENTS(__VA_ARGS__))
 #define mask(data, ...) mask_of((data), TENSOR_EXTENTS(__VA_ARGS__))
@@ -67,45 +70,49 @@ size_t tensor_count(Tensor t);
 /** @brief Number of rows: the product of all extents but the last. */
 size_t tensor_rows(Tensor t);
 
-/** @brief First element of row @p row, rows counted in row-major order over the leading dimensions. */
+/** @brief Address of the first element of row @p row, counted in row-major order over the leading dimensions. */
 float *tensor_row(Tensor t, size_t row);
 
-/** @brief Whether two views have the same rank and extents; strides may differ. */
+/** @brief True if two views have the same rank and extents; strides may differ. */
 bool tensor_same_shape(Tensor a, Tensor b);
 
-/** @brief Whether two views have the same extents in all dimensions but the last @p trailing ones. */
+/** @brief True if two views have the same rank, and the same extents in all but the last @p trailing dimensions. */
 bool tensor_same_leading(Tensor a, Tensor b, int trailing);
 
-/** @brief Whether the numbers of a row lie next to each other. */
+/** @brief True if the numbers of each row are adjacent in memory. */
 bool tensor_rows_contiguous(Tensor t);
 
-/** @brief Whether the elements lie in row-major order without gaps. */
+/** @brief True if the elements are in row-major order without gaps. */
 bool tensor_contiguous(Tensor t);
 
 /** @brief The view with two dimensions exchanged; negative counts from the last. */
 Tensor tensor_transpose(Tensor t, int a, int b);
 
-/** @brief The part [start, start + length) of one dimension. */
+/** @brief The view of the indices [start, start + length) of one dimension: `t[:, start:start + length]`. */
 Tensor tensor_slice(Tensor t, int dimension, size_t start, size_t length);
 
-/** @brief The view at one index of a dimension, which disappears. */
+/** @brief The view at one index of a dimension, which disappears: `t[:, index]`. */
 Tensor tensor_select(Tensor t, int dimension, size_t index);
 
 /** @brief Splits a dimension of extent parts * m into (parts, m): (seq, d_model) to (seq, heads, d_k). */
 Tensor tensor_split(Tensor t, int dimension, size_t parts);
 
-/** @brief The view with a dimension of extent 1 put before @p dimension. */
+/** @brief The view with a dimension of extent 1 put before @p dimension, as unsqueeze does. */
 Tensor tensor_insert(Tensor t, int dimension);
 
-/** @brief The view with another extent of the last dimension, which the caller knows to lie in memory. */
-Tensor tensor_widen(Tensor t, size_t extent);
+/**
+ * @brief The same data and strides with another extent of the last dimension.
+ *
+ * A shape for arena_tensor_like(), or a view of more columns where the caller knows that memory continues there.
+ */
+Tensor tensor_with_last(Tensor t, size_t extent);
 
 /** @brief The contiguous view with other extents of the same product. */
 Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape);
 #define tensor_reshape(t, ...) tensor_reshape_of((t), TENSOR_EXTENTS(__VA_ARGS__))
 
 /** @brief Copies element by element between views of the same shape. */
-void tensor_copy(Tensor to, Tensor from);
+void tensor_copy(Tensor destination, Tensor source);
 
 /** @brief Sets every element. */
 void tensor_fill(Tensor t, float value);
@@ -114,27 +121,27 @@ void tensor_fill(Tensor t, float value);
 size_t tokens_count(TokenTensor t);
 int32_t tokens_at(TokenTensor t, size_t index);
 
-/** @brief Whether there is one id for each row of @p t: the same leading extents. */
+/** @brief True if there is one id for each row of @p t: the same leading extents. */
 bool tokens_fit_rows(TokenTensor ids, Tensor t);
 
 /**
- * @brief Refuses ids that are not in [0, bound).
+ * @brief Checks that all ids are in [0, bound).
  * @param function, name  for the message: "FUNCTION: NAME 7 at (1, 3) is not in [0, 5)"
- * @retval CS336_ERANGE   names the first such id and its place
+ * @retval CS336_ERANGE   the message names the first id that is not, and its index
  */
 CS336_MUST_CHECK Status tokens_check(const char *function, const char *name, TokenTensor ids, size_t bound);
 
 /**
- * @name Broadcasting: the view repeated to the given extents
- * Dimensions are matched from the last; missing ones are added in front, extents of 1 repeat by a stride of 0.
- * The answer is false, and the view unchanged, when an extent neither matches nor is 1.
+ * @name Broadcasting: repeats the view to the given extents
+ * Dimensions are matched from the last, as in PyTorch. Missing dimensions are added in front; extents of 1 repeat by
+ * a stride of 0. Returns false, and leaves the view unchanged, if an extent neither matches nor is 1.
  * @{
  */
 bool tokens_broadcast(TokenTensor *t, int rank, const size_t *shape);
 bool mask_broadcast(MaskTensor *t, int rank, const size_t *shape);
 /** @} */
 
-/** @brief "(2, 3, 64)", for messages; one of a few buffers a thread rotates through. */
+/** @brief "(2, 3, 64)", for messages. The text stays valid until the same thread asks for four more. */
 const char *shape_text(int rank, const size_t *shape);
 const char *tensor_shape_text(Tensor t);
 

@@ -200,23 +200,18 @@ static void weigh(StoryProgramRule *rule, const StoryAlternative *alternatives)
 
 static Status bind_rules(StoryProgram *program, StoryOp **ops, const StoryGrammar *grammar, Sizes sizes)
 {
-    StoryTemplate *templates;
-    uint32_t *cumulative;
-    double *log_probabilities;
     Arena *arena = &program->arena;
     Status s = arena_init(arena, 5 * MEMORY_ALIGNMENT + sizes.rules * sizeof(StoryProgramRule) +
                                      sizes.templates * sizeof(StoryTemplate) + sizes.ops * sizeof(StoryOp) +
                                      sizes.alternatives * (sizeof(uint32_t) + sizeof(double)));
-    if (!s)
-        s = arena_take(arena, &program->rules, sizes.rules * sizeof *program->rules);
-    if (!s)
-        s = arena_take(arena, &templates, sizes.templates * sizeof *templates);
-    if (!s)
-        s = arena_take(arena, ops, sizes.ops * sizeof **ops);
-    if (!s)
-        s = arena_take(arena, &cumulative, sizes.alternatives * sizeof *cumulative);
-    if (!s)
-        s = arena_take(arena, &log_probabilities, sizes.alternatives * sizeof *log_probabilities);
+    if (s)
+        return s;
+    program->rules = arena_take(arena, sizes.rules * sizeof *program->rules);
+    StoryTemplate *templates = arena_take(arena, sizes.templates * sizeof *templates);
+    *ops = arena_take(arena, sizes.ops * sizeof **ops);
+    uint32_t *cumulative = arena_take(arena, sizes.alternatives * sizeof *cumulative);
+    double *log_probabilities = arena_take(arena, sizes.alternatives * sizeof *log_probabilities);
+    s = arena_keep(arena, 0);
     if (s)
         return s;
     for (size_t t = 0; t < STORY_MAX_TABLES && grammar->tables[t]; t++) {

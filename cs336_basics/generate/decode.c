@@ -12,14 +12,14 @@ static size_t scratch_bytes(const TransformerLM *lm)
 static Status bind(Decoder *decoder, Arena *arena, bool cached)
 {
     const TransformerLMConfig *config = &decoder->lm->config;
-    Status s = arena_take(arena, &decoder->window, config->context_length * sizeof *decoder->window);
-    if (!s && cached)
-        s = transformer_lm_bind_caches(&decoder->caches, arena, decoder->lm, 1);
-    if (!s && cached)
-        s = arena_tensor(arena, &decoder->logits, 1, config->vocab_size);
-    if (!s && !cached)
-        s = arena_tensor(arena, &decoder->all_logits, 1, config->context_length, config->vocab_size);
-    return s;
+    const size_t mark = arena_mark(arena);
+    decoder->window = arena_take(arena, config->context_length * sizeof *decoder->window);
+    if (cached)
+        decoder->logits = arena_tensor(arena, 1, config->vocab_size);
+    else
+        decoder->all_logits = arena_tensor(arena, 1, config->context_length, config->vocab_size);
+    const Status s = arena_keep(arena, mark);
+    return s || !cached ? s : transformer_lm_bind_caches(&decoder->caches, arena, decoder->lm, 1);
 }
 
 Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached)

@@ -22,9 +22,7 @@ Status sample_check(const SampleConfig *config)
 size_t sample_scratch(size_t vocab_size)
 {
     Arena measure = {0};
-    void *candidates;
-    if (arena_take(&measure, &candidates, vocab_size * sizeof(Candidate)))
-        return 0;
+    arena_take(&measure, vocab_size * sizeof(Candidate));
     return measure.peak;
 }
 
@@ -161,9 +159,9 @@ Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits, co
 Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    Candidate *candidates;
+    Candidate *candidates = arena_take(scratch, tensor_extent(logits, -1) * sizeof *candidates);
     size_t count = 0;
-    Status s = arena_take(scratch, &candidates, tensor_extent(logits, -1) * sizeof *candidates);
+    Status s = arena_status(scratch);
     if (!s)
         s = sample_candidates(candidates, &count, logits, config);
     if (!s) {

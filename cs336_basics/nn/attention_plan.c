@@ -3,7 +3,6 @@
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -240,11 +239,7 @@ AttentionTile attention_tile_of_keys(const AttentionPlan *plan, size_t head, siz
 /* The next `count` floats of the workspace, whose size was measured by the same calls. */
 static float *carve(Arena *workspace, size_t count)
 {
-    float *piece = NULL;
-    const Status s = arena_take(workspace, &piece, count * sizeof(float));
-    assert(!s);
-    (void)s;
-    return piece;
+    return arena_take(workspace, count * sizeof(float));
 }
 
 size_t attention_bind_query_span(AttentionQuerySpan *span, void *memory, const AttentionPlan *plan)

@@ -1,54 +1,61 @@
 #include "nn/embedding.h"
 
 #include "core/parallel.h"
+#include "nn/check.h"
 
 #include <string.h>
 
-enum { COLUMNS_PER_TASK = 64 };
+/* Columns of the table's gradient in one chunk: 64 floats are 4 cache lines, so threads hardly share a line. */
+enum { CHUNK_COLUMNS = 64 };
 
 static Status check(const char *function, const char *name, Tensor y, TokenTensor ids, Tensor weight)
 {
     if (weight.rank != 2 || !tokens_fit_rows(ids, y) || tensor_extent(y, -1) != weight.shape[1])
         return status_fail(CS336_ESHAPE, "%s: %s is %s, ids are %s, weight is %s", function, name, tensor_shape_text(y),
                            shape_text(ids.rank, ids.shape), tensor_shape_text(weight));
-    if (!tensor_rows_contiguous(y) || !tensor_rows_contiguous(weight))
-        return status_fail(CS336_ESHAPE, "%s: rows of %s and the weight must be contiguous", function, name);
+    if (nn_check_rows_contiguous_of(function, name, y) || nn_check_rows_contiguous_of(function, "weight", weight))
+        return CS336_ESHAPE;
     return tokens_check(function, "id", ids, weight.shape[0]);
 }
 
 Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding)
 {
-    const Status s = check("embedding_forward", "y", y, ids, embedding->weight);
+    const Status s = check(__func__, "y", y, ids, embedding->weight);
     if (s)
         return s;
-    const size_t rows = tensor_rows(y), d = tensor_extent(y, -1);
-#pragma omp parallel for if (rows * d >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++)
-        memcpy(tensor_row(y, row), tensor_row(embedding->weight, (size_t)tokens_at(ids, row)), d * sizeof(float));
+    const size_t rows = tensor_rows(y), d_model = tensor_extent(y, -1);
+#pragma omp parallel for if (rows * d_model >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++) {
+        const size_t id = (size_t)tokens_at(ids, row);
+        memcpy(tensor_row(y, row), tensor_row(embedding->weight, id), d_model * sizeof(float));
+    }
     return CS336_OK;
 }
 
 /*
- * Forward: y_n = W[id_n]. Every occurrence of an id adds its gradient: dL/dW[i] = sum of dL/dy_n over n with id_n = i.
- * A task owns columns and takes the rows in order, so equal ids never meet and the sum is the same for any thread
- * count.
+ * Forward: y_n = W[id_n]. Row i of the table is copied to each row n whose id is i, so its gradient is a sum:
+ *
+ *     grad_weight[i] = sum of grad_y[n] over all n with id_n = i
+ *
+ * A chunk of work is some columns of all rows. A thread adds the rows in order, so no two threads write the same number
+ * and the sums do not depend on the number of threads.
  */
 Status embedding_backward(Embedding *grad, Tensor grad_y, TokenTensor ids)
 {
     if (!grad->weight.data)
         return CS336_OK;
-    const Status s = check("embedding_backward", "grad_y", grad_y, ids, grad->weight);
+    const Status s = check(__func__, "grad_y", grad_y, ids, grad->weight);
     if (s)
         return s;
-    const size_t rows = tensor_rows(grad_y), d = tensor_extent(grad_y, -1);
-#pragma omp parallel for if (rows * d >= PARALLEL_NUMBERS)
-    for (size_t first = 0; first < d; first += COLUMNS_PER_TASK) {
-        const size_t end = first + COLUMNS_PER_TASK < d ? first + COLUMNS_PER_TASK : d;
+    const size_t rows = tensor_rows(grad_y), d_model = tensor_extent(grad_y, -1);
+#pragma omp parallel for if (rows * d_model >= PARALLEL_NUMBERS)
+    for (size_t first = 0; first < d_model; first += CHUNK_COLUMNS) {
+        const size_t end = first + CHUNK_COLUMNS < d_model ? first + CHUNK_COLUMNS : d_model;
         for (size_t row = 0; row < rows; row++) {
-            const float *from = tensor_row(grad_y, row);
-            float *to = tensor_row(grad->weight, (size_t)tokens_at(ids, row));
+            const float *grad_y_row = tensor_row(grad_y, row);
+            float *grad_weight_row = tensor_row(grad->weight, (size_t)tokens_at(ids, row));
             for (size_t i = first; i < end; i++)
-                to[i] += from[i];
+                grad_weight_row[i] += grad_y_row[i];
         }
     }
     return CS336_OK;

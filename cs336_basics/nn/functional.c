@@ -415,10 +415,8 @@ static void add_all_gradients(const AttentionPlan *plan, const AttentionGradient
 size_t scaled_dot_product_attention_scratch(Tensor query)
 {
     Arena measure = {0};
-    float *delta;
-    const Status s = arena_take(&measure, &delta, tensor_rows(query) * sizeof *delta);
-    (void)s;
-    return measure.used;
+    arena_take(&measure, tensor_rows(query) * sizeof(float));
+    return measure.peak;
 }
 
 /*
@@ -442,9 +440,11 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         s = attention_check_gradients(&plan, function, &grad, output);
     if (!s)
         s = parallel_reserve(0, attention_bind_key_span(&span, NULL, &plan));
+    if (s)
+        return s;
     const size_t mark = arena_mark(scratch), rows = plan.heads * plan.queries;
-    if (!s)
-        s = arena_take(scratch, &grad.delta, rows * sizeof *grad.delta);
+    grad.delta = arena_take(scratch, rows * sizeof *grad.delta);
+    s = arena_keep(scratch, mark);
     if (s)
         return s;
     if (plan.queries == 0 || plan.keys == 0) {

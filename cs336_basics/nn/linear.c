@@ -1,10 +1,12 @@
 #include "nn/linear.h"
 
 #include "kernels/matmul.h"
+#include "nn/check.h"
 
 /*
- * Rows whose starts are equally far apart are one matrix, whatever dimensions they are counted in. A block is the
- * largest such matrix in both views; usually there is one.
+ * Returns how many rows from the first on are equally far apart in memory. Such rows are one matrix, whatever
+ * dimensions they are counted in. A contiguous (batch, seq, d) is one matrix of batch x seq rows; a slice of seq gives
+ * a matrix for each sequence.
  */
 static size_t equally_spaced_rows(Tensor t)
 {
@@ -22,39 +24,30 @@ static size_t equally_spaced_rows(Tensor t)
     return rows;
 }
 
-/* Both count products of the innermost extents, so the smaller divides the larger. */
-static size_t rows_per_block(Tensor a, Tensor b)
+/* Returns how many rows form one matrix in both tensors. Both numbers are products of the innermost extents, so the
+ * smaller one divides the larger. */
+static size_t rows_per_matrix(Tensor a, Tensor b)
 {
     const size_t rows_a = equally_spaced_rows(a), rows_b = equally_spaced_rows(b);
     return rows_a < rows_b ? rows_a : rows_b;
 }
 
-static Matrix block_at(Tensor t, size_t first, size_t rows)
+/* Returns `rows` equally spaced rows of t, from row `first` on, as a matrix (rows, d). */
+static Tensor matrix_at(Tensor t, size_t first, size_t rows)
 {
-    float *data = tensor_row(t, first);
-    return (Matrix){data, rows > 1 ? tensor_row(t, first + 1) - data : 0, t.stride[t.rank - 1]};
+    Tensor matrix = tensor(tensor_row(t, first), rows, tensor_extent(t, -1));
+    matrix.stride[0] = rows > 1 ? tensor_row(t, first + 1) - matrix.data : 0;
+    matrix.stride[1] = t.stride[t.rank - 1];
+    return matrix;
 }
 
-static ConstMatrix reading(Matrix m)
+/* c = a b + beta c, for matrices c (m, n), a (m, k) and b (k, n), in the dtype of the map. */
+static void multiply(const Linear *linear, Tensor c, Tensor a, Tensor b, float beta)
 {
-    return (ConstMatrix){m.data, m.row_stride, m.column_stride};
-}
-
-static ConstMatrix transposed(ConstMatrix m)
-{
-    return (ConstMatrix){m.data, m.column_stride, m.row_stride};
-}
-
-static Matrix whole(Tensor weight)
-{
-    return (Matrix){weight.data, weight.stride[0], weight.stride[1]};
-}
-
-/* matmul() in the precision of the map. */
-static void multiply(const Linear *linear, Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k,
-                     float beta)
-{
-    (linear->dtype == DTYPE_BF16 ? matmul_bf16 : matmul)(c, a, b, m, n, k, 1, beta);
+    const Matrix result = {c.data, c.stride[0], c.stride[1]};
+    const ConstMatrix left = {a.data, a.stride[0], a.stride[1]}, right = {b.data, b.stride[0], b.stride[1]};
+    const size_t m = c.shape[0], n = c.shape[1], k = a.shape[1];
+    (linear->dtype == DTYPE_BF16 ? matmul_bf16 : matmul)(result, left, right, m, n, k, 1, beta);
 }
 
 static Status check(const char *function, const char *name_x, Tensor x, const char *name_y, Tensor y, Tensor weight)
@@ -65,79 +58,132 @@ static Status check(const char *function, const char *name_x, Tensor x, const ch
     if (!tensor_same_leading(y, x, 1) || tensor_extent(y, -1) != weight.shape[0])
         return status_fail(CS336_ESHAPE, "%s: %s is %s, %s is %s, weight is %s", function, name_y, tensor_shape_text(y),
                            name_x, tensor_shape_text(x), tensor_shape_text(weight));
-    return matmul_reserve();
+    return CS336_OK;
 }
 
 Status linear_forward(Tensor y, Tensor x, const Linear *linear)
 {
-    const Status s = check("linear_forward", "x", x, "y", y, linear->weight);
+    Status s = check(__func__, "x", x, "y", y, linear->weight);
+    if (!s)
+        s = matmul_reserve();
     if (s)
         return s;
-    const size_t d_out = tensor_extent(y, -1), d_in = tensor_extent(x, -1);
-    const size_t rows = tensor_rows(x), block = rows_per_block(y, x);
-    const ConstMatrix weight = reading(whole(linear->weight));
-    for (size_t row = 0; row < rows; row += block)
-        multiply(linear, block_at(y, row, block), reading(block_at(x, row, block)), transposed(weight), block, d_out,
-                 d_in, 0);
+    const Tensor weight_transposed = tensor_transpose(linear->weight, 0, 1);
+    const size_t rows = tensor_rows(x), n = rows_per_matrix(y, x);
+    for (size_t row = 0; row < rows; row += n)
+        multiply(linear, matrix_at(y, row, n), matrix_at(x, row, n), weight_transposed, 0);
     return CS336_OK;
 }
 
 /*
- * Forward: y = x W^T for every row. With G = dL/dy,
+ * Forward, with one row of x and of y for each token: y = x W^T, that is y_no = sum_i x_ni W_oi. So x_ni moves every
+ * y_no of its row by W_oi, and W_oi moves y_no of every row by x_ni:
  *
- *     dL/dx = G W        dL/dW = G^T x, summed over all rows
+ *     grad_x = grad_y W           dL/dx_ni = sum_o dL/dy_no W_oi
+ *     grad_weight = grad_y^T x    dL/dW_oi = sum_n dL/dy_no x_ni
+ *
+ * grad_weight is added to what is there, and grad_x too if `keep` is 1.
  */
 static Status backward(const char *function, float keep, Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x,
                        const Linear *linear)
 {
-    Status s = check(function, "x", x, "grad_y", grad_y, linear->weight);
-    if (!s && grad_x.data)
-        s = check(function, "grad_x", grad_x, "grad_y", grad_y, linear->weight);
-    if (!s && grad->weight.data && !tensor_same_shape(grad->weight, linear->weight))
-        s = status_fail(CS336_ESHAPE, "%s: gradient of the weight is %s, weight is %s", function,
-                        tensor_shape_text(grad->weight), tensor_shape_text(linear->weight));
+    const Tensor weight = linear->weight, grad_weight = grad->weight;
+    if (check(function, "x", x, "grad_y", grad_y, weight) ||
+        (grad_x.data && check(function, "grad_x", grad_x, "grad_y", grad_y, weight)) ||
+        (grad_weight.data && nn_check_same_shape_of(function, "gradient of the weight", grad_weight, "weight", weight)))
+        return CS336_ESHAPE;
+    const Status s = matmul_reserve();
     if (s)
         return s;
-    const size_t d_out = tensor_extent(grad_y, -1), d_in = tensor_extent(x, -1), rows = tensor_rows(x);
+
+    /* grad_x = grad_y W */
+    const size_t rows = tensor_rows(x);
     if (grad_x.data) {
-        const size_t block = rows_per_block(grad_x, grad_y);
-        const ConstMatrix weight = reading(whole(linear->weight));
-        for (size_t row = 0; row < rows; row += block)
-            multiply(linear, block_at(grad_x, row, block), reading(block_at(grad_y, row, block)), weight, block, d_in,
-                     d_out, keep);
+        const size_t n = rows_per_matrix(grad_x, grad_y);
+        for (size_t row = 0; row < rows; row += n)
+            multiply(linear, matrix_at(grad_x, row, n), matrix_at(grad_y, row, n), weight, keep);
     }
-    if (grad->weight.data) {
-        const size_t block = rows_per_block(grad_y, x);
-        for (size_t row = 0; row < rows; row += block)
-            multiply(linear, whole(grad->weight), transposed(reading(block_at(grad_y, row, block))),
-                     reading(block_at(x, row, block)), d_out, d_in, block, 1);
+
+    /* grad_weight += grad_y^T x */
+    if (grad_weight.data) {
+        const size_t n = rows_per_matrix(grad_y, x);
+        for (size_t row = 0; row < rows; row += n) {
+            const Tensor grad_y_transposed = tensor_transpose(matrix_at(grad_y, row, n), 0, 1);
+            multiply(linear, grad_weight, grad_y_transposed, matrix_at(x, row, n), 1);
+        }
     }
     return CS336_OK;
 }
 
 Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear)
 {
-    return backward("linear_backward", 0, grad_x, grad, grad_y, x, linear);
+    return backward(__func__, 0, grad_x, grad, grad_y, x, linear);
 }
 
 Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear)
 {
-    return backward("linear_backward_add", 1, grad_x, grad, grad_y, x, linear);
+    return backward(__func__, 1, grad_x, grad, grad_y, x, linear);
 }
 
-bool linear_join(Linear *joined, const Linear *const *parts, size_t count)
+/* ---- several maps of the same input ---- */
+
+bool linear_join(Linear *joined, const Linear *const *maps, size_t count)
 {
-    *joined = *parts[0];
+    *joined = *maps[0];
     for (size_t i = 1; i < count; i++) {
-        if (parts[i]->dtype != joined->dtype)
+        const Tensor rows = joined->weight, next = maps[i]->weight;
+        if (maps[i]->dtype != joined->dtype)
             return false;
-        const Tensor whole = joined->weight, next = parts[i]->weight;
-        if (!whole.data && !next.data)
+        if (!rows.data && !next.data)
             continue;
-        if (!whole.data || !next.data || whole.shape[1] != next.shape[1] || !tensor_contiguous(whole) ||
-            !tensor_contiguous(next) || next.data != whole.data + tensor_count(whole))
+        if (!rows.data || !next.data || rows.shape[1] != next.shape[1] || !tensor_contiguous(rows) ||
+            !tensor_contiguous(next) || next.data != rows.data + tensor_count(rows))
             return false;
         joined->weight.shape[0] += next.shape[0];
     }
     return true;
+}
+
+/* Returns the view of the outputs of several maps, if each row of ys[i + 1] begins where that of ys[i] ends. */
+static bool join_outputs(Tensor *joined, const Tensor *ys, size_t count)
+{
+    *joined = ys[0];
+    for (size_t i = 1; i < count; i++) {
+        const size_t width = tensor_extent(*joined, -1);
+        if (!tensor_same_leading(ys[i], *joined, 1) || !tensor_rows_contiguous(ys[i]) ||
+            !tensor_rows_contiguous(*joined) || ys[i].data != joined->data + width)
+            return false;
+        for (int k = 0; k < joined->rank - 1; k++)
+            if (ys[i].stride[k] != joined->stride[k])
+                return false;
+        *joined = tensor_with_last(*joined, width + tensor_extent(ys[i], -1));
+    }
+    return true;
+}
+
+Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps, size_t count)
+{
+    Linear joined;
+    Tensor joined_y;
+    if (linear_join(&joined, maps, count) && join_outputs(&joined_y, ys, count))
+        return linear_forward(joined_y, x, &joined);
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < count; i++)
+        s = linear_forward(ys[i], x, maps[i]);
+    return s;
+}
+
+/* Each y_i = W_i x is computed from the same x, so grad_x is the sum of what linear_backward() gives for each map. */
+Status linear_backward_all(Tensor grad_x, Linear *const *grads, const Tensor *grad_ys, Tensor x,
+                           const Linear *const *maps, size_t count)
+{
+    Linear joined, joined_grad;
+    Tensor joined_grad_y;
+    if (linear_join(&joined, maps, count) && linear_join(&joined_grad, (const Linear *const *)grads, count) &&
+        join_outputs(&joined_grad_y, grad_ys, count))
+        return linear_backward(grad_x, &joined_grad, joined_grad_y, x, &joined);
+    Status s = linear_backward(grad_x, grads[0], grad_ys[0], x, maps[0]);
+    for (size_t i = 1; !s && i < count; i++)
+        s = linear_backward_add(grad_x, grads[i], grad_ys[i], x, maps[i]);
+    return s;
 }

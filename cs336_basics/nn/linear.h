@@ -9,8 +9,8 @@
 #include "core/tensor.h"
 
 /**
- * @brief In what matrix products multiply. Activations, sums and master weights are always float32; with bf16 a product
- * rounds both operands to bfloat16 first, forward and backward: matmul_bf16().
+ * @brief The number format in which matrix products multiply. Activations, sums and master weights are always float32;
+ * with bf16 a product first rounds both operands to bfloat16, forward and backward: matmul_bf16().
  */
 typedef enum { DTYPE_FLOAT32, DTYPE_BF16 } DType;
 
@@ -53,16 +53,41 @@ CS336_MUST_CHECK Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad
 CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
 
 /**
- * @brief The map whose rows are those of several, when their weights follow one another in memory.
+ * @brief Several maps of the same input: y_i = W_i x.
  *
- * One product then computes all of them, its outputs side by side. Gradients that are all missing join to a missing
- * one.
- * @param[out] joined  weight (sum of d_out, d_in), a view
- * @param[in]  parts   maps of the same d_in and dtype
+ * One product computes all of them if their weights follow one another in memory and their outputs are side by side in
+ * each row, as views of one wider tensor.
+ * @param[out] ys     count outputs (..., d_out_i), overwritten; must not overlap x or the weights
+ * @param[in]  x      (..., d_in)
+ * @param[in]  maps   count maps, weights (d_out_i, d_in)
+ * @param[in]  count  at least 1
+ * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_forward()
+ * @see test_swiglu_gradients_of_neighbouring_weights
+ */
+CS336_MUST_CHECK Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps, size_t count);
+
+/**
+ * @brief Gradients of linear_forward_all().
+ * @param[out]    grad_x   (..., d_in), overwritten by the sum over all maps; data NULL skips it
+ * @param[in,out] grads    count gradients (d_out_i, d_in), added to; one whose data is NULL is skipped
+ * @param[in]     grad_ys  count gradients (..., d_out_i)
+ * @param[in]     x, maps, count  as the forward pass read them
+ * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_backward()
+ * @see test_swiglu_gradients_of_neighbouring_weights
+ */
+CS336_MUST_CHECK Status linear_backward_all(Tensor grad_x, Linear *const *grads, const Tensor *grad_ys, Tensor x,
+                                            const Linear *const *maps, size_t count);
+
+/**
+ * @brief Joins maps whose weights follow one another in memory into one map with the rows of all: a view, no copy.
+ *
+ * Gradients that are all missing join to a missing one.
+ * @param[out] joined  weight (sum of d_out, d_in)
+ * @param[in]  maps    maps of the same input
  * @param[in]  count   at least 1
- * @return false when they do not lie so
+ * @return false if a weight does not begin where the one before it ends, or d_in or dtype differ
  * @see test_linear_join_needs_neighbours
  */
-bool linear_join(Linear *joined, const Linear *const *parts, size_t count);
+bool linear_join(Linear *joined, const Linear *const *maps, size_t count);
 
 #endif

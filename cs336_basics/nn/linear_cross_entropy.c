@@ -2,23 +2,27 @@
 
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
+#include "nn/check.h"
 
 #include <math.h>
 
-/* Enough rows that packing the weight and adding to its gradient, once a chunk, cost little beside the products. */
+/*
+ * Rows whose logits exist at a time. Each chunk packs the weight once and adds to its gradient once. With 1024 rows
+ * that costs little beside the products, whose work grows with the rows.
+ */
 enum { CHUNK_ROWS = 1024 };
 
-static Status bind_logits(Tensor *logits, Arena *arena, Tensor x, const Linear *linear)
+static Tensor take_logits(Arena *arena, Tensor x, const Linear *linear)
 {
     const size_t rows = tensor_rows(x) < CHUNK_ROWS ? tensor_rows(x) : CHUNK_ROWS;
-    return arena_tensor(arena, logits, rows, tensor_extent(linear->weight, 0));
+    return arena_tensor(arena, rows, tensor_extent(linear->weight, 0));
 }
 
 size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear)
 {
     Arena measure = {0};
-    Tensor logits;
-    return bind_logits(&logits, &measure, x, linear) ? 0 : measure.peak;
+    take_logits(&measure, x, linear);
+    return measure.peak;
 }
 
 static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
@@ -27,50 +31,36 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
     if (weight.rank != 2 || tensor_extent(x, -1) != weight.shape[1] || tensor_rows(x) == 0)
         return status_fail(CS336_ESHAPE, "%s: x is %s, weight is %s", function, tensor_shape_text(x),
                            tensor_shape_text(weight));
-    if (!tokens_fit_rows(targets, x))
-        return status_fail(CS336_ESHAPE, "%s: targets are %s, x is %s", function,
-                           shape_text(targets.rank, targets.shape), tensor_shape_text(x));
-    if (grad_x.data && !tensor_same_shape(grad_x, x))
-        return status_fail(CS336_ESHAPE, "%s: grad_x is %s, x is %s", function, tensor_shape_text(grad_x),
-                           tensor_shape_text(x));
+    if (nn_check_ids_of(function, "targets", targets, "x", x) ||
+        (grad_x.data && nn_check_same_shape_of(function, "grad_x", grad_x, "x", x)))
+        return CS336_ESHAPE;
     if (!tensor_contiguous(x) || (grad_x.data && !tensor_contiguous(grad_x)))
         return status_fail(CS336_ESHAPE, "%s: x and grad_x must be contiguous", function);
     return tokens_check(function, "target", targets, weight.shape[0]);
 }
 
 /*
- * Forward: L = 1/N sum_n (log sum_j e^(z_nj) - z_nt), so with the probabilities p_nj = e^(z_nj) / sum_k e^(z_nk),
+ * Forward, for row n of N with target t: L = 1/N sum_n (log sum_j e^(z_nj) - z_nt). With the probabilities p_nj =
+ * e^(z_nj) / sum_k e^(z_nk), the slope of the logarithm is p_nj, and that of -z_nt is -1 at the target:
  *
- *     dL/dz_nj = (p_nj - [j = t]) / N
+ *     dL/dz_nj = 1/N (p_nj - [j = t])
  *
- * The exponentials that the loss sums are the numerators of p, so one pass serves both. Returns the row's loss.
+ * The exponentials that the loss sums are the numerators of p. So one pass computes both: it overwrites the logits by
+ * the exponentials, and the second loop turns them into the gradient. `row_weight` is 1/N. Returns the loss of the row.
  */
-static double row_loss(float *logits, size_t vocab, size_t target, double weight_of_row, bool want_gradient)
+static double row_loss(float *logits, size_t vocab, size_t target, double row_weight, bool want_gradient)
 {
     const float max = vec_max(logits, vocab), target_logit = logits[target];
     const double sum = (double)vec_exp_shifted(want_gradient ? logits : NULL, logits, max, vocab);
     if (want_gradient) {
-        vec_scale(logits, (float)(weight_of_row / sum), logits, vocab);
-        logits[target] -= (float)weight_of_row;
+        vec_scale(logits, (float)(row_weight / sum), logits, vocab);
+        logits[target] -= (float)row_weight;
     }
     return log(sum) + (double)max - (double)target_logit;
 }
 
-/* The sum of the rows' losses; their logits become gradients if those are wanted. */
-static double chunk_loss(Tensor logits, TokenTensor targets, size_t first, double weight_of_row, bool want_gradient)
-{
-    double losses[CHUNK_ROWS], sum = 0;
-    const size_t rows = tensor_extent(logits, 0), vocab = tensor_extent(logits, 1);
-#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++)
-        losses[row] = row_loss(tensor_row(logits, row), vocab, (size_t)tokens_at(targets, first + row), weight_of_row,
-                               want_gradient);
-    for (size_t row = 0; row < rows; row++)
-        sum += losses[row];
-    return sum;
-}
-
-static Tensor rows_of(Tensor t, size_t first, size_t rows)
+/* Returns rows [first, first + rows) of t, all leading dimensions counted as one. */
+static Tensor chunk_of(Tensor t, size_t first, size_t rows)
 {
     return t.data ? tensor_slice(tensor_reshape(t, tensor_rows(t), tensor_extent(t, -1)), 0, first, rows) : t;
 }
@@ -78,25 +68,39 @@ static Tensor rows_of(Tensor t, size_t first, size_t rows)
 Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, TokenTensor targets,
                             const Linear *linear, Arena *scratch)
 {
-    const size_t mark = arena_mark(scratch), rows = tensor_rows(x);
+    Status s = check(grad_x, x, targets, linear->weight);
+    if (s)
+        return s;
+    const size_t mark = arena_mark(scratch), rows = tensor_rows(x), vocab = tensor_extent(linear->weight, 0);
+    const Tensor logits = take_logits(scratch, x, linear);
     Linear not_wanted = {0};
-    Tensor logits;
     if (!grad)
         grad = &not_wanted;
     const bool want_gradient = grad_x.data || grad->weight.data;
     double sum = 0;
-    Status s = check(grad_x, x, targets, linear->weight);
-    if (!s)
-        s = bind_logits(&logits, scratch, x, linear);
+    s = arena_status(scratch);
     for (size_t first = 0; !s && first < rows; first += CHUNK_ROWS) {
         const size_t n = rows - first < CHUNK_ROWS ? rows - first : CHUNK_ROWS;
-        const Tensor chunk = rows_of(x, first, n), z = tensor_slice(logits, 0, 0, n);
-        s = linear_forward(z, chunk, linear);
+        const Tensor x_chunk = chunk_of(x, first, n), z = tensor_slice(logits, 0, 0, n);
+
+        /* z = W x */
+        s = linear_forward(z, x_chunk, linear);
         if (s)
             break;
-        sum += chunk_loss(z, targets, first, 1 / (double)rows, want_gradient);
+
+        /* The loss of each row; z becomes dL/dz if a gradient is wanted. Losses are added in the order of the rows. */
+        double losses[CHUNK_ROWS], chunk_sum = 0;
+#pragma omp parallel for if (n * vocab >= PARALLEL_NUMBERS)
+        for (size_t row = 0; row < n; row++)
+            losses[row] = row_loss(tensor_row(z, row), vocab, (size_t)tokens_at(targets, first + row), 1 / (double)rows,
+                                   want_gradient);
+        for (size_t row = 0; row < n; row++)
+            chunk_sum += losses[row];
+        sum += chunk_sum;
+
+        /* grad_x = dL/dz W, and the weight's gradient grows by dL/dz^T x */
         if (want_gradient)
-            s = linear_backward(rows_of(grad_x, first, n), grad, z, chunk, linear);
+            s = linear_backward(chunk_of(grad_x, first, n), grad, z, x_chunk, linear);
     }
     if (!s)
         *loss = (float)(sum / (double)rows);

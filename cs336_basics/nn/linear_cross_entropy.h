@@ -2,8 +2,9 @@
  * @file
  * @brief The last linear map and the cross-entropy of its outputs, by chunks of rows.
  *
- * A model's logits, one number for each token and each entry of the vocabulary, are its largest array by far. Here only
- * a chunk of rows exists at a time: it is computed, turned into its own gradient, and used up at once.
+ * The logits, one number for each token and each entry of the vocabulary, are by far the largest tensor of a model.
+ * Here the logits of only one chunk of rows exist at a time: they are computed, overwritten by their own gradient, and
+ * passed to the backward pass of the linear map before the next chunk overwrites them.
  */
 #ifndef CS336_NN_LINEAR_CROSS_ENTROPY_H
 #define CS336_NN_LINEAR_CROSS_ENTROPY_H

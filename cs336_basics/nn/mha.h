@@ -2,8 +2,9 @@
  * @file
  * @brief Causal multi-head self-attention (handout section 3.4.5, problem multihead_self_attention).
  *
- * Projections, heads as views of them, RoPE in place, the same scaled_dot_product_attention_forward() that every other
- * caller uses, output projection. No head is ever copied.
+ * - Three linear maps give query, key and value. Each head is a view of d_k of their columns; no head is copied.
+ * - RoPE rotates query and key in place.
+ * - scaled_dot_product_attention_forward() attends in all heads, and a linear map mixes what they give.
  */
 #ifndef CS336_NN_MHA_H
 #define CS336_NN_MHA_H
@@ -26,11 +27,11 @@ typedef struct {
 /** @brief What the forward pass keeps for the backward pass. */
 typedef struct {
     Tensor query, key, value; /**< (..., seq, d_model), heads side by side, query and key already rotated */
-    Tensor attended;          /**< (..., seq, d_model), what the heads gave, before the output projection */
+    Tensor attended;          /**< (..., seq, d_model), what the heads give, before the output projection */
     Tensor log_sum_exp;       /**< (..., heads, seq, 1) */
 } MultiHeadSelfAttentionSaved;
 
-/** @brief Keys and values of the tokens seen so far, for decoding; views of (..., heads, capacity, d_k). */
+/** @brief Keys and values of the tokens seen so far, for decoding: (..., heads, capacity, d_k) each. */
 typedef struct {
     Tensor key;    /**< rotated keys */
     Tensor value;  /**< values */
@@ -38,18 +39,18 @@ typedef struct {
 } KeyValueCache;
 
 /**
- * @brief Carves @p saved for an input of the shape of @p x.
+ * @brief Takes @p saved from the arena, for an input of the shape of @p x.
  * @retval CS336_ESHAPE  num_heads does not divide d_model, or x has no dimension seq
  * @retval CS336_ENOMEM  the arena is full
  * @see test_mha_takes_exactly_its_scratch
  */
 CS336_MUST_CHECK Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x, size_t num_heads);
 
-/** @brief Bytes of scratch that the passes take for an input of the shape of @p x. */
+/** @brief Bytes of scratch that any of the passes needs, for an input of the shape of @p x. */
 size_t mha_scratch(Tensor x, size_t num_heads);
 
 /**
- * @brief Causal self-attention with several heads.
+ * @brief Causal self-attention with several heads: each token attends to itself and those before it.
  * \f[ y = W_O\, \mathrm{concat}_h\, \mathrm{SDPA}(\mathrm{RoPE}(Q_h), \mathrm{RoPE}(K_h), V_h) \f]
  * @param[out] y          (..., seq, d_model), overwritten; must not overlap x
  * @param[out] saved      for the backward pass; NULL when only inferring

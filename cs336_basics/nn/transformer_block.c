@@ -2,14 +2,13 @@
 
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
+#include "nn/check.h"
 
 static Status check(const char *function, const char *name, Tensor y, Tensor x)
 {
-    if (!tensor_same_shape(y, x))
-        return status_fail(CS336_ESHAPE, "%s: %s is %s, x is %s", function, name, tensor_shape_text(y),
-                           tensor_shape_text(x));
-    if (!tensor_rows_contiguous(y) || !tensor_rows_contiguous(x))
-        return status_fail(CS336_ESHAPE, "%s: rows of x and %s must be contiguous", function, name);
+    if (nn_check_same_shape_of(function, name, y, "x", x) || nn_check_rows_contiguous_of(function, "x", x) ||
+        nn_check_rows_contiguous_of(function, name, y))
+        return CS336_ESHAPE;
     return CS336_OK;
 }
 
@@ -22,32 +21,26 @@ static void add(Tensor sum, Tensor t)
         vec_axpy(tensor_row(sum, row), 1, tensor_row(t, row), n);
 }
 
-/* What a layer keeps besides the parts of attention and feed-forward. */
-static Status bind_between(TransformerBlockSaved *saved, Arena *arena, Tensor x, NormPlacement norm)
-{
-    const Tensor one = tensor_widen(x, 1);
-    saved->residual2 = saved->inverse_rms1 = saved->inverse_rms2 = (Tensor){0};
-    Status s = arena_tensor_of(arena, &saved->residual1, x.rank, x.shape);
-    if (!s && norm == NORM_POST)
-        s = arena_tensor_of(arena, &saved->residual2, x.rank, x.shape);
-    if (!s && norm != NORM_NONE)
-        s = arena_tensor_of(arena, &saved->inverse_rms1, one.rank, one.shape);
-    if (!s && norm != NORM_NONE)
-        s = arena_tensor_of(arena, &saved->inverse_rms2, one.rank, one.shape);
-    return s;
-}
+/* ---- memory ---- */
 
-/* What a norm makes for the part that reads it: not kept, the backward pass makes it again. */
-static Status bind_normed(Tensor *normed, Arena *scratch, Tensor x, NormPlacement norm)
+/* Takes what a layer keeps besides the saved tensors of attention and feed-forward. */
+static TransformerBlockSaved take_residuals(Arena *arena, Tensor x, NormPlacement norm)
 {
-    *normed = (Tensor){0};
-    return norm == NORM_NONE ? CS336_OK : arena_tensor_of(scratch, normed, x.rank, x.shape);
+    TransformerBlockSaved saved = {.residual1 = arena_tensor_like(arena, x)};
+    if (norm == NORM_POST)
+        saved.residual2 = arena_tensor_like(arena, x);
+    if (norm != NORM_NONE) {
+        saved.inverse_rms1 = arena_tensor_like(arena, tensor_with_last(x, 1));
+        saved.inverse_rms2 = arena_tensor_like(arena, tensor_with_last(x, 1));
+    }
+    return saved;
 }
 
 Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x, const TransformerBlock *block)
 {
     const size_t mark = arena_mark(arena);
-    Status s = bind_between(saved, arena, x, block->norm);
+    *saved = take_residuals(arena, x, block->norm);
+    Status s = arena_status(arena);
     if (!s)
         s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads);
     if (!s)
@@ -57,181 +50,173 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
     return s;
 }
 
-/* Attention and feed-forward take theirs in turn. */
-static size_t scratch_of_parts(Tensor x, const TransformerBlock *block, bool saving)
+typedef struct {
+    TransformerBlockSaved unsaved; /* of a forward pass that does not save */
+    Tensor normed;                 /* (..., d_model), output of one norm after the other; data NULL for NORM_NONE */
+    Tensor grad_branch;            /* (..., d_model), backward only: what FFN's or MHA's backward pass gives */
+} Scratch;
+
+/* A forward pass that saves takes as much as the backward pass, whose scratch it gets. */
+static Scratch take_scratch(Arena *arena, Tensor x, NormPlacement norm, bool saving)
 {
-    const size_t attention = mha_scratch(x, block->attn.num_heads), ffn = feed_forward_scratch(x, &block->ffn, saving);
-    return attention > ffn ? attention : ffn;
+    Scratch scratch = {0};
+    if (!saving)
+        scratch.unsaved = take_residuals(arena, x, norm);
+    if (norm != NORM_NONE)
+        scratch.normed = arena_tensor_like(arena, x);
+    if (saving)
+        scratch.grad_branch = arena_tensor_like(arena, x);
+    return scratch;
 }
 
-size_t transformer_block_forward_scratch(Tensor x, const TransformerBlock *block)
+size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool saving)
 {
     Arena measure = {0};
-    TransformerBlockSaved saved;
-    Tensor normed;
-    if (bind_between(&saved, &measure, x, block->norm) || bind_normed(&normed, &measure, x, block->norm))
-        return 0;
-    return measure.peak + scratch_of_parts(x, block, false);
+    take_scratch(&measure, x, block->norm, saving);
+    arena_expect(&measure, mha_scratch(x, block->attn.num_heads));
+    arena_expect(&measure, feed_forward_scratch(x, &block->ffn, saving));
+    return measure.peak;
 }
 
-size_t transformer_block_backward_scratch(Tensor x, const TransformerBlock *block)
-{
-    Arena measure = {0};
-    Tensor normed, branch;
-    if (bind_normed(&normed, &measure, x, block->norm) || arena_tensor_of(&measure, &branch, x.rank, x.shape))
-        return 0;
-    return measure.peak + scratch_of_parts(x, block, true);
-}
+/* ---- forward ---- */
 
-size_t transformer_block_scratch(Tensor x, const TransformerBlock *block)
-{
-    const size_t forward = transformer_block_forward_scratch(x, block);
-    const size_t backward = transformer_block_backward_scratch(x, block);
-    return forward > backward ? forward : backward;
-}
-
-/* Attention for a whole sequence, or for what follows a cache. */
+/* Attention over a whole sequence, or over the tokens in a cache and those that follow them. */
 typedef struct {
     MultiHeadSelfAttentionSaved *saved;
-    KeyValueCache *cache;
+    KeyValueCache *cache; /* NULL: a whole sequence */
     const RoPE *rope;
     TokenTensor positions;
 } Attention;
 
-static Status attend(Tensor y, const Attention *how, Tensor x, const MultiHeadSelfAttention *mha, Arena *scratch)
+static Status attend(Tensor y, const Attention *attention, Tensor x, const MultiHeadSelfAttention *mha, Arena *scratch)
 {
-    return how->cache ? mha_decode(y, how->cache, x, mha, how->rope, scratch)
-                      : mha_forward(y, how->saved, x, mha, how->rope, how->positions, scratch);
+    return attention->cache ? mha_decode(y, attention->cache, x, mha, attention->rope, scratch)
+                            : mha_forward(y, attention->saved, x, mha, attention->rope, attention->positions, scratch);
 }
 
-static Status run_forward(Tensor y, const TransformerBlockSaved *between, const Attention *how,
-                          FeedForwardSaved *ffn_saved, Tensor x, const TransformerBlock *block, Arena *scratch)
+static Status forward(Tensor y, TransformerBlockSaved *saved, const Attention *attention, Tensor x,
+                      const TransformerBlock *block, Arena *scratch)
 {
     const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
-    Tensor normed, z = between->residual1;
-    Status s = bind_normed(&normed, scratch, x, block->norm);
-    /* z = x + MHA(x), with its norm */
-    if (!s && pre)
-        s = rmsnorm_forward(normed, between->inverse_rms1, x, &block->ln1);
-    if (!s)
-        s = attend(z, how, pre ? normed : x, &block->attn, scratch);
-    if (s)
-        return s;
-    add(z, x);
-    if (post) {
-        s = rmsnorm_forward(normed, between->inverse_rms1, z, &block->ln1);
-        z = normed;
-    }
+    const size_t mark = arena_mark(scratch);
+    const Scratch memory = take_scratch(scratch, x, block->norm, saved != NULL);
+    const TransformerBlockSaved *kept = saved ? saved : &memory.unsaved;
+    const Tensor normed = memory.normed, sum1 = kept->residual1, sum2 = post ? kept->residual2 : y;
+    Status s = arena_status(scratch);
 
-    /* y = z + FFN(z), with its norm */
-    const Tensor sum = post ? between->residual2 : y;
-    if (pre)
-        s = rmsnorm_forward(normed, between->inverse_rms2, z, &block->ln2);
+    /* sum1 = x + MHA(x), or x + MHA(norm1(x)) */
+    if (!s && pre)
+        s = rmsnorm_forward(normed, kept->inverse_rms1, x, &block->ln1);
     if (!s)
-        s = feed_forward_forward(sum, ffn_saved, pre ? normed : z, &block->ffn, scratch);
-    if (s)
-        return s;
-    add(sum, z);
-    return post ? rmsnorm_forward(y, between->inverse_rms2, sum, &block->ln2) : CS336_OK;
+        s = attend(sum1, attention, pre ? normed : x, &block->attn, scratch);
+    if (!s)
+        add(sum1, x);
+
+    /* z = sum1, or norm1(sum1) */
+    const Tensor z = post ? normed : sum1;
+    if (!s && post)
+        s = rmsnorm_forward(z, kept->inverse_rms1, sum1, &block->ln1);
+
+    /* sum2 = z + FFN(z), or z + FFN(norm2(z)) */
+    if (!s && pre)
+        s = rmsnorm_forward(normed, kept->inverse_rms2, z, &block->ln2);
+    if (!s)
+        s = feed_forward_forward(sum2, saved ? &saved->ffn : NULL, pre ? normed : z, &block->ffn, scratch);
+    if (!s)
+        add(sum2, z);
+
+    /* y = sum2, or norm2(sum2) */
+    if (!s && post)
+        s = rmsnorm_forward(y, kept->inverse_rms2, sum2, &block->ln2);
+    arena_release(scratch, mark);
+    return s;
 }
 
 Status transformer_block_forward(Tensor y, TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block,
                                  const RoPE *rope, TokenTensor positions, Arena *scratch)
 {
-    const size_t mark = arena_mark(scratch);
-    const Attention how = {.saved = saved ? &saved->attn : NULL, .rope = rope, .positions = positions};
-    TransformerBlockSaved unsaved;
-    Status s = check("transformer_block_forward", "y", y, x);
-    if (!s && !saved)
-        s = bind_between(&unsaved, scratch, x, block->norm);
-    if (!s)
-        s = run_forward(y, saved ? saved : &unsaved, &how, saved ? &saved->ffn : NULL, x, block, scratch);
-    arena_release(scratch, mark);
-    return s;
+    const Attention attention = {.saved = saved ? &saved->attn : NULL, .rope = rope, .positions = positions};
+    const Status s = check(__func__, "y", y, x);
+    return s ? s : forward(y, saved, &attention, x, block, scratch);
 }
 
 Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x, const TransformerBlock *block,
                                 const RoPE *rope, Arena *scratch)
 {
-    const size_t mark = arena_mark(scratch);
-    const Attention how = {.cache = cache, .rope = rope};
-    TransformerBlockSaved unsaved;
-    Status s = check("transformer_block_decode", "y", y, x);
-    if (!s)
-        s = bind_between(&unsaved, scratch, x, block->norm);
-    if (!s)
-        s = run_forward(y, &unsaved, &how, NULL, x, block, scratch);
-    arena_release(scratch, mark);
-    return s;
+    const Attention attention = {.cache = cache, .rope = rope};
+    const Status s = check(__func__, "y", y, x);
+    return s ? s : forward(y, NULL, &attention, x, block, scratch);
 }
 
-/*
- * Forward, where norms stand before (pre) or after (post) or nowhere:
- *
- *     z = post(x + MHA(pre(x)))        y = post(z + FFN(pre(z)))
- *
- * Backward goes through y's line, then z's. Each input leaves by two ways, the residual and the branch, so its gradient
- * is the sum of what comes back by both: `grad` holds that of the residual, and what the branch brings is added.
- */
-static Status leave_branch(Tensor grad, RMSNorm *grad_norm, Tensor branch, Tensor inverse_rms, Tensor x,
-                           const RMSNorm *norm, bool pre)
+/* ---- backward ---- */
+
+/* The input of a branch leads to its output and, as the residual, past it: adds the branch's gradient to the other. */
+static Status add_branch(Tensor grad, Tensor grad_branch, RMSNorm *grad_norm, Tensor inverse_rms, Tensor x,
+                         const RMSNorm *norm, bool pre)
 {
     if (pre)
-        return rmsnorm_backward_add(grad, grad_norm, branch, inverse_rms, x, norm);
-    add(grad, branch);
+        return rmsnorm_backward_add(grad, grad_norm, grad_branch, inverse_rms, x, norm);
+    add(grad, grad_branch);
     return CS336_OK;
 }
 
-static Status ffn_backward(Tensor grad, TransformerBlock *to, Tensor normed, Tensor branch,
-                           TransformerBlockSaved *saved, const TransformerBlock *block, Arena *scratch)
-{
-    const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
-    const Tensor z = saved->residual1; /* before a post-norm */
-    Status s = CS336_OK;
-    if (post)
-        s = rmsnorm_backward(grad, &to->ln2, grad, saved->inverse_rms2, saved->residual2, &block->ln2);
-    if (!s && (pre || post))
-        s = rmsnorm_forward(normed, (Tensor){0}, z, pre ? &block->ln2 : &block->ln1);
-    if (!s)
-        s = feed_forward_backward(branch, &to->ffn, grad, &saved->ffn, pre || post ? normed : z, &block->ffn, scratch);
-    return s ? s : leave_branch(grad, &to->ln2, branch, saved->inverse_rms2, z, &block->ln2, pre);
-}
-
-static Status attention_backward(Tensor grad, TransformerBlock *to, Tensor normed, Tensor branch,
-                                 TransformerBlockSaved *saved, Tensor x, const TransformerBlock *block,
-                                 const RoPE *rope, TokenTensor positions, Arena *scratch)
-{
-    const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
-    Status s = CS336_OK;
-    if (post)
-        s = rmsnorm_backward(grad, &to->ln1, grad, saved->inverse_rms1, saved->residual1, &block->ln1);
-    if (pre)
-        s = rmsnorm_forward(normed, (Tensor){0}, x, &block->ln1);
-    if (!s)
-        s = mha_backward(branch, &to->attn, grad, &saved->attn, pre ? normed : x, &block->attn, rope, positions,
-                         scratch);
-    return s ? s : leave_branch(grad, &to->ln1, branch, saved->inverse_rms1, x, &block->ln1, pre);
-}
-
+/*
+ * Forward, with a norm before each branch (pre), after each sum (post), or nowhere, where it passes its input on:
+ *
+ *     sum1 = x + MHA(pre1(x))        z = post1(sum1)
+ *     sum2 = z + FFN(pre2(z))        y = post2(sum2)
+ *
+ * Backward from the last line to the first. d(f) is the backward pass of f:
+ *
+ *     grad_sum2 = d(post2)(grad_y)
+ *     grad_z    = grad_sum2 + d(pre2)(d(FFN)(grad_sum2))        the residual, and the branch
+ *     grad_sum1 = d(post1)(grad_z)
+ *     grad_x    = grad_sum1 + d(pre1)(d(MHA)(grad_sum1))
+ *
+ * All four are one tensor under several names: each line overwrites the gradient of its output by that of its input.
+ * Outputs of norms were not saved and are computed again.
+ */
 Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y, TransformerBlockSaved *saved,
                                   Tensor x, const TransformerBlock *block, const RoPE *rope, TokenTensor positions,
                                   Arena *scratch)
 {
+    if (check(__func__, "grad_y", grad_y, x) || check(__func__, "grad_x", grad_x, x))
+        return CS336_ESHAPE;
+    const bool pre = block->norm == NORM_PRE, post = block->norm == NORM_POST;
     const size_t mark = arena_mark(scratch);
-    Tensor normed, branch;
-    Status s = check("transformer_block_backward", "grad_y", grad_y, x);
-    if (!s)
-        s = check("transformer_block_backward", "grad_x", grad_x, x);
-    if (!s)
-        s = bind_normed(&normed, scratch, x, block->norm);
-    if (!s)
-        s = arena_tensor_of(scratch, &branch, x.rank, x.shape);
+    const Scratch memory = take_scratch(scratch, x, block->norm, true);
+    const Tensor normed = memory.normed, grad_branch = memory.grad_branch;
+    const Tensor sum1 = saved->residual1, sum2 = saved->residual2;
+    const Tensor grad_sum2 = grad_x, grad_z = grad_x, grad_sum1 = grad_x;
+    Status s = arena_status(scratch);
+
+    /* y = post2(sum2) */
     if (!s && grad_x.data != grad_y.data)
-        tensor_copy(grad_x, grad_y);
+        tensor_copy(grad_sum2, grad_y);
+    if (!s && post)
+        s = rmsnorm_backward(grad_sum2, &grad->ln2, grad_sum2, saved->inverse_rms2, sum2, &block->ln2);
+
+    /* sum2 = z + FFN(pre2(z)); normed is pre2(z) with z = sum1, or z = post1(sum1) */
+    if (!s && (pre || post))
+        s = rmsnorm_forward(normed, (Tensor){0}, sum1, pre ? &block->ln2 : &block->ln1);
     if (!s)
-        s = ffn_backward(grad_x, grad, normed, branch, saved, block, scratch);
+        s = feed_forward_backward(grad_branch, &grad->ffn, grad_sum2, &saved->ffn, pre || post ? normed : sum1,
+                                  &block->ffn, scratch);
     if (!s)
-        s = attention_backward(grad_x, grad, normed, branch, saved, x, block, rope, positions, scratch);
+        s = add_branch(grad_z, grad_branch, &grad->ln2, saved->inverse_rms2, sum1, &block->ln2, pre);
+
+    /* z = post1(sum1) */
+    if (!s && post)
+        s = rmsnorm_backward(grad_sum1, &grad->ln1, grad_z, saved->inverse_rms1, sum1, &block->ln1);
+
+    /* sum1 = x + MHA(pre1(x)); normed is pre1(x) */
+    if (!s && pre)
+        s = rmsnorm_forward(normed, (Tensor){0}, x, &block->ln1);
+    if (!s)
+        s = mha_backward(grad_branch, &grad->attn, grad_sum1, &saved->attn, pre ? normed : x, &block->attn, rope,
+                         positions, scratch);
+    if (!s)
+        s = add_branch(grad_x, grad_branch, &grad->ln1, saved->inverse_rms1, x, &block->ln1, pre);
     arena_release(scratch, mark);
     return s;
 }

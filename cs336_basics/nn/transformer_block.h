@@ -3,7 +3,7 @@
  * @brief One layer: attention and feed-forward, each with a norm and a residual (handout section 3.5, problem
  * transformer_block).
  *
- * Pre-norm is the course's; post-norm and no norm are its ablations:
+ * Pre-norm is the course's layer; post-norm and no norm are its ablations:
  * - pre:  z = x + MHA(norm1(x)),  y = z + FFN(norm2(z))
  * - post: z = norm1(x + MHA(x)),  y = norm2(z + FFN(z))
  * - none: z = x + MHA(x),         y = z + FFN(z)
@@ -14,9 +14,9 @@
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
+#include "nn/feed_forward.h"
 #include "nn/mha.h"
 #include "nn/rmsnorm.h"
-#include "nn/swiglu.h"
 
 typedef enum { NORM_PRE, NORM_POST, NORM_NONE } NormPlacement;
 
@@ -28,7 +28,10 @@ typedef struct {
     FeedForward ffn;
 } TransformerBlock;
 
-/** @brief What the forward pass keeps for the backward pass. What norms make is not kept: x and 1/r give it again. */
+/**
+ * @brief What the forward pass keeps for the backward pass. The outputs of norms are not kept: the backward pass
+ * computes them again from their inputs.
+ */
 typedef struct {
     MultiHeadSelfAttentionSaved attn;
     FeedForwardSaved ffn;
@@ -39,7 +42,7 @@ typedef struct {
 } TransformerBlockSaved;
 
 /**
- * @brief Carves @p saved for an input of the shape of @p x.
+ * @brief Takes @p saved from the arena, for an input of the shape of @p x.
  * @retval CS336_ESHAPE  as mha_bind_saved()
  * @retval CS336_ENOMEM  the arena is full
  * @see test_block_takes_exactly_its_scratch
@@ -48,12 +51,10 @@ CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *save
                                                      const TransformerBlock *block);
 
 /**
- * @brief Bytes of scratch for an input of the shape of @p x: forward without saving, backward (which is enough for a
- * forward that saves), and whichever is more.
+ * @brief Bytes of scratch for an input of the shape of @p x.
+ * @param[in] saving  false: for a forward pass without @p saved; true: for one with it, and for the backward pass
  */
-size_t transformer_block_forward_scratch(Tensor x, const TransformerBlock *block);
-size_t transformer_block_backward_scratch(Tensor x, const TransformerBlock *block);
-size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
+size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool saving);
 
 /**
  * @brief One Transformer layer.
@@ -63,8 +64,8 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block);
  * @param[in]  block      weights
  * @param[in]  rope       tables for d_k; NULL for no position embedding
  * @param[in]  positions  as for mha_forward()
- * @param[in]  scratch    transformer_block_forward_scratch() bytes; transformer_block_backward_scratch() when saving
- * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
+ * @param[in]  scratch    transformer_block_scratch() bytes, saving or not
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_forward(), feed_forward_forward() and rmsnorm_forward()
  * @see Problem transformer_block, layer_norm_ablation, pre_norm_ablation; test_transformer_block
  */
 CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSaved *saved, Tensor x,
@@ -78,8 +79,8 @@ CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSave
  * @param[in]     grad_y   (..., seq, d_model)
  * @param[in,out] saved    as the forward pass wrote it; used up
  * @param[in]     x, block, rope, positions  as the forward pass read them
- * @param[in]     scratch  transformer_block_backward_scratch() bytes
- * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
+ * @param[in]     scratch  transformer_block_scratch() bytes, saving
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_forward(), feed_forward_forward() and rmsnorm_forward()
  * @see test_block_gradients_pre_norm, test_block_gradients_post_norm, test_block_gradients_no_norm
  */
 CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y,
@@ -89,7 +90,7 @@ CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlo
 
 /**
  * @brief transformer_block_forward() for tokens that follow those in the cache; arguments as mha_decode() has them.
- * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as the parts say
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_forward(), feed_forward_forward() and rmsnorm_forward()
  * @see test_block_decodes_as_it_goes_forward
  */
 CS336_MUST_CHECK Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x,

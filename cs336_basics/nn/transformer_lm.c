@@ -3,19 +3,17 @@
 
 #include "nn/linear_cross_entropy.h"
 
-static const TokenTensor COUNTED = {0};
+#include <stdint.h>
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
+/* Without positions, those of a sequence are 0, 1, 2, ... */
+static const TokenTensor NO_POSITIONS = {0};
 
 static const RoPE *rope_of(const TransformerLM *lm)
 {
     return lm->config.position == POSITION_ROPE ? &lm->rope : NULL;
 }
 
-/* The shape of what flows between layers, (..., seq, d_model), without memory. */
+/* Returns the shape of the tensors between layers, (..., seq, d_model), without memory. */
 static Tensor hidden_shape(TokenTensor ids, size_t d_model)
 {
     size_t shape[TENSOR_MAX_RANK];
@@ -25,7 +23,7 @@ static Tensor hidden_shape(TokenTensor ids, size_t d_model)
     return tensor_of(NULL, ids.rank + 1, shape);
 }
 
-/* Two more dimensions than ids: the layers, or the heads, and d_model. */
+/* Tensors have up to two dimensions more than ids: d_model, and the layers or the heads. */
 static Status check_ids(const char *function, const TransformerLM *lm, TokenTensor ids)
 {
     const size_t context_length = lm->config.context_length;
@@ -38,68 +36,57 @@ static Status check_ids(const char *function, const TransformerLM *lm, TokenTens
     return CS336_OK;
 }
 
-/* The final norm in place, where there is one. */
-static Status final_norm(Tensor x, const TransformerLM *lm)
-{
-    return lm->config.norm != NORM_NONE ? rmsnorm_forward(x, (Tensor){0}, x, &lm->ln_final) : CS336_OK;
-}
-
-/* ---- inference: two buffers that the layers write in turn ---- */
+/* ---- inference: two tensors, of which each layer reads one and writes the other ---- */
 
 typedef struct {
-    Tensor x, y;
+    Tensor x, y; /* (..., seq, d_model) */
 } Buffers;
 
-static Status bind_buffers(Buffers *buffers, Arena *arena, Tensor hidden)
+static Buffers take_buffers(Arena *arena, Tensor hidden)
 {
-    const Status s = arena_tensor_of(arena, &buffers->x, hidden.rank, hidden.shape);
-    return s ? s : arena_tensor_of(arena, &buffers->y, hidden.rank, hidden.shape);
-}
-
-static size_t inference_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_loss)
-{
-    const Tensor hidden = tensor(NULL, batch, seq, lm->config.d_model);
-    Arena measure = {0};
-    Buffers buffers;
-    if (bind_buffers(&buffers, &measure, hidden))
-        return 0;
-    const size_t loss = with_loss ? linear_cross_entropy_scratch(hidden, &lm->lm_head) : 0;
-    return measure.peak + larger(transformer_block_forward_scratch(hidden, &lm->layers[0]), loss);
+    return (Buffers){.x = arena_tensor_like(arena, hidden), .y = arena_tensor_like(arena, hidden)};
 }
 
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq)
 {
-    return inference_scratch(lm, batch, seq, false);
+    const Tensor hidden = tensor(NULL, batch, seq, lm->config.d_model);
+    Arena measure = {0};
+    take_buffers(&measure, hidden);
+    arena_expect(&measure, transformer_block_scratch(hidden, &lm->layers[0], false));
+    return measure.peak;
 }
 
-/* Embeds ids and runs all layers, from caches when there are any; hidden, before the final norm, lies in scratch. */
-static Status run_layers(Tensor *hidden, const TransformerLM *lm, KeyValueCache *caches, TokenTensor ids,
+/*
+ * Computes the normed output of the last layer, in scratch: (..., seq, d_model). With caches, ids follow the cached
+ * tokens, and only the output of the last one is returned: (..., d_model).
+ */
+static Status run_layers(Tensor *normed, const TransformerLM *lm, KeyValueCache *caches, TokenTensor ids,
                          Arena *scratch)
 {
-    Buffers b;
-    Status s = bind_buffers(&b, scratch, hidden_shape(ids, lm->config.d_model));
+    Buffers b = take_buffers(scratch, hidden_shape(ids, lm->config.d_model));
+    Status s = arena_status(scratch);
     if (!s)
         s = embedding_forward(b.x, ids, &lm->token_embeddings);
     for (size_t i = 0; !s && i < lm->config.num_layers; i++) {
         s = caches ? transformer_block_decode(b.y, &caches[i], b.x, &lm->layers[i], rope_of(lm), scratch)
-                   : transformer_block_forward(b.y, NULL, b.x, &lm->layers[i], rope_of(lm), COUNTED, scratch);
-        b = (Buffers){b.y, b.x};
+                   : transformer_block_forward(b.y, NULL, b.x, &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
+        b = (Buffers){.x = b.y, .y = b.x};
     }
-    *hidden = b.x;
+    *normed = caches ? tensor_select(b.x, -2, tensor_extent(b.x, -2) - 1) : b.x;
+    if (!s && lm->config.norm != NORM_NONE)
+        s = rmsnorm_forward(*normed, (Tensor){0}, *normed, &lm->ln_final);
     return s;
 }
 
 Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTensor ids, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    Tensor hidden;
-    Status s = check_ids("transformer_lm_forward", lm, ids);
+    Tensor normed;
+    Status s = check_ids(__func__, lm, ids);
     if (!s)
-        s = run_layers(&hidden, lm, NULL, ids, scratch);
+        s = run_layers(&normed, lm, NULL, ids, scratch);
     if (!s)
-        s = final_norm(hidden, lm);
-    if (!s)
-        s = linear_forward(logits, hidden, &lm->lm_head);
+        s = linear_forward(logits, normed, &lm->lm_head);
     arena_release(scratch, mark);
     return s;
 }
@@ -107,113 +94,102 @@ Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTenso
 Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const TransformerLM *lm, size_t batch)
 {
     const TransformerLMConfig *c = &lm->config;
-    const size_t mark = arena_mark(arena);
-    Status s = arena_take(arena, caches, c->num_layers * sizeof **caches);
-    for (size_t i = 0; !s && i < c->num_layers; i++) {
-        KeyValueCache cache = {.length = 0};
-        s = arena_tensor(arena, &cache.key, batch, c->num_heads, c->context_length, c->d_model / c->num_heads);
-        if (!s)
-            s = arena_tensor(arena, &cache.value, batch, c->num_heads, c->context_length, c->d_model / c->num_heads);
-        if (!s && *caches)
+    const size_t mark = arena_mark(arena), d_k = c->d_model / c->num_heads;
+    *caches = arena_take(arena, c->num_layers * sizeof **caches);
+    for (size_t i = 0; i < c->num_layers; i++) {
+        const KeyValueCache cache = {.key = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k),
+                                     .value = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k)};
+        if (*caches)
             (*caches)[i] = cache;
     }
-    if (s)
-        arena_release(arena, mark);
-    return s;
+    return arena_keep(arena, mark);
 }
 
 Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const TransformerLM *lm, TokenTensor ids,
                              Arena *scratch)
 {
     const size_t mark = arena_mark(scratch), length = caches[0].length;
-    Tensor hidden;
-    Status s = check_ids("transformer_lm_decode", lm, ids);
+    Tensor normed;
+    Status s = check_ids(__func__, lm, ids);
     for (size_t i = 1; !s && i < lm->config.num_layers; i++)
         if (caches[i].length != length)
             s = status_fail(CS336_ESHAPE, "transformer_lm_decode: layer %zu has %zu rows in its cache, layer 0 has %zu",
                             i, caches[i].length, length);
     if (s)
         return s;
-    s = run_layers(&hidden, lm, caches, ids, scratch);
-    if (!s) {
-        hidden = tensor_select(hidden, -2, tensor_extent(hidden, -2) - 1);
-        s = final_norm(hidden, lm);
-    }
+    s = run_layers(&normed, lm, caches, ids, scratch);
     if (!s)
-        s = linear_forward(logits, hidden, &lm->lm_head);
+        s = linear_forward(logits, normed, &lm->lm_head);
+
+    /* After a failure, also the caches that were extended keep their length. */
     for (size_t i = 0; s && i < lm->config.num_layers; i++)
         caches[i].length = length;
     arena_release(scratch, mark);
     return s;
 }
 
-/* ---- training: everything that the way back reads ---- */
+/* ---- training: all that the backward pass reads is kept ---- */
 
 typedef struct {
-    Tensor hidden; /* (num_layers + 1, ..., seq, d_model): what each layer read, and the last one wrote */
+    Tensor hidden; /* (num_layers + 1, ..., seq, d_model): what layer i reads at i, and writes at i + 1 */
     TransformerBlockSaved *layers; /* num_layers */
     Tensor normed, inverse_rms;    /* of the final norm; without one, normed is the last of hidden */
-    Tensor grad_hidden;            /* (..., seq, d_model), on the way back */
+    Tensor grad_hidden;            /* (..., seq, d_model), of the backward pass */
 } Training;
 
-static Status bind_layers(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
+static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
 {
-    Status s = arena_take(arena, &t->layers, lm->config.num_layers * sizeof *t->layers);
-    for (size_t i = 0; !s && i < lm->config.num_layers; i++) {
+    const size_t mark = arena_mark(arena), num_layers = lm->config.num_layers;
+    Tensor all = tensor_insert(hidden, 0);
+    all.shape[0] = num_layers + 1;
+    *t = (Training){.hidden = arena_tensor_like(arena, all), .grad_hidden = arena_tensor_like(arena, hidden)};
+    if (lm->config.norm != NORM_NONE) {
+        t->normed = arena_tensor_like(arena, hidden);
+        t->inverse_rms = arena_tensor_like(arena, tensor_with_last(hidden, 1));
+    }
+    t->layers = arena_take(arena, num_layers * sizeof *t->layers);
+    Status s = arena_status(arena);
+    for (size_t i = 0; !s && i < num_layers; i++) {
         TransformerBlockSaved saved;
         s = transformer_block_bind_saved(&saved, arena, hidden, &lm->layers[i]);
         if (!s && t->layers)
             t->layers[i] = saved;
     }
-    return s;
-}
-
-static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
-{
-    const Tensor one = tensor_widen(hidden, 1);
-    Tensor all = tensor_insert(hidden, 0);
-    all.shape[0] = lm->config.num_layers + 1;
-    Status s = arena_tensor_of(arena, &t->hidden, all.rank, all.shape);
-    if (!s)
-        s = bind_layers(t, arena, lm, hidden);
-    if (!s && lm->config.norm != NORM_NONE)
-        s = arena_tensor_of(arena, &t->normed, hidden.rank, hidden.shape);
-    if (!s && lm->config.norm != NORM_NONE)
-        s = arena_tensor_of(arena, &t->inverse_rms, one.rank, one.shape);
-    if (!s)
-        s = arena_tensor_of(arena, &t->grad_hidden, hidden.rank, hidden.shape);
+    if (s)
+        arena_release(arena, mark);
     return s;
 }
 
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients)
 {
-    if (!with_gradients)
-        return inference_scratch(lm, batch, seq, true);
     const Tensor hidden = tensor(NULL, batch, seq, lm->config.d_model);
     Arena measure = {0};
     Training training;
-    if (bind_training(&training, &measure, lm, hidden))
-        return 0;
-    return measure.peak + larger(transformer_block_backward_scratch(hidden, &lm->layers[0]),
-                                 linear_cross_entropy_scratch(hidden, &lm->lm_head));
+    if (!with_gradients)
+        take_buffers(&measure, hidden);
+    else if (bind_training(&training, &measure, lm, hidden))
+        return SIZE_MAX;
+    arena_expect(&measure, transformer_block_scratch(hidden, &lm->layers[0], with_gradients));
+    arena_expect(&measure, linear_cross_entropy_scratch(hidden, &lm->lm_head));
+    return measure.peak;
 }
 
-static Status go_forward(Training *t, const TransformerLM *lm, TokenTensor ids, Arena *scratch)
+static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, Arena *scratch)
 {
     const size_t num_layers = lm->config.num_layers;
     Status s = embedding_forward(tensor_select(t->hidden, 0, 0), ids, &lm->token_embeddings);
     for (size_t i = 0; !s && i < num_layers; i++)
         s = transformer_block_forward(tensor_select(t->hidden, 0, i + 1), &t->layers[i], tensor_select(t->hidden, 0, i),
-                                      &lm->layers[i], rope_of(lm), COUNTED, scratch);
-    if (s)
-        return s;
+                                      &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
     const Tensor last = tensor_select(t->hidden, 0, num_layers);
-    if (lm->config.norm != NORM_NONE)
-        return rmsnorm_forward(t->normed, t->inverse_rms, last, &lm->ln_final);
-    t->normed = last;
-    return CS336_OK;
+    if (lm->config.norm == NORM_NONE)
+        t->normed = last;
+    else if (!s)
+        s = rmsnorm_forward(t->normed, t->inverse_rms, last, &lm->ln_final);
+    return s;
 }
 
+/* Tells the observer, if there is one, that a gradient is final. */
 static void ready(const GradientObserver *observer, Tensor grad)
 {
     if (observer && observer->ready && grad.data)
@@ -234,62 +210,64 @@ static void layer_ready(const GradientObserver *observer, const TransformerBlock
 }
 
 /*
- * Forward: x_0 = embed(ids), x_{i+1} = layer_i(x_i), loss = cross_entropy(lm_head(norm(x_L)), targets). Backward
- * carries one gradient, grad_x, from the loss down to the table; each layer turns that of its output into that of its
- * input.
+ * Forward, and backward from its last line to its first:
+ *
+ *     x_0 = embed(ids)                            embedding_backward()
+ *     x_{i+1} = layer_i(x_i)                      transformer_block_backward(), the last layer first
+ *     normed = norm(x_L)                          rmsnorm_backward()
+ *     loss = cross_entropy(lm_head(normed))       linear_cross_entropy(), which also computes the loss
+ *
+ * One tensor, grad_x, holds dL/dnormed, then dL/dx_L, and so on to dL/dx_0: each line overwrites the gradient of its
+ * output by that of its input.
  */
-static Status go_back(float *loss, TransformerLM *grad, Training *t, const TransformerLM *lm, TokenTensor ids,
-                      TokenTensor targets, const GradientObserver *observer, Arena *scratch)
+static Status backward(float *loss, TransformerLM *grad, const Training *t, const TransformerLM *lm, TokenTensor ids,
+                       TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
-    const Tensor grad_x = t->grad_hidden;
+    const Tensor grad_x = t->grad_hidden, last = tensor_select(t->hidden, 0, lm->config.num_layers);
     Status s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
     if (s)
         return s;
     ready(observer, grad->lm_head.weight);
+
     if (lm->config.norm != NORM_NONE)
-        s = rmsnorm_backward(grad_x, &grad->ln_final, grad_x, t->inverse_rms,
-                             tensor_select(t->hidden, 0, lm->config.num_layers), &lm->ln_final);
+        s = rmsnorm_backward(grad_x, &grad->ln_final, grad_x, t->inverse_rms, last, &lm->ln_final);
     if (s)
         return s;
     ready(observer, grad->ln_final.weight);
+
     for (size_t i = lm->config.num_layers; i-- > 0;) {
         s = transformer_block_backward(grad_x, &grad->layers[i], grad_x, &t->layers[i], tensor_select(t->hidden, 0, i),
-                                       &lm->layers[i], rope_of(lm), COUNTED, scratch);
+                                       &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
         if (s)
             return s;
         layer_ready(observer, &grad->layers[i]);
     }
+
     s = embedding_backward(&grad->token_embeddings, grad_x, ids);
     if (!s)
         ready(observer, grad->token_embeddings.weight);
     return s;
 }
 
-static Status loss_only(float *loss, const TransformerLM *lm, TokenTensor ids, TokenTensor targets, Arena *scratch)
-{
-    Tensor hidden;
-    Status s = run_layers(&hidden, lm, NULL, ids, scratch);
-    if (!s)
-        s = final_norm(hidden, lm);
-    if (!s)
-        s = linear_cross_entropy(loss, (Tensor){0}, NULL, hidden, targets, &lm->lm_head, scratch);
-    return s;
-}
-
 Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
                            TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
+    Status s = check_ids(__func__, lm, ids);
+    if (s)
+        return s;
     const size_t mark = arena_mark(scratch);
-    Training training;
-    Status s = check_ids("transformer_lm_loss", lm, ids);
-    if (!s && !grad) {
-        s = loss_only(loss, lm, ids, targets, scratch);
-    } else if (!s) {
+    if (!grad) {
+        Tensor normed;
+        s = run_layers(&normed, lm, NULL, ids, scratch);
+        if (!s)
+            s = linear_cross_entropy(loss, (Tensor){0}, NULL, normed, targets, &lm->lm_head, scratch);
+    } else {
+        Training training;
         s = bind_training(&training, scratch, lm, hidden_shape(ids, lm->config.d_model));
         if (!s)
-            s = go_forward(&training, lm, ids, scratch);
+            s = forward(&training, lm, ids, scratch);
         if (!s)
-            s = go_back(loss, grad, &training, lm, ids, targets, observer, scratch);
+            s = backward(loss, grad, &training, lm, ids, targets, observer, scratch);
     }
     arena_release(scratch, mark);
     return s;

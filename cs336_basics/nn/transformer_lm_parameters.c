@@ -1,23 +1,26 @@
-/* Which parameters a configuration has, where they lie, how they start. The passes are in transformer_lm.c. */
+/* The parameters of a model: which there are, their order in memory, their initial values. The passes are in
+ * transformer_lm.c. */
 #include "nn/transformer_lm.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 
+/* A role decides the shape and the initial values. */
 typedef enum { TABLE, SQUARE, GAIN, UP, GATE, DOWN, HEAD } Role;
 
 typedef struct {
     const char *name;
     Role role;
-    size_t offset; /* of the view in TransformerBlock, or in TransformerLM */
-} Row;
+    size_t offset; /* bytes from the start of TransformerBlock, or of TransformerLM, to the view */
+} Entry;
 
-/* Memory order: q, k, v side by side, w1 and w3 side by side, so that one product computes each group. */
-static const Row before_layers[] = {
+/* In memory order. q, k and v follow one another, and so do w1 and w3: linear_forward_all() computes each group in one
+ * product. */
+static const Entry before_layers[] = {
     {"token_embeddings.weight", TABLE, offsetof(TransformerLM, token_embeddings.weight)},
 };
-static const Row in_layer[] = {
+static const Entry in_layer[] = {
     {"attn.q_proj.weight", SQUARE, offsetof(TransformerBlock, attn.q_proj.weight)},
     {"attn.k_proj.weight", SQUARE, offsetof(TransformerBlock, attn.k_proj.weight)},
     {"attn.v_proj.weight", SQUARE, offsetof(TransformerBlock, attn.v_proj.weight)},
@@ -28,13 +31,13 @@ static const Row in_layer[] = {
     {"ffn.w3.weight", GATE, offsetof(TransformerBlock, ffn.w3.weight)},
     {"ffn.w2.weight", DOWN, offsetof(TransformerBlock, ffn.w2.weight)},
 };
-static const Row after_layers[] = {
+static const Entry after_layers[] = {
     {"ln_final.weight", GAIN, offsetof(TransformerLM, ln_final.weight)},
     {"lm_head.weight", HEAD, offsetof(TransformerLM, lm_head.weight)},
 };
-#define ROWS(table) (sizeof(table) / sizeof *(table))
+#define LENGTH(table) (sizeof(table) / sizeof *(table))
 
-/* The rank, or 0 when the configuration has no such parameter. */
+/* Sets the shape and returns the rank, or 0 if the configuration has no such parameter. */
 static int shape_of(size_t shape[2], Role role, const TransformerLMConfig *config)
 {
     const size_t d = config->d_model, d_ff = config->d_ff;
@@ -60,43 +63,50 @@ static int shape_of(size_t shape[2], Role role, const TransformerLMConfig *confi
     return 0;
 }
 
-/* A walk over the parameters that a configuration has, in memory order. */
+/*
+ * An iterator over the parameters that a configuration has, in memory order:
+ *
+ *     for (Walk walk = {.config = config}; next_parameter(&walk);)
+ *         walk.entry, walk.rank and walk.shape describe a parameter
+ */
 typedef struct {
     const TransformerLMConfig *config;
-    size_t next;    /* place in the list of all rows */
-    size_t layer;   /* where in_layers */
-    bool in_layers; /* the row is one of in_layer[] */
-    const Row *row;
+    size_t index;   /* of the next entry, counting those of every layer */
+    size_t layer;   /* number of the layer, if in_layers */
+    bool in_layers; /* the entry is one of in_layer[] */
+    const Entry *entry;
     int rank;
     size_t shape[2];
 } Walk;
 
-static bool step(Walk *walk)
+/* Goes on to the next parameter that the configuration has; false after the last. */
+static bool next_parameter(Walk *walk)
 {
-    const size_t rows_of_layers = ROWS(in_layer) * walk->config->num_layers;
+    const size_t in_all_layers = LENGTH(in_layer) * walk->config->num_layers;
     do {
-        size_t i = walk->next++;
+        size_t i = walk->index++;
         walk->in_layers = false;
-        if (i < ROWS(before_layers)) {
-            walk->row = &before_layers[i];
-        } else if ((i -= ROWS(before_layers)) < rows_of_layers) {
+        if (i < LENGTH(before_layers)) {
+            walk->entry = &before_layers[i];
+        } else if ((i -= LENGTH(before_layers)) < in_all_layers) {
             walk->in_layers = true;
-            walk->layer = i / ROWS(in_layer);
-            walk->row = &in_layer[i % ROWS(in_layer)];
-        } else if ((i -= rows_of_layers) < ROWS(after_layers)) {
-            walk->row = &after_layers[i];
+            walk->layer = i / LENGTH(in_layer);
+            walk->entry = &in_layer[i % LENGTH(in_layer)];
+        } else if ((i -= in_all_layers) < LENGTH(after_layers)) {
+            walk->entry = &after_layers[i];
         } else {
             return false;
         }
-        walk->rank = shape_of(walk->shape, walk->row->role, walk->config);
+        walk->rank = shape_of(walk->shape, walk->entry->role, walk->config);
     } while (walk->rank == 0);
     return true;
 }
 
+/* Returns the address of the parameter's view in a model. */
 static Tensor *view_of(const Walk *walk, TransformerLM *lm)
 {
     unsigned char *owner = walk->in_layers ? (unsigned char *)&lm->layers[walk->layer] : (unsigned char *)lm;
-    return (Tensor *)(void *)(owner + walk->row->offset);
+    return (Tensor *)(void *)(owner + walk->entry->offset);
 }
 
 static Status check_sizes(const TransformerLMConfig *c)
@@ -106,7 +116,7 @@ static Status check_sizes(const TransformerLMConfig *c)
         size_t value;
     } sizes[] = {{"vocab_size", c->vocab_size}, {"context_length", c->context_length}, {"d_model", c->d_model},
                  {"num_layers", c->num_layers}, {"num_heads", c->num_heads},           {"d_ff", c->d_ff}};
-    for (size_t i = 0; i < ROWS(sizes); i++)
+    for (size_t i = 0; i < LENGTH(sizes); i++)
         if (sizes[i].value == 0)
             return status_fail(CS336_ESHAPE, "transformer_lm_check: %s is 0", sizes[i].name);
     if (c->d_model % c->num_heads != 0)
@@ -127,7 +137,7 @@ Status transformer_lm_check(const TransformerLMConfig *config)
                  {"position", (int)config->position, POSITION_NONE},
                  {"ffn", (int)config->ffn, FFN_SILU},
                  {"dtype", (int)config->dtype, DTYPE_BF16}};
-    for (size_t i = 0; i < ROWS(kinds); i++)
+    for (size_t i = 0; i < LENGTH(kinds); i++)
         if (kinds[i].value < 0 || kinds[i].value > kinds[i].last)
             return status_fail(CS336_ERANGE, "transformer_lm_check: %s is %d, the last kind is %d", kinds[i].name,
                                kinds[i].value, kinds[i].last);
@@ -146,7 +156,7 @@ Status transformer_lm_check(const TransformerLMConfig *config)
 size_t transformer_lm_parameter_count(const TransformerLMConfig *config)
 {
     size_t count = 0;
-    for (Walk walk = {.config = config}; step(&walk);)
+    for (Walk walk = {.config = config}; next_parameter(&walk);)
         count += walk.rank == 1 ? walk.shape[0] : walk.shape[0] * walk.shape[1];
     return count;
 }
@@ -164,28 +174,24 @@ static void set_dtype(TransformerLM *lm, DType dtype)
 
 Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
 {
-    Status s = transformer_lm_check(config);
+    const Status s = transformer_lm_check(config);
     if (s)
         return s;
     const size_t mark = arena_mark(arena);
     *lm = (TransformerLM){.config = *config, .ln_final.eps = config->norm_eps};
-    s = arena_take(arena, &lm->layers, config->num_layers * sizeof *lm->layers);
-    for (size_t i = 0; !s && lm->layers && i < config->num_layers; i++)
+    lm->layers = arena_take(arena, config->num_layers * sizeof *lm->layers);
+    for (size_t i = 0; lm->layers && i < config->num_layers; i++)
         lm->layers[i] = (TransformerBlock){.norm = config->norm,
                                            .attn.num_heads = config->num_heads,
                                            .ln1.eps = config->norm_eps,
                                            .ln2.eps = config->norm_eps};
-    if (!s)
-        set_dtype(lm, config->dtype);
-    for (Walk walk = {.config = config}; !s && step(&walk);) {
-        Tensor view;
-        s = arena_tensor_of(arena, &view, walk.rank, walk.shape);
-        if (!s && view.data)
+    set_dtype(lm, config->dtype);
+    for (Walk walk = {.config = config}; next_parameter(&walk);) {
+        const Tensor view = arena_tensor_of(arena, walk.rank, walk.shape);
+        if (lm->layers) /* not when measuring, nor after a failure */
             *view_of(&walk, lm) = view;
     }
-    if (s)
-        arena_release(arena, mark);
-    return s;
+    return arena_keep(arena, mark);
 }
 
 Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena)
@@ -199,30 +205,32 @@ Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena)
 
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng)
 {
-    for (Walk walk = {.config = &lm->config}; step(&walk);) {
+    for (Walk walk = {.config = &lm->config}; next_parameter(&walk);) {
         const Tensor weight = *view_of(&walk, lm);
-        if (walk.row->role == GAIN) {
+        if (walk.entry->role == GAIN) {
             tensor_fill(weight, 1);
             continue;
         }
-        const double variance = walk.row->role == TABLE ? 1 : 2 / ((double)weight.shape[0] + (double)weight.shape[1]);
+        /* 1 for the embeddings, else 2 / (d_in + d_out); cut off at 3 standard deviations */
+        const double variance = walk.entry->role == TABLE ? 1 : 2 / ((double)weight.shape[0] + (double)weight.shape[1]);
         rng_truncated_normal(rng, weight.data, tensor_count(weight), sqrt(variance), 3);
     }
 }
 
-static Status take_name(const char **name, Arena *arena, const Walk *walk)
+/* Takes the parameter's name from the arena: "lm_head.weight", or "layers.3.ln1.weight". */
+static const char *take_name(Arena *arena, const Walk *walk)
 {
-    char prefix[32] = "", *text;
+    char prefix[32] = "";
     if (walk->in_layers)
         snprintf(prefix, sizeof prefix, "layers.%zu.", walk->layer);
-    const int length = snprintf(NULL, 0, "%s%s", prefix, walk->row->name);
-    const Status s = arena_take(arena, &text, (size_t)length + 1);
-    if (!s && text)
-        snprintf(text, (size_t)length + 1, "%s%s", prefix, walk->row->name);
-    *name = text;
-    return s;
+    const int length = snprintf(NULL, 0, "%s%s", prefix, walk->entry->name);
+    char *name = arena_take(arena, (size_t)length + 1);
+    if (name)
+        snprintf(name, (size_t)length + 1, "%s%s", prefix, walk->entry->name);
+    return name;
 }
 
+/* Returns the parameter's view in a model, or a missing tensor without a model. */
 static Tensor optional_view(const Walk *walk, const TransformerLM *lm)
 {
     if (!lm)
@@ -236,20 +244,18 @@ Status transformer_lm_parameters(ParameterList *list, Arena *arena, const Transf
 {
     const size_t mark = arena_mark(arena);
     *list = (ParameterList){0};
-    for (Walk walk = {.config = &value->config}; step(&walk);)
+    for (Walk walk = {.config = &value->config}; next_parameter(&walk);)
         list->count++;
-    Status s = arena_take(arena, &list->items, list->count * sizeof *list->items);
+    list->items = arena_take(arena, list->count * sizeof *list->items);
     Walk walk = {.config = &value->config};
-    for (size_t i = 0; !s && step(&walk); i++) {
-        const char *name;
-        s = take_name(&name, arena, &walk);
-        if (!s && list->items)
+    for (size_t i = 0; next_parameter(&walk); i++) {
+        const char *name = take_name(arena, &walk);
+        if (list->items)
             list->items[i] = (Parameter){name, optional_view(&walk, value), optional_view(&walk, grad),
                                          optional_view(&walk, first), optional_view(&walk, second)};
     }
-    if (s) {
-        arena_release(arena, mark);
+    const Status s = arena_keep(arena, mark);
+    if (s)
         *list = (ParameterList){0};
-    }
     return s;
 }

@@ -49,80 +49,72 @@ typedef struct {
     size_t entry_count, text_count;
 } Contents;
 
-static Status join(const char **text, Arena *arena, const char *prefix, const char *name)
+static const char *join(Arena *arena, const char *prefix, const char *name)
 {
     const size_t n = strlen(prefix), m = strlen(name) + 1;
-    char *joined;
-    const Status s = arena_take(arena, &joined, n + m);
-    if (!s && joined) {
+    char *joined = arena_take(arena, n + m);
+    if (joined) {
         memcpy(joined, prefix, n);
         memcpy(joined + n, name, m);
     }
-    *text = joined;
-    return s;
+    return joined;
 }
 
-static Status add_tensor(Contents *contents, Arena *arena, const char *prefix, const char *name, Tensor t)
+static void add_tensor(Contents *contents, Arena *arena, const char *prefix, const char *name, Tensor t)
 {
     if (!t.data)
-        return CS336_OK;
+        return;
     SafetensorsEntry entry = {.type = SAFETENSORS_F32, .rank = t.rank, .data = t.data};
     memcpy(entry.shape, t.shape, sizeof entry.shape);
-    const Status s = join(&entry.name, arena, prefix, name);
-    if (!s && contents->entries)
+    entry.name = join(arena, prefix, name);
+    if (contents->entries)
         contents->entries[contents->entry_count] = entry;
     contents->entry_count++;
-    return s;
 }
 
-static Status add_text(Contents *contents, Arena *arena, const char *prefix, const char *key, const char *value)
+static void add_text(Contents *contents, Arena *arena, const char *prefix, const char *key, const char *value)
 {
-    SafetensorsText text;
-    Status s = join(&text.key, arena, prefix, key);
-    if (!s)
-        s = join(&text.value, arena, value, "");
-    if (!s && contents->texts)
+    const SafetensorsText text = {.key = join(arena, prefix, key), .value = join(arena, value, "")};
+    if (contents->texts)
         contents->texts[contents->text_count] = text;
     contents->text_count++;
-    return s;
 }
 
-static Status collect_tensors(Contents *contents, Arena *arena, ParameterList parameters)
+static void collect_tensors(Contents *contents, Arena *arena, ParameterList parameters)
 {
     const Parameter *items = parameters.items;
-    Status s = arena_take(arena, &contents->entries, 3 * parameters.count * sizeof *contents->entries);
-    for (size_t i = 0; i < parameters.count && !s; i++)
-        s = add_tensor(contents, arena, VALUE, items[i].name, items[i].value);
-    for (size_t i = 0; i < parameters.count && !s; i++)
-        s = add_tensor(contents, arena, FIRST_MOMENT, items[i].name, items[i].first_moment);
-    for (size_t i = 0; i < parameters.count && !s; i++)
-        s = add_tensor(contents, arena, SECOND_MOMENT, items[i].name, items[i].second_moment);
-    return s;
+    contents->entries = arena_take(arena, 3 * parameters.count * sizeof *contents->entries);
+    for (size_t i = 0; i < parameters.count; i++)
+        add_tensor(contents, arena, VALUE, items[i].name, items[i].value);
+    for (size_t i = 0; i < parameters.count; i++)
+        add_tensor(contents, arena, FIRST_MOMENT, items[i].name, items[i].first_moment);
+    for (size_t i = 0; i < parameters.count; i++)
+        add_tensor(contents, arena, SECOND_MOMENT, items[i].name, items[i].second_moment);
 }
 
-static Status collect_texts(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
+static void collect_texts(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
 {
     char numbers[NUMBERS_BYTES];
     const size_t count = 1 + checkpoint->config_count + checkpoint->generator_count;
-    Status s = arena_take(arena, &contents->texts, count * sizeof *contents->texts);
+    contents->texts = arena_take(arena, count * sizeof *contents->texts);
     snprintf(numbers, sizeof numbers, "%zu", checkpoint->iteration);
-    if (!s)
-        s = add_text(contents, arena, ITERATION, "", numbers);
-    for (size_t i = 0; i < checkpoint->config_count && !s; i++)
-        s = add_text(contents, arena, CONFIG, checkpoint->config[i].key, checkpoint->config[i].value);
-    for (size_t i = 0; i < checkpoint->generator_count && !s; i++) {
+    add_text(contents, arena, ITERATION, "", numbers);
+    for (size_t i = 0; i < checkpoint->config_count; i++)
+        add_text(contents, arena, CONFIG, checkpoint->config[i].key, checkpoint->config[i].value);
+    for (size_t i = 0; i < checkpoint->generator_count; i++) {
         const Rng *rng = checkpoint->generators[i].rng;
         snprintf(numbers, sizeof numbers, "%" PRIu64 " %" PRIu64, rng->seed, rng->counter);
-        s = add_text(contents, arena, RNG, checkpoint->generators[i].name, numbers);
+        add_text(contents, arena, RNG, checkpoint->generators[i].name, numbers);
     }
-    return s;
 }
 
 static Status collect(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
 {
+    const size_t mark = arena_mark(arena);
     *contents = (Contents){0};
-    const Status s = collect_tensors(contents, arena, checkpoint->parameters);
-    return s ? s : collect_texts(contents, arena, checkpoint);
+    collect_tensors(contents, arena, checkpoint->parameters);
+    collect_texts(contents, arena, checkpoint);
+    return arena_keep(arena, mark);
 }
 
 /* A float is finite unless all bits of its exponent are set. Comparing bits lets the compiler use vectors. */

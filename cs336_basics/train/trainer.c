@@ -44,7 +44,7 @@ Status trainer_check(const TrainerConfig *config)
 static Status bind(Trainer *trainer, Arena *arena)
 {
     const TransformerLMConfig *model = &trainer->config.model;
-    const size_t tokens = trainer->config.batch_size * model->context_length;
+    const size_t tokens = trainer->config.batch_size * model->context_length, mark = arena_mark(arena);
     Status s = transformer_lm_bind(&trainer->lm, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->grad, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->first_moment, arena, model);
@@ -53,9 +53,9 @@ static Status bind(Trainer *trainer, Arena *arena)
     s = s ? s
           : transformer_lm_parameters(&trainer->parameters, arena, &trainer->lm, &trainer->grad, &trainer->first_moment,
                                       &trainer->second_moment);
-    s = s ? s : arena_take(arena, &trainer->inputs, tokens * sizeof *trainer->inputs);
-    s = s ? s : arena_take(arena, &trainer->targets, tokens * sizeof *trainer->targets);
-    return s;
+    trainer->inputs = arena_take(arena, tokens * sizeof *trainer->inputs);
+    trainer->targets = arena_take(arena, tokens * sizeof *trainer->targets);
+    return s ? s : arena_keep(arena, mark);
 }
 
 static Status allocate(Trainer *trainer)

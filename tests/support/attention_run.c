@@ -34,8 +34,7 @@ static Tensor make(AttentionRun *run, const AttentionCase *problem, const char *
         shape[rank - 2] = shape[rank - 3];
         shape[rank - 3] = rows;
     }
-    Tensor t;
-    assert_ok(arena_tensor_of(&run->arena, &t, rank, shape));
+    Tensor t = arena_tensor_of(&run->arena, rank, shape);
     if (problem->interleaved)
         t = tensor_transpose(t, -3, -2);
     if (!name) {

@@ -32,8 +32,8 @@ static void *copy(Fixture *fixture, const char *name, SafetensorsType type, cons
     size_t bytes = safetensors_element_size(type);
     for (int i = 0; i < (*entry)->rank; i++)
         bytes *= (*entry)->shape[i];
-    void *data;
-    assert_ok(arena_take(&fixture->memory, &data, bytes));
+    void *data = arena_take(&fixture->memory, bytes);
+    ck_assert_ptr_nonnull(data);
     memcpy(data, (*entry)->data, bytes);
     return data;
 }
@@ -72,8 +72,8 @@ MaskTensor fixture_mask(Fixture *fixture, const char *name)
 
 Tensor fixture_output_of(Fixture *fixture, int rank, const size_t *shape)
 {
-    Tensor output;
-    assert_ok(arena_tensor_of(&fixture->memory, &output, rank, shape));
+    const Tensor output = arena_tensor_of(&fixture->memory, rank, shape);
+    ck_assert_ptr_nonnull(output.data);
     tensor_fill(output, NAN);
     return output;
 }

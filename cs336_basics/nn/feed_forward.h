@@ -2,11 +2,11 @@
  * @file
  * @brief The position-wise feed-forward network (handout section 3.4.2, problem positionwise_feedforward).
  *
- * Two forms share one type: SwiGLU, and for the ablation SiLU without a gate, which has no w3.
+ * Two forms share one type: SwiGLU, and SiLU without a gate for the ablation, which has no w3.
  * @see Shazeer, GLU Variants Improve Transformer, 2020.
  */
-#ifndef CS336_NN_SWIGLU_H
-#define CS336_NN_SWIGLU_H
+#ifndef CS336_NN_FEED_FORWARD_H
+#define CS336_NN_FEED_FORWARD_H
 
 #include "core/arena.h"
 #include "core/status.h"
@@ -17,17 +17,20 @@
 typedef struct {
     Linear w1; /**< (d_ff, d_model) */
     Linear w2; /**< (d_model, d_ff) */
-    Linear w3; /**< (d_ff, d_model), the gate's factor; weight.data NULL for the SiLU form */
+    Linear w3; /**< (d_ff, d_model), makes the gate; weight.data NULL for the SiLU form */
 } FeedForward;
 
-/** @brief What the forward pass keeps for the backward pass; (..., d_ff) each. Their product is cheap to make again. */
+/**
+ * @brief What the forward pass keeps for the backward pass, (..., d_ff) each. silu(up) * gate is not kept: the backward
+ * pass computes it again, which costs less than the memory would.
+ */
 typedef struct {
     Tensor up;   /**< w1 x */
-    Tensor gate; /**< w3 x, beside up in one buffer; data NULL for the SiLU form */
+    Tensor gate; /**< w3 x, beside up in each row; data NULL for the SiLU form */
 } FeedForwardSaved;
 
 /**
- * @brief Carves @p saved for an input of the shape of @p x.
+ * @brief Takes @p saved from the arena, for an input of the shape of @p x.
  * @retval CS336_ENOMEM  the arena is full
  * @see test_feed_forward_infers_in_exactly_its_scratch
  */
@@ -35,8 +38,8 @@ CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *
                                                 const FeedForward *ffn);
 
 /**
- * @brief Bytes of scratch for an input of the shape of @p x: for a forward pass that infers only, or with @p saving for
- * one that saves and for the backward pass.
+ * @brief Bytes of scratch for an input of the shape of @p x.
+ * @param[in] saving  false: for a forward pass without @p saved; true: for one with it, and for the backward pass
  */
 size_t feed_forward_scratch(Tensor x, const FeedForward *ffn, bool saving);
 
@@ -60,7 +63,7 @@ CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, 
  * @param[out]    grad_x   (..., d_model), overwritten; data NULL skips it
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., d_model)
- * @param[in,out] saved    as the forward pass wrote it; used up: up and gate turn into their gradients
+ * @param[in,out] saved    as the forward pass wrote it; used up: their gradients overwrite up and gate
  * @param[in]     x, ffn   as the forward pass read them
  * @param[in]     scratch  feed_forward_scratch() bytes
  * @retval CS336_ESHAPE, CS336_ENOMEM  as feed_forward_forward()
