@@ -8,7 +8,7 @@ enum {
     CACHE_BYTES = 32 << 20,
     PENDING_BYTES = 1 << 13, /* made room for at once */
     FEED_BYTES = 1 << 10,    /* added at a time to what is pending */
-    WORDS_AT_ONCE = 8 * PRETOKENS_AT_ONCE,
+    WORDS_AT_ONCE = 8 * PRETOKENS_PER_GROUP,
     STAGED_TOKENS = 1 << 13, /* handed to the sink at a time */
     ENTRY_IDS = 4,           /* copied from an entry of the cache */
     WINDOW = 2048,           /* of a long pre-token */
@@ -26,7 +26,7 @@ struct Encoder {
     ByteList pending; /* text that is not encoded yet; its first byte begins a pre-token, or what is left of one */
     size_t searched;  /* no special token begins in pending before it */
     Pretokenizer pretokenizer;
-    size_t scanned; /* bytes of pending before pretokenizer.at */
+    size_t scanned; /* bytes of pending before pretokenizer.unscanned */
 };
 
 /* ---- ids on their way to the sink ---- */
@@ -226,8 +226,8 @@ static Status encode_segment(Encoder *encoder, const uint8_t *text, size_t *at, 
         *at = (size_t)(ends[count - 1] - text);
     }
     if (!s && !ended)
-        s = encode_long(encoder, text, at, (size_t)(pretokenizer->at - text), false);
-    encoder->scanned = (size_t)(pretokenizer->at - text) - *at;
+        s = encode_long(encoder, text, at, (size_t)(pretokenizer->unscanned - text), false);
+    encoder->scanned = (size_t)(pretokenizer->unscanned - text) - *at;
     if (ended)
         begin_segment(encoder);
     return s;

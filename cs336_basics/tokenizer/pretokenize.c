@@ -5,57 +5,64 @@
 
 #include <string.h>
 
-/* A character that begins with a block's last byte ends 3 bytes later, the next one 4 after that. */
+/*
+ * Bytes that must follow a group unless the text ends. A character that begins with the group's last byte has 3 more
+ * bytes, and the scanner looks at the character after it, of at most 4.
+ */
 enum { LOOK_AHEAD = 8 };
 
 static const PretokenizeTable *const tables[ISA_COUNT] = ISA_TABLES(pretokenize);
 
 void pretokenizer_begin(Pretokenizer *p)
 {
-    *p = (Pretokenizer){.joined = 1};
+    *p = (Pretokenizer){.no_start = 1};
 }
 
 void pretokenizer_feed(Pretokenizer *p, const uint8_t *text, size_t length, bool ended)
 {
-    p->at = text;
+    p->unscanned = text;
     p->end = text + length;
     p->ended = ended;
 }
 
-Block pretokens_beyond_ascii(Pretokenizer *p, Block block, const ByteClasses *bytes)
+Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *bytes)
 {
-    uint64_t class[CLASSES] = {0}, rest[CLASSES] = {0};
-    for (int k = 0; k < CLASSES; k++)
-        class[k] = p->rest[k];
-    block.inner = p->inner;
-    p->inner = 0;
+    uint64_t class[UNICODE_CLASS_COUNT], rest_class[UNICODE_CLASS_COUNT] = {0};
+    /* Bytes at the front may belong to a character that began in the group before. */
+    for (int k = 0; k < UNICODE_CLASS_COUNT; k++)
+        class[k] = p->rest_class[k];
+    group.inner = p->rest;
+    p->rest = 0;
+    /* Each character that begins in this group sets the bits of its bytes; those behind the group are kept for later.
+     */
     for (uint64_t firsts = bytes->beyond & ~bytes->continuations; firsts; firsts &= firsts - 1) {
-        const unsigned at = (unsigned)__builtin_ctzll(firsts);
-        const uint8_t *text = block.text + at;
+        const unsigned first = (unsigned)__builtin_ctzll(firsts);
+        const uint8_t *text = group.text + first;
         const Utf8Class c = utf8_class(text, (size_t)(p->end - text));
         const uint64_t all = (1u << c.length) - 1, inner = all & ~UINT64_C(1);
-        class[c.class] |= all << at;
-        block.inner |= inner << at;
-        if (at + c.length > BLOCK_BYTES) {
-            rest[c.class] = all >> (BLOCK_BYTES - at);
-            p->inner = rest[c.class];
+        class[c.class] |= all << first;
+        group.inner |= inner << first;
+        if (first + c.length > GROUP_BYTES) {
+            rest_class[c.class] = all >> (GROUP_BYTES - first);
+            p->rest = rest_class[c.class];
         }
         if (c.class == UNICODE_SPACE && visible_at(text + c.length, p->end))
-            block.last_spaces |= UINT64_C(1) << at;
+            group.last_spaces |= UINT64_C(1) << first;
     }
+    /* What is left is malformed. */
     class[UNICODE_OTHER] |= bytes->beyond & ~(class[0] | class[1] | class[2] | class[3]);
-    for (int k = 0; k < CLASSES; k++) {
-        block.class[k] |= class[k];
-        p->rest[k] = rest[k];
+    for (int k = 0; k < UNICODE_CLASS_COUNT; k++) {
+        group.class[k] |= class[k];
+        p->rest_class[k] = rest_class[k];
     }
-    return block;
+    return group;
 }
 
-/* The last 1 to 64 bytes of a text, and its end. */
+/* Scans the last 1 to 64 bytes of a text. Its end is an end too. */
 static size_t scan_last(Pretokenizer *p, const uint8_t **ends)
 {
-    uint8_t copy[BLOCK_BYTES] = {0};
-    memcpy(copy, p->at, (size_t)(p->end - p->at));
+    uint8_t copy[GROUP_BYTES] = {0};
+    memcpy(copy, p->unscanned, (size_t)(p->end - p->unscanned));
     size_t count = tables[isa_in_use()]->scan(p, ends, copy, 1);
     ends[count++] = p->end;
     return count;
@@ -63,15 +70,15 @@ static size_t scan_last(Pretokenizer *p, const uint8_t **ends)
 
 size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
 {
-    const size_t reserve = p->ended ? 1 : LOOK_AHEAD;
+    const size_t reserve = p->ended ? 1 : LOOK_AHEAD; /* the last group of a text goes through scan_last() */
     size_t count = 0;
-    while (count + PRETOKENS_AT_ONCE <= capacity) {
-        const size_t left = (size_t)(p->end - p->at), room = (capacity - count) / PRETOKENS_AT_ONCE;
-        size_t blocks = left > reserve ? (left - reserve) / BLOCK_BYTES : 0;
-        blocks = blocks < room ? blocks : room;
-        if (blocks > 0)
-            count +=
-                tables[isa_in_use()]->scan(p, ends + count, p->at, blocks < BLOCKS_AT_ONCE ? blocks : BLOCKS_AT_ONCE);
+    while (count + PRETOKENS_PER_GROUP <= capacity) {
+        const size_t left = (size_t)(p->end - p->unscanned), room = (capacity - count) / PRETOKENS_PER_GROUP;
+        size_t groups = left > reserve ? (left - reserve) / GROUP_BYTES : 0;
+        groups = groups < room ? groups : room;
+        groups = groups < GROUPS_AT_ONCE ? groups : GROUPS_AT_ONCE;
+        if (groups > 0)
+            count += tables[isa_in_use()]->scan(p, ends + count, p->unscanned, groups);
         else if (p->ended && left > 0)
             count += scan_last(p, ends + count);
         else
@@ -82,35 +89,35 @@ size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
 
 /* ---- cuts ---- */
 
-/* The character that ends before `at`; false if it is malformed or begins before the text. */
-static bool character_before(Utf8Character *c, const uint8_t *text, size_t at)
+/* Decodes the character that ends before index `end`. Returns false if it is malformed or begins before the text. */
+static bool character_before(Utf8Character *c, const uint8_t *text, size_t end)
 {
-    size_t begin = at - 1;
-    while (begin > 0 && at - begin < 4 && (text[begin] & 0xC0) == 0x80)
+    size_t begin = end - 1;
+    while (begin > 0 && end - begin < 4 && (text[begin] & 0xC0) == 0x80)
         begin--;
-    *c = utf8_decode(text + begin, at - begin);
-    return c->status == UTF8_VALID && begin + c->length == at;
+    *c = utf8_decode(text + begin, end - begin);
+    return c->status == UTF8_VALID && begin + c->length == end;
 }
 
-bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t at)
+bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut)
 {
     Utf8Character before;
-    if (at == 0 || at >= length)
+    if (cut == 0 || cut >= length)
         return false;
-    const bool valid = character_before(&before, text, at);
-    if (!valid && (text[at] & 0xC0) == 0x80) /* it may belong to what lies before */
+    const bool valid = character_before(&before, text, cut);
+    if (!valid && (text[cut] & 0xC0) == 0x80) /* the byte may belong to a character that begins before the cut */
         return false;
-    const Utf8Character after = utf8_decode(text + at, length - at);
+    const Utf8Character after = utf8_decode(text + cut, length - cut);
     const UnicodeClass left = valid ? unicode_class(before.code_point) : UNICODE_OTHER,
                        right = unicode_class(after.code_point);
     return left != UNICODE_SPACE && right != left && after.status != UTF8_TRUNCATED &&
            !(valid && before.code_point == '\'' && right == UNICODE_LETTER);
 }
 
-size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t from)
+size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t begin)
 {
-    for (size_t at = length; at-- > from + 1;)
-        if (pretoken_surely_begins(text, length, at))
-            return at;
+    for (size_t cut = length; cut-- > begin + 1;)
+        if (pretoken_surely_begins(text, length, cut))
+            return cut;
     return 0;
 }

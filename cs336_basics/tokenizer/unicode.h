@@ -18,6 +18,7 @@ enum { UNICODE_REPLACEMENT = 0xFFFD };
 
 /** @brief What GPT-2's pattern tells apart: `\p{L}`, `\p{N}`, `\s` and all the rest. */
 typedef enum { UNICODE_LETTER, UNICODE_NUMBER, UNICODE_SPACE, UNICODE_OTHER } UnicodeClass;
+enum { UNICODE_CLASS_COUNT = 4 };
 
 /**
  * @brief The class of a code point.
