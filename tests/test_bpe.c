@@ -6,8 +6,8 @@
 #include "tests/support/kernels.h"
 #include "tests/support/plain_bpe.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/word_count.h"
+#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/learn/word_count.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "tests/support/allclose.h"
 #include "tests/support/kernels.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/special_tokens.h"
+#include "tokenizer/split/special_tokens.h"
 
 #include <stdlib.h>
 

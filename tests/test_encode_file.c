@@ -5,9 +5,9 @@
 #include "tests/support/compare_ids.h"
 #include "tests/support/failures.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/encode_file.h"
-#include "tokenizer/pretokenize.h"
+#include "tokenizer/encode/encode_file.h"
+#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/split/pretokenize.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Lists every #include of cs336_basics that points upwards, from a folder to one above it (see the end of README.md), and
-# fails if there is one. usage: check_arrows.sh [FOLDER]   a tree to look at instead of cs336_basics
-cd "${1:-cs336_basics}" || exit 2
+# Looks at every #include of cs336_basics and fails if one points upwards or sideways: from a folder to one above it or
+# beside it, in the order of the folders at the end of README.md. The same holds for the rooms of a folder.
+cd cs336_basics || exit 2
 
 grep -rHnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' --include='*.[ch]' . | awk -F'"' '
 BEGIN {
@@ -10,26 +10,40 @@ BEGIN {
     level["nn"] = level["optim"] = level["data"] = level["tokenizer"] = 2
     level["train"] = level["generate"] = level["accounting"] = 3
     level["cli"] = 4
+
+    # Rooms; what lies in the folder itself belongs to all of them.
+    room_level["tokenizer"] = 0
+    room_level["tokenizer/split"] = room_level["tokenizer/files"] = 1
+    room_level["tokenizer/learn"] = room_level["tokenizer/encode"] = 2
 }
+
+# The folder of a file, its rooms included: "core", "tokenizer/learn".
+function folder_of(path) {
+    sub(/\/?[^\/]*$/, "", path)
+    return path
+}
+
+# Whether a file in `source` may include a header in `target`; if not, sets `reason`.
+function may_include(source, target, levels) {
+    if (!(source in levels) || !(target in levels)) {
+        reason = (source in levels ? target : source) ": no such folder in check_arrows.sh"
+        return 0
+    }
+    reason = source " may not include " target
+    return source == target || levels[source] > levels[target]
+}
+
 {
     split($1, position, ":") # file, line
-    source = position[1]
-    sub(/^\.\//, "", source)
+    sub(/^\.\//, "", position[1])
+    source = folder_of(position[1])
+    target = $2 ~ /\// ? folder_of($2) : source # a header beside its source
     split(source, source_path, "/")
-    if (split($2, target_path, "/") < 2)
-        target_path[1] = source_path[1] # a header beside its source
-    folder = source_path[1]
-    included = target_path[1]
+    split(target, target_path, "/")
     count++
-    reason = ""
-    if (!(folder in level))
-        reason = "the folder " folder " has no level in check_arrows.sh"
-    else if (!(included in level))
-        reason = "the folder " included " has no level in check_arrows.sh"
-    else if (folder != included && level[folder] <= level[included])
-        reason = folder " may not include " included
-    if (reason != "") {
-        print "cs336_basics/" source ":" position[2] ": #include \"" $2 "\": " reason
+    if (!may_include(source_path[1], target_path[1], level) ||
+        (source != target && source_path[1] == target_path[1] && !may_include(source, target, room_level))) {
+        print "cs336_basics/" position[1] ":" position[2] ": #include \"" $2 "\": " reason
         wrong++
     }
 }
