@@ -3,6 +3,7 @@
 #include "tests/support/lines.h"
 #include "tests/support/plain_pretokens.h"
 #include "tests/support/random_text.h"
+#include "tokenizer/split/cut.h"
 #include "tokenizer/split/pretokenize.h"
 #include "tokenizer/unicode.h"
 

@@ -57,48 +57,48 @@ VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
 }
 #else
 typedef struct {
-    uint64_t words[8]; /* byte i of the group is byte i % 8 of word i / 8, counted from the lowest byte */
+    uint64_t eights[8]; /* byte i of the group is byte i % 8 of eights[i / 8], counted from the lowest byte */
 } ByteGroup;
 
 VECTOR_INLINE ByteGroup group_load(const uint8_t *text)
 {
     ByteGroup group;
-    for (int w = 0; w < 8; w++) {
-        group.words[w] = 0;
+    for (int e = 0; e < 8; e++) {
+        group.eights[e] = 0;
         for (int i = 0; i < 8; i++)
-            group.words[w] |= (uint64_t)text[8 * w + i] << 8 * i;
+            group.eights[e] |= (uint64_t)text[8 * e + i] << 8 * i;
     }
     return group;
 }
 
 /*
- * Compares the eight bytes of a word with n at once, and returns the answers in the bytes' high bits. Clearing the high
+ * Compares eight bytes with n at once, and returns the answers in the bytes' high bits. Clearing the high
  * bits first leaves numbers of seven bits: adding 128 - n to each cannot carry into the next byte, and the high bit of
  * the sum says whether the number is at least n.
  */
-VECTOR_INLINE uint64_t word_at_least(uint64_t word, unsigned n)
+VECTOR_INLINE uint64_t eight_at_least(uint64_t eight, unsigned n)
 {
     const uint64_t each = 0x0101010101010101u, high_bits = 0x80 * each;
-    const uint64_t low7_at_least = (word & ~high_bits) + (0x80 - n % 0x80) * each;
-    return (n < 0x80 ? low7_at_least | word : low7_at_least & word) & high_bits;
+    const uint64_t low7_at_least = (eight & ~high_bits) + (0x80 - n % 0x80) * each;
+    return (n < 0x80 ? low7_at_least | eight : low7_at_least & eight) & high_bits;
 }
 
 VECTOR_INLINE uint64_t group_in_range(ByteGroup group, uint8_t low, uint8_t high)
 {
     uint64_t answers = 0;
-    for (int w = 0; w < 8; w++) {
-        const uint64_t above = high == 0xFF ? 0 : word_at_least(group.words[w], high + 1u);
-        const uint64_t inside = word_at_least(group.words[w], low) & ~above;
+    for (int e = 0; e < 8; e++) {
+        const uint64_t above = high == 0xFF ? 0 : eight_at_least(group.eights[e], high + 1u);
+        const uint64_t inside = eight_at_least(group.eights[e], low) & ~above;
         /* The multiplication moves the eight answers, one in each byte, into the eight bits of the top byte. */
-        answers |= ((inside >> 7) * 0x0102040810204080u >> 56) << 8 * w;
+        answers |= ((inside >> 7) * 0x0102040810204080u >> 56) << 8 * e;
     }
     return answers;
 }
 
 VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
 {
-    for (int w = 0; w < 8; w++)
-        group.words[w] |= 0x2020202020202020u;
+    for (int e = 0; e < 8; e++)
+        group.eights[e] |= 0x2020202020202020u;
     return group;
 }
 #endif

@@ -3,7 +3,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/parallel.h"
-#include "tokenizer/split/pretokenize.h"
+#include "tokenizer/split/cut.h"
 
 enum {
     CHUNK_BYTES = 1 << 19,
@@ -49,7 +49,7 @@ static size_t begin_of_chunk(const Job *job, size_t index)
     size_t at = index * job->chunk_bytes;
     const size_t end = text.length - at > job->chunk_bytes ? at + job->chunk_bytes : text.length;
     while (at < end && (!pretoken_surely_begins(text.bytes, text.length, at) ||
-                        special_tokens_span(&job->tokenizer->special, text.bytes, text.length, at, true)))
+                        special_tokens_cross(&job->tokenizer->special, text.bytes, text.length, at, true)))
         at++;
     return at < end ? at : NONE;
 }

@@ -243,8 +243,8 @@ static Status encode_available(Encoder *encoder, const uint8_t *text, size_t len
     size_t at = 0;
     while (!s && at < length) {
         const SpecialMatch next = special_tokens_find(special, text, length, encoder->searched, ended);
-        encoder->searched = next.at;
-        s = encode_segment(encoder, text, &at, next.at, length, ended || next.index >= 0);
+        encoder->searched = next.begin;
+        s = encode_segment(encoder, text, &at, next.begin, length, ended || next.index >= 0);
         if (s || next.index < 0)
             break;
         s = emit(encoder, &encoder->tokenizer->special_ids[next.index], 1);

@@ -2,7 +2,10 @@
 
 #include "core/memory.h"
 
-enum { FIRST_SLOTS = 1024, BLOCK_PLACES = 1 << 18 };
+enum {
+    FIRST_SLOTS = 1024,      /* of the index */
+    SLAB_POSITIONS = 1 << 18 /* positions of a slab: 1 MiB */
+};
 
 /* ---- the index ---- */
 
@@ -15,6 +18,7 @@ static void index_pairs(BPEPairs *pairs)
     }
 }
 
+/* Doubles the index unless at most half of its slots are used with one more pair. */
 static Status reserve_slot(BPEPairs *pairs)
 {
     if (2 * (pairs->pair_count + 1) <= pairs->slot_count)
@@ -55,36 +59,37 @@ void bpe_pairs_keep(BPEPairs *pairs, uint64_t least_count)
     index_pairs(pairs);
 }
 
-/* ---- places ---- */
+/* ---- positions ---- */
 
-struct PlaceBlock {
-    PlaceBlock *next;
+struct PositionSlab {
+    PositionSlab *next;
     size_t used, capacity;
-    uint32_t places[];
+    uint32_t positions[];
 };
 
-static Status take_places(BPEPairs *pairs, uint32_t **places, size_t count)
+/* Takes room for `count` positions from the latest slab, or from another one if they do not fit. */
+static Status take_positions(BPEPairs *pairs, uint32_t **positions, size_t count)
 {
-    PlaceBlock *block = pairs->blocks;
-    if (!block || block->capacity - block->used < count) {
-        const size_t capacity = count > BLOCK_PLACES ? count : BLOCK_PLACES;
-        block = memory_allocate(sizeof *block + capacity * sizeof *block->places);
-        if (!block)
-            return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu places of pairs", capacity);
-        *block = (PlaceBlock){.next = pairs->blocks, .capacity = capacity};
-        pairs->blocks = block;
+    PositionSlab *slab = pairs->slabs;
+    if (!slab || slab->capacity - slab->used < count) {
+        const size_t capacity = count > SLAB_POSITIONS ? count : SLAB_POSITIONS;
+        slab = memory_allocate(sizeof *slab + capacity * sizeof *slab->positions);
+        if (!slab)
+            return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu positions of pairs", capacity);
+        *slab = (PositionSlab){.next = pairs->slabs, .capacity = capacity};
+        pairs->slabs = slab;
     }
-    *places = block->places + block->used;
-    block->used += count;
+    *positions = slab->positions + slab->used;
+    slab->used += count;
     return CS336_OK;
 }
 
 void bpe_pairs_clear(BPEPairs *pairs)
 {
-    while (pairs->blocks) {
-        PlaceBlock *next = pairs->blocks->next;
-        memory_release(pairs->blocks);
-        pairs->blocks = next;
+    while (pairs->slabs) {
+        PositionSlab *next = pairs->slabs->next;
+        memory_release(pairs->slabs);
+        pairs->slabs = next;
     }
     memory_release(pairs->pairs);
     memory_release(pairs->slots);
@@ -92,13 +97,14 @@ void bpe_pairs_clear(BPEPairs *pairs)
     *pairs = (BPEPairs){.model = pairs->model};
 }
 
-/* ---- the competition ---- */
+/* ---- the heap: the children of entry i are entries 2 i + 1 and 2 i + 2 ---- */
 
 static int compare_tokens(const BPEModel *model, int32_t a, int32_t b)
 {
     return a == b ? 0 : byte_string_compare(bpe_model_token(model, a), bpe_model_token(model, b));
 }
 
+/* True if a is merged before b. */
 static inline bool before(const BPEPairs *pairs, const Candidate *a, const Candidate *b)
 {
     if (a->count != b->count)
@@ -110,23 +116,24 @@ static inline bool before(const BPEPairs *pairs, const Candidate *a, const Candi
 
 static void sift_up(BPEPairs *pairs, Candidate candidate)
 {
-    size_t at = pairs->heap_count++;
-    for (; at > 0 && before(pairs, &candidate, &pairs->heap[(at - 1) / 2]); at = (at - 1) / 2)
-        pairs->heap[at] = pairs->heap[(at - 1) / 2];
-    pairs->heap[at] = candidate;
+    size_t i = pairs->heap_count++;
+    for (; i > 0 && before(pairs, &candidate, &pairs->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        pairs->heap[i] = pairs->heap[(i - 1) / 2];
+    pairs->heap[i] = candidate;
 }
 
+/* Puts a candidate at the top, from where it sinks. */
 static void replace_top(BPEPairs *pairs, Candidate candidate)
 {
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < pairs->heap_count; at = child) {
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < pairs->heap_count; i = child) {
         if (child + 1 < pairs->heap_count && before(pairs, &pairs->heap[child + 1], &pairs->heap[child]))
             child++;
         if (!before(pairs, &pairs->heap[child], &candidate))
             break;
-        pairs->heap[at] = pairs->heap[child];
+        pairs->heap[i] = pairs->heap[child];
     }
-    pairs->heap[at] = candidate;
+    pairs->heap[i] = candidate;
 }
 
 static void remove_top(BPEPairs *pairs)
@@ -135,15 +142,15 @@ static void remove_top(BPEPairs *pairs)
         replace_top(pairs, pairs->heap[pairs->heap_count]);
 }
 
-Status bpe_pairs_enter(BPEPairs *pairs, uint32_t number, uint32_t place_count)
+Status bpe_pairs_enter(BPEPairs *pairs, uint32_t number, uint32_t position_count)
 {
     Pair *pair = &pairs->pairs[number];
     Status s = array_reserve(&pairs->heap, &pairs->heap_capacity, pairs->heap_count + 1, sizeof *pairs->heap);
     if (!s)
-        s = take_places(pairs, &pair->places, place_count);
+        s = take_positions(pairs, &pair->positions, position_count);
     if (s)
         return s;
-    pair->place_count = place_count;
+    pair->position_count = position_count;
     sift_up(pairs, (Candidate){.count = pair->count, .pair = number});
     return CS336_OK;
 }
@@ -155,7 +162,7 @@ bool bpe_pairs_pop(BPEPairs *pairs, uint64_t least_count, uint32_t *best)
         const uint64_t count = pairs->pairs[top.pair].count;
         if (count < least_count) {
             remove_top(pairs);
-        } else if (count < top.count) {
+        } else if (count < top.count) { /* the entry is out of date */
             top.count = count;
             replace_top(pairs, top);
         } else {

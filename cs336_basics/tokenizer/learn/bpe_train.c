@@ -25,8 +25,8 @@ static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
         if (config->special_tokens[i].length > 1 && !given_before(config->special_tokens, i))
             s = bpe_model_add_token(model, config->special_tokens[i]);
     const size_t special = model->vocab_size;
-    for (unsigned place = 0; !s && place < BYTE_VALUES; place++) {
-        const uint8_t byte = byte_alphabet_sorted(place);
+    for (unsigned rank = 0; !s && rank < BYTE_VALUES; rank++) {
+        const uint8_t byte = byte_alphabet_sorted(rank);
         s = bpe_model_add_token(model, (ByteString){.bytes = &byte, .length = 1});
     }
     if (!s && (config->vocab_size < model->vocab_size || config->vocab_size > INT32_MAX))
@@ -36,20 +36,22 @@ static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
     return s;
 }
 
-/* ---- all of it ---- */
+/* ---- counting, then merging ---- */
 
+/* Passes on what count_words() reports. */
 typedef struct {
     BPEProgress *progress;
     void *context;
 } Listener;
 
-static void tell_counting(void *context, size_t done, size_t total)
+static void report_counting(void *context, size_t done, size_t total)
 {
     const Listener *listener = context;
     listener->progress(listener->context, BPE_COUNTING, done, total);
 }
 
-static Status count(WordTable *words, const WordSource *sources, size_t source_count, const BPETrainConfig *config)
+static Status count_pretokens(WordTable *words, const WordSource *sources, size_t source_count,
+                              const BPETrainConfig *config)
 {
     SpecialTokens special;
     Status s = special_tokens_init(&special, config->special_tokens, config->special_count);
@@ -60,7 +62,7 @@ static Status count(WordTable *words, const WordSource *sources, size_t source_c
         .special = &special,
         .threads = config->threads > 0 ? config->threads : parallel_threads(),
         .stop = config->stop,
-        .progress = config->progress ? tell_counting : NULL,
+        .progress = config->progress ? report_counting : NULL,
         .context = &listener,
     };
     s = count_words(words, sources, source_count, &counting);
@@ -73,8 +75,8 @@ static void fill_stats(BPETrainStats *stats, const WordTable *words, const WordS
     *stats = (BPETrainStats){.distinct_pretokens = word_table_size(words)};
     for (size_t i = 0; i < source_count; i++)
         stats->bytes += sources[i].content.length;
-    for (WordCursor at = {0}; word_table_next(words, &at);)
-        stats->pretokens += at.count;
+    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
+        stats->pretokens += cursor.count;
 }
 
 static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sources, size_t source_count,
@@ -83,7 +85,7 @@ static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sou
     WordTable words = {0};
     Status s = begin_vocabulary(model, config);
     if (!s)
-        s = count(&words, sources, source_count, config);
+        s = count_pretokens(&words, sources, source_count, config);
     if (!s && stats)
         fill_stats(stats, &words, sources, source_count);
     if (!s)

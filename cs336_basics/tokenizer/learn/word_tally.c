@@ -2,7 +2,7 @@
 
 #include "core/memory.h"
 
-enum { LONG = 1 << WORD_TALLY_BITS }; /* the place of words that have none */
+enum { NO_SLOT = 1 << WORD_TALLY_BITS }; /* long words go to the table at once */
 
 Status word_tally_new(WordTally **tally, WordTable *table)
 {
@@ -18,54 +18,56 @@ void word_tally_free(WordTally *tally)
     memory_release(tally);
 }
 
-static Status add_waiting(WordTally *tally, size_t part)
+static Status add_batch(WordTally *tally, size_t shard)
 {
-    const size_t count = tally->waiting_count[part];
-    tally->waiting_count[part] = 0;
-    return word_table_add_to_part(tally->table, part, tally->waiting[part], count);
+    const size_t count = tally->batch_counts[shard];
+    tally->batch_counts[shard] = 0;
+    return word_table_add_to_shard(tally->table, shard, tally->batches[shard], count);
 }
 
-/* Places and parts are both the first bits of the hash. */
-static Status let_wait(WordTally *tally, WordSlot word, size_t place)
+/* Puts the word of a slot into the batch of its shard. Slot and shard are both the first bits of the word's hash. */
+static Status evict(WordTally *tally, WordSlot word, size_t slot)
 {
-    const size_t part = place >> (WORD_TALLY_BITS - WORD_PART_BITS);
-    tally->waiting[part][tally->waiting_count[part]++] = word;
-    return tally->waiting_count[part] == WORD_TABLE_ADDS ? add_waiting(tally, part) : CS336_OK;
+    const size_t shard = slot >> (WORD_TALLY_BITS - WORD_SHARD_BITS);
+    tally->batches[shard][tally->batch_counts[shard]++] = word;
+    return tally->batch_counts[shard] == WORD_TABLE_BATCH ? add_batch(tally, shard) : CS336_OK;
 }
 
-static inline Status count_short(WordTally *tally, WordKey key, size_t place)
+static inline Status count_short(WordTally *tally, WordKey key, size_t slot)
 {
-    WordSlot *slot = &tally->latest[place];
-    if (word_key_equal(slot->key, key)) {
-        slot->count++;
+    WordSlot *entry = &tally->latest[slot];
+    if (word_key_equal(entry->key, key)) {
+        entry->count++;
         return CS336_OK;
     }
-    const WordSlot before = *slot;
-    *slot = (WordSlot){.key = key, .count = 1};
-    return before.count ? let_wait(tally, before, place) : CS336_OK;
+    const WordSlot evicted = *entry;
+    *entry = (WordSlot){.key = key, .count = 1};
+    return evicted.count ? evict(tally, evicted, slot) : CS336_OK;
 }
 
 Status word_tally_count(WordTally *tally, const uint8_t *begin, const uint8_t *const *ends, size_t count,
                         const uint8_t *readable)
 {
-    WordKey keys[WORD_BATCH];
-    size_t places[WORD_BATCH];
+    WordKey keys[WORD_TALLY_BATCH];
+    size_t slots[WORD_TALLY_BATCH];
+    /* Make all keys and prefetch their slots. */
     const uint8_t *word = begin;
     for (size_t i = 0; i < count; word = ends[i++]) {
         const size_t length = (size_t)(ends[i] - word);
-        places[i] = LONG;
+        slots[i] = NO_SLOT;
         if (length > WORD_KEY_BYTES)
             continue;
         keys[i] = word_key_of(word, length, (size_t)(readable - word));
-        places[i] = word_key_hash(keys[i]) >> (64 - WORD_TALLY_BITS);
-        __builtin_prefetch(&tally->latest[places[i]], 1);
+        slots[i] = word_key_hash(keys[i]) >> (64 - WORD_TALLY_BITS);
+        __builtin_prefetch(&tally->latest[slots[i]], 1);
     }
+    /* Count. */
     Status s = CS336_OK;
     word = begin;
     for (size_t i = 0; !s && i < count; word = ends[i++])
-        s = places[i] == LONG
+        s = slots[i] == NO_SLOT
                 ? word_table_add(tally->table, (ByteString){.bytes = word, .length = (size_t)(ends[i] - word)}, 1)
-                : count_short(tally, keys[i], places[i]);
+                : count_short(tally, keys[i], slots[i]);
     return s;
 }
 
@@ -74,8 +76,8 @@ Status word_tally_finish(WordTally *tally)
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < sizeof tally->latest / sizeof *tally->latest; i++)
         if (tally->latest[i].count)
-            s = let_wait(tally, tally->latest[i], i);
-    for (size_t part = 0; !s && part < WORD_PARTS; part++)
-        s = add_waiting(tally, part);
+            s = evict(tally, tally->latest[i], i);
+    for (size_t shard = 0; !s && shard < WORD_SHARDS; shard++)
+        s = add_batch(tally, shard);
     return s;
 }

@@ -1,11 +1,11 @@
 /**
  * @file
- * @brief One thread's counting of words, on their way into the table of all threads.
+ * @brief One thread's counts of words, before they reach the table that all threads share.
  *
- * A corpus has few words that it uses all the time and many that it hardly ever uses. A tally counts words in a small
- * table that stays in the core's own cache: each slot has the last word that came to it. The word before it is put to
- * those of its part of the large table that wait, and a full batch of them is added at once. So the large table is
- * touched once for many tokens, and grows with the distinct words of the corpus whatever the number of threads.
+ * A corpus uses few words all the time and most words hardly ever. A tally counts in a small table of 32 768 slots (768
+ * KiB) that stays in the core's L2 cache. Each slot holds the latest word with its hash. When another word needs the
+ * slot, the word in it moves, with its count, to a batch for its shard of the large table; a full batch is added at
+ * once. So the large table is touched once for many occurrences.
  */
 #ifndef CS336_TOKENIZER_LEARN_WORD_TALLY_H
 #define CS336_TOKENIZER_LEARN_WORD_TALLY_H
@@ -16,32 +16,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WORD_TALLY_BITS = 15, WORD_BATCH = 512 };
+enum {
+    WORD_TALLY_BITS =
+        15, /**< bits of the hash that choose a slot: 2^15 slots of 24 bytes, 768 KiB, stay in a 1 MiB L2 cache */
+    WORD_TALLY_BATCH = 512 /**< most words of one word_tally_count(), which prefetches all their slots first */
+};
 
 typedef struct {
     WordTable *table;
     WordSlot latest[1 << WORD_TALLY_BITS]; /**< by the first bits of the hash */
-    WordSlot waiting[WORD_PARTS][WORD_TABLE_ADDS];
-    size_t waiting_count[WORD_PARTS];
+    WordSlot batches[WORD_SHARDS][WORD_TABLE_BATCH];
+    size_t batch_counts[WORD_SHARDS]; /**< words in each batch */
 } WordTally;
 
-/** @brief A tally of words for @p table. @retval CS336_ENOMEM */
+/** @brief Makes a tally whose words go to @p table. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status word_tally_new(WordTally **tally, WordTable *table);
 
 /** @brief Frees a tally; NULL is allowed. */
 void word_tally_free(WordTally *tally);
 
 /**
- * @brief Counts words that follow each other, once each.
- * @param begin     of the first one; each of the others begins where the one before it ends
- * @param ends      @p count of them, at most WORD_BATCH
- * @param readable  end of the bytes that may be read, not before the last word's: copying is faster when 16 may be
+ * @brief Counts pre-tokens that follow each other in a text, once each.
+ * @param begin     where the first one begins; each of the others begins where the one before it ends
+ * @param ends      where they end: @p count addresses, at most WORD_TALLY_BATCH
+ * @param readable  end of the bytes that may be read, not before the last pre-token's end; keys are made faster where
+ * 16 bytes may be read
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status word_tally_count(WordTally *tally, const uint8_t *begin, const uint8_t *const *ends,
                                          size_t count, const uint8_t *readable);
 
-/** @brief Adds to the table all that has not reached it yet. @retval CS336_ENOMEM */
+/** @brief Adds all counts to the table that have not reached it yet. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status word_tally_finish(WordTally *tally);
 
 #endif

@@ -62,15 +62,4 @@ void pretokenizer_feed(Pretokenizer *pretokenizer, const uint8_t *text, size_t l
  */
 size_t pretokenizer_next(Pretokenizer *pretokenizer, const uint8_t **ends, size_t capacity);
 
-/**
- * @brief True if a text may be cut at index @p cut: a pre-token begins there whatever bytes follow the text, and the
- * pre-tokens before it are the same without the bytes behind it.
- * That is so after a visible character if white space follows, or a visible character of another class that cannot
- * belong to a contraction.
- */
-bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut);
-
-/** @brief Returns the last such cut after @p begin and before @p length, or 0 if there is none. */
-size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t begin);
-
 #endif

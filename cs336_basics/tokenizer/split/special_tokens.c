@@ -21,11 +21,11 @@ static Status copy_tokens(SpecialTokens *special, const ByteString *tokens, size
     special->bytes = memory_allocate(total);
     if (!special->tokens || !special->bytes)
         return status_fail(CS336_ENOMEM, "special_tokens_init: no memory for %zu tokens of %zu bytes", count, total);
-    uint8_t *to = special->bytes;
+    uint8_t *bytes = special->bytes;
     for (size_t i = 0; i < count; i++) {
-        memcpy(to, tokens[i].bytes, tokens[i].length);
-        special->tokens[i] = (ByteString){.bytes = to, .length = tokens[i].length};
-        to += tokens[i].length;
+        memcpy(bytes, tokens[i].bytes, tokens[i].length);
+        special->tokens[i] = (ByteString){.bytes = bytes, .length = tokens[i].length};
+        bytes += tokens[i].length;
     }
     return CS336_OK;
 }
@@ -38,6 +38,7 @@ static bool has_pair(const SpecialTokens *special, BytePair pair)
     return false;
 }
 
+/* Collects the distinct pairs of bytes that tokens begin with; none if there are too many or a token has one byte. */
 static void collect_pairs(SpecialTokens *special)
 {
     for (size_t i = 0; i < special->count; i++) {
@@ -83,38 +84,37 @@ void special_tokens_deinit(SpecialTokens *special)
     *special = (SpecialTokens){0};
 }
 
-/* The first place at or after `at` where a special token may begin; at the text's last byte there is only one to see.
- */
-static size_t next_candidate(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at)
+/* Returns the first index from `i` on at which a special token may begin, or `length` if there is none. */
+static size_t next_candidate(const SpecialTokens *special, const uint8_t *text, size_t length, size_t i)
 {
-    if (special->pair_count > 0 && at < length) {
-        at = bytes_find_pair(text, length, at, special->pairs, special->pair_count);
-        if (at == length)
-            at--;
+    if (special->pair_count > 0 && i < length) {
+        i = bytes_find_pair(text, length, i, special->pairs, special->pair_count);
+        if (i == length) /* no pair; the last byte may still be the first one of a pair that the end cuts off */
+            i--;
     }
-    while (at < length && !special->begins[text[at]])
-        at++;
-    return at;
+    while (i < length && !special->begins[text[i]])
+        i++;
+    return i;
 }
 
-SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t from,
+SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t begin,
                                  bool ended)
 {
     if (special->count == 0)
-        return (SpecialMatch){.at = length, .index = -1};
-    for (size_t at = from; (at = next_candidate(special, text, length, at)) < length; at++)
-        for (size_t i = 0; i < special->count; i++) {
+        return (SpecialMatch){.begin = length, .index = -1};
+    for (; (begin = next_candidate(special, text, length, begin)) < length; begin++)
+        for (size_t i = 0; i < special->count; i++) { /* longest first */
             const ByteString token = special->tokens[i];
-            const size_t left = length - at;
-            if (token.length <= left && memcmp(text + at, token.bytes, token.length) == 0)
-                return (SpecialMatch){.at = at, .index = (int64_t)i};
-            if (token.length > left && !ended && memcmp(text + at, token.bytes, left) == 0)
-                return (SpecialMatch){.at = at, .index = -1};
+            const size_t left = length - begin;
+            if (token.length <= left && memcmp(text + begin, token.bytes, token.length) == 0)
+                return (SpecialMatch){.begin = begin, .index = (int64_t)i};
+            if (token.length > left && !ended && memcmp(text + begin, token.bytes, left) == 0)
+                return (SpecialMatch){.begin = begin, .index = -1};
         }
-    return (SpecialMatch){.at = length, .index = -1};
+    return (SpecialMatch){.begin = length, .index = -1};
 }
 
-bool special_tokens_span(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
+bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
 {
     for (size_t i = 0; i < special->count; i++) {
         const ByteString token = special->tokens[i];

@@ -1,9 +1,9 @@
 /**
  * @file
- * @brief Finding special tokens in text: the earliest one, and of those that begin there the longest.
+ * @brief Finds special tokens in text: the earliest one, and of those that begin there the longest.
  *
- * - Special tokens cut a text into pieces that are pre-tokenized each on its own (handout section 2.6.1).
- * - A text may come in pieces: the search then says from where on it cannot tell yet.
+ * - Special tokens cut a text into segments, each of which is pre-tokenized on its own (handout section 2.6.1).
+ * - A text may come in several chunks. The search then says from which byte on more bytes are needed.
  */
 #ifndef CS336_TOKENIZER_SPLIT_SPECIAL_TOKENS_H
 #define CS336_TOKENIZER_SPLIT_SPECIAL_TOKENS_H
@@ -16,16 +16,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** @brief Distinct pairs of bytes at the start of tokens that are searched for in vectors; text hardly ever has them.
+/**
+ * @brief Most distinct pairs of first bytes that are searched for 64 bytes at a time. Each pair costs two comparisons a
+ * group; beyond eight the plain search by the first byte is used.
  */
 enum { SPECIAL_TOKEN_PAIRS = 8 };
 
 typedef struct {
     ByteString *tokens; /**< distinct, longest first */
     size_t count;
-    bool begins[256]; /**< whether a token begins with this byte */
+    bool begins[256]; /**< by byte: true if a token begins with it */
     BytePair pairs[SPECIAL_TOKEN_PAIRS];
-    size_t pair_count; /**< the pairs that tokens begin with; 0: too many, or a token of one byte */
+    size_t pair_count; /**< pairs that tokens begin with; 0: too many, or a token has one byte */
     uint8_t *bytes;    /**< of all tokens */
 } SpecialTokens;
 
@@ -38,23 +40,23 @@ CS336_MUST_CHECK Status special_tokens_init(SpecialTokens *special, const ByteSt
 void special_tokens_deinit(SpecialTokens *special);
 
 typedef struct {
-    size_t at;     /**< where the token begins; if there is none, where one may still begin when more text follows */
-    int64_t index; /**< of the token in SpecialTokens.tokens, -1: none */
+    size_t
+        begin; /**< where the token begins; without a token, the first byte that may begin one if more text follows */
+    int64_t index; /**< of the token in SpecialTokens.tokens, -1: no token */
 } SpecialMatch;
 
 /**
- * @brief The first special token at or after @p from.
- * @param text    @p length bytes
- * @param ended   whether the text ends there; if not, a token that may be cut off is not decided: nothing at or after
- *                its beginning is
+ * @brief Finds the first special token that begins at or after @p begin.
+ * @param ended  true if the text ends after @p length bytes. If not, the search stops at the first token that the end
+ *               may cut off
  */
-SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t from,
+SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t begin,
                                  bool ended);
 
 /**
- * @brief Whether a special token begins before @p cut and ends after it.
- * @param ended  whether the text ends after @p length bytes; if not, a token that may be cut off there counts too
+ * @brief True if a special token begins before index @p cut and ends after it.
+ * @param ended  true if the text ends after @p length bytes; if not, a token that may be cut off there counts too
  */
-bool special_tokens_span(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
+bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
 
 #endif
