@@ -5,10 +5,10 @@
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
 #include "tests/support/gpt2_files.h"
-#include "tokenizer/bpe_files.h"
-#include "tokenizer/bpe_train.h"
 #include "tokenizer/byte_alphabet.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/encode/tokenizer.h"
+#include "tokenizer/files/bpe_files.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <stdio.h>
 #include <stdlib.h>

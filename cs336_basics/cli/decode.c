@@ -4,7 +4,7 @@
 #include "cli/work.h"
 #include "core/file.h"
 #include "data/token_file.h"
-#include "tokenizer/utf8_replace.h"
+#include "tokenizer/encode/utf8_replace.h"
 
 enum { IDS_AT_ONCE = 1 << 14, WIDEST_ID = 4 };
 

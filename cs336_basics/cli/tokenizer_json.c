@@ -1,9 +1,9 @@
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/files/tokenizer_json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
-#include "tokenizer/bpe_files.h"
+#include "tokenizer/files/bpe_files.h"
 
 typedef struct {
     TokenizerOptions tokenizer;

@@ -3,10 +3,10 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
-#include "tokenizer/bpe_files.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/token_text.h"
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/files/bpe_files.h"
+#include "tokenizer/files/token_text.h"
+#include "tokenizer/files/tokenizer_json.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <inttypes.h>
 #include <string.h>

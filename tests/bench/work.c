@@ -5,8 +5,8 @@
 #include "core/memory.h"
 #include "data/story.h"
 #include "nn/functional.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/encoder.h"
+#include "tokenizer/encode/encoder.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <math.h>
 #include <stdio.h>
