@@ -1,7 +1,7 @@
 /* --dtype bf16: linear maps beside PyTorch, the dtype of a model's parts, and training beside float32. */
 #include "core/parallel.h"
-#include "data/story.h"
 #include "nn/linear.h"
+#include "story/story.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/bfloat16.h"

@@ -8,7 +8,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/rng.h"
-#include "data/story.h"
+#include "story/story.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/chart.h"
 #include "tests/bench/report.h"

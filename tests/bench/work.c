@@ -3,8 +3,8 @@
 
 #include "accounting/flops.h"
 #include "core/memory.h"
-#include "data/story.h"
 #include "nn/functional.h"
+#include "story/story.h"
 #include "tokenizer/encode/encoder.h"
 #include "tokenizer/learn/bpe_train.h"
 

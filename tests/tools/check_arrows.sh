@@ -7,7 +7,7 @@ grep -rHnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' --include='*.[ch]' .
 BEGIN {
     level["core"] = 0
     level["kernels"] = 1
-    level["nn"] = level["optim"] = level["data"] = level["tokenizer"] = 2
+    level["nn"] = level["optim"] = level["data"] = level["tokenizer"] = level["story"] = 2
     level["train"] = level["generate"] = level["accounting"] = 3
     level["cli"] = 4
 

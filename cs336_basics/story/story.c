@@ -1,4 +1,4 @@
-#include "data/story.h"
+#include "story/story.h"
 
 #include "core/memory.h"
 #include "core/rng.h"

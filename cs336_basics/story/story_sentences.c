@@ -1,4 +1,4 @@
-#include "data/story_grammar.h"
+#include "story/story_grammar.h"
 
 /* How a story is told, from its first line to its last. The first rule is the whole story. */
 const StoryRule story_sentences[] = {

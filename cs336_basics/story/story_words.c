@@ -1,4 +1,4 @@
-#include "data/story_grammar.h"
+#include "story/story_grammar.h"
 
 /* Who, where, what: each word with all that later sentences need to agree with it. */
 

@@ -1,4 +1,4 @@
-#include "data/story_grammar.h"
+#include "story/story_grammar.h"
 
 /*
  * What goes wrong where, and who can put it right. A plot is one of two: the hero looks for the wish and gets into

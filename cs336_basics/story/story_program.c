@@ -1,4 +1,4 @@
-#include "data/story_program.h"
+#include "story/story_program.h"
 
 #include "core/memory.h"
 

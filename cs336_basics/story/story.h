@@ -16,13 +16,13 @@
  * const double floor = story_expectation(&program).nats;       // per story
  * @endcode
  */
-#ifndef CS336_DATA_STORY_H
-#define CS336_DATA_STORY_H
+#ifndef CS336_STORY_STORY_H
+#define CS336_STORY_STORY_H
 
 #include "core/file.h"
 #include "core/status.h"
-#include "data/story_grammar.h"
-#include "data/story_program.h"
+#include "story/story_grammar.h"
+#include "story/story_program.h"
 
 #include <stddef.h>
 #include <stdint.h>

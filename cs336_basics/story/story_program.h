@@ -6,12 +6,12 @@
  * - The program points into the grammar's texts, which must outlive it; otherwise it is one block of memory.
  * - It holds no mutable state: any number of generators and threads may share it.
  */
-#ifndef CS336_DATA_STORY_PROGRAM_H
-#define CS336_DATA_STORY_PROGRAM_H
+#ifndef CS336_STORY_STORY_PROGRAM_H
+#define CS336_STORY_STORY_PROGRAM_H
 
 #include "core/arena.h"
 #include "core/status.h"
-#include "data/story_grammar.h"
+#include "story/story_grammar.h"
 
 #include <stdbool.h>
 #include <stddef.h>

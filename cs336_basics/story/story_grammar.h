@@ -18,8 +18,8 @@
  * A variable's source is a rule, or a field of an earlier variable whose text is `{rule}`: so what can go wrong depends
  * on the place, and who can help depends on what went wrong. A rule that draws a variable draws no other one.
  */
-#ifndef CS336_DATA_STORY_GRAMMAR_H
-#define CS336_DATA_STORY_GRAMMAR_H
+#ifndef CS336_STORY_STORY_GRAMMAR_H
+#define CS336_STORY_STORY_GRAMMAR_H
 
 #include <stdint.h>
 

@@ -3,7 +3,7 @@
  * choice was made every alternative is tried. Stories differ early, so wrong ones end within a few bytes. A variable is
  * open until its first field is met; its values are then tried, after those of the variable that it was drawn from.
  */
-#include "data/story.h"
+#include "story/story.h"
 
 #include <math.h>
 #include <string.h>

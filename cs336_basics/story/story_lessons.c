@@ -1,4 +1,4 @@
-#include "data/story_grammar.h"
+#include "story/story_grammar.h"
 
 /* A weakness, how it leads into trouble, what is learned from it, and what the hero becomes. */
 const StoryRule story_lessons[] = {

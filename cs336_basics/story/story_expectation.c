@@ -5,7 +5,7 @@
  * inside that field, where other fields of it may occur. Variables that it was drawn from are fixed before it. No
  * choice's probability depends on anything else, so the open variables keep the distribution they were drawn from.
  */
-#include "data/story.h"
+#include "story/story.h"
 
 #include <assert.h>
 #include <string.h>
