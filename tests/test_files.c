@@ -1,4 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
+#include "core/directory.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
@@ -146,7 +147,7 @@ START_TEST(test_a_failed_rename_leaves_no_temporary_file)
     const char *directory = temp_directory("rename"), *path = temp_path("rename/target");
     FileWriter writer;
     assert_ok(file_create(&writer, path));
-    assert_ok(file_make_directory(path));
+    assert_ok(directory_make(path));
     assert_path_fails(file_commit(&writer), CS336_EIO, path, ": cannot write: Is a directory");
     ck_assert_uint_eq(directory_entries(directory), 1);
 }
@@ -223,26 +224,26 @@ END_TEST
 
 static Status make_nested_directory(void *path)
 {
-    return file_make_directory(path);
+    return directory_make(path);
 }
 
 START_TEST(test_make_directory_makes_parents_too)
 {
     const char *path = temp_path("nested//b/c/"), *inner = temp_path("nested/b/c"), *file = temp_path("nested/file");
-    assert_ok(file_make_directory(path));
-    assert_ok(file_make_directory(path));
-    assert_ok(file_make_directory("/"));
+    assert_ok(directory_make(path));
+    assert_ok(directory_make(path));
+    assert_ok(directory_make("/"));
     ck_assert_uint_eq(directory_entries(inner), 0);
     write_file(file, "", 0);
     const char *below = temp_path("nested/file/d");
-    assert_path_fails(file_make_directory(below), CS336_EIO, file, ": cannot make directory: Not a directory");
-    assert_fails(file_make_directory(""), CS336_EIO, "file_make_directory: the path is empty");
+    assert_path_fails(directory_make(below), CS336_EIO, file, ": cannot make directory: Not a directory");
+    assert_fails(directory_make(""), CS336_EIO, "directory_make: the path is empty");
     char message[512];
-    snprintf(message, sizeof message, "file_make_directory: no memory for the path %s", path);
+    snprintf(message, sizeof message, "directory_make: no memory for the path %s", path);
     memory_fail_at(1);
-    assert_fails(file_make_directory(path), CS336_ENOMEM, message);
+    assert_fails(directory_make(path), CS336_ENOMEM, message);
     assert_allocation_failures_say(make_nested_directory, (void *)(uintptr_t)path,
-                                   "file_make_directory: no memory for the path */nested//b/c/");
+                                   "directory_make: no memory for the path */nested//b/c/");
 }
 END_TEST
 

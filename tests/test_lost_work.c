@@ -146,13 +146,17 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
                            "--lr 1e6 --warmup-steps 0 --max-grad-norm 0"),
                      1);
     ck_assert_ptr_nonnull(strstr(shell_errors,
-                                 "a lower learning rate may help\nrun/checkpoint-step-2.safetensors is an "
-                                 "older state: rename it to checkpoint.safetensors to go back to it with "
+                                 "a lower learning rate may help\nolder states are kept of step 2: rename "
+                                 "run/checkpoint-step-N.safetensors to checkpoint.safetensors to go back to it with "
                                  "--resume\n"));
-    assert_shell_ok("cmp run/checkpoint.safetensors good && mv run/checkpoint-step-2.safetensors "
-                    "run/checkpoint.safetensors && cs336 train --train train.bin " MODEL
-                    " --steps 60 --stop-at 4 --checkpoint-every 2 --out run --resume && cmp run/checkpoint.safetensors "
-                    "good");
+    /* The settings that diverged differ from the run's, which was said first. */
+    ck_assert(strncmp(shell_errors, "cs336 train: the run goes on with other settings: lr 1e+06 (was 0.001), ", 71) ==
+              0);
+    assert_shell_ok(
+        "cmp run/checkpoint.safetensors good && mv run/checkpoint-step-2.safetensors "
+        "run/checkpoint.safetensors && cs336 train --train train.bin " MODEL
+        " --steps 60 --stop-at 4 --checkpoint-every 2 --out run --resume 2>log && cmp run/checkpoint.safetensors "
+        "good");
 }
 END_TEST
 
@@ -190,9 +194,9 @@ START_TEST(test_no_output_is_another_output_or_an_input)
         {"cs336 tokenizer-json" FILES "--output ./merges.txt",
          "tokenizer-json: ./merges.txt: cannot write: it is the list of merges too"},
         {"cs336 train --train run/log.jsonl " MODEL " --steps 2 --overwrite --out run",
-         "train: run/log.jsonl: cannot write: it is --train too"},
+         "train: --train run/log.jsonl: the run in run would write or remove it"},
         {"cs336 train --train train.bin --val sub/../run/config.json " MODEL " --steps 2 --overwrite --out run",
-         "train: run/config.json: cannot write: it is --val too"},
+         "train: --val sub/../run/config.json: the run in run would write or remove it"},
     };
     make_tokens();
     assert_shell_ok("mkdir sub run && ln -s sub linked && ln train.txt hard && ln -s train.txt soft && "
@@ -230,6 +234,123 @@ START_TEST(test_killed_saves_leave_no_files)
 }
 END_TEST
 
+/* ---- what a tester found around these cases ---- */
+
+#define SMALL "cs336 train --train train.bin " MODEL " --checkpoint-every 2 "
+
+START_TEST(test_resuming_keeps_as_many_checkpoints_as_the_run_began_with)
+{
+    make_tokens();
+    assert_shell_ok(SMALL "--steps 8 --stop-at 6 --keep 3 --out run && cp run/config.json before");
+    assert_shell_ok(SMALL "--steps 8 --out run --resume >log && ls run | wc -l && cmp run/config.json before");
+    ck_assert_str_eq(shell_output, "5\n");
+    assert_shell_ok(SMALL "--steps 8 --lr 0.5 --out run --resume && ls run | wc -l && cmp run/config.json before");
+    ck_assert_ptr_nonnull(strstr(shell_output, "nothing left to do: the checkpoint in run is of step 8\n5\n"));
+}
+END_TEST
+
+START_TEST(test_a_checkpoint_behind_a_symbolic_link_is_kept_as_it_is)
+{
+    make_tokens();
+    assert_shell_ok(SMALL "--steps 6 --keep 3 --out whole");
+    assert_shell_ok(SMALL
+                    "--steps 6 --stop-at 2 --keep 3 --out run && mkdir big && mv run/checkpoint.safetensors big/c "
+                    "&& ln -s ../big/c run/checkpoint.safetensors");
+    assert_shell_ok(SMALL "--steps 6 --out run --resume && test -h run/checkpoint.safetensors && for file in "
+                          "checkpoint checkpoint-step-2 checkpoint-step-4; do cmp run/$file.safetensors "
+                          "whole/$file.safetensors || exit; done");
+}
+END_TEST
+
+START_TEST(test_a_run_whose_directory_is_moved_saves_there)
+{
+    make_tokens();
+    assert_shell_ok("\"$program\" " ENDLESS " --out run >out & until test -s run/log.jsonl; do sleep 0.02; done; "
+                    "mv run moved && cs336 train --train train.bin " MODEL " --steps 5 --seed 2 --out run && "
+                    "cp run/checkpoint.safetensors second && kill -TERM $!; wait $! && test -s "
+                    "moved/checkpoint.safetensors && cmp run/checkpoint.safetensors second");
+}
+END_TEST
+
+START_TEST(test_hard_links_of_a_run_are_a_copy)
+{
+    make_tokens();
+    assert_shell_ok("cs336 train --train train.bin " MODEL
+                    " --steps 9 --log-every 1 --stop-at 6 --out run && mkdir copy "
+                    "&& ln run/* copy && cp -r copy before");
+    assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 9 --log-every 1 --out run --resume && "
+                    "diff -r copy before && test $(wc -l <run/log.jsonl) = 9");
+    assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 2 --out run --overwrite && diff -r copy before");
+}
+END_TEST
+
+START_TEST(test_a_config_json_of_somebody_else_is_not_replaced)
+{
+    make_tokens();
+    write_file(temp_path("config.json"), "mine", 4);
+    assert_shell_fails(1,
+                       "cs336 train: . holds the config.json of a run that saved no checkpoint: --overwrite deletes it",
+                       "cs336 train --train train.bin " MODEL " --steps 2 --out .");
+    assert_file_holds(temp_path("config.json"), "mine", 4);
+}
+END_TEST
+
+/* The disk, here a limit on the size of files, is full for a while: the run says so and goes on. */
+START_TEST(test_a_log_that_cannot_grow_does_not_end_the_run)
+{
+    make_tokens();
+    ck_assert_int_eq(shell("ulimit -f 500; cs336 train --train train.bin " MODEL
+                           " --steps 4000 --log-every 1 --checkpoint-every 0 --out run 2>said"),
+                     0);
+    assert_shell_ok("grep -c '^cs336 train: run/log.jsonl: cannot write: File too large$' said && test -s "
+                    "run/checkpoint.safetensors");
+    assert_shell_ok("tail -c 1 run/log.jsonl");
+    ck_assert_str_eq(shell_output, "\n");
+}
+END_TEST
+
+START_TEST(test_a_damaged_end_of_the_log_is_cut_off)
+{
+    make_tokens();
+    assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 9 --log-every 1 --stop-at 6 --out run && "
+                    "cp run/log.jsonl good && printf '{\"step\":7,\"tok\\0\\0\\n\\0\\0\\n' >>run/log.jsonl");
+    assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 9 --stop-at 8 --log-every 1 --out run --resume && "
+                    "head -6 run/log.jsonl | cmp - good && test $(wc -l <run/log.jsonl) = 8");
+    /* A note among the lines of steps that are done is somebody's own. */
+    assert_shell_ok("{ head -2 good; echo note; tail -4 good; } >run/log.jsonl && cp run/log.jsonl noted");
+    ck_assert_int_eq(shell("cs336 train --train train.bin " MODEL " --steps 9 --log-every 1 --out run --resume"), 1);
+    ck_assert_str_eq(
+        shell_errors,
+        "cs336 train: run/log.jsonl: a line before step 3 is no object with step and seconds; remove it\n");
+    assert_shell_ok("cmp run/log.jsonl noted");
+}
+END_TEST
+
+START_TEST(test_the_way_on_is_told_when_the_newest_checkpoint_is_gone)
+{
+    make_tokens();
+    assert_shell_ok(SMALL "--steps 6 --keep 3 --out run && rm run/checkpoint.safetensors");
+    assert_shell_fails(1,
+                       "cs336 train: run has no checkpoint.safetensors, but an older state: rename "
+                       "checkpoint-step-4.safetensors to it, then --resume",
+                       SMALL "--steps 6 --out run --resume");
+    assert_shell_ok("mv run/checkpoint-step-4.safetensors run/checkpoint.safetensors");
+    assert_shell_ok(SMALL "--steps 6 --out run --resume");
+}
+END_TEST
+
+START_TEST(test_an_output_keeps_its_permissions)
+{
+    make_tokens();
+    assert_shell_ok("chmod 600 vocab.json && cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json "
+                    "--merges merges.txt >log && ls -l vocab.json | cut -c 1-10");
+    ck_assert_str_eq(shell_output, "-rw-------\n");
+    assert_shell_ok(
+        "cp train.txt before && cs336 story --stories 1 --output /dev/stdout >>train.txt && "
+        "head -c $(wc -c <before) train.txt | cmp - before && test $(wc -c <train.txt) -gt $(wc -c <before)");
+}
+END_TEST
+
 const TestCase lost_work_tests[] = {
     TEST(test_train_refuses_a_directory_that_holds_a_run, "training_together"),
     TEST(test_an_overwriting_run_that_is_killed_never_resumes_the_old_one, "training_together"),
@@ -242,5 +363,14 @@ const TestCase lost_work_tests[] = {
     TEST(test_weights_that_are_not_numbers_never_replace_good_ones, "training_together"),
     TEST(test_no_output_is_another_output_or_an_input, "file"),
     TEST(test_killed_saves_leave_no_files, "checkpointing"),
+    TEST(test_resuming_keeps_as_many_checkpoints_as_the_run_began_with, "checkpointing"),
+    TEST(test_a_checkpoint_behind_a_symbolic_link_is_kept_as_it_is, "checkpointing"),
+    TEST(test_a_run_whose_directory_is_moved_saves_there, "checkpointing"),
+    TEST(test_hard_links_of_a_run_are_a_copy, "checkpointing"),
+    TEST(test_a_config_json_of_somebody_else_is_not_replaced, "training_together"),
+    TEST(test_a_log_that_cannot_grow_does_not_end_the_run, "experiment_log"),
+    TEST(test_a_damaged_end_of_the_log_is_cut_off, "experiment_log"),
+    TEST(test_the_way_on_is_told_when_the_newest_checkpoint_is_gone, "checkpointing"),
+    TEST(test_an_output_keeps_its_permissions, "file"),
     {0},
 };

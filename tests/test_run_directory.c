@@ -1,5 +1,6 @@
 /* The files of a run: which are kept, which are refused, and what a killed process leaves. */
 #define _POSIX_C_SOURCE 200809L
+#include "core/directory.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "tests/suites.h"
@@ -69,19 +70,23 @@ END_TEST
 
 START_TEST(test_a_kept_checkpoint_or_a_log_alone_is_a_run_too)
 {
-    assert_ok(file_make_directory(temp_path("kept")));
-    assert_ok(file_make_directory(temp_path("log")));
+    assert_ok(directory_make(temp_path("kept")));
+    assert_ok(directory_make(temp_path("log")));
     write_file(temp_path("kept/checkpoint-step-3.safetensors"), "", 0);
     write_file(temp_path("log/log.jsonl"), "{}\n", 3);
     char message[1024];
     snprintf(message, sizeof message, "%s holds a training run: --resume goes on with it, --overwrite deletes it",
              temp_path("kept"));
     assert_fails(run_directory_check(temp_path("kept"), RUN_NEW), CS336_EIO, message);
-    snprintf(message, sizeof message, "%s holds the log of a run that saved no checkpoint: --overwrite deletes it",
-             temp_path("log"));
+    snprintf(message, sizeof message,
+             "%s holds the log.jsonl of a run that saved no checkpoint: --overwrite deletes it", temp_path("log"));
     assert_fails(run_directory_check(temp_path("log"), RUN_NEW), CS336_EIO, message);
     write_file(temp_path("log/log.jsonl"), "", 0);
     assert_ok(run_directory_check(temp_path("log"), RUN_NEW));
+    write_file(temp_path("log/config.json"), "{}", 2);
+    snprintf(message, sizeof message,
+             "%s holds the config.json of a run that saved no checkpoint: --overwrite deletes it", temp_path("log"));
+    assert_fails(run_directory_check(temp_path("log"), RUN_NEW), CS336_EIO, message);
 }
 END_TEST
 
@@ -106,9 +111,11 @@ START_TEST(test_the_last_checkpoints_are_kept)
     assert_ok(run("ten", keeping(1), 10, RUN_NEW));
     assert_same_bytes("run/checkpoint-step-8.safetensors", "eight/checkpoint.safetensors");
     assert_same_bytes("run/checkpoint-step-10.safetensors", "ten/checkpoint.safetensors");
-    ck_assert_uint_eq(run_directory_oldest(temp_path("run")), 8);
-    ck_assert_uint_eq(run_directory_oldest(temp_path("eight")), 0);
-    ck_assert_uint_eq(run_directory_oldest(temp_path("nowhere")), 0);
+    size_t steps[3] = {0};
+    ck_assert_uint_eq(run_directory_kept(steps, 3, temp_path("run")), 2);
+    ck_assert(steps[0] == 8 && steps[1] == 10);
+    ck_assert_uint_eq(run_directory_kept(steps, 3, temp_path("eight")), 0);
+    ck_assert_uint_eq(run_directory_kept(steps, 3, temp_path("nowhere")), 0);
     /* A smaller number holds at once, and files that only look like checkpoints stay. */
     write_file(temp_path("run/checkpoint-step-08.safetensors"), "mine", 4);
     write_file(temp_path("run/checkpoint-step-1.safetensors.old"), "mine", 4);
@@ -125,8 +132,9 @@ START_TEST(test_going_back_to_a_kept_checkpoint)
     assert_ok(run("run", keeping(3), 0, RUN_NEW));
     ck_assert_int_eq(rename(temp_path("run/checkpoint-step-8.safetensors"), temp_path("run/checkpoint.safetensors")),
                      0);
+    /* The states of later steps stay until the run has computed these steps again. */
     assert_ok(run("run", keeping(3), 9, RUN_RESUME));
-    ck_assert(!exists("run/checkpoint-step-10.safetensors"));
+    ck_assert(exists("run/checkpoint-step-10.safetensors"));
     ck_assert(exists("run/checkpoint-step-8.safetensors"));
     assert_ok(run("run", keeping(3), 0, RUN_RESUME));
     assert_same_bytes("run/checkpoint.safetensors", "whole/checkpoint.safetensors");
@@ -151,14 +159,13 @@ END_TEST
 START_TEST(test_a_directory_has_one_writer)
 {
     RunDirectory first, second;
-    assert_ok(run_directory_open(&first, temp_path("run"), RUN_NEW, 1));
+    assert_ok(run_directory_open(&first, temp_path("run"), RUN_NEW));
     char message[1024];
     snprintf(message, sizeof message, "%s: another process is writing to this directory", temp_path("run"));
-    assert_fails(run_directory_check(temp_path("run"), RUN_RESUME), CS336_EIO, message);
-    assert_fails(run_directory_open(&second, temp_path("run"), RUN_OVERWRITE, 1), CS336_EIO, message);
+    assert_fails(run_directory_open(&second, temp_path("run"), RUN_OVERWRITE), CS336_EIO, message);
     run_directory_close(&second);
     run_directory_close(&first);
-    assert_ok(run_directory_open(&second, temp_path("run"), RUN_RESUME, 1));
+    assert_ok(run_directory_open(&second, temp_path("run"), RUN_OVERWRITE));
     run_directory_close(&second);
     run_directory_close(&second);
 }

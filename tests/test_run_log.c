@@ -167,7 +167,7 @@ START_TEST(test_run_log_that_cannot_be_cut_says_so)
 {
     RunLog log = {.writer = {.stream = fopen("/dev/null", "ab"), .path = memory_copy_text("null")}};
     const RunLogEntry first = entry_of(1);
-    file_fail_at(2);
+    file_fail_at(1);
     assert_fails(run_log_append(&log, &first), CS336_EIO, "null: cannot write, and cannot take back half a line");
     file_fail_at(0);
     run_log_close(&log);
@@ -184,7 +184,8 @@ START_TEST(test_run_log_allocation_failures)
     assert_ok(append_second(&attempt));
     assert_ok(run_log_append(&attempt.log, &third));
     run_log_close(&attempt.log);
-    assert_allocation_failures_say(reopen, &attempt, "run_log_open: no memory for the path */log.jsonl");
+    assert_allocation_failures_say(reopen, &attempt, "file_create: no memory for the path */log.jsonl",
+                                   "run_log_open: no memory for the path */log.jsonl");
     assert_file_holds(attempt.path, three_lines, strlen(three_lines));
 }
 END_TEST

@@ -1,3 +1,4 @@
+#include "core/directory.h"
 #include "core/file.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
@@ -299,7 +300,7 @@ START_TEST(test_writing_fails_cleanly_and_leaves_the_old_files)
     Target target = {.model = &model};
     char directory[256];
     snprintf(directory, sizeof directory, "%s", temp_path("written"));
-    assert_ok(file_make_directory(directory));
+    assert_ok(directory_make(directory));
     snprintf(target.vocab, sizeof target.vocab, "%s", temp_path("written/v"));
     snprintf(target.merges, sizeof target.merges, "%s", temp_path("written/m"));
     write_file(target.vocab, "old", 3);

@@ -68,8 +68,10 @@ static void wait_briefly(char **argv)
 {
 #ifdef _OPENMP
     if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") && setenv("GOMP_SPINCOUNT", "3000", 1) == 0 &&
-        setenv("KMP_BLOCKTIME", "1", 0) == 0)
+        setenv("KMP_BLOCKTIME", "1", 0) == 0) {
+        execv("/proc/self/exe", argv); /* Linux: this very program, whatever it was called */
         execvp(argv[0], argv);
+    }
 #else
     (void)argv;
 #endif

@@ -36,7 +36,7 @@ typedef struct {
     size_t val_every;        /**< steps between validations; 0: only after the last step */
     size_t val_batches;      /**< batches of a validation; 0: none */
     size_t checkpoint_every; /**< steps between checkpoints; 0: only after the last step */
-    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0 counts as 1 */
+    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0: as the run began, or 2 */
 } TrainerConfig;
 
 /** @brief Says whether a run of this configuration can start. @retval CS336_ESHAPE, CS336_ERANGE */

@@ -35,6 +35,12 @@ CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 /** @brief What a run tells, and what it asks. */
 typedef struct {
     void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< after each step; NULL: nobody listens */
+    /**
+     * A line for people: a setting that differs from the run's so far; a line of the log or a checkpoint that could not
+     * be written, after which the run goes on, as the disk may have room again later. NULL: such a failure ends the
+     * run.
+     */
+    void (*notice)(void *context, const char *text);
     void *context;
     const atomic_int *stop; /**< not 0: finish the step, save and return; NULL: never */
 } TrainerObserver;

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "tests/support/files.h"
 
+#include "core/directory.h"
 #include "core/file.h"
 #include "tests/support/allclose.h"
 
@@ -54,7 +55,7 @@ const char *temp_path(const char *name)
 const char *temp_directory(const char *name)
 {
     const char *path = temp_path(name);
-    assert_ok(file_make_directory(path));
+    assert_ok(directory_make(path));
     return path;
 }
 
