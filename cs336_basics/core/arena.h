@@ -63,7 +63,7 @@ Tensor arena_tensor_of(Arena *arena, int rank, const size_t *shape);
 /** @brief Takes a contiguous tensor of the shape of @p like, as torch.empty_like() does. */
 Tensor arena_tensor_like(Arena *arena, Tensor like);
 
-/** @brief Counts in the peak what a callee will take and give back: for measuring one's own scratch. */
+/** @brief Raises the peak as if a callee took @p bytes and gave them back: for measuring scratch. */
 void arena_expect(Arena *arena, size_t bytes);
 
 /** @brief Remembers how much is handed out. Pass the mark to arena_keep() or arena_release(). */

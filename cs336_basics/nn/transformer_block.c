@@ -23,7 +23,7 @@ static void add(Tensor sum, Tensor t)
 
 /* ---- memory ---- */
 
-/* Takes what a layer keeps besides the saved tensors of attention and feed-forward. */
+/* Takes the saved tensors of a layer, without those of attention and feed-forward. */
 static TransformerBlockSaved take_residuals(Arena *arena, Tensor x, NormPlacement norm)
 {
     TransformerBlockSaved saved = {.residual1 = arena_tensor_like(arena, x)};
@@ -53,7 +53,7 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
 typedef struct {
     TransformerBlockSaved unsaved; /* of a forward pass that does not save */
     Tensor normed;                 /* (..., d_model), output of one norm after the other; data NULL for NORM_NONE */
-    Tensor grad_branch;            /* (..., d_model), backward only: what FFN's or MHA's backward pass gives */
+    Tensor grad_branch;            /* (..., d_model), backward only: grad_x of MHA or FFN */
 } Scratch;
 
 /* A forward pass that saves takes as much as the backward pass, whose scratch it gets. */
@@ -80,10 +80,10 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool s
 
 /* ---- forward ---- */
 
-/* Attention over a whole sequence, or over the tokens in a cache and those that follow them. */
+/* Attention over a complete sequence, or over the tokens in a cache and those that follow them. */
 typedef struct {
     MultiHeadSelfAttentionSaved *saved;
-    KeyValueCache *cache; /* NULL: a whole sequence */
+    KeyValueCache *cache; /* NULL: the sequence is complete */
     const RoPE *rope;
     TokenTensor positions;
 } Attention;

@@ -131,7 +131,7 @@ Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const Transfo
 /* ---- training: all that the backward pass reads is kept ---- */
 
 typedef struct {
-    Tensor hidden; /* (num_layers + 1, ..., seq, d_model): what layer i reads at i, and writes at i + 1 */
+    Tensor hidden; /* (num_layers + 1, ..., seq, d_model): layer i reads hidden[i] and writes hidden[i + 1] */
     TransformerBlockSaved *layers; /* num_layers */
     Tensor normed, inverse_rms;    /* of the final norm; without one, normed is the last of hidden */
     Tensor grad_hidden;            /* (..., seq, d_model), of the backward pass */
