@@ -24,11 +24,11 @@ static void add(Tensor sum, Tensor t)
 /* ---- memory ---- */
 
 /* Takes the saved tensors of a layer, without those of attention and feed-forward. */
-static TransformerBlockSaved take_residuals(Arena *arena, Tensor x, NormPlacement norm)
+static TransformerBlockSaved take_sums(Arena *arena, Tensor x, NormPlacement norm)
 {
-    TransformerBlockSaved saved = {.residual1 = arena_tensor_like(arena, x)};
+    TransformerBlockSaved saved = {.sum1 = arena_tensor_like(arena, x)};
     if (norm == NORM_POST)
-        saved.residual2 = arena_tensor_like(arena, x);
+        saved.sum2 = arena_tensor_like(arena, x);
     if (norm != NORM_NONE) {
         saved.inverse_rms1 = arena_tensor_like(arena, tensor_with_last(x, 1));
         saved.inverse_rms2 = arena_tensor_like(arena, tensor_with_last(x, 1));
@@ -39,7 +39,7 @@ static TransformerBlockSaved take_residuals(Arena *arena, Tensor x, NormPlacemen
 Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x, const TransformerBlock *block)
 {
     const size_t mark = arena_mark(arena);
-    *saved = take_residuals(arena, x, block->norm);
+    *saved = take_sums(arena, x, block->norm);
     Status s = arena_status(arena);
     if (!s)
         s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads);
@@ -61,7 +61,7 @@ static Scratch take_scratch(Arena *arena, Tensor x, NormPlacement norm, bool sav
 {
     Scratch scratch = {0};
     if (!saving)
-        scratch.unsaved = take_residuals(arena, x, norm);
+        scratch.unsaved = take_sums(arena, x, norm);
     if (norm != NORM_NONE)
         scratch.normed = arena_tensor_like(arena, x);
     if (saving)
@@ -101,7 +101,7 @@ static Status forward(Tensor y, TransformerBlockSaved *saved, const Attention *a
     const size_t mark = arena_mark(scratch);
     const Scratch memory = take_scratch(scratch, x, block->norm, saved != NULL);
     const TransformerBlockSaved *kept = saved ? saved : &memory.unsaved;
-    const Tensor normed = memory.normed, sum1 = kept->residual1, sum2 = post ? kept->residual2 : y;
+    const Tensor normed = memory.normed, sum1 = kept->sum1, sum2 = post ? kept->sum2 : y;
     Status s = arena_status(scratch);
 
     /* sum1 = x + MHA(x), or x + MHA(norm1(x)) */
@@ -186,7 +186,7 @@ Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor 
     const size_t mark = arena_mark(scratch);
     const Scratch memory = take_scratch(scratch, x, block->norm, true);
     const Tensor normed = memory.normed, grad_branch = memory.grad_branch;
-    const Tensor sum1 = saved->residual1, sum2 = saved->residual2;
+    const Tensor sum1 = saved->sum1, sum2 = saved->sum2;
     const Tensor grad_sum2 = grad_x, grad_z = grad_x, grad_sum1 = grad_x;
     Status s = arena_status(scratch);
 

@@ -44,7 +44,10 @@ typedef struct {
 
 static Buffers take_buffers(Arena *arena, Tensor hidden)
 {
-    return (Buffers){.x = arena_tensor_like(arena, hidden), .y = arena_tensor_like(arena, hidden)};
+    Buffers buffers;
+    buffers.x = arena_tensor_like(arena, hidden);
+    buffers.y = arena_tensor_like(arena, hidden);
+    return buffers;
 }
 
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq)
@@ -97,8 +100,9 @@ Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const Tr
     const size_t mark = arena_mark(arena), d_k = c->d_model / c->num_heads;
     *caches = arena_take(arena, c->num_layers * sizeof **caches);
     for (size_t i = 0; i < c->num_layers; i++) {
-        const KeyValueCache cache = {.key = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k),
-                                     .value = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k)};
+        KeyValueCache cache = {.length = 0};
+        cache.key = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k);
+        cache.value = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k);
         if (*caches)
             (*caches)[i] = cache;
     }
@@ -142,7 +146,9 @@ static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, 
     const size_t mark = arena_mark(arena), num_layers = lm->config.num_layers;
     Tensor all = tensor_insert(hidden, 0);
     all.shape[0] = num_layers + 1;
-    *t = (Training){.hidden = arena_tensor_like(arena, all), .grad_hidden = arena_tensor_like(arena, hidden)};
+    *t = (Training){0};
+    t->hidden = arena_tensor_like(arena, all);
+    t->grad_hidden = arena_tensor_like(arena, hidden);
     if (lm->config.norm != NORM_NONE) {
         t->normed = arena_tensor_like(arena, hidden);
         t->inverse_rms = arena_tensor_like(arena, tensor_with_last(hidden, 1));
