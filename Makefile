@@ -32,8 +32,8 @@ CHECK_LIBS   := $(call pkg,--libs check)
 WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 # Never -ffast-math: it folds isnan, isinf and the -inf of masks away. Without errno, square roots vectorise.
 OPTIMIZE     ?= -O3
-C336_CPPFLAGS = -Ics336_basics $(CPPFLAGS) $(PKG_CFLAGS)
-C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
+C336_CPPFLAGS = -Ics336_basics -DCS336_VERSION='"$(VERSION)"' $(CPPFLAGS) $(PKG_CFLAGS)
+C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
 C336_LDFLAGS  = $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
 C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
@@ -56,7 +56,7 @@ endif
 
 # What is missing is said at once, not by a compiler that finds no header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -65,9 +65,9 @@ endif
 
 # ---- the library and the program -----------------------------------------------------------------------------------
 
-HEADERS      := $(wildcard cs336_basics/*/*.h)
+HEADERS      := $(wildcard cs336_basics/*/*.h cs336_basics/*/*/*.h)
 CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
-LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c))
+LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_basics/*/*/*.c))
 TEST_SOURCES := $(wildcard tests/*.c tests/support/*.c)
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
@@ -75,8 +75,22 @@ LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
+VERSION := 0.1.0
+MAJOR   := $(firstword $(subst ., ,$(VERSION)))
+
+# The shared library's name holds the major version (SONAME); programs find it at link time by the name without.
+ifeq ($(shell uname -s),Darwin)
+SHARED_NAME   := libcs336.$(MAJOR).dylib
+SHARED_LINK   := libcs336.dylib
+SONAME_FLAGS   = -Wl,-install_name,@rpath/$(SHARED_NAME)
+else
+SHARED_NAME   := libcs336.so.$(MAJOR)
+SHARED_LINK   := libcs336.so
+SONAME_FLAGS   = -Wl,-soname,$(SHARED_NAME)
+endif
+
 LIBRARY := $(OUT)/libcs336.a
-SHARED  := $(OUT)/libcs336.so
+SHARED  := $(OUT)/$(SHARED_LINK)
 PROGRAM := $(OUT)/cs336
 TESTS   := $(VARIANT)/run_tests
 
@@ -88,9 +102,10 @@ $(VARIANT)/obj/%.o: %.c Makefile
 	@echo '  CC    $<'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-# One source of the kernels, an object for each instruction set: kernels/isa.h picks one when the program runs.
+# A source NAME_avx2.c, NAME_avx512.c or NAME_avx512_bf16.c is compiled for that instruction set; kernels/isa.h picks one
+# when the program runs.
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)))
-kernels_for = $(call object,cs336_basics/kernels/isa_$(1).c tests/bench/ladder_$(1).c)
+kernels_for = $(call object,$(filter %_$(1).c,$(LIB_SOURCES) $(wildcard tests/bench/*.c)))
 AVX2_FLAGS  := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt
 $(call kernels_for,avx2): C336_CFLAGS += $(AVX2_FLAGS)
 $(call kernels_for,avx512) $(call kernels_for,avx512_bf16): C336_CFLAGS += $(AVX2_FLAGS) -mavx512f -mavx512vl -mavx512dq -mavx512bw
@@ -103,7 +118,8 @@ $(LIBRARY): $(LIB_OBJECTS)
 	$(Q)$(AR) rcs $@ $^
 $(SHARED): $(LIB_OBJECTS)
 	@echo '  LINK  $@'
-	$(Q)$(CC) -shared $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	$(Q)$(CC) -shared $^ $(C336_LDFLAGS) $(SONAME_FLAGS) -o $(OUT)/$(SHARED_NAME) $(C336_LDLIBS)
+	$(Q)ln -sf $(SHARED_NAME) $@
 $(PROGRAM): $(CLI_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
@@ -127,7 +143,7 @@ $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
-.PHONY: test asan ubsan tsan valgrind mutants
+.PHONY: test asan ubsan tsan valgrind mutants torture interface
 test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
@@ -146,6 +162,10 @@ tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, whic
 valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+interface: $(LIBRARY) $(SHARED) ## every header compiles alone, as C and C++; the library exports what its headers offer and no more
+	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)'
+torture: $(PROGRAM) ## kills training at random moments and counts what survives; ROUNDS=100
+	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
 mutants: ## one wrong solution per problem: each must make that problem's course test fail
 	@tests/tools/run_mutants.sh $(K)
 
@@ -165,19 +185,21 @@ bench: $(BENCH) ## ours beside the peers and the machine's limits; K=sdpa select
 
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
-.PHONY: docs format format-check lint install clean help doctor deps
+.PHONY: docs format format-check arrows lint install clean help doctor deps
 docs: ## the reference and the guides as HTML: build/docs/html/index.html
 	@mkdir -p build/docs
 	@(cat docs/Doxyfile; command -v dot >/dev/null || { echo 'HAVE_DOT = NO'; \
 	    echo 'make docs: no Graphviz, so no include graphs (make deps installs it)' >&2; }) | doxygen -
 	@echo 'build/docs/html/index.html'
 
-FORMATTED = $(wildcard cs336_basics/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/bench/*.[ch])
+FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/bench/*.[ch])
 format: ## clang-format every source file
 	@clang-format -i $(FORMATTED)
 format-check: ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(FORMATTED)
-lint: ## clang-tidy and cppcheck
+arrows: ## fail if an #include points upwards, against the order of the folders (README.md)
+	@tests/tools/check_arrows.sh
+lint: arrows ## clang-tidy and cppcheck
 	@clang-tidy --quiet $(LIB_SOURCES) $(CLI_SOURCES) -- -std=c11 $(C336_CPPFLAGS) -fopenmp
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=uninitvar --suppress=uninitStructMember -Ics336_basics cs336_basics
@@ -189,9 +211,10 @@ install: all ## into PREFIX (/usr/local), below DESTDIR if given: program, libra
 	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 	@install -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/'
 	@install -m 644 $(LIBRARY) '$(DESTDIR)$(PREFIX)/lib/'
-	@install -m 755 $(SHARED) '$(DESTDIR)$(PREFIX)/lib/'
+	@install -m 755 $(OUT)/$(SHARED_NAME) '$(DESTDIR)$(PREFIX)/lib/'
+	@ln -sf $(SHARED_NAME) '$(DESTDIR)$(PREFIX)/lib/$(SHARED_LINK)'
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: cs336' 'Description: Transformer language models from scratch' \
-	    'Version: 0.1.0' 'Requires.private: $(PACKAGES)' 'Cflags: -I$${prefix}/include/cs336' \
+	    'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Cflags: -I$${prefix}/include/cs336' \
 	    'Libs: -L$${prefix}/lib -lcs336' 'Libs.private: -lm $(OPENMP_LDFLAGS)' \
 	    > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cs336.pc'
 	@echo 'installed into $(DESTDIR)$(PREFIX)'
