@@ -165,6 +165,36 @@ START_TEST(test_linear_join_needs_neighbours)
 }
 END_TEST
 
+START_TEST(test_linear_maps_of_one_input_are_those_of_each)
+{
+    const Tensor x = sample("linear.x", 0, 1, 2, 3, 5).value, weights = sample("weights", 0, 1, 7, 5).value;
+    const Tensor grad_y = sample("grad", 0, 1, 2, 3, 7).value, other = filled_like(0, weights);
+    tensor_copy(other, weights);
+    for (int layout = 0; layout < 4; layout++) {
+        /* Weights, and outputs, either adjacent or in two tensors. */
+        const Tensor rows = layout & 1 ? other : weights, y = filled(NAN, 2, 3, 7), y2 = filled(NAN, 2, 3, 7);
+        const Linear a = {.weight = tensor_slice(weights, 0, 0, 4)}, b = {.weight = tensor_slice(rows, 0, 4, 3)};
+        const Tensor grads = filled(1, 7, 5), grads2 = filled(1, 7, 5);
+        Linear grad_a = {.weight = tensor_slice(grads, 0, 0, 4)};
+        Linear grad_b = {.weight = tensor_slice(layout & 1 ? grads2 : grads, 0, 4, 3)};
+        const Tensor ys[] = {tensor_slice(y, -1, 0, 4), tensor_slice(layout & 2 ? y2 : y, -1, 4, 3)};
+        const Tensor grad_ys[] = {tensor_slice(grad_y, -1, 0, 4), tensor_slice(grad_y, -1, 4, 3)};
+        const Tensor grad_x = filled_like(NAN, x), expected_x = filled_like(NAN, x), expected_y = filled(NAN, 2, 3, 7);
+        Linear expected = {.weight = filled(1, 7, 5)};
+        assert_ok(linear_forward(expected_y, x, &(Linear){.weight = weights}));
+        assert_ok(linear_backward(expected_x, &expected, grad_y, x, &(Linear){.weight = weights}));
+        assert_ok(linear_forward_all(ys, x, (const Linear *[]){&a, &b}, 2));
+        assert_ok(
+            linear_backward_all(grad_x, (Linear *[]){&grad_a, &grad_b}, grad_ys, x, (const Linear *[]){&a, &b}, 2));
+        assert_allclose(ys[0], tensor_slice(expected_y, -1, 0, 4), 1e-5, 1e-6);
+        assert_allclose(ys[1], tensor_slice(expected_y, -1, 4, 3), 1e-5, 1e-6);
+        assert_allclose(grad_x, expected_x, 1e-5, 1e-6);
+        assert_allclose(grad_a.weight, tensor_slice(expected.weight, 0, 0, 4), 1e-5, 1e-6);
+        assert_allclose(grad_b.weight, tensor_slice(expected.weight, 0, 4, 3), 1e-5, 1e-6);
+    }
+}
+END_TEST
+
 START_TEST(test_linear_names_the_shapes_that_differ)
 {
     const Linear linear = {.weight = filled(0, 4, 6)};
@@ -366,6 +396,7 @@ const TestCase layers_tests[] = {
     TEST(test_linear_writes_only_its_columns, "linear"),
     TEST(test_linear_of_one_row_and_of_none, "linear"),
     TEST(test_linear_join_needs_neighbours, "linear"),
+    TEST(test_linear_maps_of_one_input_are_those_of_each, "linear"),
     TEST(test_linear_names_the_shapes_that_differ, "linear"),
     TEST(test_embedding_gradients, "embedding"),
     TEST(test_embedding_gradient_is_the_same_for_any_threads, "embedding"),

@@ -144,27 +144,38 @@ Tensor tensor_select(Tensor t, int dimension, size_t index)
     return t;
 }
 
+static void insert(int *rank, size_t *shape, ptrdiff_t *stride, int dimension)
+{
+    const int i = dimension < 0 ? *rank + dimension : dimension;
+    assert(*rank < TENSOR_MAX_RANK && i >= 0 && i <= *rank);
+    memmove(shape + i + 1, shape + i, (size_t)(*rank - i) * sizeof *shape);
+    memmove(stride + i + 1, stride + i, (size_t)(*rank - i) * sizeof *stride);
+    shape[i] = 1;
+    stride[i] = 0;
+    ++*rank;
+}
+
 Tensor tensor_insert(Tensor t, int dimension)
 {
-    const int i = dimension < 0 ? t.rank + dimension : dimension;
-    assert(t.rank < TENSOR_MAX_RANK && i >= 0 && i <= t.rank);
-    memmove(t.shape + i + 1, t.shape + i, (size_t)(t.rank - i) * sizeof *t.shape);
-    memmove(t.stride + i + 1, t.stride + i, (size_t)(t.rank - i) * sizeof *t.stride);
-    t.shape[i] = 1;
-    t.stride[i] = 0;
-    t.rank++;
+    insert(&t.rank, t.shape, t.stride, dimension);
     return t;
 }
 
-Tensor tensor_split(Tensor t, int dimension, size_t parts)
+TokenTensor tokens_insert(TokenTensor t, int dimension)
+{
+    insert(&t.rank, t.shape, t.stride, dimension);
+    return t;
+}
+
+Tensor tensor_split(Tensor t, int dimension, size_t count)
 {
     const int i = dimension_index(t.rank, dimension);
-    assert(parts > 0 && t.shape[i] % parts == 0);
+    assert(count > 0 && t.shape[i] % count == 0);
     t = tensor_insert(t, i);
-    const size_t each = t.shape[i + 1] / parts;
-    t.shape[i] = parts;
-    t.stride[i] = (ptrdiff_t)each * t.stride[i + 1];
-    t.shape[i + 1] = each;
+    const size_t extent = t.shape[i + 1] / count;
+    t.shape[i] = count;
+    t.stride[i] = (ptrdiff_t)extent * t.stride[i + 1];
+    t.shape[i + 1] = extent;
     return t;
 }
 

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Tensors as strided views of memory: what every function in nn/ reads and writes.
+ * @brief Tensors as strided views of memory: the arguments of every function in nn/.
  *
  * - A view never owns its numbers. Copying the struct makes another view of the same numbers, as in PyTorch.
  * - Shapes are written as in the course, last dimension innermost: (..., seq, d_model).
@@ -94,11 +94,12 @@ Tensor tensor_slice(Tensor t, int dimension, size_t start, size_t length);
 /** @brief The view at one index of a dimension, which disappears: `t[:, index]`. */
 Tensor tensor_select(Tensor t, int dimension, size_t index);
 
-/** @brief Splits a dimension of extent parts * m into (parts, m): (seq, d_model) to (seq, heads, d_k). */
-Tensor tensor_split(Tensor t, int dimension, size_t parts);
+/** @brief Splits a dimension of extent count * m into (count, m): (seq, d_model) to (seq, heads, d_k). */
+Tensor tensor_split(Tensor t, int dimension, size_t count);
 
 /** @brief The view with a dimension of extent 1 put before @p dimension, as unsqueeze does. */
 Tensor tensor_insert(Tensor t, int dimension);
+TokenTensor tokens_insert(TokenTensor t, int dimension);
 
 /**
  * @brief The same data and strides with another extent of the last dimension.

@@ -8,18 +8,18 @@
 #include "core/status.h"
 #include "core/tensor.h"
 
-/** @brief Parameters of one table; a second one of the same type holds their gradients. */
+/** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {
     Tensor weight; /**< (vocab_size, d_model) */
 } Embedding;
 
 /**
- * @brief Looks up one row for each id.
+ * @brief Copies one row of the table for each id.
  * @param[out] y          (..., d_model), overwritten
  * @param[in]  ids        (...), each below vocab_size
  * @param[in]  embedding  weight (vocab_size, d_model)
  * @retval CS336_ESHAPE  leading dimensions or d_model differ, or rows are not contiguous
- * @retval CS336_ERANGE  an id is not below vocab_size; the message names it and its place
+ * @retval CS336_ERANGE  an id is not below vocab_size; the message names it and its index
  * @see Problem embedding; test_embedding
  */
 CS336_MUST_CHECK Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding);

@@ -82,9 +82,9 @@ Status linear_forward(Tensor y, Tensor x, const Linear *linear)
  *     grad_x = grad_y W           dL/dx_ni = sum_o dL/dy_no W_oi
  *     grad_weight = grad_y^T x    dL/dW_oi = sum_n dL/dy_no x_ni
  *
- * grad_weight is added to what is there, and grad_x too if `keep` is 1.
+ * grad_weight is added to, and so is grad_x if `add` is true.
  */
-static Status backward(const char *function, float keep, Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x,
+static Status backward(const char *function, bool add, Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x,
                        const Linear *linear)
 {
     const Tensor weight = linear->weight, grad_weight = grad->weight;
@@ -96,12 +96,12 @@ static Status backward(const char *function, float keep, Tensor grad_x, Linear *
     if (s)
         return s;
 
-    /* grad_x = grad_y W */
+    /* grad_x = grad_y W, or += */
     const size_t rows = tensor_rows(x);
     if (grad_x.data) {
         const size_t n = rows_per_matrix(grad_x, grad_y);
         for (size_t row = 0; row < rows; row += n)
-            multiply(linear, matrix_at(grad_x, row, n), matrix_at(grad_y, row, n), weight, keep);
+            multiply(linear, matrix_at(grad_x, row, n), matrix_at(grad_y, row, n), weight, add ? 1 : 0);
     }
 
     /* grad_weight += grad_y^T x */
@@ -117,12 +117,12 @@ static Status backward(const char *function, float keep, Tensor grad_x, Linear *
 
 Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear)
 {
-    return backward(__func__, 0, grad_x, grad, grad_y, x, linear);
+    return backward(__func__, false, grad_x, grad, grad_y, x, linear);
 }
 
 Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear)
 {
-    return backward(__func__, 1, grad_x, grad, grad_y, x, linear);
+    return backward(__func__, true, grad_x, grad, grad_y, x, linear);
 }
 
 /* ---- several maps of the same input ---- */
@@ -173,7 +173,7 @@ Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps,
     return s;
 }
 
-/* Each y_i = W_i x is computed from the same x, so grad_x is the sum of what linear_backward() gives for each map. */
+/* Every y_i = W_i x is computed from the same x, so grad_x is a sum over the maps: sum_i W_i^T grad_y_i. */
 Status linear_backward_all(Tensor grad_x, Linear *const *grads, const Tensor *grad_ys, Tensor x,
                            const Linear *const *maps, size_t count)
 {

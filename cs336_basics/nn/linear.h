@@ -14,7 +14,7 @@
  */
 typedef enum { DTYPE_FLOAT32, DTYPE_BF16 } DType;
 
-/** @brief Parameters of one map; a second one of the same type holds their gradients. */
+/** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {
     Tensor weight; /**< (d_out, d_in) */
     DType dtype;   /**< of all three products: y, grad_x and the weight's gradient */
@@ -46,7 +46,7 @@ CS336_MUST_CHECK Status linear_forward(Tensor y, Tensor x, const Linear *linear)
 CS336_MUST_CHECK Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
 
 /**
- * @brief linear_backward(), but grad_x is added to: for an input that several maps read.
+ * @brief linear_backward(), but grad_x is added to: for an input that other functions read too.
  * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_backward()
  * @see test_swiglu_gradients
  */
@@ -62,7 +62,7 @@ CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor 
  * @param[in]  maps   count maps, weights (d_out_i, d_in)
  * @param[in]  count  at least 1
  * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_forward()
- * @see test_swiglu_gradients_of_neighbouring_weights
+ * @see test_linear_maps_of_one_input_are_those_of_each
  */
 CS336_MUST_CHECK Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps, size_t count);
 
@@ -73,7 +73,7 @@ CS336_MUST_CHECK Status linear_forward_all(const Tensor *ys, Tensor x, const Lin
  * @param[in]     grad_ys  count gradients (..., d_out_i)
  * @param[in]     x, maps, count  as the forward pass read them
  * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_backward()
- * @see test_swiglu_gradients_of_neighbouring_weights
+ * @see test_linear_maps_of_one_input_are_those_of_each
  */
 CS336_MUST_CHECK Status linear_backward_all(Tensor grad_x, Linear *const *grads, const Tensor *grad_ys, Tensor x,
                                             const Linear *const *maps, size_t count);

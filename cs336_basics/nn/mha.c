@@ -67,7 +67,7 @@ size_t mha_scratch(Tensor x, size_t num_heads)
 {
     Arena measure = {0};
     if (check(__func__, x, num_heads))
-        return 0; /* a pass will say what is wrong */
+        return 0; /* the pass will fail with its own message */
 
     /* A forward pass that does not save, then a backward pass. */
     take_saved(&measure, x, num_heads);
@@ -79,7 +79,6 @@ size_t mha_scratch(Tensor x, size_t num_heads)
 
 /* ---- passes ---- */
 
-/* query, key, value = Wq x, Wk x, Wv x */
 static Status project(const MultiHeadSelfAttentionSaved *saved, Tensor x, const MultiHeadSelfAttention *mha)
 {
     return linear_forward_all((Tensor[]){saved->query, saved->key, saved->value}, x,
@@ -96,14 +95,8 @@ static Status rotate(Status (*rope_pass)(Tensor, Tensor, TokenTensor, const RoPE
     if (!rope)
         return CS336_OK;
     const Tensor heads = heads_of(tensor_with_last(query, 2 * tensor_extent(query, -1)), 2 * num_heads);
-
-    /* Every head has the same positions: (..., seq) becomes (..., 1, seq). */
-    const int last = positions.rank - 1;
-    if (positions.data && last > 0 && positions.rank < TENSOR_MAX_RANK) {
-        positions.shape[last + 1] = positions.shape[last], positions.stride[last + 1] = positions.stride[last];
-        positions.shape[last] = 1, positions.stride[last] = 0;
-        positions.rank++;
-    }
+    if (positions.data)
+        positions = tokens_insert(positions, -1); /* (..., 1, seq): every head has the same positions */
     return rope_pass(heads, heads, positions, rope);
 }
 
@@ -115,14 +108,19 @@ Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const
         return CS336_ESHAPE;
     const MultiHeadSelfAttentionSaved kept = saved ? *saved : take_saved(scratch, x, heads);
     Status s = arena_status(scratch);
+
+    /* query, key, value = Wq x, Wk x, Wv x */
     if (!s)
         s = project(&kept, x, mha);
+    /* query, key = RoPE(query), RoPE(key) */
     if (!s)
         s = rotate(rope_forward, kept.query, heads, positions, rope);
+    /* attended = SDPA(query, key, value), for each head */
     if (!s)
         s = scaled_dot_product_attention_forward(heads_of(kept.attended, heads), kept.log_sum_exp,
                                                  heads_of(kept.query, heads), heads_of(kept.key, heads),
                                                  heads_of(kept.value, heads), CAUSAL);
+    /* y = Wo attended */
     if (!s)
         s = linear_forward(y, kept.attended, &mha->output_proj);
     arena_release(scratch, mark);
@@ -137,7 +135,8 @@ Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const
  *     attended = SDPA(query, key, value)               scaled_dot_product_attention_backward()
  *     y = Wo attended                                  linear_backward()
  *
- * In the code grad_heads.query is dL/dquery, and so on; grad holds the gradients of the weights.
+ * In the code grad_heads.query is dL/dquery, and so on; `grad` holds the gradients of the weights. The softmax of SDPA
+ * and its gradient are derived in functional.c.
  */
 Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
                     const MultiHeadSelfAttentionSaved *saved, Tensor x, const MultiHeadSelfAttention *mha,
@@ -148,15 +147,20 @@ Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
         return CS336_ESHAPE;
     const MultiHeadSelfAttentionSaved grad_heads = take_projections(scratch, x);
     Status s = arena_status(scratch);
+
+    /* y = Wo attended */
     if (!s)
         s = linear_backward(grad_heads.attended, &grad->output_proj, grad_y, saved->attended, &mha->output_proj);
+    /* attended = SDPA(query, key, value) */
     if (!s)
         s = scaled_dot_product_attention_backward(
             heads_of(grad_heads.query, heads), heads_of(grad_heads.key, heads), heads_of(grad_heads.value, heads),
             heads_of(grad_heads.attended, heads), heads_of(saved->attended, heads), saved->log_sum_exp,
             heads_of(saved->query, heads), heads_of(saved->key, heads), heads_of(saved->value, heads), CAUSAL, scratch);
+    /* query, key = RoPE(query), RoPE(key) */
     if (!s)
         s = rotate(rope_backward, grad_heads.query, heads, positions, rope);
+    /* query, key, value = Wq x, Wk x, Wv x */
     if (!s)
         s = linear_backward_all(grad_x, (Linear *[]){&grad->q_proj, &grad->k_proj, &grad->v_proj},
                                 (Tensor[]){grad_heads.query, grad_heads.key, grad_heads.value}, x,
@@ -195,7 +199,7 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
         s = check_cache(cache, x, heads, rope);
     if (s)
         return s;
-    const MultiHeadSelfAttentionSaved fresh = take_saved(scratch, x, heads); /* of the tokens that x holds */
+    const MultiHeadSelfAttentionSaved fresh = take_saved(scratch, x, heads); /* of the tokens in x */
     s = arena_status(scratch);
     if (!s)
         s = project(&fresh, x, mha);

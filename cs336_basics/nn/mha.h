@@ -4,7 +4,7 @@
  *
  * - Three linear maps give query, key and value. Each head is a view of d_k of their columns; no head is copied.
  * - RoPE rotates query and key in place.
- * - scaled_dot_product_attention_forward() attends in all heads, and a linear map mixes what they give.
+ * - scaled_dot_product_attention_forward() attends in all heads, and a linear map mixes their outputs.
  */
 #ifndef CS336_NN_MHA_H
 #define CS336_NN_MHA_H
@@ -27,7 +27,7 @@ typedef struct {
 /** @brief What the forward pass keeps for the backward pass. */
 typedef struct {
     Tensor query, key, value; /**< (..., seq, d_model), heads side by side, query and key already rotated */
-    Tensor attended;          /**< (..., seq, d_model), what the heads give, before the output projection */
+    Tensor attended;          /**< (..., seq, d_model), outputs of the heads, before the output projection */
     Tensor log_sum_exp;       /**< (..., heads, seq, 1) */
 } MultiHeadSelfAttentionSaved;
 

@@ -3,7 +3,8 @@
  * @brief Rotary position embedding (handout section 3.4.3, problem rope).
  *
  * - Numbers 2k and 2k + 1 of a row form a point that is rotated by position * theta^(-2k / d_k).
- * - Rotation by the opposite angle undoes it, and is its backward pass.
+ * - The dot product of a rotated query and a rotated key then depends on the distance of their positions.
+ * - The backward pass rotates by the opposite angle.
  * @see Su et al., RoFormer, 2021.
  */
 #ifndef CS336_NN_ROPE_H
@@ -13,18 +14,18 @@
 #include "core/status.h"
 #include "core/tensor.h"
 
-/** @brief Precomputed tables: no parameters, nothing to learn. */
+/** @brief Precomputed tables of the angles. They are not learned. */
 typedef struct {
     Tensor cosine; /**< (max_seq_len, d_k / 2) */
     Tensor sine;   /**< (max_seq_len, d_k / 2) */
 } RoPE;
 
 /**
- * @brief Carves the tables from @p arena and, unless it only measures, fills them, computing in double.
+ * @brief Takes the tables from @p arena and, unless it only measures, fills them. Angles are computed in double.
  * @param[out] rope         tables
- * @param      arena        where they will lie
+ * @param      arena        owns the tables
  * @param[in]  theta        base of the angles, 1e4 in the course
- * @param[in]  d_k          numbers of a head, even
+ * @param[in]  d_k          numbers of a row, even
  * @param[in]  max_seq_len  positions are 0 .. max_seq_len - 1
  * @retval CS336_ESHAPE  d_k is odd
  * @retval CS336_ERANGE  theta is not positive
@@ -34,7 +35,7 @@ typedef struct {
 CS336_MUST_CHECK Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_seq_len);
 
 /**
- * @brief Rotates each row by its position.
+ * @brief Rotates the pairs of each row by angles that grow with its position.
  * @param[out] y          (..., seq, d_k), overwritten; may be x itself
  * @param[in]  x          (..., seq, d_k)
  * @param[in]  positions  (..., seq), broadcast over the leading dimensions of x; data NULL: 0 .. seq - 1
@@ -46,7 +47,7 @@ CS336_MUST_CHECK Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t 
 CS336_MUST_CHECK Status rope_forward(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope);
 
 /**
- * @brief Gradient of rope_forward(): rotates back.
+ * @brief Gradient of rope_forward(): rotates by the opposite angles.
  * @param[out] grad_x  (..., seq, d_k), overwritten; may be grad_y itself
  * @param[in]  grad_y  (..., seq, d_k)
  * @param[in]  positions, rope  as the forward pass had them

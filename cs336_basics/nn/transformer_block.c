@@ -23,12 +23,12 @@ static void add(Tensor sum, Tensor t)
 
 /* ---- memory ---- */
 
-/* Takes what a layer keeps besides the saved tensors of attention and feed-forward. */
-static TransformerBlockSaved take_residuals(Arena *arena, Tensor x, NormPlacement norm)
+/* Takes the saved tensors of a layer, without those of attention and feed-forward. */
+static TransformerBlockSaved take_sums(Arena *arena, Tensor x, NormPlacement norm)
 {
-    TransformerBlockSaved saved = {.residual1 = arena_tensor_like(arena, x)};
+    TransformerBlockSaved saved = {.sum1 = arena_tensor_like(arena, x)};
     if (norm == NORM_POST)
-        saved.residual2 = arena_tensor_like(arena, x);
+        saved.sum2 = arena_tensor_like(arena, x);
     if (norm != NORM_NONE) {
         saved.inverse_rms1 = arena_tensor_like(arena, tensor_with_last(x, 1));
         saved.inverse_rms2 = arena_tensor_like(arena, tensor_with_last(x, 1));
@@ -39,10 +39,8 @@ static TransformerBlockSaved take_residuals(Arena *arena, Tensor x, NormPlacemen
 Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, Tensor x, const TransformerBlock *block)
 {
     const size_t mark = arena_mark(arena);
-    *saved = take_residuals(arena, x, block->norm);
-    Status s = arena_status(arena);
-    if (!s)
-        s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads);
+    *saved = take_sums(arena, x, block->norm);
+    Status s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads); /* fails too if the sums did not fit */
     if (!s)
         s = feed_forward_bind_saved(&saved->ffn, arena, x, &block->ffn);
     if (s)
@@ -53,7 +51,7 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
 typedef struct {
     TransformerBlockSaved unsaved; /* of a forward pass that does not save */
     Tensor normed;                 /* (..., d_model), output of one norm after the other; data NULL for NORM_NONE */
-    Tensor grad_branch;            /* (..., d_model), backward only: what FFN's or MHA's backward pass gives */
+    Tensor grad_branch;            /* (..., d_model), backward only: grad_x of MHA or FFN */
 } Scratch;
 
 /* A forward pass that saves takes as much as the backward pass, whose scratch it gets. */
@@ -61,7 +59,7 @@ static Scratch take_scratch(Arena *arena, Tensor x, NormPlacement norm, bool sav
 {
     Scratch scratch = {0};
     if (!saving)
-        scratch.unsaved = take_residuals(arena, x, norm);
+        scratch.unsaved = take_sums(arena, x, norm);
     if (norm != NORM_NONE)
         scratch.normed = arena_tensor_like(arena, x);
     if (saving)
@@ -80,10 +78,10 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool s
 
 /* ---- forward ---- */
 
-/* Attention over a whole sequence, or over the tokens in a cache and those that follow them. */
+/* Attention over a complete sequence, or over the tokens in a cache and those that follow them. */
 typedef struct {
     MultiHeadSelfAttentionSaved *saved;
-    KeyValueCache *cache; /* NULL: a whole sequence */
+    KeyValueCache *cache; /* NULL: the sequence is complete */
     const RoPE *rope;
     TokenTensor positions;
 } Attention;
@@ -101,7 +99,7 @@ static Status forward(Tensor y, TransformerBlockSaved *saved, const Attention *a
     const size_t mark = arena_mark(scratch);
     const Scratch memory = take_scratch(scratch, x, block->norm, saved != NULL);
     const TransformerBlockSaved *kept = saved ? saved : &memory.unsaved;
-    const Tensor normed = memory.normed, sum1 = kept->residual1, sum2 = post ? kept->residual2 : y;
+    const Tensor normed = memory.normed, sum1 = kept->sum1, sum2 = post ? kept->sum2 : y;
     Status s = arena_status(scratch);
 
     /* sum1 = x + MHA(x), or x + MHA(norm1(x)) */
@@ -186,7 +184,7 @@ Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor 
     const size_t mark = arena_mark(scratch);
     const Scratch memory = take_scratch(scratch, x, block->norm, true);
     const Tensor normed = memory.normed, grad_branch = memory.grad_branch;
-    const Tensor sum1 = saved->residual1, sum2 = saved->residual2;
+    const Tensor sum1 = saved->sum1, sum2 = saved->sum2;
     const Tensor grad_sum2 = grad_x, grad_z = grad_x, grad_sum1 = grad_x;
     Status s = arena_status(scratch);
 

@@ -35,8 +35,8 @@ typedef struct {
 typedef struct {
     MultiHeadSelfAttentionSaved attn;
     FeedForwardSaved ffn;
-    Tensor residual1;    /**< (..., d_model) x + attention's output, before a post-norm */
-    Tensor residual2;    /**< (..., d_model) post-norm only: z + feed-forward's output, before the norm */
+    Tensor sum1; /**< (..., d_model), x + the output of attention; its norm is z with a post-norm, else it is z */
+    Tensor sum2; /**< (..., d_model), post-norm only: z + the output of the feed-forward network, before the norm */
     Tensor inverse_rms1; /**< (..., 1) */
     Tensor inverse_rms2; /**< (..., 1) */
 } TransformerBlockSaved;

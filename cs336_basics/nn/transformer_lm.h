@@ -4,10 +4,13 @@
  *
  * token ids -> embeddings -> layers -> final norm -> lm_head -> logits.
  *
- * - transformer_lm_forward() gives logits. transformer_lm_loss() gives the training loss and, when asked, all
- * gradients, and never holds the (tokens, vocabulary) logits whole. transformer_lm_decode() goes on from cached keys
- * and values.
- * - Parameters lie in one arena in the order of transformer_lm_parameters(), q, k, v (and w1, w3) side by side.
+ * - transformer_lm_forward() computes logits.
+ * - transformer_lm_loss() computes the training loss and, if asked, all gradients. The logits of all tokens never exist
+ *   at the same time: see linear_cross_entropy().
+ * - transformer_lm_decode() computes the logits that follow new tokens, with the keys and values of earlier ones
+ * cached.
+ * - Parameters are in one arena, in the order of transformer_lm_parameters(). The weights of q, k and v follow one
+ *   another, and so do those of w1 and w3, so that one product can compute each group.
  */
 #ifndef CS336_NN_TRANSFORMER_LM_H
 #define CS336_NN_TRANSFORMER_LM_H
@@ -39,7 +42,7 @@ typedef struct {
     NormPlacement norm;
     PositionKind position;
     FeedForwardKind ffn;
-    DType dtype; /**< of every Linear; norms, attention and loss are always float32 */
+    DType dtype; /**< of the products of every Linear; norms, attention and loss are always float32 */
 } TransformerLMConfig;
 
 /** @brief Parameters; further ones of the same type hold gradients and moments (their RoPE tables are unused). */
@@ -53,7 +56,7 @@ typedef struct {
 } TransformerLM;
 
 /**
- * @brief Says whether a model of these sizes can exist.
+ * @brief Checks that a model of these sizes can exist.
  * @retval CS336_ESHAPE  a size is 0, num_heads does not divide d_model, d_k is odd with RoPE
  * @retval CS336_ERANGE  rope_theta or norm_eps is not positive, an unknown variant
  * @see test_model_check_names_bad_sizes, test_model_check_names_bad_numbers_and_kinds
@@ -64,25 +67,28 @@ CS336_MUST_CHECK Status transformer_lm_check(const TransformerLMConfig *config);
 size_t transformer_lm_parameter_count(const TransformerLMConfig *config);
 
 /**
- * @brief Carves all parameters, zeroed by arena_init(), without RoPE tables: for gradients and moments.
+ * @brief Takes all parameters from the arena, zeroed by arena_init(), without RoPE tables: also for gradients and
+ * moments.
  * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
  * @retval CS336_ENOMEM  the arena is full
  * @see test_model_binds_in_exactly_the_measured_memory
  */
 CS336_MUST_CHECK Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config);
 
-/** @brief Carves and fills the RoPE tables of a model that computes. @retval CS336_ENOMEM  the arena is full */
+/** @brief Takes and fills the RoPE tables, for a model that computes. @retval CS336_ENOMEM  the arena is full */
 CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena);
 
-/** @brief The handout's initialisation: truncated normals for weights, 1 for gains. @see Handout section
- * 3.3.1; test_model_starts_as_the_handout_says */
+/**
+ * @brief Sets all parameters to the handout's initial values: truncated normals for weights, 1 for gains.
+ * @see Handout section 3.3.1; test_model_starts_as_the_handout_says
+ */
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng);
 
 /**
- * @brief The parameters by PyTorch's state-dict names, in memory order.
- * @param[out] list     items and names carved from @p arena
+ * @brief Lists the parameters by PyTorch's state-dict names, in memory order.
+ * @param[out] list     items and names, taken from @p arena
  * @param[in]  value    the model
- * @param[in]  grad     gradients, or NULL: none (nothing to train)
+ * @param[in]  grad     gradients, or NULL
  * @param[in]  first, second  AdamW's moments, or NULL
  * @retval CS336_ENOMEM  the arena is full; the list is then empty
  * @see test_model_lists_parameters_in_memory_order
@@ -96,7 +102,7 @@ size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, siz
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients);
 
 /**
- * @brief Logits of the next token at every position.
+ * @brief Computes the logits of the next token at every position.
  * @param[out] logits   (..., seq, vocab_size), overwritten
  * @param[in]  lm       the model
  * @param[in]  ids      (..., seq), seq at most context_length
@@ -108,22 +114,20 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
  */
 CS336_MUST_CHECK Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTensor ids, Arena *scratch);
 
-/** @brief Told once a parameter's gradient is final: what a data-parallel trainer starts sending. */
+/** @brief Called for each parameter when its gradient is final. A data-parallel trainer would start to send it. */
 typedef struct {
-    void (*ready)(void *context, Tensor grad); /**< NULL: nobody asks */
+    void (*ready)(void *context, Tensor grad); /**< NULL: not called */
     void *context;
 } GradientObserver;
 
 /**
- * @brief Mean cross-entropy of the next token, and its gradients.
- *
- * lm_head and cross-entropy go over chunks of rows, and a chunk's logits turn into its gradients on the spot.
+ * @brief Computes the mean cross-entropy of the next token, and its gradients.
  * @param[out]    loss      mean over all tokens, nats
- * @param[in,out] grad      gradients, added to; NULL: only the loss is wanted
+ * @param[in,out] grad      gradients, added to; NULL: only the loss is computed
  * @param[in]     lm        the model
  * @param[in]     ids       (batch, seq)
  * @param[in]     targets   (batch, seq)
- * @param[in]     observer  told of each final gradient, from the last parameter to the first; NULL: nobody
+ * @param[in]     observer  called for each final gradient, from the last parameter to the first; may be NULL
  * @param[in]     scratch   transformer_lm_loss_scratch() bytes
  * @retval CS336_ESHAPE  seq exceeds context_length, or targets are shaped otherwise than ids
  * @retval CS336_ERANGE  an id or target is not below vocab_size
@@ -134,16 +138,17 @@ CS336_MUST_CHECK Status transformer_lm_loss(float *loss, TransformerLM *grad, co
                                             TokenTensor targets, const GradientObserver *observer, Arena *scratch);
 
 /**
- * @brief Carves one cache a layer for @p batch sequences of up to context_length tokens.
+ * @brief Takes one cache for each layer, for @p batch sequences of up to context_length tokens.
  * @retval CS336_ENOMEM  the arena is full
  */
 CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const TransformerLM *lm,
                                                    size_t batch);
 
 /**
- * @brief Logits of the token after the last of @p ids, which follow those whose keys and values are cached.
+ * @brief Computes the logits of the token after the last of @p ids. These follow the tokens whose keys and values are
+ * cached, and are appended to the caches.
  * @param[out]    logits  (batch, vocab_size), overwritten
- * @param[in,out] caches  one a layer, all of the same length, which grows by seq
+ * @param[in,out] caches  one for each layer, all of the same length, which grows by seq; unchanged on failure
  * @param[in]     ids     (batch, seq)
  * @param[in]     scratch transformer_lm_forward_scratch() bytes for (batch, seq)
  * @retval CS336_ESHAPE  the caches are too short or of different lengths, or logits do not fit

@@ -74,7 +74,9 @@ static void add_tensor(Contents *contents, Arena *arena, const char *prefix, con
 
 static void add_text(Contents *contents, Arena *arena, const char *prefix, const char *key, const char *value)
 {
-    const SafetensorsText text = {.key = join(arena, prefix, key), .value = join(arena, value, "")};
+    SafetensorsText text;
+    text.key = join(arena, prefix, key);
+    text.value = join(arena, value, "");
     if (contents->texts)
         contents->texts[contents->text_count] = text;
     contents->text_count++;
