@@ -87,6 +87,7 @@ Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenInd
     Status s = find_bytes(table, model, index);
     if (s)
         return s;
+    /* Allocate. */
     const size_t slots = hash_table_slots(model->merge_count);
     table->slot_mask = slots - 1;
     table->filter_mask = FILTER_BITS * slots - 1;
@@ -97,6 +98,7 @@ Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenInd
     if (!table->slots || !table->filter || !table->merged || !table->byte_ranks) {
         s = status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu merges", model->merge_count);
     } else {
+        /* Fill. */
         for (size_t i = 0; i < slots; i++)
             table->slots[i] = (MergeSlot){.left = -1, .rank = NO_RANK};
         s = add_merges(table, model);

@@ -142,18 +142,6 @@ static Status make_encoders(Job *job, Worker *workers, size_t threads)
     return s;
 }
 
-static void encode_chunks(Job *job, Worker *workers, int threads)
-{
-    (void)threads; /* without OpenMP nothing reads it */
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-    for (size_t i = 0; i < job->chunks; i++) {
-        Worker *worker = &workers[parallel_thread()];
-        encode_before_turn(worker, i);
-#pragma omp ordered
-        encode_in_turn(worker);
-    }
-}
-
 Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink, void *context,
                    const EncodeConfig *config)
 {
@@ -170,6 +158,7 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
                .chunks = chunks};
     if (chunks == 0)
         return CS336_OK;
+    /* A worker, with an encoder of its own, for each thread. */
     Worker *workers = memory_allocate_zeroed(threads, sizeof *workers);
     Status s = CS336_OK;
     if (!workers)
@@ -177,7 +166,14 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
     if (!s)
         s = make_encoders(&job, workers, threads);
     if (!s) {
-        encode_chunks(&job, workers, (int)threads);
+        /* Each thread takes the next chunk; the ordered part runs in the order of the chunks. */
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads((int)threads)
+        for (size_t i = 0; i < chunks; i++) {
+            Worker *worker = &workers[parallel_thread()];
+            encode_before_turn(worker, i);
+#pragma omp ordered
+            encode_in_turn(worker);
+        }
         s = parallel_result(&job.failure);
     }
     for (size_t i = 0; workers && i < threads; i++) {

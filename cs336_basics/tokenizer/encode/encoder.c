@@ -57,7 +57,7 @@ static Status emit(Encoder *encoder, const int32_t *ids, size_t count)
     return s;
 }
 
-/* ---- pre-tokens that the cache does not know ---- */
+/* ---- one pre-token ---- */
 
 /*
  * Encodes a pre-token in sections, so that one without end does not take memory without end. It encodes text[*begin,
@@ -114,37 +114,35 @@ static Status encode_long(Encoder *encoder, const uint8_t *text, size_t *begin, 
     return s;
 }
 
-/* Encodes a pre-token that is not in the cache, and adds it. */
-static Status encode_uncached(Encoder *encoder, ByteString word, WordKey key)
+/* Encodes a pre-token that is not in the cache, or whose ids are not in its entry. */
+static Status encode_one(Encoder *encoder, ByteString word, WordKey key)
 {
     const Tokenizer *tokenizer = encoder->tokenizer;
-    const WordCache *single = &tokenizer->single_tokens;
+    WordCache *cache = &encoder->cache;
+    /* Cached, with more ids than an entry has. */
+    const CachedWord *entry = word_cache_find(cache, key, word_cache_slot(cache, key));
+    const int32_t *ids = entry ? word_cache_ids(cache, entry, word) : NULL;
+    if (ids)
+        return emit(encoder, ids, entry->count & ~WORD_STORED);
+    /* Too long for the cache. */
     if (word.length > WORD_CACHED_BYTES) {
         size_t begin = 0;
         return encode_long(encoder, word.bytes, &begin, word.length, true);
     }
-    /* Most pre-tokens are one token: no need to merge. */
-    const CachedWord *entry = word_cache_find(single, key, word_cache_slot(single, key));
-    const int32_t *id = entry ? word_cache_ids(single, entry, word) : NULL;
+    /* A pre-token that is one token need not be merged; most are. */
+    const WordCache *single = &tokenizer->single_tokens;
     size_t count = 1;
-    if (id)
-        encoder->scratch.ids[0] = *id;
+    entry = word_cache_find(single, key, word_cache_slot(single, key));
+    ids = entry ? word_cache_ids(single, entry, word) : NULL;
+    if (ids)
+        encoder->scratch.ids[0] = *ids;
     else
         count = merge_table_apply(&tokenizer->merges, &encoder->scratch, word.bytes, word.length);
-    word_cache_add(&encoder->cache, key, word, encoder->scratch.ids, count);
+    word_cache_add(cache, key, word, encoder->scratch.ids, count);
     return emit(encoder, encoder->scratch.ids, count);
 }
 
-/* ---- pre-tokens, many at a time ---- */
-
-/* Encodes a pre-token that is not in the cache, or whose ids are not in its entry. */
-static Status encode_one(Encoder *encoder, ByteString word, WordKey key)
-{
-    const WordCache *cache = &encoder->cache;
-    const CachedWord *entry = word_cache_find(cache, key, word_cache_slot(cache, key));
-    const int32_t *ids = entry ? word_cache_ids(cache, entry, word) : NULL;
-    return ids ? emit(encoder, ids, entry->count & ~WORD_STORED) : encode_uncached(encoder, word, key);
-}
+/* ---- many pre-tokens ---- */
 
 /* Pre-tokens that are looked up together. */
 typedef struct {
@@ -200,6 +198,7 @@ static Status encode_pretokens(Encoder *encoder, const uint8_t *text, const uint
     begin_lookups(&lookups, &encoder->cache, text, ends, readable_end);
     Status s = make_room(encoder);
     for (size_t i = 0; !s; i++) {
+        /* Copy ids as long as they are in the cache, then encode one pre-token the slower way. */
         int32_t *ids = encoder->staged + encoder->staged_count;
         i = copy_found(&ids, &lookups, i, &encoder->cache);
         encoder->staged_count = (size_t)(ids - encoder->staged);
@@ -309,35 +308,30 @@ Status encoder_finish(Encoder *encoder)
 
 /* ---- encoders ---- */
 
-static Status init(Encoder *encoder, size_t cache_bytes)
-{
-    const size_t room = STAGED_IDS + PRETOKENS_AT_ONCE * ENTRY_IDS + WORD_CACHED_BYTES;
-    encoder->staged = memory_allocate(room * sizeof *encoder->staged);
-    Status s = encoder->staged ? CS336_OK : status_fail(CS336_ENOMEM, "encoder_create: no memory");
-    if (!s)
-        s = word_cache_init(&encoder->cache, cache_bytes);
-    if (!s)
-        s = merge_scratch_reserve(&encoder->scratch, 2 * SECTION_BYTES);
-    if (!s)
-        s = array_reserve(&encoder->pending.bytes, &encoder->pending.capacity, PENDING_BYTES, 1);
-    begin_segment(encoder);
-    return s;
-}
-
 Status encoder_create_small(Encoder **encoder, const Tokenizer *tokenizer, size_t cache_bytes, TokenSink *sink,
                             void *context)
 {
-    *encoder = memory_allocate_zeroed(1, sizeof **encoder);
-    if (!*encoder)
+    const size_t room = STAGED_IDS + PRETOKENS_AT_ONCE * ENTRY_IDS + WORD_CACHED_BYTES;
+    Encoder *created = memory_allocate_zeroed(1, sizeof *created);
+    *encoder = NULL;
+    if (!created)
         return status_fail(CS336_ENOMEM, "encoder_create: no memory");
-    (*encoder)->tokenizer = tokenizer;
-    (*encoder)->sink = sink;
-    (*encoder)->context = context;
-    const Status s = init(*encoder, cache_bytes);
-    if (s) {
-        encoder_destroy(*encoder);
-        *encoder = NULL;
-    }
+    created->tokenizer = tokenizer;
+    created->sink = sink;
+    created->context = context;
+    begin_segment(created);
+    created->staged = memory_allocate(room * sizeof *created->staged);
+    Status s = created->staged ? CS336_OK : status_fail(CS336_ENOMEM, "encoder_create: no memory");
+    if (!s)
+        s = word_cache_init(&created->cache, cache_bytes);
+    if (!s)
+        s = merge_scratch_reserve(&created->scratch, 2 * SECTION_BYTES);
+    if (!s)
+        s = array_reserve(&created->pending.bytes, &created->pending.capacity, PENDING_BYTES, 1);
+    if (s)
+        encoder_destroy(created);
+    else
+        *encoder = created;
     return s;
 }
 

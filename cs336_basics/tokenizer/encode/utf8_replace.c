@@ -60,7 +60,7 @@ Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes
     const Utf8Replacer before = *replacer;
     const size_t text_before = text->length;
     Status s = CS336_OK;
-    size_t done = 0;
+    size_t done = 0; /* bytes that are appended or held */
     if (replacer->held_count && (length || ended))
         s = finish_held(replacer, text, bytes, length, ended, &done);
     while (!s && done < length) {
@@ -79,6 +79,7 @@ Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes
         }
         done += c.length;
     }
+    /* A failure leaves no trace. */
     if (s) {
         *replacer = before;
         text->length = text_before;

@@ -98,14 +98,6 @@ static Status read_entries(BPEModel *model, json_t *object, ByteString text, con
     return s;
 }
 
-static Status check_bytes(const TokenIndex *index, const char *path)
-{
-    for (unsigned b = 0; b < BYTE_VALUES; b++)
-        if (token_index_find_byte(index, (uint8_t)b) < 0)
-            return status_fail(CS336_EFORMAT, "%s: no token for byte 0x%02X, all 256 are needed", path, b);
-    return CS336_OK;
-}
-
 static Status read_vocabulary(BPEModel *model, const char *path)
 {
     MappedFile file;
@@ -204,14 +196,10 @@ static Status read_merge(MergeReader *reader, ByteString line)
     return s ? s : bpe_model_add_merge(reader->model, merge);
 }
 
-static bool is_version(ByteString line)
-{
-    static const char mark[] = "#version:";
-    return line.length >= sizeof mark - 1 && memcmp(line.bytes, mark, sizeof mark - 1) == 0;
-}
-
 static Status read_merges(BPEModel *model, const TokenIndex *index, const char *path, const char *vocab_path)
 {
+    static const char version[] = "#version:";
+    const size_t version_length = sizeof version - 1;
     MappedFile file;
     MergeReader reader = {.model = model, .index = index, .path = path, .vocab_path = vocab_path};
     Status s = file_map(&file, path);
@@ -224,7 +212,9 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
         if (length && bytes[length - 1] == '\r')
             line.length--;
         reader.line++;
-        if (line.length && !(reader.line == 1 && is_version(line)))
+        const bool is_version =
+            reader.line == 1 && line.length >= version_length && memcmp(line.bytes, version, version_length) == 0;
+        if (line.length && !is_version)
             s = read_merge(&reader, line);
         begin += length + 1;
     }
@@ -241,8 +231,9 @@ Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merge
     Status s = read_vocabulary(model, vocab_path);
     if (!s)
         s = token_index_init(&index, model);
-    if (!s)
-        s = check_bytes(&index, vocab_path);
+    for (unsigned b = 0; !s && b < BYTE_VALUES; b++)
+        if (token_index_find_byte(&index, (uint8_t)b) < 0)
+            s = status_fail(CS336_EFORMAT, "%s: no token for byte 0x%02X, all 256 are needed", vocab_path, b);
     if (!s)
         s = read_merges(model, &index, merges_path, vocab_path);
     token_index_deinit(&index);
@@ -293,6 +284,7 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
 {
     FileWriter vocab = {0}, merges = {0};
     ByteList text = {0};
+    /* Write both files beside those that they will replace. */
     Status s = spell_vocabulary(&text, model);
     if (!s)
         s = file_create(&vocab, vocab_path);
@@ -307,6 +299,7 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
         s = file_write(&merges, text.bytes, text.length);
     if (!s)
         s = file_flush(&merges);
+    /* Replace both. From here on only a rename can fail. */
     if (!s)
         s = file_commit(&vocab);
     if (!s)

@@ -177,6 +177,7 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
                             size_t special_count)
 {
     TokenizerJson json = {0};
+    /* A copy of the model with all special tokens. */
     Status s = bpe_model_copy(&json.model, model);
     for (size_t i = 0; !s && i < special_count; i++)
         if (special_tokens[i].length == 0)
@@ -188,6 +189,7 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
         s = token_index_init(&json.index, &json.model);
     if (!s)
         s = mark_special(&json, special_tokens, special_count);
+    /* The whole text, then one write. */
     if (!s)
         s = append_all(&json);
     if (!s)

@@ -50,12 +50,7 @@ typedef struct {
 
 /* ---- the cells ---- */
 
-/* Returns how many copies of a word hold its count: a cell counts to 2^32 - 1. */
-static size_t copies_of_word(uint64_t count)
-{
-    return (size_t)((count - 1) / UINT32_MAX + 1);
-}
-
+/* Writes a word. A cell counts to 2^32 - 1; a word with more occurrences is written several times. */
 static void write_word(Learner *learner, ByteString word, uint64_t count, const int32_t *byte_ids)
 {
     for (; count > 0; count -= count < UINT32_MAX ? count : UINT32_MAX) {
@@ -70,8 +65,10 @@ static void write_word(Learner *learner, ByteString word, uint64_t count, const 
 static Status write_cells(Learner *learner, const WordTable *words)
 {
     size_t count = 1;
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-        count += cursor.word.length > 1 ? (cursor.word.length + 1) * copies_of_word(cursor.count) : 0;
+    for (WordCursor cursor = {0}; word_table_next(words, &cursor);) {
+        const size_t copies = (size_t)((cursor.count - 1) / UINT32_MAX + 1);
+        count += cursor.word.length > 1 ? (cursor.word.length + 1) * copies : 0;
+    }
     if (count > UINT32_MAX)
         return status_fail(CS336_ERANGE, "bpe_train: %zu bytes of distinct pre-tokens, expected at most %u", count,
                            UINT32_MAX);
@@ -110,17 +107,6 @@ static Status reserve_tokens(Learner *learner, size_t wanted)
     return CS336_OK;
 }
 
-static Status begin_learner(Learner *learner, WordTable *words, size_t wanted)
-{
-    uint64_t total = 0;
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-        total += cursor.count;
-    learner->floor = total / wanted / FLOOR_DIVISOR + 1;
-    Status s = write_cells(learner, words);
-    word_table_deinit(words);
-    return s ? s : reserve_tokens(learner, wanted);
-}
-
 static void end_learner(Learner *learner)
 {
     Side *sides[] = {&learner->left, &learner->right};
@@ -156,11 +142,14 @@ static size_t next_pair(const Learner *learner, size_t position, int32_t *left, 
     }
 }
 
-static Status count_pairs(Learner *learner)
+/* Makes learner->pairs the pairs whose count is not below the floor, with their positions. */
+static Status collect_pairs(Learner *learner)
 {
     BPEPairs *pairs = &learner->pairs;
     int32_t left, right;
     Status s = CS336_OK;
+    /* Count all pairs. */
+    bpe_pairs_clear(pairs);
     for (size_t position = 0; !s && (position = next_pair(learner, position, &left, &right));) {
         uint32_t number = bpe_pairs_find(pairs, left, right);
         if (number == NO_PAIR)
@@ -170,22 +159,13 @@ static Status count_pairs(Learner *learner)
         pairs->pairs[number].count += learner->cells[position].count;
         pairs->pairs[number].position_count++;
     }
-    return CS336_OK;
-}
-
-/* Makes learner->pairs the pairs whose count is not below the floor, with their positions. */
-static Status collect_pairs(Learner *learner)
-{
-    BPEPairs *pairs = &learner->pairs;
-    bpe_pairs_clear(pairs);
-    Status s = count_pairs(learner);
+    /* Put those that are frequent enough into the heap. */
     bpe_pairs_keep(pairs, learner->floor);
     for (uint32_t i = 0; !s && i < pairs->pair_count; i++) {
         s = bpe_pairs_enter(pairs, i, pairs->pairs[i].position_count);
         pairs->pairs[i].position_count = 0;
     }
     /* Visit the cells again and write the positions. */
-    int32_t left, right;
     for (size_t position = 0; !s && (position = next_pair(learner, position, &left, &right));) {
         const uint32_t number = bpe_pairs_find(pairs, left, right);
         if (number != NO_PAIR)
@@ -344,7 +324,14 @@ static Status merge_all(Learner *learner, const BPETrainConfig *config)
 Status bpe_learn(BPEModel *model, WordTable *words, const BPETrainConfig *config)
 {
     Learner learner = {.model = model, .pairs = {.model = model}};
-    Status s = begin_learner(&learner, words, config->vocab_size);
+    uint64_t total = 0;
+    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
+        total += cursor.count;
+    learner.floor = total / config->vocab_size / FLOOR_DIVISOR + 1;
+    Status s = write_cells(&learner, words);
+    word_table_deinit(words);
+    if (!s)
+        s = reserve_tokens(&learner, config->vocab_size);
     if (!s)
         s = merge_all(&learner, config);
     end_learner(&learner);

@@ -184,6 +184,7 @@ static Status count_chunks(Job *job, WordTally *words)
     while (!s && !parallel_failed(&job->failure) &&
            (number = atomic_fetch_add(&job->next_chunk, 1)) < job->first_chunk[job->source_count]) {
         Chunk chunk = {0};
+        /* The source that the chunk belongs to. */
         while (number >= job->first_chunk[source + 1])
             source++;
         if (parallel_stop_asked(job->config->stop))
@@ -208,6 +209,7 @@ Status count_words(WordTable *words, const WordSource *sources, size_t source_co
     *words = (WordTable){0};
     Status s = begin_job(&job);
     if (!s) {
+        /* Each thread counts in a tally of its own, which passes words on to the table. */
 #pragma omp parallel num_threads(config->threads)
         {
             WordTally *tally;

@@ -55,6 +55,7 @@ static Status reserve_slot(WordShard *shard)
     larger.slots = memory_allocate_table(larger.slot_count, sizeof *larger.slots);
     if (!larger.slots)
         return status_fail(CS336_ENOMEM, "word_table_add: no memory for %zu words", larger.slot_count);
+    /* Move all words to their slots in the larger array. */
     for (size_t i = 0; i < shard->slot_count; i++) {
         const WordSlot *entry = &shard->slots[i];
         if (entry->count == 0)
