@@ -7,10 +7,10 @@
  * the waits for memory overlap. Merging (bpe_merge.h) is left for the pre-tokens that the cache does not know. Whole
  * texts, streams and files all go this way, so they give the same ids.
  *
- * An encoder takes at most 32 MiB for its cache (or what encoder_create_small() says) and less than 400 KB for the
- * rest, however long the text is: 42 KB of ids, 270 KB for merging and 8 KB of text that is not encoded yet. A
- * pre-token without end is encoded in sections of 2 KiB. Text beyond 8 KB is held only if a chain of merges is longer
- * than such a section, or a special token is.
+ * An encoder takes at most 32 MiB for its cache (or about what encoder_create_small() is given) and less than 400 KB
+ * for the rest, however long the text is: 42 KB of ids, 270 KB for merging and 8 KB of text that is not encoded yet. A
+ * pre-token without end is encoded in sections of 2 KiB. Only a chain of merges that reaches back over half a section,
+ * or a special token of more than 8 KB, makes it take more.
  * @see tokenizer_decode() for the other direction
  */
 #ifndef CS336_TOKENIZER_ENCODE_ENCODER_H
