@@ -34,11 +34,6 @@ static Tokenizer *make_tokenizer(size_t special_count)
     return tokenizer;
 }
 
-static Status append_ids(void *context, const int32_t *ids, size_t count)
-{
-    return token_list_append(context, ids, count);
-}
-
 static bool same_ids(const TokenList *a, const TokenList *b)
 {
     return a->count == b->count && (a->count == 0 || memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0);
@@ -86,8 +81,8 @@ START_TEST(test_threads_and_chunks_do_not_change_ids)
                 for (size_t t = 0; t < COUNT(threads); t++) {
                     const EncodeConfig config = {.threads = threads[t], .chunk_bytes = chunks[c]};
                     TokenList ids = {0};
-                    assert_ok(encode_text(tokenizer, (ByteString){.bytes = text, .length = length}, append_ids, &ids,
-                                          &config));
+                    assert_ok(encode_text(tokenizer, (ByteString){.bytes = text, .length = length}, token_list_sink,
+                                          &ids, &config));
                     if (!same_ids(&expected, &ids))
                         ck_abort_msg("text %d, chunks of %zu, %d threads: %zu ids, expected %zu", trial, chunks[c],
                                      threads[t], ids.count, expected.count);
@@ -111,7 +106,7 @@ START_TEST(test_a_chunk_of_many_ids_is_not_kept)
     const EncodeConfig config = {.threads = 2};
     TokenList ids = {0}, expected = {0};
     const ByteString all = {.bytes = text, .length = length};
-    assert_ok(encode_text(tokenizer, all, append_ids, &ids, &config));
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &config));
     assert_ok(tokenizer_encode(tokenizer, &expected, all));
     ck_assert_uint_gt(ids.count, half);
     ck_assert(same_ids(&expected, &ids));
@@ -214,13 +209,13 @@ START_TEST(test_encoding_says_how_far_it_is_and_why_it_ends)
     const ByteString all = {.bytes = text, .length = sizeof text};
     EncodeConfig config = {
         .threads = 3, .chunk_bytes = 100, .stop = &stop, .progress = count_progress, .context = &progress};
-    assert_ok(encode_text(tokenizer, all, append_ids, &ids, &config));
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &config));
     ck_assert_uint_eq(progress, sizeof text);
     assert_fails(encode_text(tokenizer, all, full, NULL, &config), CS336_EIO, "no room");
     stop = 1;
-    assert_fails(encode_text(tokenizer, all, append_ids, &ids, &config), CS336_EINTERRUPTED,
+    assert_fails(encode_text(tokenizer, all, token_list_sink, &ids, &config), CS336_EINTERRUPTED,
                  "encode_text: stopped after 0 of 1000 bytes");
-    assert_fails(encode_file(tokenizer, "tests/fixtures/none", append_ids, &ids, &config), CS336_EIO,
+    assert_fails(encode_file(tokenizer, "tests/fixtures/none", token_list_sink, &ids, &config), CS336_EIO,
                  "tests/fixtures/none: cannot read: No such file or directory");
     token_list_deinit(&ids);
     tokenizer_destroy(tokenizer);
@@ -236,10 +231,10 @@ START_TEST(test_a_file_is_encoded_as_its_text)
     const EncodeConfig config = {.chunk_bytes = 500};
     assert_ok(file_map(&file, path));
     assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = file.data, .length = file.size}));
-    assert_ok(encode_file(tokenizer, path, append_ids, &ids, &config));
+    assert_ok(encode_file(tokenizer, path, token_list_sink, &ids, &config));
     ck_assert(ids.count > 0 && same_ids(&expected, &ids));
     ids.count = 0;
-    assert_ok(encode_text(tokenizer, (ByteString){0}, append_ids, &ids, &config));
+    assert_ok(encode_text(tokenizer, (ByteString){0}, token_list_sink, &ids, &config));
     ck_assert_uint_eq(ids.count, 0);
     file_unmap(&file);
     token_list_deinit(&ids);
@@ -252,7 +247,8 @@ static Status attempt(void *context)
 {
     TokenList ids = {0};
     const EncodeConfig config = {.threads = 1, .chunk_bytes = 16};
-    const Status s = encode_text(context, byte_string("ab aab 12 words and more words"), append_ids, &ids, &config);
+    const Status s =
+        encode_text(context, byte_string("ab aab 12 words and more words"), token_list_sink, &ids, &config);
     token_list_deinit(&ids);
     return s;
 }

@@ -352,16 +352,16 @@ void encoder_destroy(Encoder *encoder)
     memory_release(encoder);
 }
 
-static Status append_ids(void *context, const int32_t *ids, size_t count)
+Status token_list_sink(void *list, const int32_t *ids, size_t count)
 {
-    return token_list_append(context, ids, count);
+    return token_list_append(list, ids, count);
 }
 
 Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text)
 {
     const size_t ids_before = ids->count;
     Encoder *encoder;
-    Status s = encoder_create(&encoder, tokenizer, append_ids, ids);
+    Status s = encoder_create(&encoder, tokenizer, token_list_sink, ids);
     size_t encoded;
     if (!s)
         s = array_reserve(&ids->ids, &ids->capacity, ids_before + text.length / BYTES_PER_TOKEN, sizeof *ids->ids);

@@ -33,6 +33,9 @@ CS336_MUST_CHECK Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *
 /** @brief Receives ids in the order of the text. If it does not return CS336_OK, the encoding ends with its status. */
 typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
 
+/** @brief A sink that appends the ids to a TokenList, its context. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status token_list_sink(void *list, const int32_t *ids, size_t count);
+
 /**
  * @brief Encodes texts that come in chunks, cut anywhere. Its cache lasts from one text to the next. One thread at a
  * time may use an encoder.
