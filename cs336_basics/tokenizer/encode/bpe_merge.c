@@ -26,6 +26,7 @@ static size_t filter_bit(const MergeTable *table, uint64_t hash)
     return (size_t)(hash >> 32) & table->filter_mask;
 }
 
+/* Returns the rank of a pair, or NO_RANK if it is no merge. */
 static inline int32_t rank_of(const MergeTable *table, int32_t left, int32_t right)
 {
     const uint64_t hash = token_pair_hash(left, right);
@@ -48,6 +49,7 @@ static bool merge_is_sound(const BPEModel *model, BPEMerge merge)
            memcmp(merged.bytes + left.length, right.bytes, right.length) == 0;
 }
 
+/* Enters all merges into the slots and the filter, and looks up the pairs of single bytes. */
 static Status add_merges(MergeTable *table, const BPEModel *model)
 {
     for (size_t rank = 0; rank < model->merge_count; rank++) {
@@ -70,6 +72,7 @@ static Status add_merges(MergeTable *table, const BPEModel *model)
     return CS336_OK;
 }
 
+/* Looks up the tokens of the 256 bytes. */
 static Status find_bytes(MergeTable *table, const BPEModel *model, const TokenIndex *index)
 {
     for (unsigned b = 0; b < BYTE_VALUES; b++) {
@@ -222,6 +225,7 @@ static void join_next(const MergeTable *table, Link *links, int32_t number, Heap
     find_rank(table, links, number, heap);
 }
 
+/* Merges scratch->ids[0, length), the tokens of the bytes, and returns how many are left. */
 static size_t merge_long(const MergeTable *table, MergeScratch *scratch, size_t length)
 {
     Heap heap = {.entries = scratch->memory};
@@ -231,6 +235,7 @@ static size_t merge_long(const MergeTable *table, MergeScratch *scratch, size_t 
             (Link){.id = scratch->ids[i], .next = i + 1 < length ? (int32_t)i + 1 : -1, .previous = (int32_t)i - 1};
     for (size_t i = 0; i < length; i++)
         find_rank(table, links, (int32_t)i, &heap);
+    /* Merge the pair with the lowest rank until the heap is empty. */
     while (heap.count) {
         const uint64_t top = heap_pop(&heap);
         const int32_t number = (int32_t)(top & UINT32_MAX);

@@ -6,7 +6,7 @@
 
 enum {
     CACHE_BYTES = 32 << 20,  /* 32 MiB: half a million pre-tokens, as many distinct ones as 80 MB of mixed text */
-    PENDING_BYTES = 1 << 13, /* 8 KiB reserved for pending text: two sections and a chunk */
+    PENDING_BYTES = 1 << 13, /* 8 KiB reserved for pending text: two sections, and FEED_BYTES */
     FEED_BYTES = 1 << 10,    /* bytes appended to the pending text at a time, until it is encoded */
     PRETOKENS_AT_ONCE = 8 * PRETOKENS_PER_GROUP, /* looked up together, so that the waits for memory overlap */
     STAGED_IDS = 1 << 13, /* ids passed to the sink at a time: 32 KiB make the cost of a call negligible */
@@ -21,7 +21,7 @@ struct Encoder {
     void *context;
     WordCache cache;
     MergeScratch scratch, scratch_ahead; /* for a section, and for the one that begins at the cut */
-    int32_t *staged; /* ids that the sink has not got yet: up to STAGED_IDS, and room for what one step adds */
+    int32_t *staged; /* ids not yet passed to the sink: up to STAGED_IDS, and room for what one step adds */
     size_t staged_count;
     ByteList pending; /* text that is not encoded yet; it begins with a pre-token, or inside a long one */
     size_t searched;  /* no special token begins in the unencoded text before this index */
@@ -60,7 +60,7 @@ static Status emit(Encoder *encoder, const int32_t *ids, size_t count)
 /* ---- one pre-token ---- */
 
 /*
- * Encodes a pre-token in sections, so that one without end does not take memory without end. It encodes text[*begin,
+ * Encodes a pre-token in sections, so that memory stays bounded however long it is. It encodes text[*begin,
  * end) and moves *begin behind what it has encoded: all of it if the pre-token has `ended`, else all but the last two
  * sections or less.
  *

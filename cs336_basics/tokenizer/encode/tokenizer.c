@@ -34,9 +34,10 @@ static Status find_single_tokens(Tokenizer *tokenizer)
     return s;
 }
 
+/* Fills a zeroed tokenizer. On failure the caller destroys it. */
 static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
 {
-    /* The model, with all special tokens. */
+    /* The model, with all special tokens and room for append_tokens() to read beyond its end. */
     Status s = special_tokens_init(&tokenizer->special, tokens, count);
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
@@ -117,6 +118,7 @@ int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
 
 /* ---- decoding ---- */
 
+/* Fails if an id is not in the vocabulary. */
 static Status check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count)
 {
     const size_t vocab_size = tokenizer_vocab_size(tokenizer);

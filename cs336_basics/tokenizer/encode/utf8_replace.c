@@ -4,6 +4,7 @@
 
 enum { LONGEST_CHARACTER = 4 };
 
+/* Appends a character, or U+FFFD if it is malformed or cut off. */
 static Status append_character(ByteList *text, Utf8Character c, const uint8_t *bytes)
 {
     if (c.status == UTF8_VALID)
@@ -79,7 +80,7 @@ Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes
         }
         done += c.length;
     }
-    /* A failure leaves no trace. */
+    /* On failure, undo everything. */
     if (s) {
         *replacer = before;
         text->length = text_before;

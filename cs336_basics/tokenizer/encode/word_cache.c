@@ -13,6 +13,7 @@ enum {
 /* Where the keys of short words have their length, a key that is a hash has 255. */
 static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE;
 
+/* Returns slots, and the 8 more that lookups of the last slot read, or NULL. */
 static CachedWord *make_slots(size_t slots)
 {
     CachedWord *made = memory_allocate_zeroed(slots + WORD_CACHE_PROBES, sizeof *made);

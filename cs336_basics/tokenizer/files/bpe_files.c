@@ -166,6 +166,7 @@ static Status find_token(const MergeReader *reader, ByteString bytes, ByteString
     return CS336_OK;
 }
 
+/* Reads the merge in one line. */
 static Status read_merge(MergeReader *reader, ByteString line)
 {
     /* Split the line at its only blank. */
@@ -244,6 +245,7 @@ Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merge
 
 /* ---- writing ---- */
 
+/* Appends the text of vocab.json. */
 static Status spell_vocabulary(ByteList *list, const BPEModel *model)
 {
     char number[32];
@@ -264,6 +266,7 @@ static Status spell_vocabulary(ByteList *list, const BPEModel *model)
     return s ? s : byte_list_append_text(list, "}\n");
 }
 
+/* Appends the text of merges.txt. */
 static Status spell_merges(ByteList *list, const BPEModel *model)
 {
     /* An empty file would look like one that was cut off. */

@@ -176,7 +176,8 @@ static Status collect_pairs(Learner *learner)
 
 /* ---- one merge ---- */
 
-static inline void see(Side *side, int32_t token, size_t position, uint32_t count)
+/* Records that a token is a neighbour of an occurrence, and the position of its pair with the merged token. */
+static inline void record_neighbour(Side *side, int32_t token, size_t position, uint32_t count)
 {
     Neighbour *neighbour = &side->neighbours[token];
     if (neighbour->sighting_count++ == 0)
@@ -188,8 +189,9 @@ static inline void see(Side *side, int32_t token, size_t position, uint32_t coun
 /*
  * Replaces the occurrences of a pair, from left to right, by the merged token, and records their neighbours.
  *
- * At a position that the pair has lost, the first or the second cell holds another token now: tokens only grow, so a
- * token of more than one byte never ends where one like it once began.
+ * At a position that the pair has lost, the first or the second cell holds another token now. The second cell cannot be
+ * the last one of another `right`: tokens only grow, so the token in this cell reaches at least as far as the `right`
+ * that once began there.
  *
  * Returns the count of the occurrences that directly follow another one. Such an occurrence has the merged token on its
  * left. The one before it had pair->left on its right when it was replaced, and has recorded that.
@@ -210,15 +212,16 @@ static uint64_t replace_occurrences(Learner *learner, const Pair *pair, int32_t 
         first->token = after[-1].token = merged;
         const int32_t left = first[-1].token, right = after->token;
         if (left != EDGE)
-            see(&learner->left, left, position - learner->lengths[left], first->count);
+            record_neighbour(&learner->left, left, position - learner->lengths[left], first->count);
         if (right != EDGE)
-            see(&learner->right, right, position, first->count);
+            record_neighbour(&learner->right, right, position, first->count);
         if (left == merged)
             adjacent += first->count;
     }
     return adjacent;
 }
 
+/* Takes occurrences from a pair, if the pair is not left out. */
 static void subtract_count(BPEPairs *pairs, int32_t left, int32_t right, uint64_t count)
 {
     const uint32_t number = bpe_pairs_find(pairs, left, right);
@@ -261,6 +264,10 @@ static Status reserve_sightings(Side *side, size_t count)
     return array_reserve(&side->sightings, &side->sighting_capacity, count, sizeof *side->sightings);
 }
 
+/*
+ * Merges a pair wherever it occurs: adds the merged token to the model, replaces the occurrences, and updates the pairs
+ * on both sides of them. The pairs that lose have been there before; those that gain all appear here.
+ */
 static Status merge_pair(Learner *learner, uint32_t number)
 {
     BPEPairs *pairs = &learner->pairs;
@@ -298,6 +305,7 @@ static Status merge_pair(Learner *learner, uint32_t number)
 
 /* ---- all merges ---- */
 
+/* Merges the best pair, again and again, until there are enough tokens or no pair is left. */
 static Status merge_all(Learner *learner, const BPETrainConfig *config)
 {
     const size_t wanted = config->vocab_size - learner->model->vocab_size;
@@ -311,11 +319,11 @@ static Status merge_all(Learner *learner, const BPETrainConfig *config)
             done++;
             if (!s && config->progress)
                 config->progress(config->progress_context, BPE_MERGING, done, wanted);
-        } else if (learner->floor > 1) {
+        } else if (learner->floor > 1) { /* no pair at the floor is left */
             learner->floor = learner->floor / FLOOR_STEP + 1;
             s = collect_pairs(learner);
         } else {
-            break; /* no pair is left */
+            break; /* no pair at all */
         }
     }
     return s;

@@ -19,6 +19,7 @@ static bool given_before(const ByteString *tokens, size_t index)
     return false;
 }
 
+/* Adds the special tokens and the bytes to an empty model, and checks the size that is wanted. */
 static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
 {
     Status s = CS336_OK;
@@ -51,6 +52,7 @@ static void report_counting(void *context, size_t done, size_t total)
     listener->progress(listener->context, BPE_COUNTING, done, total);
 }
 
+/* Counts the words of the sources. */
 static Status count_pretokens(WordTable *words, const WordSource *sources, size_t source_count,
                               const BPETrainConfig *config)
 {

@@ -26,6 +26,7 @@ typedef struct {
     ParallelFailure failure;
 } Job;
 
+/* Computes the context and numbers the chunks of all sources. */
 static Status begin_job(Job *job)
 {
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
@@ -154,6 +155,7 @@ static Status count_pretokens(WordTally *words, const uint8_t *text, size_t leng
     return s;
 }
 
+/* Counts the segments of a chunk, one after the other. */
 static Status count_chunk(WordTally *words, const SpecialTokens *special, const View *view, Chunk chunk)
 {
     const uint8_t *text = view->text + (chunk.begin - view->begin), *readable = view->text + (view->end - view->begin);

@@ -44,7 +44,7 @@ static inline size_t next_slot(const WordShard *shard, size_t slot)
     return (slot + 1) & (shard->slot_count - 1);
 }
 
-/* Doubles the slots unless at most three quarters of them are used with one more word. */
+/* Doubles the slots if one more word would use more than three quarters of them. */
 static Status reserve_slot(WordShard *shard)
 {
     if (4 * (shard->used + 1) <= 3 * shard->slot_count)
