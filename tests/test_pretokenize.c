@@ -117,7 +117,7 @@ static bool next_case(Lines *lines, PretokenCase *c)
     return true;
 }
 
-/* Returns a copy in a block of exactly its size, so that AddressSanitizer reports a read behind its end. */
+/* Returns a copy in an allocation of exactly its size, so that AddressSanitizer reports a read behind its end. */
 static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
 {
     uint8_t *copy = malloc(length ? length : 1);
@@ -126,8 +126,8 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
     return copy;
 }
 
-/* Feeds a text in chunks of `step` bytes, each at another address, with little room for results. */
-static size_t scan_in_chunks(size_t *ends, const uint8_t *text, size_t length, size_t step)
+/* Feeds a text in chunks of `chunk_bytes`, each at another address, with little room for results. */
+static size_t scan_in_chunks(size_t *ends, const uint8_t *text, size_t length, size_t chunk_bytes)
 {
     const uint8_t *found[PRETOKENS_PER_GROUP + 20];
     size_t count = 0, scanned = 0, shown = 0;
@@ -135,7 +135,7 @@ static size_t scan_in_chunks(size_t *ends, const uint8_t *text, size_t length, s
     Pretokenizer p;
     pretokenizer_begin(&p);
     while (!ended) {
-        shown = length - shown > step ? shown + step : length;
+        shown = length - shown > chunk_bytes ? shown + chunk_bytes : length;
         ended = shown == length;
         uint8_t *chunk = exact_copy(text + scanned, shown - scanned);
         pretokenizer_feed(&p, chunk, shown - scanned, ended);
@@ -149,16 +149,16 @@ static size_t scan_in_chunks(size_t *ends, const uint8_t *text, size_t length, s
     return count;
 }
 
-static void assert_scan(const uint8_t *text, size_t length, size_t step, const size_t *expected, size_t count,
+static void assert_scan(const uint8_t *text, size_t length, size_t chunk_bytes, const size_t *expected, size_t count,
                         const char *what, size_t number)
 {
     size_t ends[LINE_BYTES];
-    const size_t got = scan_in_chunks(ends, text, length, step);
+    const size_t got = scan_in_chunks(ends, text, length, chunk_bytes);
     for (size_t i = 0; i < got && i < count; i++)
         if (ends[i] != expected[i])
-            ck_abort_msg("%s %zu in chunks of %zu, %s: pre-token %zu ends at %zu, expected %zu", what, number, step,
-                         isa_name(isa_in_use()), i, ends[i], expected[i]);
-    ck_assert_msg(got == count, "%s %zu in chunks of %zu, %s: %zu pre-tokens, expected %zu", what, number, step,
+            ck_abort_msg("%s %zu in chunks of %zu, %s: pre-token %zu ends at %zu, expected %zu", what, number,
+                         chunk_bytes, isa_name(isa_in_use()), i, ends[i], expected[i]);
+    ck_assert_msg(got == count, "%s %zu in chunks of %zu, %s: %zu pre-tokens, expected %zu", what, number, chunk_bytes,
                   isa_name(isa_in_use()), got, count);
 }
 
@@ -238,10 +238,10 @@ START_TEST(test_pretokens_of_any_bytes_equal_the_plain_reference)
     size_t expected[LONGEST_TEXT], total = 0;
     for (size_t trial = 0; trial < TRIALS; trial++) {
         const ByteString text = nasty_text(&rng, buffer);
-        const size_t count = plain_pretokens(expected, text), step = 1 + (size_t)rng_below(&rng, LONGEST_TEXT);
+        const size_t count = plain_pretokens(expected, text), chunk_bytes = 1 + (size_t)rng_below(&rng, LONGEST_TEXT);
         FOR_EACH_ISA (isa) {
             assert_scan(text.bytes, text.length, text.length, expected, count, "trial", trial);
-            assert_scan(text.bytes, text.length, step, expected, count, "trial", trial);
+            assert_scan(text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
         }
         total += count;
     }
@@ -253,10 +253,10 @@ END_TEST
 START_TEST(test_pretokens_around_every_pair_of_bytes)
 {
     enum { LENGTH = 70, INDICES = LENGTH - 1 };
-    const unsigned step = test_is_instrumented() ? 7 : 1;
+    const unsigned stride = test_is_instrumented() ? 7 : 1;
     uint8_t text[LENGTH];
     size_t expected[LENGTH];
-    for (unsigned pair = 0; pair < 0x10000; pair += step) {
+    for (unsigned pair = 0; pair < 0x10000; pair += stride) {
         const unsigned index = 37 * pair % INDICES;
         memset(text, 'a', sizeof text);
         text[index] = (uint8_t)(pair >> 8);
@@ -276,8 +276,8 @@ START_TEST(test_pretokens_are_the_same_in_chunks_of_every_size)
     for (size_t trial = 0; trial < 40; trial++) {
         const ByteString text = nasty_text(&rng, buffer);
         const size_t count = plain_pretokens(expected, text);
-        for (size_t step = 1; step <= text.length + 1; step++)
-            assert_scan(text.bytes, text.length, step, expected, count, "trial", trial);
+        for (size_t chunk_bytes = 1; chunk_bytes <= text.length + 1; chunk_bytes++)
+            assert_scan(text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
     }
 }
 END_TEST

@@ -21,7 +21,7 @@ struct Encoder {
     void *context;
     WordCache cache;
     MergeScratch scratch, scratch_ahead; /* for a section, and for the one that begins at the cut */
-    int32_t *staged; /* ids not yet passed to the sink: up to STAGED_IDS, and room for what one step adds */
+    int32_t *staged; /* ids not yet passed to the sink: up to STAGED_IDS, and room as for make_room() */
     size_t staged_count;
     ByteList pending; /* text that is not encoded yet; it begins with a pre-token, or inside a long one */
     size_t searched;  /* no special token begins in the unencoded text before this index */

@@ -5,8 +5,8 @@
 enum {
     FIRST_BITS = 11, /* 2048 slots at first: 64 KiB */
     FIRST_SLOTS = 1 << FIRST_BITS,
-    GROWTH_BITS =
-        2, /* a full cache becomes 4 times as large: touching fresh memory is slow, so it grows in large steps */
+    GROWTH_BITS = 2, /* a full cache becomes 4 times as large: the first use of memory is slow (page faults), so it
+                        grows rarely */
     GROWTH = 1 << GROWTH_BITS
 };
 

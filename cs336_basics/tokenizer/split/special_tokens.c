@@ -12,7 +12,7 @@ static int longest_first(const void *a, const void *b)
     return byte_string_compare(*x, *y);
 }
 
-/* Copies the tokens, in the given order, and all their bytes into one block of memory. */
+/* Copies the tokens, in the given order, and all their bytes into one allocation. */
 static Status copy_tokens(SpecialTokens *special, const ByteString *tokens, size_t count)
 {
     size_t total = 0;
