@@ -12,11 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static ByteString view(const ByteList *list)
-{
-    return (ByteString){.bytes = list->bytes, .length = list->length};
-}
-
 /* ---- special tokens in text ---- */
 
 /* Special tokens that are beginnings of each other, repeat, overlap, hold white space or are one byte. */
@@ -26,14 +21,14 @@ static const ByteString special_atoms[] = {ATOM("<|a|>"), ATOM("<|a"), ATOM("<|"
                                            ATOM("x y"),   ATOM(" "),   ATOM("\n"), ATOM("|>"), ATOM("x"),
                                            ATOM("q"),     ATOM("é"),   ATOM("'s"), ATOM("12"), ATOM("\xE4\xB8")};
 
-/* The earliest, and there the longest; -1: none. */
-static int64_t find_slowly(const SpecialTokens *special, ByteString text, size_t from, size_t *at)
+/* Returns the index of the earliest special token, the longest one there, and sets *begin; -1: there is none. */
+static int64_t find_slowly(const SpecialTokens *special, ByteString text, size_t *begin)
 {
-    for (*at = from; *at < text.length; ++*at) {
+    for (*begin = 0; *begin < text.length; ++*begin) {
         int64_t best = -1;
         for (size_t i = 0; i < special->count; i++) {
             const ByteString token = special->tokens[i];
-            if (token.length <= text.length - *at && memcmp(text.bytes + *at, token.bytes, token.length) == 0 &&
+            if (token.length <= text.length - *begin && memcmp(text.bytes + *begin, token.bytes, token.length) == 0 &&
                 (best < 0 || token.length > special->tokens[best].length))
                 best = (int64_t)i;
         }
@@ -53,17 +48,17 @@ START_TEST(test_special_tokens_are_found_earliest_and_longest_first)
         assert_ok(
             special_tokens_init(&special, specials + first, 1 + (size_t)rng_below(&rng, COUNT(specials) - first)));
         const ByteString text = random_text(&rng, buffer, special_atoms, COUNT(special_atoms), 12);
-        size_t at;
-        const int64_t expected = find_slowly(&special, text, 0, &at);
+        size_t begin;
+        const int64_t expected = find_slowly(&special, text, &begin);
         FOR_EACH_ISA (isa) {
             const SpecialMatch match = special_tokens_find(&special, text.bytes, text.length, 0, true);
-            if (match.index != expected || match.begin != at)
+            if (match.index != expected || match.begin != begin)
                 ck_abort_msg("trial %d: token %d at %zu, expected %d at %zu", trial, (int)match.index, match.begin,
-                             (int)expected, at);
+                             (int)expected, begin);
         }
         for (size_t shown = 0; shown <= text.length; shown++) {
             const SpecialMatch early = special_tokens_find(&special, text.bytes, shown, 0, false);
-            if (early.index >= 0 ? early.index != expected || early.begin != at : early.begin > at)
+            if (early.index >= 0 ? early.index != expected || early.begin != begin : early.begin > begin)
                 ck_abort_msg("trial %d, %zu bytes shown: token %d at %zu", trial, shown, (int)early.index, early.begin);
         }
         special_tokens_deinit(&special);
@@ -109,7 +104,7 @@ static void assert_merge(const BPEModel *model, size_t index, ByteString left, B
                      (const char *)left.bytes, (int)right.length, (const char *)right.bytes);
 }
 
-/* Atoms of each kind of corpus: overlaps and ties abound. */
+/* The atoms of each kind of corpus are chosen such that pairs often overlap and often tie. */
 static const ByteString two_letters[] = {ATOM("a"), ATOM("b"), ATOM("a"), ATOM("ab"), ATOM(" ")};
 static const ByteString runs[] = {ATOM("aaa"), ATOM("aaaa"), ATOM("baa"), ATOM("\n\n"), ATOM("  ")};
 static const ByteString mixed[] = {ATOM("xyz"), ATOM("é"),    ATOM("中"), ATOM("'s"),   ATOM("it's"),
@@ -123,7 +118,7 @@ static const struct {
                {mixed, COUNT(mixed)},
                {special_atoms, COUNT(special_atoms)}};
 
-START_TEST(test_special_tokens_that_span_a_cut_are_found)
+START_TEST(test_special_tokens_that_cross_a_cut_are_found)
 {
     static const char text[] = "aba x y\nq<|a|><|a|>x y\n<|a|> x y\n";
     const size_t length = sizeof text - 1;
@@ -131,18 +126,18 @@ START_TEST(test_special_tokens_that_span_a_cut_are_found)
     assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
     for (size_t end = 0; end <= length; end++)
         for (size_t cut = 0; cut <= end; cut++) {
-            bool spans = false;
+            bool crosses = false;
             for (size_t i = 0; i < COUNT(specials); i++)
-                for (size_t at = 0; at < cut; at++)
-                    spans = spans || (at + specials[i].length > cut && at + specials[i].length <= end &&
-                                      memcmp(text + at, specials[i].bytes, specials[i].length) == 0);
-            ck_assert_msg(special_tokens_cross(&special, (const uint8_t *)text, end, cut, true) == spans,
+                for (size_t begin = 0; begin < cut; begin++)
+                    crosses = crosses || (begin + specials[i].length > cut && begin + specials[i].length <= end &&
+                                          memcmp(text + begin, specials[i].bytes, specials[i].length) == 0);
+            ck_assert_msg(special_tokens_cross(&special, (const uint8_t *)text, end, cut, true) == crosses,
                           "%zu bytes, cut at %zu", end, cut);
             for (size_t i = 0; i < COUNT(specials); i++) /* those that the end of the bytes cuts off */
-                for (size_t at = 0; at < cut; at++)
-                    spans =
-                        spans || (at + specials[i].length > end && memcmp(text + at, specials[i].bytes, end - at) == 0);
-            ck_assert_msg(special_tokens_cross(&special, (const uint8_t *)text, end, cut, false) == spans,
+                for (size_t begin = 0; begin < cut; begin++)
+                    crosses = crosses || (begin + specials[i].length > end &&
+                                          memcmp(text + begin, specials[i].bytes, end - begin) == 0);
+            ck_assert_msg(special_tokens_cross(&special, (const uint8_t *)text, end, cut, false) == crosses,
                           "%zu bytes and more, cut at %zu", end, cut);
         }
     special_tokens_deinit(&special);
@@ -205,7 +200,7 @@ static void assert_same_model(const BPEModel *a, const BPEModel *b)
 {
     ck_assert_uint_eq(a->vocab_size, b->vocab_size);
     ck_assert_uint_eq(a->merge_count, b->merge_count);
-    ck_assert(byte_string_equal(view(&a->bytes), view(&b->bytes)));
+    ck_assert(byte_string_equal(byte_list_view(&a->bytes), byte_list_view(&b->bytes)));
     ck_assert_mem_eq(a->ends, b->ends, a->vocab_size * sizeof *a->ends);
     if (a->merge_count)
         ck_assert_mem_eq(a->merges, b->merges, a->merge_count * sizeof *a->merges);
@@ -234,19 +229,19 @@ END_TEST
 
 static uint64_t count_of(const WordTable *words, ByteString word)
 {
-    for (WordCursor at = {0}; word_table_next(words, &at);)
-        if (byte_string_equal(at.word, word))
-            return at.count;
+    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
+        if (byte_string_equal(cursor.word, word))
+            return cursor.count;
     return 0;
 }
 
 static void assert_same_words(const WordTable *words, const WordTable *expected, int trial)
 {
     ck_assert_uint_eq(word_table_size(words), word_table_size(expected));
-    for (WordCursor at = {0}; word_table_next(expected, &at);)
-        if (count_of(words, at.word) != at.count)
-            ck_abort_msg("text %d: \"%.*s\" counted %zu times, expected %zu", trial, (int)at.word.length,
-                         (const char *)at.word.bytes, (size_t)count_of(words, at.word), (size_t)at.count);
+    for (WordCursor cursor = {0}; word_table_next(expected, &cursor);)
+        if (count_of(words, cursor.word) != cursor.count)
+            ck_abort_msg("text %d: \"%.*s\" counted %zu times, expected %zu", trial, (int)cursor.word.length,
+                         (const char *)cursor.word.bytes, (size_t)count_of(words, cursor.word), (size_t)cursor.count);
 }
 
 START_TEST(test_words_are_the_same_however_the_text_is_cut)
@@ -261,14 +256,14 @@ START_TEST(test_words_are_the_same_however_the_text_is_cut)
         const WordSource memory = {.content = text}, file = {.path = path, .content.length = text.length};
         SpecialTokens special;
         assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
-        WordTable whole, cut;
+        WordTable uncut, cut;
         WordCountConfig config = {.special = &special, .threads = 1};
-        assert_ok(count_words(&whole, &memory, 1, &config));
+        assert_ok(count_words(&uncut, &memory, 1, &config));
         config.threads = 1 + trial % 3;
         config.chunk_bytes = 1 + (size_t)rng_below(&rng, 9);
         assert_ok(count_words(&cut, trial % 2 ? &memory : &file, 1, &config));
-        assert_same_words(&cut, &whole, trial);
-        word_table_deinit(&whole);
+        assert_same_words(&cut, &uncut, trial);
+        word_table_deinit(&uncut);
         word_table_deinit(&cut);
         special_tokens_deinit(&special);
     }
@@ -330,7 +325,7 @@ START_TEST(test_training_errors)
 }
 END_TEST
 
-/* Remembers what it was told, and asks to stop at a certain merge. */
+/* Remembers the latest reports, and asks to stop at a certain merge. */
 typedef struct {
     atomic_int stop;
     size_t stop_at, bytes, total_bytes, merges, total_merges;
@@ -339,10 +334,10 @@ typedef struct {
 static void watch(void *context, BPEPhase phase, size_t done, size_t total)
 {
     Watcher *watcher = context;
-    size_t *at = phase == BPE_COUNTING ? &watcher->bytes : &watcher->merges;
-    if (done < *at || done > total)
-        ck_abort_msg("%zu of %zu after %zu", done, total, *at);
-    *at = done;
+    size_t *latest = phase == BPE_COUNTING ? &watcher->bytes : &watcher->merges;
+    if (done < *latest || done > total)
+        ck_abort_msg("%zu of %zu after %zu", done, total, *latest);
+    *latest = done;
     *(phase == BPE_COUNTING ? &watcher->total_bytes : &watcher->total_merges) = total;
     if (phase == BPE_MERGING && done == watcher->stop_at)
         atomic_store(&watcher->stop, 1);
@@ -406,7 +401,7 @@ static Status attempt_training_files(void *context)
     return s;
 }
 
-/* What only a corpus of hundreds of gigabytes reaches, pretended by the counts alone. */
+/* Only a corpus of hundreds of gigabytes has so many tokens; here only the count says so. */
 START_TEST(test_counts_beyond_their_types_are_refused)
 {
     BPEModel model = {.vocab_size = INT32_MAX};
@@ -439,7 +434,7 @@ END_TEST
 
 const TestCase bpe_tests[] = {
     TEST(test_special_tokens_are_found_earliest_and_longest_first, "tokenizer"),
-    TEST(test_special_tokens_that_span_a_cut_are_found, "train_bpe"),
+    TEST(test_special_tokens_that_cross_a_cut_are_found, "train_bpe"),
     TEST(test_training_equals_a_trainer_that_recounts_everything, "train_bpe"),
     TEST(test_ties_go_to_the_greater_pair_of_byte_strings, "train_bpe"),
     TEST(test_a_longer_byte_string_is_greater_than_its_beginning, "train_bpe"),

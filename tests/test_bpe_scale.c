@@ -47,7 +47,7 @@ static void assert_same_for_threads(const char *path, size_t vocab_size)
     bpe_model_deinit(&one);
 }
 
-/* A file of one text again and again. */
+/* Writes a file that repeats a text. */
 static const char *write_repeated(const char *name, const void *text, size_t length, size_t times)
 {
     const char *path = temp_path(name);
@@ -59,7 +59,7 @@ static const char *write_repeated(const char *name, const void *text, size_t len
     return path;
 }
 
-/* The most memory that training takes, in bytes. By one thread: two may share a short text so that one gets it all. */
+/* Returns the most memory, in bytes, that one thread takes for training. Two might not share a short text evenly. */
 static size_t peak_of_training(const char *path, size_t vocab_size, BPETrainStats *stats)
 {
     const size_t before = memory_in_use();
@@ -128,7 +128,7 @@ END_TEST
 
 enum { DIGITS = 4 };
 
-/* A number in DIGITS letters, the last ones of a word; every seventh word is a long one. */
+/* Makes a word that ends with a number, written with DIGITS letters. Every seventh word is a long one. */
 static ByteString numbered_word(char word[50], size_t number)
 {
     static const char *const beginnings[] = {" incomprehensibilities", " ", " x", " ", " y", " ", " "};
@@ -167,11 +167,11 @@ START_TEST(test_words_are_counted_by_definition)
         WordTable words;
         assert_ok(count_words(&words, &source, 1, &config));
         ck_assert_uint_eq(word_table_size(&words), WORDS);
-        for (WordCursor at = {0}; word_table_next(&words, &at);) {
-            const size_t number = number_of(at.word);
-            ck_assert(byte_string_equal(at.word, numbered_word(word, number)));
-            ck_assert_msg(at.count == expected[number], "%d threads: \"%.*s\" counted %zu times, expected %zu", threads,
-                          (int)at.word.length, word, (size_t)at.count, expected[number]);
+        for (WordCursor cursor = {0}; word_table_next(&words, &cursor);) {
+            const size_t number = number_of(cursor.word);
+            ck_assert(byte_string_equal(cursor.word, numbered_word(word, number)));
+            ck_assert_msg(cursor.count == expected[number], "%d threads: \"%.*s\" counted %zu times, expected %zu",
+                          threads, (int)cursor.word.length, word, (size_t)cursor.count, expected[number]);
         }
         word_table_deinit(&words);
     }
@@ -180,7 +180,7 @@ START_TEST(test_words_are_counted_by_definition)
 }
 END_TEST
 
-/* ---- nasty texts ---- */
+/* ---- difficult texts ---- */
 
 START_TEST(test_an_endless_pretoken_is_halved_with_each_merge)
 {
@@ -238,7 +238,7 @@ START_TEST(test_counts_go_beyond_32_bits)
 }
 END_TEST
 
-/* Counts times a number give the same merges; but rare pairs are then left out at first, and collected again later. */
+/* Multiplying all counts gives the same merges, but then rare pairs are below the first floor and collected later. */
 START_TEST(test_leaving_out_rare_pairs_changes_nothing)
 {
     static const ByteString atoms[] = {ATOM("a"), ATOM("b"), ATOM("ab"), ATOM("aa"), ATOM("bca"), ATOM(" "), ATOM("é")};
@@ -251,8 +251,8 @@ START_TEST(test_leaving_out_rare_pairs_changes_nothing)
         const WordSource source = {.content = random_text(&rng, buffer, atoms, COUNT(atoms), 100)};
         WordTable words, scaled = {0};
         assert_ok(count_words(&words, &source, 1, &config));
-        for (WordCursor at = {0}; word_table_next(&words, &at);)
-            assert_ok(word_table_add(&scaled, at.word, at.count * factors[trial % 3]));
+        for (WordCursor cursor = {0}; word_table_next(&words, &cursor);)
+            assert_ok(word_table_add(&scaled, cursor.word, cursor.count * factors[trial % 3]));
         BPEModel model = learn(&scaled, 60), expected = learn(&words, 60);
         assert_same_merges(&model, &expected);
         bpe_model_deinit(&model);

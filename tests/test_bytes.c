@@ -18,14 +18,14 @@ START_TEST(test_pairs_of_bytes_are_found_where_they_first_stand)
         ck_assert_ptr_nonnull(text);
         for (size_t i = 0; i < length; i++)
             text[i] = random_below(4) == 0 ? 'b' : alphabet[random_below(sizeof alphabet)];
-        const size_t from = random_below(length + 1);
+        const size_t begin = random_below(length + 1);
         size_t expected = length;
-        for (size_t i = from; i + 1 < length && expected == length; i++)
+        for (size_t i = begin; i + 1 < length && expected == length; i++)
             for (size_t k = 0; k < pair_count; k++)
                 if (text[i] == pairs[k].first && text[i + 1] == pairs[k].second)
                     expected = i;
         FOR_EACH_ISA (isa)
-            ck_assert_uint_eq(bytes_find_pair(text, length, from, pairs, pair_count), expected);
+            ck_assert_uint_eq(bytes_find_pair(text, length, begin, pairs, pair_count), expected);
         found += expected < length;
         free(text);
     }
@@ -34,7 +34,7 @@ START_TEST(test_pairs_of_bytes_are_found_where_they_first_stand)
 }
 END_TEST
 
-/* More beginnings than are searched for in vectors. */
+/* More pairs of first bytes than are searched for 64 bytes at a time. */
 START_TEST(test_special_tokens_may_begin_in_many_ways)
 {
     enum { TOKENS = 3 * SPECIAL_TOKEN_PAIRS, TEXT = 200 };
@@ -50,11 +50,11 @@ START_TEST(test_special_tokens_may_begin_in_many_ways)
         SpecialTokens special;
         assert_ok(special_tokens_init(&special, tokens, count));
         for (size_t i = 0; i < TOKENS; i++)
-            for (size_t at = 0; at + 3 <= TEXT; at += 7) {
+            for (size_t begin = 0; begin + 3 <= TEXT; begin += 7) {
                 memset(text, 'A', sizeof text);
-                memcpy(text + at, names[i], 3);
+                memcpy(text + begin, names[i], 3);
                 const SpecialMatch match = special_tokens_find(&special, text, sizeof text, 0, true);
-                ck_assert_uint_eq(match.begin, i < count ? at : (size_t)TEXT);
+                ck_assert_uint_eq(match.begin, i < count ? begin : (size_t)TEXT);
                 ck_assert(i < count ? byte_string_equal(special.tokens[match.index], tokens[i]) : match.index < 0);
             }
         special_tokens_deinit(&special);

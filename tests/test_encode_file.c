@@ -34,17 +34,12 @@ static Tokenizer *make_tokenizer(size_t special_count)
     return tokenizer;
 }
 
-static Status append_ids(void *context, const int32_t *ids, size_t count)
-{
-    return token_list_append(context, ids, count);
-}
-
 static bool same_ids(const TokenList *a, const TokenList *b)
 {
     return a->count == b->count && (a->count == 0 || memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0);
 }
 
-/* The merges applied to each whole pre-token, without cache and windows. */
+/* Applies the merges to each pre-token at once, without cache and sections. */
 static TokenList encode_plainly(const Tokenizer *tokenizer, ByteString text)
 {
     TokenList ids = {0};
@@ -57,8 +52,8 @@ static TokenList encode_plainly(const Tokenizer *tokenizer, ByteString text)
         for (size_t i = 0; i < count; begin = ends[i++]) {
             const size_t length = (size_t)(ends[i] - begin);
             assert_ok(merge_scratch_reserve(&scratch, length));
-            const size_t some = merge_table_apply(&tokenizer->merges, &scratch, begin, length);
-            assert_ok(token_list_append(&ids, scratch.ids, some));
+            const size_t id_count = merge_table_apply(&tokenizer->merges, &scratch, begin, length);
+            assert_ok(token_list_append(&ids, scratch.ids, id_count));
         }
     merge_scratch_deinit(&scratch);
     return ids;
@@ -74,33 +69,33 @@ START_TEST(test_threads_and_chunks_do_not_change_ids)
     for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials)) {
         Tokenizer *tokenizer = make_tokenizer(special_count);
         for (int trial = 0; trial < 10; trial++) {
-            uint8_t text[TEXT_BYTES], piece[LONGEST_TEXT];
+            uint8_t text[TEXT_BYTES], buffer[LONGEST_TEXT];
             size_t length = 0;
             for (ByteString more; length + LONGEST_TEXT <= sizeof text; length += more.length) {
-                more = random_text(&rng, piece, atoms, COUNT(atoms), 30);
+                more = random_text(&rng, buffer, atoms, COUNT(atoms), 30);
                 memcpy(text + length, more.bytes, more.length);
             }
-            TokenList whole = {0};
-            assert_ok(tokenizer_encode(tokenizer, &whole, (ByteString){.bytes = text, .length = length}));
+            TokenList expected = {0};
+            assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = text, .length = length}));
             for (size_t c = 0; c < COUNT(chunks); c++)
                 for (size_t t = 0; t < COUNT(threads); t++) {
                     const EncodeConfig config = {.threads = threads[t], .chunk_bytes = chunks[c]};
                     TokenList ids = {0};
-                    assert_ok(encode_text(tokenizer, (ByteString){.bytes = text, .length = length}, append_ids, &ids,
-                                          &config));
-                    if (!same_ids(&whole, &ids))
+                    assert_ok(encode_text(tokenizer, (ByteString){.bytes = text, .length = length}, token_list_sink,
+                                          &ids, &config));
+                    if (!same_ids(&expected, &ids))
                         ck_abort_msg("text %d, chunks of %zu, %d threads: %zu ids, expected %zu", trial, chunks[c],
-                                     threads[t], ids.count, whole.count);
+                                     threads[t], ids.count, expected.count);
                     token_list_deinit(&ids);
                 }
-            token_list_deinit(&whole);
+            token_list_deinit(&expected);
         }
         tokenizer_destroy(tokenizer);
     }
 }
 END_TEST
 
-/* More ids than a thread keeps, and no place to cut: the rest waits for its turn. */
+/* A chunk without a safe cut, of more ids than a thread keeps: the rest waits for its turn. */
 START_TEST(test_a_chunk_of_many_ids_is_not_kept)
 {
     const size_t half = 400000, length = 2 * half + 1;
@@ -109,14 +104,14 @@ START_TEST(test_a_chunk_of_many_ids_is_not_kept)
     memset(text, 'w', length);
     text[half] = ' ';
     const EncodeConfig config = {.threads = 2};
-    TokenList ids = {0}, whole = {0};
+    TokenList ids = {0}, expected = {0};
     const ByteString all = {.bytes = text, .length = length};
-    assert_ok(encode_text(tokenizer, all, append_ids, &ids, &config));
-    assert_ok(tokenizer_encode(tokenizer, &whole, all));
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &config));
+    assert_ok(tokenizer_encode(tokenizer, &expected, all));
     ck_assert_uint_gt(ids.count, half);
-    ck_assert(same_ids(&whole, &ids));
+    ck_assert(same_ids(&expected, &ids));
     token_list_deinit(&ids);
-    token_list_deinit(&whole);
+    token_list_deinit(&expected);
     free(text);
     tokenizer_destroy(tokenizer);
 }
@@ -132,8 +127,8 @@ static void assert_encodes_within(const Tokenizer *tokenizer, ByteString text, s
     const size_t before = memory_in_use();
     memory_set_limit(before + limit);
     assert_ok(encoder_create_small(&encoder, tokenizer, cache_bytes, compare_ids, &comparison));
-    for (size_t at = 0; at < text.length; at += 1000)
-        assert_ok(encoder_feed(encoder, text.bytes + at, text.length - at < 1000 ? text.length - at : 1000));
+    for (size_t i = 0; i < text.length; i += 1000)
+        assert_ok(encoder_feed(encoder, text.bytes + i, text.length - i < 1000 ? text.length - i : 1000));
     assert_ok(encoder_finish(encoder));
     encoder_destroy(encoder);
     memory_set_limit(0);
@@ -141,7 +136,8 @@ static void assert_encodes_within(const Tokenizer *tokenizer, ByteString text, s
     token_list_deinit(&expected);
 }
 
-/* Of many lengths, of few and many tokens, each of them twice: once when it is new, once when it was forgotten. */
+/* Pre-tokens of many lengths, of few and many tokens. Each comes twice: when it is new, and after the cache evicted it.
+ */
 START_TEST(test_distinct_pretokens_without_end_take_bounded_memory)
 {
     const size_t words = test_is_instrumented() ? 20000 : 100000, most = 2 * words * 60;
@@ -157,8 +153,8 @@ START_TEST(test_distinct_pretokens_without_end_take_bounded_memory)
         }
     }
     const ByteString all = {.bytes = text, .length = length};
-    assert_encodes_within(tokenizer, all, 1 << 17, 1 << 20); /* the bound of the cache */
-    assert_encodes_within(tokenizer, all, 1 << 30, 1 << 20); /* the want of memory */
+    assert_encodes_within(tokenizer, all, 1 << 17, 1 << 20); /* the cache is bounded */
+    assert_encodes_within(tokenizer, all, 1 << 30, 1 << 20); /* memory is */
     free(text);
     tokenizer_destroy(tokenizer);
 }
@@ -213,13 +209,13 @@ START_TEST(test_encoding_says_how_far_it_is_and_why_it_ends)
     const ByteString all = {.bytes = text, .length = sizeof text};
     EncodeConfig config = {
         .threads = 3, .chunk_bytes = 100, .stop = &stop, .progress = count_progress, .context = &progress};
-    assert_ok(encode_text(tokenizer, all, append_ids, &ids, &config));
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &config));
     ck_assert_uint_eq(progress, sizeof text);
     assert_fails(encode_text(tokenizer, all, full, NULL, &config), CS336_EIO, "no room");
     stop = 1;
-    assert_fails(encode_text(tokenizer, all, append_ids, &ids, &config), CS336_EINTERRUPTED,
+    assert_fails(encode_text(tokenizer, all, token_list_sink, &ids, &config), CS336_EINTERRUPTED,
                  "encode_text: stopped after 0 of 1000 bytes");
-    assert_fails(encode_file(tokenizer, "tests/fixtures/none", append_ids, &ids, &config), CS336_EIO,
+    assert_fails(encode_file(tokenizer, "tests/fixtures/none", token_list_sink, &ids, &config), CS336_EIO,
                  "tests/fixtures/none: cannot read: No such file or directory");
     token_list_deinit(&ids);
     tokenizer_destroy(tokenizer);
@@ -231,18 +227,18 @@ START_TEST(test_a_file_is_encoded_as_its_text)
     const char *path = "tests/fixtures/tokenizer/story.txt";
     Tokenizer *tokenizer = make_tokenizer(COUNT(specials));
     MappedFile file;
-    TokenList ids = {0}, whole = {0};
+    TokenList ids = {0}, expected = {0};
     const EncodeConfig config = {.chunk_bytes = 500};
     assert_ok(file_map(&file, path));
-    assert_ok(tokenizer_encode(tokenizer, &whole, (ByteString){.bytes = file.data, .length = file.size}));
-    assert_ok(encode_file(tokenizer, path, append_ids, &ids, &config));
-    ck_assert(ids.count > 0 && same_ids(&whole, &ids));
+    assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = file.data, .length = file.size}));
+    assert_ok(encode_file(tokenizer, path, token_list_sink, &ids, &config));
+    ck_assert(ids.count > 0 && same_ids(&expected, &ids));
     ids.count = 0;
-    assert_ok(encode_text(tokenizer, (ByteString){0}, append_ids, &ids, &config));
+    assert_ok(encode_text(tokenizer, (ByteString){0}, token_list_sink, &ids, &config));
     ck_assert_uint_eq(ids.count, 0);
     file_unmap(&file);
     token_list_deinit(&ids);
-    token_list_deinit(&whole);
+    token_list_deinit(&expected);
     tokenizer_destroy(tokenizer);
 }
 END_TEST
@@ -251,7 +247,8 @@ static Status attempt(void *context)
 {
     TokenList ids = {0};
     const EncodeConfig config = {.threads = 1, .chunk_bytes = 16};
-    const Status s = encode_text(context, byte_string("ab aab 12 words and more words"), append_ids, &ids, &config);
+    const Status s =
+        encode_text(context, byte_string("ab aab 12 words and more words"), token_list_sink, &ids, &config);
     token_list_deinit(&ids);
     return s;
 }

@@ -108,11 +108,6 @@ START_TEST(test_encoding_equals_applying_each_merge_in_turn)
 }
 END_TEST
 
-static Status append_ids(void *context, const int32_t *ids, size_t count)
-{
-    return token_list_append(context, ids, count);
-}
-
 /* Quadratic time would be hours here, whether in merging, in scanning again or in searching again. */
 START_TEST(test_a_word_of_a_megabyte_takes_no_quadratic_time)
 {
@@ -124,7 +119,7 @@ START_TEST(test_a_word_of_a_megabyte_takes_no_quadratic_time)
         memset(text, letters[k], length);
         TokenList whole = encode(tokenizer, (ByteString){.bytes = text, .length = length}), streamed = {0};
         Encoder *encoder;
-        assert_ok(encoder_create(&encoder, tokenizer, append_ids, &streamed));
+        assert_ok(encoder_create(&encoder, tokenizer, token_list_sink, &streamed));
         Status s = CS336_OK;
         for (size_t i = 0; !s && i < length; i++)
             s = encoder_feed(encoder, text + i, 1);
@@ -162,7 +157,7 @@ START_TEST(test_streaming_gives_the_same_ids_for_every_chunk_size)
         Tokenizer *tokenizer = make_tokenizer(special_count);
         TokenList streamed = {0};
         Encoder *encoder;
-        assert_ok(encoder_create(&encoder, tokenizer, append_ids, &streamed));
+        assert_ok(encoder_create(&encoder, tokenizer, token_list_sink, &streamed));
         for (int trial = 0; trial < 200; trial++) {
             const ByteString text = random_text(&rng, buffer, atoms, COUNT(atoms), 30);
             TokenList whole = encode(tokenizer, text);
@@ -191,7 +186,7 @@ START_TEST(test_streaming_emits_ids_when_nothing_can_change_them)
     Tokenizer *tokenizer = make_tokenizer(1);
     TokenList ids = {0};
     Encoder *encoder;
-    assert_ok(encoder_create(&encoder, tokenizer, append_ids, &ids));
+    assert_ok(encoder_create(&encoder, tokenizer, token_list_sink, &ids));
     assert_ok(encoder_feed(encoder, (const uint8_t *)goes_on, sizeof goes_on - 1));
     ck_assert_uint_eq(ids.count, 1);
     assert_ok(encoder_feed(encoder, (const uint8_t *)"<|a|>", 5));
@@ -323,9 +318,9 @@ START_TEST(test_decoding_an_unknown_id_names_it)
     ByteList text = {0};
     const int32_t large[] = {3, 256}, negative[] = {-1};
     assert_fails(tokenizer_decode(tokenizer, &text, large, 2), CS336_ERANGE,
-                 "tokenizer_decode: id 256 at place 1, the vocabulary has 256 tokens");
+                 "tokenizer_decode: id 256 at position 1, the vocabulary has 256 tokens");
     assert_fails(tokenizer_decode_replace(tokenizer, &text, negative, 1), CS336_ERANGE,
-                 "tokenizer_decode: id -1 at place 0, the vocabulary has 256 tokens");
+                 "tokenizer_decode: id -1 at position 0, the vocabulary has 256 tokens");
     ck_assert_uint_eq(text.length, 0);
     byte_list_deinit(&text);
     tokenizer_destroy(tokenizer);
@@ -382,7 +377,7 @@ static Status attempt_stream(void *context)
 {
     TokenList ids = {0};
     Encoder *encoder;
-    Status s = encoder_create(&encoder, context, append_ids, &ids);
+    Status s = encoder_create(&encoder, context, token_list_sink, &ids);
     if (!s)
         s = stream(encoder, byte_string(attempted_text), 7);
     encoder_destroy(encoder);

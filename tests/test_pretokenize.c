@@ -72,15 +72,16 @@ START_TEST(test_every_code_point_decodes)
 }
 END_TEST
 
+/* Replaces malformed UTF-8, one sequence as utf8_decode() cuts it by one U+FFFD. */
 static size_t replace(uint8_t *out, const uint8_t *text, size_t length)
 {
     size_t count = 0;
-    for (size_t at = 0; at < length;) {
-        const Utf8Character c = utf8_decode(text + at, length - at);
+    for (size_t i = 0; i < length;) {
+        const Utf8Character c = utf8_decode(text + i, length - i);
         const size_t bytes = c.status == UTF8_VALID ? c.length : sizeof utf8_replacement;
-        memcpy(out + count, c.status == UTF8_VALID ? text + at : utf8_replacement, bytes);
+        memcpy(out + count, c.status == UTF8_VALID ? text + i : utf8_replacement, bytes);
         count += bytes;
-        at += c.length;
+        i += c.length;
     }
     return count;
 }
@@ -103,7 +104,7 @@ END_TEST
 
 typedef struct {
     uint8_t text[LINE_BYTES];
-    size_t length, parts[LINE_BYTES], count;
+    size_t length, lengths[LINE_BYTES], count; /* of the text, and of its pre-tokens */
 } PretokenCase;
 
 static bool next_case(Lines *lines, PretokenCase *c)
@@ -111,12 +112,12 @@ static bool next_case(Lines *lines, PretokenCase *c)
     if (!lines_next(lines))
         return false;
     c->length = line_bytes(lines, c->text);
-    for (c->count = 0; line_number(lines, &c->parts[c->count]); c->count++) {
+    for (c->count = 0; line_number(lines, &c->lengths[c->count]); c->count++) {
     }
     return true;
 }
 
-/* Copies of exactly their size, so that the sanitizers see who reads further. */
+/* Returns a copy in an allocation of exactly its size, so that AddressSanitizer reports a read behind its end. */
 static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
 {
     uint8_t *copy = malloc(length ? length : 1);
@@ -125,8 +126,8 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
     return copy;
 }
 
-/* Feeds a text in parts of `step` bytes, each time at another address, with little room for results. */
-static size_t scan_in_parts(size_t *ends, const uint8_t *text, size_t length, size_t step)
+/* Feeds a text in chunks of `chunk_bytes`, each at another address, with little room for results. */
+static size_t scan_in_chunks(size_t *ends, const uint8_t *text, size_t length, size_t chunk_bytes)
 {
     const uint8_t *found[PRETOKENS_PER_GROUP + 20];
     size_t count = 0, scanned = 0, shown = 0;
@@ -134,34 +135,34 @@ static size_t scan_in_parts(size_t *ends, const uint8_t *text, size_t length, si
     Pretokenizer p;
     pretokenizer_begin(&p);
     while (!ended) {
-        shown = length - shown > step ? shown + step : length;
+        shown = length - shown > chunk_bytes ? shown + chunk_bytes : length;
         ended = shown == length;
-        uint8_t *part = exact_copy(text + scanned, shown - scanned);
-        pretokenizer_feed(&p, part, shown - scanned, ended);
+        uint8_t *chunk = exact_copy(text + scanned, shown - scanned);
+        pretokenizer_feed(&p, chunk, shown - scanned, ended);
         for (size_t n; (n = pretokenizer_next(&p, found, COUNT(found))) > 0;)
             for (size_t i = 0; i < n; i++)
-                ends[count++] = scanned + (size_t)(found[i] - part);
-        scanned += (size_t)(p.unscanned - part);
+                ends[count++] = scanned + (size_t)(found[i] - chunk);
+        scanned += (size_t)(p.unscanned - chunk);
         ck_assert_msg(ended ? scanned == length : shown - scanned < 80, "%zu of %zu bytes scanned", scanned, shown);
-        free(part);
+        free(chunk);
     }
     return count;
 }
 
-static void assert_scan(const uint8_t *text, size_t length, size_t step, const size_t *expected, size_t count,
+static void assert_scan(const uint8_t *text, size_t length, size_t chunk_bytes, const size_t *expected, size_t count,
                         const char *what, size_t number)
 {
     size_t ends[LINE_BYTES];
-    const size_t got = scan_in_parts(ends, text, length, step);
+    const size_t got = scan_in_chunks(ends, text, length, chunk_bytes);
     for (size_t i = 0; i < got && i < count; i++)
         if (ends[i] != expected[i])
-            ck_abort_msg("%s %zu in parts of %zu, %s: pre-token %zu ends at %zu, expected %zu", what, number, step,
-                         isa_name(isa_in_use()), i, ends[i], expected[i]);
-    ck_assert_msg(got == count, "%s %zu in parts of %zu, %s: %zu pre-tokens, expected %zu", what, number, step,
+            ck_abort_msg("%s %zu in chunks of %zu, %s: pre-token %zu ends at %zu, expected %zu", what, number,
+                         chunk_bytes, isa_name(isa_in_use()), i, ends[i], expected[i]);
+    ck_assert_msg(got == count, "%s %zu in chunks of %zu, %s: %zu pre-tokens, expected %zu", what, number, chunk_bytes,
                   isa_name(isa_in_use()), got, count);
 }
 
-/* The scanner and the plain reference. */
+/* The fixture has the ends that the pattern gives in Python's regex module. Scanner and plain reference must agree. */
 START_TEST(test_pretokens_match_regex)
 {
     Lines lines = lines_open("tokenizer/pretokens.txt");
@@ -169,7 +170,7 @@ START_TEST(test_pretokens_match_regex)
     while (next_case(&lines, &c)) {
         size_t plain[LINE_BYTES], expected[LINE_BYTES];
         for (size_t i = 0; i < c.count; i++)
-            expected[i] = c.parts[i] + (i ? expected[i - 1] : 0);
+            expected[i] = c.lengths[i] + (i ? expected[i - 1] : 0);
         FOR_EACH_ISA (isa)
             assert_scan(c.text, c.length, c.length, expected, c.count, "line", lines.number);
         ck_assert_uint_eq(plain_pretokens(plain, (ByteString){.bytes = c.text, .length = c.length}), c.count);
@@ -213,7 +214,7 @@ static const ByteString atoms[] = {
     ATOM("\xED\xA0\x80"),
 };
 
-/* Of few kinds of atoms, so that runs are long, of many, or any bytes. */
+/* Makes a text of few kinds of atoms, so that runs are long, or of many kinds, or of any bytes. */
 static ByteString nasty_text(Rng *rng, uint8_t *buffer)
 {
     const size_t most = (size_t)rng_below(rng, 4) ? 200 : 30;
@@ -237,10 +238,10 @@ START_TEST(test_pretokens_of_any_bytes_equal_the_plain_reference)
     size_t expected[LONGEST_TEXT], total = 0;
     for (size_t trial = 0; trial < TRIALS; trial++) {
         const ByteString text = nasty_text(&rng, buffer);
-        const size_t count = plain_pretokens(expected, text), step = 1 + (size_t)rng_below(&rng, LONGEST_TEXT);
+        const size_t count = plain_pretokens(expected, text), chunk_bytes = 1 + (size_t)rng_below(&rng, LONGEST_TEXT);
         FOR_EACH_ISA (isa) {
             assert_scan(text.bytes, text.length, text.length, expected, count, "trial", trial);
-            assert_scan(text.bytes, text.length, step, expected, count, "trial", trial);
+            assert_scan(text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
         }
         total += count;
     }
@@ -248,18 +249,18 @@ START_TEST(test_pretokens_of_any_bytes_equal_the_plain_reference)
 }
 END_TEST
 
-/* In a word, with a block's end somewhere near. */
+/* Each pair of bytes stands among letters, at all distances from the end of a group of 64 bytes. */
 START_TEST(test_pretokens_around_every_pair_of_bytes)
 {
-    enum { LENGTH = 70, PLACES = LENGTH - 1 };
-    const unsigned step = test_is_instrumented() ? 7 : 1;
+    enum { LENGTH = 70, INDICES = LENGTH - 1 };
+    const unsigned stride = test_is_instrumented() ? 7 : 1;
     uint8_t text[LENGTH];
     size_t expected[LENGTH];
-    for (unsigned pair = 0; pair < 0x10000; pair += step) {
-        const unsigned at = 37 * pair % PLACES;
+    for (unsigned pair = 0; pair < 0x10000; pair += stride) {
+        const unsigned index = 37 * pair % INDICES;
         memset(text, 'a', sizeof text);
-        text[at] = (uint8_t)(pair >> 8);
-        text[at + 1] = (uint8_t)pair;
+        text[index] = (uint8_t)(pair >> 8);
+        text[index + 1] = (uint8_t)pair;
         const size_t count = plain_pretokens(expected, (ByteString){.bytes = text, .length = LENGTH});
         FOR_EACH_ISA (isa)
             assert_scan(text, LENGTH, LENGTH, expected, count, "pair", pair);
@@ -267,7 +268,7 @@ START_TEST(test_pretokens_around_every_pair_of_bytes)
 }
 END_TEST
 
-START_TEST(test_pretokens_are_the_same_in_parts_of_every_size)
+START_TEST(test_pretokens_are_the_same_in_chunks_of_every_size)
 {
     Rng rng = rng_seeded(65);
     uint8_t buffer[LONGEST_TEXT];
@@ -275,13 +276,13 @@ START_TEST(test_pretokens_are_the_same_in_parts_of_every_size)
     for (size_t trial = 0; trial < 40; trial++) {
         const ByteString text = nasty_text(&rng, buffer);
         const size_t count = plain_pretokens(expected, text);
-        for (size_t step = 1; step <= text.length + 1; step++)
-            assert_scan(text.bytes, text.length, step, expected, count, "trial", trial);
+        for (size_t chunk_bytes = 1; chunk_bytes <= text.length + 1; chunk_bytes++)
+            assert_scan(text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
     }
 }
 END_TEST
 
-/* A pre-token that is scanned from its start for each part would take 10^11 steps here. */
+/* If each chunk began to scan at the start of its pre-token again, this test would take 10^11 steps. */
 START_TEST(test_a_megabyte_of_one_class_is_scanned_once)
 {
     const char runs[] = {'a', ' ', '7', '\n', '.', (char)0x80};
@@ -329,36 +330,36 @@ static void mark_ends(bool *marks, const uint8_t *text, size_t length)
         marks[ends[i]] = true;
 }
 
-/* Cuts a text in two, with all of the text or just some of what follows the cut in view. */
+/* Cuts a text in two. pretoken_surely_begins() sees all of it, or only some of the bytes behind the cut. */
 START_TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing)
 {
     Rng rng = rng_seeded(66);
     uint8_t buffer[LONGEST_TEXT];
-    size_t cuts = 0, places = 0;
+    size_t cuts = 0, ends = 0;
     for (size_t trial = 0; trial < TRIALS / 4; trial++) {
         const ByteString text = nasty_text(&rng, buffer);
-        bool whole[LONGEST_TEXT + 1] = {false};
-        mark_ends(whole, text.bytes, text.length);
+        bool uncut[LONGEST_TEXT + 1] = {false};
+        mark_ends(uncut, text.bytes, text.length);
         ck_assert(!pretoken_surely_begins(text.bytes, text.length, 0));
         ck_assert(!pretoken_surely_begins(text.bytes, text.length, text.length));
         size_t last = 0;
-        const size_t from = (size_t)rng_below(&rng, 100);
+        const size_t begin = (size_t)rng_below(&rng, 100);
         for (size_t cut = 1; cut < text.length; cut++) {
             const size_t shown = cut + (size_t)rng_below(&rng, text.length - cut + 1);
-            places += whole[cut];
-            if (pretoken_surely_begins(text.bytes, text.length, cut) && cut > from)
+            ends += uncut[cut];
+            if (pretoken_surely_begins(text.bytes, text.length, cut) && cut > begin)
                 last = cut;
             if (!pretoken_surely_begins(text.bytes, shown, cut))
                 continue;
-            bool parts[LONGEST_TEXT + 1] = {false};
-            mark_ends(parts, text.bytes, cut);
-            mark_ends(parts + cut, text.bytes + cut, text.length - cut);
-            ck_assert_msg(memcmp(parts, whole, text.length) == 0, "trial %zu, cut at %zu of %zu", trial, cut, shown);
+            bool halves[LONGEST_TEXT + 1] = {false};
+            mark_ends(halves, text.bytes, cut);
+            mark_ends(halves + cut, text.bytes + cut, text.length - cut);
+            ck_assert_msg(memcmp(halves, uncut, text.length) == 0, "trial %zu, cut at %zu of %zu", trial, cut, shown);
             cuts++;
         }
-        ck_assert_uint_eq(pretoken_last_cut(text.bytes, text.length, from), last);
+        ck_assert_uint_eq(pretoken_last_cut(text.bytes, text.length, begin), last);
     }
-    ck_assert_msg(cuts > places / 4, "%zu cuts of %zu places", cuts, places);
+    ck_assert_msg(cuts > ends / 4, "%zu cuts of %zu ends", cuts, ends);
 }
 END_TEST
 
@@ -370,7 +371,7 @@ const TestCase pretokenize_tests[] = {
     TEST(test_pretokens_match_regex, "pretokenize"),
     TEST(test_pretokens_of_any_bytes_equal_the_plain_reference, "pretokenize"),
     TEST(test_pretokens_around_every_pair_of_bytes, "pretokenize"),
-    TEST(test_pretokens_are_the_same_in_parts_of_every_size, "pretokenize"),
+    TEST(test_pretokens_are_the_same_in_chunks_of_every_size, "pretokenize"),
     TEST(test_a_megabyte_of_one_class_is_scanned_once, "pretokenize"),
     TEST(test_nothing_has_no_pretokens, "pretokenize"),
     TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing, "pretokenize"),

@@ -30,8 +30,8 @@ START_TEST(test_byte_alphabet_is_gpt2s)
         ck_assert_int_eq(byte_alphabet_byte(c), (int)b);
     }
     ck_assert_uint_eq(byte_alphabet_character(' '), 0x120);
-    for (unsigned place = 0; place < 256; place++) {
-        const uint32_t c = byte_alphabet_character(byte_alphabet_sorted(place));
+    for (unsigned rank = 0; rank < 256; rank++) {
+        const uint32_t c = byte_alphabet_character(byte_alphabet_sorted(rank));
         ck_assert_uint_gt(c, last);
         last = c;
     }
@@ -79,13 +79,13 @@ static const char *write_vocab(const char *more, unsigned first)
 {
     static char text[1 << 14];
     size_t length = (size_t)snprintf(text, sizeof text, "{\n");
-    for (unsigned place = 0; place < 256; place++) {
-        const uint32_t c = byte_alphabet_character(byte_alphabet_sorted(place));
+    for (unsigned rank = 0; rank < 256; rank++) {
+        const uint32_t c = byte_alphabet_character(byte_alphabet_sorted(rank));
         char spelled[4] = {(char)c};
         if (c >= 0x80)
             snprintf(spelled, sizeof spelled, "%c%c", (int)(0xC0 | c >> 6), (int)(0x80 | (c & 0x3F)));
         length += (size_t)snprintf(text + length, sizeof text - length, "\"%s%s\": %u%s\n",
-                                   c == '"' || c == '\\' ? "\\" : "", spelled, first + place, place < 255 ? "," : "");
+                                   c == '"' || c == '\\' ? "\\" : "", spelled, first + rank, rank < 255 ? "," : "");
     }
     length += (size_t)snprintf(text + length, sizeof text - length, "%s", more);
     static char path[256];

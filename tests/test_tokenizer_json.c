@@ -53,16 +53,16 @@ START_TEST(test_a_long_token_is_shown_in_parts)
     char token[201], all[256] = "";
     for (size_t i = 0; i < 100; i++)
         memcpy(token + 2 * i, "\xC3\xA9", 3);
-    size_t at = 0, parts = 0;
-    for (; at < 200; parts++) {
-        const ShownToken shown = token_shown(byte_string(token + at));
+    size_t begin = 0, lines = 0;
+    for (; begin < 200; lines++) {
+        const ShownToken shown = token_shown(byte_string(token + begin));
         ck_assert_uint_gt(shown.bytes, 0);
         ck_assert_uint_eq(shown.bytes % 2, 0);
         strcat(all, shown.text);
-        at += shown.bytes;
+        begin += shown.bytes;
     }
     ck_assert_str_eq(all, token);
-    ck_assert_uint_gt(parts, 1);
+    ck_assert_uint_gt(lines, 1);
 }
 END_TEST
 

@@ -41,7 +41,7 @@ uint64_t byte_string_hash(ByteString text);
 
 /**
  * @brief Returns the number of slots of a hash table for @p entries entries: a power of two, at least 512, of which at
- * most half are used. Open addressing then finds a free slot within a few steps.
+ * most half are used. Open addressing then looks at few slots until it finds a key or a free one.
  */
 size_t hash_table_slots(size_t entries);
 

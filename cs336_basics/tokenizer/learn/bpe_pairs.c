@@ -9,6 +9,7 @@ enum {
 
 /* ---- the index ---- */
 
+/* Enters all pairs into the index, which is empty. */
 static void index_pairs(BPEPairs *pairs)
 {
     for (uint32_t i = 0; i < pairs->pair_count; i++) {
@@ -18,7 +19,7 @@ static void index_pairs(BPEPairs *pairs)
     }
 }
 
-/* Doubles the index unless at most half of its slots are used with one more pair. */
+/* Doubles the index if one more pair would use more than half of its slots. */
 static Status reserve_slot(BPEPairs *pairs)
 {
     if (2 * (pairs->pair_count + 1) <= pairs->slot_count)

@@ -5,8 +5,7 @@
  * - A word of at most 15 bytes, as almost every word is, is its own key: see word_key.h. The key of a longer word is
  * its hash and where its bytes are stored; the bytes are compared too, so two words of equal hash stay apart.
  * - The table consists of 64 shards, chosen by the first bits of the hash, each with a lock of its own. With a few
- *   threads, two of them rarely want the same shard. A shard that is full doubles alone, so the table grows in small
- *   steps.
+ *   threads, two of them rarely want the same shard. A full shard doubles alone, so the table grows little by little.
  */
 #ifndef CS336_TOKENIZER_LEARN_WORD_TABLE_H
 #define CS336_TOKENIZER_LEARN_WORD_TABLE_H

@@ -11,6 +11,7 @@
 #include "kernels/byte_group.h"
 #include "tokenizer/split/pretokenize_table.h"
 
+/* Compares 64 bytes with the ranges of the ASCII classes. */
 VECTOR_INLINE ByteClasses classify_bytes(const uint8_t *text)
 {
     const ByteGroup group = group_load(text);
@@ -34,6 +35,7 @@ static unsigned contraction_length(const uint8_t *text, const uint8_t *end)
     return (a == 'l' && b == 'l') || ((a == 'v' || a == 'r') && b == 'e') ? 3 : 0;
 }
 
+/* Computes what the rules need to know about the group at p->unscanned. */
 static Group describe_group(Pretokenizer *p, const ByteClasses *bytes)
 {
     const size_t left = (size_t)(p->end - p->unscanned);
