@@ -290,7 +290,7 @@ START_TEST(test_story_has_exactly_one_derivation_and_the_entropy_that_is_printed
         const StoryParse parse = story_parse(&program, text, length);
         ck_assert_msg(parse.derivations == 1, "%llu derivations of: %.*s", (unsigned long long)parse.derivations,
                       (int)length, text);
-        ck_assert_uint_eq(parse.understood, length);
+        ck_assert_uint_eq(parse.matched, length);
         ck_assert_uint_eq(parse.derivation.count, made.count);
         ck_assert_mem_eq(parse.derivation.choices, made.choices, made.count * sizeof *made.choices);
         ck_assert_mem_eq(parse.derivation.values, made.values, program.num_variables * sizeof *made.values);
@@ -334,7 +334,7 @@ START_TEST(test_story_corpus_log_probability_adds_up_its_stories)
     assert_ok(story_corpus_log_probability(&nats, &stories, &program, corpus, 0));
     ck_assert_uint_eq(stories, 0);
     assert_fails(story_corpus_log_probability(&nats, &stories, &program, corpus, file.size - 1), CS336_EFORMAT,
-                 "story_corpus_log_probability: no line <|endoftext|> follows story 19");
+                 "story_corpus_log_probability: no line <|endoftext|> after story 19");
     file_unmap(&file);
     story_program_deinit(&program);
 }
@@ -346,7 +346,7 @@ START_TEST(test_story_log_probability_says_where_a_text_leaves_the_grammar)
     static const char changed[] = "Once upon a time, there was a rude duck.", end[] = "\n<|endoftext|>\n";
     double nats;
     assert_fails(story_log_probability(&nats, &program, changed, strlen(changed)), CS336_EFORMAT,
-                 "story_log_probability: no story goes on with \"rude duck.\" at byte 30");
+                 "story_log_probability: no story of this grammar continues with \"rude duck.\" at byte 30");
     ck_assert(isinf(nats) && nats < 0);
     char corpus[TEXT_BYTES];
     size_t length = story_write(corpus, NULL, &program, 1, 0);
@@ -357,7 +357,7 @@ START_TEST(test_story_log_probability_says_where_a_text_leaves_the_grammar)
     uint64_t stories;
     assert_fails(
         story_corpus_log_probability(&nats, &stories, &program, corpus, length + strlen(changed) + strlen(end)),
-        CS336_EFORMAT, "story_log_probability: no story goes on with \"rude duck.\" at byte 30");
+        CS336_EFORMAT, "story_log_probability: no story of this grammar continues with \"rude duck.\" at byte 30");
     story_program_deinit(&program);
 }
 END_TEST

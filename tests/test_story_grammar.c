@@ -130,7 +130,7 @@ START_TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar)
     ck_assert_double_eq_tol(exp(parse.log_probability), 1. / 4 * 1 / 4 + 3. / 4 * 2 / 4, 1e-12);
     const StoryParse none = story_parse(&program, "aabb", 4);
     ck_assert_uint_eq(none.derivations, 0);
-    ck_assert_uint_eq(none.understood, 3);
+    ck_assert_uint_eq(none.matched, 3);
     story_program_deinit(&program);
 }
 END_TEST
@@ -155,8 +155,8 @@ START_TEST(test_story_compile_names_the_rule_that_is_wrong)
         StoryRule rules[5];
         const char *message;
     } cases[] = {
-        {none, {END_OF_RULES}, "story_compile: the grammar has no rules"},
-        {none, {ONE_RULE({1, "a {b"}), END_OF_RULES}, "story rule story, alternative 0: a { without }"},
+        {none, {END_OF_RULES}, "story_compile: the grammar has no rules, expected at least one"},
+        {none, {ONE_RULE({1, "a {b"}), END_OF_RULES}, "story rule story, alternative 0: a { without a }"},
         {none,
          {ONE_RULE({1, "a"}, {0, "b"}), END_OF_RULES},
          "story rule story, alternative 1: weight 0, expected at least 1"},
@@ -167,8 +167,10 @@ START_TEST(test_story_compile_names_the_rule_that_is_wrong)
         {none, {ONE_RULE({1, "a|b"}), END_OF_RULES}, "story rule story, alternative 0: it has more than 1 fields"},
         {none,
          {ONE_RULE({1, "{x}"}), STORY_RULE("x", 0, {1, "-{x}"}), END_OF_RULES},
-         "story rule x: it contains itself"},
-        {none, {ONE_RULE({1, "x"}), ONE_RULE({1, "y"}), END_OF_RULES}, "story rule story: there are two of this name"},
+         "story rule x: it contains itself, so its expansion never ends"},
+        {none,
+         {ONE_RULE({1, "x"}), ONE_RULE({1, "y"}), END_OF_RULES},
+         "story rule story: there are two rules of this name"},
         {none, {ONE_RULE({1, "x"}), STORY_RULE("y", 0, {1, "y"}), END_OF_RULES}, "story rule y: no story uses it"},
         {none,
          {STORY_RULE("story", "name", {1, "x"}), END_OF_RULES},
