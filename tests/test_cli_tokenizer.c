@@ -141,7 +141,7 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
         {"cs336 decode --vocab v.json --merges m.txt --input odd --output x",
          "cs336 decode: odd: 3 bytes are no whole number of ids of 2 bytes"},
         {"cs336 decode --vocab v.json --merges m.txt --input large --output x",
-         "cs336 decode: large: id 300 at place 1, the vocabulary has 283 tokens"},
+         "cs336 decode: large: id 300 at position 1, expected below the vocabulary size 283"},
     };
     write_text();
     assert_shell_ok(TRAIN);

@@ -53,17 +53,9 @@ static Status read_ids(Decoder *d, int32_t *ids, size_t *count)
         return status_fail(CS336_EFORMAT, "%s: %zu bytes are no whole number of ids of %zu bytes", d->input->path,
                            d->input->taken, width);
     *count = length / width;
-    for (size_t i = 0; i < *count; i++) {
-        uint32_t id = 0;
-        for (size_t k = 0; k < width; k++)
-            id |= (uint32_t)bytes[i * width + k] << 8 * k;
-        if (id >= vocab_size)
-            return status_fail(CS336_ERANGE, "%s: id %u at place %zu, the vocabulary has %zu tokens", d->input->path,
-                               (unsigned)id, d->id_count + i, vocab_size);
-        ids[i] = (int32_t)id;
-    }
+    const size_t position = d->id_count;
     d->id_count += *count;
-    return CS336_OK;
+    return token_ids_from_bytes(ids, bytes, *count, width, vocab_size, d->input->path, position);
 }
 
 static Status decode_ids(Decoder *d, const int32_t *ids, size_t count)

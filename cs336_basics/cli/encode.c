@@ -8,8 +8,6 @@
 #include "core/parallel.h"
 #include "data/token_file.h"
 
-enum { IDS_AT_ONCE = 1024, WIDEST_ID = 4 };
-
 typedef struct {
     TokenizerOptions tokenizer;
     TextList inputs;
@@ -45,33 +43,21 @@ static int parse(EncodeOptions *o, int argc, char **argv)
 /* ---- where the encoder's ids go ---- */
 
 typedef struct {
-    FileWriter file; /**< zeroed: no file is wanted */
-    size_t width, count;
+    FileWriter file; /**< zeroed without --output */
+    size_t vocab_size;
+    size_t count; /**< ids so far */
     bool pretty;
     TokenPieces pieces;
 } IdSink;
 
-static Status write_ids(IdSink *sink, const int32_t *ids, size_t count)
-{
-    uint8_t bytes[IDS_AT_ONCE * WIDEST_ID];
-    Status s = CS336_OK;
-    for (size_t first = 0; !s && first < count; first += IDS_AT_ONCE) {
-        const size_t some = count - first < IDS_AT_ONCE ? count - first : IDS_AT_ONCE;
-        for (size_t i = 0; i < some; i++)
-            for (size_t k = 0; k < sink->width; k++)
-                bytes[i * sink->width + k] = (uint8_t)((uint32_t)ids[first + i] >> 8 * k);
-        s = file_write(&sink->file, bytes, some * sink->width);
-    }
-    return s;
-}
-
+/* The encoder's TokenSink: it passes on the ids in the order of the text. */
 static Status take_ids(void *context, const int32_t *ids, size_t count)
 {
     IdSink *sink = context;
     sink->count += count;
     if (sink->pretty)
         token_pieces_print(&sink->pieces, ids, count);
-    return sink->file.stream ? write_ids(sink, ids, count) : CS336_OK;
+    return sink->file.stream ? token_file_write(&sink->file, ids, count, sink->vocab_size) : CS336_OK;
 }
 
 /* ---- the command ---- */
@@ -102,7 +88,7 @@ static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t byt
     FILE *stream = work_summary_stream(o->pretty ? "-" : o->output);
     fprintf(stream, "%zu bytes, %zu tokens", bytes, sink->count);
     if (o->output)
-        fprintf(stream, " of %zu bytes", sink->width);
+        fprintf(stream, " of %zu bytes", token_file_width(sink->vocab_size));
     fprintf(stream, ", %.3f bytes a token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
             work_megabytes_per_second((double)bytes, seconds));
 }
@@ -125,7 +111,7 @@ int command_encode(int argc, char **argv)
     if (!s && o.output)
         s = open_output(&sink, &o);
     if (!s) {
-        sink.width = token_file_width(tokenizer_vocab_size(tokenizer));
+        sink.vocab_size = tokenizer_vocab_size(tokenizer);
         sink.pieces = token_pieces_begin(stdout, tokenizer, &o.tokenizer.special);
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
