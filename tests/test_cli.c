@@ -69,13 +69,14 @@ START_TEST(test_bad_usage)
         {"account --d-model -3", "--d-model: \"-3\" is not a whole number"},
         {"account --d-model 3x", "--d-model: \"3x\" is not a whole number"},
         {"account --d-model 99999999999999999999", "--d-model: \"99999999999999999999\" is not a whole number"},
-        {"account --d-model 0", "--d-model: 0 is too small, at least 1"},
-        {"account --d-model 2147483648", "--d-model: 2147483648 is too large, at most 2147483647"},
-        {"train --num-layers 65537", "--num-layers: 65537 is too large, at most 65536"},
-        {"train --threads 100000", "--threads: 100000 is too large, at most 1024"},
-        {"train --seed 18446744073709551615", "--seed: 18446744073709551615 is too large, at most 9223372036854775807"},
-        {"generate --special-token ''", "--special-token is empty"},
-        {"train --out ''", "--out is empty"},
+        {"account --d-model 0", "--d-model: 0 is too small, expected at least 1"},
+        {"account --d-model 2147483648", "--d-model: 2147483648 is too large, expected at most 2147483647"},
+        {"train --num-layers 65537", "--num-layers: 65537 is too large, expected at most 65536"},
+        {"train --threads 100000", "--threads: 100000 is too large, expected at most 1024"},
+        {"train --seed 18446744073709551615",
+         "--seed: 18446744073709551615 is too large, expected at most 9223372036854775807"},
+        {"generate --special-token ''", "--special-token: the value is empty, expected TOKEN"},
+        {"train --out ''", "--out: the value is empty, expected DIR"},
         {"account --mfu 1e999", "--mfu: \"1e999\" is not a number"},
         {"account --mfu half", "--mfu: \"half\" is not a number"},
         {"account --mfu nan", "--mfu: \"nan\" is not a number"},
@@ -350,11 +351,12 @@ START_TEST(test_generating_bad_input)
     assert_shell_ok(
         "cs336 train-bpe --input train.txt --vocab-size 280 --special-token '<|endoftext|>' --vocab v --merges m "
         "2>log");
-    assert_shell_fails(1, "cs336 generate: v has 280 tokens, run/checkpoint.safetensors was trained with 300",
+    assert_shell_fails(1, "cs336 generate: v: 280 tokens, expected 300 as in run/checkpoint.safetensors",
                        GENERATE " --vocab v --merges m");
-    assert_shell_fails(1, "cs336 generate: --prompt is empty, and there is no stop token to begin a document with",
+    assert_shell_fails(1,
+                       "cs336 generate: --prompt is empty, expected a text, or a stop token to start a document with",
                        GENERATE " --stop ''");
-    assert_shell_fails(1, "cs336 generate: --stop: \"Zzz\" is no token of vocab.json", GENERATE " --stop Zzz");
+    assert_shell_fails(1, "cs336 generate: --stop: \"Zzz\" is not a token of vocab.json", GENERATE " --stop Zzz");
     assert_shell_fails(2, "cs336 generate: --top-p: 1.5 is not between 0 and 1; see cs336 generate --help",
                        GENERATE " --top-p 1.5");
     ck_assert_int_eq(shell("head -c 5000 run/checkpoint.safetensors >cut; " GENERATE " --checkpoint cut"), 1);

@@ -52,11 +52,11 @@ START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
         {2, "cs336 encode --vocab v.json --merges m.txt --input text --pretty --output -",
          "cs336 encode: --pretty and --output - both write to standard output; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input text '' --output x",
-         "cs336 encode: --input is empty; see cs336 encode --help"},
+         "cs336 encode: --input: the value is empty, expected FILE; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json m.txt --input text --output x",
          "cs336 encode: unexpected argument \"m.txt\"; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input $(yes text | head -4097) --output x",
-         "cs336 encode: --input: given more than 4096 times; see cs336 encode --help"},
+         "cs336 encode: --input: too many values, expected at most 4096; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input text --output x --threads few",
          "cs336 encode: --threads: \"few\" is not a whole number; see cs336 encode --help"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text none --output x",
@@ -66,7 +66,7 @@ START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
         {1, "cs336 encode --vocab v.json --merges m.txt --input text other --output other",
          "cs336 encode: other: cannot write: it is the input too"},
         {1, "echo a | cs336 encode --vocab v.json --merges m.txt --input - text - --output x",
-         "cs336 encode: standard input: can be read only once"},
+         "cs336 encode: standard input: can be read only once, given 2 times"},
     };
     assert_shell_ok(TRAIN "; : >empty; echo a >other");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -82,7 +82,7 @@ static void assert_pieces(const char *text, size_t length, const char *pieces)
     write_file(temp_path("shown"), text, length);
     ck_assert_int_eq(shell("cs336 encode" FILES "--input shown --pretty"), 0);
     ck_assert_str_eq(shell_output, pieces);
-    ck_assert_ptr_nonnull(strstr(shell_errors, " bytes a token"));
+    ck_assert_ptr_nonnull(strstr(shell_errors, " bytes per token"));
 }
 
 #define BAR "\xE2\x94\x82"

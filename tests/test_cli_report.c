@@ -31,7 +31,7 @@ START_TEST(test_report_compares_two_tokenizers_on_two_files)
     assert_shell_ok(TRAIN "; printf xyz >other");
     assert_shell_ok(BOTH "--input text other");
     assert_prints("A  a.json, a.txt: 256 tokens, ids of 2 bytes\nB  b.json, b.txt: 257 tokens, ids of 2 bytes\n");
-    assert_prints("\nbytes a token                       MB           A           B\n"
+    assert_prints("\nbytes per token                     MB           A           B\n"
                   "text                             0.000       1.000       1.667\n"
                   "other                            0.000       1.000       1.000\n"
                   "all                              0.000       1.000       1.333\n");
@@ -84,7 +84,7 @@ START_TEST(test_report_stays_aligned_under_long_names)
     assert_shell_ok(TRAIN "; cp text a_name_that_is_longer_than_any_label; " BOTH
                           "--input text a_name_that_is_longer_than_any_label");
     size_t width = 0;
-    for (const char *row = strstr(shell_output, "\nbytes a token") + 1; *row && *row != '\n';
+    for (const char *row = strstr(shell_output, "\nbytes per token") + 1; *row && *row != '\n';
          row = strchr(row, '\n') + 1) {
         const size_t length = strcspn(row, "\n");
         ck_assert_msg(!width || length == width, "%.*s", (int)length, row);
@@ -102,10 +102,10 @@ START_TEST(test_report_says_what_is_wrong)
         {2, "cs336 tokenizer-report --vocab a.json --merges a.txt",
          "cs336 tokenizer-report: --input FILE is missing; see cs336 tokenizer-report --help"},
         {2, "cs336 tokenizer-report --vocab a.json b.json --merges a.txt --input text",
-         "cs336 tokenizer-report: --vocab names 2 files, --merges 1: a tokenizer is one of each; see cs336 "
+         "cs336 tokenizer-report: --vocab has 2 files, --merges has 1, expected one of each per tokenizer; see cs336 "
          "tokenizer-report --help"},
         {2, "cs336 tokenizer-report --vocab 1 2 3 4 5 6 7 8 9 --merges 1 2 3 4 5 6 7 8 9 --input text",
-         "cs336 tokenizer-report: --vocab: 9 tokenizers, at most 8 are compared; see cs336 tokenizer-report --help"},
+         "cs336 tokenizer-report: --vocab: 9 tokenizers, expected at most 8; see cs336 tokenizer-report --help"},
         {1, "cs336 tokenizer-report --vocab none --merges a.txt --input text",
          "cs336 tokenizer-report: none: No such file or directory; cs336 train-bpe makes such a file"},
         {1, "cs336 tokenizer-report --vocab a.json --merges a.txt --input text none",

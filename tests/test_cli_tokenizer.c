@@ -133,13 +133,13 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
          "cs336 encode: empty: is empty; cs336 train-bpe makes such a file"},
         {"cs336 encode --vocab v.json --merges m.txt --input empty --output x", "cs336 encode: empty: is empty"},
         {"cs336 encode --vocab v.json --merges m.txt --input - --output x </dev/null",
-         "cs336 encode: standard input: is empty"},
+         "cs336 encode: standard input: is empty, expected some bytes"},
         {"cs336 encode --vocab v.json --merges v.json --input text --output x",
          "cs336 encode: v.json:1: expected two tokens with a blank between them"},
         {"cs336 decode --vocab v.json --merges m.txt --input none --output x",
          "cs336 decode: none: No such file or directory; cs336 encode makes such a file"},
         {"cs336 decode --vocab v.json --merges m.txt --input odd --output x",
-         "cs336 decode: odd: 3 bytes are no whole number of ids of 2 bytes"},
+         "cs336 decode: odd: 3 bytes, expected a multiple of 2: ids are uint16 for a vocabulary of 283"},
         {"cs336 decode --vocab v.json --merges m.txt --input large --output x",
          "cs336 decode: large: id 300 at position 1, expected below the vocabulary size 283"},
     };
@@ -208,13 +208,13 @@ START_TEST(test_bad_usage_of_the_tokenizer_commands)
         {"cs336 train-bpe --vocab-size 300 --vocab x --merges y",
          "cs336 train-bpe: --input FILE is missing; see cs336 train-bpe --help"},
         {"cs336 train-bpe --input text --vocab-size 300 --special-token= --vocab x --merges y",
-         "cs336 train-bpe: --special-token is empty; see cs336 train-bpe --help"},
+         "cs336 train-bpe: --special-token: the value is empty, expected TOKEN; see cs336 train-bpe --help"},
         {"cs336 train-bpe --input text --vocab-size 300 --threads 1025 --vocab x --merges y",
-         "cs336 train-bpe: --threads: 1025 is too large, at most 1024; see cs336 train-bpe --help"},
+         "cs336 train-bpe: --threads: 1025 is too large, expected at most 1024; see cs336 train-bpe --help"},
         {"cs336 encode --vocab v --merges m --special-token= --input text --output x",
-         "cs336 encode: --special-token is empty; see cs336 encode --help"},
+         "cs336 encode: --special-token: the value is empty, expected TOKEN; see cs336 encode --help"},
         {"cs336 decode --vocab v --merges m --special-token= --input text --output x",
-         "cs336 decode: --special-token is empty; see cs336 decode --help"},
+         "cs336 decode: --special-token: the value is empty, expected TOKEN; see cs336 decode --help"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_shell_fails(2, cases[i].message, cases[i].line);

@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 #include "cli/encode_inputs.h"
 #include "cli/options.h"
-#include "cli/token_pieces.h"
+#include "cli/token_printer.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
@@ -21,9 +21,9 @@ static int parse(EncodeOptions *o, int argc, char **argv)
     const Option options[] = {
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED,
-                     "text; several files are encoded in their order, each as a text of its own; - is standard input"),
-        OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN, "ids to write; - is standard output"),
-        OPTION_FLAG("pretty", &o->pretty, "print the tokens as coloured pieces of text"),
+                     "text to encode, each file separately; - is standard input"),
+        OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN, "file of ids to write; - is standard output"),
+        OPTION_FLAG("pretty", &o->pretty, "print the text, each token in a colour of its own"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE("encode",
@@ -40,14 +40,14 @@ static int parse(EncodeOptions *o, int argc, char **argv)
     return done;
 }
 
-/* ---- where the encoder's ids go ---- */
+/* ---- the output: a file of ids, coloured text, or both ---- */
 
 typedef struct {
     FileWriter file; /**< zeroed without --output */
     size_t vocab_size;
     size_t count; /**< ids so far */
     bool pretty;
-    TokenPieces pieces;
+    TokenPrinter printer;
 } IdSink;
 
 /* The encoder's TokenSink: it passes on the ids in the order of the text. */
@@ -56,7 +56,7 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
     IdSink *sink = context;
     sink->count += count;
     if (sink->pretty)
-        token_pieces_print(&sink->pieces, ids, count);
+        token_printer_print(&sink->printer, ids, count);
     return sink->file.stream ? token_file_write(&sink->file, ids, count, sink->vocab_size) : CS336_OK;
 }
 
@@ -68,7 +68,7 @@ static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *to
     for (size_t i = 0; !s && i < inputs->paths->count; i++) {
         s = encode_inputs_to(inputs, i, tokenizer, take_ids, sink);
         if (sink->pretty)
-            token_pieces_end_text(&sink->pieces);
+            token_printer_end_text(&sink->printer);
     }
     return s;
 }
@@ -82,14 +82,14 @@ static Status open_output(IdSink *sink, const EncodeOptions *o)
     return s ? s : file_create(&sink->file, o->output);
 }
 
-/* Beside pieces on the terminal, figures have no place on standard output. */
+/* The summary goes to stderr if the results go to standard output. */
 static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t bytes, double seconds)
 {
     FILE *stream = work_summary_stream(o->pretty ? "-" : o->output);
     fprintf(stream, "%zu bytes, %zu tokens", bytes, sink->count);
     if (o->output)
         fprintf(stream, " of %zu bytes", token_file_width(sink->vocab_size));
-    fprintf(stream, ", %.3f bytes a token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
+    fprintf(stream, ", %.3f bytes per token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
             work_megabytes_per_second((double)bytes, seconds));
 }
 
@@ -112,7 +112,7 @@ int command_encode(int argc, char **argv)
         s = open_output(&sink, &o);
     if (!s) {
         sink.vocab_size = tokenizer_vocab_size(tokenizer);
-        sink.pieces = token_pieces_begin(stdout, tokenizer, &o.tokenizer.special);
+        sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }

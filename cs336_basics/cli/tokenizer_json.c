@@ -16,10 +16,11 @@ static int parse(TokenizerJsonOptions *o, int argc, char **argv)
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "tokenizer.json to write; - is standard output"),
     };
-    const OptionTable table = OPTION_TABLE("tokenizer-json",
-                                           "Writes a tokenizer as tokenizer.json, the one file that Hugging Face's "
-                                           "tokenizers and transformers load; it gives the same ids there.",
-                                           options);
+    const OptionTable table =
+        OPTION_TABLE("tokenizer-json",
+                     "Writes a tokenizer as tokenizer.json, the file that Hugging Face's tokenizers and "
+                     "transformers load. It gives the same ids there.",
+                     options);
     return options_parse(&table, argc, argv);
 }
 

@@ -34,12 +34,13 @@ Status input_open(InputStream *input, const char *path, const char *maker)
     const Status s = command_needs_file(path, maker);
     if (s)
         return s;
-    struct stat about;
+    /* The size is for the progress line. Pipes and devices have none. */
+    struct stat info;
     input->stream = fopen(path, "rb");
     if (!input->stream)
         return status_fail(CS336_EIO, "%s: cannot read: %s", path, strerror(errno));
-    if (fstat(fileno(input->stream), &about) == 0 && S_ISREG(about.st_mode))
-        input->size = (size_t)about.st_size;
+    if (fstat(fileno(input->stream), &info) == 0 && S_ISREG(info.st_mode))
+        input->size = (size_t)info.st_size;
     return CS336_OK;
 }
 
@@ -50,7 +51,7 @@ Status input_read(InputStream *input, void *buffer, size_t most, size_t *bytes)
     if (*bytes < most && ferror(input->stream))
         return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
     if (*bytes == 0 && input->taken == 0)
-        return status_fail(CS336_EIO, "%s: is empty", input->path);
+        return status_fail(CS336_EIO, "%s: is empty, expected some bytes", input->path);
     return CS336_OK;
 }
 
