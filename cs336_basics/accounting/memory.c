@@ -31,8 +31,8 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes)
 {
     const AccountMemory one = account_memory_expression(config, 1, seq);
-    const double left = bytes - (one.total - one.activations);
-    return left < 0 ? 0 : (size_t)(left / one.activations);
+    const double available = bytes - (one.total - one.activations);
+    return available < 0 ? 0 : (size_t)(available / one.activations);
 }
 
 /* ---- the memory that this program takes ---- */
@@ -115,17 +115,17 @@ Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *
     if (s)
         return s;
     /* Parameters, gradients and two moments are there at any batch size. */
-    const double left = bytes - 4 * shapes.parameter_bytes;
+    const double available = bytes - 4 * shapes.parameter_bytes;
     /* Double the batch until its scratch does not fit. */
     size_t fits = 0, fails = 1;
-    while (step_scratch(&shapes, fails, seq) <= left) {
+    while (step_scratch(&shapes, fails, seq) <= available) {
         fits = fails;
         fails *= 2;
     }
     /* Bisect: the largest batch that fits is in [fits, fails). */
     while (fails - fits > 1) {
         const size_t middle = fits + (fails - fits) / 2;
-        if (step_scratch(&shapes, middle, seq) <= left)
+        if (step_scratch(&shapes, middle, seq) <= available)
             fits = middle;
         else
             fails = middle;

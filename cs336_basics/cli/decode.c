@@ -63,8 +63,7 @@ static Status read_ids(TextDecoder *d, int32_t *ids, size_t *count)
     return token_ids_from_bytes(ids, bytes, *count, width, vocab_size, d->input->path, position);
 }
 
-/* Decodes the ids and writes their text. count is 0 at the end of the input: then an incomplete character is replaced.
- */
+/* Decodes the ids and writes their text. A count of 0 ends the text: an incomplete character is then replaced. */
 static Status write_text(TextDecoder *d, const int32_t *ids, size_t count)
 {
     d->exact.length = d->replaced.length = 0;
@@ -100,8 +99,7 @@ static Status check_files(const DecodeOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
                                  {.path = o->input, .what = "the input"},
-                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
-                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+                                 TOKENIZER_FILES(o->tokenizer)};
     return command_files_differ(files, sizeof files / sizeof *files, NULL);
 }
 
@@ -116,6 +114,7 @@ int command_decode(int argc, char **argv)
     Tokenizer *tokenizer = NULL;
     work_stop_flag();
     WorkProgress progress = work_begin("decode");
+    /* Check all inputs and open the output before the first id is decoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
         s = input_open(&input, o.input, "cs336 encode");
@@ -123,6 +122,7 @@ int command_decode(int argc, char **argv)
         s = check_files(&o);
     if (!s)
         s = file_create(&writer, o.output);
+    /* Decode. The output gets its name once it is complete. */
     TextDecoder decoder = {
         .tokenizer = tokenizer, .input = &input, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
     if (!s)

@@ -76,8 +76,7 @@ static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *to
 static Status open_output(IdSink *sink, const EncodeOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
-                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
-                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+                                 TOKENIZER_FILES(o->tokenizer)};
     const Status s = command_files_differ(files, sizeof files / sizeof *files, &o->inputs);
     return s ? s : file_create(&sink->file, o->output);
 }
@@ -105,11 +104,13 @@ int command_encode(int argc, char **argv)
     parallel_set_threads((int)o.threads);
     work_stop_flag();
     WorkProgress progress = work_begin("encode");
+    /* Check all inputs and open the output before the first byte is encoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
         s = encode_inputs_begin(&inputs, &o.inputs, o.pretty ? NULL : &progress);
     if (!s && o.output)
         s = open_output(&sink, &o);
+    /* Encode. The output gets its name once it is complete. */
     if (!s) {
         sink.vocab_size = tokenizer_vocab_size(tokenizer);
         sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);

@@ -47,6 +47,7 @@ static int parse(GenerateOptions *o, int argc, char **argv)
  */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
+    /* With the stop token; without it if the model's vocabulary has one token less. */
     TokenizerOptions with_stop = o->tokenizer;
     if (*o->stop && with_stop.special.count < OPTION_MAX_TEXTS)
         with_stop.special.items[with_stop.special.count++] = o->stop;
@@ -55,6 +56,7 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
         tokenizer_destroy(*tokenizer);
         s = tokenizer_options_load(tokenizer, &o->tokenizer);
     }
+    /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
     if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
     if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
@@ -63,8 +65,7 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
     return s;
 }
 
-/* The generator's TokenReceiver. A token may end inside a character; its bytes are written, and the next token
- * completes it. */
+/* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */
 static Status write_token(void *context, int32_t token)
 {
     const ByteString bytes = tokenizer_token(context, token);

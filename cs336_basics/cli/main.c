@@ -85,6 +85,7 @@ int main(int argc, char **argv)
     limit_busy_waiting(argv);
     reserve_standard_descriptors();
     memory_return_large_blocks();
+    /* Options of the program itself. */
     if (argc < 2) {
         print_help(stderr);
         return EXIT_BAD_USAGE;
@@ -97,6 +98,7 @@ int main(int argc, char **argv)
         puts("cs336 " CS336_VERSION);
         return close_stdout(EXIT_OK);
     }
+    /* A command. A wrong CS336_ISA is only a warning. */
     if (isa_check_override())
         fprintf(stderr, "cs336: %s\n", status_message());
     for (size_t i = 0; commands[i].name; i++)

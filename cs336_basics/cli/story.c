@@ -18,7 +18,8 @@ static Status write_stories(const StoryProgram *program, const char *path, uint6
     work_stop_flag();
     Status s = file_create(&writer, path);
     for (uint64_t done = 0; !s && done < stories;) {
-        const uint64_t left = stories - done, count = left < STORIES_AT_ONCE ? left : STORIES_AT_ONCE;
+        const uint64_t remaining = stories - done;
+        const uint64_t count = remaining < STORIES_AT_ONCE ? remaining : STORIES_AT_ONCE;
         s = story_corpus_write(&writer, program, seed, done, count);
         done += count;
         if (!s)

@@ -27,8 +27,7 @@ static int parse(TokenizerJsonOptions *o, int argc, char **argv)
 static Status check_files(const TokenizerJsonOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
-                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
-                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+                                 TOKENIZER_FILES(o->tokenizer)};
     Status s = command_needs_file(o->tokenizer.vocab, "cs336 train-bpe");
     if (!s)
         s = command_needs_file(o->tokenizer.merges, "cs336 train-bpe");

@@ -44,11 +44,11 @@ Status input_open(InputStream *input, const char *path, const char *maker)
     return CS336_OK;
 }
 
-Status input_read(InputStream *input, void *buffer, size_t most, size_t *bytes)
+Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes)
 {
-    *bytes = fread(buffer, 1, most, input->stream);
+    *bytes = fread(buffer, 1, capacity, input->stream);
     input->taken += *bytes;
-    if (*bytes < most && ferror(input->stream))
+    if (*bytes < capacity && ferror(input->stream))
         return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
     if (*bytes == 0 && input->taken == 0)
         return status_fail(CS336_EIO, "%s: is empty, expected some bytes", input->path);

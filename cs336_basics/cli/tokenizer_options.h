@@ -25,6 +25,13 @@ typedef struct {
         OPTION_TEXT("merges", &(o).merges, "FILE", OPTION_REQUIRED, "merges.txt, from the same training"), \
         OPTION_TEXTS("special-token", &(o).special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP)
 
+/** @brief Entries of a list of CommandFile: the files of a TokenizerOptions, which a command reads. */
+#define TOKENIZER_FILES(o)                               \
+    {.path = (o).vocab, .what = "the vocabulary"},       \
+    {                                                    \
+        .path = (o).merges, .what = "the list of merges" \
+    }
+
 /**
  * @brief Converts the texts of a repeated option to byte strings.
  * @param[out] strings  room for OPTION_MAX_TEXTS
@@ -52,11 +59,11 @@ typedef struct {
 CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const char *maker);
 
 /**
- * @brief Reads up to @p most bytes.
+ * @brief Reads up to @p capacity bytes.
  * @param[out] bytes  number of bytes read; 0 at the end
  * @retval CS336_EIO  the input cannot be read, or it is empty
  */
-CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t most, size_t *bytes);
+CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
 void input_close(InputStream *input);
 
 #endif

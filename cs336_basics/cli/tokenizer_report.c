@@ -55,13 +55,14 @@ static int parse(ReportOptions *o, int argc, char **argv)
 
 /* ---- measuring ---- */
 
+/* A tokenizer and its measurements. */
 typedef struct {
     Tokenizer *tokenizer;
     uint64_t *uses;        /* occurrences of each id in all files */
     uint64_t *file_tokens; /* tokens of each file */
     uint64_t tokens;       /* of all files so far */
     double seconds;
-} Subject; /* a tokenizer and its measurements */
+} Subject;
 
 typedef struct {
     Subject subjects[MAX_TOKENIZERS];
@@ -186,8 +187,7 @@ static double unused_percent(const Report *report, const Subject *subject)
     return 100 * unused_tokens(report, subject) / (double)tokenizer_vocab_size(subject->tokenizer);
 }
 
-/* Bytes of text that no token stands for: 0, because every byte is a token. Checked by adding up the tokens' lengths.
- */
+/* Text bytes minus the lengths of all tokens used. It is 0, because every byte is in the vocabulary. */
 static double unknown_bytes(const Report *report, const Subject *subject)
 {
     double covered = 0;

@@ -27,7 +27,7 @@ typedef struct {
 
 static void match(Parser *parser, Rest rest, const char *next);
 
-/* Moves *next past text, or past the part of it that matches. Returns true if all of it matches. */
+/* Moves *next past the bytes of text that match. Returns true if all of them match. */
 static bool match_text(Parser *parser, const char **next, const char *text, size_t length, bool capital)
 {
     const char *p = *next;
@@ -38,9 +38,9 @@ static bool match_text(Parser *parser, const char **next, const char *text, size
     }
     if (p > parser->farthest)
         parser->farthest = p;
-    const bool all = p == *next + length;
+    const bool complete = p == *next + length;
     *next = p;
-    return all;
+    return complete;
 }
 
 static void match_plain_field(Parser *parser, const StoryOp *op, const StoryTemplate *field, Rest rest,
@@ -59,29 +59,29 @@ static void try_values(Parser *parser, size_t open, Rest rest, const char *next)
 {
     const size_t variable = story_first_open(parser->program, parser->fixed, open);
     const StoryProgramRule *rule = story_source(parser->program, parser->path.values, variable);
-    const double before = parser->log_probability;
+    const double outer = parser->log_probability;
     parser->fixed[variable] = true;
     for (size_t i = 0; i < rule->count; i++) {
         parser->path.values[variable] = (uint16_t)i;
-        parser->log_probability = before + rule->log_probabilities[i];
+        parser->log_probability = outer + rule->log_probabilities[i];
         match(parser, rest, next);
     }
     parser->fixed[variable] = false;
-    parser->log_probability = before;
+    parser->log_probability = outer;
 }
 
 static void try_alternatives(Parser *parser, const StoryProgramRule *rule, const Rest *rest, const char *next)
 {
-    const double before = parser->log_probability;
+    const double outer = parser->log_probability;
     const size_t depth = parser->path.count++;
     for (size_t i = 0; i < rule->count; i++) {
         const StoryTemplate *template = &rule->templates[i];
         parser->path.choices[depth] = (uint16_t)i;
-        parser->log_probability = before + rule->log_probabilities[i];
+        parser->log_probability = outer + rule->log_probabilities[i];
         match(parser, (Rest){template->ops, template->ops + template->count, rest}, next);
     }
     parser->path.count = depth;
-    parser->log_probability = before;
+    parser->log_probability = outer;
 }
 
 /*
@@ -153,8 +153,8 @@ Status story_log_probability(double *nats, const StoryProgram *program, const ch
     *nats = parse.log_probability;
     if (parse.derivations == 0) {
         enum { BYTES_SHOWN = 24 };
-        const size_t left = length - parse.matched;
-        const int shown = left < BYTES_SHOWN ? (int)left : BYTES_SHOWN;
+        const size_t remaining = length - parse.matched;
+        const int shown = remaining < BYTES_SHOWN ? (int)remaining : BYTES_SHOWN;
         return status_fail(CS336_EFORMAT,
                            "story_log_probability: no story of this grammar continues with \"%.*s\" at byte %zu", shown,
                            text + parse.matched, parse.matched);
