@@ -22,8 +22,8 @@ START_TEST(test_help_lists_the_commands)
         assert_shell_ok(line);
         snprintf(line, sizeof line, "Usage: cs336 %s", commands[i]);
         ck_assert(strncmp(shell_output, line, strlen(line)) == 0);
-        for (const char *at = shell_output; *at; at += strcspn(at, "\n") + 1)
-            ck_assert_msg(strcspn(at, "\n") <= 80, "%s: wider than 80 columns: %.100s", line, at);
+        for (const char *row = shell_output; *row; row += strcspn(row, "\n") + 1)
+            ck_assert_msg(strcspn(row, "\n") <= 80, "%s: wider than 80 columns: %.100s", line, row);
     }
 }
 END_TEST
@@ -128,11 +128,6 @@ END_TEST
 
 /* ---- account ---- */
 
-static void assert_prints(const char *text)
-{
-    ck_assert_msg(strstr(shell_output, text) != NULL, "no \"%s\" in:\n%s", text, shell_output);
-}
-
 START_TEST(test_account_prints_the_course_numbers)
 {
     assert_shell_ok("cs336 account --preset gpt2-xl");
@@ -141,7 +136,7 @@ START_TEST(test_account_prints_the_course_numbers)
     assert_prints("3.51677e+12");
     assert_prints("495 TFLOP/s");
     assert_prints("4850 hours");
-    /* 3 x 3.51677e12 FLOPs a sequence of 1024 tokens, x 12000 / 495e12 */
+    /* 3 x 3.51677e12 FLOPs per sequence of 1024 tokens, times 12000 tokens/s, divided by 495e12 FLOP/s */
     assert_shell_ok("cs336 account --preset gpt2-xl --tokens-per-second 12000");
     assert_prints("at 12.0 K tokens/s: MFU 24.98 % of 495 TFLOP/s");
     assert_shell_ok("cs336 account --preset gpt2-xl --context-length 16384");
@@ -164,25 +159,25 @@ START_TEST(test_account_any_configuration)
 }
 END_TEST
 
-/* ---- from story to story ---- */
+/* ---- the whole pipeline, from stories to generated text ---- */
 
 #define MODEL "--vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 --batch-size 2"
 #define TRAIN \
     "cs336 train --train train.bin --val val.bin " MODEL " --steps 6 --log-every 2 --val-every 3 --val-batches 2"
 #define GENERATE "cs336 generate --checkpoint run/checkpoint.safetensors --vocab vocab.json --merges merges.txt"
 
-/* Everything that trained models are made from, in the test's directory. */
+/* Makes what training needs in the test's directory: token files and a tokenizer. */
 static void make_tokens(void)
 {
     assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
     assert_shell_ok("cs336 story --stories 5 --seed 2 --output val.txt");
     assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --special-token '<|endoftext|>' "
                     "--vocab vocab.json --merges merges.txt 2>log");
-    assert_shell_ok("for part in train val; do cs336 encode --vocab vocab.json --merges merges.txt "
-                    "--special-token '<|endoftext|>' --input $part.txt --output $part.bin 2>log; done");
+    assert_shell_ok("for split in train val; do cs336 encode --vocab vocab.json --merges merges.txt "
+                    "--special-token '<|endoftext|>' --input $split.txt --output $split.bin 2>log; done");
 }
 
-START_TEST(test_pipeline_from_story_to_story)
+START_TEST(test_pipeline_from_stories_to_generated_text)
 {
     make_tokens();
     assert_shell_ok("cs336 decode --vocab vocab.json --merges merges.txt --input val.bin --output - 2>log | cmp - "
@@ -221,7 +216,7 @@ START_TEST(test_training_in_bf16)
 }
 END_TEST
 
-/* SIGHUP, the end of a terminal, only where nohup has not switched it off. */
+/* SIGHUP comes when a terminal closes. It is tried only if nohup has not made this process ignore it. */
 START_TEST(test_interrupted_training_saves)
 {
     make_tokens();
@@ -289,8 +284,8 @@ START_TEST(test_resuming_bad_checkpoints)
 }
 END_TEST
 
-/* A run that is begun anew shall never be resumed from the checkpoint of the one that it replaces. */
-START_TEST(test_a_run_begun_anew)
+/* A run that --overwrite began is never resumed from the checkpoint of the run that it replaced. */
+START_TEST(test_overwriting_a_run_removes_its_checkpoint)
 {
     make_tokens();
     assert_shell_ok(TRAIN " --out run");
@@ -305,7 +300,7 @@ START_TEST(test_a_run_begun_anew)
 }
 END_TEST
 
-/* Whatever the moment of the kill, resuming ends in the bytes and the log of the run that nobody disturbed. */
+/* Whenever a run is killed, resuming it gives the checkpoint and the log of an uninterrupted run. */
 START_TEST(test_killed_runs_resume)
 {
 #define LONG "train --train train.bin " MODEL " --steps 300 --log-every 2 --checkpoint-every 3"
@@ -323,7 +318,8 @@ START_TEST(test_killed_runs_resume)
 }
 END_TEST
 
-/* The file size limit of the shell stands for the full disk: the last checkpoint and whole lines of the log stay. */
+/* A limit on the file size (ulimit -f) acts like a full disk. The last checkpoint and complete lines of the log stay.
+ */
 START_TEST(test_training_on_a_full_disk)
 {
     make_tokens();
@@ -377,12 +373,12 @@ const TestCase cli_tests[] = {
     TEST(test_demo_bad_input, "cli"),
     TEST(test_account_prints_the_course_numbers, "transformer_accounting"),
     TEST(test_account_any_configuration, "transformer_accounting"),
-    TEST(test_pipeline_from_story_to_story, "cli"),
+    TEST(test_pipeline_from_stories_to_generated_text, "cli"),
     TEST(test_training_in_bf16, "training_together"),
     TEST(test_interrupted_training_saves, "cli"),
     TEST(test_training_bad_input, "cli"),
     TEST(test_resuming_bad_checkpoints, "cli"),
-    TEST(test_a_run_begun_anew, "cli"),
+    TEST(test_overwriting_a_run_removes_its_checkpoint, "cli"),
     TEST(test_killed_runs_resume, "cli"),
     TEST_UNLESS(test_training_on_a_full_disk, "cli", no_file_size_limit),
     TEST(test_generating_bad_input, "cli"),

@@ -9,18 +9,13 @@
     "cs336 train-bpe --input text --vocab-size 300 --special-token '<|endoftext|>' --vocab v.json --merges m.txt"
 #define FILES " --vocab v.json --merges m.txt --special-token '<|endoftext|>' "
 
-/* Not UTF-8 everywhere, with NUL bytes and no newline at the end. */
+/* Partly not UTF-8, with NUL bytes and without a newline at the end. */
 static const char text[] = "the cat and the hat<|endoftext|>\n\nthe b\xFF\xFEt \0\0 and \xE4\xB8 the gr\xC3\xBC\xC3\x9F"
                            "e<|endoftext|> end";
 
 static void write_text(void)
 {
     write_file(temp_path("text"), text, sizeof text - 1);
-}
-
-static void assert_prints(const char *part)
-{
-    ck_assert_msg(strstr(shell_output, part) != NULL, "no \"%s\" in:\n%s", part, shell_output);
 }
 
 START_TEST(test_text_to_ids_and_back)
@@ -35,7 +30,7 @@ START_TEST(test_text_to_ids_and_back)
 }
 END_TEST
 
-START_TEST(test_streams_give_the_same_as_files)
+START_TEST(test_streams_give_the_same_ids_as_files)
 {
     write_text();
     assert_shell_ok(TRAIN);
@@ -85,7 +80,7 @@ START_TEST(test_several_inputs_are_one_corpus)
 }
 END_TEST
 
-/* A vocabulary of more than 65536 tokens takes 4 bytes a token. */
+/* With a vocabulary of more than 65536 tokens, an id takes 4 bytes. */
 START_TEST(test_a_large_vocabulary_is_written_as_uint32)
 {
     write_text();
@@ -155,7 +150,7 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
 }
 END_TEST
 
-/* The file size limit of the shell stands for the full disk. */
+/* A limit on the file size (ulimit -f) acts like a full disk. */
 START_TEST(test_tokenizer_commands_on_a_full_disk)
 {
     write_text();
@@ -186,7 +181,7 @@ START_TEST(test_a_symbolic_link_is_written_through)
 }
 END_TEST
 
-/* Results that go to standard output are alone there, and the summary obeys no control character of a token. */
+/* The summary is not mixed into results on standard output, and it escapes control characters of tokens. */
 START_TEST(test_train_bpe_summary)
 {
     write_file(temp_path("text"), "\n\n\n\x1b\n\n\n\x1b\n\n\n", 11);
@@ -223,7 +218,7 @@ END_TEST
 
 const TestCase cli_tokenizer_tests[] = {
     TEST(test_text_to_ids_and_back, "cli"),
-    TEST(test_streams_give_the_same_as_files, "cli"),
+    TEST(test_streams_give_the_same_ids_as_files, "cli"),
     TEST(test_errors_replace_gives_utf8, "cli"),
     TEST(test_threads_do_not_change_the_files, "cli"),
     TEST(test_several_inputs_are_one_corpus, "cli"),

@@ -51,7 +51,7 @@ START_TEST(test_story_corpus_of_a_seed_is_always_the_same_and_only_grows)
     ck_assert_mem_eq(forty.data, ten.data, ten.size);
     ck_assert(other.size != ten.size || memcmp(other.data, ten.data, ten.size) != 0);
 
-    /* Written from the middle, the rest follows. */
+    /* Stories 10 to 39 alone are the rest of the corpus of 40. */
     const char *rest = temp_path("rest");
     write_corpus(rest, 5, 10, 30);
     assert_file_holds(rest, forty.data + ten.size, forty.size - ten.size);
@@ -81,7 +81,7 @@ START_TEST(test_story_corpus_ends_every_story_with_the_separator_on_its_own_line
 }
 END_TEST
 
-/* More than one block of the writer. */
+/* The corpus is larger than one block of story_corpus_write(). */
 START_TEST(test_story_corpus_has_as_many_stories_as_asked_for)
 {
     compile_corpus_grammar();
@@ -100,7 +100,7 @@ START_TEST(test_story_corpus_has_as_many_stories_as_asked_for)
 }
 END_TEST
 
-/* ---- what the stories read like ---- */
+/* ---- the stories are correct English ---- */
 
 static const char *find_fault(const char *text, size_t length)
 {
@@ -123,7 +123,8 @@ static const char *find_fault(const char *text, size_t length)
     return strchr(".!?\"", text[length - 1]) ? NULL : "a story that does not end";
 }
 
-/* "a" before a consonant, "an" before a vowel; words whose spelling misleads do not occur. */
+/* "a" stands before a consonant, "an" before a vowel. Words like "hour", whose first letter misleads, must not occur.
+ */
 static const char *find_article_fault(const char *text, size_t length)
 {
     static const char *const misleading[] = {"hour", "honest", "heir", "one ", "uni", "use", "euro"};
@@ -213,7 +214,7 @@ START_TEST(test_story_corpus_does_not_repeat_itself)
 }
 END_TEST
 
-/* ---- choices: how often, and back from the text ---- */
+/* ---- probabilities and derivations ---- */
 
 enum { MAX_RULES = 256, MAX_ALTERNATIVES = 128 };
 
@@ -362,7 +363,7 @@ START_TEST(test_story_log_probability_says_where_a_text_leaves_the_grammar)
 }
 END_TEST
 
-/* ---- memory and disks that are full ---- */
+/* ---- no memory, full disk ---- */
 
 static Status compile_once(void *context)
 {

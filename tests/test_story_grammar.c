@@ -124,7 +124,7 @@ START_TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar)
     };
     const StoryGrammar grammar = {variables, {rules}};
     assert_ok(story_compile(&program, &grammar));
-    /* a + ab and aa + b, and the color is never told: two values fit. */
+    /* Two splits, a + ab and aa + b, times two values of the color, which the story never mentions. */
     const StoryParse parse = story_parse(&program, "aab", 3);
     ck_assert_uint_eq(parse.derivations, 4);
     ck_assert_double_eq_tol(exp(parse.log_probability), 1. / 4 * 1 / 4 + 3. / 4 * 2 / 4, 1e-12);
@@ -135,7 +135,7 @@ START_TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar)
 }
 END_TEST
 
-/* ---- what is refused ---- */
+/* ---- grammars that are rejected ---- */
 
 #define END_OF_RULES \
     {                \

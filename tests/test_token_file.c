@@ -83,7 +83,7 @@ START_TEST(test_ids_in_memory_are_read_alike)
 }
 END_TEST
 
-/* ---- files and ids that are refused ---- */
+/* ---- files and ids that are rejected ---- */
 
 START_TEST(test_a_file_that_is_missing_or_empty_names_the_command_that_makes_it)
 {
@@ -112,7 +112,7 @@ START_TEST(test_a_raw_file_holds_a_whole_number_of_ids)
 }
 END_TEST
 
-START_TEST(test_npy_files_of_other_kinds_are_refused)
+START_TEST(test_npy_files_of_other_kinds_are_rejected)
 {
     static const struct {
         const char *path, *message;
@@ -181,7 +181,7 @@ START_TEST(test_npy_headers_are_checked_against_the_file)
 }
 END_TEST
 
-START_TEST(test_npy_cut_anywhere_is_refused)
+START_TEST(test_npy_cut_anywhere_is_rejected)
 {
     MappedFile whole;
     const char *path = temp_path("cut.npy");
@@ -235,7 +235,7 @@ static Status open_and_close(void *path)
     return s;
 }
 
-START_TEST(test_opening_without_memory_leaves_nothing)
+START_TEST(test_opening_without_memory_leaks_nothing)
 {
     static char path[] = "tests/fixtures/tokens/u2_v1.npy";
     memory_fail_at(1);
@@ -332,7 +332,7 @@ START_TEST(test_batch_of_the_smallest_file)
 }
 END_TEST
 
-START_TEST(test_batch_refuses_other_devices_and_bad_ids)
+START_TEST(test_batch_rejects_other_devices_and_bad_ids)
 {
     const int32_t ids[] = {4, 5, 60};
     int32_t x[2], y[2];
@@ -353,16 +353,16 @@ const TestCase token_file_tests[] = {
     TEST(test_ids_in_memory_are_read_alike, "token_file"),
     TEST(test_a_file_that_is_missing_or_empty_names_the_command_that_makes_it, "token_file"),
     TEST(test_a_raw_file_holds_a_whole_number_of_ids, "token_file"),
-    TEST(test_npy_files_of_other_kinds_are_refused, "token_file"),
+    TEST(test_npy_files_of_other_kinds_are_rejected, "token_file"),
     TEST(test_npy_headers_are_checked_against_the_file, "token_file"),
-    TEST(test_npy_cut_anywhere_is_refused, "token_file"),
+    TEST(test_npy_cut_anywhere_is_rejected, "token_file"),
     TEST(test_an_id_beyond_the_vocabulary_is_named_with_its_position, "token_file"),
     TEST(test_reading_stops_at_the_end_of_the_file, "token_file"),
-    TEST(test_opening_without_memory_leaves_nothing, "token_file"),
+    TEST(test_opening_without_memory_leaks_nothing, "token_file"),
     TEST(test_written_ids_are_read_back, "token_file"),
     TEST(test_ids_that_cannot_be_read_back_are_not_written, "token_file"),
     TEST(test_batch_takes_its_starts_from_the_generator, "data_loading"),
     TEST(test_batch_of_the_smallest_file, "data_loading"),
-    TEST(test_batch_refuses_other_devices_and_bad_ids, "data_loading"),
+    TEST(test_batch_rejects_other_devices_and_bad_ids, "data_loading"),
     {0},
 };

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 1 << 20 /* text collected before each file_write(), about 1000 stories: few system calls */ };
+enum { BLOCK_BYTES = 1 << 20 /* text collected before each file_write(), about 1500 stories: few system calls */ };
 
 typedef struct {
     const StoryProgram *program;

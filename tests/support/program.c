@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 enum { LINE_BYTES = 1 << 14 /* of a line of sh; some tests list thousands of files */ };
@@ -60,4 +61,9 @@ void assert_shell_ok(const char *line)
     const int exit_code = shell("%s", line);
     ck_assert_msg(exit_code == 0 && !*shell_errors, "%s: exit code %d\n%s%s", line, exit_code, shell_output,
                   shell_errors);
+}
+
+void assert_prints(const char *text)
+{
+    ck_assert_msg(strstr(shell_output, text) != NULL, "no \"%s\" in:\n%s", text, shell_output);
 }

@@ -23,4 +23,7 @@ void assert_shell_fails(int code, const char *errors, const char *line);
 /** @brief Fails, printing both streams, unless the line exits with 0 and prints nothing to stderr. */
 void assert_shell_ok(const char *line);
 
+/** @brief Fails unless the output of the latest shell() or terminal_run() contains @p text. */
+void assert_prints(const char *text);
+
 #endif
