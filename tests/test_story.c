@@ -81,7 +81,7 @@ START_TEST(test_story_corpus_ends_every_story_with_the_separator_on_its_own_line
 }
 END_TEST
 
-/* The corpus is larger than one block of story_corpus_write(). */
+/* The corpus is larger than one buffer of story_corpus_write(). */
 START_TEST(test_story_corpus_has_as_many_stories_as_asked_for)
 {
     compile_corpus_grammar();
@@ -396,13 +396,13 @@ START_TEST(test_story_failures_leak_nothing)
     *strrchr(directory, '/') = '\0';
     const size_t files = directory_entries(directory);
     assert_allocation_failures_say(write_once, path, "file_create: no memory for the path */never_whole",
-                                   "story_corpus_write: no memory for a block of 1 MiB");
+                                   "story_corpus_write: no memory for a buffer of 1 MiB");
     ck_assert_uint_eq(directory_entries(directory), files + 1);
     assert_write_failures_are_clean(write_once, path, directory);
     memory_fail_at(1);
     FileWriter writer = {0};
     assert_fails(story_corpus_write(&writer, &program, 1, 0, 1), CS336_ENOMEM,
-                 "story_corpus_write: no memory for a block of 1 MiB");
+                 "story_corpus_write: no memory for a buffer of 1 MiB");
     story_program_deinit(&program);
 }
 END_TEST

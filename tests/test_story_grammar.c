@@ -87,7 +87,7 @@ START_TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_prob
 }
 END_TEST
 
-START_TEST(test_story_slots_choose_the_article_and_the_capital)
+START_TEST(test_story_placeholders_choose_the_article_and_the_capital)
 {
     static const StoryVariable variables[] = {{"fruit", "fruits"}, {0, 0}};
     static const char *const names[] = {"apple", "elderberry", "iced pear", "orange", "unripe plum", "yam"};
@@ -184,13 +184,13 @@ START_TEST(test_story_compile_names_the_rule_that_is_wrong)
          "story rule heroes, alternative 0: it has fewer than 2 fields"},
         {hero,
          {ONE_RULE({1, "{hero.she}"}), STORY_RULE("heroes", "name he", {1, "Ann|she"}), END_OF_RULES},
-         "story slot {hero.she}: the fields of hero are (name he)"},
+         "story placeholder {hero.she}: the fields of hero are (name he)"},
         {hero,
          {ONE_RULE({1, "{heroes}"}), STORY_RULE("heroes", "name", {1, "Ann"}), END_OF_RULES},
          "story rule story: {heroes} has fields and so only draws a variable"},
         {hero,
          {ONE_RULE({1, "{a hero.kind}"}), STORY_RULE("heroes", "name kind", {1, "Ann|"}), END_OF_RULES},
-         "story rule story: {a hero.kind} needs a text without slots, alternative 0 of heroes has none"},
+         "story rule story: {a hero.kind} needs a text without placeholders, alternative 0 of heroes has none"},
         {twice,
          {ONE_RULE({1, "{hero}"}), STORY_RULE("heroes", "name", {1, "Ann"}), END_OF_RULES},
          "story rule heroes: drawn by both hero and friend"},
@@ -242,7 +242,7 @@ END_TEST
 const TestCase story_grammar_tests[] = {
     TEST(test_story_expectation_equals_that_of_all_stories_of_a_small_grammar, "story"),
     TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_probabilities, "story"),
-    TEST(test_story_slots_choose_the_article_and_the_capital, "story"),
+    TEST(test_story_placeholders_choose_the_article_and_the_capital, "story"),
     TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar, "story"),
     TEST(test_story_compile_names_the_rule_that_is_wrong, "story"),
     TEST(test_story_compile_refuses_too_many_variables_and_choices, "story"),

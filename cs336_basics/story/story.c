@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 1 << 20 /* text collected before each file_write(), about 1500 stories: few system calls */ };
+enum { BUFFER_BYTES = 1 << 20 /* text collected before each file_write(), about 1500 stories: few system calls */ };
 
 typedef struct {
     const StoryProgram *program;
@@ -79,20 +79,20 @@ Status story_corpus_write(FileWriter *writer, const StoryProgram *program, uint6
                           uint64_t count)
 {
     const size_t end_bytes = strlen(STORY_END);
-    /* A block is written once it holds BLOCK_BYTES, so one story more must fit. */
-    char *block = memory_allocate(BLOCK_BYTES + program->longest + end_bytes);
-    if (!block)
-        return status_fail(CS336_ENOMEM, "story_corpus_write: no memory for a block of %d MiB", BLOCK_BYTES >> 20);
+    /* The buffer is written once it holds BUFFER_BYTES, so one story more must fit. */
+    char *buffer = memory_allocate(BUFFER_BYTES + program->longest + end_bytes);
+    if (!buffer)
+        return status_fail(CS336_ENOMEM, "story_corpus_write: no memory for a buffer of %d MiB", BUFFER_BYTES >> 20);
     Status s = CS336_OK;
     size_t used = 0;
     for (uint64_t i = 0; i < count && !s; i++) {
-        used += story_write(block + used, NULL, program, seed, first + i);
-        used = (size_t)(append(block + used, STORY_END, end_bytes) - block);
-        if (used >= BLOCK_BYTES || i + 1 == count) {
-            s = file_write(writer, block, used);
+        used += story_write(buffer + used, NULL, program, seed, first + i);
+        used = (size_t)(append(buffer + used, STORY_END, end_bytes) - buffer);
+        if (used >= BUFFER_BYTES || i + 1 == count) {
+            s = file_write(writer, buffer, used);
             used = 0;
         }
     }
-    memory_release(block);
+    memory_release(buffer);
     return s;
 }

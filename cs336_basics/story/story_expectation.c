@@ -43,8 +43,8 @@ static StoryExpectation expect_rule(Scope *scope, const StoryProgramRule *rule)
 }
 
 /*
- * The expectation of drawing a variable (op is NULL), or of expanding its slot op, averaged over all values of the open
- * variables that it depends on.
+ * The expectation of drawing a variable (op is NULL), or of expanding its placeholder op, averaged over all values of
+ * the open variables that it depends on.
  */
 static StoryExpectation expect_variable(Scope *scope, size_t variable, const StoryOp *op)
 {

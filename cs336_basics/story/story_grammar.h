@@ -3,17 +3,17 @@
  * @brief The tables that define a grammar of stories, and the grammar of the embedded corpus.
  *
  * - A rule is a list of weighted alternatives. Expanding a rule draws one, with probability weight / sum of weights.
- * - An alternative is a template: text with slots in braces. To add a sentence, add an alternative to a rule.
+ * - An alternative is a template: text with placeholders in braces. To add a sentence, add an alternative to a rule.
  * - A variable (the hero, the place, the wish) is drawn once, before the story begins, and keeps its value to the end.
  *   The alternatives of its rule have several fields, separated by '|'; each field is a template.
  *
- * | slot             | stands for                                                                            |
- * |------------------|---------------------------------------------------------------------------------------|
- * | `{opening}`      | an alternative of the rule `opening`, drawn here                                       |
- * | `{hero}`         | the first field of the variable `hero`                                                |
- * | `{thing.use}`    | the field `use` of the variable `thing`; slots inside the field are expanded too       |
- * | `{Hero.he}`      | the field `he` with a capital first letter                                            |
- * | `{a color}`      | "a " or "an ", then the first field; `{A color}` writes "A " or "An "                 |
+ * | placeholder   | stands for                                                                       |
+ * |---------------|----------------------------------------------------------------------------------|
+ * | `{opening}`   | an alternative of the rule `opening`, drawn here                                 |
+ * | `{hero}`      | the first field of the variable `hero`                                           |
+ * | `{thing.use}` | the field `use` of the variable `thing`; placeholders inside it are expanded too |
+ * | `{Hero.he}`   | the field `he` with a capital first letter                                       |
+ * | `{a color}`   | "a " or "an ", then the first field; `{A color}` writes "A " or "An "            |
  *
  * A variable is drawn from its source: a rule, or a field of an earlier variable whose text is `{rule}`. With the
  * second form the possible mishaps depend on the place, and the possible helpers on the mishap. One rule is the source
@@ -32,7 +32,7 @@ typedef struct {
 } StoryAlternative;
 
 typedef struct {
-    const char *name;                     /**< what a slot calls the rule; NULL ends the table */
+    const char *name;                     /**< what a placeholder calls the rule; NULL ends the table */
     const char *fields;                   /**< names separated by spaces; NULL if no variable is drawn from the rule */
     const StoryAlternative *alternatives; /**< at least one, then the end of the list */
 } StoryRule;

@@ -69,30 +69,31 @@ static size_t find_variable(const StoryProgram *program, const char *text, size_
 
 /* ---- templates ---- */
 
-/* Reads a slot such as "{Hero.he}", "{a color}" or "{opening}". find_fields() looks its field up later. */
-static Status read_slot(StoryOp *op, const StoryProgram *program, const char *rule, size_t alternative,
-                        const char *slot, size_t length)
+/* Reads a placeholder such as "{Hero.he}", "{a color}" or "{opening}". find_fields() looks its field up later. */
+static Status read_placeholder(StoryOp *op, const StoryProgram *program, const char *rule, size_t alternative,
+                               const char *placeholder, size_t length)
 {
-    *op = (StoryOp){.text = slot, .length = (uint32_t)length};
+    *op = (StoryOp){.text = placeholder, .length = (uint32_t)length};
     /* "a " or "A " asks for an article. */
     char name[64];
     size_t name_length = 0, skip = 0;
-    if (length > 2 && (slot[0] == 'a' || slot[0] == 'A') && slot[1] == ' ') {
+    if (length > 2 && (placeholder[0] == 'a' || placeholder[0] == 'A') && placeholder[1] == ' ') {
         op->article = true;
-        op->capital = slot[0] == 'A';
+        op->capital = placeholder[0] == 'A';
         skip = 2;
     }
     /* The name ends before a dot. A capital first letter asks for a capital; variables have small letters. */
-    while (skip + name_length < length && name_length < sizeof name && slot[skip + name_length] != '.') {
-        name[name_length] = slot[skip + name_length];
+    while (skip + name_length < length && name_length < sizeof name && placeholder[skip + name_length] != '.') {
+        name[name_length] = placeholder[skip + name_length];
         name_length++;
     }
     if (name_length && !op->article && name[0] >= 'A' && name[0] <= 'Z') {
         op->capital = true;
         name[0] = (char)(name[0] - 'A' + 'a');
     }
-    /* A variable, or a rule whose name is the whole slot. */
-    const size_t variable = find_variable(program, name, name_length), expanded = find_rule(program, slot, length);
+    /* A variable, or a rule whose name is the whole placeholder. */
+    const size_t variable = find_variable(program, name, name_length),
+                 expanded = find_rule(program, placeholder, length);
     if (variable < program->num_variables) {
         op->kind = STORY_FIELD;
         op->index = (uint32_t)variable;
@@ -101,7 +102,7 @@ static Status read_slot(StoryOp *op, const StoryProgram *program, const char *ru
         op->index = (uint32_t)expanded;
     } else {
         return status_fail(CS336_EFORMAT, "story rule %s, alternative %zu: {%.*s} is neither a variable nor a rule",
-                           rule, alternative, (int)length, slot);
+                           rule, alternative, (int)length, placeholder);
     }
     return CS336_OK;
 }
@@ -114,13 +115,13 @@ static Status read_template(StoryTemplate *template, StoryOp *ops, const StoryPr
     const char *const end = text + length;
     while (text < end) {
         if (*text == '{') {
-            const size_t slot = strcspn(text, "}|");
-            if (text[slot] != '}')
+            const size_t close = strcspn(text, "}|");
+            if (text[close] != '}')
                 return status_fail(CS336_EFORMAT, "story rule %s, alternative %zu: a { without a }", rule, alternative);
-            const Status s = read_slot(ops, program, rule, alternative, text + 1, slot - 1);
+            const Status s = read_placeholder(ops, program, rule, alternative, text + 1, close - 1);
             if (s)
                 return s;
-            text += slot + 1;
+            text += close + 1;
         } else {
             const size_t span = strcspn(text, "{|");
             *ops = (StoryOp){.kind = STORY_TEXT, .text = text, .length = (uint32_t)span};
@@ -167,8 +168,8 @@ static size_t num_fields(const StoryRule *rule)
 }
 
 /*
- * Adds up what a rule needs. A template has at most one operation for its first text, and two for each slot: the slot
- * and the text after it.
+ * Adds up what a rule needs. A template has at most one operation for its first text, and two for each placeholder: the
+ * placeholder and the text after it.
  */
 static Status count_rule(Sizes *sizes, const StoryRule *rule)
 {
@@ -307,7 +308,8 @@ static Status bind_variable(StoryProgram *program, size_t variable, const char *
 
 static Status measure(const StoryProgram *program, StoryTemplate *template, const char *rule);
 
-/* Measures the field of op in every alternative that its variable can have; user is the rule that holds the slot. */
+/* Measures the field of op in every alternative that its variable can have; user is the rule that holds the
+ * placeholder. */
 static Status measure_field(const StoryProgram *program, const StoryOp *op, const char *user, size_t *longest,
                             uint32_t *most_choices)
 {
@@ -316,9 +318,10 @@ static Status measure_field(const StoryProgram *program, const StoryOp *op, cons
         for (size_t i = 0; rule->variable == (int)op->index && i < rule->count; i++) {
             StoryTemplate *template = &rule->templates[i * rule->num_fields + op->field];
             if ((op->article || op->capital) && (template->count == 0 || !story_template_is_plain(template)))
-                return status_fail(CS336_EFORMAT,
-                                   "story rule %s: {%.*s} needs a text without slots, alternative %zu of %s has none",
-                                   user, (int)op->length, op->text, i, rule->name);
+                return status_fail(
+                    CS336_EFORMAT,
+                    "story rule %s: {%.*s} needs a text without placeholders, alternative %zu of %s has none", user,
+                    (int)op->length, op->text, i, rule->name);
             const Status s = measure(program, template, rule->name);
             if (s)
                 return s;
@@ -375,7 +378,7 @@ static Status measure(const StoryProgram *program, StoryTemplate *template, cons
     return CS336_OK;
 }
 
-/* Looks up the field of each slot that names one. */
+/* Looks up the field of each placeholder that names one. */
 static Status find_fields(const StoryProgram *program, StoryOp *ops, size_t count)
 {
     for (StoryOp *op = ops, *end = ops + count; op < end; op++) {
@@ -386,8 +389,8 @@ static Status find_fields(const StoryProgram *program, StoryOp *ops, size_t coun
         if (dot)
             op->field = (uint32_t)find_word(variable->fields, dot + 1, op->length - (size_t)(dot + 1 - op->text));
         if (op->field == count_words(variable->fields))
-            return status_fail(CS336_EFORMAT, "story slot {%.*s}: the fields of %s are (%s)", (int)op->length, op->text,
-                               variable->name, variable->fields);
+            return status_fail(CS336_EFORMAT, "story placeholder {%.*s}: the fields of %s are (%s)", (int)op->length,
+                               op->text, variable->name, variable->fields);
     }
     return CS336_OK;
 }

@@ -21,7 +21,7 @@ typedef enum { STORY_TEXT, STORY_FIELD, STORY_EXPAND } StoryOpKind;
 
 /** @brief One operation of a template: write a text, write a field of a variable, or expand a rule. */
 typedef struct {
-    const char *text; /**< a STORY_TEXT's text; for the other kinds, the slot without its braces */
+    const char *text; /**< a STORY_TEXT's text; for the other kinds, the placeholder without its braces */
     uint32_t length;  /**< bytes of text */
     uint32_t index;   /**< the variable of a STORY_FIELD, the rule of a STORY_EXPAND */
     uint32_t field;   /**< index of the variable's field */
@@ -69,8 +69,8 @@ typedef struct {
 /**
  * @brief Checks a grammar and compiles it.
  * @retval CS336_ENOMEM
- * @retval CS336_EFORMAT  the grammar is malformed: unknown slot, unclosed brace, wrong number of fields, weight 0, a
- *                        rule that contains itself, ...; the message names the rule and the alternative
+ * @retval CS336_EFORMAT  the grammar is malformed: unknown placeholder, unclosed brace, wrong number of fields, weight
+ * 0, a rule that contains itself, ...; the message names the rule and the alternative
  */
 CS336_MUST_CHECK Status story_compile(StoryProgram *program, const StoryGrammar *grammar);
 
@@ -91,7 +91,7 @@ size_t story_first_open(const StoryProgram *program, const bool *fixed, size_t v
 /** @brief Returns the template that a STORY_FIELD writes, given the values of the variables. */
 const StoryTemplate *story_field(const StoryProgram *program, const uint16_t *values, const StoryOp *op);
 
-/** @brief True if the template is a fixed text without slots. */
+/** @brief True if the template is a fixed text without placeholders. */
 static inline bool story_template_is_plain(const StoryTemplate *template)
 {
     return template->count == 0 || (template->count == 1 && template->ops->kind == STORY_TEXT);
