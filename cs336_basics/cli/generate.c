@@ -122,6 +122,7 @@ int command_generate(int argc, char **argv)
     if (done != OPTIONS_PARSED)
         return done;
     parallel_set_threads((int)o.threads);
+    /* The model comes first: its vocabulary size decides how the tokenizer is loaded. */
     TrainedModel model = {0};
     Tokenizer *tokenizer = NULL;
     Status s = command_needs_file(o.checkpoint, "cs336 train");

@@ -67,6 +67,7 @@ int command_story(int argc, char **argv)
         return done;
     if (!output && !entropy)
         return options_bad_usage(&table, "--output or --entropy is missing");
+    /* Write the corpus, then the entropy: to stderr if the corpus goes to standard output. */
     StoryProgram program;
     Status s = story_compile(&program, &story_grammar);
     if (!s && output)

@@ -45,6 +45,7 @@ int command_tokenizer_json(int argc, char **argv)
     BPEModel model = {0};
     FileWriter writer = {0};
     work_stop_flag();
+    /* Read the two files, write the one. It gets its name once it is complete. */
     Status s = check_files(&o);
     if (!s)
         s = bpe_model_read(&model, o.tokenizer.vocab, o.tokenizer.merges);

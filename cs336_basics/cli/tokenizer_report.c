@@ -44,6 +44,7 @@ static int parse(ReportOptions *o, int argc, char **argv)
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
+    /* One merges file per vocabulary. */
     if (o->vocab.count != o->merges.count)
         return options_bad_usage(&table, "--vocab has %zu files, --merges has %zu, expected one of each per tokenizer",
                                  o->vocab.count, o->merges.count);

@@ -148,6 +148,7 @@ int command_train_bpe(int argc, char **argv)
         .progress_context = &progress,
         .stop = work_stop_flag(),
     };
+    /* Check all files before hours of work. */
     BPEModel model = {0};
     BPETrainStats stats;
     Status s = check_files(&o);

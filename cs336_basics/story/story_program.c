@@ -358,6 +358,7 @@ static Status measure(const StoryProgram *program, StoryTemplate *template, cons
     if (template->state == STORY_BEING_MEASURED)
         return status_fail(CS336_EFORMAT, "story rule %s: it contains itself, so its expansion never ends", rule);
     template->state = STORY_BEING_MEASURED;
+    /* Add up what each operation adds at most. */
     for (StoryOp *op = template->ops, *end = op + template->count; op < end; op++) {
         size_t longest = op->kind == STORY_TEXT ? op->length : 0;
         uint32_t most_choices = 0;

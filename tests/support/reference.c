@@ -157,15 +157,18 @@ void reference_attention_backward(AttentionReference a, AttentionSizes sizes)
     clear(a.grad_key, sizes.batch * sizes.keys * sizes.d_k);
     clear(a.grad_value, sizes.batch * sizes.keys * sizes.d_v);
     for (size_t row = 0; row < sizes.batch * sizes.queries; row++) {
+        /* One query: its probabilities p again, as in the forward pass. */
         const size_t keys = row / sizes.queries * sizes.keys;
         const bool *sees = a.visible + row * sizes.keys;
         const double *query = a.query + row * sizes.d_k, *grad_output = a.grad_output + row * sizes.d_v;
         probabilities(p, query, a.key + keys * sizes.d_k, sees, sizes);
+        /* grad_p = V grad_output; the backward pass of softmax subtracts its mean under p. */
         double mean = 0;
         for (size_t j = 0; j < sizes.keys; j++) {
             grad_p[j] = sees[j] ? reference_dot(grad_output, a.value + (keys + j) * sizes.d_v, sizes.d_v) : 0;
             mean += p[j] * grad_p[j];
         }
+        /* From the gradient of each score to those of its query, key and value. */
         for (size_t j = 0; j < sizes.keys; j++) {
             if (!sees[j])
                 continue;

@@ -142,6 +142,7 @@ void reference_block(double *y, const double *x, const ReferenceWeights *weights
     const double *w1 = WEIGHT("ffn.w1.weight"), *w2 = WEIGHT("ffn.w2.weight"), *w3 = WEIGHT("ffn.w3.weight");
     const double *gain1 = WEIGHT("ln1.weight"), *gain2 = WEIGHT("ln2.weight");
     double *z = doubles(count), *normed = doubles(count);
+    /* z is the output of the attention sub-layer, y that of the feed-forward sub-layer. */
     switch (config->norm) {
     case NORM_PRE:
         reference_rmsnorm(normed, x, gain1, rows, d, eps);
