@@ -12,7 +12,7 @@
 
 enum { GPT2_SMALL, GPT2_MEDIUM, GPT2_LARGE, GPT2_XL, PRESETS };
 
-/* All twelve variants of a small model whose extents are all different. */
+/* A small model whose sizes all differ, in all variants of norm, position and feed-forward network. */
 enum { VARIANTS = 12 };
 
 static TransformerLMConfig variant(int i)
@@ -61,13 +61,13 @@ START_TEST(test_parameters_of_the_presets)
 }
 END_TEST
 
-/* The products that a forward pass is made of, one by one. */
+/* The matrix products of a forward pass, counted one by one. */
 static double product(size_t m, size_t k, size_t n)
 {
     return 2 * (double)m * (double)k * (double)n;
 }
 
-static AccountFlops listed(const TransformerLMConfig *c, size_t batch, size_t seq)
+static AccountFlops count_products(const TransformerLMConfig *c, size_t batch, size_t seq)
 {
     AccountFlops f = {0};
     const size_t d_k = c->d_model / c->num_heads;
@@ -95,7 +95,7 @@ START_TEST(test_flops_are_those_of_the_products)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
-        const AccountFlops f = account_forward_flops(&config, 5, 7), e = listed(&config, 5, 7);
+        const AccountFlops f = account_forward_flops(&config, 5, 7), e = count_products(&config, 5, 7);
         ck_assert_double_eq(f.qkv_projections, e.qkv_projections);
         ck_assert_double_eq(f.attention_scores, e.attention_scores);
         ck_assert_double_eq(f.attention_values, e.attention_values);
@@ -133,13 +133,13 @@ START_TEST(test_hours_of_the_course_run)
     const double step = account_training_flops(&xl, 1024, 1024);
     ck_assert_double_eq_tol(account_hours(400000 * step, 495e12, 0.5), 4850.06, 0.01);
     ck_assert_double_eq(account_adamw_flops(1640452800), 14 * 1640452800.0);
-    /* The other way round: a machine that does 1000 tokens a second at 6e9 FLOPs each uses 6 of its 12 TFLOP/s. */
+    /* MFU: a machine that does 1000 tokens a second at 6e9 FLOPs each uses 6 of its 12 TFLOP/s. */
     ck_assert_double_eq(account_mfu(6e9, 1000, 12e12), 0.5);
 }
 END_TEST
 
-/* The numbers kept for the backward pass, tensor by tensor. */
-static double kept(const TransformerLMConfig *c, size_t batch, size_t seq)
+/* The numbers that are kept for the backward pass, tensor by tensor. */
+static double saved_numbers(const TransformerLMConfig *c, size_t batch, size_t seq)
 {
     const double rows = (double)(batch * seq), d = (double)c->d_model, d_ff = (double)c->d_ff;
     const double scores = (double)(batch * c->num_heads * seq * seq), logits = rows * (double)c->vocab_size;
@@ -169,8 +169,8 @@ START_TEST(test_memory_expression)
         ck_assert_double_eq(m.parameters, 4 * parameters);
         ck_assert_double_eq(m.gradients, 4 * parameters);
         ck_assert_double_eq(m.optimizer_state, 8 * parameters);
-        ck_assert_double_eq(m.activations, 4 * kept(&config, 5, 7));
-        ck_assert_double_eq(m.total, 16 * parameters + 4 * kept(&config, 5, 7));
+        ck_assert_double_eq(m.activations, 4 * saved_numbers(&config, 5, 7));
+        ck_assert_double_eq(m.total, 16 * parameters + 4 * saved_numbers(&config, 5, 7));
     }
 }
 END_TEST
@@ -191,7 +191,7 @@ START_TEST(test_largest_batch)
 }
 END_TEST
 
-/* What a model really binds: its tensors, one by one, and the arenas that training would allocate. */
+/* The accounts agree with a real model: with the sizes of its tensors, and of the arenas that training allocates. */
 START_TEST(test_accounting_of_real_models)
 {
     for (int i = 0; i < VARIANTS; i++) {
@@ -228,20 +228,20 @@ START_TEST(test_largest_batch_measured)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
-        AccountMemory at, above;
+        AccountMemory fits, fails;
         size_t batch;
         assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e6));
         ck_assert_uint_gt(batch, 0);
-        assert_ok(account_memory_measured(&at, &config, batch, 7));
-        assert_ok(account_memory_measured(&above, &config, batch + 1, 7));
-        ck_assert(at.total <= 1e6 && above.total > 1e6);
+        assert_ok(account_memory_measured(&fits, &config, batch, 7));
+        assert_ok(account_memory_measured(&fails, &config, batch + 1, 7));
+        ck_assert(fits.total <= 1e6 && fails.total > 1e6);
         assert_ok(account_largest_batch_measured(&batch, &config, 7, 100));
         ck_assert_uint_eq(batch, 0);
     }
 }
 END_TEST
 
-/* The largest preset is measured without being allocated. */
+/* The largest preset is measured without allocating its memory. */
 START_TEST(test_measuring_takes_no_memory)
 {
     const TransformerLMConfig xl = account_preset(GPT2_XL);

@@ -22,8 +22,8 @@ START_TEST(test_help_lists_the_commands)
         assert_shell_ok(line);
         snprintf(line, sizeof line, "Usage: cs336 %s", commands[i]);
         ck_assert(strncmp(shell_output, line, strlen(line)) == 0);
-        for (const char *at = shell_output; *at; at += strcspn(at, "\n") + 1)
-            ck_assert_msg(strcspn(at, "\n") <= 80, "%s: wider than 80 columns: %.100s", line, at);
+        for (const char *row = shell_output; *row; row += strcspn(row, "\n") + 1)
+            ck_assert_msg(strcspn(row, "\n") <= 80, "%s: wider than 80 columns: %.100s", line, row);
     }
 }
 END_TEST
@@ -69,13 +69,14 @@ START_TEST(test_bad_usage)
         {"account --d-model -3", "--d-model: \"-3\" is not a whole number"},
         {"account --d-model 3x", "--d-model: \"3x\" is not a whole number"},
         {"account --d-model 99999999999999999999", "--d-model: \"99999999999999999999\" is not a whole number"},
-        {"account --d-model 0", "--d-model: 0 is too small, at least 1"},
-        {"account --d-model 2147483648", "--d-model: 2147483648 is too large, at most 2147483647"},
-        {"train --num-layers 65537", "--num-layers: 65537 is too large, at most 65536"},
-        {"train --threads 100000", "--threads: 100000 is too large, at most 1024"},
-        {"train --seed 18446744073709551615", "--seed: 18446744073709551615 is too large, at most 9223372036854775807"},
-        {"generate --special-token ''", "--special-token is empty"},
-        {"train --out ''", "--out is empty"},
+        {"account --d-model 0", "--d-model: 0 is too small, expected at least 1"},
+        {"account --d-model 2147483648", "--d-model: 2147483648 is too large, expected at most 2147483647"},
+        {"train --num-layers 65537", "--num-layers: 65537 is too large, expected at most 65536"},
+        {"train --threads 100000", "--threads: 100000 is too large, expected at most 1024"},
+        {"train --seed 18446744073709551615",
+         "--seed: 18446744073709551615 is too large, expected at most 9223372036854775807"},
+        {"generate --special-token ''", "--special-token: the value is empty, expected TOKEN"},
+        {"train --out ''", "--out: the value is empty, expected DIR"},
         {"account --mfu 1e999", "--mfu: \"1e999\" is not a number"},
         {"account --mfu half", "--mfu: \"half\" is not a number"},
         {"account --mfu nan", "--mfu: \"nan\" is not a number"},
@@ -127,11 +128,6 @@ END_TEST
 
 /* ---- account ---- */
 
-static void assert_prints(const char *text)
-{
-    ck_assert_msg(strstr(shell_output, text) != NULL, "no \"%s\" in:\n%s", text, shell_output);
-}
-
 START_TEST(test_account_prints_the_course_numbers)
 {
     assert_shell_ok("cs336 account --preset gpt2-xl");
@@ -140,7 +136,7 @@ START_TEST(test_account_prints_the_course_numbers)
     assert_prints("3.51677e+12");
     assert_prints("495 TFLOP/s");
     assert_prints("4850 hours");
-    /* 3 x 3.51677e12 FLOPs a sequence of 1024 tokens, x 12000 / 495e12 */
+    /* 3 x 3.51677e12 FLOPs per sequence of 1024 tokens, times 12000 tokens/s, divided by 495e12 FLOP/s */
     assert_shell_ok("cs336 account --preset gpt2-xl --tokens-per-second 12000");
     assert_prints("at 12.0 K tokens/s: MFU 24.98 % of 495 TFLOP/s");
     assert_shell_ok("cs336 account --preset gpt2-xl --context-length 16384");
@@ -163,25 +159,25 @@ START_TEST(test_account_any_configuration)
 }
 END_TEST
 
-/* ---- from story to story ---- */
+/* ---- the whole pipeline, from stories to generated text ---- */
 
 #define MODEL "--vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 --batch-size 2"
 #define TRAIN \
     "cs336 train --train train.bin --val val.bin " MODEL " --steps 6 --log-every 2 --val-every 3 --val-batches 2"
 #define GENERATE "cs336 generate --checkpoint run/checkpoint.safetensors --vocab vocab.json --merges merges.txt"
 
-/* Everything that trained models are made from, in the test's directory. */
+/* Makes what training needs in the test's directory: token files and a tokenizer. */
 static void make_tokens(void)
 {
     assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
     assert_shell_ok("cs336 story --stories 5 --seed 2 --output val.txt");
     assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --special-token '<|endoftext|>' "
                     "--vocab vocab.json --merges merges.txt 2>log");
-    assert_shell_ok("for part in train val; do cs336 encode --vocab vocab.json --merges merges.txt "
-                    "--special-token '<|endoftext|>' --input $part.txt --output $part.bin 2>log; done");
+    assert_shell_ok("for split in train val; do cs336 encode --vocab vocab.json --merges merges.txt "
+                    "--special-token '<|endoftext|>' --input $split.txt --output $split.bin 2>log; done");
 }
 
-START_TEST(test_pipeline_from_story_to_story)
+START_TEST(test_pipeline_from_stories_to_generated_text)
 {
     make_tokens();
     assert_shell_ok("cs336 decode --vocab vocab.json --merges merges.txt --input val.bin --output - 2>log | cmp - "
@@ -220,7 +216,7 @@ START_TEST(test_training_in_bf16)
 }
 END_TEST
 
-/* SIGHUP, the end of a terminal, only where nohup has not switched it off. */
+/* SIGHUP comes when a terminal closes. It is tried only if nohup has not made this process ignore it. */
 START_TEST(test_interrupted_training_saves)
 {
     make_tokens();
@@ -242,9 +238,9 @@ START_TEST(test_training_bad_input)
         {"--train .", ".: is a directory; cs336 encode makes such a file"},
         {"--train train.bin --val nowhere.bin",
          "nowhere.bin: No such file or directory; cs336 encode makes such a file"},
-        {"--train odd.bin", "odd.bin: 301 bytes, expected a multiple of 2: uint16 ids of a vocabulary of 300"},
-        {"--train short.bin", "short.bin: 16 token ids, a context of 16 needs at least one more"},
-        {"--train train.bin --val short.bin", "short.bin: 16 token ids, a context of 16 needs at least one more"},
+        {"--train odd.bin", "odd.bin: 301 bytes, expected a multiple of 2: ids are uint16 for a vocabulary of 300"},
+        {"--train short.bin", "short.bin: 16 token ids, expected more than the context length 16"},
+        {"--train train.bin --val short.bin", "short.bin: 16 token ids, expected more than the context length 16"},
         {"--train id.bin", "id.bin: id 300 at position 17, expected below the vocabulary size 300"},
         {"--train train.bin --num-heads 3", "transformer_lm_check: num_heads 3 does not divide d_model 16"},
         {"--train train.bin --d-model 18 --num-heads 6",
@@ -288,8 +284,8 @@ START_TEST(test_resuming_bad_checkpoints)
 }
 END_TEST
 
-/* A run that is begun anew shall never be resumed from the checkpoint of the one that it replaces. */
-START_TEST(test_a_run_begun_anew)
+/* A run that --overwrite began is never resumed from the checkpoint of the run that it replaced. */
+START_TEST(test_overwriting_a_run_removes_its_checkpoint)
 {
     make_tokens();
     assert_shell_ok(TRAIN " --out run");
@@ -302,7 +298,7 @@ START_TEST(test_a_run_begun_anew)
 }
 END_TEST
 
-/* Whatever the moment of the kill, resuming ends in the bytes and the log of the run that nobody disturbed. */
+/* Whenever a run is killed, resuming it gives the checkpoint and the log of an uninterrupted run. */
 START_TEST(test_killed_runs_resume)
 {
 #define LONG "train --train train.bin " MODEL " --steps 300 --log-every 2 --checkpoint-every 3"
@@ -320,7 +316,8 @@ START_TEST(test_killed_runs_resume)
 }
 END_TEST
 
-/* The file size limit of the shell stands for the full disk: the last checkpoint and whole lines of the log stay. */
+/* A limit on the file size (ulimit -f) acts like a full disk. The last checkpoint and complete lines of the log stay.
+ */
 START_TEST(test_training_on_a_full_disk)
 {
     make_tokens();
@@ -348,11 +345,12 @@ START_TEST(test_generating_bad_input)
     assert_shell_ok(
         "cs336 train-bpe --input train.txt --vocab-size 280 --special-token '<|endoftext|>' --vocab v --merges m "
         "2>log");
-    assert_shell_fails(1, "cs336 generate: v has 280 tokens, run/checkpoint.safetensors was trained with 300",
+    assert_shell_fails(1, "cs336 generate: v: 280 tokens, expected 300 as in run/checkpoint.safetensors",
                        GENERATE " --vocab v --merges m");
-    assert_shell_fails(1, "cs336 generate: --prompt is empty, and there is no stop token to begin a document with",
+    assert_shell_fails(1,
+                       "cs336 generate: --prompt is empty, expected a text, or a stop token to start a document with",
                        GENERATE " --stop ''");
-    assert_shell_fails(1, "cs336 generate: --stop: \"Zzz\" is no token of vocab.json", GENERATE " --stop Zzz");
+    assert_shell_fails(1, "cs336 generate: --stop: \"Zzz\" is not a token of vocab.json", GENERATE " --stop Zzz");
     assert_shell_fails(2, "cs336 generate: --top-p: 1.5 is not between 0 and 1; see cs336 generate --help",
                        GENERATE " --top-p 1.5");
     ck_assert_int_eq(shell("head -c 5000 run/checkpoint.safetensors >cut; " GENERATE " --checkpoint cut"), 1);
@@ -373,12 +371,12 @@ const TestCase cli_tests[] = {
     TEST(test_demo_bad_input, "cli"),
     TEST(test_account_prints_the_course_numbers, "transformer_accounting"),
     TEST(test_account_any_configuration, "transformer_accounting"),
-    TEST(test_pipeline_from_story_to_story, "cli"),
+    TEST(test_pipeline_from_stories_to_generated_text, "cli"),
     TEST(test_training_in_bf16, "training_together"),
     TEST(test_interrupted_training_saves, "cli"),
     TEST(test_training_bad_input, "cli"),
     TEST(test_resuming_bad_checkpoints, "cli"),
-    TEST(test_a_run_begun_anew, "cli"),
+    TEST(test_overwriting_a_run_removes_its_checkpoint, "cli"),
     TEST(test_killed_runs_resume, "cli"),
     TEST_UNLESS(test_training_on_a_full_disk, "cli", no_file_size_limit),
     TEST(test_generating_bad_input, "cli"),

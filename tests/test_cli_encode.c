@@ -11,15 +11,10 @@
     "v.json --merges m.txt >said"
 #define FILES " --vocab v.json --merges m.txt --special-token '<|x|>' "
 
-static void assert_prints(const char *part)
-{
-    ck_assert_msg(strstr(shell_output, part) != NULL, "no \"%s\" in:\n%s", part, shell_output);
-}
-
 /* ---- several inputs ---- */
 
-/* "the" at a file's end and " cat" or "|x|>" at the next one's beginning stay apart. */
-START_TEST(test_each_input_is_a_text_of_its_own)
+/* No token spans two files: neither "the" and " cat", nor "<" and "|x|>", are joined. */
+START_TEST(test_each_input_is_a_separate_text)
 {
     assert_shell_ok(TRAIN);
     assert_shell_ok("printf 'a the' >1; printf ' cat<' >2; printf '|x|><|x|>' >3; for i in 1 2 3; do cs336 encode" FILES
@@ -32,7 +27,7 @@ START_TEST(test_each_input_is_a_text_of_its_own)
 }
 END_TEST
 
-/* More than two chunks, so that there is work for several threads. */
+/* The file has more than two chunks, so that several threads get work. */
 START_TEST(test_ids_of_a_file_do_not_depend_on_threads)
 {
     assert_shell_ok(TRAIN "; yes 'the cat, a cat <|x|> the hat' | head -60000 >long");
@@ -41,7 +36,7 @@ START_TEST(test_ids_of_a_file_do_not_depend_on_threads)
 }
 END_TEST
 
-START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
+START_TEST(test_encode_reports_bad_inputs)
 {
     static const struct {
         int code;
@@ -52,11 +47,11 @@ START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
         {2, "cs336 encode --vocab v.json --merges m.txt --input text --pretty --output -",
          "cs336 encode: --pretty and --output - both write to standard output; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input text '' --output x",
-         "cs336 encode: --input is empty; see cs336 encode --help"},
+         "cs336 encode: --input: the value is empty, expected FILE; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json m.txt --input text --output x",
          "cs336 encode: unexpected argument \"m.txt\"; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input $(yes text | head -4097) --output x",
-         "cs336 encode: --input: given more than 4096 times; see cs336 encode --help"},
+         "cs336 encode: --input: too many values, expected at most 4096; see cs336 encode --help"},
         {2, "cs336 encode --vocab v.json --merges m.txt --input text --output x --threads few",
          "cs336 encode: --threads: \"few\" is not a whole number; see cs336 encode --help"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text none --output x",
@@ -66,7 +61,7 @@ START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
         {1, "cs336 encode --vocab v.json --merges m.txt --input text other --output other",
          "cs336 encode: other: cannot write: it is the input too"},
         {1, "echo a | cs336 encode --vocab v.json --merges m.txt --input - text - --output x",
-         "cs336 encode: standard input: can be read only once"},
+         "cs336 encode: standard input: can be read only once, given 2 times"},
     };
     assert_shell_ok(TRAIN "; : >empty; echo a >other");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -75,33 +70,34 @@ START_TEST(test_encode_says_what_is_wrong_with_its_inputs)
 }
 END_TEST
 
-/* ---- pieces ---- */
+/* ---- --pretty ---- */
 
-static void assert_pieces(const char *text, size_t length, const char *pieces)
+static void assert_pretty(const char *text, size_t length, const char *expected)
 {
     write_file(temp_path("shown"), text, length);
     ck_assert_int_eq(shell("cs336 encode" FILES "--input shown --pretty"), 0);
-    ck_assert_str_eq(shell_output, pieces);
-    ck_assert_ptr_nonnull(strstr(shell_errors, " bytes a token"));
+    ck_assert_str_eq(shell_output, expected);
+    ck_assert_ptr_nonnull(strstr(shell_errors, " bytes per token"));
 }
 
+/* U+2502 between tokens, U+21B5 for a line feed; U+2192 is a tab. */
 #define BAR "\xE2\x94\x82"
 #define RETURN "\xE2\x86\xB5"
 
 START_TEST(test_pretty_without_colours_puts_a_line_between_tokens)
 {
     assert_shell_ok(TRAIN);
-    assert_pieces("the cat<|x|>a", 13, "the" BAR " cat" BAR "<|x|>" BAR "a\n");
-    assert_pieces("the\n\nthe\ta", 10, "the" BAR RETURN "\n" BAR RETURN "\n" BAR "the" BAR "\xE2\x86\x92" BAR "a\n");
-    assert_pieces("\xE4\xB8\xAD\x1B[1m\xFF", 8,
+    assert_pretty("the cat<|x|>a", 13, "the" BAR " cat" BAR "<|x|>" BAR "a\n");
+    assert_pretty("the\n\nthe\ta", 10, "the" BAR RETURN "\n" BAR RETURN "\n" BAR "the" BAR "\xE2\x86\x92" BAR "a\n");
+    assert_pretty("\xE4\xB8\xAD\x1B[1m\xFF", 8,
                   "\\xE4" BAR "\\xB8" BAR "\\xAD" BAR "\\x1B" BAR "[" BAR "1" BAR "m" BAR "\\xFF\n");
-    assert_pieces("a\n", 2, "a" BAR RETURN "\n");
+    assert_pretty("a\n", 2, "a" BAR RETURN "\n");
     assert_shell_ok("cs336 encode" FILES "--input shown text --pretty 2>said");
     ck_assert_str_eq(shell_output, "a" BAR RETURN "\nthe" BAR " cat" BAR " the" BAR " cat" BAR "<|x|>" BAR "a\n");
 }
 END_TEST
 
-START_TEST(test_pretty_and_a_file_at_once)
+START_TEST(test_pretty_with_an_output_file)
 {
     assert_shell_ok(TRAIN);
     assert_shell_ok(
@@ -111,7 +107,7 @@ START_TEST(test_pretty_and_a_file_at_once)
 }
 END_TEST
 
-/* Each token has its background, which ends before a line feed does. */
+/* Each token has a background colour, which ends before a line feed. */
 START_TEST(test_pretty_on_a_terminal_is_coloured)
 {
     assert_shell_ok(TRAIN "; printf 'the cat\\n<|x|>' >shown");
@@ -159,11 +155,11 @@ START_TEST(test_encode_of_a_stream_shows_bytes_and_speed)
 END_TEST
 
 const TestCase cli_encode_tests[] = {
-    TEST(test_each_input_is_a_text_of_its_own, "cli"),
+    TEST(test_each_input_is_a_separate_text, "cli"),
     TEST(test_ids_of_a_file_do_not_depend_on_threads, "cli"),
-    TEST(test_encode_says_what_is_wrong_with_its_inputs, "cli"),
+    TEST(test_encode_reports_bad_inputs, "cli"),
     TEST(test_pretty_without_colours_puts_a_line_between_tokens, "cli"),
-    TEST(test_pretty_and_a_file_at_once, "cli"),
+    TEST(test_pretty_with_an_output_file, "cli"),
     TEST(test_pretty_on_a_terminal_is_coloured, "cli"),
     TEST(test_encode_shows_progress_and_ctrl_c_leaves_nothing, "cli"),
     TEST(test_encode_of_a_stream_shows_bytes_and_speed, "cli"),

@@ -6,23 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A has no merges; B knows "ab". */
+/* Tokenizer A has no merges, B has one: "ab". */
 #define TRAIN                                                                                                \
     "printf abab >text; cs336 train-bpe --input text --vocab-size 256 --vocab a.json --merges a.txt >said; " \
     "cs336 train-bpe --input text --vocab-size 257 --vocab b.json --merges b.txt >said; echo >>a.txt; echo >>text"
 #define BOTH "cs336 tokenizer-report --vocab a.json b.json --merges a.txt b.txt "
 
-static void assert_prints(const char *part)
-{
-    ck_assert_msg(strstr(shell_output, part) != NULL, "no \"%s\" in:\n%s", part, shell_output);
-}
-
-/* The figures of the row that begins with label. */
+/* Reads the two numbers of the row that begins with label. */
 static void read_row(const char *label, double *a, double *b)
 {
     const char *row = strstr(shell_output, label);
     ck_assert_msg(row != NULL, "no row \"%s\" in:\n%s", label, shell_output);
-    ck_assert_msg(sscanf(row + strlen(label), "%lf %lf", a, b) == 2, "no two figures in: %s", row);
+    ck_assert_msg(sscanf(row + strlen(label), "%lf %lf", a, b) == 2, "no two numbers in: %s", row);
 }
 
 /* "abab\n" is 5 tokens of A and 3 of B, "xyz" is 3 of both. */
@@ -31,7 +26,7 @@ START_TEST(test_report_compares_two_tokenizers_on_two_files)
     assert_shell_ok(TRAIN "; printf xyz >other");
     assert_shell_ok(BOTH "--input text other");
     assert_prints("A  a.json, a.txt: 256 tokens, ids of 2 bytes\nB  b.json, b.txt: 257 tokens, ids of 2 bytes\n");
-    assert_prints("\nbytes a token                       MB           A           B\n"
+    assert_prints("\nbytes per token                     MB           A           B\n"
                   "text                             0.000       1.000       1.667\n"
                   "other                            0.000       1.000       1.000\n"
                   "all                              0.000       1.000       1.333\n");
@@ -60,8 +55,8 @@ START_TEST(test_report_of_one_tokenizer_and_standard_input)
 }
 END_TEST
 
-/* 825 GB at the rate that is shown, and a rate that is more than nothing. */
-START_TEST(test_report_tells_the_time_for_the_pile)
+/* The hours are those of 825 GB at the printed speed, up to rounding. */
+START_TEST(test_report_prints_the_time_for_the_pile)
 {
     double speed[2], hours[2], percent[2];
     assert_shell_ok(TRAIN "; cs336 story --stories 3000 --output long");
@@ -78,13 +73,13 @@ START_TEST(test_report_tells_the_time_for_the_pile)
 }
 END_TEST
 
-/* A name longer than the column moves the figures of all rows. */
-START_TEST(test_report_stays_aligned_under_long_names)
+/* A file name that is longer than the first column widens it in all rows. */
+START_TEST(test_report_is_aligned_with_long_names)
 {
     assert_shell_ok(TRAIN "; cp text a_name_that_is_longer_than_any_label; " BOTH
                           "--input text a_name_that_is_longer_than_any_label");
     size_t width = 0;
-    for (const char *row = strstr(shell_output, "\nbytes a token") + 1; *row && *row != '\n';
+    for (const char *row = strstr(shell_output, "\nbytes per token") + 1; *row && *row != '\n';
          row = strchr(row, '\n') + 1) {
         const size_t length = strcspn(row, "\n");
         ck_assert_msg(!width || length == width, "%.*s", (int)length, row);
@@ -93,7 +88,7 @@ START_TEST(test_report_stays_aligned_under_long_names)
 }
 END_TEST
 
-START_TEST(test_report_says_what_is_wrong)
+START_TEST(test_report_rejects_bad_input)
 {
     static const struct {
         int code;
@@ -102,10 +97,10 @@ START_TEST(test_report_says_what_is_wrong)
         {2, "cs336 tokenizer-report --vocab a.json --merges a.txt",
          "cs336 tokenizer-report: --input FILE is missing; see cs336 tokenizer-report --help"},
         {2, "cs336 tokenizer-report --vocab a.json b.json --merges a.txt --input text",
-         "cs336 tokenizer-report: --vocab names 2 files, --merges 1: a tokenizer is one of each; see cs336 "
+         "cs336 tokenizer-report: --vocab has 2 files, --merges has 1, expected one of each per tokenizer; see cs336 "
          "tokenizer-report --help"},
         {2, "cs336 tokenizer-report --vocab 1 2 3 4 5 6 7 8 9 --merges 1 2 3 4 5 6 7 8 9 --input text",
-         "cs336 tokenizer-report: --vocab: 9 tokenizers, at most 8 are compared; see cs336 tokenizer-report --help"},
+         "cs336 tokenizer-report: --vocab: 9 tokenizers, expected at most 8; see cs336 tokenizer-report --help"},
         {1, "cs336 tokenizer-report --vocab none --merges a.txt --input text",
          "cs336 tokenizer-report: none: No such file or directory; cs336 train-bpe makes such a file"},
         {1, "cs336 tokenizer-report --vocab a.json --merges a.txt --input text none",
@@ -140,9 +135,9 @@ END_TEST
 const TestCase cli_report_tests[] = {
     TEST(test_report_compares_two_tokenizers_on_two_files, "tokenizer_experiments"),
     TEST(test_report_of_one_tokenizer_and_standard_input, "tokenizer_experiments"),
-    TEST(test_report_tells_the_time_for_the_pile, "tokenizer_experiments"),
-    TEST(test_report_stays_aligned_under_long_names, "tokenizer_experiments"),
-    TEST(test_report_says_what_is_wrong, "tokenizer_experiments"),
+    TEST(test_report_prints_the_time_for_the_pile, "tokenizer_experiments"),
+    TEST(test_report_is_aligned_with_long_names, "tokenizer_experiments"),
+    TEST(test_report_rejects_bad_input, "tokenizer_experiments"),
     TEST(test_report_can_be_stopped, "tokenizer_experiments"),
     {0},
 };

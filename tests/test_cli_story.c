@@ -10,7 +10,7 @@
 
 enum { TEXT_BYTES = 1 << 15 };
 
-/* What story_corpus_write() would write, told story by story. */
+/* Writes the corpus that story_corpus_write() writes, story by story. */
 static size_t expected_corpus(char *text, uint64_t seed, uint64_t stories)
 {
     StoryProgram program;
@@ -53,7 +53,7 @@ START_TEST(test_cli_story_prints_the_exact_entropy)
                             "entropy per story %lf nats = %lf bits%*[^\n] bytes per story %lf%*[^\n] "
                             "floor of the loss %lf nats per byte = %lf bits per byte",
                             &nats, &bits, &bytes, &nats_per_byte, &bits_per_byte);
-    ck_assert_msg(read == 5, "%d figures in: %s", read, shell_output);
+    ck_assert_msg(read == 5, "%d numbers in: %s", read, shell_output);
     ck_assert_double_eq_tol(nats, expected.nats, 1e-4);
     ck_assert_double_eq_tol(bits, expected.nats / 0.69314718055994531, 1e-4);
     ck_assert_double_eq_tol(bytes, expected.bytes + 15, 1e-3);
@@ -62,8 +62,8 @@ START_TEST(test_cli_story_prints_the_exact_entropy)
 }
 END_TEST
 
-/* The corpus keeps standard output for itself. */
-START_TEST(test_cli_story_entropy_beside_a_corpus)
+/* With --output - only the corpus goes to standard output. */
+START_TEST(test_cli_story_entropy_does_not_mix_with_the_corpus)
 {
     char text[TEXT_BYTES];
     expected_corpus(text, 1, 2);
@@ -75,7 +75,7 @@ START_TEST(test_cli_story_entropy_beside_a_corpus)
 }
 END_TEST
 
-START_TEST(test_cli_story_bad_usage_and_bad_targets)
+START_TEST(test_cli_story_bad_usage_and_bad_outputs)
 {
     assert_shell_fails(2, "cs336 story: --output or --entropy is missing; see cs336 story --help", "cs336 story");
     assert_shell_fails(2, "cs336 story: --stories: \"many\" is not a whole number; see cs336 story --help",
@@ -100,8 +100,8 @@ END_TEST
 const TestCase cli_story_tests[] = {
     TEST(test_cli_story_writes_a_file_or_standard_output, "story"),
     TEST(test_cli_story_prints_the_exact_entropy, "story"),
-    TEST(test_cli_story_entropy_beside_a_corpus, "story"),
-    TEST(test_cli_story_bad_usage_and_bad_targets, "story"),
+    TEST(test_cli_story_entropy_does_not_mix_with_the_corpus, "story"),
+    TEST(test_cli_story_bad_usage_and_bad_outputs, "story"),
     TEST(test_cli_story_interrupted_leaves_nothing, "story"),
     {0},
 };

@@ -9,18 +9,13 @@
     "cs336 train-bpe --input text --vocab-size 300 --special-token '<|endoftext|>' --vocab v.json --merges m.txt"
 #define FILES " --vocab v.json --merges m.txt --special-token '<|endoftext|>' "
 
-/* Not UTF-8 everywhere, with NUL bytes and no newline at the end. */
+/* Partly not UTF-8, with NUL bytes and without a newline at the end. */
 static const char text[] = "the cat and the hat<|endoftext|>\n\nthe b\xFF\xFEt \0\0 and \xE4\xB8 the gr\xC3\xBC\xC3\x9F"
                            "e<|endoftext|> end";
 
 static void write_text(void)
 {
     write_file(temp_path("text"), text, sizeof text - 1);
-}
-
-static void assert_prints(const char *part)
-{
-    ck_assert_msg(strstr(shell_output, part) != NULL, "no \"%s\" in:\n%s", part, shell_output);
 }
 
 START_TEST(test_text_to_ids_and_back)
@@ -35,7 +30,7 @@ START_TEST(test_text_to_ids_and_back)
 }
 END_TEST
 
-START_TEST(test_streams_give_the_same_as_files)
+START_TEST(test_streams_give_the_same_ids_as_files)
 {
     write_text();
     assert_shell_ok(TRAIN);
@@ -85,7 +80,7 @@ START_TEST(test_several_inputs_are_one_corpus)
 }
 END_TEST
 
-/* A vocabulary of more than 65536 tokens takes 4 bytes a token. */
+/* With a vocabulary of more than 65536 tokens, an id takes 4 bytes. */
 START_TEST(test_a_large_vocabulary_is_written_as_uint32)
 {
     write_text();
@@ -133,15 +128,15 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
          "cs336 encode: empty: is empty; cs336 train-bpe makes such a file"},
         {"cs336 encode --vocab v.json --merges m.txt --input empty --output x", "cs336 encode: empty: is empty"},
         {"cs336 encode --vocab v.json --merges m.txt --input - --output x </dev/null",
-         "cs336 encode: standard input: is empty"},
+         "cs336 encode: standard input: is empty, expected some bytes"},
         {"cs336 encode --vocab v.json --merges v.json --input text --output x",
          "cs336 encode: v.json:1: expected two tokens with a blank between them"},
         {"cs336 decode --vocab v.json --merges m.txt --input none --output x",
          "cs336 decode: none: No such file or directory; cs336 encode makes such a file"},
         {"cs336 decode --vocab v.json --merges m.txt --input odd --output x",
-         "cs336 decode: odd: 3 bytes are no whole number of ids of 2 bytes"},
+         "cs336 decode: odd: 3 bytes, expected a multiple of 2: ids are uint16 for a vocabulary of 283"},
         {"cs336 decode --vocab v.json --merges m.txt --input large --output x",
-         "cs336 decode: large: id 300 at place 1, the vocabulary has 283 tokens"},
+         "cs336 decode: large: id 300 at position 1, expected below the vocabulary size 283"},
     };
     write_text();
     assert_shell_ok(TRAIN);
@@ -155,7 +150,7 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
 }
 END_TEST
 
-/* The file size limit of the shell stands for the full disk. */
+/* A limit on the file size (ulimit -f) acts like a full disk. */
 START_TEST(test_tokenizer_commands_on_a_full_disk)
 {
     write_text();
@@ -186,7 +181,7 @@ START_TEST(test_a_symbolic_link_is_written_through)
 }
 END_TEST
 
-/* Results that go to standard output are alone there, and the summary obeys no control character of a token. */
+/* The summary is not mixed into results on standard output, and it escapes control characters of tokens. */
 START_TEST(test_train_bpe_summary)
 {
     write_file(temp_path("text"), "\n\n\n\x1b\n\n\n\x1b\n\n\n", 11);
@@ -208,13 +203,13 @@ START_TEST(test_bad_usage_of_the_tokenizer_commands)
         {"cs336 train-bpe --vocab-size 300 --vocab x --merges y",
          "cs336 train-bpe: --input FILE is missing; see cs336 train-bpe --help"},
         {"cs336 train-bpe --input text --vocab-size 300 --special-token= --vocab x --merges y",
-         "cs336 train-bpe: --special-token is empty; see cs336 train-bpe --help"},
+         "cs336 train-bpe: --special-token: the value is empty, expected TOKEN; see cs336 train-bpe --help"},
         {"cs336 train-bpe --input text --vocab-size 300 --threads 1025 --vocab x --merges y",
-         "cs336 train-bpe: --threads: 1025 is too large, at most 1024; see cs336 train-bpe --help"},
+         "cs336 train-bpe: --threads: 1025 is too large, expected at most 1024; see cs336 train-bpe --help"},
         {"cs336 encode --vocab v --merges m --special-token= --input text --output x",
-         "cs336 encode: --special-token is empty; see cs336 encode --help"},
+         "cs336 encode: --special-token: the value is empty, expected TOKEN; see cs336 encode --help"},
         {"cs336 decode --vocab v --merges m --special-token= --input text --output x",
-         "cs336 decode: --special-token is empty; see cs336 decode --help"},
+         "cs336 decode: --special-token: the value is empty, expected TOKEN; see cs336 decode --help"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_shell_fails(2, cases[i].message, cases[i].line);
@@ -223,7 +218,7 @@ END_TEST
 
 const TestCase cli_tokenizer_tests[] = {
     TEST(test_text_to_ids_and_back, "cli"),
-    TEST(test_streams_give_the_same_as_files, "cli"),
+    TEST(test_streams_give_the_same_ids_as_files, "cli"),
     TEST(test_errors_replace_gives_utf8, "cli"),
     TEST(test_threads_do_not_change_the_files, "cli"),
     TEST(test_several_inputs_are_one_corpus, "cli"),

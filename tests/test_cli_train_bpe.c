@@ -8,11 +8,6 @@
 
 #define FILES " --vocab v.json --merges m.txt "
 
-static void assert_prints(const char *part)
-{
-    ck_assert_msg(strstr(shell_output, part) != NULL, "no \"%s\" in:\n%s", part, shell_output);
-}
-
 static void assert_listing(const char *names)
 {
     assert_shell_ok("ls");
@@ -20,7 +15,7 @@ static void assert_listing(const char *names)
 }
 
 /* Four pre-tokens, three of them distinct: "ab", " ab", "\n" and "ab". */
-START_TEST(test_train_bpe_says_what_it_saw)
+START_TEST(test_train_bpe_prints_its_counts)
 {
     write_file(temp_path("text"), "ab ab\nab", 8);
     assert_shell_ok("cs336 train-bpe --input text --vocab-size 300" FILES);
@@ -31,7 +26,7 @@ START_TEST(test_train_bpe_says_what_it_saw)
                             "%u tokens (%u merges) from %lf MB: %u pre-tokens, %u of them distinct\n"
                             "%lf s (%lf MB/s), peak memory %lf MB, longest token %31[^\n]\n",
                             &tokens, &merges, &megabytes, &pretokens, &distinct, &seconds, &speed, &memory, token);
-    ck_assert_msg(read == 9, "%d figures in: %s", read, shell_output);
+    ck_assert_msg(read == 9, "%d numbers in: %s", read, shell_output);
     ck_assert_uint_eq(tokens, 258);
     ck_assert_uint_eq(merges, 2);
     ck_assert_uint_eq(pretokens, 4);
@@ -41,8 +36,8 @@ START_TEST(test_train_bpe_says_what_it_saw)
 }
 END_TEST
 
-/* A process cannot have used less memory than the vocabulary that it holds. */
-START_TEST(test_peak_memory_follows_what_is_used)
+/* The printed peak memory grows with the number of distinct words. */
+START_TEST(test_peak_memory_grows_with_the_words)
 {
     double small = 0, large = 0;
     const char *line;
@@ -71,8 +66,8 @@ START_TEST(test_train_bpe_on_many_files_is_training_on_one_corpus)
 }
 END_TEST
 
-/* A name that cannot be written is said before the work, not after it. */
-START_TEST(test_train_bpe_looks_at_its_outputs_first)
+/* An output that cannot be written is reported before the work, not after it. */
+START_TEST(test_train_bpe_checks_its_outputs_first)
 {
     static const struct {
         const char *line, *message;
@@ -101,7 +96,7 @@ END_TEST
 
 /* ---- tokenizer.json ---- */
 
-START_TEST(test_tokenizer_json_by_training_and_later_is_the_same)
+START_TEST(test_tokenizer_json_is_the_same_from_training_and_from_files)
 {
     write_file(temp_path("text"), "ab ab<|x|>\nab", 13);
     assert_shell_ok(
@@ -116,7 +111,7 @@ START_TEST(test_tokenizer_json_by_training_and_later_is_the_same)
 }
 END_TEST
 
-START_TEST(test_tokenizer_json_command_says_what_is_wrong)
+START_TEST(test_tokenizer_json_command_rejects_bad_input)
 {
     static const struct {
         int code;
@@ -149,7 +144,7 @@ END_TEST
 
 /* ---- progress and Ctrl-C ---- */
 
-/* One file many times is a corpus that takes seconds on any machine. */
+/* The same file 2000 times is a corpus that takes seconds on any machine. */
 START_TEST(test_ctrl_c_on_a_terminal_ends_training_and_leaves_nothing)
 {
     assert_shell_ok("cs336 story --stories 12000 --output text");
@@ -168,7 +163,7 @@ START_TEST(test_ctrl_c_on_a_terminal_ends_training_and_leaves_nothing)
 }
 END_TEST
 
-/* Whenever the signal comes: both files or neither, and nothing beside them. */
+/* Whenever the signal comes, both files are there or neither, and no temporary file is left. */
 START_TEST(test_a_signal_at_any_time_leaves_both_files_or_neither)
 {
     assert_shell_ok(
@@ -186,12 +181,12 @@ START_TEST(test_a_signal_at_any_time_leaves_both_files_or_neither)
 END_TEST
 
 const TestCase cli_train_bpe_tests[] = {
-    TEST(test_train_bpe_says_what_it_saw, "cli"),
-    TEST(test_peak_memory_follows_what_is_used, "cli"),
+    TEST(test_train_bpe_prints_its_counts, "cli"),
+    TEST(test_peak_memory_grows_with_the_words, "cli"),
     TEST(test_train_bpe_on_many_files_is_training_on_one_corpus, "cli"),
-    TEST(test_train_bpe_looks_at_its_outputs_first, "cli"),
-    TEST(test_tokenizer_json_by_training_and_later_is_the_same, "cli"),
-    TEST(test_tokenizer_json_command_says_what_is_wrong, "cli"),
+    TEST(test_train_bpe_checks_its_outputs_first, "cli"),
+    TEST(test_tokenizer_json_is_the_same_from_training_and_from_files, "cli"),
+    TEST(test_tokenizer_json_command_rejects_bad_input, "cli"),
     TEST(test_ctrl_c_on_a_terminal_ends_training_and_leaves_nothing, "cli"),
     TEST(test_a_signal_at_any_time_leaves_both_files_or_neither, "cli"),
     {0},

@@ -51,7 +51,7 @@ START_TEST(test_story_corpus_of_a_seed_is_always_the_same_and_only_grows)
     ck_assert_mem_eq(forty.data, ten.data, ten.size);
     ck_assert(other.size != ten.size || memcmp(other.data, ten.data, ten.size) != 0);
 
-    /* Written from the middle, the rest follows. */
+    /* Stories 10 to 39 alone are the rest of the corpus of 40. */
     const char *rest = temp_path("rest");
     write_corpus(rest, 5, 10, 30);
     assert_file_holds(rest, forty.data + ten.size, forty.size - ten.size);
@@ -81,7 +81,7 @@ START_TEST(test_story_corpus_ends_every_story_with_the_separator_on_its_own_line
 }
 END_TEST
 
-/* More than one block of the writer. */
+/* The corpus is larger than one buffer of story_corpus_write(). */
 START_TEST(test_story_corpus_has_as_many_stories_as_asked_for)
 {
     compile_corpus_grammar();
@@ -100,7 +100,7 @@ START_TEST(test_story_corpus_has_as_many_stories_as_asked_for)
 }
 END_TEST
 
-/* ---- what the stories read like ---- */
+/* ---- the stories are correct English ---- */
 
 static const char *find_fault(const char *text, size_t length)
 {
@@ -123,7 +123,8 @@ static const char *find_fault(const char *text, size_t length)
     return strchr(".!?\"", text[length - 1]) ? NULL : "a story that does not end";
 }
 
-/* "a" before a consonant, "an" before a vowel; words whose spelling misleads do not occur. */
+/* "a" stands before a consonant, "an" before a vowel. Words like "hour", whose first letter misleads, must not occur.
+ */
 static const char *find_article_fault(const char *text, size_t length)
 {
     static const char *const misleading[] = {"hour", "honest", "heir", "one ", "uni", "use", "euro"};
@@ -213,7 +214,7 @@ START_TEST(test_story_corpus_does_not_repeat_itself)
 }
 END_TEST
 
-/* ---- choices: how often, and back from the text ---- */
+/* ---- probabilities and derivations ---- */
 
 enum { MAX_RULES = 256, MAX_ALTERNATIVES = 128 };
 
@@ -290,7 +291,7 @@ START_TEST(test_story_has_exactly_one_derivation_and_the_entropy_that_is_printed
         const StoryParse parse = story_parse(&program, text, length);
         ck_assert_msg(parse.derivations == 1, "%llu derivations of: %.*s", (unsigned long long)parse.derivations,
                       (int)length, text);
-        ck_assert_uint_eq(parse.understood, length);
+        ck_assert_uint_eq(parse.matched, length);
         ck_assert_uint_eq(parse.derivation.count, made.count);
         ck_assert_mem_eq(parse.derivation.choices, made.choices, made.count * sizeof *made.choices);
         ck_assert_mem_eq(parse.derivation.values, made.values, program.num_variables * sizeof *made.values);
@@ -334,7 +335,7 @@ START_TEST(test_story_corpus_log_probability_adds_up_its_stories)
     assert_ok(story_corpus_log_probability(&nats, &stories, &program, corpus, 0));
     ck_assert_uint_eq(stories, 0);
     assert_fails(story_corpus_log_probability(&nats, &stories, &program, corpus, file.size - 1), CS336_EFORMAT,
-                 "story_corpus_log_probability: no line <|endoftext|> follows story 19");
+                 "story_corpus_log_probability: no line <|endoftext|> after story 19");
     file_unmap(&file);
     story_program_deinit(&program);
 }
@@ -346,7 +347,7 @@ START_TEST(test_story_log_probability_says_where_a_text_leaves_the_grammar)
     static const char changed[] = "Once upon a time, there was a rude duck.", end[] = "\n<|endoftext|>\n";
     double nats;
     assert_fails(story_log_probability(&nats, &program, changed, strlen(changed)), CS336_EFORMAT,
-                 "story_log_probability: no story goes on with \"rude duck.\" at byte 30");
+                 "story_log_probability: no story of this grammar continues with \"rude duck.\" at byte 30");
     ck_assert(isinf(nats) && nats < 0);
     char corpus[TEXT_BYTES];
     size_t length = story_write(corpus, NULL, &program, 1, 0);
@@ -357,12 +358,12 @@ START_TEST(test_story_log_probability_says_where_a_text_leaves_the_grammar)
     uint64_t stories;
     assert_fails(
         story_corpus_log_probability(&nats, &stories, &program, corpus, length + strlen(changed) + strlen(end)),
-        CS336_EFORMAT, "story_log_probability: no story goes on with \"rude duck.\" at byte 30");
+        CS336_EFORMAT, "story_log_probability: no story of this grammar continues with \"rude duck.\" at byte 30");
     story_program_deinit(&program);
 }
 END_TEST
 
-/* ---- memory and disks that are full ---- */
+/* ---- no memory, full disk ---- */
 
 static Status compile_once(void *context)
 {
@@ -395,13 +396,13 @@ START_TEST(test_story_failures_leak_nothing)
     *strrchr(directory, '/') = '\0';
     const size_t files = directory_entries(directory);
     assert_allocation_failures_say(write_once, path, "file_create: no memory for the path */never_whole",
-                                   "story_corpus_write: no memory for a block of 1 MiB");
+                                   "story_corpus_write: no memory for a buffer of 1 MiB");
     ck_assert_uint_eq(directory_entries(directory), files + 1);
     assert_write_failures_are_clean(write_once, path, directory);
     memory_fail_at(1);
     FileWriter writer = {0};
     assert_fails(story_corpus_write(&writer, &program, 1, 0, 1), CS336_ENOMEM,
-                 "story_corpus_write: no memory for a block of 1 MiB");
+                 "story_corpus_write: no memory for a buffer of 1 MiB");
     story_program_deinit(&program);
 }
 END_TEST

@@ -87,7 +87,7 @@ START_TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_prob
 }
 END_TEST
 
-START_TEST(test_story_slots_choose_the_article_and_the_capital)
+START_TEST(test_story_placeholders_choose_the_article_and_the_capital)
 {
     static const StoryVariable variables[] = {{"fruit", "fruits"}, {0, 0}};
     static const char *const names[] = {"apple", "elderberry", "iced pear", "orange", "unripe plum", "yam"};
@@ -124,18 +124,18 @@ START_TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar)
     };
     const StoryGrammar grammar = {variables, {rules}};
     assert_ok(story_compile(&program, &grammar));
-    /* a + ab and aa + b, and the color is never told: two values fit. */
+    /* Two splits, a + ab and aa + b, times two values of the color, which the story never mentions. */
     const StoryParse parse = story_parse(&program, "aab", 3);
     ck_assert_uint_eq(parse.derivations, 4);
     ck_assert_double_eq_tol(exp(parse.log_probability), 1. / 4 * 1 / 4 + 3. / 4 * 2 / 4, 1e-12);
     const StoryParse none = story_parse(&program, "aabb", 4);
     ck_assert_uint_eq(none.derivations, 0);
-    ck_assert_uint_eq(none.understood, 3);
+    ck_assert_uint_eq(none.matched, 3);
     story_program_deinit(&program);
 }
 END_TEST
 
-/* ---- what is refused ---- */
+/* ---- grammars that are rejected ---- */
 
 #define END_OF_RULES \
     {                \
@@ -155,8 +155,8 @@ START_TEST(test_story_compile_names_the_rule_that_is_wrong)
         StoryRule rules[5];
         const char *message;
     } cases[] = {
-        {none, {END_OF_RULES}, "story_compile: the grammar has no rules"},
-        {none, {ONE_RULE({1, "a {b"}), END_OF_RULES}, "story rule story, alternative 0: a { without }"},
+        {none, {END_OF_RULES}, "story_compile: the grammar has no rules, expected at least one"},
+        {none, {ONE_RULE({1, "a {b"}), END_OF_RULES}, "story rule story, alternative 0: a { without a }"},
         {none,
          {ONE_RULE({1, "a"}, {0, "b"}), END_OF_RULES},
          "story rule story, alternative 1: weight 0, expected at least 1"},
@@ -167,8 +167,10 @@ START_TEST(test_story_compile_names_the_rule_that_is_wrong)
         {none, {ONE_RULE({1, "a|b"}), END_OF_RULES}, "story rule story, alternative 0: it has more than 1 fields"},
         {none,
          {ONE_RULE({1, "{x}"}), STORY_RULE("x", 0, {1, "-{x}"}), END_OF_RULES},
-         "story rule x: it contains itself"},
-        {none, {ONE_RULE({1, "x"}), ONE_RULE({1, "y"}), END_OF_RULES}, "story rule story: there are two of this name"},
+         "story rule x: it contains itself, so its expansion never ends"},
+        {none,
+         {ONE_RULE({1, "x"}), ONE_RULE({1, "y"}), END_OF_RULES},
+         "story rule story: there are two rules of this name"},
         {none, {ONE_RULE({1, "x"}), STORY_RULE("y", 0, {1, "y"}), END_OF_RULES}, "story rule y: no story uses it"},
         {none,
          {STORY_RULE("story", "name", {1, "x"}), END_OF_RULES},
@@ -182,13 +184,13 @@ START_TEST(test_story_compile_names_the_rule_that_is_wrong)
          "story rule heroes, alternative 0: it has fewer than 2 fields"},
         {hero,
          {ONE_RULE({1, "{hero.she}"}), STORY_RULE("heroes", "name he", {1, "Ann|she"}), END_OF_RULES},
-         "story slot {hero.she}: the fields of hero are (name he)"},
+         "story placeholder {hero.she}: the fields of hero are (name he)"},
         {hero,
          {ONE_RULE({1, "{heroes}"}), STORY_RULE("heroes", "name", {1, "Ann"}), END_OF_RULES},
          "story rule story: {heroes} has fields and so only draws a variable"},
         {hero,
          {ONE_RULE({1, "{a hero.kind}"}), STORY_RULE("heroes", "name kind", {1, "Ann|"}), END_OF_RULES},
-         "story rule story: {a hero.kind} needs a text without slots, alternative 0 of heroes has none"},
+         "story rule story: {a hero.kind} needs a text without placeholders, alternative 0 of heroes has none"},
         {twice,
          {ONE_RULE({1, "{hero}"}), STORY_RULE("heroes", "name", {1, "Ann"}), END_OF_RULES},
          "story rule heroes: drawn by both hero and friend"},
@@ -240,7 +242,7 @@ END_TEST
 const TestCase story_grammar_tests[] = {
     TEST(test_story_expectation_equals_that_of_all_stories_of_a_small_grammar, "story"),
     TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_probabilities, "story"),
-    TEST(test_story_slots_choose_the_article_and_the_capital, "story"),
+    TEST(test_story_placeholders_choose_the_article_and_the_capital, "story"),
     TEST(test_story_parse_counts_all_derivations_of_an_ambiguous_grammar, "story"),
     TEST(test_story_compile_names_the_rule_that_is_wrong, "story"),
     TEST(test_story_compile_refuses_too_many_variables_and_choices, "story"),

@@ -83,7 +83,7 @@ START_TEST(test_ids_in_memory_are_read_alike)
 }
 END_TEST
 
-/* ---- files and ids that are refused ---- */
+/* ---- files and ids that are rejected ---- */
 
 START_TEST(test_a_file_that_is_missing_or_empty_names_the_command_that_makes_it)
 {
@@ -105,14 +105,14 @@ START_TEST(test_a_raw_file_holds_a_whole_number_of_ids)
     TokenFile tokens;
     write_file(path, "\1\0\2", 3);
     assert_path_fails(token_file_open(&tokens, path, 300), CS336_EFORMAT, path,
-                      ": 3 bytes, expected a multiple of 2: uint16 ids of a vocabulary of 300");
+                      ": 3 bytes, expected a multiple of 2: ids are uint16 for a vocabulary of 300");
     write_file(path, "\1\0\0\0\2\0", 6);
     assert_path_fails(token_file_open(&tokens, path, 65537), CS336_EFORMAT, path,
-                      ": 6 bytes, expected a multiple of 4: uint32 ids of a vocabulary of 65537");
+                      ": 6 bytes, expected a multiple of 4: ids are uint32 for a vocabulary of 65537");
 }
 END_TEST
 
-START_TEST(test_npy_files_of_other_kinds_are_refused)
+START_TEST(test_npy_files_of_other_kinds_are_rejected)
 {
     static const struct {
         const char *path, *message;
@@ -135,16 +135,16 @@ START_TEST(test_npy_files_of_other_kinds_are_refused)
 }
 END_TEST
 
-/* A header as numpy writes it, with other values; the ids follow. */
+/* Writes an .npy file with this header and id_bytes zero bytes of ids. */
 static void write_npy(const char *path, int version, const char *header, size_t length, size_t id_bytes)
 {
     uint8_t bytes[512] = "\x93NUMPY";
     bytes[6] = (uint8_t)version;
-    const size_t before = version == 1 ? 10 : 12;
+    const size_t header_start = version == 1 ? 10 : 12;
     bytes[8] = (uint8_t)length;
     bytes[9] = (uint8_t)(length >> 8);
-    memcpy(bytes + before, header, strlen(header));
-    write_file(path, bytes, before + strlen(header) + id_bytes);
+    memcpy(bytes + header_start, header, strlen(header));
+    write_file(path, bytes, header_start + strlen(header) + id_bytes);
 }
 
 START_TEST(test_npy_headers_are_checked_against_the_file)
@@ -153,13 +153,13 @@ START_TEST(test_npy_headers_are_checked_against_the_file)
     static const struct {
         int version;
         const char *header;
-        size_t length, id_bytes; /* length 0: the header's own */
+        size_t length, id_bytes; /* length 0 stands for the header's own */
         const char *message;
     } cases[] = {
-        {1, HEAD("(3,)"), 0, 5, ": the .npy header promises 3 ids of 2 bytes, the file has 5 bytes of them"},
-        {1, HEAD("(3,)"), 0, 8, ": the .npy header promises 3 ids of 2 bytes, the file has 8 bytes of them"},
+        {1, HEAD("(3,)"), 0, 5, ": the .npy header says 3 ids of 2 bytes, but 5 bytes follow it"},
+        {1, HEAD("(3,)"), 0, 8, ": the .npy header says 3 ids of 2 bytes, but 8 bytes follow it"},
         {1, HEAD("(9223372036854775808,)"), 0, 0,
-         ": the .npy header promises 9223372036854775808 ids of 2 bytes, the file has 0 bytes of them"},
+         ": the .npy header says 9223372036854775808 ids of 2 bytes, but 0 bytes follow it"},
         {1, HEAD("(99999999999999999999,)"), 0, 0,
          ": .npy of shape (99999999999999999999,), fortran_order False, expected one dimension in C order"},
         {1, HEAD("(-3,)"), 0, 0, ": .npy of shape (-3,), fortran_order False, expected one dimension in C order"},
@@ -181,7 +181,7 @@ START_TEST(test_npy_headers_are_checked_against_the_file)
 }
 END_TEST
 
-START_TEST(test_npy_cut_anywhere_is_refused)
+START_TEST(test_npy_cut_anywhere_is_rejected)
 {
     MappedFile whole;
     const char *path = temp_path("cut.npy");
@@ -195,7 +195,7 @@ START_TEST(test_npy_cut_anywhere_is_refused)
 }
 END_TEST
 
-START_TEST(test_an_id_beyond_the_vocabulary_is_named_with_its_place)
+START_TEST(test_an_id_beyond_the_vocabulary_is_named_with_its_position)
 {
     const char *path = temp_path("ids");
     int32_t ids[4];
@@ -219,11 +219,11 @@ START_TEST(test_reading_stops_at_the_end_of_the_file)
     int32_t out[4];
     const TokenFile tokens = token_file_view(ids, 3, 10);
     assert_fails(token_file_read(out, &tokens, 1, 3), CS336_ERANGE,
-                 "token ids: 3 ids from position 1 asked for, there are 3");
+                 "token ids: cannot read 3 ids from position 1 on, there are 3 ids");
     assert_fails(token_file_read(out, &tokens, 4, 0), CS336_ERANGE,
-                 "token ids: 0 ids from position 4 asked for, there are 3");
+                 "token ids: cannot read 0 ids from position 4 on, there are 3 ids");
     assert_fails(token_file_read(out, &tokens, 2, SIZE_MAX), CS336_ERANGE,
-                 "token ids: 18446744073709551615 ids from position 2 asked for, there are 3");
+                 "token ids: cannot read 18446744073709551615 ids from position 2 on, there are 3 ids");
 }
 END_TEST
 
@@ -235,7 +235,7 @@ static Status open_and_close(void *path)
     return s;
 }
 
-START_TEST(test_opening_without_memory_leaves_nothing)
+START_TEST(test_opening_without_memory_leaks_nothing)
 {
     static char path[] = "tests/fixtures/tokens/u2_v1.npy";
     memory_fail_at(1);
@@ -279,9 +279,9 @@ START_TEST(test_ids_that_cannot_be_read_back_are_not_written)
     const char *path = temp_path("ids");
     assert_ok(file_create(&writer, path));
     assert_path_fails(token_file_write(&writer, (int32_t[]){1, 300}, 2, 300), CS336_ERANGE, path,
-                      ": id 300 to be written, expected below the vocabulary size 300");
+                      ": cannot write id 300, expected below the vocabulary size 300");
     assert_path_fails(token_file_write(&writer, (int32_t[]){-5}, 1, 300), CS336_ERANGE, path,
-                      ": id -5 to be written, expected below the vocabulary size 300");
+                      ": cannot write id -5, expected below the vocabulary size 300");
     file_fail_at(1);
     assert_path_fails(token_file_write(&writer, (int32_t[]){1}, 1, 300), CS336_EIO, path,
                       ": cannot write: No space left on device");
@@ -321,18 +321,18 @@ START_TEST(test_batch_of_the_smallest_file)
     ck_assert(x[0] == 4 && x[1] == 5 && x[2] == 4 && x[3] == 5);
     ck_assert(y[0] == 5 && y[1] == 6 && y[2] == 5 && y[3] == 6);
     assert_fails(get_batch(x, y, &tokens, 2, 3, "cpu", &rng), CS336_ERANGE,
-                 "token ids: 3 token ids, a context of 3 needs at least one more");
+                 "token ids: 3 token ids, expected more than the context length 3");
     assert_ok(token_file_check_context(&tokens, 2));
     const char *path = temp_path("ids");
     write_file(path, "\4\0\5\0\6\0", 6);
     assert_ok(token_file_open(&tokens, path, 10));
     assert_path_fails(token_file_check_context(&tokens, 256), CS336_ERANGE, path,
-                      ": 3 token ids, a context of 256 needs at least one more");
+                      ": 3 token ids, expected more than the context length 256");
     token_file_close(&tokens);
 }
 END_TEST
 
-START_TEST(test_batch_refuses_other_devices_and_bad_ids)
+START_TEST(test_batch_rejects_other_devices_and_bad_ids)
 {
     const int32_t ids[] = {4, 5, 60};
     int32_t x[2], y[2];
@@ -353,16 +353,16 @@ const TestCase token_file_tests[] = {
     TEST(test_ids_in_memory_are_read_alike, "token_file"),
     TEST(test_a_file_that_is_missing_or_empty_names_the_command_that_makes_it, "token_file"),
     TEST(test_a_raw_file_holds_a_whole_number_of_ids, "token_file"),
-    TEST(test_npy_files_of_other_kinds_are_refused, "token_file"),
+    TEST(test_npy_files_of_other_kinds_are_rejected, "token_file"),
     TEST(test_npy_headers_are_checked_against_the_file, "token_file"),
-    TEST(test_npy_cut_anywhere_is_refused, "token_file"),
-    TEST(test_an_id_beyond_the_vocabulary_is_named_with_its_place, "token_file"),
+    TEST(test_npy_cut_anywhere_is_rejected, "token_file"),
+    TEST(test_an_id_beyond_the_vocabulary_is_named_with_its_position, "token_file"),
     TEST(test_reading_stops_at_the_end_of_the_file, "token_file"),
-    TEST(test_opening_without_memory_leaves_nothing, "token_file"),
+    TEST(test_opening_without_memory_leaks_nothing, "token_file"),
     TEST(test_written_ids_are_read_back, "token_file"),
     TEST(test_ids_that_cannot_be_read_back_are_not_written, "token_file"),
     TEST(test_batch_takes_its_starts_from_the_generator, "data_loading"),
     TEST(test_batch_of_the_smallest_file, "data_loading"),
-    TEST(test_batch_refuses_other_devices_and_bad_ids, "data_loading"),
+    TEST(test_batch_rejects_other_devices_and_bad_ids, "data_loading"),
     {0},
 };

@@ -112,10 +112,10 @@ static TokenList expected_ids(const Setting *setting, const char *name)
     TokenList ids = {0};
     bool found = false;
     while (!found && lines_next(&lines))
-        found = (size_t)(lines.end - lines.at) > length && memcmp(lines.at, key, length) == 0 &&
-                (lines.at[length] == ' ' || lines.at[length] == '\n');
+        found = (size_t)(lines.end - lines.next) > length && memcmp(lines.next, key, length) == 0 &&
+                (lines.next[length] == ' ' || lines.next[length] == '\n');
     ck_assert_msg(found, "ids.txt has no line %s", key);
-    lines.at += length;
+    lines.next += length;
     for (size_t number; line_number(&lines, &number);) {
         const int32_t id = (int32_t)number;
         assert_ok(token_list_append(&ids, &id, 1));
