@@ -56,7 +56,7 @@ endif
 
 # What is missing is said at once, not by a compiler that finds no header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -65,9 +65,9 @@ endif
 
 # ---- the library and the program -----------------------------------------------------------------------------------
 
-HEADERS      := $(wildcard cs336_basics/*/*.h)
+HEADERS      := $(wildcard cs336_basics/*/*.h cs336_basics/*/*/*.h)
 CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
-LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c))
+LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_basics/*/*/*.c))
 TEST_SOURCES := $(wildcard tests/*.c tests/support/*.c)
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
@@ -88,9 +88,10 @@ $(VARIANT)/obj/%.o: %.c Makefile
 	@echo '  CC    $<'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-# One source of the kernels, an object for each instruction set: kernels/isa.h picks one when the program runs.
+# A source NAME_avx2.c, NAME_avx512.c or NAME_avx512_bf16.c is compiled for that instruction set; kernels/isa.h picks one
+# when the program runs.
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)))
-kernels_for = $(call object,cs336_basics/kernels/isa_$(1).c tests/bench/ladder_$(1).c)
+kernels_for = $(call object,$(filter %_$(1).c,$(LIB_SOURCES) $(wildcard tests/bench/*.c)))
 AVX2_FLAGS  := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt
 $(call kernels_for,avx2): C336_CFLAGS += $(AVX2_FLAGS)
 $(call kernels_for,avx512) $(call kernels_for,avx512_bf16): C336_CFLAGS += $(AVX2_FLAGS) -mavx512f -mavx512vl -mavx512dq -mavx512bw
@@ -127,7 +128,7 @@ $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
-.PHONY: test asan ubsan tsan valgrind mutants
+.PHONY: test asan ubsan tsan valgrind mutants torture
 test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
@@ -146,6 +147,8 @@ tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, whic
 valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+torture: $(PROGRAM) ## kills training at random moments and counts what survives; ROUNDS=100
+	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
 mutants: ## one wrong solution per problem: each must make that problem's course test fail
 	@tests/tools/run_mutants.sh $(K)
 
@@ -165,19 +168,21 @@ bench: $(BENCH) ## ours beside the peers and the machine's limits; K=sdpa select
 
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
-.PHONY: docs format format-check lint install clean help doctor deps
+.PHONY: docs format format-check arrows lint install clean help doctor deps
 docs: ## the reference and the guides as HTML: build/docs/html/index.html
 	@mkdir -p build/docs
 	@(cat docs/Doxyfile; command -v dot >/dev/null || { echo 'HAVE_DOT = NO'; \
 	    echo 'make docs: no Graphviz, so no include graphs (make deps installs it)' >&2; }) | doxygen -
 	@echo 'build/docs/html/index.html'
 
-FORMATTED = $(wildcard cs336_basics/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/bench/*.[ch])
+FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/bench/*.[ch])
 format: ## clang-format every source file
 	@clang-format -i $(FORMATTED)
 format-check: ## fail if clang-format would change anything
 	@clang-format --dry-run -Werror $(FORMATTED)
-lint: ## clang-tidy and cppcheck
+arrows: ## fail if an #include points upwards, against the order of the folders (README.md)
+	@tests/tools/check_arrows.sh
+lint: arrows ## clang-tidy and cppcheck
 	@clang-tidy --quiet $(LIB_SOURCES) $(CLI_SOURCES) -- -std=c11 $(C336_CPPFLAGS) -fopenmp
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=uninitvar --suppress=uninitStructMember -Ics336_basics cs336_basics

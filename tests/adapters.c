@@ -15,8 +15,8 @@
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/schedule.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/encoder.h"
+#include "tokenizer/encode/encoder.h"
+#include "tokenizer/learn/bpe_train.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>

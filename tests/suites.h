@@ -52,6 +52,8 @@
     X(tokenizer_json)  \
     X(run_log)         \
     X(training)        \
+    X(run_directory)   \
+    X(lost_work)       \
     X(training_run)    \
     X(training_step)   \
     X(trained_model)   \

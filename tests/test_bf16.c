@@ -1,7 +1,7 @@
 /* --dtype bf16: linear maps beside PyTorch, the dtype of a model's parts, and training beside float32. */
 #include "core/parallel.h"
-#include "data/story.h"
 #include "nn/linear.h"
+#include "story/story.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/bfloat16.h"
@@ -11,7 +11,7 @@
 #include "tests/support/sample.h"
 #include "tests/support/tiny_lm.h"
 #include "train/model_checkpoint.h"
-#include "train/trainer.h"
+#include "train/training_run.h"
 
 #include <check.h>
 #include <math.h>
@@ -148,7 +148,7 @@ static double train(const char *directory, DType dtype, size_t steps, int thread
     parallel_set_threads(threads);
     assert_ok(token_file_open(&corpus, write_corpus(), config.model.vocab_size));
     assert_ok(trainer_init(&trainer, &config, &corpus, &corpus));
-    assert_ok(trainer_run(&trainer, temp_path(directory), false, NULL, &last));
+    assert_ok(trainer_run(&trainer, temp_path(directory), RUN_OVERWRITE, NULL, &last));
     trainer_deinit(&trainer);
     token_file_close(&corpus);
     return last.val_loss;

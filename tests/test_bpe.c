@@ -6,8 +6,8 @@
 #include "tests/support/kernels.h"
 #include "tests/support/plain_bpe.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/word_count.h"
+#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/learn/word_count.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,14 +57,14 @@ START_TEST(test_special_tokens_are_found_earliest_and_longest_first)
         const int64_t expected = find_slowly(&special, text, 0, &at);
         FOR_EACH_ISA (isa) {
             const SpecialMatch match = special_tokens_find(&special, text.bytes, text.length, 0, true);
-            if (match.index != expected || match.at != at)
-                ck_abort_msg("trial %d: token %d at %zu, expected %d at %zu", trial, (int)match.index, match.at,
+            if (match.index != expected || match.begin != at)
+                ck_abort_msg("trial %d: token %d at %zu, expected %d at %zu", trial, (int)match.index, match.begin,
                              (int)expected, at);
         }
         for (size_t shown = 0; shown <= text.length; shown++) {
             const SpecialMatch early = special_tokens_find(&special, text.bytes, shown, 0, false);
-            if (early.index >= 0 ? early.index != expected || early.at != at : early.at > at)
-                ck_abort_msg("trial %d, %zu bytes shown: token %d at %zu", trial, shown, (int)early.index, early.at);
+            if (early.index >= 0 ? early.index != expected || early.begin != at : early.begin > at)
+                ck_abort_msg("trial %d, %zu bytes shown: token %d at %zu", trial, shown, (int)early.index, early.begin);
         }
         special_tokens_deinit(&special);
     }
@@ -136,13 +136,13 @@ START_TEST(test_special_tokens_that_span_a_cut_are_found)
                 for (size_t at = 0; at < cut; at++)
                     spans = spans || (at + specials[i].length > cut && at + specials[i].length <= end &&
                                       memcmp(text + at, specials[i].bytes, specials[i].length) == 0);
-            ck_assert_msg(special_tokens_span(&special, (const uint8_t *)text, end, cut, true) == spans,
+            ck_assert_msg(special_tokens_cross(&special, (const uint8_t *)text, end, cut, true) == spans,
                           "%zu bytes, cut at %zu", end, cut);
             for (size_t i = 0; i < COUNT(specials); i++) /* those that the end of the bytes cuts off */
                 for (size_t at = 0; at < cut; at++)
                     spans =
                         spans || (at + specials[i].length > end && memcmp(text + at, specials[i].bytes, end - at) == 0);
-            ck_assert_msg(special_tokens_span(&special, (const uint8_t *)text, end, cut, false) == spans,
+            ck_assert_msg(special_tokens_cross(&special, (const uint8_t *)text, end, cut, false) == spans,
                           "%zu bytes and more, cut at %zu", end, cut);
         }
     special_tokens_deinit(&special);
@@ -429,7 +429,7 @@ START_TEST(test_training_survives_every_failed_allocation)
         "special_tokens_init: no memory for 3 tokens of 18 bytes", "count_words: no memory for 1 texts",
         "word_tally_new: no memory for *[0-9] bytes", "word_table_add: no memory for 16 words",
         "bpe_train: no memory for 30 bytes of distinct pre-tokens", "bpe_train: no memory for 289 tokens",
-        "bpe_train: no memory for 1024 distinct pairs", "bpe_train: no memory for *[0-9] places of pairs");
+        "bpe_train: no memory for 1024 distinct pairs", "bpe_train: no memory for *[0-9] positions of pairs");
     for (t.threads = 2; t.threads <= 3; t.threads++)
         assert_allocation_failures_are_clean(attempt_training, &t);
     assert_allocation_failures_are_clean(attempt_training_files,

@@ -4,9 +4,9 @@
 #include "tests/support/corpus.h"
 #include "tests/support/files.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/bpe_learn.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/word_count.h"
+#include "tokenizer/learn/bpe_learn.h"
+#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/learn/word_count.h"
 
 #include <stdio.h>
 #include <stdlib.h>

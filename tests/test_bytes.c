@@ -3,7 +3,7 @@
 #include "tests/support/allclose.h"
 #include "tests/support/kernels.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/special_tokens.h"
+#include "tokenizer/split/special_tokens.h"
 
 #include <stdlib.h>
 
@@ -54,7 +54,7 @@ START_TEST(test_special_tokens_may_begin_in_many_ways)
                 memset(text, 'A', sizeof text);
                 memcpy(text + at, names[i], 3);
                 const SpecialMatch match = special_tokens_find(&special, text, sizeof text, 0, true);
-                ck_assert_uint_eq(match.at, i < count ? at : (size_t)TEXT);
+                ck_assert_uint_eq(match.begin, i < count ? at : (size_t)TEXT);
                 ck_assert(i < count ? byte_string_equal(special.tokens[match.index], tokens[i]) : match.index < 0);
             }
         special_tokens_deinit(&special);

@@ -288,12 +288,11 @@ START_TEST(test_checkpoint_survives_failing_allocations)
     State saved, loaded;
     Work work = {&saved, saved_state(&saved)};
     assert_allocation_failures_say(save, &work, "arena_init: no memory for *[0-9] bytes",
-                                   "*/saved.safetensors: no memory for the header",
+
                                    "file_create: no memory for the path */saved.safetensors");
     state_init(&loaded, 2);
     work.state = &loaded;
     assert_allocation_failures_say(load, &work, "safetensors_open: no memory for the path */saved.safetensors",
-                                   "*/saved.safetensors: no memory to parse 624 bytes of JSON",
                                    "*/saved.safetensors: no memory for 7 arrays");
     assert_same_state(&loaded, &saved);
 }

@@ -1,4 +1,4 @@
-#include "data/story.h"
+#include "story/story.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/files.h"

@@ -175,24 +175,6 @@ START_TEST(test_memory_fails_once_at_the_chosen_allocation)
 }
 END_TEST
 
-START_TEST(test_memory_for_what_cannot_stop_is_counted_but_not_refused)
-{
-    const size_t before = memory_in_use();
-    memory_reset_peak();
-    memory_set_limit(before + 1);
-    memory_fail_at(1);
-    void *block = memory_allocate_regardless(100);
-    ck_assert_ptr_nonnull(block);
-    ck_assert_uint_eq(memory_in_use(), before + 100);
-    ck_assert_uint_eq(memory_peak(), before + 100);
-    memory_release(block);
-    memory_set_limit(0);
-    ck_assert_ptr_null(memory_allocate(1));
-    ck_assert_ptr_null(memory_allocate_regardless(SIZE_MAX));
-    ck_assert_uint_eq(memory_in_use(), before);
-}
-END_TEST
-
 START_TEST(test_memory_counts_across_threads)
 {
     const size_t before = memory_in_use();
@@ -476,7 +458,6 @@ const TestCase core_tests[] = {
     TEST(test_memory_limit_refuses_what_exceeds_it, "memory"),
     TEST(test_memory_that_was_refused_does_not_count, "memory"),
     TEST(test_memory_fails_once_at_the_chosen_allocation, "memory"),
-    TEST(test_memory_for_what_cannot_stop_is_counted_but_not_refused, "memory"),
     TEST(test_memory_counts_across_threads, "memory"),
     TEST(test_memory_sizes_saturate_instead_of_wrapping, "memory"),
     TEST(test_memory_copies_text, "memory"),

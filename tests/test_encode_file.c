@@ -5,9 +5,9 @@
 #include "tests/support/compare_ids.h"
 #include "tests/support/failures.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/encode_file.h"
-#include "tokenizer/pretokenize.h"
+#include "tokenizer/encode/encode_file.h"
+#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/split/pretokenize.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,7 @@ static TokenList encode_plainly(const Tokenizer *tokenizer, ByteString text)
     TokenList ids = {0};
     MergeScratch scratch = {0};
     Pretokenizer pretokenizer;
-    const uint8_t *begin = text.bytes, *ends[8 * PRETOKENS_AT_ONCE];
+    const uint8_t *begin = text.bytes, *ends[8 * PRETOKENS_PER_GROUP];
     pretokenizer_begin(&pretokenizer);
     pretokenizer_feed(&pretokenizer, text.bytes, text.length, true);
     for (size_t count; (count = pretokenizer_next(&pretokenizer, ends, COUNT(ends))) > 0;)

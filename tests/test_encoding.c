@@ -5,9 +5,9 @@
 #include "tests/support/lines.h"
 #include "tests/support/plain_bpe.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/encoder.h"
-#include "tokenizer/utf8_replace.h"
+#include "tokenizer/encode/encoder.h"
+#include "tokenizer/encode/utf8_replace.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -280,32 +280,30 @@ static const char LONG_JSON[] =
     "{\"a key of some length\": [123456789012345678, 2.5, true, null], \"\\u00e9\": \"text that "
     "is longer than the sixteen bytes of a small buffer\"}";
 
-static Status parse_long_json(void *context)
-{
-    (void)context;
-    json_t *value;
-    const Status s = json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text");
-    if (!s) {
-        const json_t *list = json_object_get(value, "a key of some length");
-        ck_assert(json_integer_value(json_array_get(list, 0)) == 123456789012345678);
-        ck_assert_str_eq(json_string_value(json_object_get(value, "é")),
-                         "text that is longer than the sixteen bytes of a small buffer");
-    }
-    json_decref(value);
-    return s;
-}
-
-START_TEST(test_json_takes_its_memory_from_core_and_gives_it_back)
+START_TEST(test_json_values_are_those_of_the_text)
 {
     json_t *value;
-    const size_t before = memory_in_use();
     assert_ok(json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text"));
-    ck_assert_uint_gt(memory_in_use(), before + 100);
+    const json_t *list = json_object_get(value, "a key of some length");
+    ck_assert(json_integer_value(json_array_get(list, 0)) == 123456789012345678);
+    ck_assert_str_eq(json_string_value(json_object_get(value, "é")),
+                     "text that is longer than the sixteen bytes of a small buffer");
     json_decref(value);
+}
+END_TEST
+
+/* jansson's allocator belongs to the whole process, so to the program that loads the library. */
+START_TEST(test_the_library_leaves_jansson_as_it_is)
+{
+    json_malloc_t allocate;
+    json_free_t release;
+    const size_t before = memory_in_use();
+    json_t *value;
+    assert_ok(json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text"));
     ck_assert_uint_eq(memory_in_use(), before);
-    memory_fail_at(1);
-    assert_fails(json_parse(&value, "[1]", 3, "text"), CS336_ENOMEM, "text: no memory to parse 3 bytes of JSON");
-    assert_allocation_failures_say(parse_long_json, NULL, "text: no memory to parse 137 bytes of JSON");
+    json_decref(value);
+    json_get_alloc_funcs(&allocate, &release);
+    ck_assert(allocate == malloc && release == free);
 }
 END_TEST
 
@@ -333,22 +331,8 @@ START_TEST(test_json_is_written_in_the_order_of_its_keys)
     assert_ok(write_long_json((void *)(uintptr_t)path));
     assert_file_holds(path, expected, sizeof expected - 1);
     assert_write_failures_are_clean(write_long_json, (void *)(uintptr_t)path, directory);
-    assert_allocation_failures_say(
-        write_long_json, (void *)(uintptr_t)path, "text: no memory to parse 137 bytes of JSON",
-        "file_create: no memory for the path */json/file", "*/json/file: no memory to write JSON");
-}
-END_TEST
-
-START_TEST(test_json_write_reports_a_want_of_memory)
-{
-    FileWriter writer;
-    const char *path = temp_path("out.json");
-    assert_ok(file_create(&writer, path));
-    json_t *value = json_array();
-    memory_fail_at(1);
-    assert_path_fails(json_write(&writer, value, JSON_COMPACT), CS336_ENOMEM, path, ": no memory to write JSON");
-    json_decref(value);
-    file_abandon(&writer);
+    assert_allocation_failures_say(write_long_json, (void *)(uintptr_t)path,
+                                   "file_create: no memory for the path */json/file");
 }
 END_TEST
 
@@ -368,8 +352,8 @@ const TestCase files_tests[] = {
     TEST(test_map_refuses_what_is_no_file, "file"),
     TEST(test_make_directory_makes_parents_too, "file"),
     TEST(test_json_errors_name_line_and_column, "json"),
-    TEST(test_json_takes_its_memory_from_core_and_gives_it_back, "json"),
+    TEST(test_json_values_are_those_of_the_text, "json"),
+    TEST(test_the_library_leaves_jansson_as_it_is, "json"),
     TEST(test_json_is_written_in_the_order_of_its_keys, "json"),
-    TEST(test_json_write_reports_a_want_of_memory, "json"),
     {0},
 };

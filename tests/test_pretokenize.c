@@ -3,7 +3,8 @@
 #include "tests/support/lines.h"
 #include "tests/support/plain_pretokens.h"
 #include "tests/support/random_text.h"
-#include "tokenizer/pretokenize.h"
+#include "tokenizer/split/cut.h"
+#include "tokenizer/split/pretokenize.h"
 #include "tokenizer/unicode.h"
 
 #include <stdlib.h>
@@ -127,7 +128,7 @@ static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
 /* Feeds a text in parts of `step` bytes, each time at another address, with little room for results. */
 static size_t scan_in_parts(size_t *ends, const uint8_t *text, size_t length, size_t step)
 {
-    const uint8_t *found[PRETOKENS_AT_ONCE + 20];
+    const uint8_t *found[PRETOKENS_PER_GROUP + 20];
     size_t count = 0, scanned = 0, shown = 0;
     bool ended = false;
     Pretokenizer p;
@@ -140,7 +141,7 @@ static size_t scan_in_parts(size_t *ends, const uint8_t *text, size_t length, si
         for (size_t n; (n = pretokenizer_next(&p, found, COUNT(found))) > 0;)
             for (size_t i = 0; i < n; i++)
                 ends[count++] = scanned + (size_t)(found[i] - part);
-        scanned += (size_t)(p.at - part);
+        scanned += (size_t)(p.unscanned - part);
         ck_assert_msg(ended ? scanned == length : shown - scanned < 80, "%zu of %zu bytes scanned", scanned, shown);
         free(part);
     }
@@ -285,7 +286,7 @@ START_TEST(test_a_megabyte_of_one_class_is_scanned_once)
 {
     const char runs[] = {'a', ' ', '7', '\n', '.', (char)0x80};
     uint8_t *text = malloc(MEGABYTE);
-    const uint8_t *ends[PRETOKENS_AT_ONCE];
+    const uint8_t *ends[PRETOKENS_PER_GROUP];
     for (size_t run = 0; run < sizeof runs; run++) {
         memset(text, runs[run], MEGABYTE);
         Pretokenizer p;
@@ -293,16 +294,16 @@ START_TEST(test_a_megabyte_of_one_class_is_scanned_once)
         size_t scanned = 0;
         for (size_t length = 1; length <= MEGABYTE; length++) {
             pretokenizer_feed(&p, text + scanned, length - scanned, false);
-            if (pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE) != 0)
+            if (pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP) != 0)
                 ck_abort_msg("run %zu ends after %zu bytes", run, length);
-            if (length - (size_t)(p.at - text) >= 80 || (size_t)(p.at - text) < scanned)
-                ck_abort_msg("run %zu: %zu of %zu bytes scanned", run, (size_t)(p.at - text), length);
-            scanned = (size_t)(p.at - text);
+            if (length - (size_t)(p.unscanned - text) >= 80 || (size_t)(p.unscanned - text) < scanned)
+                ck_abort_msg("run %zu: %zu of %zu bytes scanned", run, (size_t)(p.unscanned - text), length);
+            scanned = (size_t)(p.unscanned - text);
         }
         pretokenizer_feed(&p, text + scanned, MEGABYTE - scanned, true);
-        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE), 1);
+        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP), 1);
         ck_assert_ptr_eq(ends[0], text + MEGABYTE);
-        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE), 0);
+        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP), 0);
     }
     free(text);
 }
@@ -310,12 +311,12 @@ END_TEST
 
 START_TEST(test_nothing_has_no_pretokens)
 {
-    const uint8_t *ends[PRETOKENS_AT_ONCE];
+    const uint8_t *ends[PRETOKENS_PER_GROUP];
     Pretokenizer p;
     pretokenizer_begin(&p);
     for (int ended = 0; ended < 2; ended++) {
         pretokenizer_feed(&p, (const uint8_t *)"", 0, ended);
-        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_AT_ONCE), 0);
+        ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP), 0);
     }
 }
 END_TEST

@@ -1,7 +1,7 @@
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/lines.h"
-#include "tokenizer/utf8_replace.h"
+#include "tokenizer/encode/utf8_replace.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -15,7 +15,8 @@ static RunLogEntry entry_of(size_t step)
                          .tokens = step * 64,
                          .seconds = 0.5 * (double)step,
                          .train_loss = 4 - 0.125 * (double)step,
-                         .val_loss = step % 2 ? (double)NAN : 3.25,
+                         .validated = step % 2 == 0,
+                         .val_loss = 3.25,
                          .lr = 0.001,
                          .grad_norm = 1.5,
                          .tokens_per_second = 128};
@@ -180,12 +181,10 @@ START_TEST(test_run_log_allocation_failures)
     assert_ok(run_log_open(&attempt.log, &seconds, attempt.path, 0));
     const RunLogEntry first = entry_of(1), third = entry_of(3);
     assert_ok(run_log_append(&attempt.log, &first));
-    assert_allocation_failures_say(append_second, &attempt, "run_log_append: no memory for a line",
-                                   "*/log.jsonl: no memory to write JSON");
+    assert_ok(append_second(&attempt));
     assert_ok(run_log_append(&attempt.log, &third));
     run_log_close(&attempt.log);
-    assert_allocation_failures_say(reopen, &attempt, "*/log.jsonl: no memory to parse *[0-9] bytes of JSON",
-                                   "run_log_open: no memory for the path */log.jsonl");
+    assert_allocation_failures_say(reopen, &attempt, "run_log_open: no memory for the path */log.jsonl");
     assert_file_holds(attempt.path, three_lines, strlen(three_lines));
 }
 END_TEST

@@ -141,14 +141,12 @@ static Status open_fixture(void *path)
 START_TEST(test_safetensors_failures_leave_nothing)
 {
     const char *directory = temp_directory("tensors"), *path = temp_path("tensors/file");
-    assert_allocation_failures_say(write_entries, (void *)(uintptr_t)path, "*/tensors/file: no memory for the header",
+    assert_allocation_failures_say(write_entries, (void *)(uintptr_t)path,
                                    "file_create: no memory for the path */tensors/file");
     assert_write_failures_are_clean(write_entries, (void *)(uintptr_t)path, directory);
-    assert_allocation_failures_say(
-        open_fixture, (void *)(uintptr_t)path, "safetensors_open: no memory for the path */tensors/file",
-        "*/tensors/file: no memory to parse 296 bytes of JSON", "*/tensors/file: no memory for 5 arrays");
-    memory_fail_at(1);
-    assert_path_fails(write_entries((void *)(uintptr_t)path), CS336_ENOMEM, path, ": no memory for the header");
+    assert_allocation_failures_say(open_fixture, (void *)(uintptr_t)path,
+                                   "safetensors_open: no memory for the path */tensors/file",
+                                   "*/tensors/file: no memory for 5 arrays");
     ck_assert_uint_eq(directory_entries(directory), 1);
 }
 END_TEST

@@ -1,5 +1,5 @@
 #include "core/memory.h"
-#include "data/story.h"
+#include "story/story.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"

@@ -6,9 +6,9 @@
 #include "tests/support/files.h"
 #include "tests/support/program.h"
 #include "tests/support/python.h"
-#include "tokenizer/bpe_files.h"
-#include "tokenizer/token_text.h"
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/files/bpe_files.h"
+#include "tokenizer/files/token_text.h"
+#include "tokenizer/files/tokenizer_json.h"
 
 #include <stdio.h>
 #include <stdlib.h>

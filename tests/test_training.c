@@ -138,7 +138,7 @@ START_TEST(test_trainer_check_errors)
         "trainer_check: warm-up of 13 steps is longer than the decay's 12",
         "trainer_check: learning rates 0.02 to 0.01, expected 0 <= minimum <= maximum",
         "trainer_check: betas 0.9 and 1, expected 0 <= beta < 1",
-        "trainer_check: eps 0, weight decay 0.1, expected eps > 0 and decay >= 0",
+        "trainer_check: eps 0, weight decay 0.1, expected eps > 0 and decay >= 0 in float32",
         "trainer_check: max_grad_norm -1, expected at least 0",
     };
     TrainerConfig bad[6];

@@ -80,7 +80,8 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"log_every", 2},
                    {"val_every", 4},
                    {"val_batches", 2},
-                   {"checkpoint_every", 5}};
+                   {"checkpoint_every", 5},
+                   {"keep", 0}};
     const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
     enum { NUMBERS = sizeof numbers / sizeof *numbers, NAMES = sizeof names / sizeof *names };
     json_t *object;
@@ -100,7 +101,7 @@ static void check_config_file(const char *path, const TrainerConfig *config)
 START_TEST(test_run_writes_its_files)
 {
     const TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("a/b", &config, false, NULL));
+    assert_ok(tiny_training_run("a/b", &config, RUN_OVERWRITE, NULL));
     ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
     check_config_file(temp_path("a/b/config.json"), &config);
 
@@ -132,13 +133,13 @@ END_TEST
 START_TEST(test_resumed_run_equals_an_uninterrupted_one)
 {
     TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, false, NULL));
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     const size_t stops[] = {1, 5, 11};
     for (size_t i = 0; i < 3; i++) {
         config.stop_at = stops[i];
-        assert_ok(tiny_training_run("parts", &config, false, NULL));
+        assert_ok(tiny_training_run("parts", &config, RUN_OVERWRITE, NULL));
         config.stop_at = 0;
-        assert_ok(tiny_training_run("parts", &config, true, NULL));
+        assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
         assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
         assert_same_log("whole/log.jsonl", "parts/log.jsonl");
         assert_same_file("whole/config.json", "parts/config.json");
@@ -151,13 +152,13 @@ START_TEST(test_resumed_run_goes_on_counting_its_seconds)
     static const char line[] = "{\"step\":1,\"seconds\":5000.5}\n";
     TrainerConfig config = tiny_training_config();
     config.stop_at = 1;
-    assert_ok(tiny_training_run("run", &config, false, NULL));
+    assert_ok(tiny_training_run("run", &config, RUN_OVERWRITE, NULL));
     write_file(temp_path("run/log.jsonl"), line, sizeof line - 1);
     config.stop_at = 2;
     TinyTraining tiny;
     RunLogEntry last;
     assert_ok(tiny_training_init(&tiny, &config));
-    assert_ok(trainer_run(&tiny.trainer, temp_path("run"), true, NULL, &last));
+    assert_ok(trainer_run(&tiny.trainer, temp_path("run"), RUN_RESUME, NULL, &last));
     ck_assert_uint_eq(last.step, 2);
     ck_assert_double_gt(last.seconds, 5000.5);
     ck_assert_double_lt(last.seconds, 5100);
@@ -168,9 +169,9 @@ END_TEST
 START_TEST(test_run_that_ended_does_not_go_on)
 {
     const TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, false, NULL));
-    assert_ok(tiny_training_run("again", &config, false, NULL));
-    assert_ok(tiny_training_run("again", &config, true, NULL));
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("again", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("again", &config, RUN_RESUME, NULL));
     assert_same_file("whole/checkpoint.safetensors", "again/checkpoint.safetensors");
     assert_same_log("whole/log.jsonl", "again/log.jsonl");
 }
@@ -193,17 +194,17 @@ static void interrupt(void *context, const RunLogEntry *entry, bool logged)
 START_TEST(test_run_stops_when_asked_and_resumes)
 {
     const TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, false, NULL));
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     Interruption interruption = {.at = 7};
     const TrainerObserver observer = {.step = interrupt, .context = &interruption, .stop = &interruption.stop};
-    assert_fails(tiny_training_run("parts", &config, false, &observer), CS336_EINTERRUPTED,
+    assert_fails(tiny_training_run("parts", &config, RUN_OVERWRITE, &observer), CS336_EINTERRUPTED,
                  "stopped after step 7 of 12");
     ck_assert_uint_eq(interruption.last, 7);
-    assert_ok(tiny_training_run("parts", &config, true, NULL));
+    assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
     assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
     assert_same_log("whole/log.jsonl", "parts/log.jsonl");
     interruption = (Interruption){.at = TINY_STEPS};
-    assert_ok(tiny_training_run("too_late", &config, false, &observer));
+    assert_ok(tiny_training_run("too_late", &config, RUN_OVERWRITE, &observer));
     assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
 }
 END_TEST
@@ -212,10 +213,10 @@ END_TEST
 START_TEST(test_full_disk_keeps_the_checkpoint)
 {
     TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, false, NULL));
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 5;
-    assert_ok(tiny_training_run("parts", &config, false, NULL));
-    assert_ok(tiny_training_run("five", &config, false, NULL));
+    assert_ok(tiny_training_run("parts", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("five", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 0;
     config.log_every = 100;
     config.val_every = 0;
@@ -231,14 +232,14 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
     for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
         ck_assert_uint_lt(n, 1000);
         file_fail_at(n);
-        s = trainer_run(&tiny.trainer, temp_path("parts"), true, NULL, &last);
+        s = trainer_run(&tiny.trainer, temp_path("parts"), RUN_RESUME, NULL, &last);
         ck_assert_int_eq(s, CS336_EIO);
         assert_same_file("five/checkpoint.safetensors", "parts/checkpoint.safetensors");
     }
     file_fail_at(0);
     tiny_training_deinit(&tiny);
     config = tiny_training_config();
-    assert_ok(tiny_training_run("parts", &config, true, NULL));
+    assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
     assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
     ck_assert_uint_eq(directory_entries(temp_path("parts")), 3);
 }
@@ -251,7 +252,7 @@ START_TEST(test_training_does_not_depend_on_threads)
     const TrainerConfig config = tiny_training_config();
     for (size_t i = 0; i < 4; i++) {
         tiny_training_threads = counts[i];
-        assert_ok(tiny_training_run(directories[i], &config, false, NULL));
+        assert_ok(tiny_training_run(directories[i], &config, RUN_OVERWRITE, NULL));
     }
     assert_same_file("one/checkpoint.safetensors", "two/checkpoint.safetensors");
     assert_same_file("one/checkpoint.safetensors", "three/checkpoint.safetensors");
@@ -263,12 +264,12 @@ END_TEST
 START_TEST(test_reports_do_not_change_the_training)
 {
     TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("some", &config, false, NULL));
+    assert_ok(tiny_training_run("some", &config, RUN_OVERWRITE, NULL));
     config.log_every = 5, config.val_every = 1, config.val_batches = 5, config.checkpoint_every = 0;
-    assert_ok(tiny_training_run("other", &config, false, NULL));
+    assert_ok(tiny_training_run("other", &config, RUN_OVERWRITE, NULL));
     assert_same_file("some/checkpoint.safetensors", "other/checkpoint.safetensors");
     config.seed = 8;
-    assert_ok(tiny_training_run("seed", &config, false, NULL));
+    assert_ok(tiny_training_run("seed", &config, RUN_OVERWRITE, NULL));
     MappedFile a, b;
     assert_ok(file_map(&a, temp_path("some/checkpoint.safetensors")));
     assert_ok(file_map(&b, temp_path("seed/checkpoint.safetensors")));
@@ -283,7 +284,7 @@ START_TEST(test_loss_that_is_no_number_stops_the_run)
     TrainerConfig config = tiny_training_config();
     config.checkpoint_every = 1;
     config.stop_at = 1;
-    assert_ok(tiny_training_run("good", &config, false, NULL));
+    assert_ok(tiny_training_run("good", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 0;
     config.schedule = (CosineSchedule){.max_lr = 1e30, .min_lr = 0, .warmup_steps = 0, .decay_steps = TINY_STEPS};
     assert_ok(tiny_training_run("bad",
@@ -296,9 +297,9 @@ START_TEST(test_loss_that_is_no_number_stops_the_run)
                                                  .max_grad_norm = 1,
                                                  .seed = config.seed,
                                                  .log_every = 1},
-                                false, NULL));
+                                RUN_NEW, NULL));
     config.checkpoint_every = 0;
-    ck_assert_int_eq(tiny_training_run("bad", &config, true, NULL), CS336_ERANGE);
+    ck_assert_int_eq(tiny_training_run("bad", &config, RUN_RESUME, NULL), CS336_ERANGE);
     ck_assert_msg(strstr(status_message(), "; a lower learning rate may help") != NULL, "%s", status_message());
     assert_same_file("good/checkpoint.safetensors", "bad/checkpoint.safetensors");
 }
@@ -308,7 +309,7 @@ START_TEST(test_checkpoint_of_another_run)
 {
     TrainerConfig config = tiny_training_config();
     config.stop_at = 1;
-    assert_ok(tiny_training_run("run", &config, false, NULL));
+    assert_ok(tiny_training_run("run", &config, RUN_OVERWRITE, NULL));
     TrainerConfig other = config;
     other.model.d_ff = 24;
     char path[512], nowhere[512];
@@ -316,15 +317,16 @@ START_TEST(test_checkpoint_of_another_run)
     snprintf(nowhere, sizeof nowhere, "%s", temp_path("nowhere/checkpoint.safetensors"));
     char rest[64];
     snprintf(rest, sizeof rest, ": d_ff is %zu, expected 24", config.model.d_ff);
-    assert_path_fails(tiny_training_run("run", &other, true, NULL), CS336_EFORMAT, path, rest);
+    assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path, rest);
     other = config;
     other.batch_size = 4;
-    assert_path_fails(tiny_training_run("run", &other, true, NULL), CS336_EFORMAT, path,
+    assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path,
                       ": batch_size is 3, expected 4");
     other = config;
     other.seed = 8;
-    assert_path_fails(tiny_training_run("run", &other, true, NULL), CS336_EFORMAT, path, ": seed is 7, expected 8");
-    assert_path_fails(tiny_training_run("nowhere", &config, true, NULL), CS336_EIO, nowhere,
+    assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path,
+                      ": seed is 7, expected 8");
+    assert_path_fails(tiny_training_run("nowhere", &config, RUN_RESUME, NULL), CS336_EIO, nowhere,
                       ": cannot read: No such file or directory");
     ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
 }
@@ -339,14 +341,14 @@ START_TEST(test_run_allocation_failures)
     TinyTraining tiny;
     assert_ok(tiny_training_init(&tiny, &config));
     RunLogEntry last;
-    assert_ok(trainer_run(&tiny.trainer, temp_path("run"), false, NULL, &last));
+    assert_ok(trainer_run(&tiny.trainer, temp_path("run"), RUN_OVERWRITE, NULL, &last));
     const size_t before = memory_in_use();
     Status s = CS336_ENOMEM;
     for (size_t n = 1; s; n += n < 8 ? 1 : STRIDE) {
         trainer_deinit(&tiny.trainer);
         assert_ok(trainer_init(&tiny.trainer, &config, &tiny.train, &tiny.val));
         memory_fail_at(n);
-        s = trainer_run(&tiny.trainer, temp_path("run"), false, NULL, &last);
+        s = trainer_run(&tiny.trainer, temp_path("run"), RUN_OVERWRITE, NULL, &last);
         memory_fail_at(0);
         ck_assert_uint_eq(memory_in_use(), before);
         ck_assert(s == CS336_OK || s == CS336_ENOMEM);
@@ -361,7 +363,7 @@ START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
     assert_ok(file_make_directory(temp_path("run/checkpoint.safetensors/full")));
     char path[512];
     snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
-    assert_path_fails(tiny_training_run("run", &config, false, NULL), CS336_EIO, path,
+    assert_path_fails(tiny_training_run("run", &config, RUN_OVERWRITE, NULL), CS336_EIO, path,
                       ": cannot remove: Directory not empty");
 }
 END_TEST
@@ -377,7 +379,7 @@ START_TEST(test_trained_model_is_the_trainers)
         TinyTraining tiny;
         assert_ok(tiny_training_init(&tiny, &config));
         RunLogEntry last;
-        assert_ok(trainer_run(&tiny.trainer, temp_path("run"), false, NULL, &last));
+        assert_ok(trainer_run(&tiny.trainer, temp_path("run"), RUN_OVERWRITE, NULL, &last));
         TrainedModel model;
         assert_ok(trained_model_load(&model, temp_path("run/checkpoint.safetensors")));
         ck_assert_uint_eq(model.iteration, 3);

@@ -7,7 +7,10 @@
 #ifndef CS336_CLI_COMMANDS_H
 #define CS336_CLI_COMMANDS_H
 
+#include "cli/options.h"
 #include "core/status.h"
+
+#include <stdbool.h>
 
 #ifndef CS336_VERSION
 #define CS336_VERSION "0.1.0"
@@ -40,12 +43,20 @@ int command_failed(const char *command);
  */
 CS336_MUST_CHECK Status command_needs_file(const char *path, const char *maker);
 
+/** @brief A file of the command line. */
+typedef struct {
+    const char *path; /**< NULL: not given; "-" is standard input or output */
+    const char *what; /**< in messages: "the input", "--vocab" */
+    bool written;
+} CommandFile;
+
 /**
- * @brief Checks that writing @p output does not replace what @p input holds, whatever links lie between the two names.
- * @param other  what @p input is to the command, as "the input"
- * @retval CS336_EIO  both are the same regular file, or the same name; "-" is never the same
+ * @brief Checks that no output is another output or an input, by whatever name: links, "./", or letter case where the
+ * file system ignores it. Call it before anything is written.
+ * @param inputs  more inputs, or NULL
+ * @retval CS336_EIO  the message names both
  */
-CS336_MUST_CHECK Status command_needs_two_files(const char *output, const char *input, const char *other);
+CS336_MUST_CHECK Status command_files_differ(const CommandFile *files, size_t count, const TextList *inputs);
 
 /**
  * @brief Checks that a file can be written where a command will write it, before it works for hours.

@@ -4,7 +4,7 @@
 #include "cli/work.h"
 #include "core/file.h"
 #include "data/token_file.h"
-#include "tokenizer/utf8_replace.h"
+#include "tokenizer/encode/utf8_replace.h"
 
 enum { IDS_AT_ONCE = 1 << 14, WIDEST_ID = 4 };
 
@@ -97,6 +97,15 @@ static Status decode_all(Decoder *d, WorkProgress *progress)
     return s;
 }
 
+static Status check_files(const DecodeOptions *o)
+{
+    const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
+                                 {.path = o->input, .what = "the input"},
+                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
+                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+    return command_files_differ(files, sizeof files / sizeof *files, NULL);
+}
+
 int command_decode(int argc, char **argv)
 {
     DecodeOptions o = {.errors = ERRORS_KEEP};
@@ -112,7 +121,7 @@ int command_decode(int argc, char **argv)
     if (!s)
         s = input_open(&input, o.input, "cs336 encode");
     if (!s)
-        s = command_needs_two_files(o.output, o.input, "the input");
+        s = check_files(&o);
     if (!s)
         s = file_create(&writer, o.output);
     Decoder decoder = {

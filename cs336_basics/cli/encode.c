@@ -89,9 +89,10 @@ static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *to
 
 static Status open_output(IdSink *sink, const EncodeOptions *o)
 {
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < o->inputs.count; i++)
-        s = command_needs_two_files(o->output, o->inputs.items[i], "the input");
+    const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
+                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
+                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+    const Status s = command_files_differ(files, sizeof files / sizeof *files, &o->inputs);
     return s ? s : file_create(&sink->file, o->output);
 }
 

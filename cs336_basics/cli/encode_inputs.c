@@ -3,7 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/tokenizer_options.h"
-#include "tokenizer/encode_file.h"
+#include "tokenizer/encode/encode_file.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -9,7 +9,7 @@
 
 #include "cli/options.h"
 #include "cli/work.h"
-#include "tokenizer/encoder.h"
+#include "tokenizer/encode/encoder.h"
 
 typedef struct {
     const TextList *paths;  /**< "-" is standard input */

@@ -3,7 +3,7 @@
 #include "cli/tokenizer_options.h"
 #include "core/parallel.h"
 #include "generate/decode.h"
-#include "tokenizer/encoder.h"
+#include "tokenizer/encode/encoder.h"
 #include "train/model_checkpoint.h"
 
 #include <errno.h>

@@ -160,6 +160,9 @@ static int store_number(const OptionTable *table, const Option *option, const ch
     if (value < option->from || value > option->up_to)
         return options_bad_usage(table, "--%s: %s is not between %g and %g", option->name, text, option->from,
                                  option->up_to);
+    /* What computes with it may do so in float32. */
+    if (value != 0 && (float)value == 0)
+        return options_bad_usage(table, "--%s: %s is too small for a 32-bit float", option->name, text);
     *option->to.number = value;
     return OPTIONS_PARSED;
 }

@@ -1,4 +1,4 @@
-#include "data/story.h"
+#include "story/story.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/work.h"

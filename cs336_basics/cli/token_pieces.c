@@ -1,7 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/token_pieces.h"
 
-#include "tokenizer/token_text.h"
+#include "tokenizer/files/token_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #define CS336_CLI_TOKEN_PIECES_H
 
 #include "cli/options.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/encode/tokenizer.h"
 
 #include <stdbool.h>
 #include <stdio.h>

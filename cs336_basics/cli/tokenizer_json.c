@@ -1,9 +1,9 @@
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/files/tokenizer_json.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
-#include "tokenizer/bpe_files.h"
+#include "tokenizer/files/bpe_files.h"
 
 typedef struct {
     TokenizerOptions tokenizer;
@@ -25,12 +25,13 @@ static int parse(TokenizerJsonOptions *o, int argc, char **argv)
 
 static Status check_files(const TokenizerJsonOptions *o)
 {
+    const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
+                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
+                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
     Status s = command_needs_file(o->tokenizer.vocab, "cs336 train-bpe");
     if (!s)
         s = command_needs_file(o->tokenizer.merges, "cs336 train-bpe");
-    if (!s)
-        s = command_needs_two_files(o->output, o->tokenizer.vocab, "the vocabulary");
-    return s ? s : command_needs_two_files(o->output, o->tokenizer.merges, "the list of merges");
+    return s ? s : command_files_differ(files, sizeof files / sizeof *files, NULL);
 }
 
 int command_tokenizer_json(int argc, char **argv)

@@ -7,7 +7,7 @@
 
 #include "cli/options.h"
 #include "core/status.h"
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/encode/tokenizer.h"
 
 #include <stdio.h>
 

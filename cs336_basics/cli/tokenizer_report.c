@@ -5,8 +5,8 @@
 #include "cli/work.h"
 #include "core/memory.h"
 #include "data/token_file.h"
-#include "tokenizer/encoder.h"
-#include "tokenizer/token_text.h"
+#include "tokenizer/encode/encoder.h"
+#include "tokenizer/files/token_text.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
-#include "train/trainer.h"
+#include "train/training_run.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,10 +17,10 @@ typedef struct {
     const char *train, *val, *out;
     ModelOptions model;
     size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
-    size_t log_every, val_every, val_batches, checkpoint_every;
+    size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /**< as DType */
-    bool resume;
+    bool resume, overwrite;
 } TrainOptions;
 
 enum { NOT_GIVEN = -1 };
@@ -33,6 +33,7 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "tokens to measure the validation loss on"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED, "log.jsonl, checkpoint.safetensors, config.json"),
         OPTION_FLAG("resume", &o->resume, "go on from the checkpoint in DIR"),
+        OPTION_FLAG("overwrite", &o->overwrite, "delete the run that DIR holds, and begin anew"),
         MODEL_OPTION_LINES(o->model),
         OPTION_HEADING("Run"),
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
@@ -59,12 +60,22 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps between validations; 0: at the end only"),
         OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches of a validation, always the same"),
         OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0, "steps between checkpoints; 0: at the end only"),
+        OPTION_SIZE_UP_TO("keep", &o->keep, "N", 1, 1000,
+                          "checkpoints that stay: the newest, and those before it as checkpoint-step-N.safetensors"),
         OPTION_NUMBER_UNSHOWN("loss-floor", &o->loss_floor, "X", 0, 1e3,
                               "entropy of the data in nats per token, to compare the loss with"),
     };
     const OptionTable table =
         OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
-    return options_parse(&table, argc, argv);
+    const int done = options_parse(&table, argc, argv);
+    if (done == OPTIONS_PARSED && o->resume && o->overwrite)
+        return options_bad_usage(&table, "--resume keeps the run in DIR, --overwrite deletes it: give one of them");
+    return done;
+}
+
+static RunStart start_of(const TrainOptions *o)
+{
+    return o->resume ? RUN_RESUME : o->overwrite ? RUN_OVERWRITE : RUN_NEW;
 }
 
 static TrainerConfig config_of(const TrainOptions *o)
@@ -89,6 +100,7 @@ static TrainerConfig config_of(const TrainOptions *o)
         .val_every = o->val_every,
         .val_batches = o->val ? o->val_batches : 0,
         .checkpoint_every = o->checkpoint_every,
+        .keep = o->keep,
     };
 }
 
@@ -97,6 +109,7 @@ static TrainerConfig config_of(const TrainOptions *o)
 typedef struct {
     size_t first, end; /**< the first and last step of this process; first 0: not known yet */
     double began, drawn, val_loss;
+    bool validated; /**< val_loss is known */
     bool terminal;
     bool dirty; /**< a line stands there that the next one is drawn over */
 } Progress;
@@ -106,7 +119,7 @@ static void print_line(const Progress *progress, const RunLogEntry *entry, doubl
 {
     const double each = (now - progress->began) / (double)(entry->step - progress->first + 1);
     printf("step %4zu/%zu  loss %.4f  ", entry->step, progress->end, entry->train_loss);
-    if (!isnan(progress->val_loss))
+    if (progress->validated)
         printf("val %.4f  ", progress->val_loss);
     printf("lr %.1e  %s tokens/s  %s left", entry->lr, count_text(entry->tokens_per_second),
            work_time(each * (double)(progress->end - entry->step)).text);
@@ -117,25 +130,27 @@ static void show_step(void *context, const RunLogEntry *entry, bool logged)
 {
     enum { DRAWS_A_SECOND = 10 };
     Progress *progress = context;
-    const bool validated = !isnan(entry->val_loss);
     const double now = work_seconds();
     if (!progress->first)
         progress->first = entry->step;
-    if (validated)
+    if (entry->validated) {
+        progress->validated = true;
         progress->val_loss = entry->val_loss;
-    const bool stays = !progress->terminal || validated || entry->step == progress->end;
-    if (progress->terminal) {
-        if (!validated && entry->step < progress->end && now - progress->drawn < 1.0 / DRAWS_A_SECOND)
-            return;
-        progress->drawn = now;
-        fputs(stays ? WORK_LINE_CLEAR : WORK_LINE_BEGIN, stdout);
-    } else if (!logged) {
-        return;
     }
-    print_line(progress, entry, now);
-    fputs(stays ? "\n" : WORK_LINE_END, stdout);
-    progress->dirty = !stays;
-    fflush(stdout);
+    const bool stays = !progress->terminal || entry->validated || entry->step == progress->end;
+    if (progress->terminal ? !stays && now - progress->drawn < 1.0 / DRAWS_A_SECOND : !logged)
+        return;
+    progress->drawn = now;
+    if (work_stdout() == stdout) {
+        if (progress->terminal)
+            fputs(stays ? WORK_LINE_CLEAR : WORK_LINE_BEGIN, stdout);
+        print_line(progress, entry, now);
+        fputs(stays ? "\n" : WORK_LINE_END, stdout);
+        progress->dirty = !stays;
+        work_flush_stdout("the run goes on");
+    }
+    if (entry->validated && !isfinite(entry->val_loss))
+        fprintf(stderr, "cs336 train: step %zu: the validation loss is %g\n", entry->step, entry->val_loss);
 }
 
 /* ---- report ---- */
@@ -144,6 +159,8 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
 {
     const TrainerConfig *config = &trainer->config;
     const double tokens = (double)config->batch_size * (double)config->model.context_length;
+    if (work_stdout() != stdout)
+        return;
     model_config_print("model", 9, &config->model);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
@@ -160,27 +177,67 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
                matmul_bf16_is_emulated() ? ", emulated: without AVX512_BF16 it is no faster than float32" : "");
     if (!isnan(o->loss_floor))
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
-    fflush(stdout);
+    work_flush_stdout("the run goes on");
 }
 
-static void print_summary(const TrainOptions *o, const RunLogEntry *last)
+static void print_summary(FILE *out, const TrainOptions *o, const RunLogEntry *last)
 {
-    printf("%zu steps, %s tokens in %.1f s", last->step, count_text((double)last->tokens), last->seconds);
-    if (!isnan(last->val_loss))
-        printf("; validation loss %.4f nats per token, perplexity %.2f", last->val_loss, exp(last->val_loss));
-    putchar('\n');
-    if (!isnan(o->loss_floor) && !isnan(last->val_loss))
-        printf("entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n", o->loss_floor, last->val_loss,
-               last->val_loss - o->loss_floor);
-    printf("%s/checkpoint.safetensors is ready for cs336 generate\n", o->out);
+    fprintf(out, "%zu steps, %s tokens in %.1f s", last->step, count_text((double)last->tokens), last->seconds);
+    if (last->validated)
+        fprintf(out, "; validation loss %.4f nats per token, perplexity %.2f", last->val_loss, exp(last->val_loss));
+    fputc('\n', out);
+    if (!isnan(o->loss_floor) && last->validated)
+        fprintf(out, "entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n", o->loss_floor,
+                last->val_loss, last->val_loss - o->loss_floor);
+    fprintf(out, "%s/checkpoint.safetensors is ready for cs336 generate\n", o->out);
 }
 
-static Status needs_checkpoint(const char *directory)
+/* How the run ended, where somebody reads it. */
+static void print_end(const TrainOptions *o, const RunLogEntry *last, const Progress *progress)
 {
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/checkpoint.safetensors", directory) >= (int)sizeof path)
-        return status_fail(CS336_EIO, "--out: a path of more than %zu bytes", sizeof path);
-    return command_needs_file(path, "cs336 train without --resume");
+    FILE *out = work_stdout();
+    if (!out)
+        return;
+    if (progress->dirty && out == stdout)
+        fputc('\n', out);
+    if (last->tokens == 0)
+        fprintf(out, "nothing left to do: the checkpoint in %s is of step %zu\n", o->out, last->step);
+    else if (last->step < o->steps)
+        fprintf(out, "stopped after step %zu of %zu, saved; the same command with --resume goes on\n", last->step,
+                o->steps);
+    else
+        print_summary(out, o, last);
+    if (out == stdout)
+        work_flush_stdout("the run is saved");
+}
+
+/* A run that diverged: its newest checkpoint may have begun to. */
+static void print_way_back(const TrainOptions *o)
+{
+    const size_t oldest = run_directory_oldest(o->out);
+    if (oldest)
+        fprintf(stderr,
+                "%s/checkpoint-step-%zu.safetensors is an older state: rename it to checkpoint.safetensors to go back "
+                "to it with --resume\n",
+                o->out, oldest);
+}
+
+/* The files of the run are outputs, and the tokens are inputs. */
+static Status check_files(const TrainOptions *o)
+{
+    static const char *const names[] = {"checkpoint.safetensors", "log.jsonl", "config.json"};
+    enum { NAMES = sizeof names / sizeof *names };
+    char paths[NAMES][4096];
+    CommandFile files[NAMES + 2] = {{.path = o->train, .what = "--train"}, {.path = o->val, .what = "--val"}};
+    for (size_t i = 0; i < NAMES; i++) {
+        if (snprintf(paths[i], sizeof paths[i], "%s/%s", o->out, names[i]) >= (int)sizeof paths[i])
+            return status_fail(CS336_EIO, "--out: a path of more than %zu bytes", sizeof paths[i]);
+        files[i + 2] = (CommandFile){.path = paths[i], .what = "the run's", .written = true};
+    }
+    Status s = run_directory_check(o->out, start_of(o));
+    if (!s && o->resume)
+        s = command_needs_file(paths[0], "cs336 train without --resume");
+    return s ? s : command_files_differ(files, NAMES + 2, NULL);
 }
 
 /* Before anything is allocated: a system that promises more memory than it has would end the process in the middle. */
@@ -201,29 +258,23 @@ static Status needs_memory(const TrainerConfig *config)
 #endif
 }
 
-static Status run(const TrainOptions *o, Trainer *trainer)
+static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
 {
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
-    Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps,
-                         .val_loss = (double)NAN,
-                         .terminal = isatty(STDOUT_FILENO) != 0};
-    const TrainerObserver observer = {.step = show_step, .context = &progress, .stop = work_stop_flag()};
+    static const char notice[] = "\nthe run ends after this step and is saved; Ctrl-C again ends it now, unsaved\n";
+    Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps, .terminal = isatty(STDOUT_FILENO) != 0};
+    const TrainerObserver observer = {.step = show_step, .context = &progress, .stop = work_stop_flag_saving(notice)};
     RunLogEntry last;
     print_header(o, trainer);
     progress.began = work_seconds();
-    const Status s = trainer_run(trainer, o->out, o->resume, &observer, &last);
-    if (progress.dirty)
+    const Status s = trainer_run(trainer, o->out, start_of(o), &observer, &last);
+    if (!s || s == CS336_EINTERRUPTED) {
+        print_end(o, &last, &progress);
+        return CS336_OK;
+    }
+    *diverged = s == CS336_ERANGE;
+    if (progress.dirty && work_stdout() == stdout)
         putchar('\n');
-    if (!s && last.tokens == 0) {
-        printf("nothing left to do: the checkpoint in %s is of step %zu\n", o->out, last.step);
-        return CS336_OK;
-    }
-    if (s == CS336_EINTERRUPTED || (!s && last.step < steps)) {
-        printf("stopped after step %zu of %zu, saved; the same command with --resume goes on\n", last.step, steps);
-        return CS336_OK;
-    }
-    if (!s)
-        print_summary(o, &last);
     return s;
 }
 
@@ -238,6 +289,7 @@ int command_train(int argc, char **argv)
                       .val_every = 250,
                       .val_batches = 10,
                       .checkpoint_every = 500,
+                      .keep = 2,
                       .lr = 1e-3,
                       .min_lr = NOT_GIVEN,
                       .beta1 = 0.9,
@@ -253,11 +305,12 @@ int command_train(int argc, char **argv)
     parallel_set_threads((int)o.threads);
     TokenFile train = {0}, val = {0};
     Trainer trainer = {0};
+    bool diverged = false;
     Status s = command_needs_file(o.train, "cs336 encode");
     if (!s && o.val)
         s = command_needs_file(o.val, "cs336 encode");
-    if (!s && o.resume)
-        s = needs_checkpoint(o.out);
+    if (!s)
+        s = check_files(&o);
     if (!s)
         s = token_file_open(&train, o.train, config.model.vocab_size);
     if (!s && o.val)
@@ -267,10 +320,13 @@ int command_train(int argc, char **argv)
     if (!s)
         s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
     if (!s)
-        s = run(&o, &trainer);
+        s = run(&o, &trainer, &diverged);
+    const int code = s ? command_failed("train") : EXIT_OK;
+    if (diverged)
+        print_way_back(&o);
     trainer_deinit(&trainer);
     token_file_close(&train);
     token_file_close(&val);
     parallel_release();
-    return s ? command_failed("train") : EXIT_OK;
+    return code;
 }

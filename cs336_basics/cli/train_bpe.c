@@ -3,10 +3,10 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
-#include "tokenizer/bpe_files.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/token_text.h"
-#include "tokenizer/tokenizer_json.h"
+#include "tokenizer/files/bpe_files.h"
+#include "tokenizer/files/token_text.h"
+#include "tokenizer/files/tokenizer_json.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -81,31 +81,21 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
 
 /* ---- files ---- */
 
-static Status check_output(const TrainBPEOptions *o, const char *output)
-{
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < o->inputs.count; i++)
-        s = command_needs_two_files(output, o->inputs.items[i], "the input");
-    return s ? s : command_needs_writable(output);
-}
-
 static Status check_files(const TrainBPEOptions *o)
 {
+    const CommandFile outputs[] = {{.path = o->vocab, .what = "the vocabulary", .written = true},
+                                   {.path = o->merges, .what = "the list of merges", .written = true},
+                                   {.path = o->tokenizer_json, .what = "the tokenizer.json", .written = true}};
+    enum { OUTPUTS = sizeof outputs / sizeof *outputs };
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < o->inputs.count; i++)
         s = command_needs_file(o->inputs.items[i], "cs336 story");
     if (!s)
-        s = check_output(o, o->vocab);
-    if (!s)
-        s = check_output(o, o->merges);
-    if (!s)
-        s = command_needs_two_files(o->merges, o->vocab, "the vocabulary");
-    if (s || !o->tokenizer_json)
-        return s;
-    s = check_output(o, o->tokenizer_json);
-    if (!s)
-        s = command_needs_two_files(o->tokenizer_json, o->vocab, "the vocabulary");
-    return s ? s : command_needs_two_files(o->tokenizer_json, o->merges, "the list of merges");
+        s = command_files_differ(outputs, OUTPUTS, &o->inputs);
+    for (size_t i = 0; !s && i < OUTPUTS; i++)
+        if (outputs[i].path)
+            s = command_needs_writable(outputs[i].path);
+    return s;
 }
 
 /* All files or none: the last one is on the disk before the others take their names. */

@@ -15,9 +15,31 @@
 /** @brief Seconds on a clock that only goes forward. */
 double work_seconds(void);
 
-/** @brief A flag that SIGINT, SIGTERM and, unless nohup ignores it, SIGHUP set from now on; a second signal ends the
- * process at once. */
+/**
+ * @brief A flag that every signal which asks the process to end sets from now on: SIGINT, SIGTERM, SIGQUIT, SIGHUP
+ * (unless nohup ignores it), SIGXCPU, ... SIGPIPE and SIGXFSZ become errors of the write that raised them.
+ *
+ * Half a second after the last Ctrl-C another one ends the process at once. Sooner it counts as the same press: keys
+ * bounce, and terminals repeat them.
+ */
 const atomic_int *work_stop_flag(void);
+
+/**
+ * @brief The same for a command that saves its state before it ends. Its system calls are restarted after a signal, so
+ * that a save is not cut short.
+ * @param notice  what the first signal says on a terminal, as "saving; Ctrl-C again ends at once, without saving"
+ */
+const atomic_int *work_stop_flag_saving(const char *notice);
+
+/**
+ * @brief Where progress and the summary of a run go: stdout, or stderr when nobody reads stdout any more; NULL when the
+ * reader is alive but has taken nothing for a second, as a terminal stopped by Ctrl-S. Then skip the line: a run does
+ * not wait for its reader. log.jsonl has every line.
+ */
+FILE *work_stdout(void);
+
+/** @brief Flushes stdout; a failure, but for a reader that has gone, is said on stderr with @p consolation. */
+void work_flush_stdout(const char *consolation);
 
 /**
  * @name Around a line that is drawn over and over

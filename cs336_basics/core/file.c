@@ -1,8 +1,12 @@
 #define _XOPEN_SOURCE 700 /* realpath() */
+#if defined(__APPLE__)
+#define _DARWIN_C_SOURCE /* flock() */
+#endif
 #include "core/file.h"
 
 #include "core/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,6 +14,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,16 +31,59 @@ static Status cannot(const char *what, const char *path, int reason)
     return status_fail(CS336_EIO, "%s: cannot %s: %s", path, what, strerror(reason));
 }
 
+/* ---- temporary files ---- */
+
+static const char TEMPORARY[] = ".cs336-tmp-";
+enum { RANDOM_LETTERS = 6 }; /* that mkstemp() puts after TEMPORARY */
+
 static char *temporary_beside(const char *path)
 {
-    static const char suffix[] = ".XXXXXX";
-    const size_t n = strlen(path);
-    char *text = memory_allocate(n + sizeof suffix);
-    if (text) {
-        memcpy(text, path, n);
-        memcpy(text + n, suffix, sizeof suffix);
-    }
+    const size_t size = strlen(path) + strlen(TEMPORARY) + RANDOM_LETTERS + 1;
+    char *text = memory_allocate(size);
+    if (text)
+        snprintf(text, size, "%s%sXXXXXX", path, TEMPORARY);
     return text;
+}
+
+/* True if a file of this name is the temporary file of a target: `name`, or any if that is NULL. */
+static bool is_temporary(const char *file, const char *name)
+{
+    const size_t length = strlen(file), end = strlen(TEMPORARY) + RANDOM_LETTERS;
+    if (length <= end || strncmp(file + length - end, TEMPORARY, strlen(TEMPORARY)) != 0)
+        return false;
+    return !name || (strlen(name) == length - end && strncmp(file, name, length - end) == 0);
+}
+
+/* A writer holds a lock on its temporary file. Where the lock can be had, the writer is dead. */
+static void remove_if_dead(int directory, const char *file)
+{
+    const int descriptor = openat(directory, file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    struct stat about;
+    if (descriptor < 0)
+        return;
+    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        unlinkat(directory, file, 0);
+    close(descriptor);
+}
+
+void file_remove_leftovers(const char *directory, const char *name)
+{
+    DIR *stream = opendir(directory);
+    if (!stream)
+        return;
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
+        if (is_temporary(entry->d_name, name))
+            remove_if_dead(dirfd(stream), entry->d_name);
+    closedir(stream);
+}
+
+/* Splits a path into the directory, "." where it names none, and the name in it, which is returned. */
+static const char *split_path(char directory[PATH_MAX], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t length = !slash || slash == path ? 1 : (size_t)(slash - path);
+    snprintf(directory, PATH_MAX, "%.*s", (int)length, slash ? path : ".");
+    return slash ? slash + 1 : path;
 }
 
 /* Names the file that a rename shall replace, and the temporary one beside it. */
@@ -52,10 +100,35 @@ static Status name_target(FileWriter *writer, const char *path, bool exists)
     return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
 }
 
-/* mkstemp() makes a file that only its owner reads; give it the permissions that any other new file would have. */
-static FILE *open_temporary(char *template)
+/*
+ * A locked file of a name that mkstemp() makes of the template. Between its creation and its lock another process may
+ * take it for a leftover and remove it: then there is another attempt. Where the file system has no locks, nobody
+ * removes anything.
+ */
+static int make_locked_file(char *template)
 {
-    const int descriptor = mkstemp(template);
+    const size_t random = strlen(template) - RANDOM_LETTERS;
+    for (;;) {
+        memset(template + random, 'X', RANDOM_LETTERS);
+        struct stat about;
+        const int descriptor = mkstemp(template);
+        if (descriptor < 0)
+            return -1;
+        fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+        if (flock(descriptor, LOCK_EX) != 0 || fstat(descriptor, &about) != 0 || about.st_nlink > 0)
+            return descriptor;
+        close(descriptor);
+    }
+}
+
+/* mkstemp() makes a file that only its owner reads; this one gets the permissions that any other new file would have.
+ */
+static FILE *open_temporary(FileWriter *writer)
+{
+    char directory[PATH_MAX];
+    const char *name = split_path(directory, writer->target);
+    file_remove_leftovers(directory, name);
+    const int descriptor = make_locked_file(writer->temporary);
     if (descriptor < 0)
         return NULL;
     const mode_t mask = umask(0);
@@ -64,7 +137,7 @@ static FILE *open_temporary(char *template)
     if (!stream) {
         const int reason = errno;
         close(descriptor);
-        unlink(template);
+        unlink(writer->temporary);
         errno = reason;
     }
     return stream;
@@ -90,7 +163,7 @@ Status file_create(FileWriter *writer, const char *path)
             file_abandon(writer);
             return s;
         }
-        writer->stream = open_temporary(writer->temporary);
+        writer->stream = open_temporary(writer);
     }
     if (writer->stream)
         return CS336_OK;
@@ -122,21 +195,38 @@ Status file_flush(FileWriter *writer)
     return CS336_OK;
 }
 
+Status file_sync_directory(const char *directory)
+{
+    const int descriptor = open(directory, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) /* a directory may be writable and not readable; then the system syncs it when it likes */
+        return CS336_OK;
+    const bool failed =
+        fsync(descriptor) != 0 && errno == EIO; /* other errors: this file system syncs no directories */
+    close(descriptor);
+    return failed ? cannot("sync", directory, EIO) : CS336_OK;
+}
+
+/* Renames while the stream is still open: its lock keeps other processes from taking the file for a leftover. */
+static Status rename_over_target(FileWriter *writer)
+{
+    if (rename(writer->temporary, writer->target) != 0)
+        return cannot("write", writer->path, errno);
+    memory_release(writer->temporary);
+    writer->temporary = NULL;
+    char directory[PATH_MAX];
+    split_path(directory, writer->target);
+    return file_sync_directory(directory);
+}
+
 Status file_commit(FileWriter *writer)
 {
     Status s = file_flush(writer);
+    if (writer->temporary && !s)
+        s = rename_over_target(writer);
     FILE *stream = writer->stream;
     writer->stream = NULL;
     if (stream != stdout && fclose(stream) != 0 && !s)
         s = cannot("write", writer->path, errno);
-    if (writer->temporary && !s) {
-        if (rename(writer->temporary, writer->target) != 0) {
-            s = cannot("write", writer->path, errno);
-        } else {
-            memory_release(writer->temporary);
-            writer->temporary = NULL;
-        }
-    }
     file_abandon(writer);
     return s;
 }
@@ -152,6 +242,58 @@ void file_abandon(FileWriter *writer)
     memory_release(writer->path);
     *writer = (FileWriter){0};
 }
+
+Status file_remove(const char *path)
+{
+    if (remove(path) == 0 || errno == ENOENT)
+        return CS336_OK;
+    return cannot("remove", path, errno);
+}
+
+static Status copy_file(const char *path, const char *second_path)
+{
+    MappedFile file;
+    FileWriter writer = {0};
+    Status s = file_map(&file, path);
+    if (!s)
+        s = file_create(&writer, second_path);
+    if (!s && file.size)
+        s = file_write(&writer, file.data, file.size);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    file_unmap(&file);
+    return s;
+}
+
+Status file_link(const char *path, const char *second_path)
+{
+    const Status s = file_remove(second_path);
+    if (s || link(path, second_path) == 0)
+        return s;
+    return copy_file(path, second_path);
+}
+
+Status file_lock_directory(int *lock, const char *directory)
+{
+    *lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0)
+        return cannot("read", directory, errno);
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
+        return CS336_OK;
+    const bool held = errno == EWOULDBLOCK;
+    file_unlock(*lock);
+    *lock = -1;
+    return held ? status_fail(CS336_EIO, "%s: another process is writing to this directory", directory) : CS336_OK;
+}
+
+void file_unlock(int lock)
+{
+    if (lock >= 0)
+        close(lock);
+}
+
+/* ---- reading ---- */
 
 /* `verb` is what a file that is not regular cannot be asked for. */
 static Status open_regular(FileReader *reader, const char *path, const char *verb)

@@ -2,8 +2,10 @@
  * @file
  * @brief Files that are either whole or not there.
  *
- * - What is written goes to a temporary file beside the target, which replaces it in one step by file_commit():
- *   a full disk, an error or a kill leaves the old file as it was. Only "-", pipes and devices are written at once.
+ * - Output goes to a temporary file beside the target, PATH.cs336-tmp-XXXXXX. file_commit() renames it over the target:
+ *   a full disk, an error or a kill leaves the old file as it was. Only "-", pipes and devices are written directly.
+ * - A temporary file is locked (flock) while its writer lives. The lock of a killed process is gone, so the next
+ *   file_create() of the same path knows the leftover and removes it.
  * - A symbolic link stays: the file that it leads to is replaced. One that leads nowhere is replaced itself.
  * - Reading is by memory map, an empty file maps to size 0; or piece by piece, where a file is larger than what may be
  *   held of it.
@@ -41,11 +43,44 @@ CS336_MUST_CHECK Status file_write(FileWriter *writer, const void *data, size_t 
  */
 CS336_MUST_CHECK Status file_flush(FileWriter *writer);
 
-/** @brief Flushes to disk and renames over the target; on failure the temporary file is removed. @retval CS336_EIO */
+/**
+ * @brief Syncs the file, renames it over the target, and syncs the directory, so that the new name survives a power
+ * cut. On failure the temporary file is removed.
+ * @retval CS336_EIO
+ */
 CS336_MUST_CHECK Status file_commit(FileWriter *writer);
 
 /** @brief Removes the temporary file; after file_commit(), or on a zeroed writer, it does nothing. */
 void file_abandon(FileWriter *writer);
+
+/**
+ * @brief Removes temporary files that killed processes left in a directory. Files of living processes stay.
+ * @param directory  a missing one is fine
+ * @param name       only those of the target with this name; NULL: of every target
+ */
+void file_remove_leftovers(const char *directory, const char *name);
+
+/**
+ * @brief Gives a file a second name, which is replaced if it exists: a hard link, or a copy where there are none.
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status file_link(const char *path, const char *second_path);
+
+/** @brief Removes a file; a missing one is fine. @retval CS336_EIO */
+CS336_MUST_CHECK Status file_remove(const char *path);
+
+/** @brief Syncs a directory: renames and removals in it survive a power cut. @retval CS336_EIO  the disk failed */
+CS336_MUST_CHECK Status file_sync_directory(const char *directory);
+
+/**
+ * @brief Locks a directory for one holder, until file_unlock() or the end of the process, however it ends.
+ * @param[out] lock  for file_unlock(); -1 where the file system has no locks
+ * @retval CS336_EIO  another process (or another call in this one) holds the lock, or there is no such directory
+ */
+CS336_MUST_CHECK Status file_lock_directory(int *lock, const char *directory);
+
+/** @brief Gives a lock back; -1 is fine. */
+void file_unlock(int lock);
 
 typedef struct {
     const uint8_t *data; /**< NULL when the file is empty */

@@ -1,9 +1,9 @@
 /**
  * @file
- * @brief JSON by jansson, with memory from core/memory and messages that say where.
+ * @brief JSON by jansson, with messages that say where.
  *
- * - Including this file is enough: jansson's allocator is replaced before main() starts, so that its values, and the
- *   text of json_dumps(), which memory_release() frees, are counted and limited as all else.
+ * - jansson allocates with malloc(). A library that replaced its allocator would change it for the whole process, and a
+ *   host program that uses jansson too would free blocks with the wrong function.
  * - jansson's own functions build and take apart values; json_decref() gives one back.
  * @see https://jansson.readthedocs.io
  */
@@ -14,7 +14,6 @@
 #include "core/status.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -40,12 +39,5 @@ CS336_MUST_CHECK Status json_read(json_t **value, const char *path);
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status json_write(FileWriter *writer, const json_t *value, size_t flags);
-
-/**
- * @brief Whether jansson was refused memory in this thread since the last call of this function.
- *
- * jansson answers a want of memory and text that is not UTF-8 alike; this tells them apart.
- */
-bool json_ran_out_of_memory(void);
 
 #endif

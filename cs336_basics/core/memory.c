@@ -113,14 +113,6 @@ void *memory_allocate(size_t bytes)
     return allocate(bytes, malloc);
 }
 
-void *memory_allocate_regardless(size_t bytes)
-{
-    if (too_large(bytes))
-        return NULL;
-    atomic_fetch_add(&in_use, bytes);
-    return obtain(bytes, malloc);
-}
-
 void *memory_allocate_zeroed(size_t count, size_t size)
 {
     return allocate(memory_product(count, size), zeroed);

@@ -2,7 +2,7 @@
  * @file
  * @brief The one place that allocates.
  *
- * - Every block of the library, also those of its JSON reader, comes from here and is counted.
+ * - Every block of the library comes from here and is counted, except those inside jansson.
  * - A limit makes further allocations fail as an exhausted machine would; tests measure and provoke with it.
  * - Blocks are aligned to 64 bytes, a cache line and the widest vector.
  * - All functions may be called from several threads at once.
@@ -16,12 +16,6 @@ enum { MEMORY_ALIGNMENT = 64 };
 
 /** @brief A block of at least @p bytes (also for 0), or NULL when memory or the limit is exhausted. */
 void *memory_allocate(size_t bytes);
-
-/**
- * @brief The same, whatever the limit and memory_fail_at() say; NULL only when the machine has no more.
- * For code in between that cannot stop, such as a parser of somebody else's; its caller reports the want of memory.
- */
-void *memory_allocate_regardless(size_t bytes);
 
 /** @brief An array of @p count zeroed elements, or NULL, also when count * size overflows. */
 void *memory_allocate_zeroed(size_t count, size_t size);

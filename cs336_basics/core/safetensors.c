@@ -251,8 +251,6 @@ static Status set_new(json_t *object, const char *key, json_t *value, const char
     }
     if (value && json_object_set_new(object, key, value) == 0)
         return CS336_OK;
-    if (json_ran_out_of_memory())
-        return status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
     return status_fail(CS336_EFORMAT, "%s: the name or the text of \"%s\" is not UTF-8", path, key);
 }
 
@@ -313,14 +311,13 @@ Status safetensors_write(const char *path, const SafetensorsEntry *entries, size
 {
     FileWriter writer = {0};
     char *text = NULL;
-    json_ran_out_of_memory();
     json_t *header = json_object();
     Status s = header ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
     if (!s)
         s = build_header(header, path, entries, count, metadata, metadata_count);
     if (!s)
         text = json_dumps(header, JSON_COMPACT);
-    if (!s && (!text || json_ran_out_of_memory()))
+    if (!s && !text)
         s = status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
     if (!s)
         s = file_create(&writer, path);
@@ -331,7 +328,7 @@ Status safetensors_write(const char *path, const SafetensorsEntry *entries, size
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);
-    memory_release(text);
+    free(text); /* from json_dumps() */
     json_decref(header);
     return s;
 }

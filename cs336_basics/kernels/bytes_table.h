@@ -5,9 +5,11 @@
 #include "kernels/bytes.h"
 
 typedef struct {
-    /* The first of `blocks` blocks where a pair begins, and in *found where; `blocks` if none does. Reads a byte more.
+    /*
+     * Returns the number of the first group in which a pair begins, and sets in *found the bits of the bytes where one
+     * does. Returns `groups` if there is none. Reads one byte more than the groups have.
      */
-    size_t (*find_pair)(uint64_t *found, const uint8_t *text, size_t blocks, const BytePair *pairs, size_t pair_count);
+    size_t (*find_pair)(uint64_t *found, const uint8_t *text, size_t groups, const BytePair *pairs, size_t pair_count);
 } BytesTable;
 
 extern const BytesTable bytes_portable, bytes_avx2, bytes_avx512;

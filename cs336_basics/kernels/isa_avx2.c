@@ -7,7 +7,6 @@
 #include "kernels/bytes_kernel.h"
 #include "kernels/matmul_kernel.h"
 #include "kernels/vecmath_kernel.h"
-#include "tokenizer/pretokenize_kernel.h"
 #else
 typedef int nothing_here;
 #endif

@@ -6,4 +6,3 @@
 #include "kernels/bytes_kernel.h"
 #include "kernels/matmul_kernel.h"
 #include "kernels/vecmath_kernel.h"
-#include "tokenizer/pretokenize_kernel.h"

@@ -11,8 +11,8 @@ ByteString bpe_model_token(const BPEModel *model, int32_t id)
     return (ByteString){.bytes = model->bytes.bytes + begin, .length = model->ends[id] - begin};
 }
 
-/* Room for one more token of that many bytes. */
-static Status reserve_token(BPEModel *model, size_t bytes)
+/* Makes room for one more token of `length` bytes. */
+static Status reserve_token(BPEModel *model, size_t length)
 {
     Status s = CS336_OK;
     if (model->vocab_size == INT32_MAX)
@@ -20,14 +20,15 @@ static Status reserve_token(BPEModel *model, size_t bytes)
     if (!s)
         s = array_reserve(&model->ends, &model->token_capacity, model->vocab_size + 1, sizeof *model->ends);
     if (!s)
-        s = array_reserve(&model->bytes.bytes, &model->bytes.capacity, model->bytes.length + bytes, 1);
+        s = array_reserve(&model->bytes.bytes, &model->bytes.capacity, model->bytes.length + length, 1);
     return s;
 }
 
-static void put_bytes(BPEModel *model, ByteString part)
+/* Appends bytes, for which there is room, to the bytes of the next token. */
+static void put_bytes(BPEModel *model, ByteString text)
 {
-    memcpy(model->bytes.bytes + model->bytes.length, part.bytes, part.length);
-    model->bytes.length += part.length;
+    memcpy(model->bytes.bytes + model->bytes.length, text.bytes, text.length);
+    model->bytes.length += text.length;
 }
 
 Status bpe_model_add_token(BPEModel *model, ByteString token)
@@ -56,6 +57,7 @@ Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right)
         s = bpe_model_add_merge(model, (BPEMerge){.left = left, .right = right, .merged = (int32_t)model->vocab_size});
     if (s)
         return s;
+    /* reserve_token() may have moved the bytes, so the views of left and right are taken anew. */
     put_bytes(model, bpe_model_token(model, left));
     put_bytes(model, bpe_model_token(model, right));
     model->ends[model->vocab_size++] = model->bytes.length;
@@ -93,11 +95,11 @@ void bpe_model_deinit(BPEModel *model)
 
 /* ---- ids by bytes ---- */
 
-/* The slot that holds these bytes, or the free one where they belong. */
+/* Returns the slot of the token with these bytes, or the free slot where it belongs. */
 static int32_t *find_slot(const TokenIndex *index, ByteString token)
 {
-    for (size_t at = (size_t)byte_string_hash(token);; at++) {
-        int32_t *slot = &index->slots[at & index->mask];
+    for (size_t i = (size_t)byte_string_hash(token);; i++) {
+        int32_t *slot = &index->slots[i & index->slot_mask];
         if (*slot < 0 || byte_string_equal(bpe_model_token(index->model, *slot), token))
             return slot;
     }
@@ -105,17 +107,16 @@ static int32_t *find_slot(const TokenIndex *index, ByteString token)
 
 Status token_index_init(TokenIndex *index, const BPEModel *model)
 {
-    size_t slots = 512;
-    while (slots < 2 * model->vocab_size)
-        slots *= 2;
-    *index = (TokenIndex){.model = model, .slots = memory_allocate(slots * sizeof *index->slots), .mask = slots - 1};
+    const size_t slots = hash_table_slots(model->vocab_size);
+    *index =
+        (TokenIndex){.model = model, .slots = memory_allocate(slots * sizeof *index->slots), .slot_mask = slots - 1};
     if (!index->slots)
         return status_fail(CS336_ENOMEM, "token_index_init: no memory for %zu tokens", model->vocab_size);
     for (size_t i = 0; i < slots; i++)
         index->slots[i] = -1;
     for (size_t i = 0; i < model->vocab_size; i++) {
         int32_t *slot = find_slot(index, bpe_model_token(model, (int32_t)i));
-        if (*slot < 0)
+        if (*slot < 0) /* of tokens with the same bytes the first one counts */
             *slot = (int32_t)i;
     }
     return CS336_OK;
@@ -124,6 +125,11 @@ Status token_index_init(TokenIndex *index, const BPEModel *model)
 int32_t token_index_find(const TokenIndex *index, ByteString token)
 {
     return *find_slot(index, token);
+}
+
+int32_t token_index_find_byte(const TokenIndex *index, uint8_t byte)
+{
+    return token_index_find(index, (ByteString){.bytes = &byte, .length = 1});
 }
 
 void token_index_deinit(TokenIndex *index)
@@ -137,7 +143,7 @@ Status bpe_model_add_absent(BPEModel *model, const ByteString *tokens, size_t co
     TokenIndex index;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < count; i++) {
-        s = token_index_init(&index, model);
+        s = token_index_init(&index, model); /* anew each time: the model changes, and special tokens are few */
         if (s)
             return s;
         const bool absent = token_index_find(&index, tokens[i]) < 0;

@@ -2,7 +2,10 @@
 
 #include "core/memory.h"
 
-enum { SMALLEST_ARRAY = 64 };
+enum {
+    SMALLEST_ARRAY = 64, /* elements of an array when it first gets memory */
+    SMALLEST_TABLE = 512 /* slots of a hash table */
+};
 
 int byte_string_compare(ByteString a, ByteString b)
 {
@@ -11,7 +14,7 @@ int byte_string_compare(ByteString a, ByteString b)
     return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-/* SplitMix64's mixing: every bit of the sum moves every bit of the result. */
+/* The finalizer of the SplitMix64 generator: each bit of z changes about half of the result's bits. */
 static uint64_t mix(uint64_t z)
 {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
@@ -22,15 +25,23 @@ static uint64_t mix(uint64_t z)
 uint64_t byte_string_hash(ByteString text)
 {
     uint64_t hash = text.length;
-    size_t at = 0;
-    for (uint64_t word; at + sizeof word <= text.length; at += sizeof word) {
-        memcpy(&word, text.bytes + at, sizeof word);
-        hash = mix(hash + 0x9E3779B97F4A7C15U + word);
+    size_t i = 0;
+    for (uint64_t eight_bytes; i + sizeof eight_bytes <= text.length; i += sizeof eight_bytes) {
+        memcpy(&eight_bytes, text.bytes + i, sizeof eight_bytes);
+        hash = mix(hash + 0x9E3779B97F4A7C15U + eight_bytes);
     }
     uint64_t rest = 0;
-    for (; at < text.length; at++)
-        rest = rest << 8 | text.bytes[at];
+    for (; i < text.length; i++)
+        rest = rest << 8 | text.bytes[i];
     return mix(hash + 0x9E3779B97F4A7C15U + rest);
+}
+
+size_t hash_table_slots(size_t entries)
+{
+    size_t slots = SMALLEST_TABLE;
+    while (slots < 2 * entries)
+        slots *= 2;
+    return slots;
 }
 
 Status array_reserve(void *array, size_t *capacity, size_t needed, size_t size)
@@ -42,12 +53,13 @@ Status array_reserve(void *array, size_t *capacity, size_t needed, size_t size)
         larger = needed;
     if (larger < SMALLEST_ARRAY)
         larger = SMALLEST_ARRAY;
-    void *block;
-    memcpy(&block, array, sizeof block);
-    block = larger <= SIZE_MAX / size ? memory_resize(block, larger * size) : NULL;
-    if (!block)
+    /* `array` points to a pointer of any type; memcpy reads and writes it without breaking C's aliasing rules. */
+    void *elements;
+    memcpy(&elements, array, sizeof elements);
+    elements = larger <= SIZE_MAX / size ? memory_resize(elements, larger * size) : NULL;
+    if (!elements)
         return status_fail(CS336_ENOMEM, "array_reserve: no memory for %zu elements of %zu bytes", larger, size);
-    memcpy(array, &block, sizeof block);
+    memcpy(array, &elements, sizeof elements);
     *capacity = larger;
     return CS336_OK;
 }
@@ -60,6 +72,11 @@ Status byte_list_append(ByteList *list, const uint8_t *bytes, size_t length)
         list->length += length;
     }
     return s;
+}
+
+Status byte_list_append_text(ByteList *list, const char *text)
+{
+    return byte_list_append(list, (const uint8_t *)text, strlen(text));
 }
 
 void byte_list_deinit(ByteList *list)

@@ -2,8 +2,9 @@
  * @file
  * @brief Strings of bytes, and lists of bytes and token ids that grow.
  *
- * - A ByteString borrows: it may hold NUL bytes, need not end in one and need not be UTF-8.
- * - A zeroed list is empty and ready. On failure it is what it was before.
+ * - A ByteString is a view: somebody else owns the bytes. They may be any bytes, zeros and malformed UTF-8 included,
+ * and no zero byte marks the end.
+ * - A zeroed list is empty and ready. A function that fails leaves its list unchanged.
  */
 #ifndef CS336_TOKENIZER_BUFFERS_H
 #define CS336_TOKENIZER_BUFFERS_H
@@ -20,7 +21,7 @@ typedef struct {
     size_t length;
 } ByteString;
 
-/** @brief A view of a C string, without its NUL. */
+/** @brief Returns a view of a C string, without its final zero byte. */
 static inline ByteString byte_string(const char *text)
 {
     return (ByteString){.bytes = (const uint8_t *)text, .length = strlen(text)};
@@ -31,11 +32,20 @@ static inline bool byte_string_equal(ByteString a, ByteString b)
     return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
 }
 
-/** @brief Negative, zero or positive as @p a comes before, is, or comes after @p b in Python's order of bytes. */
+/** @brief Returns a negative number, zero or a positive one if @p a < @p b, a == b or a > b, as Python compares bytes.
+ */
 int byte_string_compare(ByteString a, ByteString b);
 
-/** @brief A hash of all bytes, the same on every machine of one byte order. */
+/** @brief Returns a hash of all bytes. It is the same on every machine of one byte order. */
 uint64_t byte_string_hash(ByteString text);
+
+/**
+ * @brief Returns the number of slots of a hash table for @p entries entries: a power of two, at least 512, of which at
+ * most half are used. Open addressing then finds a free slot within a few steps.
+ */
+size_t hash_table_slots(size_t entries);
+
+/* ---- lists ---- */
 
 typedef struct {
     uint8_t *bytes;
@@ -47,20 +57,30 @@ typedef struct {
     size_t count, capacity;
 } TokenList;
 
-/** @brief Adds bytes at the end. @retval CS336_ENOMEM */
+/** @brief Returns a view of a list, valid until the list changes. */
+static inline ByteString byte_list_view(const ByteList *list)
+{
+    return (ByteString){.bytes = list->bytes, .length = list->length};
+}
+
+/** @brief Appends bytes. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status byte_list_append(ByteList *list, const uint8_t *bytes, size_t length);
+
+/** @brief Appends a C string, without its final zero byte. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status byte_list_append_text(ByteList *list, const char *text);
 void byte_list_deinit(ByteList *list);
 
-/** @brief Adds ids at the end. @retval CS336_ENOMEM */
+/** @brief Appends ids. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status token_list_append(TokenList *list, const int32_t *ids, size_t count);
 void token_list_deinit(TokenList *list);
 
 /**
- * @brief Makes room for @p needed elements in an array that grows by halves; what the lists here are made of.
+ * @brief Makes room for @p needed elements in an array of any type. The array grows by half each time, so appending n
+ * elements copies O(n) of them.
  * @param[in,out] array     pointer to the pointer to the first element, which may be NULL
- * @param[in,out] capacity  elements that there is room for
+ * @param[in,out] capacity  how many elements there is room for
  * @param         size      bytes of an element
- * @retval CS336_ENOMEM  the message says how many elements were asked for; array and capacity are as before
+ * @retval CS336_ENOMEM  the message says how many elements were asked for; array and capacity are unchanged
  */
 CS336_MUST_CHECK Status array_reserve(void *array, size_t *capacity, size_t needed, size_t size);
 

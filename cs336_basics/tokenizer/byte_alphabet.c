@@ -1,8 +1,12 @@
 #include "tokenizer/byte_alphabet.h"
 
-enum { FIRST_OTHER = 0x100, PRINTABLE = 188, OTHERS = 68 };
+enum {
+    FIRST_OTHER = 0x100, /* the character of the first byte without a printable form */
+    PRINTABLE = 188,     /* bytes with a printable form in Latin-1 */
+    OTHERS = 68          /* bytes without one */
+};
 
-/* The bytes without a printable form are 0-32, 127-160 and 173. */
+/* Bytes 0-32, 127-160 and 173 have no printable form: these are numbers 0-32, 33-66 and 67 of them. */
 uint32_t byte_alphabet_character(uint8_t byte)
 {
     if (byte <= 32)
@@ -12,9 +16,10 @@ uint32_t byte_alphabet_character(uint8_t byte)
     return byte == 173 ? FIRST_OTHER + 67 : byte;
 }
 
-static uint8_t other_byte(unsigned place)
+/* Returns byte number `rank` of those without a printable form. */
+static uint8_t other_byte(unsigned rank)
 {
-    return (uint8_t)(place < 33 ? place : place < 67 ? place - 33 + 127 : 173);
+    return (uint8_t)(rank < 33 ? rank : rank < 67 ? rank - 33 + 127 : 173);
 }
 
 int byte_alphabet_byte(uint32_t character)
@@ -24,9 +29,9 @@ int byte_alphabet_byte(uint32_t character)
     return byte_alphabet_character((uint8_t)character) == character ? (int)character : -1;
 }
 
-uint8_t byte_alphabet_sorted(unsigned place)
+uint8_t byte_alphabet_sorted(unsigned rank)
 {
-    if (place >= PRINTABLE)
-        return other_byte(place - PRINTABLE);
-    return (uint8_t)(place < 94 ? place + 33 : place < 106 ? place - 94 + 161 : place - 106 + 174);
+    if (rank >= PRINTABLE)
+        return other_byte(rank - PRINTABLE);
+    return (uint8_t)(rank < 94 ? rank + 33 : rank < 106 ? rank - 94 + 161 : rank - 106 + 174); /* 33-, 161-, 174- */
 }

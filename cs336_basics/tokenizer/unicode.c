@@ -13,9 +13,9 @@ UnicodeClass unicode_class(uint32_t code_point)
 }
 
 /*
- * Well-formed sequences, table 3-7 of the standard. The second byte's range depends on the first byte: it leaves out
- * what has a shorter form, surrogates, and what lies beyond U+10FFFF. A malformed piece is the longest beginning of a
- * well-formed sequence, or one byte.
+ * Returns the length of the well-formed sequences that begin with a byte, or 0 if none does, and the range of their
+ * second byte (table 3-7 of the standard). The range leaves out characters that have a shorter form, surrogates, and
+ * what is beyond U+10FFFF.
  */
 static unsigned sequence_length(uint8_t first, uint8_t *low, uint8_t *high)
 {
@@ -36,6 +36,7 @@ Utf8Character utf8_decode(const uint8_t *text, size_t length)
         return (Utf8Character){.code_point = text[0], .length = 1, .status = UTF8_VALID};
     if (wanted == 0)
         return (Utf8Character){.code_point = UNICODE_REPLACEMENT, .length = 1, .status = UTF8_MALFORMED};
+    /* The sequence is malformed from its first wrong byte on; what comes before that byte is replaced by one U+FFFD. */
     uint32_t code_point = text[0] & (0x7FU >> wanted);
     for (unsigned i = 1; i < wanted; i++) {
         if (i == length)
@@ -49,7 +50,7 @@ Utf8Character utf8_decode(const uint8_t *text, size_t length)
     return (Utf8Character){.code_point = code_point, .length = wanted, .status = UTF8_VALID};
 }
 
-/* Well-formed sequences of up to three bytes first: nearly all of any text. */
+/* Well-formed sequences of up to three bytes come first: they are nearly all of any text. */
 Utf8Class utf8_class(const uint8_t *text, size_t length)
 {
     if (text[0] < 0x80)

@@ -1,6 +1,8 @@
 /**
  * @file
- * @brief Short pre-tokens as two machine words, which one comparison tells apart: the keys of tables and caches.
+ * @brief The keys of hash tables of words: a word of up to 15 bytes is its own key, two 64-bit integers.
+ *
+ * Two keys are compared with one branch and without following a pointer.
  */
 #ifndef CS336_TOKENIZER_WORD_KEY_H
 #define CS336_TOKENIZER_WORD_KEY_H
@@ -10,14 +12,14 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { WORD_KEY_BYTES = 15 /**< of the longest pre-token that is its own key */ };
+enum { WORD_KEY_BYTES = 15 /**< length of the longest word that is its own key */ };
 
-/** @brief Bytes, zeros and the length in the last byte; other values of that byte are the table's to give a meaning. */
+/** @brief The word's bytes, then zeros, then its length in the 16th byte. Tables mark longer words in that byte. */
 typedef struct {
     uint64_t low, high;
 } WordKey;
 
-/* Where in a key's high word its last byte lies. */
+/* Shift of a key's 16th byte in `high`. */
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 enum { WORD_LAST_BYTE = 0 };
 #else
@@ -30,8 +32,9 @@ static inline bool word_key_equal(WordKey a, WordKey b)
 }
 
 /**
- * @brief The key of a pre-token of at most WORD_KEY_BYTES.
- * @param readable  bytes that may be read at @p word: where sixteen may, they are, and then cut by a mask
+ * @brief Returns the key of a word of at most WORD_KEY_BYTES.
+ * @param readable  bytes that may be read at @p word. From 16 on the key is one load of 16 bytes, cut by a mask; a copy
+ *                  of unknown length would be slower
  */
 static inline WordKey word_key_of(const uint8_t *word, size_t length, size_t readable)
 {
@@ -50,7 +53,10 @@ static inline WordKey word_key_of(const uint8_t *word, size_t length, size_t rea
     return key;
 }
 
-/** @brief Multiplying carries every bit upwards, so the upper bits depend on all: places are taken from those. */
+/**
+ * @brief Returns the hash of a key. Multiplying by a large odd number carries each bit upwards, so the upper bits
+ * depend on all bits of the key: slots and shards are chosen by the upper bits.
+ */
 static inline uint64_t word_key_hash(WordKey key)
 {
     return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +119,35 @@ static Status collect(Contents *contents, Arena *arena, const Checkpoint *checkp
     return arena_keep(arena, mark);
 }
 
+/* A float is finite unless all bits of its exponent are set. Comparing bits lets the compiler use vectors. */
+static bool all_finite(const float *numbers, size_t count)
+{
+    const uint32_t exponent = 0x7F800000;
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &numbers[i], sizeof bits);
+        found |= (bits & exponent) == exponent;
+    }
+    return !found;
+}
+
+static Status check_finite(const char *path, const Contents *contents)
+{
+    for (size_t i = 0; i < contents->entry_count; i++) {
+        const SafetensorsEntry *entry = &contents->entries[i];
+        const Tensor t = tensor_of((float *)(uintptr_t)entry->data, entry->rank, entry->shape);
+        if (all_finite(t.data, tensor_count(t)))
+            continue;
+        size_t index = 0;
+        while (isfinite(t.data[index]))
+            index++;
+        return status_fail(CS336_ERANGE, "%s: not written: number %zu of %s is %g; a lower learning rate may help",
+                           path, index, entry->name, (double)t.data[index]);
+    }
+    return CS336_OK;
+}
+
 Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
 {
     Contents contents;
@@ -128,6 +159,8 @@ Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
         s = arena_init(&arena, measure.peak);
     if (!s)
         s = collect(&contents, &arena, checkpoint);
+    if (!s)
+        s = check_finite(path, &contents);
     if (!s)
         s = safetensors_write(path, contents.entries, contents.entry_count, contents.texts, contents.text_count);
     arena_deinit(&arena);

@@ -6,7 +6,8 @@
  * - The file is safetensors: weights by their state-dict names, AdamW's moments as "optimizer.first_moment.NAME" and
  *   "optimizer.second_moment.NAME"; iteration, generator states and configuration are strings of its metadata:
  *   "iteration", "rng.NAME" (seed and counter), "config.KEY".
- * - Written atomically. The same state gives the same bytes: no time, no path, no thread count.
+ * - Written atomically, and only if every number in it is finite: NaN never replaces weights. The same state gives the
+ * same bytes: no time, no path, no thread count.
  * - Loading checks everything before it changes anything: after a failure the target is as it was.
  *
  * @code
@@ -52,6 +53,7 @@ typedef struct {
 /**
  * @brief Writes the whole state to @p path, or leaves the file that is there as it was.
  * @retval CS336_EIO      the directory or disk refuses
+ * @retval CS336_ERANGE   a number is NaN or infinite; the message names it
  * @retval CS336_ESHAPE   a value is not contiguous, or a moment's shape differs from its value's
  * @retval CS336_EFORMAT  two parameters, generators or keys of one name, or text that is not UTF-8
  * @retval CS336_ENOMEM

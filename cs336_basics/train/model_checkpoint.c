@@ -55,78 +55,81 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
 
 /* ---- from text ---- */
 
-static Status value_of(const char **value, const CheckpointFile *file, const char *key)
+/* Remembers its first failure: after one, the readers below return 0 and nobody has to ask in between. */
+typedef struct {
+    const CheckpointFile *file;
+    Status status;
+} ConfigReader;
+
+/* The value of a key; NULL after a failure. */
+static const char *read_text(ConfigReader *reader, const char *key)
 {
-    *value = checkpoint_config(file, key);
-    if (!*value)
-        return status_fail(CS336_EFORMAT, "%s: no %s in the configuration: not the checkpoint of a language model",
-                           file->tensors.path, key);
-    return CS336_OK;
+    if (reader->status)
+        return NULL;
+    const char *value = checkpoint_config(reader->file, key);
+    if (!value)
+        reader->status =
+            status_fail(CS336_EFORMAT, "%s: no %s in the configuration: not the checkpoint of a language model",
+                        reader->file->tensors.path, key);
+    return value;
 }
 
-static Status get_size(size_t *size, const CheckpointFile *file, const char *key)
+static void fail(ConfigReader *reader, const char *key, const char *value, const char *expected)
 {
-    const char *value;
-    const Status s = value_of(&value, file, key);
-    if (s)
-        return s;
+    reader->status =
+        status_fail(CS336_EFORMAT, "%s: %s is \"%s\", %s", reader->file->tensors.path, key, value, expected);
+}
+
+static size_t read_size(ConfigReader *reader, const char *key)
+{
+    const char *value = read_text(reader, key);
     char *end;
     errno = 0;
-    const unsigned long long number = strtoull(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || errno || number > SIZE_MAX)
-        return status_fail(CS336_EFORMAT, "%s: %s is \"%s\", expected a whole number", file->tensors.path, key, value);
-    *size = (size_t)number;
-    return CS336_OK;
+    const unsigned long long number = value ? strtoull(value, &end, 10) : 0;
+    if (value && (*value < '0' || *value > '9' || *end || errno || number > SIZE_MAX))
+        fail(reader, key, value, "expected a whole number");
+    return (size_t)number;
 }
 
-static Status get_float(float *number, const CheckpointFile *file, const char *key)
+static float read_float(ConfigReader *reader, const char *key)
 {
-    const char *value;
-    const Status s = value_of(&value, file, key);
-    if (s)
-        return s;
+    const char *value = read_text(reader, key);
     char *end;
-    *number = strtof(value, &end);
-    if (end == value || *end || !isfinite(*number))
-        return status_fail(CS336_EFORMAT, "%s: %s is \"%s\", expected a number", file->tensors.path, key, value);
-    return CS336_OK;
+    const float number = value ? strtof(value, &end) : 0;
+    if (value && (end == value || *end || !isfinite(number)))
+        fail(reader, key, value, "expected a number");
+    return number;
 }
 
-static Status get_name(int *index, const CheckpointFile *file, const char *key, const char *const *names)
+/* The index of the value in a list of names. */
+static int read_name(ConfigReader *reader, const char *key, const char *const *names)
 {
-    const char *value;
-    const Status s = value_of(&value, file, key);
-    if (s)
-        return s;
-    for (*index = 0; names[*index]; ++*index)
-        if (strcmp(names[*index], value) == 0)
-            return CS336_OK;
-    return status_fail(CS336_EFORMAT, "%s: %s is \"%s\", which is unknown", file->tensors.path, key, value);
+    const char *value = read_text(reader, key);
+    for (int i = 0; value && names[i]; i++)
+        if (strcmp(names[i], value) == 0)
+            return i;
+    if (value)
+        fail(reader, key, value, "which is unknown");
+    return 0;
 }
 
 Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file)
 {
+    ConfigReader reader = {.file = file};
     *config = (TransformerLMConfig){0};
-    int norm = 0, position = 0, ffn = 0, dtype = 0;
-    Status s = get_size(&config->vocab_size, file, "vocab_size");
-    s = s ? s : get_size(&config->context_length, file, "context_length");
-    s = s ? s : get_size(&config->d_model, file, "d_model");
-    s = s ? s : get_size(&config->num_layers, file, "num_layers");
-    s = s ? s : get_size(&config->num_heads, file, "num_heads");
-    s = s ? s : get_size(&config->d_ff, file, "d_ff");
-    s = s ? s : get_float(&config->rope_theta, file, "rope_theta");
-    s = s ? s : get_float(&config->norm_eps, file, "norm_eps");
-    s = s ? s : get_name(&norm, file, "norm", norm_names);
-    s = s ? s : get_name(&position, file, "position", position_names);
-    s = s ? s : get_name(&ffn, file, "ffn", ffn_names);
-    s = s ? s : get_name(&dtype, file, "dtype", dtype_names);
-    if (s)
-        return s;
-    config->norm = (NormPlacement)norm;
-    config->position = (PositionKind)position;
-    config->ffn = (FeedForwardKind)ffn;
-    config->dtype = (DType)dtype;
-    return transformer_lm_check(config);
+    config->vocab_size = read_size(&reader, "vocab_size");
+    config->context_length = read_size(&reader, "context_length");
+    config->d_model = read_size(&reader, "d_model");
+    config->num_layers = read_size(&reader, "num_layers");
+    config->num_heads = read_size(&reader, "num_heads");
+    config->d_ff = read_size(&reader, "d_ff");
+    config->rope_theta = read_float(&reader, "rope_theta");
+    config->norm_eps = read_float(&reader, "norm_eps");
+    config->norm = (NormPlacement)read_name(&reader, "norm", norm_names);
+    config->position = (PositionKind)read_name(&reader, "position", position_names);
+    config->ffn = (FeedForwardKind)read_name(&reader, "ffn", ffn_names);
+    config->dtype = (DType)read_name(&reader, "dtype", dtype_names);
+    return reader.status ? reader.status : transformer_lm_check(config);
 }
 
 /* ---- the model ---- */

@@ -79,19 +79,21 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     return s;
 }
 
+/* Sets a number; JSON has none that is not finite. False: no memory. */
+static bool set_number(json_t *object, const char *key, double number)
+{
+    return json_object_set_new(object, key, isfinite(number) ? json_real(number) : json_null()) == 0;
+}
+
 static json_t *object_of(const RunLogEntry *entry)
 {
     json_t *object = json_object();
-    bool whole = json_object_set_new(object, "step", json_integer((json_int_t)entry->step)) == 0 &&
-                 json_object_set_new(object, "tokens", json_integer((json_int_t)entry->tokens)) == 0 &&
-                 json_object_set_new(object, "seconds", json_real(entry->seconds)) == 0 &&
-                 json_object_set_new(object, "train_loss", json_real(entry->train_loss)) == 0;
-    if (!isnan(entry->val_loss))
-        whole = whole && json_object_set_new(object, "val_loss", json_real(entry->val_loss)) == 0;
-    whole = whole && json_object_set_new(object, "lr", json_real(entry->lr)) == 0 &&
-            json_object_set_new(object, "grad_norm", json_real(entry->grad_norm)) == 0 &&
-            json_object_set_new(object, "tokens_per_second", json_real(entry->tokens_per_second)) == 0;
-    if (whole)
+    if (json_object_set_new(object, "step", json_integer((json_int_t)entry->step)) == 0 &&
+        json_object_set_new(object, "tokens", json_integer((json_int_t)entry->tokens)) == 0 &&
+        set_number(object, "seconds", entry->seconds) && set_number(object, "train_loss", entry->train_loss) &&
+        (!entry->validated || set_number(object, "val_loss", entry->val_loss)) && set_number(object, "lr", entry->lr) &&
+        set_number(object, "grad_norm", entry->grad_norm) &&
+        set_number(object, "tokens_per_second", entry->tokens_per_second))
         return object;
     json_decref(object);
     return NULL;
@@ -112,6 +114,13 @@ Status run_log_append(RunLog *log, const RunLogEntry *entry)
         s = status_fail(CS336_EIO, "%s: cannot write, and cannot take back half a line", log->writer.path);
     json_decref(object);
     return s;
+}
+
+Status run_log_sync(RunLog *log)
+{
+    if (fsync(fileno(log->writer.stream)) == 0 || errno == EINVAL) /* EINVAL: a pipe or device, which has no disk */
+        return CS336_OK;
+    return status_fail(CS336_EIO, "%s: cannot write: %s", log->writer.path, strerror(errno));
 }
 
 void run_log_close(RunLog *log)

@@ -3,7 +3,8 @@
  * @brief The course of a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
  * - One object a line, with the keys step, tokens, seconds, train_loss, val_loss (when it was measured), lr, grad_norm
- *   and tokens_per_second. Each line is in the file before training goes on.
+ *   and tokens_per_second. A number that is NaN or infinite, which JSON lacks, is null. Each line is in the file before
+ *   training goes on.
  * - A run that resumes at a checkpoint first cuts the log to that step, so that no step stands in it twice.
  */
 #ifndef CS336_TRAIN_RUN_LOG_H
@@ -12,6 +13,7 @@
 #include "core/file.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct {
@@ -19,7 +21,8 @@ typedef struct {
     size_t tokens;            /**< tokens trained on, in all */
     double seconds;           /**< time of the run, resumed parts added up */
     double train_loss;        /**< of this step's batch, before the step; nats per token */
-    double val_loss;          /**< after the step; NAN: not measured at this step */
+    bool validated;           /**< val_loss was measured at this step */
+    double val_loss;          /**< after the step */
     double lr;                /**< learning rate of this step */
     double grad_norm;         /**< before clipping */
     double tokens_per_second; /**< since the line before, without validation and saving */
@@ -43,10 +46,12 @@ CS336_MUST_CHECK Status run_log_open(RunLog *log, double *seconds, const char *p
 
 /**
  * @brief Appends a line; when that fails, what had been written of it is taken back.
- * @param entry  finite numbers, but for val_loss
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_log_append(RunLog *log, const RunLogEntry *entry);
+
+/** @brief Brings all lines to the disk. @retval CS336_EIO */
+CS336_MUST_CHECK Status run_log_sync(RunLog *log);
 
 /** @brief Closes the file; a zeroed log is fine. */
 void run_log_close(RunLog *log);

@@ -1,11 +1,11 @@
 /**
  * @file
- * @brief The training loop (handout section 5.3, problem training_together).
+ * @brief A model in training: its setup, a step, a validation (handout section 5.3, problem training_together).
  *
  * - A step: a random batch, loss and gradients, clipping, the schedule's rate, AdamW. Step t runs from 1 and uses the
  *   schedule's rate at t, so that the first step already learns and the last ends the schedule.
  * - Validation uses the same windows of the validation file each time.
- * - The run's directory holds log.jsonl, checkpoint.safetensors (the latest) and config.json.
+ * - Everything lies in memory; train/training_run.h is the loop around the steps, with the files of a run.
  * - Same configuration, files and seed: same checkpoint bytes for any number of threads, and the same when the run was
  *   stopped at any checkpoint and resumed.
  */
@@ -20,10 +20,7 @@
 #include "nn/transformer_lm.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
-#include "train/run_log.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
@@ -39,6 +36,7 @@ typedef struct {
     size_t val_every;        /**< steps between validations; 0: only after the last step */
     size_t val_batches;      /**< batches of a validation; 0: none */
     size_t checkpoint_every; /**< steps between checkpoints; 0: only after the last step */
+    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0 counts as 1 */
 } TrainerConfig;
 
 /** @brief Says whether a run of this configuration can start. @retval CS336_ESHAPE, CS336_ERANGE */
@@ -77,42 +75,8 @@ void trainer_deinit(Trainer *trainer);
  */
 CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad_norm);
 
-/** @brief Mean loss over the validation windows, nats per token. @retval CS336_ERANGE, CS336_ENOMEM */
+/** @brief Mean loss over the validation windows, nats per token; NaN or infinite when the model is. @retval
+ * CS336_ERANGE, CS336_ENOMEM */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
-
-/** @brief Saves the run's whole state. @retval CS336_EIO, CS336_ENOMEM */
-CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
-
-/**
- * @brief Goes back to a saved state.
- * @retval CS336_EIO      it cannot be read
- * @retval CS336_EFORMAT  cut short, or of another model, batch size or seed; the trainer is unchanged
- * @retval CS336_ESHAPE   a weight has another shape; the trainer is unchanged
- * @retval CS336_ENOMEM
- */
-CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
-
-/** @brief What a run tells, and what it asks. */
-typedef struct {
-    void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< after each step; NULL: nobody listens */
-    void *context;
-    const atomic_int *stop; /**< not 0: finish the step, save and return; NULL: never */
-} TrainerObserver;
-
-/**
- * @brief Trains to the end, or to stop_at.
- * @param directory  made when missing; what an earlier run left there goes, unless @p resume is true
- * @param resume     restore the directory's checkpoint first
- * @param observer   NULL: nobody
- * @param last       the last step's entry; with the final validation loss when the run came to its end
- * @retval CS336_OK           steps, or stop_at, are done and saved
- * @retval CS336_EINTERRUPTED the observer asked to stop; saved
- * @retval CS336_EIO          a file could not be read or written; the checkpoint that was there is intact
- * @retval CS336_ERANGE       the loss is not finite; the last checkpoint is intact
- * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged, or of another run
- * @retval CS336_ENOMEM
- */
-CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, bool resume,
-                                    const TrainerObserver *observer, RunLogEntry *last);
 
 #endif

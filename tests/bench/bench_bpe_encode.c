@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"
-#include "tokenizer/encode_file.h"
+#include "tokenizer/encode/encode_file.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -8,13 +8,13 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/rng.h"
-#include "data/story.h"
+#include "story/story.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/chart.h"
 #include "tests/bench/report.h"
 #include "tests/bench/work.h"
-#include "tokenizer/bpe_files.h"
-#include "tokenizer/bpe_train.h"
+#include "tokenizer/files/bpe_files.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <errno.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "core/parallel.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"
-#include "tokenizer/word_count.h"
+#include "tokenizer/learn/word_count.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,10 +3,10 @@
 
 #include "accounting/flops.h"
 #include "core/memory.h"
-#include "data/story.h"
 #include "nn/functional.h"
-#include "tokenizer/bpe_train.h"
-#include "tokenizer/encoder.h"
+#include "story/story.h"
+#include "tokenizer/encode/encoder.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -65,13 +65,13 @@ void tiny_training_deinit(TinyTraining *tiny)
     token_file_close(&tiny->val);
 }
 
-Status tiny_training_run(const char *directory, const TrainerConfig *config, bool resume,
+Status tiny_training_run(const char *directory, const TrainerConfig *config, RunStart start,
                          const TrainerObserver *observer)
 {
     TinyTraining tiny;
     assert_ok(tiny_training_init(&tiny, config));
     RunLogEntry last;
-    const Status s = trainer_run(&tiny.trainer, temp_path(directory), resume, observer, &last);
+    const Status s = trainer_run(&tiny.trainer, temp_path(directory), start, observer, &last);
     tiny_training_deinit(&tiny);
     return s;
 }

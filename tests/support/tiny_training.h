@@ -6,7 +6,7 @@
 #define CS336_TESTS_SUPPORT_TINY_TRAINING_H
 
 #include "data/token_file.h"
-#include "train/trainer.h"
+#include "train/training_run.h"
 
 enum { TINY_TOKENS = 200, TINY_STEPS = 12 };
 
@@ -32,7 +32,7 @@ Status tiny_training_init(TinyTraining *tiny, const TrainerConfig *config);
 void tiny_training_deinit(TinyTraining *tiny);
 
 /** @brief Runs in a directory of the test's own and returns how it ended. */
-Status tiny_training_run(const char *directory, const TrainerConfig *config, bool resume,
+Status tiny_training_run(const char *directory, const TrainerConfig *config, RunStart start,
                          const TrainerObserver *observer);
 
 #endif

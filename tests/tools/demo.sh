@@ -57,7 +57,7 @@ for part in train valid; do
 done
 
 say 'Training: a small Transformer learns to predict the next token'
-set -- --train "$out/train.bin" --val "$out/valid.bin" --out "$out/run" --vocab-size $vocabulary --context-length 256 \
+set -- --train "$out/train.bin" --val "$out/valid.bin" --out "$out/run" --overwrite --vocab-size $vocabulary --context-length 256 \
     --d-model 96 --num-layers 4 --num-heads 4 --batch-size 8 --steps "$steps" --lr 6e-3 --beta2 0.98 \
     --log-every 100 --val-every 500 --val-batches 20
 if [ -z "$text" ]; then

@@ -1,0 +1,175 @@
+#include "tokenizer/encode/tokenizer.h"
+
+#include "core/memory.h"
+#include "tokenizer/encode/utf8_replace.h"
+#include "tokenizer/files/bpe_files.h"
+
+enum {
+    SPARE_BYTES = 16,
+    IDS_AT_ONCE = 4096 /* decoded before malformed UTF-8 is looked for */
+};
+
+/* ---- the tokenizer ---- */
+
+/*
+ * Most pre-tokens of any text are tokens. They are found without merging; but not every token is what its bytes become,
+ * for a vocabulary may hold tokens that no merges lead to.
+ */
+static Status find_whole_tokens(Tokenizer *tokenizer)
+{
+    const size_t vocab_size = tokenizer_vocab_size(tokenizer);
+    MergeScratch scratch = {0};
+    Status s = merge_scratch_reserve(&scratch, WORD_CACHED_BYTES);
+    if (!s)
+        s = word_cache_init(&tokenizer->whole, SIZE_MAX);
+    for (size_t id = 0; !s && id < vocab_size; id++) {
+        const ByteString token = tokenizer_token(tokenizer, (int32_t)id);
+        if (token.length == 0 || token.length > WORD_CACHED_BYTES)
+            continue;
+        const WordKey key = word_key(token.bytes, token.length, 0);
+        if (merge_table_apply(&tokenizer->merges, &scratch, token.bytes, token.length) == 1)
+            word_cache_add(&tokenizer->whole, key, token, scratch.ids, 1);
+    }
+    merge_scratch_deinit(&scratch);
+    return s;
+}
+
+static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
+{
+    Status s = special_tokens_init(&tokenizer->special, tokens, count);
+    if (!s)
+        s = bpe_model_copy(&tokenizer->model, model);
+    if (!s)
+        s = bpe_model_add_absent(&tokenizer->model, tokens, count);
+    ByteList *bytes = &tokenizer->model.bytes;
+    if (!s)
+        s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + SPARE_BYTES, 1);
+    if (!s)
+        s = token_index_init(&tokenizer->index, &tokenizer->model);
+    if (!s)
+        s = merge_table_init(&tokenizer->merges, &tokenizer->model, &tokenizer->index);
+    if (s)
+        return s;
+    tokenizer->special_ids = memory_allocate(tokenizer->special.count * sizeof *tokenizer->special_ids);
+    if (!tokenizer->special_ids)
+        return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
+    for (size_t i = 0; i < tokenizer->special.count; i++)
+        tokenizer->special_ids[i] = token_index_find(&tokenizer->index, tokenizer->special.tokens[i]);
+    return find_whole_tokens(tokenizer);
+}
+
+Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
+                        size_t special_count)
+{
+    *tokenizer = memory_allocate_zeroed(1, sizeof **tokenizer);
+    if (!*tokenizer)
+        return status_fail(CS336_ENOMEM, "tokenizer_create: no memory");
+    const Status s = build(*tokenizer, model, special_tokens, special_count);
+    if (s) {
+        tokenizer_destroy(*tokenizer);
+        *tokenizer = NULL;
+    }
+    return s;
+}
+
+Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
+                      const ByteString *special_tokens, size_t special_count)
+{
+    BPEModel model;
+    *tokenizer = NULL;
+    Status s = bpe_model_read(&model, vocab_path, merges_path);
+    if (!s)
+        s = tokenizer_create(tokenizer, &model, special_tokens, special_count);
+    bpe_model_deinit(&model);
+    memory_give_back(); /* the files' JSON was larger than the tokenizer */
+    return s;
+}
+
+void tokenizer_destroy(Tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    memory_release(tokenizer->special_ids);
+    word_cache_deinit(&tokenizer->whole);
+    special_tokens_deinit(&tokenizer->special);
+    merge_table_deinit(&tokenizer->merges);
+    token_index_deinit(&tokenizer->index);
+    bpe_model_deinit(&tokenizer->model);
+    memory_release(tokenizer);
+}
+
+size_t tokenizer_vocab_size(const Tokenizer *tokenizer)
+{
+    return tokenizer->model.vocab_size;
+}
+
+ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id)
+{
+    return bpe_model_token(&tokenizer->model, id);
+}
+
+int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
+{
+    return token_index_find(&tokenizer->index, token);
+}
+
+/* ---- decoding ---- */
+
+static Status check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count)
+{
+    const size_t vocab_size = tokenizer_vocab_size(tokenizer);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= vocab_size)
+            return status_fail(CS336_ERANGE, "tokenizer_decode: id %d at place %zu, the vocabulary has %zu tokens",
+                               (int)ids[i], i, vocab_size);
+    return CS336_OK;
+}
+
+/* Most tokens are short, and copied as if they had SPARE_BYTES: behind the vocabulary and the text is room for that. */
+static Status append_tokens(ByteList *text, const Tokenizer *tokenizer, const int32_t *ids, size_t count)
+{
+    size_t length = SPARE_BYTES;
+    for (size_t i = 0; i < count; i++)
+        length += tokenizer_token(tokenizer, ids[i]).length;
+    const Status s = array_reserve(&text->bytes, &text->capacity, text->length + length, 1);
+    if (s)
+        return s;
+    uint8_t *to = text->bytes + text->length;
+    for (size_t i = 0; i < count; i++) {
+        const ByteString token = tokenizer_token(tokenizer, ids[i]);
+        if (token.length <= SPARE_BYTES)
+            memcpy(to, token.bytes, SPARE_BYTES);
+        else
+            memcpy(to, token.bytes, token.length);
+        to += token.length;
+    }
+    text->length = (size_t)(to - text->bytes);
+    return CS336_OK;
+}
+
+Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count)
+{
+    const Status s = check_ids(tokenizer, ids, count);
+    return s ? s : append_tokens(text, tokenizer, ids, count);
+}
+
+Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count)
+{
+    const size_t length_before = text->length;
+    Utf8Replacer replacer = {0};
+    ByteList exact = {0}; /* of some ids */
+    Status s = check_ids(tokenizer, ids, count);
+    for (size_t some; !s && count > 0; ids += some, count -= some) {
+        some = count < IDS_AT_ONCE ? count : IDS_AT_ONCE;
+        exact.length = 0;
+        s = append_tokens(&exact, tokenizer, ids, some);
+        if (!s)
+            s = utf8_replace(&replacer, text, exact.bytes, exact.length, false);
+    }
+    if (!s)
+        s = utf8_replace(&replacer, text, NULL, 0, true);
+    byte_list_deinit(&exact);
+    if (s)
+        text->length = length_before;
+    return s;
+}

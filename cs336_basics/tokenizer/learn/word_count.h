@@ -1,0 +1,49 @@
+/**
+ * @file
+ * @brief Counts the words (distinct pre-tokens) of texts and files, with several threads.
+ *
+ * - Threads take chunks of the texts in order. A chunk goes from the first safe cut at or after its nominal beginning
+ * to the first one at or after its nominal end (see cut.h). So neighbouring chunks meet without any communication. A
+ *   chunk without a safe cut belongs to the one before it.
+ * - The counts are those of the whole text, for any number of threads and any size of chunks.
+ * - Of a file only the chunks that are being counted are in memory. What grows is the table of words.
+ */
+#ifndef CS336_TOKENIZER_LEARN_WORD_COUNT_H
+#define CS336_TOKENIZER_LEARN_WORD_COUNT_H
+
+#include "core/status.h"
+#include "tokenizer/buffers.h"
+#include "tokenizer/learn/word_table.h"
+#include "tokenizer/split/special_tokens.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** @brief A text in memory, or one that is read from a file while it is counted. */
+typedef struct {
+    const char *path;   /**< NULL: in memory */
+    ByteString content; /**< of a file, its length only */
+} WordSource;
+
+typedef struct {
+    const SpecialTokens *special;
+    int threads;            /**< at least 1 */
+    size_t chunk_bytes;     /**< nominal length of a chunk; 0: 512 KiB */
+    const atomic_int *stop; /**< NULL, or a flag that ends the counting when it is not 0 */
+    void (*progress)(void *context, size_t done,
+                     size_t total); /**< NULL, or called with the bytes done, by one thread */
+    void *context;                  /**< passed to progress */
+} WordCountConfig;
+
+/**
+ * @brief Counts the pre-tokens between the special tokens of each text. No pre-token reaches into the next text.
+ * @param[out] words  empty on failure
+ * @retval CS336_ENOMEM
+ * @retval CS336_EIO           a file cannot be read, or is shorter than its length
+ * @retval CS336_EINTERRUPTED  config->stop was set
+ */
+CS336_MUST_CHECK Status count_words(WordTable *words, const WordSource *sources, size_t source_count,
+                                    const WordCountConfig *config);
+
+#endif

@@ -1,0 +1,72 @@
+/**
+ * @file
+ * @brief The words of a corpus (its distinct pre-tokens) and how often each occurs: a hash table that threads share.
+ *
+ * - A word of at most 15 bytes, as almost every word is, is its own key: see word_key.h. The key of a longer word is
+ * its hash and where its bytes are stored; the bytes are compared too, so two words of equal hash stay apart.
+ * - The table consists of 64 shards, chosen by the first bits of the hash, each with a lock of its own. With a few
+ *   threads, two of them rarely want the same shard. A shard that is full doubles alone, so the table grows in small
+ *   steps.
+ */
+#ifndef CS336_TOKENIZER_LEARN_WORD_TABLE_H
+#define CS336_TOKENIZER_LEARN_WORD_TABLE_H
+
+#include "core/parallel.h"
+#include "core/status.h"
+#include "tokenizer/buffers.h"
+#include "tokenizer/word_key.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** @brief A word's shard is the first bits of its hash: of word_key_hash() if it has at most WORD_KEY_BYTES. */
+enum { WORD_SHARD_BITS = 6, WORD_SHARDS = 1 << WORD_SHARD_BITS };
+
+typedef struct {
+    WordKey key;
+    uint64_t count; /**< occurrences; 0: a free slot */
+} WordSlot;
+
+typedef struct {
+    WordSlot *slots; /**< open addressing */
+    size_t slot_count, used;
+    int shift; /**< the first slot is the hash, without the bits that chose the shard, shifted right by this */
+    ByteList long_words; /**< for each word of more than WORD_KEY_BYTES its length, a size_t, and its bytes */
+    ParallelLock lock;
+} WordShard;
+
+/** @brief A zeroed table is empty and ready. */
+typedef struct {
+    WordShard shards[WORD_SHARDS];
+} WordTable;
+
+/** @brief Adds @p count occurrences of a word of at least one byte. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status word_table_add(WordTable *table, ByteString word, uint64_t count);
+
+/** @brief Most words of one word_table_add_to_shard(). */
+enum { WORD_TABLE_BATCH = 64 };
+
+/**
+ * @brief Adds up to WORD_TABLE_BATCH words of one shard, each with its number of occurrences, under one lock. It
+ * prefetches all their slots before it uses the first one, so the waits for memory overlap.
+ * @param words  of at most WORD_KEY_BYTES bytes
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status word_table_add_to_shard(WordTable *table, size_t shard, const WordSlot *words, size_t count);
+
+/** @brief Returns the number of words. */
+size_t word_table_size(const WordTable *table);
+
+/** @brief Visits all words: `for (WordCursor c = {0}; word_table_next(&table, &c);) use(c.word, c.count);` */
+typedef struct {
+    size_t shard, slot;
+    ByteString word; /**< valid until the table changes */
+    uint64_t count;  /**< its occurrences */
+} WordCursor;
+
+bool word_table_next(const WordTable *table, WordCursor *cursor);
+
+void word_table_deinit(WordTable *table);
+
+#endif

@@ -1,0 +1,33 @@
+/**
+ * @file
+ * @brief Where a text may be cut in two, so that each half can be tokenized without the other.
+ *
+ * Threads share a long text by cutting it into chunks. Tokens are those of the whole text if no pre-token and no
+ * special token crosses a cut, and a look at the bytes around the cut decides that.
+ */
+#ifndef CS336_TOKENIZER_SPLIT_CUT_H
+#define CS336_TOKENIZER_SPLIT_CUT_H
+
+#include "tokenizer/split/special_tokens.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * @brief True if a pre-token begins at index @p cut whatever bytes follow the text, and the pre-tokens before it are
+ * the same without the bytes behind it. That is so after a visible character if white space follows, or a visible
+ * character of another class that cannot belong to a contraction.
+ */
+bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut);
+
+/** @brief Returns the last such index after @p begin and before @p length, or 0 if there is none. */
+size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t begin);
+
+/**
+ * @brief True if a text with special tokens may be cut at index @p cut.
+ * @param ended  true if the text ends after @p length bytes; if not, a special token that may be cut off there counts
+ */
+bool text_may_be_cut(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
+
+#endif

@@ -1,0 +1,88 @@
+#include "tokenizer/split/pretokenize.h"
+
+#include "kernels/isa.h"
+#include "tokenizer/split/pretokenize_table.h"
+
+#include <string.h>
+
+/*
+ * Bytes that must follow a group unless the text ends. A character that begins with the group's last byte has 3 more
+ * bytes, and the scanner looks at the character after it, of at most 4.
+ */
+enum { LOOK_AHEAD = 8 };
+
+static const PretokenizeTable *const tables[ISA_COUNT] = ISA_TABLES(pretokenize);
+
+void pretokenizer_begin(Pretokenizer *p)
+{
+    *p = (Pretokenizer){.no_start = 1};
+}
+
+void pretokenizer_feed(Pretokenizer *p, const uint8_t *text, size_t length, bool ended)
+{
+    p->unscanned = text;
+    p->end = text + length;
+    p->ended = ended;
+}
+
+Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *bytes)
+{
+    uint64_t class[UNICODE_CLASS_COUNT], rest_class[UNICODE_CLASS_COUNT] = {0};
+    /* Bytes at the front may belong to a character that began in the group before. */
+    for (int k = 0; k < UNICODE_CLASS_COUNT; k++)
+        class[k] = p->rest_class[k];
+    group.inner = p->rest;
+    p->rest = 0;
+    /* Each character that begins in this group sets the bits of its bytes; those behind the group are kept for later.
+     */
+    for (uint64_t firsts = bytes->beyond & ~bytes->continuations; firsts; firsts &= firsts - 1) {
+        const unsigned first = (unsigned)__builtin_ctzll(firsts);
+        const uint8_t *text = group.text + first;
+        const Utf8Class c = utf8_class(text, (size_t)(p->end - text));
+        const uint64_t all = (1u << c.length) - 1, inner = all & ~UINT64_C(1);
+        class[c.class] |= all << first;
+        group.inner |= inner << first;
+        if (first + c.length > GROUP_BYTES) {
+            rest_class[c.class] = all >> (GROUP_BYTES - first);
+            p->rest = rest_class[c.class];
+        }
+        if (c.class == UNICODE_SPACE && visible_at(text + c.length, p->end))
+            group.last_spaces |= UINT64_C(1) << first;
+    }
+    /* What is left is malformed. */
+    class[UNICODE_OTHER] |= bytes->beyond & ~(class[0] | class[1] | class[2] | class[3]);
+    for (int k = 0; k < UNICODE_CLASS_COUNT; k++) {
+        group.class[k] |= class[k];
+        p->rest_class[k] = rest_class[k];
+    }
+    return group;
+}
+
+/* Scans the last 1 to 64 bytes of a text. Its end is an end too. */
+static size_t scan_last(Pretokenizer *p, const uint8_t **ends)
+{
+    uint8_t copy[GROUP_BYTES] = {0};
+    memcpy(copy, p->unscanned, (size_t)(p->end - p->unscanned));
+    size_t count = tables[isa_in_use()]->scan(p, ends, copy, 1);
+    ends[count++] = p->end;
+    return count;
+}
+
+size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
+{
+    const size_t reserve = p->ended ? 1 : LOOK_AHEAD; /* the last group of a text goes through scan_last() */
+    size_t count = 0;
+    while (count + PRETOKENS_PER_GROUP <= capacity) {
+        const size_t left = (size_t)(p->end - p->unscanned), room = (capacity - count) / PRETOKENS_PER_GROUP;
+        size_t groups = left > reserve ? (left - reserve) / GROUP_BYTES : 0;
+        groups = groups < room ? groups : room;
+        groups = groups < GROUPS_AT_ONCE ? groups : GROUPS_AT_ONCE;
+        if (groups > 0)
+            count += tables[isa_in_use()]->scan(p, ends + count, p->unscanned, groups);
+        else if (p->ended && left > 0)
+            count += scan_last(p, ends + count);
+        else
+            break;
+    }
+    return count;
+}

@@ -1,0 +1,130 @@
+#include "tokenizer/split/special_tokens.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+static int longest_first(const void *a, const void *b)
+{
+    const ByteString *x = a, *y = b;
+    if (x->length != y->length)
+        return x->length < y->length ? 1 : -1;
+    return byte_string_compare(*x, *y);
+}
+
+static Status copy_tokens(SpecialTokens *special, const ByteString *tokens, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += tokens[i].length;
+    special->tokens = memory_allocate_zeroed(count, sizeof *special->tokens);
+    special->bytes = memory_allocate(total);
+    if (!special->tokens || !special->bytes)
+        return status_fail(CS336_ENOMEM, "special_tokens_init: no memory for %zu tokens of %zu bytes", count, total);
+    uint8_t *bytes = special->bytes;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(bytes, tokens[i].bytes, tokens[i].length);
+        special->tokens[i] = (ByteString){.bytes = bytes, .length = tokens[i].length};
+        bytes += tokens[i].length;
+    }
+    return CS336_OK;
+}
+
+static bool has_pair(const SpecialTokens *special, BytePair pair)
+{
+    for (size_t i = 0; i < special->pair_count; i++)
+        if (special->pairs[i].first == pair.first && special->pairs[i].second == pair.second)
+            return true;
+    return false;
+}
+
+/* Collects the distinct pairs of bytes that tokens begin with; none if there are too many or a token has one byte. */
+static void collect_pairs(SpecialTokens *special)
+{
+    for (size_t i = 0; i < special->count; i++) {
+        const ByteString token = special->tokens[i];
+        const BytePair pair = {.first = token.bytes[0], .second = token.length > 1 ? token.bytes[1] : 0};
+        if (token.length > 1 && has_pair(special, pair))
+            continue;
+        if (token.length == 1 || special->pair_count == SPECIAL_TOKEN_PAIRS) {
+            special->pair_count = 0;
+            return;
+        }
+        special->pairs[special->pair_count++] = pair;
+    }
+}
+
+Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count)
+{
+    *special = (SpecialTokens){0};
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i].length == 0)
+            return status_fail(CS336_ERANGE, "special_tokens_init: special token %zu of %zu is empty", i + 1, count);
+    if (count == 0)
+        return CS336_OK;
+    const Status s = copy_tokens(special, tokens, count);
+    if (s) {
+        special_tokens_deinit(special);
+        return s;
+    }
+    qsort(special->tokens, count, sizeof *special->tokens, longest_first);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || !byte_string_equal(special->tokens[i], special->tokens[special->count - 1]))
+            special->tokens[special->count++] = special->tokens[i];
+    for (size_t i = 0; i < special->count; i++)
+        special->begins[special->tokens[i].bytes[0]] = true;
+    collect_pairs(special);
+    return CS336_OK;
+}
+
+void special_tokens_deinit(SpecialTokens *special)
+{
+    memory_release(special->tokens);
+    memory_release(special->bytes);
+    *special = (SpecialTokens){0};
+}
+
+/* Returns the first index from `i` on at which a special token may begin, or `length` if there is none. */
+static size_t next_candidate(const SpecialTokens *special, const uint8_t *text, size_t length, size_t i)
+{
+    if (special->pair_count > 0 && i < length) {
+        i = bytes_find_pair(text, length, i, special->pairs, special->pair_count);
+        if (i == length) /* no pair; the last byte may still be the first one of a pair that the end cuts off */
+            i--;
+    }
+    while (i < length && !special->begins[text[i]])
+        i++;
+    return i;
+}
+
+SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t begin,
+                                 bool ended)
+{
+    if (special->count == 0)
+        return (SpecialMatch){.begin = length, .index = -1};
+    for (; (begin = next_candidate(special, text, length, begin)) < length; begin++)
+        for (size_t i = 0; i < special->count; i++) { /* longest first */
+            const ByteString token = special->tokens[i];
+            const size_t left = length - begin;
+            if (token.length <= left && memcmp(text + begin, token.bytes, token.length) == 0)
+                return (SpecialMatch){.begin = begin, .index = (int64_t)i};
+            if (token.length > left && !ended && memcmp(text + begin, token.bytes, left) == 0)
+                return (SpecialMatch){.begin = begin, .index = -1};
+        }
+    return (SpecialMatch){.begin = length, .index = -1};
+}
+
+bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
+{
+    for (size_t i = 0; i < special->count; i++) {
+        const ByteString token = special->tokens[i];
+        for (size_t before = 1; before < token.length && before <= cut; before++) {
+            const size_t left = length - (cut - before);
+            if (left < token.length && ended)
+                continue;
+            if (memcmp(text + cut - before, token.bytes, left < token.length ? left : token.length) == 0)
+                return true;
+        }
+    }
+    return false;
+}

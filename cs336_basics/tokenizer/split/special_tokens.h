@@ -1,0 +1,62 @@
+/**
+ * @file
+ * @brief Finds special tokens in text: the earliest one, and of those that begin there the longest.
+ *
+ * - Special tokens cut a text into segments, each of which is pre-tokenized on its own (handout section 2.6.1).
+ * - A text may come in several chunks. The search then says from which byte on more bytes are needed.
+ */
+#ifndef CS336_TOKENIZER_SPLIT_SPECIAL_TOKENS_H
+#define CS336_TOKENIZER_SPLIT_SPECIAL_TOKENS_H
+
+#include "core/status.h"
+#include "kernels/bytes.h"
+#include "tokenizer/buffers.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * @brief Most distinct pairs of first bytes that are searched for 64 bytes at a time. Each pair costs two comparisons a
+ * group; beyond eight the plain search by the first byte is used.
+ */
+enum { SPECIAL_TOKEN_PAIRS = 8 };
+
+typedef struct {
+    ByteString *tokens; /**< distinct, longest first */
+    size_t count;
+    bool begins[256]; /**< by byte: true if a token begins with it */
+    BytePair pairs[SPECIAL_TOKEN_PAIRS];
+    size_t pair_count; /**< pairs that tokens begin with; 0: too many, or a token has one byte */
+    uint8_t *bytes;    /**< of all tokens */
+} SpecialTokens;
+
+/**
+ * @brief Copies and sorts the tokens; repeated ones count once.
+ * @retval CS336_ERANGE  a token is empty; the message says which
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count);
+void special_tokens_deinit(SpecialTokens *special);
+
+typedef struct {
+    size_t
+        begin; /**< where the token begins; without a token, the first byte that may begin one if more text follows */
+    int64_t index; /**< of the token in SpecialTokens.tokens, -1: no token */
+} SpecialMatch;
+
+/**
+ * @brief Finds the first special token that begins at or after @p begin.
+ * @param ended  true if the text ends after @p length bytes. If not, the search stops at the first token that the end
+ *               may cut off
+ */
+SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t begin,
+                                 bool ended);
+
+/**
+ * @brief True if a special token begins before index @p cut and ends after it.
+ * @param ended  true if the text ends after @p length bytes; if not, a token that may be cut off there counts too
+ */
+bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
+
+#endif

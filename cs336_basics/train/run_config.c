@@ -1,0 +1,63 @@
+#include "train/run_config.h"
+
+#include "core/json.h"
+#include "train/model_checkpoint.h"
+
+static bool set_size(json_t *object, const char *key, size_t size)
+{
+    return json_object_set_new(object, key, json_integer((json_int_t)size)) == 0;
+}
+
+static bool set_number(json_t *object, const char *key, double number)
+{
+    return json_object_set_new(object, key, json_real(number)) == 0;
+}
+
+static bool set_name(json_t *object, const char *key, const char *name)
+{
+    return json_object_set_new(object, key, json_string(name)) == 0;
+}
+
+/* NULL: no memory. */
+static json_t *config_object(const TrainerConfig *config)
+{
+    const TransformerLMConfig *model = &config->model;
+    json_t *o = json_object();
+    if (set_size(o, "vocab_size", model->vocab_size) && set_size(o, "context_length", model->context_length) &&
+        set_size(o, "d_model", model->d_model) && set_size(o, "num_layers", model->num_layers) &&
+        set_size(o, "num_heads", model->num_heads) && set_size(o, "d_ff", model->d_ff) &&
+        set_number(o, "rope_theta", (double)model->rope_theta) && set_number(o, "norm_eps", (double)model->norm_eps) &&
+        set_name(o, "norm", norm_names[model->norm]) && set_name(o, "position", position_names[model->position]) &&
+        set_name(o, "ffn", ffn_names[model->ffn]) && set_name(o, "dtype", dtype_names[model->dtype]) &&
+        set_size(o, "batch_size", config->batch_size) && set_size(o, "steps", config->steps) &&
+        set_number(o, "lr", config->schedule.max_lr) && set_number(o, "min_lr", config->schedule.min_lr) &&
+        set_size(o, "warmup_steps", config->schedule.warmup_steps) &&
+        set_size(o, "decay_steps", config->schedule.decay_steps) && set_number(o, "beta1", config->adamw.beta1) &&
+        set_number(o, "beta2", config->adamw.beta2) && set_number(o, "eps", config->adamw.eps) &&
+        set_number(o, "weight_decay", config->adamw.weight_decay) &&
+        set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
+        set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
+        set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every) &&
+        set_size(o, "keep", config->keep))
+        return o;
+    json_decref(o);
+    return NULL;
+}
+
+Status run_config_write(const char *path, const TrainerConfig *config)
+{
+    json_t *object = config_object(config);
+    if (!object)
+        return status_fail(CS336_ENOMEM, "%s: no memory for the configuration", path);
+    FileWriter writer = {0};
+    Status s = file_create(&writer, path);
+    if (!s)
+        s = json_write(&writer, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    if (!s)
+        s = file_write(&writer, "\n", 1);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    json_decref(object);
+    return s;
+}

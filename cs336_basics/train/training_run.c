@@ -1,0 +1,191 @@
+#define _POSIX_C_SOURCE 200809L
+#include "train/training_run.h"
+
+#include "core/parallel.h"
+#include "train/checkpoint.h"
+#include "train/model_checkpoint.h"
+#include "train/run_config.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- saving and restoring ---- */
+
+enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 };
+
+/* What a Checkpoint points to while it is saved or loaded. */
+typedef struct {
+    ModelConfigText model;
+    char batch_size[32], seed[32];
+    SafetensorsText pairs[RUN_KEYS];
+    CheckpointRng rng;
+} RunState;
+
+/* Resuming compares the configuration below with the file's: the model, the batch size and the seed decide the bytes.
+ */
+static Checkpoint checkpoint_of(const Trainer *trainer, RunState *state, Rng *batches)
+{
+    model_config_text(&state->model, &trainer->config.model);
+    memcpy(state->pairs, state->model.pairs, sizeof state->model.pairs);
+    snprintf(state->batch_size, sizeof state->batch_size, "%zu", trainer->config.batch_size);
+    snprintf(state->seed, sizeof state->seed, "%llu", (unsigned long long)trainer->config.seed);
+    state->pairs[MODEL_CONFIG_KEYS] = (SafetensorsText){.key = "batch_size", .value = state->batch_size};
+    state->pairs[MODEL_CONFIG_KEYS + 1] = (SafetensorsText){.key = "seed", .value = state->seed};
+    state->rng = (CheckpointRng){.name = "batches", .rng = batches};
+    return (Checkpoint){.parameters = trainer->parameters,
+                        .iteration = trainer->step,
+                        .generators = &state->rng,
+                        .generator_count = 1,
+                        .config = state->pairs,
+                        .config_count = RUN_KEYS};
+}
+
+Status trainer_save(const Trainer *trainer, const char *path)
+{
+    RunState state;
+    Rng batches = trainer->batches;
+    const Checkpoint checkpoint = checkpoint_of(trainer, &state, &batches);
+    return checkpoint_save(path, &checkpoint);
+}
+
+Status trainer_restore(Trainer *trainer, const char *path)
+{
+    RunState state;
+    Checkpoint checkpoint = checkpoint_of(trainer, &state, &trainer->batches);
+    const Status s = checkpoint_load(&checkpoint, path);
+    if (!s)
+        trainer->step = checkpoint.iteration;
+    return s;
+}
+
+/* ---- the run ---- */
+
+typedef struct {
+    Trainer *trainer;
+    const TrainerObserver *observer;
+    RunDirectory directory;
+    RunLog log;
+    double start_time;                /**< of this process's part of the run, on clock_seconds() */
+    double earlier_seconds;           /**< that the parts before it took */
+    double step_seconds, step_tokens; /**< of the steps since the last line of the log */
+} Run;
+
+static double clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* True if something that happens every so many steps (0: never) happens after this one. */
+static bool is_due(size_t every, size_t step)
+{
+    return every && step % every == 0;
+}
+
+static Status begin(Run *run, const char *directory, RunStart start)
+{
+    Trainer *trainer = run->trainer;
+    /* From here on the directory is ours alone, and no old run can be resumed by mistake. */
+    Status s = run_directory_open(&run->directory, directory, start, trainer->config.keep);
+    /* Everything about the checkpoint is checked before a file changes. */
+    if (!s && start == RUN_RESUME)
+        s = trainer_restore(trainer, run->directory.checkpoint);
+    if (!s)
+        s = run_directory_prune(&run->directory, trainer->step);
+    /* The log loses the lines of steps that are computed again. */
+    if (!s)
+        s = run_log_open(&run->log, &run->earlier_seconds, run->directory.log, trainer->step);
+    if (!s)
+        s = run_config_write(run->directory.config, &trainer->config);
+    run->start_time = clock_seconds();
+    return s;
+}
+
+/*
+ * The log reaches the disk before the checkpoint. If the machine fails in between, resuming cuts the log's last lines
+ * off again. The other way round, lines of steps that the checkpoint has passed would be missing for good.
+ */
+static Status save(Run *run)
+{
+    Status s = run_log_sync(&run->log);
+    if (!s)
+        s = run_directory_keep_checkpoint(&run->directory);
+    if (!s)
+        s = trainer_save(run->trainer, run->directory.checkpoint);
+    return s ? s : run_directory_prune(&run->directory, run->trainer->step);
+}
+
+/* One step of training, its validation if one is due, and its line in the log. */
+static Status advance(Run *run, RunLogEntry *entry)
+{
+    Trainer *trainer = run->trainer;
+    const TrainerConfig *config = &trainer->config;
+    const size_t batch_tokens = config->batch_size * config->model.context_length;
+
+    /* The step itself. Only its time counts for tokens per second. */
+    const double step_start = clock_seconds();
+    float loss;
+    Status s = trainer_step(trainer, &loss, &entry->grad_norm);
+    if (s)
+        return s;
+    run->step_seconds += clock_seconds() - step_start;
+    run->step_tokens += (double)batch_tokens;
+
+    /* The validation. */
+    const size_t step = trainer->step;
+    const bool last = step == config->steps;
+    entry->validated = config->val_batches && (last || is_due(config->val_every, step));
+    if (entry->validated)
+        s = trainer_validate(trainer, &entry->val_loss);
+    const bool logged = last || entry->validated || is_due(config->log_every, step);
+
+    /* The line. */
+    entry->step = step;
+    entry->tokens = step * batch_tokens;
+    entry->seconds = run->earlier_seconds + clock_seconds() - run->start_time;
+    entry->train_loss = (double)loss;
+    entry->lr = cosine_schedule_lr(&config->schedule, step);
+    entry->tokens_per_second = run->step_tokens / run->step_seconds;
+    if (!s && logged) {
+        s = run_log_append(&run->log, entry);
+        run->step_seconds = run->step_tokens = 0;
+    }
+    if (!s && run->observer && run->observer->step)
+        run->observer->step(run->observer->context, entry, logged);
+    return s;
+}
+
+static Status train(Run *run, RunLogEntry *entry)
+{
+    Trainer *trainer = run->trainer;
+    const TrainerConfig *config = &trainer->config;
+    const size_t end = config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
+    const atomic_int *stop = run->observer ? run->observer->stop : NULL;
+    Status s = CS336_OK;
+    while (!s && trainer->step < end) {
+        s = advance(run, entry);
+        if (s)
+            break;
+        const bool stopping = parallel_stop_asked(stop) && trainer->step < end;
+        if (stopping || trainer->step == end || is_due(config->checkpoint_every, trainer->step))
+            s = save(run);
+        if (!s && stopping)
+            s = status_fail(CS336_EINTERRUPTED, "stopped after step %zu of %zu", trainer->step, config->steps);
+    }
+    return s;
+}
+
+Status trainer_run(Trainer *trainer, const char *directory, RunStart start, const TrainerObserver *observer,
+                   RunLogEntry *last)
+{
+    Run run = {.trainer = trainer, .observer = observer};
+    Status s = begin(&run, directory, start);
+    *last = (RunLogEntry){.step = trainer->step};
+    if (!s)
+        s = train(&run, last);
+    run_log_close(&run.log);
+    run_directory_close(&run.directory);
+    return s;
+}
