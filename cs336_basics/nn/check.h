@@ -1,0 +1,48 @@
+/**
+ * @file
+ * @brief Checks of shapes and strides, with one wording each, for every function in nn/.
+ *
+ * - Each check returns CS336_OK, or CS336_ESHAPE after recording "FUNCTION: what is wrong" for status_message().
+ * - The macros name the function (`__func__`) and the tensors (their variables) in the message. The functions behind
+ *   them, nn_check_..._of(), take these names as arguments: for a helper that checks on behalf of its caller.
+ * - Checks are joined with ||, which stops at the first that fails:
+ *
+ * @code
+ * if (nn_check_same_shape(y, x) || nn_check_rows_contiguous(x) || nn_check_rows_contiguous(y))
+ *     return CS336_ESHAPE;
+ * @endcode
+ */
+#ifndef CS336_NN_CHECK_H
+#define CS336_NN_CHECK_H
+
+#include "core/status.h"
+#include "core/tensor.h"
+
+/** @brief Two tensors have the same shape, or: "FUNCTION: y is (2, 3), x is (3, 2)". */
+#define nn_check_same_shape(t, other) nn_check_same_shape_of(__func__, #t, (t), #other, (other))
+CS336_MUST_CHECK Status nn_check_same_shape_of(const char *function, const char *name, Tensor t, const char *other_name,
+                                               Tensor other);
+
+/** @brief @p t has the leading dimensions of @p like and the last extent @p last, or: "FUNCTION: t is (2), expected
+ * (2, 1)". */
+#define nn_check_last(t, like, last) nn_check_last_of(__func__, #t, (t), (like), (last))
+CS336_MUST_CHECK Status nn_check_last_of(const char *function, const char *name, Tensor t, Tensor like, size_t last);
+
+/** @brief The numbers of each row are adjacent in memory, or: "FUNCTION: rows of x are not contiguous". */
+#define nn_check_rows_contiguous(t) nn_check_rows_contiguous_of(__func__, #t, (t))
+CS336_MUST_CHECK Status nn_check_rows_contiguous_of(const char *function, const char *name, Tensor t);
+
+/**
+ * @brief No dimension of a result repeats by a stride of 0, or: "FUNCTION: y repeats dimension 0, and is written".
+ *
+ * Several indices would write the same element: the last one's number would stay, or threads would race.
+ */
+#define nn_check_written(t) nn_check_written_of(__func__, #t, (t))
+CS336_MUST_CHECK Status nn_check_written_of(const char *function, const char *name, Tensor t);
+
+/** @brief There is one id for each row of @p t, or: "FUNCTION: ids are (2, 3), t is (3, 2, 8)". */
+#define nn_check_ids(ids, t) nn_check_ids_of(__func__, #ids, (ids), #t, (t))
+CS336_MUST_CHECK Status nn_check_ids_of(const char *function, const char *name, TokenTensor ids, const char *other_name,
+                                        Tensor t);
+
+#endif
