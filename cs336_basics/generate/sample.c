@@ -37,7 +37,7 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
         if (!(logits[i] < INFINITY))
             return status_fail(CS336_ERANGE, "sample_candidates: logit %zu is %g, expected a number", i,
                                (double)logits[i]);
-    const float maximum = vec_max(logits, vocab_size);
+    const float maximum = vecmath()->max(logits, vocab_size);
     if (isinf(maximum))
         return status_fail(CS336_ERANGE, "sample_candidates: all %zu logits are -inf", vocab_size);
     *largest = 0;
@@ -121,6 +121,7 @@ static size_t select_likeliest(Candidate *candidates, size_t count, double weigh
 static size_t weigh(Candidate *candidates, double *sum, const float *logits, size_t vocab_size, double maximum,
                     double temperature)
 {
+    const VecmathKernels *vec = vecmath();
     size_t count = 0;
     *sum = 0;
     for (size_t first = 0; first < vocab_size; first += CHUNK) {
@@ -128,7 +129,7 @@ static size_t weigh(Candidate *candidates, double *sum, const float *logits, siz
         float weight[CHUNK];
         for (size_t i = 0; i < n; i++)
             weight[i] = (float)(((double)logits[first + i] - maximum) / temperature);
-        *sum += (double)vec_exp_shifted(weight, weight, 0, n);
+        *sum += (double)vec->exp_shifted(weight, weight, 0, n);
         for (size_t i = 0; i < n; i++)
             if (weight[i] > 0)
                 candidates[count++] = (Candidate){.probability = (double)weight[i], .token = (int32_t)(first + i)};

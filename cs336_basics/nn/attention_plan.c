@@ -268,7 +268,7 @@ void attention_start_queries(AttentionQuerySpan *span, const AttentionPlan *plan
     const float *query = tensor_row(plan->query, row);
     if (plan->queries <= ATTENTION_FEW) {
         attention_pack_rows(span->query, query, row_step(plan->query), count, plan->d_k);
-        vec_scale(span->query, plan->scale, span->query, count * attention_width(plan->d_k));
+        vecmath()->scale(span->query, plan->scale, span->query, count * attention_width(plan->d_k));
     } else {
         attention_pack_columns(span->query, query, row_step(plan->query), count, plan->d_k, plan->scale);
     }
@@ -354,8 +354,8 @@ void attention_load_queries(AttentionKeySpan *span, const AttentionPlan *plan, c
     const float *output = tensor_row(plan->output, row), *log_sum_exp = tensor_row(grad->log_sum_exp, row);
     for (size_t i = 0; i < ATTENTION_ROWS; i++) {
         if (first && i < count)
-            grad->delta[row + i] = vec_dot(output + (ptrdiff_t)i * row_step(plan->output),
-                                           span->grad_output + i * attention_width(plan->d_v), plan->d_v);
+            grad->delta[row + i] = vecmath()->dot(output + (ptrdiff_t)i * row_step(plan->output),
+                                                  span->grad_output + i * attention_width(plan->d_v), plan->d_v);
         span->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_step(grad->log_sum_exp)] : 0;
         span->delta[i] = i < count ? grad->delta[row + i] : 0;
     }

@@ -3,40 +3,25 @@
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
 #include "nn/attention_plan.h"
+#include "nn/check.h"
 
 #include <math.h>
 
-enum { SILU_CHUNK = 256, LOSS_PARTS = 64, MANY_HEADS = 4 /* a thread */ };
-
-static Status check_same(const char *function, const char *name, Tensor t, const char *other_name, Tensor other)
-{
-    if (tensor_same_shape(t, other))
-        return CS336_OK;
-    return status_fail(CS336_ESHAPE, "%s: %s is %s, %s is %s", function, name, tensor_shape_text(t), other_name,
-                       tensor_shape_text(other));
-}
-
-static Status check_rows(const char *function, const char *name, Tensor t)
-{
-    if (tensor_rows_contiguous(t))
-        return CS336_OK;
-    return status_fail(CS336_ESHAPE, "%s: rows of %s are not contiguous", function, name);
-}
-
-/* One number for each row of x: (..., 1). */
-static Status check_row_numbers(const char *function, const char *name, Tensor t, Tensor x)
-{
-    Tensor expected = x;
-    expected.shape[x.rank - 1] = 1;
-    if (tensor_same_shape(t, expected))
-        return CS336_OK;
-    return status_fail(CS336_ESHAPE, "%s: %s is %s, expected %s", function, name, tensor_shape_text(t),
-                       tensor_shape_text(expected));
-}
+enum {
+    LOSS_CHUNKS = 64, /* chunks of rows of a loss: a fixed number, so that the order of additions is fixed, too */
+    MANY_HEADS = 4    /* a thread */
+};
 
 /* ---- softmax ---- */
 
-/* n numbers, y_step and x_step floats apart: the case that vectors do not serve. */
+static void softmax_row(float *y, const float *x, size_t n)
+{
+    const VecmathKernels *vec = vecmath();
+    const float sum = vec->exp_shifted(y, x, vec->max(x, n), n);
+    vec->scale(y, 1 / sum, y, n);
+}
+
+/* The same for numbers that are not adjacent: y_step and x_step floats lie from one to the next. */
 static void softmax_strided(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, ptrdiff_t n)
 {
     float max = -INFINITY, sum = 0;
@@ -48,32 +33,23 @@ static void softmax_strided(float *y, ptrdiff_t y_step, const float *x, ptrdiff_
         y[i * y_step] /= sum;
 }
 
-static void softmax_row(float *y, const float *x, size_t n)
+static Status check_dimension(const char *function, int dimension, const char *name, Tensor t)
 {
-    const float sum = vec_exp_shifted(y, x, vec_max(x, n), n);
-    vec_scale(y, 1 / sum, y, n);
-}
-
-static Status check_softmax(const char *function, const char *name, Tensor t, const char *other_name, Tensor other,
-                            int dimension)
-{
-    const Status s = check_same(function, name, t, other_name, other);
-    if (s || (dimension >= -t.rank && dimension < t.rank))
-        return s;
-    return status_fail(CS336_ESHAPE, "%s: no dimension %d, %s is %s", function, dimension, other_name,
-                       tensor_shape_text(other));
+    if (dimension >= -t.rank && dimension < t.rank)
+        return CS336_OK;
+    return status_fail(CS336_ESHAPE, "%s: no dimension %d, %s is %s", function, dimension, name, tensor_shape_text(t));
 }
 
 Status softmax_forward(Tensor y, Tensor x, int dimension)
 {
-    const Status s = check_softmax("softmax_forward", "y", y, "x", x, dimension);
-    if (s)
-        return s;
+    if (nn_check_same_shape(y, x) || check_dimension(__func__, dimension, "x", x))
+        return CS336_ESHAPE;
+    /* The dimension becomes the last one, so that each row is one softmax. */
     y = tensor_transpose(y, dimension, -1);
     x = tensor_transpose(x, dimension, -1);
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
     const ptrdiff_t y_step = y.stride[y.rank - 1], x_step = x.stride[x.rank - 1];
-#pragma omp parallel for
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
         if (y_step == 1 && x_step == 1)
             softmax_row(tensor_row(y, row), tensor_row(x, row), n);
@@ -89,18 +65,16 @@ Status softmax_forward(Tensor y, Tensor x, int dimension)
  */
 Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
 {
-    Status s = check_softmax("softmax_backward", "grad_y", grad_y, "y", y, dimension);
-    if (!s)
-        s = check_same("softmax_backward", "grad_x", grad_x, "y", y);
-    if (s)
-        return s;
+    if (nn_check_same_shape(grad_y, y) || check_dimension(__func__, dimension, "y", y) ||
+        nn_check_same_shape(grad_x, y))
+        return CS336_ESHAPE;
     grad_x = tensor_transpose(grad_x, dimension, -1);
     grad_y = tensor_transpose(grad_y, dimension, -1);
     y = tensor_transpose(y, dimension, -1);
-    const size_t rows = tensor_rows(y);
+    const size_t rows = tensor_rows(y), count = tensor_count(y);
     const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_step = y.stride[y.rank - 1];
     const ptrdiff_t grad_x_step = grad_x.stride[y.rank - 1], grad_y_step = grad_y.stride[y.rank - 1];
-#pragma omp parallel for
+#pragma omp parallel for if (count >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_x_row = tensor_row(grad_x, row);
         const float *grad_y_row = tensor_row(grad_y, row), *y_row = tensor_row(y, row);
@@ -115,48 +89,45 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
 
 /* ---- log-sum-exp ---- */
 
-/* An infinite maximum is not subtracted: inf - inf would turn rows of -inf, and those that hold inf, into NaN. */
-static float log_sum_exp_row(const float *x, size_t n)
+/*
+ * Computes e^(x_j - shift), stored only if y is not NULL, with the greatest x as shift, and returns their sum. An
+ * infinite maximum is not subtracted: inf - inf would turn rows of -inf, and rows that hold inf, into NaN.
+ */
+static float exponentials(float *y, float *shift, const float *x, size_t n)
 {
-    const float max = vec_max(x, n), shift = isinf(max) ? 0 : max;
-    return shift + logf(vec_exp_shifted(NULL, x, shift, n));
+    const VecmathKernels *vec = vecmath();
+    const float max = vec->max(x, n);
+    *shift = isinf(max) ? 0 : max;
+    return vec->exp_shifted(y, x, *shift, n);
 }
 
 Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x)
 {
-    Status s = check_row_numbers("log_sum_exp_forward", "log_sum_exp", log_sum_exp, x);
-    if (!s)
-        s = check_rows("log_sum_exp_forward", "x", x);
-    if (s)
-        return s;
+    if (nn_check_last(log_sum_exp, x, 1) || nn_check_rows_contiguous(x))
+        return CS336_ESHAPE;
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++)
-        *tensor_row(log_sum_exp, row) = log_sum_exp_row(tensor_row(x, row), n);
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++) {
+        float shift;
+        const float sum = exponentials(NULL, &shift, tensor_row(x, row), n);
+        *tensor_row(log_sum_exp, row) = shift + logf(sum);
+    }
     return CS336_OK;
 }
 
 /* l = log sum_k e^{x_k}, so dl/dx_j = e^{x_j} / sum_k e^{x_k} = e^{x_j - l}: the softmax. */
 Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_sum_exp, Tensor x)
 {
-    static const char *function = "log_sum_exp_backward";
-    Status s = check_same(function, "grad_x", grad_x, "x", x);
-    if (!s)
-        s = check_row_numbers(function, "grad_log_sum_exp", grad_log_sum_exp, x);
-    if (!s)
-        s = check_row_numbers(function, "log_sum_exp", log_sum_exp, x);
-    if (!s)
-        s = check_rows(function, "x", x);
-    if (!s)
-        s = check_rows(function, "grad_x", grad_x);
-    if (s)
-        return s;
+    if (nn_check_same_shape(grad_x, x) || nn_check_last(grad_log_sum_exp, x, 1) || nn_check_last(log_sum_exp, x, 1) ||
+        nn_check_rows_contiguous(x) || nn_check_rows_contiguous(grad_x))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_x, row);
-        vec_exp_shifted(grad_row, tensor_row(x, row), *tensor_row(log_sum_exp, row), n);
-        vec_scale(grad_row, *tensor_row(grad_log_sum_exp, row), grad_row, n);
+        vec->exp_shifted(grad_row, tensor_row(x, row), *tensor_row(log_sum_exp, row), n);
+        vec->scale(grad_row, *tensor_row(grad_log_sum_exp, row), grad_row, n);
     }
     return CS336_OK;
 }
@@ -165,56 +136,27 @@ Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_s
 
 Status silu_forward(Tensor y, Tensor x)
 {
-    Status s = check_same("silu_forward", "y", y, "x", x);
-    if (!s)
-        s = check_rows("silu_forward", "x", x);
-    if (!s)
-        s = check_rows("silu_forward", "y", y);
-    if (s)
-        return s;
+    if (nn_check_same_shape(y, x) || nn_check_rows_contiguous(x) || nn_check_rows_contiguous(y))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++) {
-        const float *x_row = tensor_row(x, row);
-        float *y_row = tensor_row(y, row), sigmoid[SILU_CHUNK];
-        for (size_t first = 0; first < n; first += SILU_CHUNK) {
-            const size_t end = first + SILU_CHUNK < n ? first + SILU_CHUNK : n;
-            vec_sigmoid(sigmoid, x_row + first, end - first);
-            for (size_t i = first; i < end; i++)
-                y_row[i] = x_row[i] * sigmoid[i - first];
-        }
-    }
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++)
+        vec->swiglu(tensor_row(y, row), tensor_row(x, row), NULL, n);
     return CS336_OK;
 }
 
-/* y = x s(x) and s' = s (1 - s), so dy/dx = s + x s (1 - s) = s (1 + x (1 - s)). */
+/* y = x s(x) and s' = s (1 - s), so dy/dx = s + x s (1 - s) = s + y (1 - s). */
 Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x)
 {
-    Status s = check_same("silu_backward", "grad_x", grad_x, "x", x);
-    if (!s)
-        s = check_same("silu_backward", "grad_y", grad_y, "x", x);
-    if (!s)
-        s = check_rows("silu_backward", "x", x);
-    if (!s)
-        s = check_rows("silu_backward", "grad_y", grad_y);
-    if (!s)
-        s = check_rows("silu_backward", "grad_x", grad_x);
-    if (s)
-        return s;
+    if (nn_check_same_shape(grad_x, x) || nn_check_same_shape(grad_y, x) || nn_check_rows_contiguous(x) ||
+        nn_check_rows_contiguous(grad_y) || nn_check_rows_contiguous(grad_x))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++) {
-        const float *x_row = tensor_row(x, row), *grad_y_row = tensor_row(grad_y, row);
-        float *grad_x_row = tensor_row(grad_x, row), sigmoid[SILU_CHUNK];
-        for (size_t first = 0; first < n; first += SILU_CHUNK) {
-            const size_t end = first + SILU_CHUNK < n ? first + SILU_CHUNK : n;
-            vec_sigmoid(sigmoid, x_row + first, end - first);
-            for (size_t i = first; i < end; i++) {
-                const float slope = sigmoid[i - first] * (1 + x_row[i] * (1 - sigmoid[i - first]));
-                grad_x_row[i] = grad_y_row[i] * slope;
-            }
-        }
-    }
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++)
+        vec->swiglu_backward(tensor_row(grad_x, row), NULL, NULL, tensor_row(grad_y, row), tensor_row(x, row), NULL, n);
     return CS336_OK;
 }
 
@@ -226,32 +168,49 @@ static Status check_targets(const char *function, Tensor logits, TokenTensor tar
         return status_fail(CS336_ESHAPE, "%s: targets are %s, logits are %s", function,
                            shape_text(targets.rank, targets.shape), tensor_shape_text(logits));
     const Status s = tokens_check(function, "target", targets, tensor_extent(logits, -1));
-    return s ? s : check_rows(function, "logits", logits);
+    return s ? s : nn_check_rows_contiguous_of(function, "logits", logits);
+}
+
+/*
+ * The loss of a row is l - x_t with l = log sum_j e^(x_j). Its gradient is e^(x_j) / sum_k e^(x_k) - [j = t]: the
+ * exponentials that the loss sums are the numerators of the gradient, so one pass computes both.
+ */
+double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *logits, size_t vocab, size_t target,
+                         double weight)
+{
+    const float target_logit = logits[target]; /* grad_logits may overwrite it */
+    float shift;
+    const double sum = (double)exponentials(grad_logits, &shift, logits, vocab), l = log(sum) + (double)shift;
+    if (grad_logits) {
+        vecmath()->scale(grad_logits, (float)(weight / sum), grad_logits, vocab);
+        grad_logits[target] -= (float)weight;
+    }
+    if (log_sum_exp)
+        *log_sum_exp = (float)l;
+    return l - (double)target_logit;
 }
 
 Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets)
 {
-    Status s = check_targets("cross_entropy_forward", logits, targets);
+    Status s = check_targets(__func__, logits, targets);
     if (!s && log_sum_exp.data)
-        s = check_row_numbers("cross_entropy_forward", "log_sum_exp", log_sum_exp, logits);
+        s = nn_check_last(log_sum_exp, logits, 1);
     if (s)
         return s;
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    /* The rows of a part are added by one thread and the parts in order: the same sum for any number of threads. */
-    double part_sum[LOSS_PARTS];
-#pragma omp parallel for
-    for (size_t part = 0; part < LOSS_PARTS; part++) {
-        part_sum[part] = 0;
-        for (size_t row = part * rows / LOSS_PARTS; row < (part + 1) * rows / LOSS_PARTS; row++) {
-            const float *x = tensor_row(logits, row), l = log_sum_exp_row(x, vocab);
-            part_sum[part] += (double)l - (double)x[tokens_at(targets, row)];
-            if (log_sum_exp.data)
-                *tensor_row(log_sum_exp, row) = l;
-        }
+    /* One thread adds the rows of a chunk, and the chunks are added in order: the same sum for any number of threads.
+     */
+    double chunk_sum[LOSS_CHUNKS];
+#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
+    for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++) {
+        chunk_sum[chunk] = 0;
+        for (size_t row = chunk * rows / LOSS_CHUNKS; row < (chunk + 1) * rows / LOSS_CHUNKS; row++)
+            chunk_sum[chunk] += cross_entropy_row(NULL, log_sum_exp.data ? tensor_row(log_sum_exp, row) : NULL,
+                                                  tensor_row(logits, row), vocab, (size_t)tokens_at(targets, row), 1);
     }
     double sum = 0;
-    for (size_t part = 0; part < LOSS_PARTS; part++)
-        sum += part_sum[part];
+    for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++)
+        sum += chunk_sum[chunk];
     *loss = (float)(sum / (double)rows);
     return CS336_OK;
 }
@@ -259,24 +218,21 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
 /* With l_n = log sum_j e^{x_nj}: d(l_n - x_{n,t})/dx_nj = e^{x_nj - l_n} - [j = t], and L is the mean over N rows. */
 Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits, TokenTensor targets)
 {
-    static const char *function = "cross_entropy_backward";
-    Status s = check_targets(function, logits, targets);
-    if (!s)
-        s = check_same(function, "grad_logits", grad_logits, "logits", logits);
-    if (!s)
-        s = check_row_numbers(function, "log_sum_exp", log_sum_exp, logits);
-    if (!s)
-        s = check_rows(function, "grad_logits", grad_logits);
+    const Status s = check_targets(__func__, logits, targets);
     if (s)
         return s;
+    if (nn_check_same_shape(grad_logits, logits) || nn_check_last(log_sum_exp, logits, 1) ||
+        nn_check_rows_contiguous(grad_logits))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
     const float scale = 1 / (float)rows;
-#pragma omp parallel for
+#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_logits, row);
-        vec_exp_shifted(grad_row, tensor_row(logits, row), *tensor_row(log_sum_exp, row), vocab);
+        vec->exp_shifted(grad_row, tensor_row(logits, row), *tensor_row(log_sum_exp, row), vocab);
         grad_row[tokens_at(targets, row)] -= 1;
-        vec_scale(grad_row, scale, grad_row, vocab);
+        vec->scale(grad_row, scale, grad_row, vocab);
     }
     return CS336_OK;
 }

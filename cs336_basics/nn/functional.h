@@ -86,6 +86,21 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
 CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets);
 
 /**
+ * @brief The loss of one row, and its gradient in the same pass over the logits.
+ *
+ * cross_entropy_forward() sums these losses; the model calls this function from linear_cross_entropy().
+ * @param[out] grad_logits  (vocab) weight (softmax(logits) - onehot(target)); may be the logits themselves; NULL: not
+ *                          wanted
+ * @param[out] log_sum_exp  one number; NULL: not wanted
+ * @param[in]  logits       (vocab)
+ * @param[in]  target       an id below vocab
+ * @param[in]  weight       what the gradient is multiplied by: 1 / N for a mean over N rows; the loss is not
+ * @return log_sum_exp - logits[target], in double
+ */
+double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *logits, size_t vocab, size_t target,
+                         double weight);
+
+/**
  * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
  * @param[in]  log_sum_exp, logits, targets  as the forward pass had them

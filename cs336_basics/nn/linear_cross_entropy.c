@@ -1,9 +1,7 @@
 #include "nn/linear_cross_entropy.h"
 
 #include "core/parallel.h"
-#include "kernels/vecmath.h"
-
-#include <math.h>
+#include "nn/functional.h"
 
 /* Enough rows that packing the weight and adding to its gradient, once a chunk, cost little beside the products. */
 enum { CHUNK_ROWS = 1024 };
@@ -38,33 +36,17 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
     return tokens_check(function, "target", targets, weight.shape[0]);
 }
 
-/*
- * Forward: L = 1/N sum_n (log sum_j e^(z_nj) - z_nt), so with the probabilities p_nj = e^(z_nj) / sum_k e^(z_nk),
- *
- *     dL/dz_nj = (p_nj - [j = t]) / N
- *
- * The exponentials that the loss sums are the numerators of p, so one pass serves both. Returns the row's loss.
- */
-static double row_loss(float *logits, size_t vocab, size_t target, double weight_of_row, bool want_gradient)
-{
-    const float max = vec_max(logits, vocab), target_logit = logits[target];
-    const double sum = (double)vec_exp_shifted(want_gradient ? logits : NULL, logits, max, vocab);
-    if (want_gradient) {
-        vec_scale(logits, (float)(weight_of_row / sum), logits, vocab);
-        logits[target] -= (float)weight_of_row;
-    }
-    return log(sum) + (double)max - (double)target_logit;
-}
-
 /* The sum of the rows' losses; their logits become gradients if those are wanted. */
 static double chunk_loss(Tensor logits, TokenTensor targets, size_t first, double weight_of_row, bool want_gradient)
 {
     double losses[CHUNK_ROWS], sum = 0;
     const size_t rows = tensor_extent(logits, 0), vocab = tensor_extent(logits, 1);
 #pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++)
-        losses[row] = row_loss(tensor_row(logits, row), vocab, (size_t)tokens_at(targets, first + row), weight_of_row,
-                               want_gradient);
+    for (size_t row = 0; row < rows; row++) {
+        float *logits_row = tensor_row(logits, row);
+        losses[row] = cross_entropy_row(want_gradient ? logits_row : NULL, NULL, logits_row, vocab,
+                                        (size_t)tokens_at(targets, first + row), weight_of_row);
+    }
     for (size_t row = 0; row < rows; row++)
         sum += losses[row];
     return sum;

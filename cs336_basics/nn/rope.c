@@ -69,13 +69,14 @@ static void rotate(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope, 
     const bool together = head >= 0 && (!positions.data || positions.stride[head] == 0);
     const size_t heads = together ? x.shape[head] : 1;
     const Tensor first_x = together ? tensor_select(x, head, 0) : x, first_y = together ? tensor_select(y, head, 0) : y;
+    const VecmathKernels *vec = vecmath();
 #pragma omp parallel for if (rows * pairs >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows / heads; row++) {
         const size_t position =
             positions.data ? (size_t)tokens_at(positions, row / seq * heads * seq + row % seq) : row % seq;
-        vec_rotate(tensor_row(first_y, row), together ? y.stride[head] : 0, tensor_row(first_x, row),
-                   together ? x.stride[head] : 0, heads, tensor_row(rope->cosine, position),
-                   tensor_row(rope->sine, position), direction, pairs);
+        vec->rotate(tensor_row(first_y, row), together ? y.stride[head] : 0, tensor_row(first_x, row),
+                    together ? x.stride[head] : 0, heads, tensor_row(rope->cosine, position),
+                    tensor_row(rope->sine, position), direction, pairs);
     }
 }
 

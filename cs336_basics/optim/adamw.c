@@ -45,12 +45,13 @@ static AdamWScalars scalars_of(size_t step, const AdamWConfig *config)
 
 static void update(const Parameter *parameter, const AdamWScalars *scalars)
 {
+    const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(parameter->value);
 #pragma omp parallel for if (count > OPTIM_BLOCK)
     for (size_t start = 0; start < count; start += OPTIM_BLOCK)
-        vec_adamw(parameter->value.data + start, parameter->first_moment.data + start,
-                  parameter->second_moment.data + start, parameter->grad.data + start, scalars,
-                  count - start < OPTIM_BLOCK ? count - start : OPTIM_BLOCK);
+        vec->adamw(parameter->value.data + start, parameter->first_moment.data + start,
+                   parameter->second_moment.data + start, parameter->grad.data + start, scalars,
+                   count - start < OPTIM_BLOCK ? count - start : OPTIM_BLOCK);
 }
 
 static Status step_all(const char *function, ParameterList parameters, const AdamWScalars *scalars)

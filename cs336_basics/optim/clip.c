@@ -33,11 +33,12 @@ static double sum_of_squares(Tensor grad)
 
 static void scale(Tensor grad, float factor)
 {
+    const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(grad);
 #pragma omp parallel for if (count > OPTIM_BLOCK)
     for (size_t start = 0; start < count; start += OPTIM_BLOCK)
-        vec_scale(grad.data + start, factor, grad.data + start,
-                  count - start < OPTIM_BLOCK ? count - start : OPTIM_BLOCK);
+        vec->scale(grad.data + start, factor, grad.data + start,
+                   count - start < OPTIM_BLOCK ? count - start : OPTIM_BLOCK);
 }
 
 static Status norm_of(double *norm, const char *function, ParameterList parameters)
