@@ -16,7 +16,7 @@ static const double RTOL = 1e-4, ATOL = 1e-5;
 
 /* ---- shapes and masks, against the reference ---- */
 
-/* Around the sides of a tile, 32 and 128, and of the register blocks. */
+/* Around the sides of a score block, 32 and 128, and of the register tiles. */
 static const size_t lengths[] = {1, 7, 63, 64, 65, 129, 200};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
@@ -135,7 +135,7 @@ START_TEST(test_attention_shares_keys_between_heads)
 }
 END_TEST
 
-/* Lengths that no tile, span or register block divides, and one of one in between. */
+/* Lengths that no score block, query block or register tile divides, and a length of one in between. */
 static size_t random_extent(size_t most)
 {
     return random_below(5) == 0 ? 1 : 1 + random_below(most);
@@ -164,7 +164,7 @@ START_TEST(test_attention_of_random_shapes_on_every_instruction_set)
 }
 END_TEST
 
-/* Up to ATTENTION_FEW queries and a few more, as when decoding. */
+/* Up to ATTENTION_FEW_QUERIES queries and some more, as when decoding. */
 START_TEST(test_attention_of_few_queries)
 {
     static const size_t keys[] = {1, 40, 63, 130};
@@ -192,7 +192,7 @@ START_TEST(test_attention_of_few_queries)
 }
 END_TEST
 
-/* Documents side by side: a token sees those of its own, so that most tiles have nothing to see. */
+/* Documents side by side: a token sees those of its own, so that most score blocks are hidden. */
 START_TEST(test_attention_of_documents)
 {
     enum { SEQ = 230 };

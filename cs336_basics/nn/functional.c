@@ -2,14 +2,15 @@
 
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
+#include "nn/attention_block.h"
 #include "nn/attention_plan.h"
 #include "nn/check.h"
 
 #include <math.h>
 
 enum {
-    LOSS_CHUNKS = 64, /* chunks of rows of a loss: a fixed number, so that the order of additions is fixed, too */
-    MANY_HEADS = 4    /* a thread */
+    LOSS_CHUNKS = 64,    /* chunks of rows of a loss: a fixed number, so that the order of additions is fixed, too */
+    HEADS_PER_THREAD = 4 /* from which each thread takes whole heads: the last one to end is at most 1/4 later */
 };
 
 /* ---- softmax ---- */
@@ -240,130 +241,142 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
 /* ---- scaled dot-product attention ---- */
 
 /*
- * The scores of a row come in tiles of keys, and its softmax is not known before the last. So O and l are kept relative
- * to the greatest score m so far: when a tile brings a greater one, m', both shrink by e^(m - m'). With s = q . k /
- * sqrt(d_k), over all tiles,
+ * The keys come in blocks, and the softmax of a query's scores is not known before the last block. So the sums O and l
+ * are kept relative to m, the greatest score so far (the online softmax). When a block brings a greater one, m', both
+ * are rescaled by e^(m - m'). With s_j = q . k_j / sqrt(d_k), after all blocks,
  *
  *     m = max_j s_j        l = sum_j e^(s_j - m)        O = sum_j e^(s_j - m) v_j        output = O / l
  */
-static void attend_tile(AttentionQuerySpan *span, const AttentionPlan *plan, const AttentionTile *tile, size_t at)
+static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
-    float *query = span->query + at * plan->d_k, *output = span->output + at * attention_width(plan->d_v);
+    const AttentionKernels *kernels = plan->kernels;
+    const PackedColumns query = packed_columns_from(block->query, column);
+    float *output = packed_rows_from(block->output, column).data;
 
-    /* S = Q K^T / sqrt(d_k), the query being scaled already */
-    attention_scores(span->score, span->key, query, plan->d_k, tile);
+    /* S = Q K^T / sqrt(d_k); the packed queries are scaled already */
+    kernels->scores(block->score, block->key, query, shape);
     /* -inf where the mask hides a key */
-    attention_hide(span->score, -INFINITY, tile);
-    /* m, l, and S becomes P = e^(S - m) */
-    attention_softmax(span->score, span->maximum + at, span->sum + at, span->shrink, tile);
-    /* O = shrink O + P V */
-    attention_add_to_columns(output, span->shrink, span->score, span->value, plan->d_v, span->value_finite, tile);
+    kernels->hide(block->score, -INFINITY, shape);
+    /* m and l; S becomes P = e^(S - m) */
+    kernels->softmax(block->score, block->maximum + column, block->sum + column, block->rescale, shape);
+    /* O = rescale O + P V */
+    kernels->add_to_columns(output, block->rescale, block->score, block->value, shape);
 }
 
-/* The queries of one span. */
-static void attend(Tensor output, Tensor log_sum_exp, const AttentionPlan *plan, size_t head, size_t first)
+/* Computes the outputs of one query block: the queries of a head from `first` on. */
+static void forward_query_block(const AttentionPlan *plan, size_t head, size_t first)
 {
-    AttentionQuerySpan span;
-    attention_bind_query_span(&span, parallel_private(), plan);
-    const size_t row = head * plan->queries + first, count = attention_part(first, plan->queries, plan->span);
-    const size_t seen = attention_keys_seen(plan, first + count);
-    attention_start_queries(&span, plan, row, count);
-    for (size_t key = 0; key < seen; key += ATTENTION_ROWS) {
-        attention_load_keys(&span, plan, head * plan->keys + key, attention_part(key, plan->keys, ATTENTION_ROWS));
-        for (size_t at = 0; at < count; at += ATTENTION_COLUMNS) {
-            const AttentionTile tile = attention_tile_of_queries(plan, head, first + at, key);
-            if (!attention_sees_nothing(&tile))
-                attend_tile(&span, plan, &tile, at);
+    QueryBlock block;
+    query_block_bind(&block, plan, parallel_private());
+    query_block_start(&block, plan, head, first);
+    const size_t keys_seen = attention_keys_seen(plan, first + block.count);
+    for (size_t key = 0; key < keys_seen; key += SCORE_BLOCK_ROWS) {
+        query_block_load_keys(&block, plan, key);
+        for (size_t column = 0; column < block.count; column += SCORE_BLOCK_COLUMNS) {
+            const ScoreBlock shape = attention_forward_scores(plan, head, first + column, key);
+            if (!score_block_is_hidden(&shape))
+                forward_score_block(&block, plan, &shape, column);
         }
     }
-    /* O / l and m + log l */
-    attention_store_output(output, log_sum_exp, &span, row, count);
+    query_block_store(&block, plan);
 }
 
 Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                             AttentionMask mask)
 {
-    AttentionPlan plan;
-    AttentionQuerySpan span;
-    Status s =
-        attention_plan(&plan, "scaled_dot_product_attention_forward", output, log_sum_exp, query, key, value, mask);
+    AttentionPlan plan = {
+        .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
+    QueryBlock measured;
+    Status s = attention_plan(&plan, __func__);
     if (!s)
-        s = parallel_reserve(0, attention_bind_query_span(&span, NULL, &plan));
+        s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
-    const size_t spans = attention_parts(plan.queries, plan.span);
-    /* The last queries of a causal head see most keys: they come first, and the short spans fill the gaps. */
+    const size_t blocks = block_count(plan.queries, plan.block_tokens);
+    /* The last queries of a causal head see the most keys: they come first, and shorter blocks fill the gaps. */
 #pragma omp parallel for schedule(dynamic) if (attention_is_large(&plan))
-    for (size_t task = 0; task < plan.heads * spans; task++)
-        attend(output, log_sum_exp, &plan, task / spans, (spans - 1 - task % spans) * plan.span);
+    for (size_t task = 0; task < plan.heads * blocks; task++)
+        forward_query_block(&plan, task / blocks, (blocks - 1 - task % blocks) * plan.block_tokens);
     return CS336_OK;
 }
 
-/* What the scores between a tile of queries and one of keys add to the gradients of both; the keys begin at `at`. */
-static void add_tile_gradients(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionTile *tile, size_t at)
+/*
+ * Backward: O = P V with the softmax P of S = Q K^T / sqrt(d_k), row by row. The forward pass kept
+ * l_i = log sum_j e^(s_ij), which gives back P_ij = e^(s_ij - l_i). From O = P V follow dV = P^T dO and dP = dO V^T.
+ * Then, as in softmax_backward(),
+ *
+ *     dS_ij = P_ij (dP_ij - delta_i),    delta_i = sum_j P_ij dP_ij = sum_j P_ij dO_i . v_j = dO_i . O_i
+ *
+ * so one number for each query, delta_i, stands for the sum over all keys. Last, dQ = dS K / sqrt(d_k) and
+ * dK = dS^T Q / sqrt(d_k).
+ */
+static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
-    const size_t d_k = plan->d_k, d_v = plan->d_v, key = at * attention_width(d_k), value = at * attention_width(d_v);
+    const AttentionKernels *kernels = plan->kernels;
+    const PackedColumns key = packed_columns_from(block->key_columns, column);
+    const PackedColumns value = packed_columns_from(block->value_columns, column);
+    float *grad_key = packed_rows_from(block->grad_key, column).data;
+    float *grad_value = packed_rows_from(block->grad_value, column).data;
+    float *p = block->probability, *grad_score = block->grad_score;
 
-    /* P = e^(S - l) with S = Q K^T / sqrt(d_k), the keys being scaled already */
-    attention_probabilities(span->p, span->query, span->key_columns + at * d_k, d_k, span->log_sum_exp, tile);
-    attention_hide(span->p, 0, tile);
+    /* P = e^(S - l) with S = Q K^T / sqrt(d_k); the packed keys are scaled already */
+    kernels->probabilities(p, block->query, key, block->log_sum_exp, shape);
+    kernels->hide(p, 0, shape);
     /* dV += P^T dO */
-    attention_add_to_columns(span->grad_value + value, NULL, span->p, span->grad_output, d_v, span->grad_finite, tile);
+    kernels->add_to_columns(grad_value, NULL, p, block->grad_output, shape);
     /* dS = P (dP - delta) / sqrt(d_k) with dP = dO V^T */
-    attention_score_gradients(span->grad_score, span->grad_output, span->value_columns + at * d_v, d_v, span->p,
-                              span->delta, plan->scale, tile);
+    kernels->score_gradients(grad_score, block->grad_output, value, p, block->delta, plan->scale, shape);
     /* dK += dS^T Q and dQ += dS K */
-    attention_add_to_columns(span->grad_key + key, NULL, span->grad_score, span->query, d_k, span->query_finite, tile);
-    attention_add_to_rows(span->grad_query, span->grad_score, span->key + key, d_k, span->key_finite, tile);
+    kernels->add_to_columns(grad_key, NULL, grad_score, block->query, shape);
+    kernels->add_to_rows(block->grad_query.data, grad_score, packed_rows_from(block->key, column), shape);
 }
 
-/* One span of keys, from `key` on, and the queries begin ... end - 1; none before them sees these keys if `first`. */
-static void add_span_gradients(const AttentionPlan *plan, const AttentionGradients *grad, size_t head, size_t key,
-                               size_t begin, size_t end, bool first)
+/* Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
+ * the gradients of both. */
+static void backward_key_block(const AttentionPlan *plan, size_t head, size_t key, size_t begin, size_t end)
 {
-    AttentionKeySpan span;
-    attention_bind_key_span(&span, parallel_private(), plan);
-    const size_t key_row = head * plan->keys + key, keys = attention_part(key, plan->keys, plan->span);
-    attention_start_keys(&span, plan, grad, key_row, keys, first);
-    for (size_t query = begin; query < end; query += ATTENTION_ROWS) {
-        const size_t row = head * plan->queries + query, count = attention_part(query, end, ATTENTION_ROWS);
-        attention_load_queries(&span, plan, grad, row, count, key == 0);
-        for (size_t at = 0; at < keys; at += ATTENTION_COLUMNS) {
-            const AttentionTile tile = attention_tile_of_keys(plan, head, query, key + at);
-            if (!attention_sees_nothing(&tile))
-                add_tile_gradients(&span, plan, &tile, at);
+    KeyBlock block;
+    key_block_bind(&block, plan, parallel_private());
+    key_block_start(&block, plan, head, key, begin == attention_first_query(plan, key));
+    for (size_t query = begin; query < end; query += SCORE_BLOCK_ROWS) {
+        key_block_load_queries(&block, plan, query, block_extent(query, end, SCORE_BLOCK_ROWS));
+        for (size_t column = 0; column < block.count; column += SCORE_BLOCK_COLUMNS) {
+            const ScoreBlock shape = attention_backward_scores(plan, head, query, key + column);
+            if (!score_block_is_hidden(&shape))
+                backward_score_block(&block, plan, &shape, column);
         }
-        attention_store_query_gradients(grad, &span, row, count);
+        key_block_store_queries(&block, plan);
     }
-    attention_store_key_gradients(grad, &span, key_row, keys);
+    key_block_store(&block, plan);
+}
+
+/* One thread computes all of a head, key block after key block. */
+static void backward_by_heads(const AttentionPlan *plan)
+{
+#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
+    for (size_t head = 0; head < plan->heads; head++)
+        for (size_t key = 0; key < plan->keys; key += plan->block_tokens)
+            backward_key_block(plan, head, key, attention_first_query(plan, key), plan->queries);
 }
 
 /*
- * Block (i, j) of a head, its queries i and keys j, adds to the gradients of the former after (i, j - 1), and to those
- * of the latter after (i - 1, j). A thread takes one head whole where that shares them out well. With few heads, blocks
- * with the same i + j are computed together: they share neither queries nor keys. Every sum is taken in the same order
- * in both cases. The keys j = 0 meet all queries, the others those that may see them.
+ * Several threads share a head. Query block i and key block j meet in cell (i, j) of the score matrix. Cells on one
+ * antidiagonal, those with the same i + j, share neither queries nor keys, so threads compute them at the same time
+ * without locks. Each sum gets its terms in the same order as in backward_by_heads(): dQ of block i over rising j, dK
+ * and dV of block j over rising i.
  */
-static void add_all_gradients(const AttentionPlan *plan, const AttentionGradients *grad)
+static void backward_by_antidiagonals(const AttentionPlan *plan)
 {
-    const size_t threads = (size_t)parallel_threads();
-    if (plan->heads >= MANY_HEADS * threads || plan->heads % threads == 0) {
-#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
-        for (size_t head = 0; head < plan->heads; head++)
-            for (size_t key = 0; key < plan->keys; key += plan->span)
-                add_span_gradients(plan, grad, head, key, attention_first_block(plan, key), plan->queries, true);
-        return;
-    }
-    const size_t query_blocks = attention_parts(plan->queries, plan->span);
-    const size_t key_blocks = attention_parts(plan->keys, plan->span);
-    for (size_t sum = 0; sum + 1 < query_blocks + key_blocks; sum++) {
+    const size_t block = plan->block_tokens;
+    const size_t query_blocks = block_count(plan->queries, block), key_blocks = block_count(plan->keys, block);
+    for (size_t antidiagonal = 0; antidiagonal + 1 < query_blocks + key_blocks; antidiagonal++) {
 #pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
         for (size_t task = 0; task < plan->heads * key_blocks; task++) {
-            const size_t j = task % key_blocks, key = j * plan->span, first = attention_first_block(plan, key);
-            if (j > sum || sum - j >= query_blocks || (sum - j) * plan->span < first)
+            const size_t head = task / key_blocks, j = task % key_blocks, i = antidiagonal - j, key = j * block;
+            /* Outside the matrix, or no query of block i sees key block j. */
+            if (j > antidiagonal || i >= query_blocks || i * block < attention_first_query(plan, key))
                 continue;
-            const size_t begin = (sum - j) * plan->span, end = begin + attention_part(begin, plan->queries, plan->span);
-            add_span_gradients(plan, grad, task / key_blocks, key, begin, end, begin == first);
+            backward_key_block(plan, head, key, i * block, i * block + block_extent(i * block, plan->queries, block));
         }
     }
 }
@@ -377,38 +390,32 @@ size_t scaled_dot_product_attention_scratch(Tensor query)
     return measure.used;
 }
 
-/*
- * O = P V with the softmax P of S = Q K^T / sqrt(d_k), row by row. Its forward pass kept l_i = log sum_j e^(s_ij),
- * which gives back P_ij = e^(s_ij - l_i). From O = P V: dV = P^T dO and dP = dO V^T. Then as in softmax_backward()
- *
- *     dS_ij = P_ij (dP_ij - delta_i),    delta_i = sum_j P_ij dP_ij = sum_j P_ij dO_i . v_j = dO_i . O_i
- *
- * so that one number a row stands for the sum over all keys, and dQ = dS K / sqrt(d_k), dK = dS^T Q / sqrt(d_k).
- */
 Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_output,
                                              Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                              AttentionMask mask, Arena *scratch)
 {
-    static const char *function = "scaled_dot_product_attention_backward";
-    AttentionGradients grad = {grad_query, grad_key, grad_value, grad_output, log_sum_exp, NULL};
-    AttentionPlan plan;
-    AttentionKeySpan span;
-    Status s = attention_plan(&plan, function, output, log_sum_exp, query, key, value, mask);
+    AttentionPlan plan = {
+        .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
+    plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
+    KeyBlock measured;
+    Status s = attention_plan(&plan, __func__);
     if (!s)
-        s = attention_check_gradients(&plan, function, &grad, output);
+        s = attention_plan_gradients(&plan, __func__);
     if (!s)
-        s = parallel_reserve(0, attention_bind_key_span(&span, NULL, &plan));
-    const size_t mark = arena_mark(scratch), rows = plan.heads * plan.queries;
+        s = parallel_reserve(0, key_block_bind(&measured, &plan, NULL));
+    const size_t mark = arena_mark(scratch), threads = (size_t)parallel_threads();
     if (!s)
-        s = arena_take(scratch, &grad.delta, rows * sizeof *grad.delta);
+        s = arena_take(scratch, &plan.grad.delta, plan.heads * plan.queries * sizeof *plan.grad.delta);
     if (s)
         return s;
     if (plan.queries == 0 || plan.keys == 0) {
-        attention_clear(grad_query);
-        attention_clear(grad_key);
-        attention_clear(grad_value);
+        attention_clear_gradient(grad_query);
+        attention_clear_gradient(grad_key);
+        attention_clear_gradient(grad_value);
+    } else if (plan.heads >= HEADS_PER_THREAD * threads || plan.heads % threads == 0) {
+        backward_by_heads(&plan);
     } else {
-        add_all_gradients(&plan, &grad);
+        backward_by_antidiagonals(&plan);
     }
     arena_release(scratch, mark);
     return CS336_OK;
