@@ -125,53 +125,6 @@ START_TEST(test_matmul_infinities_and_nan_go_where_they_belong)
 }
 END_TEST
 
-/* ---- batches ---- */
-
-static void check_batch(Layout layout, size_t batch, size_t m, size_t n, size_t k, int threads)
-{
-    const Place a = place(layout, m, k), b = place(layout, k, n), c = place(layout, m, n);
-    float *as = malloc(batch * a.count * sizeof *as), *bs = malloc(batch * b.count * sizeof *bs);
-    float *cs = malloc(batch * c.count * sizeof *cs), *expected = malloc(batch * c.count * sizeof *expected);
-    ck_assert(as && bs && cs && expected);
-    random_fill(as, batch * a.count);
-    random_fill(bs, batch * b.count);
-    random_fill(cs, batch * c.count);
-    memcpy(expected, cs, batch * c.count * sizeof *cs);
-    const ConstMatrix first_a = {as + (a.view.data - a.block), a.view.row_stride, a.view.column_stride};
-    const ConstMatrix first_b = {bs + (b.view.data - b.block), b.view.row_stride, b.view.column_stride};
-    Matrix one = {expected + (c.view.data - c.block), c.view.row_stride, c.view.column_stride};
-    reserve_for(threads);
-    for (size_t i = 0; i < batch; i++, one.data += c.count)
-        matmul(one, (ConstMatrix){first_a.data + i * a.count, first_a.row_stride, first_a.column_stride},
-               (ConstMatrix){first_b.data + i * b.count, first_b.row_stride, first_b.column_stride}, m, n, k, 2, 1);
-    matmul_batched((Matrix){cs + (c.view.data - c.block), c.view.row_stride, c.view.column_stride}, first_a, first_b, m,
-                   n, k, 2, 1, batch, (ptrdiff_t)c.count, (ptrdiff_t)a.count, (ptrdiff_t)b.count);
-    ck_assert_msg(memcmp(expected, cs, batch * c.count * sizeof *cs) == 0,
-                  "%s: batch of %zu, %zu x %zu x %zu, layout %d, %d threads", isa_name(isa_in_use()), batch, m, n, k,
-                  layout, threads);
-    free(a.block);
-    free(b.block);
-    free(c.block);
-    free(as);
-    free(bs);
-    free(cs);
-    free(expected);
-}
-
-START_TEST(test_matmul_batched_equals_one_product_after_the_other)
-{
-    static const size_t shapes[][4] = {{9, 37, 41, 29},   {2, 130, 90, 140}, {5, 1, 64, 600}, {7, 64, 1, 600},
-                                       {3, 20, 2100, 40}, {40, 4, 4, 4},     {0, 3, 3, 3},    {1, 70, 80, 90}};
-    static const int threads[] = {1, 2, 3, 8, 200};
-    const size_t most = test_is_instrumented() ? 2 : sizeof threads / sizeof *threads;
-    FOR_EACH_ISA (isa)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (size_t t = 0; t < most; t++)
-                for (int layout = 0; layout <= STRIDED_BOTH_WAYS; layout++)
-                    check_batch((Layout)layout, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3], threads[t]);
-}
-END_TEST
-
 /* ---- the workspace ---- */
 
 static Status reserve_afresh(void *context)
@@ -197,7 +150,6 @@ const TestCase matmul_tests[] = {
     TEST(test_matmul_is_the_same_for_any_number_of_threads, "kernels"),
     TEST(test_matmul_an_element_does_not_depend_on_its_place, "kernels"),
     TEST(test_matmul_infinities_and_nan_go_where_they_belong, "kernels"),
-    TEST(test_matmul_batched_equals_one_product_after_the_other, "kernels"),
     TEST(test_matmul_reserve_fails_cleanly, "kernels"),
     {0},
 };
