@@ -34,14 +34,14 @@ bool score_block_is_hidden(const ScoreBlock *block)
     if (!block->mask)
         return false;
     /* Look for a true element, along the dimension in which the mask is contiguous. */
-    const bool contiguous_rows = block->column_step == 1;
+    const bool contiguous_rows = block->column_stride == 1;
     const ptrdiff_t lines = contiguous_rows ? rows : columns, length = contiguous_rows ? columns : rows;
-    const ptrdiff_t line_step = contiguous_rows ? block->row_step : block->column_step;
-    const ptrdiff_t step = contiguous_rows ? block->column_step : block->row_step;
+    const ptrdiff_t line_stride = contiguous_rows ? block->row_stride : block->column_stride;
+    const ptrdiff_t stride = contiguous_rows ? block->column_stride : block->row_stride;
     for (ptrdiff_t line = 0; line < lines; line++) {
         bool any = false;
         for (ptrdiff_t i = 0; i < length; i++)
-            any |= block->mask[line * line_step + i * step];
+            any |= block->mask[line * line_stride + i * stride];
         if (any)
             return false;
     }

@@ -35,9 +35,9 @@ enum {
 typedef struct {
     size_t rows, columns;
     ptrdiff_t band_first, band_last; /**< column c sees rows c + band_first ... c + band_last */
-    const bool *mask;                /**< of (row, column): mask[row * row_step + column * column_step]; NULL: all */
-    ptrdiff_t row_step, column_step; /**< elements of the mask */
-    bool few_queries;                /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
+    const bool *mask; /**< of (row, column): mask[row * row_stride + column * column_stride]; NULL: all */
+    ptrdiff_t row_stride, column_stride; /**< elements of the mask */
+    bool few_queries;                    /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
 } ScoreBlock;
 
 /** @brief A distance beyond any diagonal: the band has no limit on that side. */

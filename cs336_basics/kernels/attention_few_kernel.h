@@ -45,7 +45,7 @@ static void few_hide(float *score, float hidden, const ScoreBlock *block)
     for (ptrdiff_t column = 0; column < columns; column++, score += SCORE_BLOCK_ROWS)
         for (ptrdiff_t row = 0; row < rows; row++)
             if (row < column + block->band_first || row > column + block->band_last ||
-                (block->mask && !block->mask[row * block->row_step + column * block->column_step]))
+                (block->mask && !block->mask[row * block->row_stride + column * block->column_stride]))
                 score[row] = hidden;
 }
 

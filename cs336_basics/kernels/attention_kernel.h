@@ -145,21 +145,21 @@ VECTOR_INLINE void tile_multiply_add(RegisterTile tile, const float *a, size_t a
     }
 }
 
-VECTOR_INLINE void tile_load(RegisterTile tile, const float *source, size_t row_step)
+VECTOR_INLINE void tile_load(RegisterTile tile, const float *source, size_t row_stride)
 {
     VECTOR_UNROLL
     for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
-        tile[s][0] = vector_load(source + s * row_step);
-        tile[s][1] = vector_load(source + s * row_step + VECTOR_FLOATS);
+        tile[s][0] = vector_load(source + s * row_stride);
+        tile[s][1] = vector_load(source + s * row_stride + VECTOR_FLOATS);
     }
 }
 
-VECTOR_INLINE void tile_store(float *destination, size_t row_step, RegisterTile tile)
+VECTOR_INLINE void tile_store(float *destination, size_t row_stride, RegisterTile tile)
 {
     VECTOR_UNROLL
     for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
-        vector_store(destination + s * row_step, tile[s][0]);
-        vector_store(destination + s * row_step + VECTOR_FLOATS, tile[s][1]);
+        vector_store(destination + s * row_stride, tile[s][0]);
+        vector_store(destination + s * row_stride + VECTOR_FLOATS, tile[s][1]);
     }
 }
 
@@ -254,11 +254,11 @@ static bool nothing_is_hidden(const ScoreBlock *block, Range rows, Range columns
  * Hides one row of a panel where the mask says so. It selects without branches: the processor could not predict the
  * values of a mask, and each wrong prediction costs about 15 cycles.
  */
-static void hide_where_masked(float *score, float hidden, Range columns, ptrdiff_t step, const bool *mask)
+static void hide_where_masked(float *score, float hidden, Range columns, ptrdiff_t stride, const bool *mask)
 {
     int32_t seen[PANEL] = {0};
     for (size_t c = columns.begin; c < columns.end; c++)
-        seen[c] = -(int32_t)mask[(ptrdiff_t)c * step];
+        seen[c] = -(int32_t)mask[(ptrdiff_t)c * stride];
     for (size_t lane = 0; lane < PANEL; lane += VECTOR_FLOATS) {
         IntVector condition;
         memcpy(&condition, seen + lane, sizeof condition);
@@ -289,9 +289,9 @@ static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock 
             for (size_t c = in_band.end; c < columns; c++)
                 panel_row[c] = hidden;
             if (block->mask)
-                hide_where_masked(panel_row, hidden, in_band, block->column_step,
-                                  block->mask + (ptrdiff_t)row * block->row_step +
-                                      (ptrdiff_t)first * block->column_step);
+                hide_where_masked(panel_row, hidden, in_band, block->column_stride,
+                                  block->mask + (ptrdiff_t)row * block->row_stride +
+                                      (ptrdiff_t)first * block->column_stride);
         }
     }
 }

@@ -7,7 +7,7 @@
 
 enum {
     /* Blocks. Each is sized for a cache level, with AVX-512's register tile of 14 x 32 floats as the example. */
-    BLOCK_DEPTH = 512,    /* words of k: a panel of B is then 64 KiB, near L1; no less, because C is
+    BLOCK_DEPTH = 512,    /* groups along k: a panel of B is then 64 KiB, near L1; no less, because C is
                              read and written once for each block of k */
     BLOCK_ROWS = 168,     /* rows of A, about: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
@@ -81,7 +81,8 @@ static int useful_threads(size_t m, size_t n, size_t k)
 /* A block of B, and how the columns of C that belong to it are cut into chunks of whole register tiles. */
 typedef struct {
     size_t first_column, columns;
-    size_t first_step, steps, words; /* of k; words are what the panels hold of these steps */
+    size_t first_k, depth; /* the steps first_k ... first_k + depth - 1 of the sum over k */
+    size_t groups;         /* of these steps, as the panels hold them */
     size_t row_tiles, row_chunks, column_tiles, column_chunks;
     float *panels;
 } Block;
@@ -114,11 +115,11 @@ static void multiply_chunk(const Product *p, const Block *block, size_t chunk, f
     const size_t j = column * block->column_tiles / block->column_chunks * tile_columns;
     const size_t j_end = (column + 1) * block->column_tiles / block->column_chunks * tile_columns;
     const size_t rows = smaller(i_end, p->m) - i, columns = smaller(j_end, block->columns) - j;
-    /* C gets beta once, with the first steps of k; later steps add to it. */
-    const float beta = block->first_step == 0 ? p->beta : 1;
-    p->kernels->pack_a(a_panels, submatrix(p->a, i, block->first_step), rows, block->steps);
-    p->kernels->multiply(submatrix_of_c(p, i, block->first_column + j), a_panels, block->panels + j * block->words,
-                         rows, columns, block->words, p->alpha, beta);
+    /* C gets beta once, with the first block of k; later blocks add to it. */
+    const float beta = block->first_k == 0 ? p->beta : 1;
+    p->kernels->pack_a(a_panels, submatrix(p->a, i, block->first_k), rows, block->depth);
+    p->kernels->multiply(submatrix_of_c(p, i, block->first_column + j), a_panels, block->panels + j * block->groups,
+                         rows, columns, block->groups, p->alpha, beta);
 }
 
 /*
@@ -127,7 +128,7 @@ static void multiply_chunk(const Product *p, const Block *block, size_t chunk, f
  */
 static void multiply_blocks(const Product *p)
 {
-    const size_t tile_columns = p->kernels->tile_columns, depth = BLOCK_DEPTH * p->kernels->word_steps;
+    const size_t tile_columns = p->kernels->tile_columns, depth = BLOCK_DEPTH * p->kernels->group_depth;
     float *const b_panels = parallel_shared();
 #pragma omp parallel num_threads(p->threads) if (p->threads > 1)
     {
@@ -137,16 +138,15 @@ static void multiply_blocks(const Product *p)
             block.columns = smaller(BLOCK_COLUMNS, p->n - block.first_column);
             cut_into_chunks(&block, p);
             /* This loop runs once also for k == 0, where C becomes beta C. */
-            for (block.first_step = 0; block.first_step < p->k || block.first_step == 0; block.first_step += depth) {
-                block.steps = smaller(depth, p->k - block.first_step);
-                block.words = divide_up(block.steps, p->kernels->word_steps);
-                /* Pack the block of B, panel by panel. */
+            for (block.first_k = 0; block.first_k < p->k || block.first_k == 0; block.first_k += depth) {
+                block.depth = smaller(depth, p->k - block.first_k);
+                block.groups = divide_up(block.depth, p->kernels->group_depth);
+                /* Pack the block of B, panel by panel. Then multiply, chunk by chunk. */
 #pragma omp for schedule(static)
                 for (size_t j = 0; j < block.columns; j += tile_columns)
-                    p->kernels->pack_b(block.panels + j * block.words,
-                                       submatrix(transposed(p->b), block.first_column + j, block.first_step),
-                                       smaller(tile_columns, block.columns - j), block.steps);
-                    /* Multiply, chunk by chunk. */
+                    p->kernels->pack_b(block.panels + j * block.groups,
+                                       submatrix(transposed(p->b), block.first_column + j, block.first_k),
+                                       smaller(tile_columns, block.columns - j), block.depth);
 #pragma omp for schedule(dynamic) nowait
                 for (size_t chunk = 0; chunk < block.row_chunks * block.column_chunks; chunk++)
                     multiply_chunk(p, &block, chunk, a_panels);
@@ -268,5 +268,5 @@ void matmul_bf16(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, siz
 
 bool matmul_bf16_is_emulated(void)
 {
-    return bf16_kernels()->word_steps == 1;
+    return bf16_kernels()->group_depth == 1;
 }

@@ -58,8 +58,8 @@ bool matmul_bf16_is_emulated(void);
  *
  * A panel is a strip of a matrix, copied so that the micro-kernel reads memory strictly in order. Panel p of A holds
  * the rows p * tile_rows to p * tile_rows + tile_rows - 1, column after column; a panel of B holds tile_columns
- * columns, row after row. Rows and columns beyond the matrix are 0. A panel is made of 32-bit words. Each word holds
- * word_steps neighbours of k: one float32 number, perhaps rounded to bfloat16, or two bfloat16 numbers.
+ * columns, row after row. Rows and columns beyond the matrix are 0. Panels are made of groups of 32 bits: a group holds
+ * group_depth neighbours along k, one float32 number (perhaps rounded to bfloat16) or two bfloat16 numbers.
  * @{
  */
 enum {
@@ -69,14 +69,15 @@ enum {
 
 typedef struct {
     size_t tile_rows, tile_columns; /**< of the register tile */
-    size_t word_steps;              /**< steps of k in a word: 1 or 2 */
+    size_t group_depth;             /**< numbers in a group: 1 or 2 */
 
     /** @brief Packs a, (m, k), or b given as its transpose, (n, k), one panel after the other. */
     void (*pack_a)(float *panels, ConstMatrix a, size_t m, size_t k);
     void (*pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k);
 
-    /** @brief c = alpha a b + beta c from packed panels; each row of a and column of b has @p words words. */
-    void (*multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t words,
+    /** @brief c = alpha a b + beta c from packed panels; each row of a and column of b has @p groups groups.
+     */
+    void (*multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t groups,
                      float alpha, float beta);
 
     /** @brief c = alpha a b^T + beta c for a few rows of a, without packing. The rows of a, (m, k), and of b, (n, k),

@@ -2,14 +2,14 @@
  * Packing and the micro-kernel of the matrix product, compiled once for each instruction set: see vector.h and
  * matmul.h.
  *
- * - Panels are made of 32-bit words. A word is one float32 number, perhaps rounded to bfloat16. With bfloat16
- *   instructions it is a pair of bfloat16 numbers, of two neighbouring steps of k: WORD_STEPS is 2, and a panel has
- * half as many words. Only the section "words" knows which.
- * - The micro-kernel keeps a register tile of C, TILE_ROWS rows of TILE_VECTORS vectors, while k runs. Each step loads
- *   TILE_VECTORS vectors of B and multiplies them by TILE_ROWS numbers of A. The more rows, the fewer loads for each
- *   FMA, so the tile is as tall as the registers allow.
- * - Every element of C is summed over k in the same order, with the same instructions, in every position of a register
- *   tile. So the results do not depend on how C is cut.
+ * - Panels are made of groups of 32 bits. A group is one float32 number, perhaps rounded to bfloat16. With bfloat16
+ *   instructions it is a pair of bfloat16 numbers, neighbours along k: GROUP_DEPTH is 2, and a panel has half as many
+ *   groups. Only the section "groups" knows which.
+ * - The micro-kernel keeps a register tile of C, TILE_ROWS rows of TILE_VECTORS vectors, while k runs. For each k it
+ *   loads TILE_VECTORS vectors of B and multiplies them by TILE_ROWS numbers of A. The more rows, the fewer loads for
+ *   each FMA, so the tile is as tall as the registers allow.
+ * - Every element of C is summed over k in the same order, with the same instructions, wherever in a register tile it
+ *   is. So the results do not depend on how C is cut.
  */
 #ifndef CS336_KERNELS_MATMUL_KERNEL_H
 #define CS336_KERNELS_MATMUL_KERNEL_H
@@ -34,15 +34,15 @@ enum { TILE_ROWS = 4 }; /* SSE2, without fused multiply-add: 8 of 16, as product
 #endif
 enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS };
 #if defined(VECTOR_BF16)
-enum { WORD_STEPS = 2 };
+enum { GROUP_DEPTH = 2 };
 #else
-enum { WORD_STEPS = 1 };
+enum { GROUP_DEPTH = 1 };
 #endif
 
-/* ---- words ---- */
+/* ---- groups ---- */
 
-/* Returns the words of n numbers that are neighbours along k; words beyond are 0. */
-VECTOR_INLINE Vector words_along(const int rounded, const float *x, size_t n)
+/* Returns the groups of n numbers that are neighbours along k; groups beyond are 0. */
+VECTOR_INLINE Vector groups_along(const int rounded, const float *x, size_t n)
 {
 #if defined(VECTOR_BF16)
     (void)rounded;
@@ -56,25 +56,25 @@ VECTOR_INLINE Vector words_along(const int rounded, const float *x, size_t n)
 #endif
 }
 
-/* Returns one word for each of n neighbouring rows or columns, from their next `steps` numbers along k (a word takes
- * WORD_STEPS), which are `next` floats apart. */
-VECTOR_INLINE Vector words_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t steps)
+/* Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
+ * apart, of which a group takes the first GROUP_DEPTH. */
+VECTOR_INLINE Vector groups_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t depth)
 {
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
 #if defined(VECTOR_BF16)
     (void)rounded;
     Vector second = {0};
-    if (steps >= 2)
+    if (depth >= 2)
         second = n >= VECTOR_FLOATS ? vector_load(x + next) : vector_load_first(x + next, n);
     return vector_pair_lanes(v, second);
 #else
-    (void)next, (void)steps;
+    (void)next, (void)depth;
     return rounded ? vector_round_bf16(v) : v;
 #endif
 }
 
-/* Returns sum + a b for the word a and each word in b. */
-VECTOR_INLINE Vector words_multiply_add(float a, Vector b, Vector sum)
+/* Returns sum + a b for the group a and each group in b. */
+VECTOR_INLINE Vector group_multiply_add(float a, Vector b, Vector sum)
 {
 #if defined(VECTOR_BF16)
     return vector_pair_multiply_add(a, b, sum);
@@ -86,7 +86,7 @@ VECTOR_INLINE Vector words_multiply_add(float a, Vector b, Vector sum)
 /* ---- packing ---- */
 
 /*
- * Packing writes panel[word * width + i], the word of row i of the source, for i < n, and 0 for n <= i < width. It
+ * Packing writes panel[group * width + i], the group of row i of the source, for i < n, and 0 for n <= i < width. It
  * stores whole vectors. Where the width is less than a vector, a store writes beyond its row of the panel, and the next
  * row's store overwrites that.
  */
@@ -97,34 +97,34 @@ _Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the block");
 VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel, const float *source, ptrdiff_t row,
                              size_t n, size_t k)
 {
-    enum { SQUARE_STEPS = VECTOR_FLOATS * WORD_STEPS };
+    enum { SQUARE_DEPTH = VECTOR_FLOATS * GROUP_DEPTH };
     for (size_t first = 0; first < width; first += VECTOR_FLOATS)
-        for (size_t step = 0; step < k; step += SQUARE_STEPS) {
-            const size_t steps = k - step < SQUARE_STEPS ? k - step : SQUARE_STEPS;
+        for (size_t l = 0; l < k; l += SQUARE_DEPTH) {
+            const size_t depth = k - l < SQUARE_DEPTH ? k - l : SQUARE_DEPTH;
             Vector square[VECTOR_FLOATS];
             VECTOR_UNROLL
             for (size_t i = 0; i < VECTOR_FLOATS; i++) {
-                const float *numbers = source + (ptrdiff_t)(first + i) * row + step;
+                const float *numbers = source + (ptrdiff_t)(first + i) * row + l;
                 square[i] = (Vector){0};
                 if (first + i < n) {
-                    square[i] = words_along(rounded, numbers, steps == SQUARE_STEPS ? SQUARE_STEPS : steps);
+                    square[i] = groups_along(rounded, numbers, depth == SQUARE_DEPTH ? SQUARE_DEPTH : depth);
                     VECTOR_UNROLL
-                    for (size_t j = 0; j < WORD_STEPS; j++)
+                    for (size_t j = 0; j < GROUP_DEPTH; j++)
                         __builtin_prefetch(numbers + (ptrdiff_t)width * row + j * VECTOR_FLOATS, 0, 2);
                 }
             }
             vector_transpose(square);
-            /* Store the words, all of them by a loop without conditions. */
-            float *destination = panel + step / WORD_STEPS * width + first;
-            const size_t words = (steps + WORD_STEPS - 1) / WORD_STEPS;
-            if (words == VECTOR_FLOATS) {
+            /* Store the groups, all of them by a loop without conditions. */
+            float *destination = panel + l / GROUP_DEPTH * width + first;
+            const size_t groups = (depth + GROUP_DEPTH - 1) / GROUP_DEPTH;
+            if (groups == VECTOR_FLOATS) {
                 VECTOR_UNROLL
                 for (size_t i = 0; i < VECTOR_FLOATS; i++)
                     vector_store(destination + i * width, square[i]);
             } else {
                 VECTOR_UNROLL
                 for (size_t i = 0; i < VECTOR_FLOATS; i++)
-                    if (i < words)
+                    if (i < groups)
                         vector_store(destination + i * width, square[i]);
             }
         }
@@ -134,27 +134,26 @@ VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel
 VECTOR_INLINE void pack_columns(const int rounded, const size_t width, float *panel, const float *source,
                                 ptrdiff_t column, size_t n, size_t k)
 {
-    for (size_t step = 0; step < k; step += WORD_STEPS, source += WORD_STEPS * column, panel += width)
+    for (size_t l = 0; l < k; l += GROUP_DEPTH, source += GROUP_DEPTH * column, panel += width)
         VECTOR_UNROLL
     for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
         const size_t left = n > first ? n - first : 0;
-        vector_store(panel + first, words_across(rounded, source + first, column,
-                                                 left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - step));
+        vector_store(panel + first, groups_across(rounded, source + first, column,
+                                                  left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - l));
         VECTOR_UNROLL
-        for (size_t j = 0; j < WORD_STEPS; j++)
+        for (size_t j = 0; j < GROUP_DEPTH; j++)
             __builtin_prefetch(source + (ptrdiff_t)j * column + width + first, 0, 2);
     }
 }
 
-/* Packs a matrix of any strides, word by word. */
+/* Packs a matrix of any strides, group by group. */
 VECTOR_INLINE void pack_strided(const int rounded, const size_t width, float *panel, ConstMatrix source, size_t n,
                                 size_t k)
 {
-    for (size_t step = 0; step < k; step += WORD_STEPS, panel += width)
+    for (size_t l = 0; l < k; l += GROUP_DEPTH, panel += width)
         for (size_t i = 0; i < width; i++) {
-            const float *numbers =
-                source.data + (ptrdiff_t)i * source.row_stride + (ptrdiff_t)step * source.column_stride;
-            panel[i] = i < n ? words_across(rounded, numbers, source.column_stride, 1, k - step)[0] : 0;
+            const float *numbers = source.data + (ptrdiff_t)i * source.row_stride + (ptrdiff_t)l * source.column_stride;
+            panel[i] = i < n ? groups_across(rounded, numbers, source.column_stride, 1, k - l)[0] : 0;
         }
 }
 
@@ -162,8 +161,8 @@ VECTOR_INLINE void pack_strided(const int rounded, const size_t width, float *pa
 VECTOR_INLINE void pack(const int rounded, const size_t width, float *panels, ConstMatrix source, size_t count,
                         size_t k)
 {
-    const size_t words = (k + WORD_STEPS - 1) / WORD_STEPS;
-    for (size_t first = 0; first < count; first += width, panels += width * words) {
+    const size_t groups = (k + GROUP_DEPTH - 1) / GROUP_DEPTH;
+    for (size_t first = 0; first < count; first += width, panels += width * groups) {
         const size_t n = count - first < width ? count - first : width;
         if (source.column_stride == 1)
             pack_rows(rounded, width, panels, source.data, source.row_stride, n, k);
@@ -206,8 +205,8 @@ VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row,
         sum[i][v] = (Vector){0};
         __builtin_prefetch(c + (ptrdiff_t)i * c_row + v * VECTOR_FLOATS, 1);
     }
-    /* One step of k: a column of A, of TILE_ROWS words, times a row of B, of TILE_VECTORS vectors. */
-    for (size_t step = 0; step < k; step++, a += TILE_ROWS, b += TILE_COLUMNS) {
+    /* A column of A, TILE_ROWS groups, times a row of B, TILE_VECTORS vectors. */
+    for (size_t l = 0; l < k; l++, a += TILE_ROWS, b += TILE_COLUMNS) {
         Vector b_row[TILE_VECTORS];
         VECTOR_UNROLL
         for (size_t v = 0; v < TILE_VECTORS; v++)
@@ -216,7 +215,7 @@ VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row,
         for (size_t i = 0; i < rows; i++)
             VECTOR_UNROLL
         for (size_t v = 0; v < TILE_VECTORS; v++)
-            sum[i][v] = words_multiply_add(a[i], b_row[v], sum[i][v]);
+            sum[i][v] = group_multiply_add(a[i], b_row[v], sum[i][v]);
     }
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++, c += c_row)
@@ -295,7 +294,7 @@ static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_pan
 const MatmulKernels KERNEL(matmul) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .word_steps = WORD_STEPS,
+    .group_depth = GROUP_DEPTH,
     .pack_a = KERNEL(matmul_pack_a),
     .pack_b = KERNEL(matmul_pack_b),
     .multiply = KERNEL(multiply),
@@ -308,7 +307,7 @@ const MatmulKernels KERNEL(matmul) = {
 const MatmulKernels KERNEL(matmul_bf16) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .word_steps = WORD_STEPS,
+    .group_depth = GROUP_DEPTH,
     .pack_a = KERNEL(matmul_bf16_pack_a),
     .pack_b = KERNEL(matmul_bf16_pack_b),
     .multiply = KERNEL(multiply),

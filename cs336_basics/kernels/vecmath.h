@@ -79,12 +79,12 @@ typedef struct {
 
     /**
      * @brief Rotates each pair (a, b) of a row to (a cos - b sin, a sin + b cos).
-     * @param[out] y             @p rows rows of 2 * pairs numbers, @p y_step floats from one row to the next
-     * @param[in]  x             as many rows, @p x_step floats from one to the next
+     * @param[out] y             @p rows rows of 2 * pairs numbers, @p y_stride floats from one row to the next
+     * @param[in]  x             as many rows, @p x_stride floats from one to the next
      * @param[in]  cosine, sine  one number for each pair, the same for all rows
      * @param[in]  direction     1, or -1 for the opposite angle
      */
-    void (*rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows, const float *cosine,
+    void (*rotate)(float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride, size_t rows, const float *cosine,
                    const float *sine, float direction, size_t pairs);
 
     /** @brief Updates @p n numbers and their moments in place: one step of adamw_step(). */

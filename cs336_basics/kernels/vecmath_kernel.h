@@ -155,7 +155,7 @@ static void KERNEL(rmsnorm_backward)(float *grad_x, bool add, float *grad_gain, 
 /* Shuffles for pairs: lanes (0, 0, 1, 1, 2, 2, ...) of one vector; the even lanes of one and the odd of another. */
 #define VECMATH_TWICE(j, s) ((j) / 2)
 #define VECMATH_ALTERNATE(j, s) ((j) % 2 ? VECTOR_FLOATS + (j) : (j))
-static void KERNEL(rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows,
+static void KERNEL(rotate)(float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride, size_t rows,
                            const float *cosine, const float *sine, float direction, size_t pairs)
 {
     const Vector signs = VECTOR_SHUFFLE(vector_fill(-direction), vector_fill(direction), VECMATH_ALTERNATE, 0);
@@ -168,7 +168,7 @@ static void KERNEL(rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t
         /* (a, b) (c, c) + (b, a) (-s, s) = (a c - b s, b c + a s), for every row. */
         const float *source = x + 2 * k;
         float *destination = y + 2 * k;
-        for (size_t row = 0; row < rows; row++, source += x_step, destination += y_step) {
+        for (size_t row = 0; row < rows; row++, source += x_stride, destination += y_stride) {
             const Vector v = vector_load_first(source, 2 * n);
             vector_store_first(destination, v * c + VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 1) * s, 2 * n);
         }

@@ -28,7 +28,7 @@ static PackedColumns take_columns(Arena *workspace, size_t count, size_t depth)
 }
 
 /* Returns the floats from one token's row to the next. */
-static ptrdiff_t row_step(Tensor t)
+static ptrdiff_t row_stride(Tensor t)
 {
     return t.stride[t.rank - 2];
 }
@@ -60,10 +60,10 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
     const size_t count = block->count, padded = block_count(count, SCORE_BLOCK_COLUMNS) * SCORE_BLOCK_COLUMNS;
     if (plan->queries <= ATTENTION_FEW_QUERIES) {
         PackedRows rows = {.data = block->query.data, .depth = plan->d_k};
-        plan->kernels->pack_rows(&rows, query, row_step(plan->query), count);
+        plan->kernels->pack_rows(&rows, query, row_stride(plan->query), count);
         vecmath()->scale(rows.data, plan->scale, rows.data, count * attention_width(plan->d_k));
     } else {
-        plan->kernels->pack_columns(block->query, query, row_step(plan->query), count, plan->scale);
+        plan->kernels->pack_columns(block->query, query, row_stride(plan->query), count, plan->scale);
     }
 
     /* No key seen: m = -inf, l = 0, O = 0. */
@@ -77,8 +77,8 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
 void query_block_load_keys(QueryBlock *block, const AttentionPlan *plan, size_t key)
 {
     const size_t row = block->head * plan->keys + key, count = block_extent(key, plan->keys, SCORE_BLOCK_ROWS);
-    plan->kernels->pack_rows(&block->key, tensor_row(plan->key, row), row_step(plan->key), count);
-    plan->kernels->pack_rows(&block->value, tensor_row(plan->value, row), row_step(plan->value), count);
+    plan->kernels->pack_rows(&block->key, tensor_row(plan->key, row), row_stride(plan->key), count);
+    plan->kernels->pack_rows(&block->value, tensor_row(plan->value, row), row_stride(plan->value), count);
 }
 
 void query_block_store(QueryBlock *block, const AttentionPlan *plan)
@@ -90,7 +90,7 @@ void query_block_store(QueryBlock *block, const AttentionPlan *plan)
             *tensor_row(plan->log_sum_exp, row + i) = block->maximum[i] + logf(sum);
         block->sum[i] = sum == 0 ? 0 : 1 / sum;
     }
-    plan->kernels->unpack_rows(tensor_row(plan->output, row), row_step(plan->output), block->output, block->sum,
+    plan->kernels->unpack_rows(tensor_row(plan->output, row), row_stride(plan->output), block->output, block->sum,
                                block->count);
 }
 
@@ -122,14 +122,14 @@ static void load_sums(PackedRows *sums, const AttentionPlan *plan, Tensor grad, 
         const size_t padded = block_count(count, ATTENTION_WIDEST_PANEL) * ATTENTION_WIDEST_PANEL;
         memset(sums->data, 0, padded * attention_width(sums->depth) * sizeof(float));
     } else {
-        plan->kernels->pack_rows(sums, tensor_row(grad, row), row_step(grad), count);
+        plan->kernels->pack_rows(sums, tensor_row(grad, row), row_stride(grad), count);
     }
 }
 
 static void store_sums(Tensor grad, const AttentionPlan *plan, PackedRows sums, size_t row, size_t count)
 {
     if (grad.data)
-        plan->kernels->unpack_rows(tensor_row(grad, row), row_step(grad), sums, NULL, count);
+        plan->kernels->unpack_rows(tensor_row(grad, row), row_stride(grad), sums, NULL, count);
 }
 
 void key_block_start(KeyBlock *block, const AttentionPlan *plan, size_t head, size_t first, bool fresh)
@@ -140,9 +140,9 @@ void key_block_start(KeyBlock *block, const AttentionPlan *plan, size_t head, si
     block->head = head;
     block->first = first;
     block->count = count;
-    kernels->pack_columns(block->key_columns, key, row_step(plan->key), count, plan->scale);
-    kernels->pack_columns(block->value_columns, value, row_step(plan->value), count, 1);
-    kernels->pack_rows(&block->key, key, row_step(plan->key), count);
+    kernels->pack_columns(block->key_columns, key, row_stride(plan->key), count, plan->scale);
+    kernels->pack_columns(block->value_columns, value, row_stride(plan->value), count, 1);
+    kernels->pack_rows(&block->key, key, row_stride(plan->key), count);
     load_sums(&block->grad_key, plan, plan->grad.key, row, count, fresh);
     load_sums(&block->grad_value, plan, plan->grad.value, row, count, fresh);
 }
@@ -154,20 +154,20 @@ void key_block_load_queries(KeyBlock *block, const AttentionPlan *plan, size_t q
     const size_t row = block->head * plan->queries + query;
     block->query_row = row;
     block->query_count = count;
-    plan->kernels->pack_rows(&block->query, tensor_row(plan->query, row), row_step(plan->query), count);
-    plan->kernels->pack_rows(&block->grad_output, tensor_row(grad->output, row), row_step(grad->output), count);
+    plan->kernels->pack_rows(&block->query, tensor_row(plan->query, row), row_stride(plan->query), count);
+    plan->kernels->pack_rows(&block->grad_output, tensor_row(grad->output, row), row_stride(grad->output), count);
     load_sums(&block->grad_query, plan, grad->query, row, count, fresh);
 
     /* delta_i = dO_i . O_i is computed with the first keys and kept for the others. */
     const VecmathKernels *vec = vecmath();
     for (size_t i = 0; i < count && fresh; i++)
-        grad->delta[row + i] = vec->dot(tensor_row(plan->output, row) + (ptrdiff_t)i * row_step(plan->output),
+        grad->delta[row + i] = vec->dot(tensor_row(plan->output, row) + (ptrdiff_t)i * row_stride(plan->output),
                                         block->grad_output.data + i * attention_width(plan->d_v), plan->d_v);
 
     /* The numbers of the queries, and 0 up to the end of the last register tile. */
     const float *log_sum_exp = tensor_row(plan->log_sum_exp, row);
     for (size_t i = 0; i < SCORE_BLOCK_ROWS; i++) {
-        block->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_step(plan->log_sum_exp)] : 0;
+        block->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_stride(plan->log_sum_exp)] : 0;
         block->delta[i] = i < count ? grad->delta[row + i] : 0;
     }
 }
@@ -192,7 +192,7 @@ void attention_clear_gradient(Tensor grad)
 #pragma omp parallel for if (tensor_count(grad) >= PARALLEL_NUMBERS)
     for (size_t head = 0; head < heads; head++) {
         float *row = tensor_row(grad, head * rows);
-        for (size_t i = 0; i < rows; i++, row += row_step(grad))
+        for (size_t i = 0; i < rows; i++, row += row_stride(grad))
             memset(row, 0, tensor_extent(grad, -1) * sizeof(float));
     }
 }

@@ -178,8 +178,8 @@ ScoreBlock attention_forward_scores(const AttentionPlan *plan, size_t head, size
         .band_first = -SCORE_BLOCK_UNLIMITED,
         .band_last = plan->mask.kind == ATTEND_CAUSAL ? offset : SCORE_BLOCK_UNLIMITED,
         .mask = mask_element(where, head, query, key),
-        .row_step = where.data ? where.stride[where.rank - 1] : 0,
-        .column_step = where.data ? where.stride[where.rank - 2] : 0,
+        .row_stride = where.data ? where.stride[where.rank - 1] : 0,
+        .column_stride = where.data ? where.stride[where.rank - 2] : 0,
         .few_queries = plan->queries <= ATTENTION_FEW_QUERIES,
     };
 }
@@ -194,7 +194,7 @@ ScoreBlock attention_backward_scores(const AttentionPlan *plan, size_t head, siz
         .band_first = plan->mask.kind == ATTEND_CAUSAL ? offset : -SCORE_BLOCK_UNLIMITED,
         .band_last = SCORE_BLOCK_UNLIMITED,
         .mask = mask_element(where, head, query, key),
-        .row_step = where.data ? where.stride[where.rank - 2] : 0,
-        .column_step = where.data ? where.stride[where.rank - 1] : 0,
+        .row_stride = where.data ? where.stride[where.rank - 2] : 0,
+        .column_stride = where.data ? where.stride[where.rank - 1] : 0,
     };
 }

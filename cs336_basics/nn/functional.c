@@ -22,16 +22,16 @@ static void softmax_row(float *y, const float *x, size_t n)
     vec->scale(y, 1 / sum, y, n);
 }
 
-/* The same for numbers that are not adjacent: y_step and x_step floats lie from one to the next. */
-static void softmax_strided(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, ptrdiff_t n)
+/* The same for numbers that are not adjacent: y_stride and x_stride floats from one to the next. */
+static void softmax_strided(float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride, ptrdiff_t n)
 {
     float max = -INFINITY, sum = 0;
     for (ptrdiff_t i = 0; i < n; i++)
-        max = x[i * x_step] > max ? x[i * x_step] : max;
+        max = x[i * x_stride] > max ? x[i * x_stride] : max;
     for (ptrdiff_t i = 0; i < n; i++)
-        sum += y[i * y_step] = expf(x[i * x_step] - max);
+        sum += y[i * y_stride] = expf(x[i * x_stride] - max);
     for (ptrdiff_t i = 0; i < n; i++)
-        y[i * y_step] /= sum;
+        y[i * y_stride] /= sum;
 }
 
 static Status check_dimension(const char *function, int dimension, const char *name, Tensor t)
@@ -49,13 +49,13 @@ Status softmax_forward(Tensor y, Tensor x, int dimension)
     y = tensor_transpose(y, dimension, -1);
     x = tensor_transpose(x, dimension, -1);
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-    const ptrdiff_t y_step = y.stride[y.rank - 1], x_step = x.stride[x.rank - 1];
+    const ptrdiff_t y_stride = y.stride[y.rank - 1], x_stride = x.stride[x.rank - 1];
 #pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
-        if (y_step == 1 && x_step == 1)
+        if (y_stride == 1 && x_stride == 1)
             softmax_row(tensor_row(y, row), tensor_row(x, row), n);
         else
-            softmax_strided(tensor_row(y, row), y_step, tensor_row(x, row), x_step, (ptrdiff_t)n);
+            softmax_strided(tensor_row(y, row), y_stride, tensor_row(x, row), x_stride, (ptrdiff_t)n);
     return CS336_OK;
 }
 
@@ -73,17 +73,17 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
     grad_y = tensor_transpose(grad_y, dimension, -1);
     y = tensor_transpose(y, dimension, -1);
     const size_t rows = tensor_rows(y), count = tensor_count(y);
-    const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_step = y.stride[y.rank - 1];
-    const ptrdiff_t grad_x_step = grad_x.stride[y.rank - 1], grad_y_step = grad_y.stride[y.rank - 1];
+    const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_stride = y.stride[y.rank - 1];
+    const ptrdiff_t grad_x_stride = grad_x.stride[y.rank - 1], grad_y_stride = grad_y.stride[y.rank - 1];
 #pragma omp parallel for if (count >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_x_row = tensor_row(grad_x, row);
         const float *grad_y_row = tensor_row(grad_y, row), *y_row = tensor_row(y, row);
         float dot = 0;
         for (ptrdiff_t i = 0; i < n; i++)
-            dot += grad_y_row[i * grad_y_step] * y_row[i * y_step];
+            dot += grad_y_row[i * grad_y_stride] * y_row[i * y_stride];
         for (ptrdiff_t i = 0; i < n; i++)
-            grad_x_row[i * grad_x_step] = y_row[i * y_step] * (grad_y_row[i * grad_y_step] - dot);
+            grad_x_row[i * grad_x_stride] = y_row[i * y_stride] * (grad_y_row[i * grad_y_stride] - dot);
     }
     return CS336_OK;
 }
