@@ -65,18 +65,19 @@ START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
         for (size_t s = 0; s < count; s++)
             for (int form = 0; form < 4; form++) {
                 const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-                const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
-                const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+                const TestMatrix a = test_matrix(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+                const TestMatrix b = test_matrix(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n),
+                                 c = test_matrix(ROW_MAJOR, m, n);
                 float *start = malloc(m * n * sizeof *start), *one = malloc(m * n * sizeof *one);
                 ck_assert(start && one);
                 memcpy(start, c.block, m * n * sizeof *start);
                 reserve_for(1);
-                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                 memcpy(one, c.block, m * n * sizeof *one);
                 for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
                     memcpy(c.block, start, m * n * sizeof *start);
                     reserve_for(threads[t]);
-                    matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                    matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                     ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
                                   "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
                 }
@@ -98,15 +99,16 @@ START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
                 const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-                const Place a = place(ROWS_REPEATED, m, k), b = place(COLUMNS_REPEATED, k, n),
-                            c = place((Layout)layout, m, n);
+                const TestMatrix a = test_matrix(ROWS_REPEATED, m, k), b = test_matrix(COLUMNS_REPEATED, k, n),
+                                 c = test_matrix((Layout)layout, m, n);
                 for (size_t i = 0; i < c.count; i++)
                     c.block[i] = 0.3f;
-                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                 for (size_t i = 0; i < m; i++)
                     for (size_t j = 0; j < n; j++)
-                        ck_assert_msg(memcmp(place_element(&c, i, j), place_element(&c, 0, 0), sizeof(float)) == 0,
-                                      "%s, %zu x %zu: (%zu, %zu) differs from (0, 0)", isa_name(isa), m, n, i, j);
+                        ck_assert_msg(
+                            memcmp(test_matrix_element(&c, i, j), test_matrix_element(&c, 0, 0), sizeof(float)) == 0,
+                            "%s, %zu x %zu: (%zu, %zu) differs from (0, 0)", isa_name(isa), m, n, i, j);
                 free(a.block);
                 free(b.block);
                 free(c.block);

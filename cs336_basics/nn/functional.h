@@ -25,7 +25,7 @@
  * - sample_candidates() keeps only the likeliest, with sums in double: test_sampling_probabilities_are_the_softmax.
  * @param[out] y          the shape of x, overwritten; may be x itself
  * @param[in]  x          (...)
- * @param[in]  dimension  the one that sums to 1; negative counts from the last
+ * @param[in]  dimension  the dimension that sums to 1; a negative one counts from the last
  * @retval CS336_ESHAPE  y and x differ, or there is no such dimension
  * @see Handout section 3.4.4, problem softmax; test_softmax_matches_pytorch
  */
@@ -101,11 +101,11 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
  * cross_entropy_row() on some rows at a time, because the logits of all rows would be its largest array:
  * test_linear_cross_entropy_is_that_of_the_whole.
  * @param[out] loss         one number, summed in double
- * @param[out] log_sum_exp  (..., 1), kept for the backward pass; data NULL when only the loss is wanted
+ * @param[out] log_sum_exp  (..., 1), for the backward pass; data NULL when only the loss is wanted
  * @param[in]  logits       (..., vocab)
  * @param[in]  targets      (...), ids below vocab
  * @retval CS336_ESHAPE  leading dimensions differ, or rows of logits are not contiguous
- * @retval CS336_ERANGE  a target is not below vocab; the message says which, and where
+ * @retval CS336_ERANGE  a target is not below vocab; the message names it and its index
  * @see Handout section 4.1, problem cross_entropy; test_cross_entropy
  */
 CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets);
@@ -140,21 +140,25 @@ CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_su
 
 typedef enum {
     ATTEND_ALL,    /**< every query sees every key */
-    ATTEND_CAUSAL, /**< query i of n sees keys 0 .. i + m - n of m: the last query sees all, as when decoding */
-    ATTEND_WHERE   /**< a boolean mask says which */
+    ATTEND_CAUSAL, /**< query i of n sees keys 0 ... i + m - n of m: the last query and key belong to one token */
+    ATTEND_WHERE   /**< a query sees the keys for which a boolean mask is true */
 } AttentionKind;
 
+/** @brief Which keys a query sees. */
 typedef struct {
     AttentionKind kind;
-    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true = attend; leading dimensions broadcast */
+    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true: the key is seen; leading dimensions broadcast */
 } AttentionMask;
 
 /**
  * @brief Scaled dot-product attention over any leading dimensions.
  * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
  *
- * The scores exist only tile by tile: memory beside the arguments does not grow with q or k. What a query does not see
- * has no influence on it, not even an infinity or a NaN. Inputs may repeat along a dimension by a stride of 0.
+ * The scores exist only block by block: the memory that it needs does not grow with q or k. A key that a query does not
+ * see has no influence on it, not even an infinity or a NaN. Inputs may repeat along a dimension by a stride of 0.
+ *
+ * The files behind it, in reading order: functional.c (the online softmax), nn/attention_plan.h (which keys a block
+ * sees), nn/attention_block.h (packing), kernels/attention.h (the arithmetic).
  * @param[out] output       (..., q, d_v), overwritten; a query that sees no key gets zeros
  * @param[out] log_sum_exp  (..., q, 1) of the scaled scores, -inf where nothing is seen; data NULL when only inferring
  * @param[in]  query        (..., q, d_k)
@@ -187,7 +191,7 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query,
                                                               Tensor query, Tensor key, Tensor value,
                                                               AttentionMask mask, Arena *scratch);
 
-/** @brief Bytes of scratch that the backward pass takes for a query of this shape: one number a row. */
+/** @brief Returns the bytes of scratch that the backward pass takes for this query: one float for each of its rows. */
 size_t scaled_dot_product_attention_scratch(Tensor query);
 
 #endif
