@@ -32,8 +32,8 @@ CHECK_LIBS   := $(call pkg,--libs check)
 WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 # Never -ffast-math: it folds isnan, isinf and the -inf of masks away. Without errno, square roots vectorise.
 OPTIMIZE     ?= -O3
-C336_CPPFLAGS = -Ics336_basics $(CPPFLAGS) $(PKG_CFLAGS)
-C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
+C336_CPPFLAGS = -Ics336_basics -DCS336_VERSION='"$(VERSION)"' $(CPPFLAGS) $(PKG_CFLAGS)
+C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
 C336_LDFLAGS  = $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
 C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
@@ -75,8 +75,22 @@ LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
+VERSION := 0.1.0
+MAJOR   := $(firstword $(subst ., ,$(VERSION)))
+
+# The shared library's name holds the major version (SONAME); programs find it at link time by the name without.
+ifeq ($(shell uname -s),Darwin)
+SHARED_NAME   := libcs336.$(MAJOR).dylib
+SHARED_LINK   := libcs336.dylib
+SONAME_FLAGS   = -Wl,-install_name,@rpath/$(SHARED_NAME)
+else
+SHARED_NAME   := libcs336.so.$(MAJOR)
+SHARED_LINK   := libcs336.so
+SONAME_FLAGS   = -Wl,-soname,$(SHARED_NAME)
+endif
+
 LIBRARY := $(OUT)/libcs336.a
-SHARED  := $(OUT)/libcs336.so
+SHARED  := $(OUT)/$(SHARED_LINK)
 PROGRAM := $(OUT)/cs336
 TESTS   := $(VARIANT)/run_tests
 
@@ -104,7 +118,8 @@ $(LIBRARY): $(LIB_OBJECTS)
 	$(Q)$(AR) rcs $@ $^
 $(SHARED): $(LIB_OBJECTS)
 	@echo '  LINK  $@'
-	$(Q)$(CC) -shared $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	$(Q)$(CC) -shared $^ $(C336_LDFLAGS) $(SONAME_FLAGS) -o $(OUT)/$(SHARED_NAME) $(C336_LDLIBS)
+	$(Q)ln -sf $(SHARED_NAME) $@
 $(PROGRAM): $(CLI_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
@@ -128,7 +143,7 @@ $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
-.PHONY: test asan ubsan tsan valgrind mutants torture
+.PHONY: test asan ubsan tsan valgrind mutants torture interface
 test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
@@ -147,6 +162,8 @@ tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, whic
 valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+interface: $(LIBRARY) $(SHARED) ## every header compiles alone, as C and C++; the library exports what its headers offer and no more
+	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)'
 torture: $(PROGRAM) ## kills training at random moments and counts what survives; ROUNDS=100
 	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
 mutants: ## one wrong solution per problem: each must make that problem's course test fail
@@ -194,9 +211,10 @@ install: all ## into PREFIX (/usr/local), below DESTDIR if given: program, libra
 	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
 	@install -m 755 $(PROGRAM) '$(DESTDIR)$(PREFIX)/bin/'
 	@install -m 644 $(LIBRARY) '$(DESTDIR)$(PREFIX)/lib/'
-	@install -m 755 $(SHARED) '$(DESTDIR)$(PREFIX)/lib/'
+	@install -m 755 $(OUT)/$(SHARED_NAME) '$(DESTDIR)$(PREFIX)/lib/'
+	@ln -sf $(SHARED_NAME) '$(DESTDIR)$(PREFIX)/lib/$(SHARED_LINK)'
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: cs336' 'Description: Transformer language models from scratch' \
-	    'Version: 0.1.0' 'Requires.private: $(PACKAGES)' 'Cflags: -I$${prefix}/include/cs336' \
+	    'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Cflags: -I$${prefix}/include/cs336' \
 	    'Libs: -L$${prefix}/lib -lcs336' 'Libs.private: -lm $(OPENMP_LDFLAGS)' \
 	    > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cs336.pc'
 	@echo 'installed into $(DESTDIR)$(PREFIX)'

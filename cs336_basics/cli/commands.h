@@ -12,10 +12,6 @@
 
 #include <stdbool.h>
 
-#ifndef CS336_VERSION
-#define CS336_VERSION "0.1.0"
-#endif
-
 enum {
     EXIT_OK = 0,
     EXIT_BAD_INPUT = 1, /**< a file, a model or the machine does not allow it */

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 #include "core/memory.h"
+#include "core/version.h"
 #include "kernels/isa.h"
 
 #include <errno.h>
@@ -88,7 +89,7 @@ int main(int argc, char **argv)
         return close_stdout(EXIT_OK);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        puts("cs336 " CS336_VERSION);
+        printf("cs336 %s\n", cs336_version());
         return close_stdout(EXIT_OK);
     }
     if (isa_check_override())

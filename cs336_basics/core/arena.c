@@ -72,10 +72,11 @@ size_t arena_mark(const Arena *arena)
     return arena->refused ? FAILED_BEFORE : arena->used;
 }
 
-Status arena_status(const Arena *arena)
+Status arena_status(Arena *arena)
 {
     if (!arena->refused)
         return CS336_OK;
+    arena->asked = true;
     return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", arena->refused,
                        capacity_of(arena) - arena->used, capacity_of(arena));
 }
@@ -92,7 +93,8 @@ void arena_release(Arena *arena, size_t mark)
 {
     if (mark == FAILED_BEFORE)
         return;
-    assert(mark <= arena->used);
+    assert(mark <= arena->used && (!arena->refused || arena->asked || !arena->base));
     arena->used = mark;
     arena->refused = 0;
+    arena->asked = false;
 }

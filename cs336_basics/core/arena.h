@@ -33,6 +33,7 @@
 #include "core/status.h"
 #include "core/tensor.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /** @brief Zeroed, it is an arena that measures. */
@@ -42,6 +43,7 @@ typedef struct {
     size_t used;         /**< bytes handed out */
     size_t peak;         /**< the most that used has been; SIZE_MAX if more was asked for than memory can have */
     size_t refused;      /**< bytes of the first request that did not fit; 0: all did */
+    bool asked;          /**< arena_status() has told of that request */
 } Arena;
 
 /** @brief Allocates zeroed memory. @retval CS336_ENOMEM  the message says how many bytes were asked for */
@@ -73,7 +75,7 @@ size_t arena_mark(const Arena *arena);
  * @brief Asks whether all requests did fit.
  * @retval CS336_ENOMEM  one did not; when measuring, no memory could be so large
  */
-CS336_MUST_CHECK Status arena_status(const Arena *arena);
+CS336_MUST_CHECK Status arena_status(Arena *arena);
 
 /**
  * @brief arena_status() for a function whose caller keeps the memory. After a failure, gives back all that was taken
@@ -81,7 +83,12 @@ CS336_MUST_CHECK Status arena_status(const Arena *arena);
  */
 CS336_MUST_CHECK Status arena_keep(Arena *arena, size_t mark);
 
-/** @brief Gives back all that was taken since the mark, and forgets a request that did not fit since then. */
+/**
+ * @brief Gives back all that was taken since the mark, and forgets a request that did not fit since then.
+ *
+ * Asserts that arena_status() was asked about such a request, unless the arena only measures: a function that forgets
+ * to ask cannot go unnoticed.
+ */
 void arena_release(Arena *arena, size_t mark);
 
 #endif

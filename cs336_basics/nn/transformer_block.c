@@ -41,9 +41,7 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
 {
     const size_t mark = arena_mark(arena);
     *saved = take_sums(arena, x, block->norm);
-    Status s = arena_status(arena);
-    if (!s)
-        s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads);
+    Status s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads); /* fails too if the sums did not fit */
     if (!s)
         s = feed_forward_bind_saved(&saved->ffn, arena, x, &block->ffn);
     if (s)

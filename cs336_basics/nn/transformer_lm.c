@@ -115,6 +115,8 @@ Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const Transfo
     const size_t mark = arena_mark(scratch), length = caches[0].length;
     Tensor normed;
     Status s = check_ids(__func__, lm, ids);
+
+    /* All layers must have seen the same tokens. */
     for (size_t i = 1; !s && i < lm->config.num_layers; i++)
         if (caches[i].length != length)
             s = status_fail(CS336_ESHAPE, "transformer_lm_decode: layer %zu has %zu rows in its cache, layer 0 has %zu",
@@ -125,7 +127,7 @@ Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const Transfo
     if (!s)
         s = linear_forward(logits, normed, &lm->lm_head);
 
-    /* After a failure, also the caches that were extended keep their length. */
+    /* After a failure, drop what the first layers have appended. */
     for (size_t i = 0; s && i < lm->config.num_layers; i++)
         caches[i].length = length;
     arena_release(scratch, mark);
@@ -180,6 +182,7 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
     return measure.peak;
 }
 
+/* x_0 = embed(ids), x_{i+1} = layer_i(x_i), normed = norm(x_L), where x_i is hidden[i] and L the number of layers. */
 static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, Arena *scratch)
 {
     const size_t num_layers = lm->config.num_layers;
@@ -195,13 +198,14 @@ static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, Are
     return s;
 }
 
-/* Tells the observer, if there is one, that a gradient is final. */
+/* Calls the observer, if there is one, for a gradient that is final. */
 static void ready(const GradientObserver *observer, Tensor grad)
 {
     if (observer && observer->ready && grad.data)
         observer->ready(observer->context, grad);
 }
 
+/* The gradients of a layer, from its last parameter to its first. */
 static void layer_ready(const GradientObserver *observer, const TransformerBlock *grad)
 {
     ready(observer, grad->ffn.w2.weight);
@@ -230,17 +234,21 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
                        TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
     const Tensor grad_x = t->grad_hidden, last = tensor_select(t->hidden, 0, lm->config.num_layers);
+
+    /* loss = cross_entropy(lm_head(normed)) */
     Status s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
     if (s)
         return s;
     ready(observer, grad->lm_head.weight);
 
+    /* normed = norm(x_L) */
     if (lm->config.norm != NORM_NONE)
         s = rmsnorm_backward(grad_x, &grad->ln_final, grad_x, t->inverse_rms, last, &lm->ln_final);
     if (s)
         return s;
     ready(observer, grad->ln_final.weight);
 
+    /* x_{i+1} = layer_i(x_i) */
     for (size_t i = lm->config.num_layers; i-- > 0;) {
         s = transformer_block_backward(grad_x, &grad->layers[i], grad_x, &t->layers[i], tensor_select(t->hidden, 0, i),
                                        &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
@@ -249,6 +257,7 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
         layer_ready(observer, &grad->layers[i]);
     }
 
+    /* x_0 = embed(ids) */
     s = embedding_backward(&grad->token_embeddings, grad_x, ids);
     if (!s)
         ready(observer, grad->token_embeddings.weight);
