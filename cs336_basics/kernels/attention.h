@@ -30,8 +30,7 @@ enum {
     ATTENTION_TALLEST_TILE = 8   /**< rows, of AVX-512's register tile; the number of packed rows is padded to it */
 };
 
-/** @brief The extents of a score block, and which of its scores count: those of a diagonal band where the mask is true.
- */
+/** @brief The extents of a score block. Its scores in a diagonal band count, where the mask is true. */
 typedef struct {
     size_t rows, columns;
     ptrdiff_t band_first, band_last;     /**< column c sees rows c + band_first ... c + band_last */
@@ -83,7 +82,7 @@ typedef struct {
     /** @brief Copies packed rows back, row i times factor[i]; @p factor NULL stands for 1. */
     void (*unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor, size_t count);
 
-    /** @brief score(row, column) = rows(row) . columns(column), at least where the band allows it. */
+    /** @brief score(row, column) = rows(row) . columns(column), at least in the band. */
     void (*scores)(float *score, PackedRows rows, PackedColumns columns, const ScoreBlock *block);
 
     /** @brief Overwrites the scores that do not count with @p hidden. */
@@ -107,12 +106,10 @@ typedef struct {
      */
     void (*add_to_columns)(float *sum, const float *rescale, const float *p, PackedRows rows, const ScoreBlock *block);
 
-    /** @brief sum(row) += sum over the columns of p(row, column) columns(column); the columns' tokens packed as rows.
-     */
+    /** @brief sum(row) += sum over the columns of p(row, column) columns(column), which are packed as rows. */
     void (*add_to_rows)(float *sum, const float *p, PackedRows columns, const ScoreBlock *block);
 
-    /** @brief p(row, column) = exp(rows(row) . columns(column) - log_sum_exp(row)), at least where the band allows it.
-     */
+    /** @brief p(row, column) = exp(rows(row) . columns(column) - log_sum_exp(row)), at least in the band. */
     void (*probabilities)(float *p, PackedRows rows, PackedColumns columns, const float *log_sum_exp,
                           const ScoreBlock *block);
 

@@ -129,8 +129,10 @@ static void KERNEL(attention_unpack_rows)(float *destination, ptrdiff_t stride, 
 
 /* ---- the micro-kernel ---- */
 
-/* tile(s, j) += sum over k < depth of a(s, k) b(k, j). Row s of a begins at a + s * a_row, and its next number is
- * a_next floats further; row k of b begins at b + k * b_row. */
+/*
+ * tile(s, j) += sum over k < depth of a(s, k) b(k, j). Row s of a begins at a + s * a_row, and its next number is
+ * a_next floats further; row k of b begins at b + k * b_row.
+ */
 VECTOR_INLINE void tile_multiply_add(RegisterTile tile, const float *a, size_t a_row, size_t a_next, const float *b,
                                      size_t b_row, size_t depth)
 {

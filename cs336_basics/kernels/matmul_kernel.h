@@ -56,8 +56,10 @@ VECTOR_INLINE Vector groups_along(const int rounded, const float *x, size_t n)
 #endif
 }
 
-/* Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
- * apart, of which a group takes the first GROUP_DEPTH. */
+/*
+ * Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
+ * apart, of which a group takes the first GROUP_DEPTH.
+ */
 VECTOR_INLINE Vector groups_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t depth)
 {
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
@@ -255,8 +257,10 @@ static void KERNEL(micro_kernel)(float *c, ptrdiff_t c_row, const float *a, cons
     }
 }
 
-/* Computes a register tile that has fewer columns, or columns that are not adjacent: in a buffer, which is copied from
- * and to C. */
+/*
+ * Computes a register tile that has fewer columns, or columns that are not adjacent: in a buffer, which is copied from
+ * and to C.
+ */
 static void KERNEL(multiply_in_buffer)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
                                        float alpha, float beta)
 {

@@ -26,8 +26,10 @@ enum { DOT_FEW = 6 }; /* 24 of 32 registers */
 enum { DOT_FEW = 2 }; /* 8 of 16 registers */
 #endif
 
-/* Returns the sums of the lanes of four vectors: lane i < 4 is that of v[i]. It adds neighbouring lanes, then
- * neighbouring pairs, then the quarters of the vector. */
+/*
+ * Returns the sums of the lanes of four vectors: lane i < 4 is that of v[i]. It adds neighbouring lanes, then
+ * neighbouring pairs, then the quarters of the vector.
+ */
 VECTOR_INLINE Vector four_sums(const Vector v[4])
 {
     const Vector low = VECTOR_SHUFFLE(v[0], v[1], VECTOR_UPPER, 1) + VECTOR_SHUFFLE(v[0], v[1], VECTOR_LOWER, 1);
@@ -42,8 +44,7 @@ VECTOR_INLINE Vector four_sums(const Vector v[4])
     return sum;
 }
 
-/* products[i][u] = alpha (row i of a) . (stream u). few is a constant to the compiler, so that the sums are registers.
- */
+/* products[i][u] = alpha (row i of a) . (stream u). few is a constant to the compiler, so the sums are registers. */
 VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix a,
                                const float *const stream[DOT_STREAMS], size_t k, float alpha)
 {

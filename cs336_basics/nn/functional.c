@@ -199,8 +199,7 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
     if (s)
         return s;
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    /* One thread adds the rows of a chunk, and the chunks are added in order: the same sum for any number of threads.
-     */
+    /* One thread adds the rows of a chunk; the chunks are added in order. The threads' number changes nothing. */
     double chunk_sum[LOSS_CHUNKS];
 #pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
     for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++) {
@@ -331,8 +330,10 @@ static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, con
     kernels->add_to_rows(block->grad_query.data, grad_score, packed_rows_from(block->key, column), shape);
 }
 
-/* Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
- * the gradients of both. */
+/*
+ * Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
+ * the gradients of both.
+ */
 static void backward_key_block(const AttentionPlan *plan, size_t head, size_t key, size_t begin, size_t end)
 {
     KeyBlock block;
