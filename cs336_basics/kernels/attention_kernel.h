@@ -358,6 +358,7 @@ static void KERNEL(attention_add_to_columns)(float *sum, const float *rescale, c
                 tile_multiply_add(tile, weight, 1, PANEL, source + i, width, seen.end - seen.begin);
             tile_store(sum + column * width + i, width, tile);
         }
+        /* With infinities or NaN among the rows, only terms with p > 0 may be added. */
         for (size_t s = 0; s < ATTENTION_TILE_ROWS && !rows.finite; s++)
             add_nonzero_terms(sum + (column + s) * width, weight + s, PANEL, source, width, seen.end - seen.begin,
                               depth);

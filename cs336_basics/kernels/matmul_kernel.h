@@ -199,6 +199,7 @@ PACKERS(matmul_bf16, 1)
 VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row, const float *a, const float *b,
                                    size_t k, float alpha, float beta)
 {
+    /* Clear the sums, and prefetch C, which is needed at the end. */
     Vector sum[TILE_ROWS][TILE_VECTORS];
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++)
@@ -219,6 +220,7 @@ VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row,
         for (size_t v = 0; v < TILE_VECTORS; v++)
             sum[i][v] = group_multiply_add(a[i], b_row[v], sum[i][v]);
     }
+    /* C = alpha sum + beta C */
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++, c += c_row)
         VECTOR_UNROLL
@@ -264,6 +266,7 @@ static void KERNEL(micro_kernel)(float *c, ptrdiff_t c_row, const float *a, cons
 static void KERNEL(multiply_in_buffer)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
                                        float alpha, float beta)
 {
+    /* Copy C into the buffer, compute there, and copy back. */
     alignas(64) float buffer[TILE_ROWS * TILE_COLUMNS] = {0};
     if (beta != 0)
         for (size_t i = 0; i < rows; i++)

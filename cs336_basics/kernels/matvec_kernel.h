@@ -103,6 +103,7 @@ static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, s
 {
     const size_t stream_rows = (n + DOT_STREAMS - 1) / DOT_STREAMS;
     for (size_t row = 0; row < stream_rows; row++) {
+        /* A stream that has ended reads the first one's row again; its products are not stored. */
         const float *stream[DOT_STREAMS];
         for (size_t u = 0; u < DOT_STREAMS; u++)
             stream[u] = b.data + (ptrdiff_t)(row + u * stream_rows < n ? row + u * stream_rows : row) * b.row_stride;
@@ -137,6 +138,7 @@ VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a
         source[u] = a + (ptrdiff_t)u * column;
         factor[u] = x[(ptrdiff_t)u * x_stride];
     }
+    /* Whole vectors of sums, then the rest. */
     size_t i = 0;
     for (; i + VECTOR_FLOATS <= m; i += VECTOR_FLOATS) {
         Vector s = vector_load(sum + i);
@@ -158,6 +160,7 @@ static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, con
                                 size_t m, size_t k, float alpha, float beta)
 {
     alignas(64) float sum[MATVEC_COLUMNS];
+    /* All columns, in groups of eight and then one by one. */
     memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
     size_t j = 0;
     for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)

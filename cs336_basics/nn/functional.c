@@ -286,6 +286,7 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
     AttentionPlan plan = {
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     QueryBlock measured;
+    /* Check everything, and reserve the workspace of every thread. */
     Status s = attention_plan(&plan, __func__);
     if (!s)
         s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
@@ -399,6 +400,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
     KeyBlock measured;
+    /* Check everything, and reserve the workspace of every thread. */
     Status s = attention_plan(&plan, __func__);
     if (!s)
         s = attention_plan_gradients(&plan, __func__);
@@ -409,6 +411,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         s = arena_take(scratch, &plan.grad.delta, plan.heads * plan.queries * sizeof *plan.grad.delta);
     if (s)
         return s;
+    /* Whole heads are cheapest; with few heads, threads would be left without work. */
     if (plan.queries == 0 || plan.keys == 0) {
         attention_clear_gradient(grad_query);
         attention_clear_gradient(grad_key);
