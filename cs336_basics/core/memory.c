@@ -47,8 +47,10 @@ static int must_fail(void)
     return n == 1;
 }
 
-/* Counts the bytes before they are allocated, so that two threads cannot exceed the limit together. False if it is
- * exceeded. */
+/*
+ * Counts the bytes before they are allocated, so that two threads cannot exceed the limit together. False if it is
+ * exceeded.
+ */
 static int count_in(size_t bytes)
 {
     const size_t most = atomic_load(&limit);

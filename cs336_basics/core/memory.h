@@ -29,8 +29,10 @@ void *memory_allocate_zeroed(size_t count, size_t size);
  */
 void *memory_allocate_table(size_t count, size_t size);
 
-/** @brief Resizes @p block (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old block is
- * unchanged. */
+/**
+ * @brief Resizes @p block (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old block is
+ * unchanged.
+ */
 void *memory_resize(void *block, size_t bytes);
 
 /** @brief Frees a block; NULL is allowed. */
@@ -76,8 +78,7 @@ size_t memory_process_peak(void);
 /** @brief Lets allocations fail that would bring memory_in_use() above @p bytes; 0 removes the limit. */
 void memory_set_limit(size_t bytes);
 
-/** @brief Lets the @p n -th allocation from now on fail, once; 1 is the next, 0 cancels. For tests of every error path.
- */
+/** @brief Lets the @p n -th allocation from now on fail, once; 1 is the next, 0 cancels. For tests of error paths. */
 void memory_fail_at(size_t n);
 
 #endif

@@ -24,8 +24,10 @@
  */
 enum { PARALLEL_NUMBERS = 1 << 14 };
 
-/** @brief Returns the number of threads that parallel loops use: that of the last parallel_set_threads(), or else
- * OpenMP's choice; at least 1. */
+/**
+ * @brief Returns the number of threads that parallel loops use: that of the last parallel_set_threads(), or else
+ * OpenMP's choice; at least 1.
+ */
 int parallel_threads(void);
 
 /** @brief Sets the number of threads; 0 restores OpenMP's choice. Without OpenMP the number stays 1. */
@@ -44,8 +46,10 @@ int parallel_thread(void);
  */
 CS336_MUST_CHECK Status parallel_reserve(size_t shared_bytes, size_t thread_bytes);
 
-/** @brief Return the buffer that all threads share, and the calling thread's own. The next parallel_reserve() may
- * replace both. */
+/**
+ * @brief Return the buffer that all threads share, and the calling thread's own. The next parallel_reserve() may
+ * replace both.
+ */
 void *parallel_shared(void);
 void *parallel_private(void);
 

@@ -49,8 +49,10 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
     return CS336_OK;
 }
 
-/* Orders the likelier first, and of equals the lower id. This order is total, so the result does not depend on how
- * qsort() treats equals. */
+/*
+ * Orders the likelier first, and of equals the lower id. This order is total, so the result does not depend on how
+ * qsort() treats equals.
+ */
 static int compare(const void *left, const void *right)
 {
     const Candidate *a = left, *b = right;
@@ -80,8 +82,10 @@ static size_t nucleus(const Candidate *candidates, size_t count, double weight)
     return count;
 }
 
-/* Returns the bucket of a weight: floats with the same exponent and the same first fraction bits share one. As the bits
- * of positive floats are ordered like the floats, so are the buckets. */
+/*
+ * Returns the bucket of a weight: floats with the same exponent and the same first fraction bits share one. As the bits
+ * of positive floats are ordered like the floats, so are the buckets.
+ */
 static size_t bucket_of(double weight)
 {
     const float w = (float)weight;

@@ -23,20 +23,19 @@
 #include <stdint.h>
 
 enum {
-    SCORE_BLOCK_COLUMNS = 32,    /**< columns at most: one panel of the widest register tile */
+    SCORE_BLOCK_COLUMNS = 32,    /**< columns at most: the widest panel */
     SCORE_BLOCK_ROWS = 128,      /**< rows at most: 128 x 32 scores are 16 KiB, which stay in the L1 cache */
     ATTENTION_FEW_QUERIES = 4,   /**< queries up to which vectors run along the keys: 12 of 16 lanes would be empty */
     ATTENTION_WIDEST_PANEL = 32, /**< floats, two AVX-512 vectors; packed rows are padded to a multiple */
     ATTENTION_TALLEST_TILE = 8   /**< rows, of AVX-512's register tile; the number of packed rows is padded to it */
 };
 
-/** @brief The extents of a score block, and which of its scores count: those in a diagonal band that the mask allows.
- */
+/** @brief The extents of a score block. Its scores in a diagonal band count, where the mask is true. */
 typedef struct {
     size_t rows, columns;
-    ptrdiff_t band_first, band_last; /**< column c sees rows c + band_first ... c + band_last */
-    const bool *mask; /**< of (row, column): mask[row * row_stride + column * column_stride]; NULL: all */
-    ptrdiff_t row_stride, column_stride; /**< elements of the mask */
+    ptrdiff_t band_first, band_last;     /**< column c sees rows c + band_first ... c + band_last */
+    const bool *mask;                    /**< element (0, 0) of the mask; NULL: all true */
+    ptrdiff_t row_stride, column_stride; /**< of the mask */
     bool few_queries;                    /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
 } ScoreBlock;
 
@@ -50,20 +49,23 @@ typedef struct {
     bool finite;  /**< pack_rows() found no infinity and no NaN */
 } PackedRows;
 
-/** @brief Transposed copies: in each panel, element i of all its columns, then element i + 1. A panel has `depth` such
- * rows. Few queries are packed as PackedRows instead. */
+/**
+ * @brief Transposed copies of rows of Q, K or V, in panels: element 0 of all tokens of a panel, then element 1, ...
+ *
+ * Few queries are packed like PackedRows instead: their kernels run along the rows.
+ */
 typedef struct {
     float *data;
-    size_t depth;
+    size_t depth; /**< numbers in a column: d_k or d_v */
 } PackedColumns;
 
 /** @brief Returns the floats from one packed row to the next: depth, padded to ATTENTION_WIDEST_PANEL. */
 size_t attention_width(size_t depth);
 
-/** @brief The packed rows from @p row on. */
+/** @brief Returns the packed rows from @p row on. */
 PackedRows packed_rows_from(PackedRows rows, size_t row);
 
-/** @brief The packed columns from @p column on, the first of a panel. */
+/** @brief Returns the packed columns from @p column on, which must begin a panel. */
 PackedColumns packed_columns_from(PackedColumns columns, size_t column);
 
 /** @brief True if the band or the mask hides all scores of the block. */
@@ -80,7 +82,7 @@ typedef struct {
     /** @brief Copies packed rows back, row i times factor[i]; @p factor NULL stands for 1. */
     void (*unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor, size_t count);
 
-    /** @brief score(row, column) = rows(row) . columns(column), at least where the band allows it. */
+    /** @brief score(row, column) = rows(row) . columns(column), at least in the band. */
     void (*scores)(float *score, PackedRows rows, PackedColumns columns, const ScoreBlock *block);
 
     /** @brief Overwrites the scores that do not count with @p hidden. */
@@ -104,12 +106,10 @@ typedef struct {
      */
     void (*add_to_columns)(float *sum, const float *rescale, const float *p, PackedRows rows, const ScoreBlock *block);
 
-    /** @brief sum(row) += sum over the columns of p(row, column) columns(column); the columns' tokens packed as rows.
-     */
+    /** @brief sum(row) += sum over the columns of p(row, column) columns(column), which are packed as rows. */
     void (*add_to_rows)(float *sum, const float *p, PackedRows columns, const ScoreBlock *block);
 
-    /** @brief p(row, column) = exp(rows(row) . columns(column) - log_sum_exp(row)), at least where the band allows it.
-     */
+    /** @brief p(row, column) = exp(rows(row) . columns(column) - log_sum_exp(row)), at least in the band. */
     void (*probabilities)(float *p, PackedRows rows, PackedColumns columns, const float *log_sum_exp,
                           const ScoreBlock *block);
 

@@ -129,8 +129,10 @@ static void KERNEL(attention_unpack_rows)(float *destination, ptrdiff_t stride, 
 
 /* ---- the micro-kernel ---- */
 
-/* tile(s, j) += sum over k < depth of a(s, k) b(k, j). Row s of a begins at a + s * a_row, and its next number is
- * a_next floats further; row k of b begins at b + k * b_row. */
+/*
+ * tile(s, j) += sum over k < depth of a(s, k) b(k, j). Row s of a begins at a + s * a_row, and its next number is
+ * a_next floats further; row k of b begins at b + k * b_row.
+ */
 VECTOR_INLINE void tile_multiply_add(RegisterTile tile, const float *a, size_t a_row, size_t a_next, const float *b,
                                      size_t b_row, size_t depth)
 {
@@ -356,6 +358,7 @@ static void KERNEL(attention_add_to_columns)(float *sum, const float *rescale, c
                 tile_multiply_add(tile, weight, 1, PANEL, source + i, width, seen.end - seen.begin);
             tile_store(sum + column * width + i, width, tile);
         }
+        /* With infinities or NaN among the rows, only terms with p > 0 may be added. */
         for (size_t s = 0; s < ATTENTION_TILE_ROWS && !rows.finite; s++)
             add_nonzero_terms(sum + (column + s) * width, weight + s, PANEL, source, width, seen.end - seen.begin,
                               depth);

@@ -17,12 +17,13 @@
 typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512_BF16 } Isa;
 enum { ISA_COUNT = 4 };
 
-/** @brief Returns the best instruction set of this CPU, unless CS336_ISA=avx512_bf16|avx512|avx2|portable asks for
- * another. The first call decides. */
+/**
+ * @brief Returns the best instruction set of this CPU, unless CS336_ISA=avx512_bf16|avx512|avx2|portable asks for
+ * another. The first call decides.
+ */
 Isa isa_in_use(void);
 
-/** @brief Chooses another one from now on. Returns false, and changes nothing, if this CPU does not have it. For tests.
- */
+/** @brief Chooses another one from now on; returns false, without a change, if this CPU lacks it. For tests. */
 int isa_choose(Isa isa);
 
 /** @brief "AVX-512+BF16", "AVX-512", "AVX2+FMA" or "portable vectors". */
@@ -36,8 +37,10 @@ const char *isa_name(Isa isa);
  */
 CS336_MUST_CHECK Status isa_check_override(void);
 
-/** @brief Initialises an array of ISA_COUNT pointers to the tables of a kernel family: name_portable, name_avx2 and
- * name_avx512. */
+/**
+ * @brief Initialises an array of ISA_COUNT pointers to the tables of a kernel family: name_portable, name_avx2 and
+ * name_avx512.
+ */
 #if defined(__x86_64__)
 #define ISA_TABLES(name)                                                                             \
     {                                                                                                \

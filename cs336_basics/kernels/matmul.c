@@ -7,19 +7,19 @@
 
 enum {
     /* Blocks. Each is sized for a cache level, with AVX-512's register tile of 14 x 32 floats as the example. */
-    BLOCK_DEPTH = 512,    /* groups along k: a panel of B is then 64 KiB, near L1; no less, because C is
-                             read and written once for each block of k */
+    BLOCK_DEPTH = 512,    /* groups along k: a panel of B is then 64 KiB, near the size of L1; fewer would
+                             read and write C more often, once for each block of k */
     BLOCK_ROWS = 168,     /* rows of A, about: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
     BLOCKS_OF_B = 2,      /* double buffering: threads multiply with one while others pack the next */
     B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS,
 
     /* Threads. */
-    FMAS_PER_THREAD = 500000,   /* multiply-adds, 5 to 10 us: below, waking another thread costs more than it gains */
-    NUMBERS_PER_THREAD = 64000, /* numbers of A and B: or so many, when reading them takes longer than multiplying */
-    EVEN_TILES = 8,             /* rows of register tiles per chunk: chunks of n or n + 1 tiles then differ by 1/8 */
+    FMAS_PER_THREAD = 500000,   /* multiply-adds, 5 to 10 us: a thread with less to do costs more than it gains */
+    NUMBERS_PER_THREAD = 64000, /* numbers of A and B, 256 KB: these take about as long to read from memory */
+    EVEN_TILES = 8,             /* least height in register tiles of even chunks: 8 and 9 differ by 1/8 */
 
-    FEW_ROWS = 16, /* rows of A up to which packing B would cost more than it gains: each number serves 16 FMAs */
+    FEW_ROWS = 16,          /* rows of A, at most, for which B is not packed: a number of B serves only 16 FMAs */
     CACHE_LINE_FLOATS = 16, /* floats in 64 bytes: threads write whole lines, to avoid false sharing */
 };
 

@@ -75,17 +75,20 @@ typedef struct {
     void (*pack_a)(float *panels, ConstMatrix a, size_t m, size_t k);
     void (*pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k);
 
-    /** @brief c = alpha a b + beta c from packed panels; each row of a and column of b has @p groups groups.
-     */
+    /** @brief c = alpha a b + beta c from packed panels; each row of a and column of b has @p groups groups. */
     void (*multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t groups,
                      float alpha, float beta);
 
-    /** @brief c = alpha a b^T + beta c for a few rows of a, without packing. The rows of a, (m, k), and of b, (n, k),
-     * are contiguous. NULL for bfloat16. */
+    /**
+     * @brief c = alpha a b^T + beta c for a few rows of a, without packing. The rows of a, (m, k), and of b, (n, k),
+     * are contiguous. NULL for bfloat16.
+     */
     void (*dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
-    /** @brief y = alpha a x + beta y without packing. The columns of a, (m, k), are contiguous; m is at most
-     * MATVEC_COLUMNS. NULL for bfloat16. */
+    /**
+     * @brief y = alpha a x + beta y without packing. The columns of a, (m, k), are contiguous; m is at most
+     * MATVEC_COLUMNS. NULL for bfloat16.
+     */
     void (*add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride, size_t m,
                         size_t k, float alpha, float beta);
 } MatmulKernels;

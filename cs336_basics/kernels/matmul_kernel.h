@@ -56,8 +56,10 @@ VECTOR_INLINE Vector groups_along(const int rounded, const float *x, size_t n)
 #endif
 }
 
-/* Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
- * apart, of which a group takes the first GROUP_DEPTH. */
+/*
+ * Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
+ * apart, of which a group takes the first GROUP_DEPTH.
+ */
 VECTOR_INLINE Vector groups_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t depth)
 {
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
@@ -197,6 +199,7 @@ PACKERS(matmul_bf16, 1)
 VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row, const float *a, const float *b,
                                    size_t k, float alpha, float beta)
 {
+    /* Clear the sums, and prefetch C, which is needed at the end. */
     Vector sum[TILE_ROWS][TILE_VECTORS];
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++)
@@ -217,6 +220,7 @@ VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row,
         for (size_t v = 0; v < TILE_VECTORS; v++)
             sum[i][v] = group_multiply_add(a[i], b_row[v], sum[i][v]);
     }
+    /* C = alpha sum + beta C */
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++, c += c_row)
         VECTOR_UNROLL
@@ -255,11 +259,14 @@ static void KERNEL(micro_kernel)(float *c, ptrdiff_t c_row, const float *a, cons
     }
 }
 
-/* Computes a register tile that has fewer columns, or columns that are not adjacent: in a buffer, which is copied from
- * and to C. */
+/*
+ * Computes a register tile that has fewer columns, or columns that are not adjacent: in a buffer, which is copied from
+ * and to C.
+ */
 static void KERNEL(multiply_in_buffer)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
                                        float alpha, float beta)
 {
+    /* Copy C into the buffer, compute there, and copy back. */
     alignas(64) float buffer[TILE_ROWS * TILE_COLUMNS] = {0};
     if (beta != 0)
         for (size_t i = 0; i < rows; i++)

@@ -26,8 +26,10 @@ enum { DOT_FEW = 6 }; /* 24 of 32 registers */
 enum { DOT_FEW = 2 }; /* 8 of 16 registers */
 #endif
 
-/* Returns the sums of the lanes of four vectors: lane i < 4 is that of v[i]. It adds neighbouring lanes, then
- * neighbouring pairs, then the quarters of the vector. */
+/*
+ * Returns the sums of the lanes of four vectors: lane i < 4 is that of v[i]. It adds neighbouring lanes, then
+ * neighbouring pairs, then the quarters of the vector.
+ */
 VECTOR_INLINE Vector four_sums(const Vector v[4])
 {
     const Vector low = VECTOR_SHUFFLE(v[0], v[1], VECTOR_UPPER, 1) + VECTOR_SHUFFLE(v[0], v[1], VECTOR_LOWER, 1);
@@ -42,8 +44,7 @@ VECTOR_INLINE Vector four_sums(const Vector v[4])
     return sum;
 }
 
-/* products[i][u] = alpha (row i of a) . (stream u). few is a constant to the compiler, so that the sums are registers.
- */
+/* products[i][u] = alpha (row i of a) . (stream u). few is a constant to the compiler, so the sums are registers. */
 VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix a,
                                const float *const stream[DOT_STREAMS], size_t k, float alpha)
 {
@@ -102,6 +103,7 @@ static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, s
 {
     const size_t stream_rows = (n + DOT_STREAMS - 1) / DOT_STREAMS;
     for (size_t row = 0; row < stream_rows; row++) {
+        /* A stream that has ended reads the first one's row again; its products are not stored. */
         const float *stream[DOT_STREAMS];
         for (size_t u = 0; u < DOT_STREAMS; u++)
             stream[u] = b.data + (ptrdiff_t)(row + u * stream_rows < n ? row + u * stream_rows : row) * b.row_stride;
@@ -136,6 +138,7 @@ VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a
         source[u] = a + (ptrdiff_t)u * column;
         factor[u] = x[(ptrdiff_t)u * x_stride];
     }
+    /* Whole vectors of sums, then the rest. */
     size_t i = 0;
     for (; i + VECTOR_FLOATS <= m; i += VECTOR_FLOATS) {
         Vector s = vector_load(sum + i);
@@ -157,6 +160,7 @@ static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, con
                                 size_t m, size_t k, float alpha, float beta)
 {
     alignas(64) float sum[MATVEC_COLUMNS];
+    /* All columns, in groups of eight and then one by one. */
     memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
     size_t j = 0;
     for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)

@@ -33,8 +33,7 @@ typedef struct {
 
 /** @brief The kernels of one instruction set. */
 typedef struct {
-    /** @brief Returns the greatest x, or -inf when n is 0. A NaN is skipped; the exponentials of the row bring it up.
-     */
+    /** @brief Returns the greatest x, or -inf when n is 0. NaN is skipped: the row's exponentials pass it on. */
     float (*max)(const float *x, size_t n);
 
     /** @brief Returns \f$ \sum_i x_i y_i \f$. */

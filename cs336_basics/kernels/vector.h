@@ -156,8 +156,10 @@ VECTOR_INLINE Vector vector_pad(Vector v, size_t n, float x)
 #endif
 }
 
-/* Returns v * 2^n for whole n in [-252, 252]. Without scalef it multiplies by two powers of half the exponent: 2^n
- * itself may be no normal number. */
+/*
+ * Returns v * 2^n for whole n in [-252, 252]. Without scalef it multiplies by two powers of half the exponent: 2^n
+ * itself may be no normal number.
+ */
 VECTOR_INLINE Vector vector_scale_by_power(Vector v, Vector n)
 {
 #if defined(VECTOR_AVX512)
@@ -170,8 +172,10 @@ VECTOR_INLINE Vector vector_scale_by_power(Vector v, Vector n)
 #endif
 }
 
-/* Returns a * b + c with one rounding where the processor has fused multiply-add, for sums that must not depend on the
- * compiler's choice. */
+/*
+ * Returns a * b + c with one rounding where the processor has fused multiply-add, for sums that must not depend on the
+ * compiler's choice.
+ */
 VECTOR_INLINE Vector vector_multiply_add(Vector a, Vector b, Vector c)
 {
 #if defined(VECTOR_AVX512)
@@ -200,8 +204,10 @@ VECTOR_INLINE Vector vector_round_bf16(Vector v)
 }
 
 #if defined(VECTOR_BF16)
-/* Rounds the numbers of a followed by those of b as above, with denormals as 0. Lane i gets the numbers 2 i and
- * 2 i + 1, the first in its lower half. */
+/*
+ * Rounds the numbers of a followed by those of b as above, with denormals as 0. Lane i gets the numbers 2 i and
+ * 2 i + 1, the first in its lower half.
+ */
 VECTOR_INLINE Vector vector_pair_neighbours(Vector a, Vector b)
 {
     return (Vector)_mm512_cvtne2ps_pbh(b, a);
@@ -215,8 +221,10 @@ VECTOR_INLINE Vector vector_pair_lanes(Vector a, Vector b)
     return (Vector)_mm512_permutexvar_epi16(lane, (__m512i)_mm512_cvtne2ps_pbh(b, a));
 }
 
-/* Returns sum + a0 b0 + a1 b1 in each lane, for the pair (a0, a1) in the bits of a and the pair (b0, b1) in each lane
- * of b. */
+/*
+ * Returns sum + a0 b0 + a1 b1 in each lane, for the pair (a0, a1) in the bits of a and the pair (b0, b1) in each lane
+ * of b.
+ */
 VECTOR_INLINE Vector vector_pair_multiply_add(float a, Vector b, Vector sum)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
@@ -291,8 +299,7 @@ VECTOR_INLINE Vector vector_shuffle(Vector a, Vector b, const VectorLanes lanes)
 }
 #endif
 
-/* Sum and maximum of all lanes: each lane is combined with the lane half a vector away, then a quarter away, and so on.
- */
+/* Sum and maximum of all lanes: each lane is combined with the lane half a vector away, then a quarter, and so on. */
 #define VECTOR_PARTNER(j, s) ((j) ^ (s))
 VECTOR_INLINE float vector_sum(Vector v)
 {

@@ -109,8 +109,7 @@ size_t key_block_bind(KeyBlock *block, const AttentionPlan *plan, void *memory)
     return workspace.used;
 }
 
-/* Packs the sums of a gradient so far: those that an earlier block stored, or zeros for a fresh or unwanted gradient.
- */
+/* Packs the sums of a gradient that an earlier block stored, or zeros for a fresh or unwanted gradient. */
 static void load_sums(PackedRows *sums, const AttentionPlan *plan, Tensor grad, size_t row, size_t count, bool fresh)
 {
     if (fresh || !grad.data) {

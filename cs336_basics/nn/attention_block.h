@@ -52,7 +52,7 @@ typedef struct {
     float *probability, *grad_score; /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels */
 } KeyBlock;
 
-/** @brief As query_block_bind(). */
+/** @brief Places the arrays of the block, as query_block_bind() does. @return bytes it takes */
 size_t key_block_bind(KeyBlock *block, const AttentionPlan *plan, void *memory);
 
 /**
@@ -61,8 +61,11 @@ size_t key_block_bind(KeyBlock *block, const AttentionPlan *plan, void *memory);
  */
 void key_block_start(KeyBlock *block, const AttentionPlan *plan, size_t head, size_t first, bool fresh);
 
-/** @brief Packs @p count queries from @p query on, with the sums of their gradients. With the first keys these are 0,
- * and delta is computed. */
+/**
+ * @brief Packs @p count queries from @p query on, with the sums of their gradients.
+ *
+ * For the first keys of a head these sums are 0, and it computes grad.delta, which later keys read.
+ */
 void key_block_load_queries(KeyBlock *block, const AttentionPlan *plan, size_t query, size_t count);
 
 /** @brief Writes the sums of the loaded queries' gradients back. */

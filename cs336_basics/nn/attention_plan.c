@@ -130,8 +130,10 @@ size_t block_extent(size_t first, size_t extent, size_t block)
 
 /* ---- which keys a query sees ---- */
 
-/* A causal query sees the keys up to its own token's. The last query and the last key belong to the same token, so
- * query i sees keys 0 ... i + diagonal. */
+/*
+ * A causal query sees the keys up to its own token's. The last query and the last key belong to the same token, so
+ * query i sees keys 0 ... i + diagonal.
+ */
 static ptrdiff_t diagonal(const AttentionPlan *plan)
 {
     return (ptrdiff_t)plan->keys - (ptrdiff_t)plan->queries;

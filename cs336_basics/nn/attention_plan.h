@@ -1,10 +1,9 @@
 /**
  * @file
- * @brief What a call of scaled dot-product attention computes: its shapes, checked, its blocks, and which keys they
- * see.
+ * @brief The plan of one call of scaled dot-product attention: checked shapes, blocks, and which keys each block sees.
  *
- * - functional.c is the algorithm. It asks this file what to compute, attention_block.h for the operands, packed in a
- *   thread's workspace, and kernels/attention.h for the arithmetic.
+ * - functional.c is the algorithm. It takes shapes and masks from this file, packed operands from attention_block.h,
+ *   and the arithmetic from kernels/attention.h.
  * - A query block is consecutive queries of one head, which one thread keeps while the keys stream past them. A key
  *   block is the same for keys in the backward pass. A score block is the rectangle of scores that a kernel computes
  *   at once; it is smaller.
@@ -38,9 +37,8 @@ typedef struct {
     AttentionGradients grad;  /**< backward pass only */
 
     size_t heads, queries, keys, d_k, d_v;
-    size_t
-        block_tokens; /**< of each block: ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
-    float scale;      /**< 1 / sqrt(d_k) */
+    size_t block_tokens; /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
+    float scale;         /**< 1 / sqrt(d_k) */
     const AttentionKernels *kernels;
 } AttentionPlan;
 

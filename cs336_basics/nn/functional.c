@@ -199,8 +199,7 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
     if (s)
         return s;
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    /* One thread adds the rows of a chunk, and the chunks are added in order: the same sum for any number of threads.
-     */
+    /* One thread adds the rows of a chunk; the chunks are added in order. The threads' number changes nothing. */
     double chunk_sum[LOSS_CHUNKS];
 #pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
     for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++) {
@@ -287,6 +286,7 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
     AttentionPlan plan = {
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     QueryBlock measured;
+    /* Check everything, and reserve the workspace of every thread. */
     Status s = attention_plan(&plan, __func__);
     if (!s)
         s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
@@ -331,8 +331,10 @@ static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, con
     kernels->add_to_rows(block->grad_query.data, grad_score, packed_rows_from(block->key, column), shape);
 }
 
-/* Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
- * the gradients of both. */
+/*
+ * Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
+ * the gradients of both.
+ */
 static void backward_key_block(const AttentionPlan *plan, size_t head, size_t key, size_t begin, size_t end)
 {
     KeyBlock block;
@@ -396,6 +398,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
     KeyBlock measured;
+    /* Check everything, and reserve the workspace of every thread. */
     Status s = attention_plan(&plan, __func__);
     if (!s)
         s = attention_plan_gradients(&plan, __func__);
@@ -408,6 +411,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
     s = arena_keep(scratch, mark);
     if (s)
         return s;
+    /* Whole heads are cheapest; with few heads, threads would be left without work. */
     if (plan.queries == 0 || plan.keys == 0) {
         attention_clear_gradient(grad_query);
         attention_clear_gradient(grad_key);
