@@ -5,6 +5,7 @@
 #include "tests/support/fixture.h"
 #include "tests/support/kernels.h"
 #include "tests/support/reference.h"
+#include "tests/support/sample.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ static const double RTOL = 1e-4, ATOL = 1e-5;
 
 /* ---- shapes and masks, against the reference ---- */
 
-/* Around the sides of a tile, 32 and 128, and of the register blocks. */
+/* Around the sides of a score block, 32 and 128, and of the register tiles. */
 static const size_t lengths[] = {1, 7, 63, 64, 65, 129, 200};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
@@ -134,7 +135,7 @@ START_TEST(test_attention_shares_keys_between_heads)
 }
 END_TEST
 
-/* Lengths that no tile, span or register block divides, and one of one in between. */
+/* Lengths that no score block, query block or register tile divides, and a length of one in between. */
 static size_t random_extent(size_t most)
 {
     return random_below(5) == 0 ? 1 : 1 + random_below(most);
@@ -163,7 +164,7 @@ START_TEST(test_attention_of_random_shapes_on_every_instruction_set)
 }
 END_TEST
 
-/* Up to ATTENTION_FEW queries and a few more, as when decoding. */
+/* Up to ATTENTION_FEW_QUERIES queries and some more, as when decoding. */
 START_TEST(test_attention_of_few_queries)
 {
     static const size_t keys[] = {1, 40, 63, 130};
@@ -191,7 +192,7 @@ START_TEST(test_attention_of_few_queries)
 }
 END_TEST
 
-/* Documents side by side: a token sees those of its own, so that most tiles have nothing to see. */
+/* Documents side by side: a token sees those of its own, so that most score blocks are hidden. */
 START_TEST(test_attention_of_documents)
 {
     enum { SEQ = 230 };
@@ -288,6 +289,50 @@ START_TEST(test_attention_gradients_are_central_differences)
 }
 END_TEST
 
+/* ---- the functions that attention fuses ---- */
+
+/* y = factor x z^T, (rows, columns) from (rows, depth) and (columns, depth): the plain loops. */
+static void multiply(Tensor y, Tensor x, Tensor z, float factor)
+{
+    for (size_t i = 0; i < tensor_extent(y, 0); i++)
+        for (size_t j = 0; j < tensor_extent(y, 1); j++) {
+            float sum = 0;
+            for (ptrdiff_t k = 0; k < (ptrdiff_t)tensor_extent(x, 1); k++)
+                sum += tensor_row(x, i)[k * x.stride[1]] * tensor_row(z, j)[k * z.stride[1]];
+            tensor_row(y, i)[(ptrdiff_t)j * y.stride[1]] = factor * sum;
+        }
+}
+
+START_TEST(test_attention_is_softmax_between_two_products)
+{
+    enum { Q = 9, K = 150, D_K = 6, D_V = 5 };
+    const float scale = 1 / sqrtf(D_K);
+    AttentionRun run;
+    attention_run_init(&run, &(AttentionCase){.queries = Q, .keys = K, .d_k = D_K, .d_v = D_V});
+    attention_run(&run);
+    /* O = P V with P = softmax(S) and S = Q K^T / sqrt(d_k) */
+    const Tensor s = filled(NAN, Q, K), p = filled(NAN, Q, K), grad_p = filled(NAN, Q, K), grad_s = filled(NAN, Q, K);
+    const Tensor output = filled(NAN, Q, D_V), log_sum_exp = filled(NAN, Q, 1);
+    multiply(s, run.query, run.key, scale);
+    assert_ok(softmax_forward(p, s, -1));
+    assert_ok(log_sum_exp_forward(log_sum_exp, s));
+    multiply(output, p, tensor_transpose(run.value, 0, 1), 1);
+    assert_allclose(run.output, output, RTOL, ATOL);
+    assert_allclose(run.log_sum_exp, log_sum_exp, RTOL, ATOL);
+    /* dV = P^T dO, dP = dO V^T, dQ = dS K / sqrt(d_k), dK = dS^T Q / sqrt(d_k) */
+    const Tensor grad_query = filled(NAN, Q, D_K), grad_key = filled(NAN, K, D_K), grad_value = filled(NAN, K, D_V);
+    multiply(grad_value, tensor_transpose(p, 0, 1), tensor_transpose(run.grad_output, 0, 1), 1);
+    multiply(grad_p, run.grad_output, run.value, 1);
+    assert_ok(softmax_backward(grad_s, grad_p, p, -1));
+    multiply(grad_query, grad_s, tensor_transpose(run.key, 0, 1), scale);
+    multiply(grad_key, tensor_transpose(grad_s, 0, 1), tensor_transpose(run.query, 0, 1), scale);
+    assert_allclose(run.grad_query, grad_query, RTOL, ATOL);
+    assert_allclose(run.grad_key, grad_key, RTOL, ATOL);
+    assert_allclose(run.grad_value, grad_value, RTOL, ATOL);
+    attention_run_deinit(&run);
+}
+END_TEST
+
 #define SDPA "scaled_dot_product_attention"
 
 const TestCase attention_tests[] = {
@@ -304,5 +349,6 @@ const TestCase attention_tests[] = {
     TEST(test_attention_of_documents, SDPA),
     TEST(test_attention_matches_pytorch, SDPA),
     TEST(test_attention_gradients_are_central_differences, SDPA),
+    TEST(test_attention_is_softmax_between_two_products, SDPA),
     {0},
 };

@@ -65,6 +65,29 @@ START_TEST(test_linear_cross_entropy_is_that_of_the_whole)
 }
 END_TEST
 
+START_TEST(test_cross_entropy_is_log_sum_exp_less_the_target)
+{
+    enum { ROWS = 70 };
+    const Tensor logits = sample("lce.logits", 0, 3, ROWS, VOCAB).value, l = filled(NAN, ROWS, 1);
+    const Tensor grad = filled(NAN, ROWS, VOCAB), softmax = filled(NAN, ROWS, VOCAB);
+    const TokenTensor targets = sample_ids("lce.targets", VOCAB, ROWS);
+    assert_ok(log_sum_exp_forward(l, logits));
+    assert_ok(log_sum_exp_backward(softmax, filled(1, ROWS, 1), l, logits));
+    for (size_t row = 0; row < ROWS; row++) {
+        const size_t target = (size_t)tokens_at(targets, row);
+        const float expected = *tensor_row(l, row), logit = tensor_row(logits, row)[target];
+        float log_sum_exp;
+        const double loss =
+            cross_entropy_row(tensor_row(grad, row), &log_sum_exp, tensor_row(logits, row), VOCAB, target, 0.5);
+        ck_assert_float_eq_tol(log_sum_exp, expected, 1e-5F);
+        ck_assert_double_eq_tol(loss, (double)expected - (double)logit, 1e-5);
+        for (size_t i = 0; i < VOCAB; i++)
+            tensor_row(softmax, row)[i] = 0.5F * (tensor_row(softmax, row)[i] - (i == target ? 1.0F : 0.0F));
+    }
+    assert_allclose(grad, softmax, 1e-5, 1e-6);
+}
+END_TEST
+
 START_TEST(test_linear_cross_entropy_skips_what_is_not_wanted)
 {
     const Problem p = problem(1100);
@@ -176,6 +199,7 @@ END_TEST
 
 const TestCase chunked_loss_tests[] = {
     TEST(test_linear_cross_entropy_is_that_of_the_whole, "cross_entropy"),
+    TEST(test_cross_entropy_is_log_sum_exp_less_the_target, "cross_entropy"),
     TEST(test_linear_cross_entropy_skips_what_is_not_wanted, "cross_entropy"),
     TEST(test_linear_cross_entropy_of_huge_logits, "cross_entropy"),
     TEST(test_linear_cross_entropy_takes_exactly_its_scratch, "cross_entropy"),

@@ -374,6 +374,28 @@ END_TEST
 
 /* ---- what is refused ---- */
 
+/* Threads of this process, by Linux; 0 elsewhere. */
+static int thread_count(void)
+{
+    char line[200];
+    int count = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status) && sscanf(line, "Threads: %d", &count) != 1) {
+    }
+    if (status)
+        fclose(status);
+    return count;
+}
+
+START_TEST(test_functional_small_calls_start_no_threads)
+{
+    parallel_set_threads(2);
+    const int before = thread_count();
+    check_row(15);
+    ck_assert_int_eq(thread_count(), before);
+}
+END_TEST
+
 START_TEST(test_softmax_refuses)
 {
     float x[N] = {0};
@@ -468,5 +490,6 @@ const TestCase functional_tests[] = {
     TEST(test_functional_gradients_are_central_differences, "functional"),
     TEST(test_functional_same_bytes_for_any_number_of_threads, "functional"),
     TEST(test_functional_every_length_on_every_instruction_set, "functional"),
+    TEST(test_functional_small_calls_start_no_threads, "functional"),
     {0},
 };

@@ -89,20 +89,20 @@ START_TEST(test_prompt_at_once_equals_one_by_one)
     TinyLM tiny;
     const TransformerLMConfig config = tiny_lm_config(0);
     tiny_lm_init(&tiny, &config, 5);
-    Decoder whole, single;
-    assert_ok(decoder_init(&whole, &tiny.lm, true));
-    assert_ok(decoder_init(&single, &tiny.lm, true));
+    Decoder all_at_once, one_by_one;
+    assert_ok(decoder_init(&all_at_once, &tiny.lm, true));
+    assert_ok(decoder_init(&one_by_one, &tiny.lm, true));
     int32_t ids[TEXT];
     random_ids(ids, TEXT, 6);
     for (size_t n = 1; n <= TEXT; n++) {
-        decoder_reset(&whole);
-        assert_ok(decoder_feed(&whole, ids, n));
-        assert_ok(decoder_feed(&single, &ids[n - 1], 1));
-        ck_assert_uint_eq(whole.length, single.length);
-        assert_allclose_array("logits", whole.logits.data, single.logits.data, VOCAB, 0, 1e-4);
+        decoder_reset(&all_at_once);
+        assert_ok(decoder_feed(&all_at_once, ids, n));
+        assert_ok(decoder_feed(&one_by_one, &ids[n - 1], 1));
+        ck_assert_uint_eq(all_at_once.length, one_by_one.length);
+        assert_allclose_array("logits", all_at_once.logits.data, one_by_one.logits.data, VOCAB, 0, 1e-4);
     }
-    decoder_deinit(&whole);
-    decoder_deinit(&single);
+    decoder_deinit(&all_at_once);
+    decoder_deinit(&one_by_one);
     tiny_lm_deinit(&tiny);
 }
 END_TEST

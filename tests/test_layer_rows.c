@@ -58,9 +58,9 @@ static void check_swiglu(size_t n)
             to_gate[i] = d[i] * swiglu(u[i], 1);
         }
         hidden[n] = AFTER;
-        vec_swiglu(hidden, up, gated ? gate : NULL, n);
+        vecmath()->swiglu(hidden, up, gated ? gate : NULL, n);
         assert_allclose_double("hidden", hidden, product, n, 1e-6, 1e-7);
-        vec_swiglu_backward(up, gated ? gate : NULL, grad, n);
+        vecmath()->swiglu_backward(up, gate, grad, grad, up, gated ? gate : NULL, n);
         assert_allclose_double("hidden again", grad, product, n, 1e-6, 1e-7);
         assert_allclose_double("grad_up", up, to_up, n, 1e-5, 1e-6);
         assert_allclose_double("grad_gate", gate, gated ? to_gate : g, n, 1e-6, 1e-7);
@@ -79,9 +79,9 @@ START_TEST(test_vec_swiglu_passes_nan_on)
     FOR_EACH_ISA (isa) {
         volatile float not_a_number = NAN;
         float up[3] = {1, not_a_number, 1}, gate[3] = {1, 1, not_a_number}, hidden[3];
-        vec_swiglu(hidden, up, gate, 3);
+        vecmath()->swiglu(hidden, up, gate, 3);
         ck_assert(!isnan(hidden[0]) && isnan(hidden[1]) && isnan(hidden[2]));
-        vec_swiglu_backward(up, gate, hidden, 3);
+        vecmath()->swiglu_backward(up, gate, hidden, hidden, up, gate, 3);
         ck_assert(!isnan(up[0]) && isnan(up[1]) && isnan(up[2]) && isnan(gate[1]));
     }
 }
@@ -117,13 +117,13 @@ static void check_rmsnorm(size_t n)
     const float inverse_rms = (float)(1 / sqrt(square / (double)n + 1e-5));
     reference_rmsnorm(expected, row.x, row.gain, 1, n, 1e-5);
     y[n] = to_gain[n] = AFTER;
-    vec_scale_each(y, inverse_rms, x, gain, n);
+    vecmath()->scale_each(y, inverse_rms, x, gain, n);
     assert_allclose_double("y", y, expected, n, 1e-6, 1e-7);
 
     for (int add = 0; add < 2; add++) {
         for (size_t i = 0; i < n; i++)
             y[i] = to_gain[i] = 1;
-        vec_rmsnorm_backward(y, add, to_gain, grad_y, x, gain, inverse_rms, n);
+        vecmath()->rmsnorm_backward(y, add, to_gain, grad_y, x, gain, inverse_rms, n);
         central_difference(expected, row.x, n, 1e-5, norm_row_loss, &row);
         for (size_t i = 0; add && i < n; i++)
             expected[i] += 1;
@@ -133,10 +133,10 @@ static void check_rmsnorm(size_t n)
             expected[i] += 1;
         assert_allclose_double("grad_gain", to_gain, expected, n, 1e-5, 1e-6);
     }
-    vec_rmsnorm_backward(NULL, false, NULL, grad_y, x, gain, inverse_rms, n);
+    vecmath()->rmsnorm_backward(NULL, false, NULL, grad_y, x, gain, inverse_rms, n);
     memcpy(y, grad_y, n * sizeof *y);
-    vec_rmsnorm_backward(grad_y, false, NULL, grad_y, x, gain, inverse_rms, n);
-    vec_rmsnorm_backward(to_gain, false, NULL, y, x, gain, inverse_rms, n);
+    vecmath()->rmsnorm_backward(grad_y, false, NULL, grad_y, x, gain, inverse_rms, n);
+    vecmath()->rmsnorm_backward(to_gain, false, NULL, y, x, gain, inverse_rms, n);
     ck_assert_mem_eq(grad_y, to_gain, n * sizeof *y);
     ck_assert(y[n] == AFTER && to_gain[n] == AFTER && grad_y[n] == AFTER);
 }
@@ -214,13 +214,13 @@ static void check_rotate(size_t pairs)
             for (size_t i = 0; i < 2 * LONGEST; i++)
                 y[row][i] = AFTER;
         /* every other row of y */
-        vec_rotate(y[0], 2 * 2 * LONGEST, x[0], 2 * LONGEST, ROWS, cosine, sine, (float)direction, pairs);
+        vecmath()->rotate(y[0], 2 * 2 * LONGEST, x[0], 2 * LONGEST, ROWS, cosine, sine, (float)direction, pairs);
         for (size_t row = 0; row < ROWS; row++) {
             assert_allclose_double("y", y[2 * row], expected[row], 2 * pairs, 1e-6, 1e-6);
             for (size_t i = 0; i < 2 * LONGEST; i++)
                 ck_assert(y[2 * row + 1][i] == AFTER && (i < 2 * pairs || y[2 * row][i] == AFTER));
         }
-        vec_rotate(x[0], 2 * LONGEST, x[0], 2 * LONGEST, ROWS, cosine, sine, (float)direction, pairs);
+        vecmath()->rotate(x[0], 2 * LONGEST, x[0], 2 * LONGEST, ROWS, cosine, sine, (float)direction, pairs);
         for (size_t row = 0; row < ROWS; row++)
             ck_assert_mem_eq(x[row], y[2 * row], 2 * pairs * sizeof(float));
     }

@@ -65,18 +65,19 @@ START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
         for (size_t s = 0; s < count; s++)
             for (int form = 0; form < 4; form++) {
                 const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-                const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
-                const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+                const TestMatrix a = test_matrix(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+                const TestMatrix b = test_matrix(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n),
+                                 c = test_matrix(ROW_MAJOR, m, n);
                 float *start = malloc(m * n * sizeof *start), *one = malloc(m * n * sizeof *one);
                 ck_assert(start && one);
                 memcpy(start, c.block, m * n * sizeof *start);
                 reserve_for(1);
-                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                 memcpy(one, c.block, m * n * sizeof *one);
                 for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
                     memcpy(c.block, start, m * n * sizeof *start);
                     reserve_for(threads[t]);
-                    matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                    matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                     ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
                                   "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
                 }
@@ -98,15 +99,16 @@ START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int layout = 0; layout < OUTPUT_LAYOUTS; layout++) {
                 const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-                const Place a = place(ROWS_REPEATED, m, k), b = place(COLUMNS_REPEATED, k, n),
-                            c = place((Layout)layout, m, n);
+                const TestMatrix a = test_matrix(ROWS_REPEATED, m, k), b = test_matrix(COLUMNS_REPEATED, k, n),
+                                 c = test_matrix((Layout)layout, m, n);
                 for (size_t i = 0; i < c.count; i++)
                     c.block[i] = 0.3f;
-                matmul(c.view, place_input(&a), place_input(&b), m, n, k, 0.7f, -0.3f);
+                matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                 for (size_t i = 0; i < m; i++)
                     for (size_t j = 0; j < n; j++)
-                        ck_assert_msg(memcmp(place_element(&c, i, j), place_element(&c, 0, 0), sizeof(float)) == 0,
-                                      "%s, %zu x %zu: (%zu, %zu) differs from (0, 0)", isa_name(isa), m, n, i, j);
+                        ck_assert_msg(
+                            memcmp(test_matrix_element(&c, i, j), test_matrix_element(&c, 0, 0), sizeof(float)) == 0,
+                            "%s, %zu x %zu: (%zu, %zu) differs from (0, 0)", isa_name(isa), m, n, i, j);
                 free(a.block);
                 free(b.block);
                 free(c.block);
@@ -122,53 +124,6 @@ START_TEST(test_matmul_infinities_and_nan_go_where_they_belong)
     const volatile float special[] = {NAN, INFINITY, -INFINITY, 0};
     reserve_for(2);
     assert_special_numbers(&IN_FLOAT32, shapes, 3, special, 4);
-}
-END_TEST
-
-/* ---- batches ---- */
-
-static void check_batch(Layout layout, size_t batch, size_t m, size_t n, size_t k, int threads)
-{
-    const Place a = place(layout, m, k), b = place(layout, k, n), c = place(layout, m, n);
-    float *as = malloc(batch * a.count * sizeof *as), *bs = malloc(batch * b.count * sizeof *bs);
-    float *cs = malloc(batch * c.count * sizeof *cs), *expected = malloc(batch * c.count * sizeof *expected);
-    ck_assert(as && bs && cs && expected);
-    random_fill(as, batch * a.count);
-    random_fill(bs, batch * b.count);
-    random_fill(cs, batch * c.count);
-    memcpy(expected, cs, batch * c.count * sizeof *cs);
-    const ConstMatrix first_a = {as + (a.view.data - a.block), a.view.row_stride, a.view.column_stride};
-    const ConstMatrix first_b = {bs + (b.view.data - b.block), b.view.row_stride, b.view.column_stride};
-    Matrix one = {expected + (c.view.data - c.block), c.view.row_stride, c.view.column_stride};
-    reserve_for(threads);
-    for (size_t i = 0; i < batch; i++, one.data += c.count)
-        matmul(one, (ConstMatrix){first_a.data + i * a.count, first_a.row_stride, first_a.column_stride},
-               (ConstMatrix){first_b.data + i * b.count, first_b.row_stride, first_b.column_stride}, m, n, k, 2, 1);
-    matmul_batched((Matrix){cs + (c.view.data - c.block), c.view.row_stride, c.view.column_stride}, first_a, first_b, m,
-                   n, k, 2, 1, batch, (ptrdiff_t)c.count, (ptrdiff_t)a.count, (ptrdiff_t)b.count);
-    ck_assert_msg(memcmp(expected, cs, batch * c.count * sizeof *cs) == 0,
-                  "%s: batch of %zu, %zu x %zu x %zu, layout %d, %d threads", isa_name(isa_in_use()), batch, m, n, k,
-                  layout, threads);
-    free(a.block);
-    free(b.block);
-    free(c.block);
-    free(as);
-    free(bs);
-    free(cs);
-    free(expected);
-}
-
-START_TEST(test_matmul_batched_equals_one_product_after_the_other)
-{
-    static const size_t shapes[][4] = {{9, 37, 41, 29},   {2, 130, 90, 140}, {5, 1, 64, 600}, {7, 64, 1, 600},
-                                       {3, 20, 2100, 40}, {40, 4, 4, 4},     {0, 3, 3, 3},    {1, 70, 80, 90}};
-    static const int threads[] = {1, 2, 3, 8, 200};
-    const size_t most = test_is_instrumented() ? 2 : sizeof threads / sizeof *threads;
-    FOR_EACH_ISA (isa)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (size_t t = 0; t < most; t++)
-                for (int layout = 0; layout <= STRIDED_BOTH_WAYS; layout++)
-                    check_batch((Layout)layout, shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3], threads[t]);
 }
 END_TEST
 
@@ -197,7 +152,6 @@ const TestCase matmul_tests[] = {
     TEST(test_matmul_is_the_same_for_any_number_of_threads, "kernels"),
     TEST(test_matmul_an_element_does_not_depend_on_its_place, "kernels"),
     TEST(test_matmul_infinities_and_nan_go_where_they_belong, "kernels"),
-    TEST(test_matmul_batched_equals_one_product_after_the_other, "kernels"),
     TEST(test_matmul_reserve_fails_cleanly, "kernels"),
     {0},
 };

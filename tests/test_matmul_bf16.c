@@ -150,14 +150,14 @@ START_TEST(test_matmul_bf16_sizes_beyond_every_block_agree_with_the_rounded_trip
 END_TEST
 
 /* The result of one product with so many threads, from the same C each time. */
-static float *product_with(int threads, const Place *a, const Place *b, const Place *c)
+static float *product_with(int threads, const TestMatrix *a, const TestMatrix *b, const TestMatrix *c)
 {
     float *result = malloc(c->count * sizeof *result);
     ck_assert_ptr_nonnull(result);
     memcpy(result, c->block, c->count * sizeof *result);
     reserve_for(threads);
-    matmul_bf16((Matrix){result, c->view.row_stride, c->view.column_stride}, place_input(a), place_input(b), c->rows,
-                c->columns, a->columns, 0.7f, -0.3f);
+    matmul_bf16((Matrix){result, c->view.row_stride, c->view.column_stride}, test_matrix_input(a), test_matrix_input(b),
+                c->rows, c->columns, a->columns, 0.7f, -0.3f);
     return result;
 }
 
@@ -171,8 +171,9 @@ START_TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads)
         for (size_t s = 0; s < count; s++)
             for (int form = 0; form < 4; form++) {
                 const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-                const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
-                const Place b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+                const TestMatrix a = test_matrix(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k);
+                const TestMatrix b = test_matrix(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n),
+                                 c = test_matrix(ROW_MAJOR, m, n);
                 float *one = product_with(1, &a, &b, &c);
                 for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
                     float *more = product_with(threads[t], &a, &b, &c);
@@ -194,13 +195,14 @@ START_TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place)
     enum { M = 47, N = 101, K = 83 };
     reserve_for(2);
     FOR_EACH_ISA (isa) {
-        const Place a = place(ROWS_REPEATED, M, K), b = place(COLUMNS_REPEATED, K, N), c = place(ROW_MAJOR, M, N);
+        const TestMatrix a = test_matrix(ROWS_REPEATED, M, K), b = test_matrix(COLUMNS_REPEATED, K, N),
+                         c = test_matrix(ROW_MAJOR, M, N);
         float alone;
-        matmul_bf16(c.view, place_input(&a), place_input(&b), M, N, K, 0.7f, 0);
-        matmul_bf16((Matrix){&alone, 1, 1}, place_input(&a), place_input(&b), 1, 1, K, 0.7f, 0);
+        matmul_bf16(c.view, test_matrix_input(&a), test_matrix_input(&b), M, N, K, 0.7f, 0);
+        matmul_bf16((Matrix){&alone, 1, 1}, test_matrix_input(&a), test_matrix_input(&b), 1, 1, K, 0.7f, 0);
         for (size_t i = 0; i < M; i++)
             for (size_t j = 0; j < N; j++)
-                ck_assert_msg(memcmp(place_element(&c, i, j), &alone, sizeof alone) == 0,
+                ck_assert_msg(memcmp(test_matrix_element(&c, i, j), &alone, sizeof alone) == 0,
                               "%s: (%zu, %zu) differs from the product of one row and column", isa_name(isa), i, j);
         free(a.block);
         free(b.block);

@@ -1,4 +1,5 @@
 #include "generate/sample.h"
+#include "nn/functional.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
@@ -60,6 +61,28 @@ START_TEST(test_sampling_follows_the_softmax)
         draw(counts, SMALL, some_logits, (SampleConfig){.temperature = temperatures[t], .top_p = 1}, DRAWS, 11 + t);
         /* 7 degrees of freedom: 29.9 is passed by chance once in 10 000. */
         ck_assert_double_lt(chi_square(counts, p, SMALL, DRAWS), 29.9);
+    }
+}
+END_TEST
+
+START_TEST(test_sampling_probabilities_are_the_softmax)
+{
+    enum { VOCAB = 1500 };
+    static const double temperatures[] = {0.3, 1, 4};
+    static float logits[VOCAB], scaled[VOCAB], softmax[VOCAB];
+    static Candidate candidates[VOCAB];
+    Rng rng = rng_seeded(23);
+    for (size_t t = 0; t < 3; t++) {
+        for (size_t i = 0; i < VOCAB; i++) {
+            logits[i] = (float)(8 * rng_uniform(&rng) - 4);
+            scaled[i] = (float)((double)logits[i] / temperatures[t]);
+        }
+        assert_ok(softmax_forward(tensor(softmax, VOCAB), tensor(scaled, VOCAB), -1));
+        size_t count;
+        assert_ok(sample_candidates(candidates, &count, tensor(logits, VOCAB), &(SampleConfig){temperatures[t], 1}));
+        ck_assert_uint_eq(count, VOCAB);
+        for (size_t i = 0; i < VOCAB; i++)
+            ck_assert_double_eq_tol(candidates[i].probability / (double)softmax[candidates[i].token], 1, 1e-5);
     }
 }
 END_TEST
@@ -285,6 +308,7 @@ END_TEST
 
 const TestCase sampling_tests[] = {
     TEST(test_sampling_follows_the_softmax, "decoding"),
+    TEST(test_sampling_probabilities_are_the_softmax, "decoding"),
     TEST(test_sampling_top_p_renormalises, "decoding"),
     TEST(test_top_p_keeps_the_smallest_set, "decoding"),
     TEST(test_top_p_of_a_large_vocabulary_agrees_with_sorting, "decoding"),

@@ -1,5 +1,5 @@
 #define _DEFAULT_SOURCE
-#define _DARWIN_C_SOURCE /* its ru_maxrss */
+#define _DARWIN_C_SOURCE /* declares ru_maxrss on macOS */
 #include "core/memory.h"
 
 #include <stdatomic.h>
@@ -17,7 +17,7 @@
 #endif
 
 /*
- * A block is preceded by its size in a cache line of its own, which keeps the block aligned:
+ * A header with the block's size precedes it. The header has a cache line of its own, which keeps the block aligned:
  *
  *     raw (from malloc) ... | header, 64 bytes | block ...
  *     |<------------- distance -------------->|
@@ -26,7 +26,10 @@ typedef struct {
     size_t size, distance;
 } Header;
 
-enum { HUGE_PAGE = 1 << 21, LARGE_BLOCK = 1 << 20 };
+enum {
+    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and most ARM systems */
+    LARGE_BLOCK = 1 << 20 /* bytes from which memory_return_large_blocks() returns a block */
+};
 
 static atomic_size_t in_use, peak, limit, fail_countdown;
 
@@ -35,6 +38,7 @@ static Header *header_of(void *block)
     return (Header *)((unsigned char *)block - MEMORY_ALIGNMENT);
 }
 
+/* Counts memory_fail_at() down; true once, when it reaches this allocation. */
 static int must_fail(void)
 {
     size_t n = atomic_load(&fail_countdown);
@@ -43,7 +47,10 @@ static int must_fail(void)
     return n == 1;
 }
 
-/* Counts the bytes before they are allocated, so that no two threads pass the limit together. */
+/*
+ * Counts the bytes before they are allocated, so that two threads cannot exceed the limit together. False if it is
+ * exceeded.
+ */
 static int count_in(size_t bytes)
 {
     const size_t most = atomic_load(&limit);
@@ -68,7 +75,7 @@ static bool too_large(size_t bytes)
     return bytes > SIZE_MAX - 2 * MEMORY_ALIGNMENT;
 }
 
-/* From what malloc returned to the first place where a block may begin. */
+/* Returns the bytes from malloc's address to the first aligned address that leaves room for the header. */
 static size_t distance_in(const void *raw)
 {
     return MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - (uintptr_t)raw % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
@@ -81,7 +88,7 @@ static void *begin_block(unsigned char *raw, size_t bytes)
     return raw + distance;
 }
 
-/* The bytes are counted already. */
+/* Allocates bytes that are counted already. */
 static void *obtain(size_t bytes, void *(*get)(size_t))
 {
     void *raw = get(bytes + 2 * MEMORY_ALIGNMENT);
@@ -125,7 +132,7 @@ void *memory_allocate_table(size_t count, size_t size)
     return block ? memset(block, 0, bytes) : NULL;
 }
 
-/* What realloc() moved may lie at another distance from a cache line. */
+/* realloc() may return another alignment than before: then the distance changes, and the contents must be moved. */
 void *memory_resize(void *block, size_t bytes)
 {
     if (!block)
@@ -213,7 +220,7 @@ void memory_reset_peak(void)
     atomic_store(&peak, atomic_load(&in_use));
 }
 
-/* Not by getrusage() where Linux tells better: its ru_maxrss begins with the memory of the process that started us. */
+/* Linux: VmHWM is this program's peak, but ru_maxrss includes the peak of the process that started it. */
 size_t memory_process_peak(void)
 {
     char line[200];

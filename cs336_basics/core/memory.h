@@ -1,10 +1,10 @@
 /**
  * @file
- * @brief The one place that allocates.
+ * @brief All allocations of the library.
  *
  * - Every block of the library comes from here and is counted, except those inside jansson.
- * - A limit makes further allocations fail as an exhausted machine would; tests measure and provoke with it.
- * - Blocks are aligned to 64 bytes, a cache line and the widest vector.
+ * - A limit makes further allocations fail, as they do when a machine has no memory left. Tests use it.
+ * - Blocks are aligned to 64 bytes: a cache line, and an AVX-512 vector.
  * - All functions may be called from several threads at once.
  */
 #ifndef CS336_CORE_MEMORY_H
@@ -14,64 +14,71 @@
 
 enum { MEMORY_ALIGNMENT = 64 };
 
-/** @brief A block of at least @p bytes (also for 0), or NULL when memory or the limit is exhausted. */
+/** @brief Returns a block of at least @p bytes (0 is allowed), or NULL when memory or the limit is exhausted. */
 void *memory_allocate(size_t bytes);
 
-/** @brief An array of @p count zeroed elements, or NULL, also when count * size overflows. */
+/** @brief Returns an array of @p count zeroed elements, or NULL, also when count * size overflows. */
 void *memory_allocate_zeroed(size_t count, size_t size);
 
 /**
- * @brief The same for hash tables, which are read before they are written. Zeroed memory of the system's is one page,
- * seen at many places until it is written to; when that is found out late, all threads are interrupted. Here it is
- * found out at once.
+ * @brief Returns a zeroed array for a hash table, whose pages it touches once.
+ *
+ * Fresh memory from the kernel is mapped to one shared zero page, and the first write to each page faults. A hash table
+ * is read before it is written, so those faults would come in the middle of a parallel loop and interrupt every thread
+ * (TLB shootdown).
  */
 void *memory_allocate_table(size_t count, size_t size);
 
-/** @brief Moves @p block (may be NULL) to @p bytes; on NULL the old block is still there. */
+/**
+ * @brief Resizes @p block (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old block is
+ * unchanged.
+ */
 void *memory_resize(void *block, size_t bytes);
 
-/** @brief Gives a block back; NULL is fine. */
+/** @brief Frees a block; NULL is allowed. */
 void memory_release(void *block);
 
 /**
- * @brief For large blocks that will be read again and again: a processor remembers where only so many pages lie, and
- * Linux maps memory in pages of 4 KiB unless asked for more. They are slower to come by, so for a block that is written
- * once they lose. Where the system does not want to, nothing changes.
+ * @brief Asks the kernel to map a large block with huge pages, for memory that is read many times.
+ *
+ * The TLB holds the addresses of a limited number of pages (about 2000 here). With 4 KiB pages a 32 MB table does not
+ * fit it, and each random access costs a page walk; with 2 MiB pages it fits easily. The kernel needs longer to provide
+ * a huge page, so a block that is written only once gets slower. The kernel may ignore the request.
  */
 void memory_ask_for_huge_pages(void *block);
 
-/** @brief After work that took much more memory than is in use now: what the C library kept goes back to the system. */
+/** @brief Returns freed memory that the C library keeps to the kernel. Call it after work whose peak is over. */
 void memory_give_back(void);
 
 /**
- * @brief From now on a large block goes back to the system when it is released; the C library (glibc) would begin to
- * keep such blocks. It is the whole process' memory, and so for a program to say and not for a library.
+ * @brief Makes the C library return each large block to the kernel as soon as it is released; glibc would begin to keep
+ * such blocks. This changes the whole process, so a program calls it, never the library.
  */
 void memory_return_large_blocks(void);
 
-/** @brief A copy of a string, or NULL. */
+/** @brief Returns a copy of a string, or NULL. */
 char *memory_copy_text(const char *text);
 
-/** @brief count * size, or SIZE_MAX, which no allocation grants, when that overflows. */
+/** @brief Returns count * size, or SIZE_MAX when that overflows; no allocation of SIZE_MAX succeeds. */
 size_t memory_product(size_t count, size_t size);
 
-/** @brief @p bytes rounded up to a multiple of MEMORY_ALIGNMENT, or SIZE_MAX when that overflows. */
+/** @brief Returns @p bytes rounded up to a multiple of MEMORY_ALIGNMENT, or SIZE_MAX when that overflows. */
 size_t memory_aligned(size_t bytes);
 
-/** @brief Bytes of all blocks now in use, as asked for by the callers. */
+/** @brief Returns the bytes of all blocks in use, as their callers asked for them. */
 size_t memory_in_use(void);
 
-/** @brief The most that memory_in_use() has been since the start or the last memory_reset_peak(). */
+/** @brief Returns the greatest memory_in_use() since the start, or since the last memory_reset_peak(). */
 size_t memory_peak(void);
 void memory_reset_peak(void);
 
-/** @brief The most memory that the whole process has had from the system, in bytes; 0 where it does not say. */
+/** @brief Returns the peak resident memory of the whole process in bytes, or 0 where the system does not tell. */
 size_t memory_process_peak(void);
 
-/** @brief Allocations that would bring memory_in_use() above @p bytes fail; 0 lifts the limit. */
+/** @brief Lets allocations fail that would bring memory_in_use() above @p bytes; 0 removes the limit. */
 void memory_set_limit(size_t bytes);
 
-/** @brief The @p n -th allocation from now on (1 is the next) fails, once; 0 cancels. For tests of every exit. */
+/** @brief Lets the @p n -th allocation from now on fail, once; 1 is the next, 0 cancels. For tests of error paths. */
 void memory_fail_at(size_t n);
 
 #endif

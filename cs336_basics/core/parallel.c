@@ -64,12 +64,14 @@ Status parallel_reserve(size_t shared_bytes, size_t thread_bytes)
 {
     const int threads = parallel_threads();
     Status s = CS336_OK;
+    /* The size is 0 while the buffer is replaced, so that a failure leaves no size without memory. */
     if (shared_bytes > workspace.shared_bytes) {
         workspace.shared_bytes = 0;
         s = grow(&workspace.shared, memory_aligned(shared_bytes));
         if (!s)
             workspace.shared_bytes = memory_aligned(shared_bytes);
     }
+    /* One allocation holds the buffers of all threads: it grows with their number, too. */
     if (!s && (thread_bytes > workspace.thread_bytes || threads > workspace.threads)) {
         const size_t each =
             thread_bytes > workspace.thread_bytes ? memory_aligned(thread_bytes) : workspace.thread_bytes;
@@ -106,7 +108,7 @@ void parallel_release(void)
 void parallel_lock(ParallelLock *lock)
 {
     while (atomic_exchange_explicit(&lock->taken, true, memory_order_acquire))
-        sched_yield(); /* the thread that has it may be waiting for this core */
+        sched_yield(); /* with more threads than cores, the owner may be waiting for this core */
 }
 
 void parallel_unlock(ParallelLock *lock)

@@ -1,12 +1,13 @@
 /**
  * @file
- * @brief How many threads, and the scratch memory that kernels borrow.
+ * @brief The number of threads, the workspace that kernels borrow, and how threads stop and report failures.
  *
- * - Loops carry their own OpenMP pragmas; without OpenMP they run on one thread and this file says so.
- * - Kernels cannot fail and never allocate: their caller reserves the workspace, which only grows, and they borrow it.
- *   There is one workspace a process: functions that compute are called from one thread at a time.
- * - No result may depend on the number of threads: tasks own their outputs and add in a fixed order.
- * - No thread starts before the first parallel loop (Check forks its tests).
+ * - Loops have their own OpenMP pragmas. Without OpenMP they run on one thread, and parallel_threads() is 1.
+ * - Kernels cannot fail and never allocate. Their caller reserves the workspace, which only grows, before it starts
+ *   threads. There is one workspace in a process, so only one thread at a time may call functions that compute.
+ * - No result depends on the number of threads: each task writes outputs of its own and adds in a fixed order.
+ * - No thread starts before the first parallel loop, because a process with threads cannot fork safely, and the test
+ *   framework forks each test.
  */
 #ifndef CS336_CORE_PARALLEL_H
 #define CS336_CORE_PARALLEL_H
@@ -17,32 +18,42 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** @brief A loop over fewer numbers than this stays on one thread: waking others would cost more. */
+/**
+ * @brief Numbers below which an elementwise loop stays on one thread: 16 Ki floats take a few microseconds, about as
+ * long as waking another thread.
+ */
 enum { PARALLEL_NUMBERS = 1 << 14 };
 
-/** @brief Threads that parallel loops use: the last parallel_set_threads(), or else what OpenMP chooses; at least 1. */
+/**
+ * @brief Returns the number of threads that parallel loops use: that of the last parallel_set_threads(), or else
+ * OpenMP's choice; at least 1.
+ */
 int parallel_threads(void);
 
-/** @brief Chooses the number of threads; 0 returns to OpenMP's choice. Without OpenMP it stays 1. */
+/** @brief Sets the number of threads; 0 restores OpenMP's choice. Without OpenMP the number stays 1. */
 void parallel_set_threads(int threads);
 
-/** @brief Index of the calling thread inside a parallel loop, 0 outside. */
+/** @brief Returns the index of the calling thread inside a parallel loop, and 0 outside. */
 int parallel_thread(void);
 
 /**
- * @brief Makes sure that the workspace is at least this large. Cheap when it is. Not inside a parallel loop,
- * and anew after parallel_set_threads().
- * @param shared_bytes  one block that all threads see: parallel_shared()
- * @param thread_bytes  one block for each thread: parallel_private()
+ * @brief Makes the workspace at least this large. It is cheap if the workspace is large enough already.
+ *
+ * Call it outside parallel loops, and again after parallel_set_threads().
+ * @param shared_bytes  size of the one buffer that all threads share: parallel_shared()
+ * @param thread_bytes  size of the buffer that each thread has: parallel_private()
  * @retval CS336_ENOMEM  the workspace could not grow
  */
 CS336_MUST_CHECK Status parallel_reserve(size_t shared_bytes, size_t thread_bytes);
 
-/** @brief The block for all threads, and the calling thread's own; contents are lost at the next reserve. */
+/**
+ * @brief Return the buffer that all threads share, and the calling thread's own. The next parallel_reserve() may
+ * replace both.
+ */
 void *parallel_shared(void);
 void *parallel_private(void);
 
-/** @brief What one thread at a time may touch, for so short a time that others wait for it; zeroed: nobody does. */
+/** @brief A spinlock: use it only around a few instructions. A zeroed struct is an unlocked lock. */
 typedef struct {
     atomic_bool taken;
 } ParallelLock;
@@ -51,8 +62,8 @@ void parallel_lock(ParallelLock *lock);
 void parallel_unlock(ParallelLock *lock);
 
 /**
- * @brief What failed first in a loop of several threads, with what it said: status_message() belongs to the thread that
- * failed. A zeroed one: nothing has.
+ * @brief The first failure of a parallel loop, with its message, because each thread has a status_message() of its own.
+ * A zeroed struct holds no failure.
  */
 typedef struct {
     atomic_int failed;
@@ -60,19 +71,19 @@ typedef struct {
     char message[512];
 } ParallelFailure;
 
-/** @brief Whether a caller's flag (NULL: there is none) asks a long computation to stop. */
+/** @brief True if the caller's flag asks a long computation to stop; false if the flag is NULL. */
 bool parallel_stop_asked(const atomic_int *stop);
 
-/** @brief Any thread reports its failure; the first report counts. */
+/** @brief Records a failure with the calling thread's message, unless another thread was first. */
 void parallel_fail(ParallelFailure *failure, Status s);
 
-/** @brief Whether the other threads may as well give up. */
+/** @brief True if a thread has failed, so that the others can stop. */
 bool parallel_failed(const ParallelFailure *failure);
 
-/** @brief After the loop: what failed first, its message now in the calling thread; CS336_OK if nothing did. */
+/** @brief Returns the first failure after the loop, and gives its message to the calling thread; or CS336_OK. */
 CS336_MUST_CHECK Status parallel_result(const ParallelFailure *failure);
 
-/** @brief Frees the workspace; the next parallel_reserve() makes another. */
+/** @brief Frees the workspace; the next parallel_reserve() allocates another. */
 void parallel_release(void);
 
 #endif

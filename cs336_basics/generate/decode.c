@@ -9,6 +9,7 @@ static size_t scratch_bytes(const TransformerLM *lm)
     return model > sample ? model : sample;
 }
 
+/* Places everything that the decoder owns in the arena, or measures it. */
 static Status bind(Decoder *decoder, Arena *arena, bool cached)
 {
     const TransformerLMConfig *config = &decoder->lm->config;
@@ -42,7 +43,8 @@ void decoder_deinit(Decoder *decoder)
     *decoder = (Decoder){0};
 }
 
-static void forget_keys(Decoder *decoder)
+/* The cached keys belong to positions in the window. When these change, all tokens must be computed again. */
+static void clear_caches(Decoder *decoder)
 {
     decoder->computed = 0;
     if (decoder->caches)
@@ -53,16 +55,17 @@ static void forget_keys(Decoder *decoder)
 void decoder_reset(Decoder *decoder)
 {
     decoder->length = 0;
-    forget_keys(decoder);
+    clear_caches(decoder);
 }
 
+/* Appends a token; a full window first keeps only its last half. */
 static void append(Decoder *decoder, int32_t id)
 {
     const size_t capacity = decoder->lm->config.context_length, half = capacity / 2;
     if (decoder->length == capacity) {
         memmove(decoder->window, decoder->window + capacity - half, half * sizeof *decoder->window);
         decoder->length = half;
-        forget_keys(decoder);
+        clear_caches(decoder);
     }
     decoder->window[decoder->length++] = id;
 }
@@ -76,9 +79,11 @@ Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count)
     const size_t length = decoder->length, vocab_size = decoder->lm->config.vocab_size;
     Status s;
     if (decoder->caches) {
-        const TokenTensor news = tokens(decoder->window + decoder->computed, 1, length - decoder->computed);
-        s = transformer_lm_decode(decoder->logits, decoder->caches, decoder->lm, news, &decoder->memory);
+        /* Compute only the tokens that are not in the caches yet. */
+        const TokenTensor uncached = tokens(decoder->window + decoder->computed, 1, length - decoder->computed);
+        s = transformer_lm_decode(decoder->logits, decoder->caches, decoder->lm, uncached, &decoder->memory);
     } else {
+        /* Compute the whole window and keep the logits of its last token. */
         const Tensor logits = tensor(decoder->all_logits.data, 1, length, vocab_size);
         s = transformer_lm_forward(logits, decoder->lm, tokens(decoder->window, 1, length), &decoder->memory);
         decoder->logits = tensor_select(logits, 1, length - 1);

@@ -1,13 +1,13 @@
 /**
  * @file
- * @brief Generating text: a model, a window of tokens, and one token after another (handout section 6,
- * problem decoding).
+ * @brief Generating text: the model predicts the next token from a window of tokens, again and again (handout section
+ * 6, problem decoding).
  *
- * - The window holds the tokens that the model sees, at most context_length. Whenever a token comes and the window is
- *   full, only its last half stays, at positions 0, 1, ..., and the token is appended to that.
- * - With a cache, only tokens whose keys and values are not known yet are computed: a prompt at once, then one token at
- *   a time, and the half window that a refill leaves. Without, the whole window is computed anew for each token. Both
- *   see the same windows and so give the same logits, up to rounding.
+ * - The window holds the tokens that the model sees, at most context_length. When it is full and another token comes,
+ *   the window keeps its last half, which moves to positions 0, 1, ..., and the token is appended.
+ * - With a key-value cache, the model computes only tokens whose keys and values are not cached: a prompt at once, then
+ *   one token at a time, and the kept half after the window moved. Without a cache it computes the whole window for
+ *   each token. Both see the same windows, so their logits agree up to rounding.
  */
 #ifndef CS336_GENERATE_DECODE_H
 #define CS336_GENERATE_DECODE_H
@@ -23,24 +23,24 @@
 typedef struct {
     const TransformerLM *lm;
     Arena memory;          /**< owns everything below */
-    KeyValueCache *caches; /**< one a layer; NULL: without cache */
+    KeyValueCache *caches; /**< one for each layer; NULL: without cache */
     int32_t *window;       /**< (context_length) ids, the first length of them in use */
     size_t length;         /**< tokens in the window */
-    size_t computed;       /**< of these, the ones whose keys and values are in the caches */
-    Tensor logits;         /**< (1, vocab_size) of the token after the window's last */
+    size_t computed;       /**< the first of these, whose keys and values are in the caches */
+    Tensor logits;         /**< (1, vocab_size) for the token after the last of the window */
     Tensor all_logits;     /**< (1, context_length, vocab_size), without cache only */
 } Decoder;
 
-/** @brief Allocates for @p lm, which must outlive the decoder. @retval CS336_ENOMEM */
+/** @brief Allocates a decoder for @p lm, which must outlive it; @p cached: with a cache. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached);
 void decoder_deinit(Decoder *decoder);
 
-/** @brief Forgets the window: the next token is the first of a text. */
+/** @brief Empties the window: the next token is the first of a text. */
 void decoder_reset(Decoder *decoder);
 
 /**
  * @brief Appends tokens to the window and computes the logits of the next one.
- * @param ids    any number of them; of a text longer than the window only what the window keeps is computed
+ * @param ids    any number of ids; the model computes only those that the window keeps
  * @param count  at least 1
  * @retval CS336_ERANGE  no token, or an id is not below vocab_size; the window is then unspecified
  * @retval CS336_ENOMEM  the workspace could not grow
@@ -53,22 +53,22 @@ typedef struct {
     SampleConfig sample;
 } GenerateConfig;
 
-/** @brief Receives each token as it is chosen; anything but CS336_OK ends the generation with that status. */
+/** @brief Receives each token when it is chosen. Any status but CS336_OK ends the generation with that status. */
 typedef struct {
     Status (*token)(void *context, int32_t token);
     void *context;
 } TokenReceiver;
 
 /**
- * @brief Continues a prompt.
+ * @brief Generates the continuation of a prompt.
  * @param[out]    count    tokens generated; NULL: not wanted
- * @param[in,out] decoder  its window grows by prompt and text; the last token of all is not computed
+ * @param[in,out] decoder  its window grows by the prompt and the tokens; the model does not compute the last token
  * @param[in]     prompt   prompt_length ids, at least 1
  * @param[in]     config   when to stop, and how to sample
- * @param[in,out] rng      one uniform number is drawn for each token
+ * @param[in,out] rng      draws one uniform number for each token
  * @param[in]     receiver receives the tokens, without the stop token
- * @retval CS336_ERANGE  an empty prompt, an id outside the vocabulary, sampling rates out of range, or logits that are
- *                       no numbers
+ * @retval CS336_ERANGE  an empty prompt, an id outside the vocabulary, sampling rates out of range, or logits that
+ *                       sample_candidates() rejects
  * @retval CS336_ENOMEM  the workspace could not grow
  * @retval others        what the receiver returned
  */

@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Weights are at most 1: buckets end with that number's. */
-enum { CHUNK = 512, BUCKET_SHIFT = 19, BUCKETS = (0x3f800000 >> BUCKET_SHIFT) + 1 };
+enum {
+    WEIGHTS_AT_ONCE = 512, /* exponentials in a buffer of 2 KiB on the stack, which stays in the L1 cache */
+    BUCKET_SHIFT = 19,     /* bits of a weight that do not select its bucket: of 23 fraction bits, 4 do, which makes 16
+                              buckets for each power of two */
+    BUCKETS = (0x3f800000 >> BUCKET_SHIFT) + 1, /* up to that of 1.0f, 0x3f800000: no weight is greater */
+};
 
 Status sample_check(const SampleConfig *config)
 {
@@ -28,6 +32,7 @@ size_t sample_scratch(size_t vocab_size)
 
 static Status find_largest(size_t *largest, const float *logits, size_t vocab_size)
 {
+    /* Count NaN and +inf without a branch, so that the loop is vectorised; look for the first only if there is one. */
     int unusable = 0;
     for (size_t i = 0; i < vocab_size; i++)
         unusable += !(logits[i] < INFINITY);
@@ -35,7 +40,7 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
         if (!(logits[i] < INFINITY))
             return status_fail(CS336_ERANGE, "sample_candidates: logit %zu is %g, expected a number", i,
                                (double)logits[i]);
-    const float maximum = vec_max(logits, vocab_size);
+    const float maximum = vecmath()->max(logits, vocab_size);
     if (isinf(maximum))
         return status_fail(CS336_ERANGE, "sample_candidates: all %zu logits are -inf", vocab_size);
     *largest = 0;
@@ -44,7 +49,10 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
     return CS336_OK;
 }
 
-/* Likelier first, of equals the lower id: a total order, so that the sort's own order of equals never shows. */
+/*
+ * Orders the likelier first, and of equals the lower id. This order is total, so the result does not depend on how
+ * qsort() treats equals.
+ */
 static int compare(const void *left, const void *right)
 {
     const Candidate *a = left, *b = right;
@@ -62,19 +70,22 @@ static void normalise(Candidate *candidates, size_t count)
         candidates[i].probability /= sum;
 }
 
-/* How many of the sorted candidates it takes to reach the weight; all, should rounding keep the sum below it. */
-static size_t nucleus(const Candidate *candidates, size_t count, double top_p)
+/* Returns how many of the sorted candidates reach the weight together, or all if rounding keeps their sum below it. */
+static size_t nucleus(const Candidate *candidates, size_t count, double weight)
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++) {
         sum += candidates[i].probability;
-        if (sum >= top_p)
+        if (sum >= weight)
             return i + 1;
     }
     return count;
 }
 
-/* Weights of about the same size share a bucket: floats of one exponent and one beginning of the fraction. */
+/*
+ * Returns the bucket of a weight: floats with the same exponent and the same first fraction bits share one. As the bits
+ * of positive floats are ordered like the floats, so are the buckets.
+ */
 static size_t bucket_of(double weight)
 {
     const float w = (float)weight;
@@ -83,7 +94,7 @@ static size_t bucket_of(double weight)
     return bits >> BUCKET_SHIFT;
 }
 
-/* Moves the candidates of buckets from `first` on before the others, and keeps their order. Returns how many. */
+/* Moves the candidates of the buckets from `first` on to the front, in their order, and returns how many there are. */
 static size_t move_to_front(Candidate *candidates, size_t count, size_t first)
 {
     size_t moved = 0;
@@ -97,36 +108,44 @@ static size_t move_to_front(Candidate *candidates, size_t count, size_t first)
 }
 
 /*
- * Moves the likeliest candidates that together reach the weight to the front. Sorting all of a large vocabulary would
- * take longer than the model: whole buckets are taken while they fit, and only the one where the limit lies is sorted.
+ * Moves the likeliest candidates that together reach the weight to the front, and returns how many they are. Sorting a
+ * whole vocabulary would take longer than the model itself. So this is a bucket sort: the buckets of the largest
+ * weights are taken whole while their sum is below the weight, and only the bucket that crosses it is sorted.
  */
 static size_t select_likeliest(Candidate *candidates, size_t count, double weight)
 {
+    /* Sum the weights of each bucket. */
     double in_bucket[BUCKETS] = {0}, taken = 0;
     for (size_t i = 0; i < count; i++)
         in_bucket[bucket_of(candidates[i].probability)] += candidates[i].probability;
+    /* Find the bucket that crosses the weight. */
     size_t limit = BUCKETS - 1;
     while (limit > 0 && taken + in_bucket[limit] < weight)
         taken += in_bucket[limit--];
-    const size_t certain = move_to_front(candidates, count, limit + 1);
-    Candidate *rest = candidates + certain;
-    const size_t close = move_to_front(rest, count - certain, limit);
-    qsort(rest, close, sizeof *rest, compare);
-    return certain + nucleus(rest, close, weight - taken);
+    /* All buckets above it come first; then the bucket itself, sorted, as far as it is needed. */
+    const size_t above = move_to_front(candidates, count, limit + 1);
+    Candidate *crossing = candidates + above;
+    const size_t crossing_count = move_to_front(crossing, count - above, limit);
+    qsort(crossing, crossing_count, sizeof *crossing, compare);
+    return above + nucleus(crossing, crossing_count, weight - taken);
 }
 
-/* e^((logit - maximum) / temperature) for all tokens that can come; returns how many, and the sum of these weights. */
-static size_t weigh(Candidate *candidates, double *sum, const float *logits, size_t vocab_size, double maximum,
-                    double temperature)
+/*
+ * Computes the weight e^((logit - maximum) / temperature) of each token, and their sum. Stores the tokens whose weight
+ * is not 0 as candidates, and returns how many they are.
+ */
+static size_t compute_weights(Candidate *candidates, double *sum, const float *logits, size_t vocab_size,
+                              double maximum, double temperature)
 {
+    const VecmathKernels *vec = vecmath();
     size_t count = 0;
     *sum = 0;
-    for (size_t first = 0; first < vocab_size; first += CHUNK) {
-        const size_t n = vocab_size - first < CHUNK ? vocab_size - first : CHUNK;
-        float weight[CHUNK];
+    for (size_t first = 0; first < vocab_size; first += WEIGHTS_AT_ONCE) {
+        const size_t n = vocab_size - first < WEIGHTS_AT_ONCE ? vocab_size - first : WEIGHTS_AT_ONCE;
+        float weight[WEIGHTS_AT_ONCE];
         for (size_t i = 0; i < n; i++)
             weight[i] = (float)(((double)logits[first + i] - maximum) / temperature);
-        *sum += (double)vec_exp_shifted(weight, weight, 0, n);
+        *sum += (double)vec->exp_shifted(weight, weight, 0, n);
         for (size_t i = 0; i < n; i++)
             if (weight[i] > 0)
                 candidates[count++] = (Candidate){.probability = (double)weight[i], .token = (int32_t)(first + i)};
@@ -149,7 +168,8 @@ Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits, co
         return CS336_OK;
     }
     double sum;
-    *count = weigh(candidates, &sum, logits.data, vocab_size, (double)logits.data[largest], config->temperature);
+    *count =
+        compute_weights(candidates, &sum, logits.data, vocab_size, (double)logits.data[largest], config->temperature);
     if (config->top_p < 1)
         *count = select_likeliest(candidates, *count, config->top_p * sum);
     normalise(candidates, *count);
@@ -165,7 +185,7 @@ Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, R
     if (!s)
         s = sample_candidates(candidates, &count, logits, config);
     if (!s) {
-        /* The sum may end below u by rounding: then the last candidate is meant. */
+        /* Invert the cumulative distribution. Rounding may leave its sum below u: then it is the last candidate. */
         double u = rng_uniform(rng);
         size_t i = 0;
         while (i + 1 < count && u >= candidates[i].probability)

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Choosing the next token: temperature and top-p (handout section 6, problem decoding).
+ * @brief Choosing the next token: temperature and top-p, also called nucleus sampling (handout section 6, problem
+ * decoding).
  * @see Holtzman et al., The Curious Case of Neural Text Degeneration, 2020.
  */
 #ifndef CS336_GENERATE_SAMPLE_H
@@ -12,7 +13,7 @@
 #include "core/tensor.h"
 
 typedef struct {
-    double temperature; /**< divides the logits; 0: always the likeliest token */
+    double temperature; /**< divides the logits; 0: always take the likeliest token */
     double top_p;       /**< in [0, 1]: the smallest set of likeliest tokens whose probability reaches it; 1: all */
 } SampleConfig;
 
@@ -22,22 +23,24 @@ typedef struct {
     int32_t token;
 } Candidate;
 
-/** @brief Says whether the rates are in range. @retval CS336_ERANGE */
+/** @brief Checks that temperature and top_p are in range. @retval CS336_ERANGE */
 CS336_MUST_CHECK Status sample_check(const SampleConfig *config);
 
-/** @brief Bytes of scratch that sample_token() takes. */
+/** @brief Returns the bytes of scratch that sample_token() takes. */
 size_t sample_scratch(size_t vocab_size);
 
 /**
- * @brief The distribution that sample_token() draws from.
+ * @brief Computes the distribution that sample_token() draws from.
  * \f[ q_i = \frac{e^{l_i / \tau}}{\sum_j e^{l_j / \tau}}, \qquad
  *     p_i = \frac{q_i}{\sum_{j \in V(p)} q_j} \text{ for } i \in V(p), \text{ else } 0 \f]
- * The set V(p) is never empty; of equally likely tokens those of lower id enter it first. Exponentials in float32,
- * sums in double.
- * @param[out] candidates  room for vocab_size; the first @p count are the answer, in no particular order, summing to 1
- * @param[out] count       how many can come, at least 1
- * @param[in]  logits      (vocab_size); -inf is a token that cannot come
- * @param[in]  config      temperature 0 leaves one candidate: the largest logit, of equals the lower id
+ * The set V(p) is never empty; of equally likely tokens, those of lower id enter it first. Exponentials are float32.
+ * Sums are double, because top_p is compared with a sum over the whole vocabulary. With top_p = 1 the q are
+ * softmax_forward() of the logits divided by the temperature: test_sampling_probabilities_are_the_softmax.
+ * @param[out] candidates  room for vocab_size; the first @p count are the result, in no particular order; their sum is
+ * 1
+ * @param[out] count       tokens that can be drawn, at least 1
+ * @param[in]  logits      (vocab_size); -inf: the token cannot be drawn
+ * @param[in]  config      temperature 0 leaves one candidate: the largest logit, and of equal ones the lowest id
  * @retval CS336_ERANGE  temperature or top_p out of range, a logit is NaN or +inf, or all are -inf
  */
 CS336_MUST_CHECK Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits,
@@ -46,7 +49,7 @@ CS336_MUST_CHECK Status sample_candidates(Candidate *candidates, size_t *count, 
 /**
  * @brief Draws one token.
  * @param[out]    token    its id
- * @param[in,out] rng      one uniform number is drawn, also at temperature 0
+ * @param[in,out] rng      draws one uniform number, also at temperature 0
  * @param[in]     logits, config  as sample_candidates() has them
  * @param[in]     scratch  sample_scratch() bytes
  * @retval CS336_ERANGE  as sample_candidates()

@@ -1,354 +1,395 @@
-/* The functions of attention_tile.h for one instruction set: see vector.h. */
+/* The kernels of attention.h, compiled once for each instruction set: see vector.h. */
 #ifndef CS336_KERNELS_ATTENTION_KERNEL_H
 #define CS336_KERNELS_ATTENTION_KERNEL_H
 
+#include "kernels/attention.h"
 #include "kernels/attention_few_kernel.h"
-#include "kernels/attention_table.h"
 #include "kernels/vector.h"
 
 #include <string.h>
 
-/* A register tile is TILE_SUMS x TILE_BLOCK floats: with 32 vector registers 8 x 2 of them are sums, with 16 registers
- * 4 x 2. */
-enum { TILE_SUMS = VECTOR_FLOATS == 16 ? 8 : 4, TILE_BLOCK = 2 * VECTOR_FLOATS };
-_Static_assert(ATTENTION_TERMS % (int)TILE_SUMS == 0, "packed rows end in the middle of a register tile");
+/*
+ * A register tile is ATTENTION_TILE_ROWS x PANEL floats, which stay in vector registers during a product: 8 x 2 vectors
+ * of the 32 registers of AVX-512, 4 x 2 of 16 registers elsewhere. The others hold the operands.
+ */
+enum {
+    ATTENTION_TILE_ROWS = VECTOR_FLOATS == 16 ? 8 : 4, /* rows of a register tile */
+    PANEL = 2 * VECTOR_FLOATS                          /* columns of a register tile, and of a panel */
+};
+_Static_assert(ATTENTION_TALLEST_TILE % (int)ATTENTION_TILE_ROWS == 0, "packed rows would end inside a register tile");
+
+typedef Vector RegisterTile[ATTENTION_TILE_ROWS][2];
+
+/* ---- which scores count ---- */
 
 typedef struct {
     size_t begin, end;
-} TileRange;
+} Range;
 
-static size_t tile_smaller(size_t a, size_t b)
+static size_t smaller_size(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-static TileRange tile_clip(ptrdiff_t begin, ptrdiff_t end, size_t extent)
+/* The part of begin ... end - 1 that lies in 0 ... extent - 1. */
+static Range clip_range(ptrdiff_t begin, ptrdiff_t end, size_t extent)
 {
     const ptrdiff_t low = begin > 0 ? begin : 0, high = end < (ptrdiff_t)extent ? end : (ptrdiff_t)extent;
-    return low < high ? (TileRange){(size_t)low, (size_t)high} : (TileRange){0, 0};
+    return low < high ? (Range){(size_t)low, (size_t)high} : (Range){0, 0};
 }
 
-/* The rows that any of `count` neighbouring columns sees, and the columns that see any of `count` rows. */
-static TileRange tile_rows_seen(const AttentionTile *tile, size_t column, size_t count)
+/* The rows that any of `count` neighbouring columns sees. */
+static Range rows_seen(const ScoreBlock *block, size_t column, size_t count)
 {
     const ptrdiff_t c = (ptrdiff_t)column;
-    return tile_clip(c + tile->first, c + (ptrdiff_t)count + tile->last, tile->rows);
+    return clip_range(c + block->band_first, c + (ptrdiff_t)count + block->band_last, block->rows);
 }
 
-static TileRange tile_columns_seeing(const AttentionTile *tile, size_t row, size_t count)
+/* The columns that see any of `count` neighbouring rows. */
+static Range columns_seeing(const ScoreBlock *block, size_t row, size_t count)
 {
     const ptrdiff_t r = (ptrdiff_t)row;
-    return tile_clip(r - tile->last, r + (ptrdiff_t)count - tile->first, tile->columns);
+    return clip_range(r - block->band_last, r + (ptrdiff_t)count - block->band_first, block->columns);
 }
 
-/* The register tiles that cover a range of rows. */
-static TileRange tile_whole_sums(TileRange range)
+/* The range, widened to whole register tiles. */
+static Range whole_tiles(Range rows)
 {
-    return (TileRange){range.begin / TILE_SUMS * TILE_SUMS, (range.end + TILE_SUMS - 1) / TILE_SUMS * TILE_SUMS};
+    return (Range){rows.begin / ATTENTION_TILE_ROWS * ATTENTION_TILE_ROWS,
+                   (rows.end + ATTENTION_TILE_ROWS - 1) / ATTENTION_TILE_ROWS * ATTENTION_TILE_ROWS};
 }
 
-/* Where the panel of a column begins in scores. */
-static size_t tile_panel(size_t column)
+/* Index of the first score of a column's panel. */
+static size_t panel_start(size_t column)
 {
-    return column / TILE_BLOCK * TILE_BLOCK * ATTENTION_ROWS;
+    return column / PANEL * PANEL * SCORE_BLOCK_ROWS;
 }
 
-/* Squares of the panel are transposed in registers. */
-static void KERNEL(attention_pack_columns)(float *panels, const float *from, ptrdiff_t stride, size_t count,
-                                           size_t depth, float scale)
+/* ---- packing ---- */
+
+/* Reads squares of VECTOR_FLOATS x VECTOR_FLOATS numbers and transposes them in registers. */
+static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count,
+                                           float scale)
 {
-    for (size_t first = 0; first < (count + TILE_BLOCK - 1) / TILE_BLOCK * TILE_BLOCK; first += VECTOR_FLOATS)
+    const size_t depth = columns.depth, padded = (count + PANEL - 1) / PANEL * PANEL;
+    for (size_t first = 0; first < padded; first += VECTOR_FLOATS)
         for (size_t i = 0; i < depth; i += VECTOR_FLOATS) {
             Vector square[VECTOR_FLOATS];
             VECTOR_UNROLL
             for (size_t lane = 0; lane < VECTOR_FLOATS; lane++) {
                 square[lane] = (Vector){0};
                 if (first + lane < count)
-                    square[lane] = scale * vector_load_first(from + (ptrdiff_t)(first + lane) * stride + i, depth - i);
+                    square[lane] =
+                        scale * vector_load_first(source + (ptrdiff_t)(first + lane) * stride + i, depth - i);
             }
             vector_transpose(square);
-            float *to = panels + first / TILE_BLOCK * TILE_BLOCK * depth + i * TILE_BLOCK + first % TILE_BLOCK;
+            float *panel = columns.data + first / PANEL * PANEL * depth + i * PANEL + first % PANEL;
             VECTOR_UNROLL
             for (size_t row = 0; row < VECTOR_FLOATS; row++)
                 if (i + row < depth)
-                    vector_store(to + row * TILE_BLOCK, square[row]);
+                    vector_store(panel + row * PANEL, square[row]);
         }
 }
 
-/* x * 0 is a NaN for infinities and NaNs, and a zero for all else. */
-static bool KERNEL(attention_pack_rows)(float *rows, const float *from, ptrdiff_t stride, size_t count, size_t depth)
+/* x * 0 is NaN for infinities and NaN, and 0 or -0 for all other numbers: their bits are collected with |. */
+static void KERNEL(attention_pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count)
 {
-    const size_t width = attention_width(depth);
+    const size_t depth = rows->depth, width = attention_width(depth);
+    const size_t padded = (count + ATTENTION_TALLEST_TILE - 1) / ATTENTION_TALLEST_TILE * ATTENTION_TALLEST_TILE;
+    float *destination = rows->data;
     IntVector infected = {0};
-    for (size_t row = 0; row < count; row++, rows += width, from += stride) {
+    for (size_t row = 0; row < count; row++, destination += width, source += stride) {
         size_t i = 0;
         for (; i + VECTOR_FLOATS <= depth; i += VECTOR_FLOATS) {
-            const Vector v = vector_load(from + i);
-            vector_store(rows + i, v);
+            const Vector v = vector_load(source + i);
+            vector_store(destination + i, v);
             infected |= vector_bits(v * 0);
         }
         for (; i < width; i += VECTOR_FLOATS) {
-            const Vector v = i < depth ? vector_load_first(from + i, depth - i) : (Vector){0};
-            vector_store(rows + i, v);
+            const Vector v = i < depth ? vector_load_first(source + i, depth - i) : (Vector){0};
+            vector_store(destination + i, v);
             infected |= vector_bits(v * 0);
         }
     }
-    memset(rows, 0, ((count + ATTENTION_TERMS - 1) / ATTENTION_TERMS * ATTENTION_TERMS - count) * width * sizeof *rows);
-    return vector_sum(vector_from_bits(infected)) == 0;
+    memset(destination, 0, (padded - count) * width * sizeof *destination);
+    rows->finite = vector_sum(vector_from_bits(infected)) == 0;
 }
 
-static void KERNEL(attention_unpack_rows)(float *to, ptrdiff_t stride, const float *rows, const float *factor,
-                                          size_t count, size_t depth)
+static void KERNEL(attention_unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor,
+                                          size_t count)
 {
-    const size_t width = attention_width(depth);
-    for (size_t row = 0; row < count; row++, rows += width, to += stride) {
+    const size_t depth = rows.depth, width = attention_width(depth);
+    const float *source = rows.data;
+    for (size_t row = 0; row < count; row++, source += width, destination += stride) {
         const float scale = factor ? factor[row] : 1;
         for (size_t i = 0; i < depth; i += VECTOR_FLOATS)
-            vector_store_first(to + i, scale * vector_load(rows + i), depth - i);
+            vector_store_first(destination + i, scale * vector_load(source + i), depth - i);
     }
 }
 
+/* ---- the micro-kernel ---- */
+
 /*
- * The one product of this file: TILE_SUMS x TILE_BLOCK sums, all in registers, of `depth` terms a(s, k) b(k, 0 ..
- * TILE_BLOCK - 1).
+ * tile(s, j) += sum over k < depth of a(s, k) b(k, j). Row s of a begins at a + s * a_row, and its next number is
+ * a_next floats further; row k of b begins at b + k * b_row.
  */
-VECTOR_INLINE void tile_multiply_add(Vector sum[TILE_SUMS][2], const float *a, size_t a_step, size_t a_next,
-                                     const float *b, size_t b_next, size_t depth)
+VECTOR_INLINE void tile_multiply_add(RegisterTile tile, const float *a, size_t a_row, size_t a_next, const float *b,
+                                     size_t b_row, size_t depth)
 {
-    for (size_t k = 0; k < depth; k++, a += a_next, b += b_next) {
+    for (size_t k = 0; k < depth; k++, a += a_next, b += b_row) {
         const Vector b0 = vector_load(b), b1 = vector_load(b + VECTOR_FLOATS);
         VECTOR_UNROLL
-        for (size_t s = 0; s < TILE_SUMS; s++) {
-            const Vector factor = vector_fill(a[s * a_step]);
-            sum[s][0] += factor * b0;
-            sum[s][1] += factor * b1;
+        for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
+            const Vector factor = vector_fill(a[s * a_row]);
+            tile[s][0] += factor * b0;
+            tile[s][1] += factor * b1;
         }
     }
 }
 
-VECTOR_INLINE void tile_load_sums(Vector sum[TILE_SUMS][2], const float *from, size_t step)
+VECTOR_INLINE void tile_load(RegisterTile tile, const float *source, size_t row_stride)
 {
     VECTOR_UNROLL
-    for (size_t s = 0; s < TILE_SUMS; s++) {
-        sum[s][0] = vector_load(from + s * step);
-        sum[s][1] = vector_load(from + s * step + VECTOR_FLOATS);
+    for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
+        tile[s][0] = vector_load(source + s * row_stride);
+        tile[s][1] = vector_load(source + s * row_stride + VECTOR_FLOATS);
     }
 }
 
-VECTOR_INLINE void tile_store_sums(float *to, size_t step, Vector sum[TILE_SUMS][2])
+VECTOR_INLINE void tile_store(float *destination, size_t row_stride, RegisterTile tile)
 {
     VECTOR_UNROLL
-    for (size_t s = 0; s < TILE_SUMS; s++) {
-        vector_store(to + s * step, sum[s][0]);
-        vector_store(to + s * step + VECTOR_FLOATS, sum[s][1]);
+    for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
+        vector_store(destination + s * row_stride, tile[s][0]);
+        vector_store(destination + s * row_stride + VECTOR_FLOATS, tile[s][1]);
     }
 }
+
+/* ---- rows(row) . columns(column) ---- */
+
+/* The epilogue of a product: what happens to a register tile before it is stored. */
+typedef struct {
+    enum { STORE_SCORES, STORE_PROBABILITIES, STORE_GRADIENTS } result;
+    const float *row_number; /* (rows) log_sum_exp for probabilities, delta for gradients */
+    const float *p;          /* for gradients: the probabilities, where the gradients will be in their panels */
+    float scale;             /* for gradients */
+} Epilogue;
 
 /* p = e^(s - log_sum_exp) */
-VECTOR_INLINE void tile_probabilities(Vector sum[TILE_SUMS][2], const float *log_sum_exp)
+VECTOR_INLINE void tile_probabilities(RegisterTile tile, const float *log_sum_exp)
 {
     VECTOR_UNROLL
-    for (size_t s = 0; s < TILE_SUMS; s++) {
-        sum[s][0] = vector_exp(sum[s][0] - log_sum_exp[s]);
-        sum[s][1] = vector_exp(sum[s][1] - log_sum_exp[s]);
+    for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
+        tile[s][0] = vector_exp(tile[s][0] - log_sum_exp[s]);
+        tile[s][1] = vector_exp(tile[s][1] - log_sum_exp[s]);
     }
 }
 
 /* ds = scale p (dp - delta) */
-VECTOR_INLINE void tile_gradients(Vector sum[TILE_SUMS][2], const float *p, const float *delta, float scale)
+VECTOR_INLINE void tile_gradients(RegisterTile tile, const float *p, const float *delta, float scale)
 {
     VECTOR_UNROLL
-    for (size_t s = 0; s < TILE_SUMS; s++)
+    for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
         VECTOR_UNROLL
     for (size_t half = 0; half < 2; half++) {
-        const Vector weight = vector_load(p + s * TILE_BLOCK + half * VECTOR_FLOATS);
-        const Vector gradient = scale * weight * (sum[s][half] - delta[s]);
-        sum[s][half] = vector_select(weight == 0, (Vector){0}, gradient);
+        const Vector weight = vector_load(p + s * PANEL + half * VECTOR_FLOATS);
+        const Vector gradient = scale * weight * (tile[s][half] - delta[s]);
+        tile[s][half] = vector_select(weight == 0, (Vector){0}, gradient);
     }
 }
 
-/* What becomes of products while they are in registers. */
-typedef enum { TILE_SCORES, TILE_PROBABILITIES, TILE_GRADIENTS } TileResult;
-
-VECTOR_INLINE void tile_products(TileResult result, float *to, const float *rows, const float *columns, size_t depth,
-                                 const AttentionTile *tile, const float *row_number, const float *p, float scale)
+/* Computes the register tiles that the band touches. The epilogue's result is a constant to the compiler. */
+VECTOR_INLINE void multiply_rows_by_columns(float *score, PackedRows rows, PackedColumns columns,
+                                            const ScoreBlock *block, const Epilogue epilogue)
 {
-    const size_t width = attention_width(depth);
-    for (size_t column = 0; column < tile->columns; column += TILE_BLOCK) {
-        const TileRange seen = tile_whole_sums(tile_rows_seen(tile, column, TILE_BLOCK));
-        for (size_t row = seen.begin; row < seen.end; row += TILE_SUMS) {
-            const size_t at = tile_panel(column) + row * TILE_BLOCK;
-            Vector sum[TILE_SUMS][2];
+    const size_t depth = rows.depth, width = attention_width(depth);
+    for (size_t column = 0; column < block->columns; column += PANEL) {
+        const Range seen = whole_tiles(rows_seen(block, column, PANEL));
+        for (size_t row = seen.begin; row < seen.end; row += ATTENTION_TILE_ROWS) {
+            const size_t index = panel_start(column) + row * PANEL;
+            RegisterTile tile;
             VECTOR_UNROLL
-            for (size_t s = 0; s < TILE_SUMS; s++)
-                sum[s][0] = sum[s][1] = (Vector){0};
-            tile_multiply_add(sum, rows + row * width, width, 1, columns + column * depth, TILE_BLOCK, depth);
-            if (result == TILE_PROBABILITIES)
-                tile_probabilities(sum, row_number + row);
-            if (result == TILE_GRADIENTS)
-                tile_gradients(sum, p + at, row_number + row, scale);
-            tile_store_sums(to + at, TILE_BLOCK, sum);
+            for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
+                tile[s][0] = tile[s][1] = (Vector){0};
+            tile_multiply_add(tile, rows.data + row * width, width, 1, columns.data + column * depth, PANEL, depth);
+            if (epilogue.result == STORE_PROBABILITIES)
+                tile_probabilities(tile, epilogue.row_number + row);
+            if (epilogue.result == STORE_GRADIENTS)
+                tile_gradients(tile, epilogue.p + index, epilogue.row_number + row, epilogue.scale);
+            tile_store(score + index, PANEL, tile);
         }
     }
 }
 
-static void KERNEL(attention_scores)(float *score, const float *rows, const float *columns, size_t depth,
-                                     const AttentionTile *tile)
+static void KERNEL(attention_scores)(float *score, PackedRows rows, PackedColumns columns, const ScoreBlock *block)
 {
-    if (tile->few)
-        few_scores(score, rows, columns, depth, tile);
+    if (block->few_queries)
+        few_scores(score, rows, columns, block);
     else
-        tile_products(TILE_SCORES, score, rows, columns, depth, tile, NULL, NULL, 1);
+        multiply_rows_by_columns(score, rows, columns, block, (Epilogue){.result = STORE_SCORES});
 }
 
-static void KERNEL(attention_probabilities)(float *p, const float *rows, const float *columns, size_t depth,
-                                            const float *log_sum_exp, const AttentionTile *tile)
+static void KERNEL(attention_probabilities)(float *p, PackedRows rows, PackedColumns columns, const float *log_sum_exp,
+                                            const ScoreBlock *block)
 {
-    tile_products(TILE_PROBABILITIES, p, rows, columns, depth, tile, log_sum_exp, NULL, 1);
+    multiply_rows_by_columns(p, rows, columns, block,
+                             (Epilogue){.result = STORE_PROBABILITIES, .row_number = log_sum_exp});
 }
 
-static void KERNEL(attention_score_gradients)(float *grad, const float *rows, const float *columns, size_t depth,
-                                              const float *p, const float *delta, float scale,
-                                              const AttentionTile *tile)
+static void KERNEL(attention_score_gradients)(float *grad, PackedRows rows, PackedColumns columns, const float *p,
+                                              const float *delta, float scale, const ScoreBlock *block)
 {
-    tile_products(TILE_GRADIENTS, grad, rows, columns, depth, tile, delta, p, scale);
+    multiply_rows_by_columns(grad, rows, columns, block,
+                             (Epilogue){.result = STORE_GRADIENTS, .row_number = delta, .p = p, .scale = scale});
 }
 
-/* Whether the band leaves nothing to hide in these rows and columns. */
-static bool tile_all_seen(const AttentionTile *tile, TileRange rows, TileRange columns)
+/* ---- the mask ---- */
+
+/* True if all these columns see all these rows. */
+static bool nothing_is_hidden(const ScoreBlock *block, Range rows, Range columns)
 {
-    return !tile->where && (ptrdiff_t)rows.end <= (ptrdiff_t)columns.begin + tile->last + 1 &&
-           (ptrdiff_t)rows.begin + 1 >= (ptrdiff_t)columns.end + tile->first;
+    return !block->mask && (ptrdiff_t)rows.end <= (ptrdiff_t)columns.begin + block->band_last + 1 &&
+           (ptrdiff_t)rows.begin + 1 >= (ptrdiff_t)columns.end + block->band_first;
 }
 
-/* One row of a panel by its mask: without branches, which a mask's values would mispredict. */
-static void tile_hide_where(float *at, float hidden, TileRange sees, ptrdiff_t step, const bool *where)
+/*
+ * Hides one row of a panel where the mask says so. It selects without branches: the processor could not predict the
+ * values of a mask, and each wrong prediction costs about 15 cycles.
+ */
+static void hide_where_masked(float *score, float hidden, Range columns, ptrdiff_t stride, const bool *mask)
 {
-    int32_t seen[TILE_BLOCK] = {0};
-    for (size_t c = sees.begin; c < sees.end; c++)
-        seen[c] = -(int32_t)where[(ptrdiff_t)c * step];
-    for (size_t lane = 0; lane < TILE_BLOCK; lane += VECTOR_FLOATS) {
+    int32_t seen[PANEL] = {0};
+    for (size_t c = columns.begin; c < columns.end; c++)
+        seen[c] = -(int32_t)mask[(ptrdiff_t)c * stride];
+    for (size_t lane = 0; lane < PANEL; lane += VECTOR_FLOATS) {
         IntVector condition;
         memcpy(&condition, seen + lane, sizeof condition);
-        vector_store(at + lane, vector_select(condition, vector_load(at + lane), vector_fill(hidden)));
+        vector_store(score + lane, vector_select(condition, vector_load(score + lane), vector_fill(hidden)));
     }
 }
 
-static void KERNEL(attention_hide)(float *score, float hidden, const AttentionTile *tile)
+static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock *block)
 {
-    if (tile->few) {
-        few_hide(score, hidden, tile);
+    if (block->few_queries) {
+        few_hide(score, hidden, block);
         return;
     }
-    for (size_t first = 0; first < tile->columns; first += TILE_BLOCK) {
-        TileRange rows = tile_whole_sums(tile_rows_seen(tile, first, TILE_BLOCK));
-        rows.end = tile_smaller(rows.end, tile->rows);
-        const size_t columns = tile_smaller(TILE_BLOCK, tile->columns - first);
-        if (tile_all_seen(tile, rows, (TileRange){first, first + columns}))
+    for (size_t first = 0; first < block->columns; first += PANEL) {
+        /* The products wrote whole register tiles, so the band's corners are hidden as far as those reach. */
+        Range rows = whole_tiles(rows_seen(block, first, PANEL));
+        rows.end = smaller_size(rows.end, block->rows);
+        const size_t columns = smaller_size(PANEL, block->columns - first);
+        if (nothing_is_hidden(block, rows, (Range){first, first + columns}))
             continue;
         for (size_t row = rows.begin; row < rows.end; row++) {
-            float *at = score + tile_panel(first) + row * TILE_BLOCK;
+            float *panel_row = score + panel_start(first) + row * PANEL;
+            /* Column first + c sees the row if c is in this range; then the mask decides. */
             const ptrdiff_t shift = (ptrdiff_t)row - (ptrdiff_t)first;
-            const TileRange sees = tile_clip(shift - tile->last, shift - tile->first + 1, columns);
-            for (size_t c = 0; c < sees.begin; c++)
-                at[c] = hidden;
-            for (size_t c = sees.end; c < columns; c++)
-                at[c] = hidden;
-            if (tile->where)
-                tile_hide_where(at, hidden, sees, tile->column_step,
-                                tile->where + (ptrdiff_t)row * tile->row_step + (ptrdiff_t)first * tile->column_step);
+            const Range in_band = clip_range(shift - block->band_last, shift - block->band_first + 1, columns);
+            for (size_t c = 0; c < in_band.begin; c++)
+                panel_row[c] = hidden;
+            for (size_t c = in_band.end; c < columns; c++)
+                panel_row[c] = hidden;
+            if (block->mask)
+                hide_where_masked(panel_row, hidden, in_band, block->column_stride,
+                                  block->mask + (ptrdiff_t)row * block->row_stride +
+                                      (ptrdiff_t)first * block->column_stride);
         }
     }
 }
 
-static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *shrink,
-                                      const AttentionTile *tile)
+/* ---- softmax ---- */
+
+static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *rescale, const ScoreBlock *block)
 {
-    if (tile->few) {
-        few_softmax(score, maximum, sum, shrink, tile);
+    if (block->few_queries) {
+        few_softmax(score, maximum, sum, rescale, block);
         return;
     }
-    for (size_t column = 0; column < tile->columns; column += VECTOR_FLOATS) {
-        const TileRange seen = tile_rows_seen(tile, column, VECTOR_FLOATS);
-        float *first = score + tile_panel(column) + column % TILE_BLOCK;
+    for (size_t column = 0; column < block->columns; column += VECTOR_FLOATS) {
+        const Range seen = rows_seen(block, column, VECTOR_FLOATS);
+        float *scores = score + panel_start(column) + column % PANEL;
+        /* The greatest score of each column so far. */
         const Vector old = vector_load(maximum + column);
         Vector max = old, total = (Vector){0};
         for (size_t row = seen.begin; row < seen.end; row++)
-            max = vector_max(vector_load(first + row * TILE_BLOCK), max);
-        /* While nothing is seen any finite number serves: exp(-inf - 0) is 0, exp(-inf + inf) would be NaN. */
+            max = vector_max(vector_load(scores + row * PANEL), max);
+        /* A column that has seen nothing subtracts 0: exp(-inf - 0) is 0, but exp(-inf + inf) would be NaN. */
         const Vector reference = vector_select(max == vector_fill(-INFINITY), (Vector){0}, max);
         for (size_t row = seen.begin; row < seen.end; row++) {
-            const Vector p = vector_exp(vector_load(first + row * TILE_BLOCK) - reference);
-            vector_store(first + row * TILE_BLOCK, p);
+            const Vector p = vector_exp(vector_load(scores + row * PANEL) - reference);
+            vector_store(scores + row * PANEL, p);
             total += p;
         }
+        /* The old sum was relative to the old maximum. */
         const Vector factor = vector_exp(old - reference);
         vector_store(maximum + column, max);
-        vector_store(shrink + column, factor);
+        vector_store(rescale + column, factor);
         vector_store(sum + column, vector_load(sum + column) * factor + total);
     }
 }
 
-static void KERNEL(attention_add_to_columns)(float *out, const float *shrink, const float *p, const float *rows,
-                                             size_t depth, bool finite, const AttentionTile *tile)
+/* ---- weighted sums ---- */
+
+static void KERNEL(attention_add_to_columns)(float *sum, const float *rescale, const float *p, PackedRows rows,
+                                             const ScoreBlock *block)
 {
-    const size_t width = attention_width(depth);
-    if (tile->few) {
-        few_add_to_columns(out, shrink, p, rows, depth, finite, tile);
+    if (block->few_queries) {
+        few_add_to_columns(sum, rescale, p, rows, block);
         return;
     }
-    for (size_t column = 0; column < tile->columns; column += TILE_SUMS) {
-        const TileRange seen = tile_rows_seen(tile, column, TILE_SUMS);
-        const float *weight = p + tile_panel(column) + seen.begin * TILE_BLOCK + column % TILE_BLOCK;
-        for (size_t i = 0; i < depth; i += TILE_BLOCK) {
-            float *to = out + column * width + i;
-            Vector sum[TILE_SUMS][2];
-            tile_load_sums(sum, to, width);
-            if (shrink)
+    const size_t depth = rows.depth, width = attention_width(depth);
+    for (size_t column = 0; column < block->columns; column += ATTENTION_TILE_ROWS) {
+        /* The weights of these columns are read down the panel, as the transpose of P. */
+        const Range seen = rows_seen(block, column, ATTENTION_TILE_ROWS);
+        const float *weight = p + panel_start(column) + seen.begin * PANEL + column % PANEL;
+        const float *source = rows.data + seen.begin * width;
+        for (size_t i = 0; i < depth; i += PANEL) {
+            RegisterTile tile;
+            tile_load(tile, sum + column * width + i, width);
+            if (rescale)
                 VECTOR_UNROLL
-            for (size_t s = 0; s < TILE_SUMS; s++) {
-                const Vector factor = vector_fill(shrink[column + s]);
-                sum[s][0] *= factor;
-                sum[s][1] *= factor;
+            for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
+                const Vector factor = vector_fill(rescale[column + s]);
+                tile[s][0] *= factor;
+                tile[s][1] *= factor;
             }
-            if (finite)
-                tile_multiply_add(sum, weight, 1, TILE_BLOCK, rows + seen.begin * width + i, width,
-                                  seen.end - seen.begin);
-            tile_store_sums(to, width, sum);
+            if (rows.finite)
+                tile_multiply_add(tile, weight, 1, PANEL, source + i, width, seen.end - seen.begin);
+            tile_store(sum + column * width + i, width, tile);
         }
-        for (size_t s = 0; s < TILE_SUMS && !finite; s++)
-            tile_add_nonzero_terms(out + (column + s) * width, weight + s, TILE_BLOCK, rows + seen.begin * width, width,
-                                   seen.end - seen.begin, depth);
+        /* With infinities or NaN among the rows, only terms with p > 0 may be added. */
+        for (size_t s = 0; s < ATTENTION_TILE_ROWS && !rows.finite; s++)
+            add_nonzero_terms(sum + (column + s) * width, weight + s, PANEL, source, width, seen.end - seen.begin,
+                              depth);
     }
 }
 
-static void KERNEL(attention_add_to_rows)(float *out, const float *p, const float *columns, size_t depth, bool finite,
-                                          const AttentionTile *tile)
+static void KERNEL(attention_add_to_rows)(float *sum, const float *p, PackedRows columns, const ScoreBlock *block)
 {
-    const size_t width = attention_width(depth);
-    for (size_t first = 0; first < tile->columns; first += TILE_BLOCK)
-        for (size_t row = 0; row < tile->rows; row += TILE_SUMS) {
-            const TileRange seeing = tile_columns_seeing(tile, row, TILE_SUMS);
+    const size_t depth = columns.depth, width = attention_width(depth);
+    for (size_t first = 0; first < block->columns; first += PANEL)
+        for (size_t row = 0; row < block->rows; row += ATTENTION_TILE_ROWS) {
+            /* The columns of this panel that see any of the tile's rows. */
+            const Range seeing = columns_seeing(block, row, ATTENTION_TILE_ROWS);
             const size_t begin = seeing.begin > first ? seeing.begin : first;
-            const size_t end = tile_smaller(seeing.end, first + TILE_BLOCK);
+            const size_t end = smaller_size(seeing.end, first + PANEL);
             if (begin >= end)
                 continue;
-            const float *weight = p + tile_panel(first) + row * TILE_BLOCK + begin % TILE_BLOCK;
-            const float *from = columns + begin * width;
-            for (size_t i = 0; i < depth && finite; i += TILE_BLOCK) {
-                float *to = out + row * width + i;
-                Vector sum[TILE_SUMS][2];
-                tile_load_sums(sum, to, width);
-                tile_multiply_add(sum, weight, TILE_BLOCK, 1, from + i, width, end - begin);
-                tile_store_sums(to, width, sum);
+            const float *weight = p + panel_start(first) + row * PANEL + begin % PANEL;
+            const float *source = columns.data + begin * width;
+            for (size_t i = 0; i < depth && columns.finite; i += PANEL) {
+                RegisterTile tile;
+                tile_load(tile, sum + row * width + i, width);
+                tile_multiply_add(tile, weight, PANEL, 1, source + i, width, end - begin);
+                tile_store(sum + row * width + i, width, tile);
             }
-            for (size_t s = 0; s < TILE_SUMS && !finite; s++)
-                tile_add_nonzero_terms(out + (row + s) * width, weight + s * TILE_BLOCK, 1, from, width, end - begin,
-                                       depth);
+            for (size_t s = 0; s < ATTENTION_TILE_ROWS && !columns.finite; s++)
+                add_nonzero_terms(sum + (row + s) * width, weight + s * PANEL, 1, source, width, end - begin, depth);
         }
 }
 
-const AttentionTable KERNEL(attention) = {
+const AttentionKernels KERNEL(attention) = {
     .pack_columns = KERNEL(attention_pack_columns),
     .pack_rows = KERNEL(attention_pack_rows),
     .unpack_rows = KERNEL(attention_unpack_rows),

@@ -6,7 +6,7 @@
 
 enum { NOT_CHOSEN = -1 };
 
-/* Atomic, because the first kernel to ask may run on any thread; all would choose the same. */
+/* Atomic, because any thread may be the first to ask. Two that ask at once choose the same. */
 static atomic_int chosen = NOT_CHOSEN;
 
 static int cpu_has(Isa isa)
@@ -27,7 +27,7 @@ static int cpu_has(Isa isa)
     return isa == ISA_PORTABLE;
 }
 
-static Isa best(void)
+static Isa best_of_cpu(void)
 {
     Isa isa = ISA_AVX512_BF16;
     while (!cpu_has(isa))
@@ -35,13 +35,13 @@ static Isa best(void)
     return isa;
 }
 
-/* Reads CS336_ISA into *isa; the best one, and a failure, where it cannot be obeyed. */
-static Status wanted(Isa *isa)
+/* Reads CS336_ISA into *isa. If it cannot be obeyed, *isa is the best one and the status says why. */
+static Status read_override(Isa *isa)
 {
     static const char *const names[ISA_COUNT] = {
         [ISA_PORTABLE] = "portable", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512", [ISA_AVX512_BF16] = "avx512_bf16"};
     const char *name = getenv("CS336_ISA");
-    *isa = best();
+    *isa = best_of_cpu();
     if (!name || !*name)
         return CS336_OK;
     for (int i = 0; i < ISA_COUNT; i++) {
@@ -63,7 +63,7 @@ Isa isa_in_use(void)
     if (isa != NOT_CHOSEN)
         return (Isa)isa;
     Isa first;
-    const Status ignored = wanted(&first);
+    const Status ignored = read_override(&first);
     (void)ignored;
     atomic_store_explicit(&chosen, (int)first, memory_order_relaxed);
     return first;
@@ -89,5 +89,5 @@ const char *isa_name(Isa isa)
 Status isa_check_override(void)
 {
     Isa isa;
-    return wanted(&isa);
+    return read_override(&isa);
 }

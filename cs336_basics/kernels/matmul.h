@@ -2,10 +2,10 @@
  * @file
  * @brief The matrix product: every linear map, forward and backward, ends here.
  *
- * - Any strides, so transposing costs nothing: NN, NT and TN products differ in the strides alone.
- * - Blocked and packed after Goto and van de Geijn: a block of B in the shared workspace, one of A for each thread, and
- *   a micro-kernel that keeps a piece of C in registers.
- * - Threads share out pieces of C, never the sum over k: the result does not depend on their number.
+ * - Matrices have any strides, so a transpose costs nothing: NN, NT and TN products differ in the strides alone.
+ * - Blocked and packed after Goto and van de Geijn: the threads share a packed block of B, each packs a block of A for
+ *   itself, and a micro-kernel keeps a register tile of C.
+ * - Threads share out C in chunks, never the sum over k: the result does not depend on their number.
  * - The instruction set is chosen when the program runs; CS336_ISA=avx512_bf16|avx512|avx2|portable overrides it.
  * @see Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.
  */
@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** @brief A matrix in memory: element (i, j) stands at data[i * row_stride + j * column_stride]. */
+/** @brief A matrix in memory: element (i, j) is data[i * row_stride + j * column_stride]. */
 typedef struct {
     float *data;
     ptrdiff_t row_stride, column_stride;
@@ -42,19 +42,60 @@ CS336_MUST_CHECK Status matmul_reserve(void);
 void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
 /**
- * @brief The same product of a and b rounded to bfloat16 (to the nearest, of two to the even one); sums are float32.
+ * @brief The same product of a and b rounded to bfloat16 (to the nearest, ties to even); sums are float32.
  *
- * Rounding happens while blocks are packed. With AVX512_BF16 numbers are multiplied two by two, in one instruction that
- * adds two neighbours of k to the sum at once and takes denormals, here and in the result, for 0. Elsewhere it is
- * emulated by the float32 kernels: each product of two bfloat16 numbers is exact, so only the order of sums differs.
+ * Numbers are rounded while blocks are packed. With AVX512_BF16, one instruction multiplies two neighbours of k and
+ * adds both products to the sum; it takes denormals, here and in the result, for 0. Elsewhere the float32 kernels
+ * emulate it: the product of two bfloat16 numbers is exact in float32, so only the order of additions differs.
  */
 void matmul_bf16(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
-/** @brief Whether matmul_bf16() is emulated, and so no faster than matmul(). */
+/** @brief True if matmul_bf16() is emulated, and so no faster than matmul(). */
 bool matmul_bf16_is_emulated(void);
 
-/** @brief matmul() for @p batch matrices, each @p c_step, @p a_step, @p b_step floats after the one before. */
-void matmul_batched(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta,
-                    size_t batch, ptrdiff_t c_step, ptrdiff_t a_step, ptrdiff_t b_step);
+/**
+ * @name Kernels of one instruction set, for matmul.c alone
+ *
+ * A panel is a strip of a matrix, copied so that the micro-kernel reads memory strictly in order. Panel p of A holds
+ * the rows p * tile_rows to p * tile_rows + tile_rows - 1, column after column; a panel of B holds tile_columns
+ * columns, row after row. Rows and columns beyond the matrix are 0. Panels are made of groups of 32 bits: a group holds
+ * group_depth neighbours along k, one float32 number (perhaps rounded to bfloat16) or two bfloat16 numbers.
+ * @{
+ */
+enum {
+    PANEL_OVERRUN = 16,    /**< floats that packing may write beyond the last panel: it stores whole vectors */
+    MATVEC_COLUMNS = 2048, /**< outputs of one add_columns() call at most: 8 KiB of sums, which stay in the L1 cache */
+};
+
+typedef struct {
+    size_t tile_rows, tile_columns; /**< of the register tile */
+    size_t group_depth;             /**< numbers in a group: 1 or 2 */
+
+    /** @brief Packs a, (m, k), or b given as its transpose, (n, k), one panel after the other. */
+    void (*pack_a)(float *panels, ConstMatrix a, size_t m, size_t k);
+    void (*pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k);
+
+    /** @brief c = alpha a b + beta c from packed panels; each row of a and column of b has @p groups groups. */
+    void (*multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t groups,
+                     float alpha, float beta);
+
+    /**
+     * @brief c = alpha a b^T + beta c for a few rows of a, without packing. The rows of a, (m, k), and of b, (n, k),
+     * are contiguous. NULL for bfloat16.
+     */
+    void (*dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
+
+    /**
+     * @brief y = alpha a x + beta y without packing. The columns of a, (m, k), are contiguous; m is at most
+     * MATVEC_COLUMNS. NULL for bfloat16.
+     */
+    void (*add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride, size_t m,
+                        size_t k, float alpha, float beta);
+} MatmulKernels;
+
+/** @brief The tables that kernels/matmul_kernel.h defines. */
+extern const MatmulKernels matmul_portable, matmul_avx2, matmul_avx512;
+extern const MatmulKernels matmul_bf16_portable, matmul_bf16_avx2, matmul_bf16_avx512, matmul_bf16_avx512_bf16;
+/** @} */
 
 #endif

@@ -1,19 +1,20 @@
 /*
- * The micro-kernels of the matrix product for one instruction set: see vector.h and matmul_table.h.
+ * Packing and the micro-kernel of the matrix product, compiled once for each instruction set: see vector.h and
+ * matmul.h.
  *
- * Panels are made of 32-bit words, each of which is one float32 number (perhaps rounded to bfloat16) or, where there
- * are instructions for it, the pair of bfloat16 numbers of two neighbouring steps of k: then WORD_STEPS is 2, and there
- * are half as many words. Nothing but the first section below knows which.
- *
- * A piece of C, TILE_ROWS rows of TILE_VECTORS vectors, stays in registers while k runs: each step loads TILE_VECTORS
- * vectors of B, multiplies them by TILE_ROWS numbers of A and reads nothing else. The tile is as large as the registers
- * allow (32 with AVX-512 and NEON, else 16). Every element of C is summed over k in the same order with the same
- * instructions wherever in a tile it stands, so that results do not depend on how C is cut.
+ * - Panels are made of groups of 32 bits. A group is one float32 number, perhaps rounded to bfloat16. With bfloat16
+ *   instructions it is a pair of bfloat16 numbers, neighbours along k: GROUP_DEPTH is 2, and a panel has half as many
+ *   groups. Only the section "groups" knows which.
+ * - The micro-kernel keeps a register tile of C, TILE_ROWS rows of TILE_VECTORS vectors, while k runs. For each k it
+ *   loads TILE_VECTORS vectors of B and multiplies them by TILE_ROWS numbers of A. The more rows, the fewer loads for
+ *   each FMA, so the tile is as tall as the registers allow.
+ * - Every element of C is summed over k in the same order, with the same instructions, wherever in a register tile it
+ *   is. So the results do not depend on how C is cut.
  */
 #ifndef CS336_KERNELS_MATMUL_KERNEL_H
 #define CS336_KERNELS_MATMUL_KERNEL_H
 
-#include "kernels/matmul_table.h"
+#include "kernels/matmul.h"
 #include "kernels/vector.h"
 #if !defined(VECTOR_BF16)
 #include "kernels/matvec_kernel.h"
@@ -21,26 +22,27 @@
 
 #include <stdalign.h>
 
+/* Registers: the sums, TILE_ROWS x 2, two vectors of B, and one or two for a number of A. */
 #if VECTOR_FLOATS == 16
-enum { TILE_ROWS = 14 };
+enum { TILE_ROWS = 14 }; /* AVX-512: 28 of 32 registers hold sums */
 #elif VECTOR_FLOATS == 8
-enum { TILE_ROWS = 6 };
+enum { TILE_ROWS = 6 }; /* AVX2: 12 of 16 */
 #elif defined(__aarch64__)
-enum { TILE_ROWS = 8 };
+enum { TILE_ROWS = 8 }; /* NEON: 16 of 32 */
 #else
-enum { TILE_ROWS = 4 };
+enum { TILE_ROWS = 4 }; /* SSE2, without fused multiply-add: 8 of 16, as products need registers, too */
 #endif
 enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS };
 #if defined(VECTOR_BF16)
-enum { WORD_STEPS = 2 };
+enum { GROUP_DEPTH = 2 };
 #else
-enum { WORD_STEPS = 1 };
+enum { GROUP_DEPTH = 1 };
 #endif
 
-/* ---- words ---- */
+/* ---- groups ---- */
 
-/* Of numbers that follow one another along k, n of them; words beyond are 0. */
-VECTOR_INLINE Vector words_along(const int rounded, const float *x, size_t n)
+/* Returns the groups of n numbers that are neighbours along k; groups beyond are 0. */
+VECTOR_INLINE Vector groups_along(const int rounded, const float *x, size_t n)
 {
 #if defined(VECTOR_BF16)
     (void)rounded;
@@ -54,24 +56,27 @@ VECTOR_INLINE Vector words_along(const int rounded, const float *x, size_t n)
 #endif
 }
 
-/* Of n rows or columns side by side, each with `steps` numbers of k (at most WORD_STEPS count), `next` apart. */
-VECTOR_INLINE Vector words_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t steps)
+/*
+ * Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
+ * apart, of which a group takes the first GROUP_DEPTH.
+ */
+VECTOR_INLINE Vector groups_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t depth)
 {
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
 #if defined(VECTOR_BF16)
     (void)rounded;
     Vector second = {0};
-    if (steps >= 2)
+    if (depth >= 2)
         second = n >= VECTOR_FLOATS ? vector_load(x + next) : vector_load_first(x + next, n);
     return vector_pair_lanes(v, second);
 #else
-    (void)next, (void)steps;
+    (void)next, (void)depth;
     return rounded ? vector_round_bf16(v) : v;
 #endif
 }
 
-/* sum + a b for the word a and all those in b. */
-VECTOR_INLINE Vector words_multiply_add(float a, Vector b, Vector sum)
+/* Returns sum + a b for the group a and each group in b. */
+VECTOR_INLINE Vector group_multiply_add(float a, Vector b, Vector sum)
 {
 #if defined(VECTOR_BF16)
     return vector_pair_multiply_add(a, b, sum);
@@ -83,88 +88,90 @@ VECTOR_INLINE Vector words_multiply_add(float a, Vector b, Vector sum)
 /* ---- packing ---- */
 
 /*
- * panel[step * width + i] is the word of source[i * row + step * column] for i < n, 0 for n <= i < width, where steps
- * count words. Vectors are stored whole: where width is less than a vector, each step overwrites what the one before
- * wrote too far.
+ * Packing writes panel[group * width + i], the group of row i of the source, for i < n, and 0 for n <= i < width. It
+ * stores whole vectors. Where the width is less than a vector, a store writes beyond its row of the panel, and the next
+ * row's store overwrites that.
  */
 _Static_assert((int)TILE_ROWS <= (int)VECTOR_FLOATS || TILE_ROWS % VECTOR_FLOATS == 0, "stores would collide");
 _Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the block");
 
-/* Rows contiguous: squares of the panel are transposed in registers. The rows of the next panel are fetched early. */
+/* Packs contiguous rows: squares are transposed in registers, and the rows of the next panel are prefetched. */
 VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel, const float *source, ptrdiff_t row,
                              size_t n, size_t k)
 {
-    enum { SQUARE_STEPS = VECTOR_FLOATS * WORD_STEPS };
+    enum { SQUARE_DEPTH = VECTOR_FLOATS * GROUP_DEPTH };
     for (size_t first = 0; first < width; first += VECTOR_FLOATS)
-        for (size_t step = 0; step < k; step += SQUARE_STEPS) {
-            const size_t steps = k - step < SQUARE_STEPS ? k - step : SQUARE_STEPS;
+        for (size_t l = 0; l < k; l += SQUARE_DEPTH) {
+            const size_t depth = k - l < SQUARE_DEPTH ? k - l : SQUARE_DEPTH;
             Vector square[VECTOR_FLOATS];
             VECTOR_UNROLL
             for (size_t i = 0; i < VECTOR_FLOATS; i++) {
-                const float *at = source + (ptrdiff_t)(first + i) * row + step;
+                const float *numbers = source + (ptrdiff_t)(first + i) * row + l;
                 square[i] = (Vector){0};
                 if (first + i < n) {
-                    square[i] = words_along(rounded, at, steps == SQUARE_STEPS ? SQUARE_STEPS : steps);
+                    square[i] = groups_along(rounded, numbers, depth == SQUARE_DEPTH ? SQUARE_DEPTH : depth);
                     VECTOR_UNROLL
-                    for (size_t j = 0; j < WORD_STEPS; j++)
-                        __builtin_prefetch(at + (ptrdiff_t)width * row + j * VECTOR_FLOATS, 0, 2);
+                    for (size_t j = 0; j < GROUP_DEPTH; j++)
+                        __builtin_prefetch(numbers + (ptrdiff_t)width * row + j * VECTOR_FLOATS, 0, 2);
                 }
             }
             vector_transpose(square);
-            float *out = panel + step / WORD_STEPS * width + first;
-            const size_t words = (steps + WORD_STEPS - 1) / WORD_STEPS;
-            if (words == VECTOR_FLOATS) {
+            /* Store the groups, all of them by a loop without conditions. */
+            float *destination = panel + l / GROUP_DEPTH * width + first;
+            const size_t groups = (depth + GROUP_DEPTH - 1) / GROUP_DEPTH;
+            if (groups == VECTOR_FLOATS) {
                 VECTOR_UNROLL
                 for (size_t i = 0; i < VECTOR_FLOATS; i++)
-                    vector_store(out + i * width, square[i]);
+                    vector_store(destination + i * width, square[i]);
             } else {
                 VECTOR_UNROLL
                 for (size_t i = 0; i < VECTOR_FLOATS; i++)
-                    if (i < words)
-                        vector_store(out + i * width, square[i]);
+                    if (i < groups)
+                        vector_store(destination + i * width, square[i]);
             }
         }
 }
 
-/* Columns contiguous: a copy. */
+/* Packs contiguous columns: a copy. */
 VECTOR_INLINE void pack_columns(const int rounded, const size_t width, float *panel, const float *source,
                                 ptrdiff_t column, size_t n, size_t k)
 {
-    for (size_t step = 0; step < k; step += WORD_STEPS, source += WORD_STEPS * column, panel += width)
+    for (size_t l = 0; l < k; l += GROUP_DEPTH, source += GROUP_DEPTH * column, panel += width)
         VECTOR_UNROLL
     for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
         const size_t left = n > first ? n - first : 0;
-        vector_store(panel + first, words_across(rounded, source + first, column,
-                                                 left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - step));
+        vector_store(panel + first, groups_across(rounded, source + first, column,
+                                                  left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - l));
         VECTOR_UNROLL
-        for (size_t j = 0; j < WORD_STEPS; j++)
+        for (size_t j = 0; j < GROUP_DEPTH; j++)
             __builtin_prefetch(source + (ptrdiff_t)j * column + width + first, 0, 2);
     }
 }
 
-/* Neither: word by word. */
-VECTOR_INLINE void pack_apart(const int rounded, const size_t width, float *panel, ConstMatrix source, size_t n,
-                              size_t k)
+/* Packs a matrix of any strides, group by group. */
+VECTOR_INLINE void pack_strided(const int rounded, const size_t width, float *panel, ConstMatrix source, size_t n,
+                                size_t k)
 {
-    for (size_t step = 0; step < k; step += WORD_STEPS, panel += width)
+    for (size_t l = 0; l < k; l += GROUP_DEPTH, panel += width)
         for (size_t i = 0; i < width; i++) {
-            const float *at = source.data + (ptrdiff_t)i * source.row_stride + (ptrdiff_t)step * source.column_stride;
-            panel[i] = i < n ? words_across(rounded, at, source.column_stride, 1, k - step)[0] : 0;
+            const float *numbers = source.data + (ptrdiff_t)i * source.row_stride + (ptrdiff_t)l * source.column_stride;
+            panel[i] = i < n ? groups_across(rounded, numbers, source.column_stride, 1, k - l)[0] : 0;
         }
 }
 
+/* Packs `count` rows, `width` of them in each panel. Both flags are constants to the compiler. */
 VECTOR_INLINE void pack(const int rounded, const size_t width, float *panels, ConstMatrix source, size_t count,
                         size_t k)
 {
-    const size_t words = (k + WORD_STEPS - 1) / WORD_STEPS;
-    for (size_t first = 0; first < count; first += width, panels += width * words) {
+    const size_t groups = (k + GROUP_DEPTH - 1) / GROUP_DEPTH;
+    for (size_t first = 0; first < count; first += width, panels += width * groups) {
         const size_t n = count - first < width ? count - first : width;
         if (source.column_stride == 1)
             pack_rows(rounded, width, panels, source.data, source.row_stride, n, k);
         else if (source.row_stride == 1)
             pack_columns(rounded, width, panels, source.data, source.column_stride, n, k);
         else
-            pack_apart(rounded, width, panels, source, n, k);
+            pack_strided(rounded, width, panels, source, n, k);
         source.data += (ptrdiff_t)width * source.row_stride;
     }
 }
@@ -183,12 +190,16 @@ PACKERS(matmul, 0)
 #endif
 PACKERS(matmul_bf16, 1)
 
-/* ---- the product ---- */
+/* ---- the micro-kernel ---- */
 
-/* A tile of C with its first `rows` rows; rows is a constant to the compiler, and the sums live in registers. */
-VECTOR_INLINE void tile_of(const size_t rows, float *c, ptrdiff_t c_row, const float *a, const float *b, size_t k,
-                           float alpha, float beta)
+/*
+ * C = alpha A B + beta C for the first `rows` rows of one register tile. rows is a constant to the compiler, so that
+ * all loops over it unroll and the sums are registers.
+ */
+VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row, const float *a, const float *b,
+                                   size_t k, float alpha, float beta)
 {
+    /* Clear the sums, and prefetch C, which is needed at the end. */
     Vector sum[TILE_ROWS][TILE_VECTORS];
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++)
@@ -197,7 +208,8 @@ VECTOR_INLINE void tile_of(const size_t rows, float *c, ptrdiff_t c_row, const f
         sum[i][v] = (Vector){0};
         __builtin_prefetch(c + (ptrdiff_t)i * c_row + v * VECTOR_FLOATS, 1);
     }
-    for (size_t step = 0; step < k; step++, a += TILE_ROWS, b += TILE_COLUMNS) {
+    /* A column of A, TILE_ROWS groups, times a row of B, TILE_VECTORS vectors. */
+    for (size_t l = 0; l < k; l++, a += TILE_ROWS, b += TILE_COLUMNS) {
         Vector b_row[TILE_VECTORS];
         VECTOR_UNROLL
         for (size_t v = 0; v < TILE_VECTORS; v++)
@@ -206,25 +218,28 @@ VECTOR_INLINE void tile_of(const size_t rows, float *c, ptrdiff_t c_row, const f
         for (size_t i = 0; i < rows; i++)
             VECTOR_UNROLL
         for (size_t v = 0; v < TILE_VECTORS; v++)
-            sum[i][v] = words_multiply_add(a[i], b_row[v], sum[i][v]);
+            sum[i][v] = group_multiply_add(a[i], b_row[v], sum[i][v]);
     }
+    /* C = alpha sum + beta C */
     VECTOR_UNROLL
     for (size_t i = 0; i < rows; i++, c += c_row)
         VECTOR_UNROLL
     for (size_t v = 0; v < TILE_VECTORS; v++) {
-        float *at = c + v * VECTOR_FLOATS;
+        float *element = c + v * VECTOR_FLOATS;
         const Vector product = alpha * sum[i][v];
-        vector_store(at, beta == 0 ? product : vector_multiply_add(vector_fill(beta), vector_load(at), product));
+        vector_store(element,
+                     beta == 0 ? product : vector_multiply_add(vector_fill(beta), vector_load(element), product));
     }
 }
 
-static void KERNEL(tile)(float *c, ptrdiff_t c_row, const float *a, const float *b, size_t rows, size_t k, float alpha,
-                         float beta)
+/* Calls the micro-kernel that was compiled for this number of rows. */
+static void KERNEL(micro_kernel)(float *c, ptrdiff_t c_row, const float *a, const float *b, size_t rows, size_t k,
+                                 float alpha, float beta)
 {
     switch (rows) {
-#define ROWS(n)                                                                      \
-    case n:                                                                          \
-        tile_of((n) <= TILE_ROWS ? (n) : TILE_ROWS, c, c_row, a, b, k, alpha, beta); \
+#define ROWS(n)                                                                              \
+    case n:                                                                                  \
+        micro_kernel_of((n) <= TILE_ROWS ? (n) : TILE_ROWS, c, c_row, a, b, k, alpha, beta); \
         break;
         ROWS(1)
         ROWS(2)
@@ -244,21 +259,26 @@ static void KERNEL(tile)(float *c, ptrdiff_t c_row, const float *a, const float 
     }
 }
 
-/* A tile whose columns are incomplete or lie apart: computed in a whole tile beside, from there and back. */
-static void KERNEL(tile_beside)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
-                                float alpha, float beta)
+/*
+ * Computes a register tile that has fewer columns, or columns that are not adjacent: in a buffer, which is copied from
+ * and to C.
+ */
+static void KERNEL(multiply_in_buffer)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
+                                       float alpha, float beta)
 {
-    alignas(64) float whole[TILE_ROWS * TILE_COLUMNS] = {0};
+    /* Copy C into the buffer, compute there, and copy back. */
+    alignas(64) float buffer[TILE_ROWS * TILE_COLUMNS] = {0};
     if (beta != 0)
         for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < columns; j++)
-                whole[i * TILE_COLUMNS + j] = c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride];
-    KERNEL(tile)(whole, TILE_COLUMNS, a, b, rows, k, alpha, beta);
+                buffer[i * TILE_COLUMNS + j] = c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride];
+    KERNEL(micro_kernel)(buffer, TILE_COLUMNS, a, b, rows, k, alpha, beta);
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++)
-            c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride] = whole[i * TILE_COLUMNS + j];
+            c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride] = buffer[i * TILE_COLUMNS + j];
 }
 
+/* A panel of B stays in the cache while all panels of A pass by it. */
 static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t k,
                              float alpha, float beta)
 {
@@ -269,19 +289,19 @@ static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_pan
             const Matrix tile = {c.data + (ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride, c.row_stride,
                                  c.column_stride};
             if (columns == TILE_COLUMNS && c.column_stride == 1)
-                KERNEL(tile)(tile.data, c.row_stride, a_panels + i * k, b_panels + j * k, rows, k, alpha, beta);
+                KERNEL(micro_kernel)(tile.data, c.row_stride, a_panels + i * k, b_panels + j * k, rows, k, alpha, beta);
             else
-                KERNEL(tile_beside)(tile, a_panels + i * k, b_panels + j * k, rows, columns, k, alpha, beta);
+                KERNEL(multiply_in_buffer)(tile, a_panels + i * k, b_panels + j * k, rows, columns, k, alpha, beta);
         }
     }
 }
 
 #if !defined(VECTOR_BF16)
 
-const MatmulTable KERNEL(matmul) = {
+const MatmulKernels KERNEL(matmul) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .word_steps = WORD_STEPS,
+    .group_depth = GROUP_DEPTH,
     .pack_a = KERNEL(matmul_pack_a),
     .pack_b = KERNEL(matmul_pack_b),
     .multiply = KERNEL(multiply),
@@ -291,10 +311,10 @@ const MatmulTable KERNEL(matmul) = {
 
 #endif
 
-const MatmulTable KERNEL(matmul_bf16) = {
+const MatmulKernels KERNEL(matmul_bf16) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .word_steps = WORD_STEPS,
+    .group_depth = GROUP_DEPTH,
     .pack_a = KERNEL(matmul_bf16_pack_a),
     .pack_b = KERNEL(matmul_bf16_pack_b),
     .multiply = KERNEL(multiply),

@@ -1,11 +1,11 @@
 /*
- * Products of a few rows with a large matrix, which is read once, straight from where it lies: the limit is the
- * memory's speed. See vector.h and matmul_table.h.
+ * Products of a few rows with a large matrix. It is read once and not packed: its numbers serve too few multiply-adds,
+ * and memory bandwidth is the limit. See vector.h and matmul.h.
  */
 #ifndef CS336_KERNELS_MATVEC_KERNEL_H
 #define CS336_KERNELS_MATVEC_KERNEL_H
 
-#include "kernels/matmul_table.h"
+#include "kernels/matmul.h"
 #include "kernels/vector.h"
 
 #include <stdalign.h>
@@ -14,18 +14,22 @@
 /* ---- the rows of the matrix are contiguous ---- */
 
 /*
- * Rows of the matrix that are read together, and how many of the few rows they meet: as many sums as the registers
- * hold. Four rows, because memory answers several streams of addresses faster than one, and because the sum of one
- * row alone would wait for each of its additions.
+ * Rows of the matrix that are read together. Each is a stream of its own for the hardware prefetchers, which bring
+ * several streams faster than one. And four independent sums hide the latency of the multiply-add.
  */
 enum { DOT_STREAMS = 4 };
+
+/* Rows of the other factor that meet the streams together, in DOT_FEW x DOT_STREAMS vectors of sums. */
 #if VECTOR_FLOATS == 16 || defined(__aarch64__)
-enum { DOT_FEW = 6 };
+enum { DOT_FEW = 6 }; /* 24 of 32 registers */
 #else
-enum { DOT_FEW = 2 };
+enum { DOT_FEW = 2 }; /* 8 of 16 registers */
 #endif
 
-/* Lane i < 4 of the result is the sum of all lanes of v[i]: pairs of lanes, then pairs of pairs, then what is left. */
+/*
+ * Returns the sums of the lanes of four vectors: lane i < 4 is that of v[i]. It adds neighbouring lanes, then
+ * neighbouring pairs, then the quarters of the vector.
+ */
 VECTOR_INLINE Vector four_sums(const Vector v[4])
 {
     const Vector low = VECTOR_SHUFFLE(v[0], v[1], VECTOR_UPPER, 1) + VECTOR_SHUFFLE(v[0], v[1], VECTOR_LOWER, 1);
@@ -40,7 +44,7 @@ VECTOR_INLINE Vector four_sums(const Vector v[4])
     return sum;
 }
 
-/* products[i][u] = alpha (row i of a) (stream u); few is a constant to the compiler, and the sums live in registers. */
+/* products[i][u] = alpha (row i of a) . (stream u). few is a constant to the compiler, so the sums are registers. */
 VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix a,
                                const float *const stream[DOT_STREAMS], size_t k, float alpha)
 {
@@ -74,6 +78,7 @@ VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_
         vector_store(products[i], alpha * four_sums(sum[i]));
 }
 
+/* Calls dot_streams() compiled for this number of rows. */
 static void KERNEL(dot_few)(float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix a, size_t few,
                             const float *const stream[DOT_STREAMS], size_t k, float alpha)
 {
@@ -92,25 +97,27 @@ static void KERNEL(dot_few)(float products[DOT_FEW][VECTOR_FLOATS], ConstMatrix 
     }
 }
 
-/* Stream u begins at row u * apart of b and goes on from there; the last one may end before the others. */
+/* Stream u reads the rows of b from u * stream_rows on; the last stream may have fewer. */
 static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha,
                              float beta)
 {
-    const size_t apart = (n + DOT_STREAMS - 1) / DOT_STREAMS;
-    for (size_t row = 0; row < apart; row++) {
+    const size_t stream_rows = (n + DOT_STREAMS - 1) / DOT_STREAMS;
+    for (size_t row = 0; row < stream_rows; row++) {
+        /* A stream that has ended reads the first one's row again; its products are not stored. */
         const float *stream[DOT_STREAMS];
         for (size_t u = 0; u < DOT_STREAMS; u++)
-            stream[u] = b.data + (ptrdiff_t)(row + u * apart < n ? row + u * apart : row) * b.row_stride;
+            stream[u] = b.data + (ptrdiff_t)(row + u * stream_rows < n ? row + u * stream_rows : row) * b.row_stride;
         for (size_t first = 0, few; first < m; first += few) {
             alignas(64) float products[DOT_FEW][VECTOR_FLOATS];
+            /* The next rows of a, all at once. */
             const ConstMatrix some = {a.data + (ptrdiff_t)first * a.row_stride, a.row_stride, 1};
             few = m - first < DOT_FEW ? m - first : DOT_FEW;
             KERNEL(dot_few)(products, some, few, stream, k, alpha);
             for (size_t i = 0; i < few; i++)
-                for (size_t u = 0; u < DOT_STREAMS && row + u * apart < n; u++) {
-                    float *to =
-                        c.data + (ptrdiff_t)(first + i) * c.row_stride + (ptrdiff_t)(row + u * apart) * c.column_stride;
-                    *to = beta == 0 ? products[i][u] : products[i][u] + beta * *to;
+                for (size_t u = 0; u < DOT_STREAMS && row + u * stream_rows < n; u++) {
+                    float *element = c.data + (ptrdiff_t)(first + i) * c.row_stride +
+                                     (ptrdiff_t)(row + u * stream_rows) * c.column_stride;
+                    *element = beta == 0 ? products[i][u] : products[i][u] + beta * *element;
                 }
         }
     }
@@ -118,32 +125,33 @@ static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, s
 
 /* ---- one row, and the columns of the matrix are contiguous ---- */
 
-enum { COLUMNS_AT_ONCE = 8 };
+enum { COLUMNS_AT_ONCE = 8 }; /* so that each load and store of a sum serves 8 multiply-adds */
 
-/* sum += the next `count` columns times their numbers of x; count is a constant to the compiler. */
+/* sum += the next `count` columns times their numbers of x. count is a constant to the compiler. */
 VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a, ptrdiff_t column, const float *x,
                                   ptrdiff_t x_stride, size_t m)
 {
-    const float *at[COLUMNS_AT_ONCE];
+    const float *source[COLUMNS_AT_ONCE];
     float factor[COLUMNS_AT_ONCE];
     VECTOR_UNROLL
     for (size_t u = 0; u < count; u++) {
-        at[u] = a + (ptrdiff_t)u * column;
+        source[u] = a + (ptrdiff_t)u * column;
         factor[u] = x[(ptrdiff_t)u * x_stride];
     }
+    /* Whole vectors of sums, then the rest. */
     size_t i = 0;
     for (; i + VECTOR_FLOATS <= m; i += VECTOR_FLOATS) {
         Vector s = vector_load(sum + i);
         VECTOR_UNROLL
         for (size_t u = 0; u < count; u++)
-            s += factor[u] * vector_load(at[u] + i);
+            s += factor[u] * vector_load(source[u] + i);
         vector_store(sum + i, s);
     }
     if (i < m) {
         Vector s = vector_load(sum + i);
         VECTOR_UNROLL
         for (size_t u = 0; u < count; u++)
-            s += factor[u] * vector_load_first(at[u] + i, m - i);
+            s += factor[u] * vector_load_first(source[u] + i, m - i);
         vector_store(sum + i, s);
     }
 }
@@ -152,6 +160,7 @@ static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, con
                                 size_t m, size_t k, float alpha, float beta)
 {
     alignas(64) float sum[MATVEC_COLUMNS];
+    /* All columns, in groups of eight and then one by one. */
     memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
     size_t j = 0;
     for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)

@@ -1,30 +1,21 @@
-/* The functions of vecmath.h for one instruction set: see vector.h. */
+/* The kernels of vecmath.h, compiled once for each instruction set: see vector.h. */
 #ifndef CS336_KERNELS_VECMATH_KERNEL_H
 #define CS336_KERNELS_VECMATH_KERNEL_H
 
-#include "kernels/vecmath_table.h"
+#include "kernels/vecmath.h"
 #include "kernels/vector.h"
 
 #include <float.h>
 
 /*
- * Reductions keep four vectors of partial sums, so that additions need not wait for one another; vector number i of x
- * goes to partial sum i mod 4, and the rest of x, padded with what changes nothing, to the first.
+ * A fused multiply-add has a latency of 4 cycles: with one sum, each would wait for the one before. Reductions keep
+ * four independent vectors of partial results instead. Vector number i of x goes to partial result i mod 4. The last
+ * vectors, fewer than four, go to the first partial result.
  */
-enum { VECMATH_SUMS = 4, VECMATH_STEP = VECMATH_SUMS * VECTOR_FLOATS };
-
-static float KERNEL(sum)(const float *x, size_t n)
-{
-    Vector sum[VECMATH_SUMS] = {{0}};
-    size_t i = 0;
-    for (; i + VECMATH_STEP <= n; i += VECMATH_STEP)
-        VECTOR_UNROLL
-    for (size_t u = 0; u < VECMATH_SUMS; u++)
-        sum[u] += vector_load(x + i + u * VECTOR_FLOATS);
-    for (; i < n; i += VECTOR_FLOATS)
-        sum[0] += vector_load_first(x + i, n - i);
-    return vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
-}
+enum {
+    VECMATH_SUMS = 4,                            /* partial results: FMA latency in cycles, at one FMA a cycle */
+    VECMATH_STEP = VECMATH_SUMS * VECTOR_FLOATS, /* floats that one iteration reads */
+};
 
 static float KERNEL(dot)(const float *x, const float *y, size_t n)
 {
@@ -76,29 +67,11 @@ static float KERNEL(exp_shifted)(float *y, const float *x, float shift, size_t n
     return vector_sum(even + odd);
 }
 
+/* The logistic function, sigma(x). */
 VECTOR_INLINE Vector KERNEL(logistic)(Vector x)
 {
     return 1.0f / (1.0f + vector_exp(-x));
 }
-
-/* y = f(x), one vector after the other. */
-#define VECMATH_MAP(name, expression)                            \
-    static void KERNEL(name)(float *y, const float *x, size_t n) \
-    {                                                            \
-        size_t i = 0;                                            \
-        for (; i + VECTOR_FLOATS <= n; i += VECTOR_FLOATS) {     \
-            const Vector v = vector_load(x + i);                 \
-            vector_store(y + i, expression);                     \
-        }                                                        \
-        if (i < n) {                                             \
-            const Vector v = vector_load_first(x + i, n - i);    \
-            vector_store_first(y + i, expression, n - i);        \
-        }                                                        \
-    }
-
-VECMATH_MAP(exp, vector_exp(v))
-VECMATH_MAP(sigmoid, KERNEL(logistic)(v))
-#undef VECMATH_MAP
 
 static void KERNEL(scale)(float *y, float a, const float *x, size_t n)
 {
@@ -128,21 +101,26 @@ static void KERNEL(swiglu)(float *hidden, const float *up, const float *gate, si
     }
 }
 
-/* silu(u) = u p with p = sigmoid(u) and p' = p (1 - p), so silu'(u) = p + u p (1 - p) = p + silu(u) (1 - p). */
-static void KERNEL(swiglu_backward)(float *up, float *gate, float *hidden, size_t n)
+/*
+ * silu(u) = u p with p = sigmoid(u) and p' = p (1 - p), so silu'(u) = p + u p (1 - p) = p + silu(u) (1 - p).
+ * All inputs of a vector are loaded before its outputs are stored, so an output may be an input.
+ */
+static void KERNEL(swiglu_backward)(float *grad_up, float *grad_gate, float *hidden, const float *grad_hidden,
+                                    const float *up, const float *gate, size_t n)
 {
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
-        const Vector u = vector_load_first(up + i, n - i), grad = vector_load_first(hidden + i, n - i);
+        const Vector u = vector_load_first(up + i, n - i), grad = vector_load_first(grad_hidden + i, n - i);
         const Vector p = KERNEL(logistic)(u), silu = u * p;
-        Vector factor = grad, h = silu;
+        Vector grad_silu = grad, h = silu;
         if (gate) {
             const Vector g = vector_load_first(gate + i, n - i);
-            vector_store_first(gate + i, grad * silu, n - i);
-            factor = grad * g;
+            vector_store_first(grad_gate + i, grad * silu, n - i);
+            grad_silu = grad * g;
             h = silu * g;
         }
-        vector_store_first(up + i, factor * (p + silu * (1.0f - p)), n - i);
-        vector_store_first(hidden + i, h, n - i);
+        vector_store_first(grad_up + i, grad_silu * (p + silu * (1.0f - p)), n - i);
+        if (hidden)
+            vector_store_first(hidden + i, h, n - i);
     }
 }
 
@@ -155,6 +133,7 @@ static void KERNEL(scale_each)(float *y, float a, const float *x, const float *f
 static void KERNEL(rmsnorm_backward)(float *grad_x, bool add, float *grad_gain, const float *grad_y, const float *x,
                                      const float *gain, float inverse_rms, size_t n)
 {
+    /* sum = sum_j h_j x_j with h = grad_y gain, and the gradient of the gain on the way. */
     Vector sum = {0};
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector product = vector_load_first(grad_y + i, n - i) * vector_load_first(x + i, n - i);
@@ -164,62 +143,65 @@ static void KERNEL(rmsnorm_backward)(float *grad_x, bool add, float *grad_gain, 
     }
     if (!grad_x)
         return;
+    /* grad_x = s h - (s^3 / n) x sum, where s is the inverse RMS. */
     const float shift = inverse_rms * inverse_rms * inverse_rms * vector_sum(sum) / (float)n;
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector h = vector_load_first(grad_y + i, n - i) * vector_load_first(gain + i, n - i);
-        const Vector to_x = inverse_rms * h - shift * vector_load_first(x + i, n - i);
-        vector_store_first(grad_x + i, add ? vector_load_first(grad_x + i, n - i) + to_x : to_x, n - i);
+        const Vector gradient = inverse_rms * h - shift * vector_load_first(x + i, n - i);
+        vector_store_first(grad_x + i, add ? vector_load_first(grad_x + i, n - i) + gradient : gradient, n - i);
     }
 }
 
-/* Each number of a table twice, and numbers with signs in turn: what goes with pairs. */
+/* Shuffles for pairs: lanes (0, 0, 1, 1, 2, 2, ...) of one vector; the even lanes of one and the odd of another. */
 #define VECMATH_TWICE(j, s) ((j) / 2)
-#define VECMATH_IN_TURN(j, s) ((j) % 2 ? VECTOR_FLOATS + (j) : (j))
-static void KERNEL(rotate)(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, size_t rows,
+#define VECMATH_ALTERNATE(j, s) ((j) % 2 ? VECTOR_FLOATS + (j) : (j))
+static void KERNEL(rotate)(float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride, size_t rows,
                            const float *cosine, const float *sine, float direction, size_t pairs)
 {
-    const Vector signs = VECTOR_SHUFFLE(vector_fill(-direction), vector_fill(direction), VECMATH_IN_TURN, 0);
+    const Vector signs = VECTOR_SHUFFLE(vector_fill(-direction), vector_fill(direction), VECMATH_ALTERNATE, 0);
     for (size_t k = 0; k < pairs; k += VECTOR_FLOATS / 2) {
+        /* One vector of pairs at a time: (c0, c0, c1, c1, ...) and (-s0, s0, -s1, s1, ...). */
         const size_t n = pairs - k < VECTOR_FLOATS / 2 ? pairs - k : VECTOR_FLOATS / 2;
         Vector c = vector_load_first(cosine + k, n), s = vector_load_first(sine + k, n);
         c = VECTOR_SHUFFLE(c, c, VECMATH_TWICE, 0);
         s = VECTOR_SHUFFLE(s, s, VECMATH_TWICE, 0) * signs;
-        const float *from = x + 2 * k;
-        float *to = y + 2 * k;
-        for (size_t row = 0; row < rows; row++, from += x_step, to += y_step) {
-            const Vector v = vector_load_first(from, 2 * n);
-            vector_store_first(to, v * c + VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 1) * s, 2 * n);
+        /* (a, b) (c, c) + (b, a) (-s, s) = (a c - b s, b c + a s), for every row. */
+        const float *source = x + 2 * k;
+        float *destination = y + 2 * k;
+        for (size_t row = 0; row < rows; row++, source += x_stride, destination += y_stride) {
+            const Vector v = vector_load_first(source, 2 * n);
+            vector_store_first(destination, v * c + VECTOR_SHUFFLE(v, v, VECTOR_PARTNER, 1) * s, 2 * n);
         }
     }
 }
 
 /*
- * A first moment without fresh gradient, such as that of a rare token's embedding, decays into the subnormal numbers,
- * sticks there and makes every later step many times slower; it moves nothing any more and becomes 0.
+ * The first moment of a parameter without gradient, such as the embedding of a rare token, decays into the subnormal
+ * numbers and stays there. Arithmetic on subnormals takes a hundred cycles or more. Such a moment no longer moves the
+ * value, so it is set to 0.
  */
 static void KERNEL(adamw)(float *value, float *first, float *second, float *grad, const AdamWScalars *c, size_t n)
 {
     const IntVector all_but_sign = vector_bits((Vector){0}) + INT32_MAX;
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector g = c->grad_factor * vector_load_first(grad + i, n - i);
+        /* m = m + (g - m) (1 - beta1),  v = beta2 v + (1 - beta2) g^2 */
         const Vector old = vector_load_first(first + i, n - i), m = old + (g - old) * c->rate1;
         const Vector v = c->beta2 * vector_load_first(second + i, n - i) + c->rate2 * g * g;
+        /* value = decay value - step_size m / (sqrt(v) / correction + eps) */
         const Vector denominator = vector_sqrt(v) / c->second_correction + c->eps;
         const Vector decayed = c->decay * vector_load_first(value + i, n - i);
-        const Vector size = vector_from_bits(vector_bits(m) & all_but_sign);
+        const Vector magnitude = vector_from_bits(vector_bits(m) & all_but_sign);
         vector_store_first(value + i, decayed - c->step_size * m / denominator, n - i);
-        vector_store_first(first + i, vector_select(size < FLT_MIN, (Vector){0}, m), n - i);
+        vector_store_first(first + i, vector_select(magnitude < FLT_MIN, (Vector){0}, m), n - i);
         vector_store_first(second + i, v, n - i);
         if (c->clear)
             vector_store_first(grad + i, (Vector){0}, n - i);
     }
 }
 
-const VecmathTable KERNEL(vecmath) = {
-    .exp = KERNEL(exp),
+const VecmathKernels KERNEL(vecmath) = {
     .exp_shifted = KERNEL(exp_shifted),
-    .sigmoid = KERNEL(sigmoid),
-    .sum = KERNEL(sum),
     .max = KERNEL(max),
     .dot = KERNEL(dot),
     .scale = KERNEL(scale),

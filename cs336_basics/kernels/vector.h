@@ -1,10 +1,10 @@
 /*
- * The vectors that every kernel is written in: VECTOR_FLOATS floats, 16 for AVX-512, 8 for AVX2, 4 elsewhere. The
- * file that includes this one defines VECTOR_FLOATS and KERNEL(name), which makes names of its instruction set.
+ * Vectors of VECTOR_FLOATS floats, in which every kernel is written: 16 for AVX-512, 8 for AVX2, 4 elsewhere. The file
+ * that includes this one defines VECTOR_FLOATS, and KERNEL(name), which appends the instruction set to a name.
  *
- * Arithmetic is C's own, lane by lane, through the vector extension of gcc and clang: a * x + y with x and y vectors
- * and a vector or float compiles to one fused multiply-add where there is one. Only what the extension does not
- * express is written once more in the instructions of the wider sets.
+ * Arithmetic uses the operators of C, through the vector extension of gcc and clang: + and * work lane by lane, and a
+ * float operand is repeated in every lane. With vectors x and y, a * x + y compiles to one fused multiply-add where the
+ * processor has that. What the extension cannot express is written with intrinsics for the wider instruction sets.
  */
 #ifndef CS336_KERNELS_VECTOR_H
 #define CS336_KERNELS_VECTOR_H
@@ -32,7 +32,7 @@ typedef int32_t IntVector __attribute__((vector_size(4 * VECTOR_FLOATS)));
 typedef uint32_t BitVector __attribute__((vector_size(4 * VECTOR_FLOATS)));
 typedef Vector UnalignedVector __attribute__((aligned(4), may_alias));
 
-/* Inlined always: the extents that callers pass as constants then unroll loops and keep arrays in registers. */
+/* Always inlined: the extents that a caller passes are then constants, so loops unroll and arrays become registers. */
 #define VECTOR_INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define VECTOR_UNROLL _Pragma("clang loop unroll(full)")
@@ -50,7 +50,7 @@ VECTOR_INLINE void vector_store(float *y, Vector v)
     *(UnalignedVector *)(void *)y = v;
 }
 
-/* The same number in every lane. */
+/* Returns x in every lane. */
 VECTOR_INLINE Vector vector_fill(float x)
 {
     return x - (Vector){0};
@@ -66,13 +66,13 @@ VECTOR_INLINE IntVector vector_bits(Vector v)
     return (IntVector)v;
 }
 
-/* a where the condition (-1 or 0 in each lane, as comparisons give) holds, else b. */
+/* Returns a where the condition is true, else b. A comparison of vectors gives -1 (true) or 0 in each lane. */
 VECTOR_INLINE Vector vector_select(IntVector condition, Vector a, Vector b)
 {
     return vector_from_bits((condition & vector_bits(a)) | (~condition & vector_bits(b)));
 }
 
-/* The greater or smaller of each lane; b where one of them is NaN. */
+/* Return the greater or the smaller number of each lane, and b where one of them is NaN. */
 VECTOR_INLINE Vector vector_max(Vector a, Vector b)
 {
 #if defined(VECTOR_AVX512)
@@ -108,7 +108,7 @@ VECTOR_INLINE __m256i vector_mask(size_t n)
 }
 #endif
 
-/* The first n lanes from memory (all of them for n >= VECTOR_FLOATS), 0 in the others; reads no further. */
+/* Loads the first n lanes, or all if n >= VECTOR_FLOATS; the others are 0. It reads nothing beyond them. */
 VECTOR_INLINE Vector vector_load_first(const float *x, size_t n)
 {
     if (n >= VECTOR_FLOATS)
@@ -125,7 +125,7 @@ VECTOR_INLINE Vector vector_load_first(const float *x, size_t n)
 #endif
 }
 
-/* Writes the first n lanes (all of them for n >= VECTOR_FLOATS) and nothing further. */
+/* Stores the first n lanes, or all if n >= VECTOR_FLOATS. It writes nothing beyond them. */
 VECTOR_INLINE void vector_store_first(float *y, Vector v, size_t n)
 {
     if (n >= VECTOR_FLOATS) {
@@ -142,7 +142,7 @@ VECTOR_INLINE void vector_store_first(float *y, Vector v, size_t n)
 #endif
 }
 
-/* Lanes from n on replaced by x; n counts from 0. */
+/* Replaces the lanes from number n on by x; the first lane is number 0. */
 VECTOR_INLINE Vector vector_pad(Vector v, size_t n, float x)
 {
 #if defined(VECTOR_AVX512)
@@ -156,20 +156,26 @@ VECTOR_INLINE Vector vector_pad(Vector v, size_t n, float x)
 #endif
 }
 
-/* v * 2^n for whole n in [-252, 252]; n in two halves, so that results beyond the normal range come out right. */
+/*
+ * Returns v * 2^n for whole n in [-252, 252]. Without scalef it multiplies by two powers of half the exponent: 2^n
+ * itself may be no normal number.
+ */
 VECTOR_INLINE Vector vector_scale_by_power(Vector v, Vector n)
 {
 #if defined(VECTOR_AVX512)
     return _mm512_scalef_ps(v, n);
 #else
-    const float shifter = 0x1.8p23f; /* adding it leaves the whole number in the lowest bits */
+    const float shifter = 0x1.8p23f; /* 1.5 * 2^23: adding it rounds to a whole number, in the lowest bits */
     const IntVector exponent = vector_bits(n + shifter) - vector_bits(vector_fill(shifter));
     const IntVector half = exponent >> 1;
     return v * vector_from_bits((half + 127) << 23) * vector_from_bits((exponent - half + 127) << 23);
 #endif
 }
 
-/* a * b + c; where there is an instruction for that, with one rounding, whatever else the compiler would do. */
+/*
+ * Returns a * b + c with one rounding where the processor has fused multiply-add, for sums that must not depend on the
+ * compiler's choice.
+ */
 VECTOR_INLINE Vector vector_multiply_add(Vector a, Vector b, Vector c)
 {
 #if defined(VECTOR_AVX512)
@@ -186,9 +192,9 @@ VECTOR_INLINE Vector vector_multiply_add(Vector a, Vector b, Vector c)
 /* ---- bfloat16: the upper half of a float32 ---- */
 
 /*
- * Each lane rounded to the nearest bfloat16, of two to the even one. Adding half a unit, less one bit when the last
- * bit kept is 0, carries exactly where the lower half is more than half, or half beside an odd last bit. NaN is made
- * quiet, lest all the bits that are left be zero.
+ * Rounds each lane to the nearest bfloat16, ties to even: it adds 0x7fff plus the last bit that is kept, and clears the
+ * lower 16 bits. The addition carries into the upper half if the lower half is above 0x8000, or equals 0x8000 and
+ * the last kept bit is odd. A NaN gets its quiet bit: a NaN whose bits are all in the lower half would become infinity.
  */
 VECTOR_INLINE Vector vector_round_bf16(Vector v)
 {
@@ -198,14 +204,16 @@ VECTOR_INLINE Vector vector_round_bf16(Vector v)
 }
 
 #if defined(VECTOR_BF16)
-/* Word i: numbers 2 i and 2 i + 1 of a followed by b, rounded as above, the first in the lower half; denormals are 0.
+/*
+ * Rounds the numbers of a followed by those of b as above, with denormals as 0. Lane i gets the numbers 2 i and
+ * 2 i + 1, the first in its lower half.
  */
 VECTOR_INLINE Vector vector_pair_neighbours(Vector a, Vector b)
 {
     return (Vector)_mm512_cvtne2ps_pbh(b, a);
 }
 
-/* Word i: numbers a[i] and b[i]. */
+/* Rounds as above; lane i gets a[i], in its lower half, and b[i]. */
 VECTOR_INLINE Vector vector_pair_lanes(Vector a, Vector b)
 {
     const __m512i lane = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
@@ -213,7 +221,10 @@ VECTOR_INLINE Vector vector_pair_lanes(Vector a, Vector b)
     return (Vector)_mm512_permutexvar_epi16(lane, (__m512i)_mm512_cvtne2ps_pbh(b, a));
 }
 
-/* sum + a0 b0 + a1 b1 with the pair in the word a and those in each word of b. */
+/*
+ * Returns sum + a0 b0 + a1 b1 in each lane, for the pair (a0, a1) in the bits of a and the pair (b0, b1) in each lane
+ * of b.
+ */
 VECTOR_INLINE Vector vector_pair_multiply_add(float a, Vector b, Vector sum)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_ps(a), (__m512bh)b);
@@ -221,9 +232,10 @@ VECTOR_INLINE Vector vector_pair_multiply_add(float a, Vector b, Vector sum)
 #endif
 
 /*
- * e^x to within 1 ulp or so: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, then e^x = 2^n e^r. ln 2 is subtracted
- * in two parts, the first of which has so few bits that n times it is exact. The bounds keep n small and infinities out
- * of r; x is the second operand, so that NaN passes through.
+ * Returns e^x to about 1 unit in the last place. Range reduction: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, so
+ * e^x = 2^n e^r. ln 2 is subtracted as a sum of two numbers (Cody and Waite): the first has so few bits that n times it
+ * is exact. x is clamped to [-110, 90], beyond which e^x is 0 or inf, so that n stays small and r finite. x is the
+ * second operand of maximum and minimum, so that NaN passes through.
  */
 VECTOR_INLINE Vector vector_exp(Vector x)
 {
@@ -232,7 +244,7 @@ VECTOR_INLINE Vector vector_exp(Vector x)
     x = vector_min(vector_fill(90), x);
     const Vector n = (x * 0x1.715476p+0f + shifter) - shifter;
     const Vector r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;
-    /* (e^r - 1 - r) / r^2 as the polynomial with the least greatest error on that interval, 3e-9 of e^r. */
+    /* The minimax polynomial of (e^r - 1 - r) / r^2 on that interval: its greatest error is 3e-9 of e^r. */
     Vector p = r * 0x1.6a23dp-10f + 0x1.123a2p-7f;
     p = p * r + 0x1.5558f2p-5f;
     p = p * r + 0x1.555492p-3f;
@@ -258,8 +270,8 @@ VECTOR_INLINE Vector vector_sqrt(Vector x)
 /* ---- across lanes ---- */
 
 /*
- * VECTOR_SHUFFLE(a, b, lane, s): lane j of the result is lane number lane(j, s) of a and b, those of b counting on from
- * VECTOR_FLOATS.
+ * VECTOR_SHUFFLE(a, b, lane, s): lane j of the result is lane number lane(j, s) of a followed by b. The lanes of b have
+ * the numbers from VECTOR_FLOATS on.
  */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -287,7 +299,7 @@ VECTOR_INLINE Vector vector_shuffle(Vector a, Vector b, const VectorLanes lanes)
 }
 #endif
 
-/* Sum and maximum of all lanes: each with its partner half a vector away, a quarter away, and so on. */
+/* Sum and maximum of all lanes: each lane is combined with the lane half a vector away, then a quarter, and so on. */
 #define VECTOR_PARTNER(j, s) ((j) ^ (s))
 VECTOR_INLINE float vector_sum(Vector v)
 {
@@ -316,8 +328,8 @@ VECTOR_INLINE float vector_largest(Vector v)
 }
 
 /*
- * Transposes a square of VECTOR_FLOATS vectors: step s = 1, 2, 4, ... exchanges the two squares of side s beside the
- * diagonal in each square of side 2 s.
+ * Transposes a square of VECTOR_FLOATS vectors. For s = 1, 2, 4, ... it exchanges the two off-diagonal squares of side
+ * s in each square of side 2 s.
  */
 #define VECTOR_UPPER(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) - (s) : (j))
 #define VECTOR_LOWER(j, s) (((j) & (s)) ? VECTOR_FLOATS + (j) : (j) + (s))

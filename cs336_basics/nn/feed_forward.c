@@ -66,10 +66,11 @@ size_t feed_forward_scratch(Tensor x, const FeedForward *ffn, bool saving)
 static void activate(Tensor hidden, const FeedForwardSaved *saved)
 {
     const size_t rows = tensor_rows(hidden), d_ff = tensor_extent(hidden, -1);
+    const VecmathKernels *vec = vecmath();
 #pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
-        vec_swiglu(tensor_row(hidden, row), tensor_row(saved->up, row),
-                   saved->gate.data ? tensor_row(saved->gate, row) : NULL, d_ff);
+        vec->swiglu(tensor_row(hidden, row), tensor_row(saved->up, row),
+                    saved->gate.data ? tensor_row(saved->gate, row) : NULL, d_ff);
 }
 
 Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const FeedForward *ffn, Arena *scratch)
@@ -110,10 +111,13 @@ Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const F
 static void activate_backward(FeedForwardSaved *saved, Tensor hidden)
 {
     const size_t rows = tensor_rows(hidden), d_ff = tensor_extent(hidden, -1);
+    const VecmathKernels *vec = vecmath();
 #pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
-    for (size_t row = 0; row < rows; row++)
-        vec_swiglu_backward(tensor_row(saved->up, row), saved->gate.data ? tensor_row(saved->gate, row) : NULL,
-                            tensor_row(hidden, row), d_ff);
+    for (size_t row = 0; row < rows; row++) {
+        float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
+        float *hidden_row = tensor_row(hidden, row);
+        vec->swiglu_backward(up, gate, hidden_row, hidden_row, up, gate, d_ff);
+    }
 }
 
 /*

@@ -2,83 +2,60 @@
 
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
+#include "nn/attention_block.h"
 #include "nn/attention_plan.h"
+#include "nn/check.h"
 
 #include <math.h>
 
-enum { SILU_CHUNK = 256, LOSS_PARTS = 64, MANY_HEADS = 4 /* a thread */ };
-
-static Status check_same(const char *function, const char *name, Tensor t, const char *other_name, Tensor other)
-{
-    if (tensor_same_shape(t, other))
-        return CS336_OK;
-    return status_fail(CS336_ESHAPE, "%s: %s is %s, %s is %s", function, name, tensor_shape_text(t), other_name,
-                       tensor_shape_text(other));
-}
-
-static Status check_rows(const char *function, const char *name, Tensor t)
-{
-    if (tensor_rows_contiguous(t))
-        return CS336_OK;
-    return status_fail(CS336_ESHAPE, "%s: rows of %s are not contiguous", function, name);
-}
-
-/* One number for each row of x: (..., 1). */
-static Status check_row_numbers(const char *function, const char *name, Tensor t, Tensor x)
-{
-    Tensor expected = x;
-    expected.shape[x.rank - 1] = 1;
-    if (tensor_same_shape(t, expected))
-        return CS336_OK;
-    return status_fail(CS336_ESHAPE, "%s: %s is %s, expected %s", function, name, tensor_shape_text(t),
-                       tensor_shape_text(expected));
-}
+enum {
+    LOSS_CHUNKS = 64,    /* chunks of rows of a loss: a fixed number, so that the order of additions is fixed, too */
+    HEADS_PER_THREAD = 4 /* from which each thread takes whole heads: the last one to end is at most 1/4 later */
+};
 
 /* ---- softmax ---- */
 
-/* n numbers, y_step and x_step floats apart: the case that vectors do not serve. */
-static void softmax_strided(float *y, ptrdiff_t y_step, const float *x, ptrdiff_t x_step, ptrdiff_t n)
+static void softmax_row(float *y, const float *x, size_t n)
+{
+    const VecmathKernels *vec = vecmath();
+    const float sum = vec->exp_shifted(y, x, vec->max(x, n), n);
+    vec->scale(y, 1 / sum, y, n);
+}
+
+/* The same for numbers that are not adjacent: y_stride and x_stride floats from one to the next. */
+static void softmax_strided(float *y, ptrdiff_t y_stride, const float *x, ptrdiff_t x_stride, ptrdiff_t n)
 {
     float max = -INFINITY, sum = 0;
     for (ptrdiff_t i = 0; i < n; i++)
-        max = x[i * x_step] > max ? x[i * x_step] : max;
+        max = x[i * x_stride] > max ? x[i * x_stride] : max;
     for (ptrdiff_t i = 0; i < n; i++)
-        sum += y[i * y_step] = expf(x[i * x_step] - max);
+        sum += y[i * y_stride] = expf(x[i * x_stride] - max);
     for (ptrdiff_t i = 0; i < n; i++)
-        y[i * y_step] /= sum;
+        y[i * y_stride] /= sum;
 }
 
-static void softmax_row(float *y, const float *x, size_t n)
+static Status check_dimension(const char *function, int dimension, const char *name, Tensor t)
 {
-    const float sum = vec_exp_shifted(y, x, vec_max(x, n), n);
-    vec_scale(y, 1 / sum, y, n);
-}
-
-static Status check_softmax(const char *function, const char *name, Tensor t, const char *other_name, Tensor other,
-                            int dimension)
-{
-    const Status s = check_same(function, name, t, other_name, other);
-    if (s || (dimension >= -t.rank && dimension < t.rank))
-        return s;
-    return status_fail(CS336_ESHAPE, "%s: no dimension %d, %s is %s", function, dimension, other_name,
-                       tensor_shape_text(other));
+    if (dimension >= -t.rank && dimension < t.rank)
+        return CS336_OK;
+    return status_fail(CS336_ESHAPE, "%s: no dimension %d, %s is %s", function, dimension, name, tensor_shape_text(t));
 }
 
 Status softmax_forward(Tensor y, Tensor x, int dimension)
 {
-    const Status s = check_softmax("softmax_forward", "y", y, "x", x, dimension);
-    if (s)
-        return s;
+    if (nn_check_same_shape(y, x) || check_dimension(__func__, dimension, "x", x))
+        return CS336_ESHAPE;
+    /* The dimension becomes the last one, so that each row is one softmax. */
     y = tensor_transpose(y, dimension, -1);
     x = tensor_transpose(x, dimension, -1);
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-    const ptrdiff_t y_step = y.stride[y.rank - 1], x_step = x.stride[x.rank - 1];
-#pragma omp parallel for
+    const ptrdiff_t y_stride = y.stride[y.rank - 1], x_stride = x.stride[x.rank - 1];
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
-        if (y_step == 1 && x_step == 1)
+        if (y_stride == 1 && x_stride == 1)
             softmax_row(tensor_row(y, row), tensor_row(x, row), n);
         else
-            softmax_strided(tensor_row(y, row), y_step, tensor_row(x, row), x_step, (ptrdiff_t)n);
+            softmax_strided(tensor_row(y, row), y_stride, tensor_row(x, row), x_stride, (ptrdiff_t)n);
     return CS336_OK;
 }
 
@@ -89,74 +66,69 @@ Status softmax_forward(Tensor y, Tensor x, int dimension)
  */
 Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
 {
-    Status s = check_softmax("softmax_backward", "grad_y", grad_y, "y", y, dimension);
-    if (!s)
-        s = check_same("softmax_backward", "grad_x", grad_x, "y", y);
-    if (s)
-        return s;
+    if (nn_check_same_shape(grad_y, y) || check_dimension(__func__, dimension, "y", y) ||
+        nn_check_same_shape(grad_x, y))
+        return CS336_ESHAPE;
     grad_x = tensor_transpose(grad_x, dimension, -1);
     grad_y = tensor_transpose(grad_y, dimension, -1);
     y = tensor_transpose(y, dimension, -1);
-    const size_t rows = tensor_rows(y);
-    const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_step = y.stride[y.rank - 1];
-    const ptrdiff_t grad_x_step = grad_x.stride[y.rank - 1], grad_y_step = grad_y.stride[y.rank - 1];
-#pragma omp parallel for
+    const size_t rows = tensor_rows(y), count = tensor_count(y);
+    const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_stride = y.stride[y.rank - 1];
+    const ptrdiff_t grad_x_stride = grad_x.stride[y.rank - 1], grad_y_stride = grad_y.stride[y.rank - 1];
+#pragma omp parallel for if (count >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_x_row = tensor_row(grad_x, row);
         const float *grad_y_row = tensor_row(grad_y, row), *y_row = tensor_row(y, row);
         float dot = 0;
         for (ptrdiff_t i = 0; i < n; i++)
-            dot += grad_y_row[i * grad_y_step] * y_row[i * y_step];
+            dot += grad_y_row[i * grad_y_stride] * y_row[i * y_stride];
         for (ptrdiff_t i = 0; i < n; i++)
-            grad_x_row[i * grad_x_step] = y_row[i * y_step] * (grad_y_row[i * grad_y_step] - dot);
+            grad_x_row[i * grad_x_stride] = y_row[i * y_stride] * (grad_y_row[i * grad_y_stride] - dot);
     }
     return CS336_OK;
 }
 
 /* ---- log-sum-exp ---- */
 
-/* An infinite maximum is not subtracted: inf - inf would turn rows of -inf, and those that hold inf, into NaN. */
-static float log_sum_exp_row(const float *x, size_t n)
+/*
+ * Computes e^(x_j - shift), stored only if y is not NULL, with the greatest x as shift, and returns their sum. An
+ * infinite maximum is not subtracted: inf - inf would turn rows of -inf, and rows that hold inf, into NaN.
+ */
+static float exponentials(float *y, float *shift, const float *x, size_t n)
 {
-    const float max = vec_max(x, n), shift = isinf(max) ? 0 : max;
-    return shift + logf(vec_exp_shifted(NULL, x, shift, n));
+    const VecmathKernels *vec = vecmath();
+    const float max = vec->max(x, n);
+    *shift = isinf(max) ? 0 : max;
+    return vec->exp_shifted(y, x, *shift, n);
 }
 
 Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x)
 {
-    Status s = check_row_numbers("log_sum_exp_forward", "log_sum_exp", log_sum_exp, x);
-    if (!s)
-        s = check_rows("log_sum_exp_forward", "x", x);
-    if (s)
-        return s;
+    if (nn_check_last(log_sum_exp, x, 1) || nn_check_rows_contiguous(x))
+        return CS336_ESHAPE;
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++)
-        *tensor_row(log_sum_exp, row) = log_sum_exp_row(tensor_row(x, row), n);
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++) {
+        float shift;
+        const float sum = exponentials(NULL, &shift, tensor_row(x, row), n);
+        *tensor_row(log_sum_exp, row) = shift + logf(sum);
+    }
     return CS336_OK;
 }
 
 /* l = log sum_k e^{x_k}, so dl/dx_j = e^{x_j} / sum_k e^{x_k} = e^{x_j - l}: the softmax. */
 Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_sum_exp, Tensor x)
 {
-    static const char *function = "log_sum_exp_backward";
-    Status s = check_same(function, "grad_x", grad_x, "x", x);
-    if (!s)
-        s = check_row_numbers(function, "grad_log_sum_exp", grad_log_sum_exp, x);
-    if (!s)
-        s = check_row_numbers(function, "log_sum_exp", log_sum_exp, x);
-    if (!s)
-        s = check_rows(function, "x", x);
-    if (!s)
-        s = check_rows(function, "grad_x", grad_x);
-    if (s)
-        return s;
+    if (nn_check_same_shape(grad_x, x) || nn_check_last(grad_log_sum_exp, x, 1) || nn_check_last(log_sum_exp, x, 1) ||
+        nn_check_rows_contiguous(x) || nn_check_rows_contiguous(grad_x))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_x, row);
-        vec_exp_shifted(grad_row, tensor_row(x, row), *tensor_row(log_sum_exp, row), n);
-        vec_scale(grad_row, *tensor_row(grad_log_sum_exp, row), grad_row, n);
+        vec->exp_shifted(grad_row, tensor_row(x, row), *tensor_row(log_sum_exp, row), n);
+        vec->scale(grad_row, *tensor_row(grad_log_sum_exp, row), grad_row, n);
     }
     return CS336_OK;
 }
@@ -165,56 +137,27 @@ Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_s
 
 Status silu_forward(Tensor y, Tensor x)
 {
-    Status s = check_same("silu_forward", "y", y, "x", x);
-    if (!s)
-        s = check_rows("silu_forward", "x", x);
-    if (!s)
-        s = check_rows("silu_forward", "y", y);
-    if (s)
-        return s;
+    if (nn_check_same_shape(y, x) || nn_check_rows_contiguous(x) || nn_check_rows_contiguous(y))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++) {
-        const float *x_row = tensor_row(x, row);
-        float *y_row = tensor_row(y, row), sigmoid[SILU_CHUNK];
-        for (size_t first = 0; first < n; first += SILU_CHUNK) {
-            const size_t end = first + SILU_CHUNK < n ? first + SILU_CHUNK : n;
-            vec_sigmoid(sigmoid, x_row + first, end - first);
-            for (size_t i = first; i < end; i++)
-                y_row[i] = x_row[i] * sigmoid[i - first];
-        }
-    }
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++)
+        vec->swiglu(tensor_row(y, row), tensor_row(x, row), NULL, n);
     return CS336_OK;
 }
 
-/* y = x s(x) and s' = s (1 - s), so dy/dx = s + x s (1 - s) = s (1 + x (1 - s)). */
+/* y = x s(x) and s' = s (1 - s), so dy/dx = s + x s (1 - s) = s + y (1 - s). */
 Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x)
 {
-    Status s = check_same("silu_backward", "grad_x", grad_x, "x", x);
-    if (!s)
-        s = check_same("silu_backward", "grad_y", grad_y, "x", x);
-    if (!s)
-        s = check_rows("silu_backward", "x", x);
-    if (!s)
-        s = check_rows("silu_backward", "grad_y", grad_y);
-    if (!s)
-        s = check_rows("silu_backward", "grad_x", grad_x);
-    if (s)
-        return s;
+    if (nn_check_same_shape(grad_x, x) || nn_check_same_shape(grad_y, x) || nn_check_rows_contiguous(x) ||
+        nn_check_rows_contiguous(grad_y) || nn_check_rows_contiguous(grad_x))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for
-    for (size_t row = 0; row < rows; row++) {
-        const float *x_row = tensor_row(x, row), *grad_y_row = tensor_row(grad_y, row);
-        float *grad_x_row = tensor_row(grad_x, row), sigmoid[SILU_CHUNK];
-        for (size_t first = 0; first < n; first += SILU_CHUNK) {
-            const size_t end = first + SILU_CHUNK < n ? first + SILU_CHUNK : n;
-            vec_sigmoid(sigmoid, x_row + first, end - first);
-            for (size_t i = first; i < end; i++) {
-                const float slope = sigmoid[i - first] * (1 + x_row[i] * (1 - sigmoid[i - first]));
-                grad_x_row[i] = grad_y_row[i] * slope;
-            }
-        }
-    }
+#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+    for (size_t row = 0; row < rows; row++)
+        vec->swiglu_backward(tensor_row(grad_x, row), NULL, NULL, tensor_row(grad_y, row), tensor_row(x, row), NULL, n);
     return CS336_OK;
 }
 
@@ -226,32 +169,48 @@ static Status check_targets(const char *function, Tensor logits, TokenTensor tar
         return status_fail(CS336_ESHAPE, "%s: targets are %s, logits are %s", function,
                            shape_text(targets.rank, targets.shape), tensor_shape_text(logits));
     const Status s = tokens_check(function, "target", targets, tensor_extent(logits, -1));
-    return s ? s : check_rows(function, "logits", logits);
+    return s ? s : nn_check_rows_contiguous_of(function, "logits", logits);
+}
+
+/*
+ * The loss of a row is l - x_t with l = log sum_j e^(x_j). Its gradient is e^(x_j) / sum_k e^(x_k) - [j = t]: the
+ * exponentials that the loss sums are the numerators of the gradient, so one pass computes both.
+ */
+double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *logits, size_t vocab, size_t target,
+                         double weight)
+{
+    const float target_logit = logits[target]; /* grad_logits may overwrite it */
+    float shift;
+    const double sum = (double)exponentials(grad_logits, &shift, logits, vocab), l = log(sum) + (double)shift;
+    if (grad_logits) {
+        vecmath()->scale(grad_logits, (float)(weight / sum), grad_logits, vocab);
+        grad_logits[target] -= (float)weight;
+    }
+    if (log_sum_exp)
+        *log_sum_exp = (float)l;
+    return l - (double)target_logit;
 }
 
 Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets)
 {
-    Status s = check_targets("cross_entropy_forward", logits, targets);
+    Status s = check_targets(__func__, logits, targets);
     if (!s && log_sum_exp.data)
-        s = check_row_numbers("cross_entropy_forward", "log_sum_exp", log_sum_exp, logits);
+        s = nn_check_last(log_sum_exp, logits, 1);
     if (s)
         return s;
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    /* The rows of a part are added by one thread and the parts in order: the same sum for any number of threads. */
-    double part_sum[LOSS_PARTS];
-#pragma omp parallel for
-    for (size_t part = 0; part < LOSS_PARTS; part++) {
-        part_sum[part] = 0;
-        for (size_t row = part * rows / LOSS_PARTS; row < (part + 1) * rows / LOSS_PARTS; row++) {
-            const float *x = tensor_row(logits, row), l = log_sum_exp_row(x, vocab);
-            part_sum[part] += (double)l - (double)x[tokens_at(targets, row)];
-            if (log_sum_exp.data)
-                *tensor_row(log_sum_exp, row) = l;
-        }
+    /* One thread adds the rows of a chunk; the chunks are added in order. The threads' number changes nothing. */
+    double chunk_sum[LOSS_CHUNKS];
+#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
+    for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++) {
+        chunk_sum[chunk] = 0;
+        for (size_t row = chunk * rows / LOSS_CHUNKS; row < (chunk + 1) * rows / LOSS_CHUNKS; row++)
+            chunk_sum[chunk] += cross_entropy_row(NULL, log_sum_exp.data ? tensor_row(log_sum_exp, row) : NULL,
+                                                  tensor_row(logits, row), vocab, (size_t)tokens_at(targets, row), 1);
     }
     double sum = 0;
-    for (size_t part = 0; part < LOSS_PARTS; part++)
-        sum += part_sum[part];
+    for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++)
+        sum += chunk_sum[chunk];
     *loss = (float)(sum / (double)rows);
     return CS336_OK;
 }
@@ -259,24 +218,21 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
 /* With l_n = log sum_j e^{x_nj}: d(l_n - x_{n,t})/dx_nj = e^{x_nj - l_n} - [j = t], and L is the mean over N rows. */
 Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits, TokenTensor targets)
 {
-    static const char *function = "cross_entropy_backward";
-    Status s = check_targets(function, logits, targets);
-    if (!s)
-        s = check_same(function, "grad_logits", grad_logits, "logits", logits);
-    if (!s)
-        s = check_row_numbers(function, "log_sum_exp", log_sum_exp, logits);
-    if (!s)
-        s = check_rows(function, "grad_logits", grad_logits);
+    const Status s = check_targets(__func__, logits, targets);
     if (s)
         return s;
+    if (nn_check_same_shape(grad_logits, logits) || nn_check_last(log_sum_exp, logits, 1) ||
+        nn_check_rows_contiguous(grad_logits))
+        return CS336_ESHAPE;
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
     const float scale = 1 / (float)rows;
-#pragma omp parallel for
+#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_logits, row);
-        vec_exp_shifted(grad_row, tensor_row(logits, row), *tensor_row(log_sum_exp, row), vocab);
+        vec->exp_shifted(grad_row, tensor_row(logits, row), *tensor_row(log_sum_exp, row), vocab);
         grad_row[tokens_at(targets, row)] -= 1;
-        vec_scale(grad_row, scale, grad_row, vocab);
+        vec->scale(grad_row, scale, grad_row, vocab);
     }
     return CS336_OK;
 }
@@ -284,130 +240,145 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
 /* ---- scaled dot-product attention ---- */
 
 /*
- * The scores of a row come in tiles of keys, and its softmax is not known before the last. So O and l are kept relative
- * to the greatest score m so far: when a tile brings a greater one, m', both shrink by e^(m - m'). With s = q . k /
- * sqrt(d_k), over all tiles,
+ * The keys come in blocks, and the softmax of a query's scores is not known before the last block. So the sums O and l
+ * are kept relative to m, the greatest score so far (the online softmax). When a block brings a greater one, m', both
+ * are rescaled by e^(m - m'). With s_j = q . k_j / sqrt(d_k), after all blocks,
  *
  *     m = max_j s_j        l = sum_j e^(s_j - m)        O = sum_j e^(s_j - m) v_j        output = O / l
  */
-static void attend_tile(AttentionQuerySpan *span, const AttentionPlan *plan, const AttentionTile *tile, size_t at)
+static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
-    float *query = span->query + at * plan->d_k, *output = span->output + at * attention_width(plan->d_v);
+    const AttentionKernels *kernels = plan->kernels;
+    const PackedColumns query = packed_columns_from(block->query, column);
+    float *output = packed_rows_from(block->output, column).data;
 
-    /* S = Q K^T / sqrt(d_k), the query being scaled already */
-    attention_scores(span->score, span->key, query, plan->d_k, tile);
+    /* S = Q K^T / sqrt(d_k); the packed queries are scaled already */
+    kernels->scores(block->score, block->key, query, shape);
     /* -inf where the mask hides a key */
-    attention_hide(span->score, -INFINITY, tile);
-    /* m, l, and S becomes P = e^(S - m) */
-    attention_softmax(span->score, span->maximum + at, span->sum + at, span->shrink, tile);
-    /* O = shrink O + P V */
-    attention_add_to_columns(output, span->shrink, span->score, span->value, plan->d_v, span->value_finite, tile);
+    kernels->hide(block->score, -INFINITY, shape);
+    /* m and l; S becomes P = e^(S - m) */
+    kernels->softmax(block->score, block->maximum + column, block->sum + column, block->rescale, shape);
+    /* O = rescale O + P V */
+    kernels->add_to_columns(output, block->rescale, block->score, block->value, shape);
 }
 
-/* The queries of one span. */
-static void attend(Tensor output, Tensor log_sum_exp, const AttentionPlan *plan, size_t head, size_t first)
+/* Computes the outputs of one query block: the queries of a head from `first` on. */
+static void forward_query_block(const AttentionPlan *plan, size_t head, size_t first)
 {
-    AttentionQuerySpan span;
-    attention_bind_query_span(&span, parallel_private(), plan);
-    const size_t row = head * plan->queries + first, count = attention_part(first, plan->queries, plan->span);
-    const size_t seen = attention_keys_seen(plan, first + count);
-    attention_start_queries(&span, plan, row, count);
-    for (size_t key = 0; key < seen; key += ATTENTION_ROWS) {
-        attention_load_keys(&span, plan, head * plan->keys + key, attention_part(key, plan->keys, ATTENTION_ROWS));
-        for (size_t at = 0; at < count; at += ATTENTION_COLUMNS) {
-            const AttentionTile tile = attention_tile_of_queries(plan, head, first + at, key);
-            if (!attention_sees_nothing(&tile))
-                attend_tile(&span, plan, &tile, at);
+    QueryBlock block;
+    query_block_bind(&block, plan, parallel_private());
+    query_block_start(&block, plan, head, first);
+    const size_t keys_seen = attention_keys_seen(plan, first + block.count);
+    for (size_t key = 0; key < keys_seen; key += SCORE_BLOCK_ROWS) {
+        query_block_load_keys(&block, plan, key);
+        for (size_t column = 0; column < block.count; column += SCORE_BLOCK_COLUMNS) {
+            const ScoreBlock shape = attention_forward_scores(plan, head, first + column, key);
+            if (!score_block_is_hidden(&shape))
+                forward_score_block(&block, plan, &shape, column);
         }
     }
-    /* O / l and m + log l */
-    attention_store_output(output, log_sum_exp, &span, row, count);
+    query_block_store(&block, plan);
 }
 
 Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                             AttentionMask mask)
 {
-    AttentionPlan plan;
-    AttentionQuerySpan span;
-    Status s =
-        attention_plan(&plan, "scaled_dot_product_attention_forward", output, log_sum_exp, query, key, value, mask);
+    AttentionPlan plan = {
+        .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
+    QueryBlock measured;
+    /* Check everything, and reserve the workspace of every thread. */
+    Status s = attention_plan(&plan, __func__);
     if (!s)
-        s = parallel_reserve(0, attention_bind_query_span(&span, NULL, &plan));
+        s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
-    const size_t spans = attention_parts(plan.queries, plan.span);
-    /* The last queries of a causal head see most keys: they come first, and the short spans fill the gaps. */
+    const size_t blocks = block_count(plan.queries, plan.block_tokens);
+    /* The last queries of a causal head see the most keys: they come first, and shorter blocks fill the gaps. */
 #pragma omp parallel for schedule(dynamic) if (attention_is_large(&plan))
-    for (size_t task = 0; task < plan.heads * spans; task++)
-        attend(output, log_sum_exp, &plan, task / spans, (spans - 1 - task % spans) * plan.span);
+    for (size_t task = 0; task < plan.heads * blocks; task++)
+        forward_query_block(&plan, task / blocks, (blocks - 1 - task % blocks) * plan.block_tokens);
     return CS336_OK;
 }
 
-/* What the scores between a tile of queries and one of keys add to the gradients of both; the keys begin at `at`. */
-static void add_tile_gradients(AttentionKeySpan *span, const AttentionPlan *plan, const AttentionTile *tile, size_t at)
+/*
+ * Backward: O = P V with the softmax P of S = Q K^T / sqrt(d_k), row by row. The forward pass kept
+ * l_i = log sum_j e^(s_ij), which gives back P_ij = e^(s_ij - l_i). From O = P V follow dV = P^T dO and dP = dO V^T.
+ * Then, as in softmax_backward(),
+ *
+ *     dS_ij = P_ij (dP_ij - delta_i),    delta_i = sum_j P_ij dP_ij = sum_j P_ij dO_i . v_j = dO_i . O_i
+ *
+ * so one number for each query, delta_i, stands for the sum over all keys. Last, dQ = dS K / sqrt(d_k) and
+ * dK = dS^T Q / sqrt(d_k).
+ */
+static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
-    const size_t d_k = plan->d_k, d_v = plan->d_v, key = at * attention_width(d_k), value = at * attention_width(d_v);
+    const AttentionKernels *kernels = plan->kernels;
+    const PackedColumns key = packed_columns_from(block->key_columns, column);
+    const PackedColumns value = packed_columns_from(block->value_columns, column);
+    float *grad_key = packed_rows_from(block->grad_key, column).data;
+    float *grad_value = packed_rows_from(block->grad_value, column).data;
+    float *p = block->probability, *grad_score = block->grad_score;
 
-    /* P = e^(S - l) with S = Q K^T / sqrt(d_k), the keys being scaled already */
-    attention_probabilities(span->p, span->query, span->key_columns + at * d_k, d_k, span->log_sum_exp, tile);
-    attention_hide(span->p, 0, tile);
+    /* P = e^(S - l) with S = Q K^T / sqrt(d_k); the packed keys are scaled already */
+    kernels->probabilities(p, block->query, key, block->log_sum_exp, shape);
+    kernels->hide(p, 0, shape);
     /* dV += P^T dO */
-    attention_add_to_columns(span->grad_value + value, NULL, span->p, span->grad_output, d_v, span->grad_finite, tile);
+    kernels->add_to_columns(grad_value, NULL, p, block->grad_output, shape);
     /* dS = P (dP - delta) / sqrt(d_k) with dP = dO V^T */
-    attention_score_gradients(span->grad_score, span->grad_output, span->value_columns + at * d_v, d_v, span->p,
-                              span->delta, plan->scale, tile);
+    kernels->score_gradients(grad_score, block->grad_output, value, p, block->delta, plan->scale, shape);
     /* dK += dS^T Q and dQ += dS K */
-    attention_add_to_columns(span->grad_key + key, NULL, span->grad_score, span->query, d_k, span->query_finite, tile);
-    attention_add_to_rows(span->grad_query, span->grad_score, span->key + key, d_k, span->key_finite, tile);
-}
-
-/* One span of keys, from `key` on, and the queries begin ... end - 1; none before them sees these keys if `first`. */
-static void add_span_gradients(const AttentionPlan *plan, const AttentionGradients *grad, size_t head, size_t key,
-                               size_t begin, size_t end, bool first)
-{
-    AttentionKeySpan span;
-    attention_bind_key_span(&span, parallel_private(), plan);
-    const size_t key_row = head * plan->keys + key, keys = attention_part(key, plan->keys, plan->span);
-    attention_start_keys(&span, plan, grad, key_row, keys, first);
-    for (size_t query = begin; query < end; query += ATTENTION_ROWS) {
-        const size_t row = head * plan->queries + query, count = attention_part(query, end, ATTENTION_ROWS);
-        attention_load_queries(&span, plan, grad, row, count, key == 0);
-        for (size_t at = 0; at < keys; at += ATTENTION_COLUMNS) {
-            const AttentionTile tile = attention_tile_of_keys(plan, head, query, key + at);
-            if (!attention_sees_nothing(&tile))
-                add_tile_gradients(&span, plan, &tile, at);
-        }
-        attention_store_query_gradients(grad, &span, row, count);
-    }
-    attention_store_key_gradients(grad, &span, key_row, keys);
+    kernels->add_to_columns(grad_key, NULL, grad_score, block->query, shape);
+    kernels->add_to_rows(block->grad_query.data, grad_score, packed_rows_from(block->key, column), shape);
 }
 
 /*
- * Block (i, j) of a head, its queries i and keys j, adds to the gradients of the former after (i, j - 1), and to those
- * of the latter after (i - 1, j). A thread takes one head whole where that shares them out well. With few heads, blocks
- * with the same i + j are computed together: they share neither queries nor keys. Every sum is taken in the same order
- * in both cases. The keys j = 0 meet all queries, the others those that may see them.
+ * Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
+ * the gradients of both.
  */
-static void add_all_gradients(const AttentionPlan *plan, const AttentionGradients *grad)
+static void backward_key_block(const AttentionPlan *plan, size_t head, size_t key, size_t begin, size_t end)
 {
-    const size_t threads = (size_t)parallel_threads();
-    if (plan->heads >= MANY_HEADS * threads || plan->heads % threads == 0) {
-#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
-        for (size_t head = 0; head < plan->heads; head++)
-            for (size_t key = 0; key < plan->keys; key += plan->span)
-                add_span_gradients(plan, grad, head, key, attention_first_block(plan, key), plan->queries, true);
-        return;
+    KeyBlock block;
+    key_block_bind(&block, plan, parallel_private());
+    key_block_start(&block, plan, head, key, begin == attention_first_query(plan, key));
+    for (size_t query = begin; query < end; query += SCORE_BLOCK_ROWS) {
+        key_block_load_queries(&block, plan, query, block_extent(query, end, SCORE_BLOCK_ROWS));
+        for (size_t column = 0; column < block.count; column += SCORE_BLOCK_COLUMNS) {
+            const ScoreBlock shape = attention_backward_scores(plan, head, query, key + column);
+            if (!score_block_is_hidden(&shape))
+                backward_score_block(&block, plan, &shape, column);
+        }
+        key_block_store_queries(&block, plan);
     }
-    const size_t query_blocks = attention_parts(plan->queries, plan->span);
-    const size_t key_blocks = attention_parts(plan->keys, plan->span);
-    for (size_t sum = 0; sum + 1 < query_blocks + key_blocks; sum++) {
+    key_block_store(&block, plan);
+}
+
+/* One thread computes all of a head, key block after key block. */
+static void backward_by_heads(const AttentionPlan *plan)
+{
+#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
+    for (size_t head = 0; head < plan->heads; head++)
+        for (size_t key = 0; key < plan->keys; key += plan->block_tokens)
+            backward_key_block(plan, head, key, attention_first_query(plan, key), plan->queries);
+}
+
+/*
+ * Several threads share a head. Query block i and key block j meet in cell (i, j) of the score matrix. Cells on one
+ * antidiagonal, those with the same i + j, share neither queries nor keys, so threads compute them at the same time
+ * without locks. Each sum gets its terms in the same order as in backward_by_heads(): dQ of block i over rising j, dK
+ * and dV of block j over rising i.
+ */
+static void backward_by_antidiagonals(const AttentionPlan *plan)
+{
+    const size_t block = plan->block_tokens;
+    const size_t query_blocks = block_count(plan->queries, block), key_blocks = block_count(plan->keys, block);
+    for (size_t antidiagonal = 0; antidiagonal + 1 < query_blocks + key_blocks; antidiagonal++) {
 #pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
         for (size_t task = 0; task < plan->heads * key_blocks; task++) {
-            const size_t j = task % key_blocks, key = j * plan->span, first = attention_first_block(plan, key);
-            if (j > sum || sum - j >= query_blocks || (sum - j) * plan->span < first)
+            const size_t head = task / key_blocks, j = task % key_blocks, i = antidiagonal - j, key = j * block;
+            /* Outside the matrix, or no query of block i sees key block j. */
+            if (j > antidiagonal || i >= query_blocks || i * block < attention_first_query(plan, key))
                 continue;
-            const size_t begin = (sum - j) * plan->span, end = begin + attention_part(begin, plan->queries, plan->span);
-            add_span_gradients(plan, grad, task / key_blocks, key, begin, end, begin == first);
+            backward_key_block(plan, head, key, i * block, i * block + block_extent(i * block, plan->queries, block));
         }
     }
 }
@@ -419,40 +390,36 @@ size_t scaled_dot_product_attention_scratch(Tensor query)
     return measure.peak;
 }
 
-/*
- * O = P V with the softmax P of S = Q K^T / sqrt(d_k), row by row. Its forward pass kept l_i = log sum_j e^(s_ij),
- * which gives back P_ij = e^(s_ij - l_i). From O = P V: dV = P^T dO and dP = dO V^T. Then as in softmax_backward()
- *
- *     dS_ij = P_ij (dP_ij - delta_i),    delta_i = sum_j P_ij dP_ij = sum_j P_ij dO_i . v_j = dO_i . O_i
- *
- * so that one number a row stands for the sum over all keys, and dQ = dS K / sqrt(d_k), dK = dS^T Q / sqrt(d_k).
- */
 Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_output,
                                              Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                              AttentionMask mask, Arena *scratch)
 {
-    static const char *function = "scaled_dot_product_attention_backward";
-    AttentionGradients grad = {grad_query, grad_key, grad_value, grad_output, log_sum_exp, NULL};
-    AttentionPlan plan;
-    AttentionKeySpan span;
-    Status s = attention_plan(&plan, function, output, log_sum_exp, query, key, value, mask);
+    AttentionPlan plan = {
+        .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
+    plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
+    KeyBlock measured;
+    /* Check everything, and reserve the workspace of every thread. */
+    Status s = attention_plan(&plan, __func__);
     if (!s)
-        s = attention_check_gradients(&plan, function, &grad, output);
+        s = attention_plan_gradients(&plan, __func__);
     if (!s)
-        s = parallel_reserve(0, attention_bind_key_span(&span, NULL, &plan));
+        s = parallel_reserve(0, key_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
-    const size_t mark = arena_mark(scratch), rows = plan.heads * plan.queries;
-    grad.delta = arena_take(scratch, rows * sizeof *grad.delta);
+    const size_t mark = arena_mark(scratch), threads = (size_t)parallel_threads();
+    plan.grad.delta = arena_take(scratch, plan.heads * plan.queries * sizeof *plan.grad.delta);
     s = arena_keep(scratch, mark);
     if (s)
         return s;
+    /* Whole heads are cheapest; with few heads, threads would be left without work. */
     if (plan.queries == 0 || plan.keys == 0) {
-        attention_clear(grad_query);
-        attention_clear(grad_key);
-        attention_clear(grad_value);
+        attention_clear_gradient(grad_query);
+        attention_clear_gradient(grad_key);
+        attention_clear_gradient(grad_value);
+    } else if (plan.heads >= HEADS_PER_THREAD * threads || plan.heads % threads == 0) {
+        backward_by_heads(&plan);
     } else {
-        add_all_gradients(&plan, &grad);
+        backward_by_antidiagonals(&plan);
     }
     arena_release(scratch, mark);
     return CS336_OK;

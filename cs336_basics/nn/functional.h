@@ -3,6 +3,10 @@
  * @brief Stateless functions: softmax, log-sum-exp, SiLU, cross-entropy and scaled dot-product attention.
  *
  * Read this file first. Everything else in nn/ is linear maps around these functions.
+ *
+ * Some of them are only half a step of the model: what follows a softmax needs its numbers at once, while they are in
+ * registers or in a cache. There the model runs a function that fuses both halves. The comment of each function names
+ * the fused one, and the test that holds both equal.
  */
 #ifndef CS336_NN_FUNCTIONAL_H
 #define CS336_NN_FUNCTIONAL_H
@@ -14,9 +18,14 @@
 /**
  * @brief Softmax over one dimension, safe for any finite input.
  * \f[ y_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j \f]
+ *
+ * In the model every softmax is fused with what reads it, so that the probabilities are never written to memory:
+ * - scaled_dot_product_attention_forward() has one for each query: test_attention_is_softmax_between_two_products;
+ * - cross_entropy_row() turns it into the gradient of the loss: test_linear_cross_entropy_is_that_of_the_whole;
+ * - sample_candidates() keeps only the likeliest, with sums in double: test_sampling_probabilities_are_the_softmax.
  * @param[out] y          the shape of x, overwritten; may be x itself
  * @param[in]  x          (...)
- * @param[in]  dimension  the one that sums to 1; negative counts from the last
+ * @param[in]  dimension  the dimension that sums to 1; a negative one counts from the last
  * @retval CS336_ESHAPE  y and x differ, or there is no such dimension
  * @see Handout section 3.4.4, problem softmax; test_softmax_matches_pytorch
  */
@@ -24,6 +33,9 @@ CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
 
 /**
  * @brief Gradient of softmax_forward() from its output.
+ *
+ * The model runs scaled_dot_product_attention_backward(), which recomputes the probabilities block by block and fuses
+ * this with its matrix products: test_attention_is_softmax_between_two_products.
  * @param[out] grad_x  the shape of y, overwritten; may be grad_y itself
  * @param[in]  grad_y  the shape of y
  * @param[in]  y, dimension  as the forward pass had them
@@ -35,6 +47,10 @@ CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y,
 /**
  * @brief Log of the sum of exponentials over the last dimension.
  * \f[ \ell = m + \log \sum_j e^{x_j - m} \f]
+ *
+ * The model takes it inside cross_entropy_row() and scaled_dot_product_attention_forward(), whose passes over the
+ * numbers compute more than this sum: test_cross_entropy_is_log_sum_exp_less_the_target,
+ * test_attention_is_softmax_between_two_products.
  * @param[out] log_sum_exp  (..., 1)
  * @param[in]  x            (..., n); a row of -inf gives -inf
  * @retval CS336_ESHAPE  an extent differs, or rows of x are not contiguous
@@ -44,6 +60,9 @@ CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 
 /**
  * @brief Gradient of log_sum_exp_forward(): grad_x = grad_log_sum_exp softmax(x).
+ *
+ * The model runs cross_entropy_row(), which subtracts the target's 1 in the same pass:
+ * test_cross_entropy_is_log_sum_exp_less_the_target.
  * @param[out] grad_x            (..., n), overwritten; may be x itself
  * @param[in]  grad_log_sum_exp  (..., 1)
  * @param[in]  log_sum_exp, x    as the forward pass had them
@@ -55,6 +74,8 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
 /**
  * @brief SiLU, also called swish, element by element.
  * \f[ y = x\, \sigma(x) = \frac{x}{1 + e^{-x}} \f]
+ *
+ * It calls vecmath()->swiglu() without a gate on each row. The feed-forward layer calls the same kernel with its gate.
  * @param[out] y  the shape of x, overwritten; may be x itself
  * @param[in]  x  (...)
  * @retval CS336_ESHAPE  shapes differ, or rows are not contiguous
@@ -63,7 +84,7 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
 CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
 
 /**
- * @brief Gradient of silu_forward().
+ * @brief Gradient of silu_forward(), by vecmath()->swiglu_backward() without a gate.
  * @param[out] grad_x  the shape of x, overwritten; may be grad_y or x itself
  * @param[in]  grad_y  the shape of x
  * @param[in]  x       as the forward pass had it
@@ -75,18 +96,40 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
 /**
  * @brief Mean negative log-likelihood of the targets.
  * \f[ L = \frac1N \sum_n \left( \ell_n - x_{n, t_n} \right), \qquad \ell_n = \log \sum_j e^{x_{nj}} \f]
+ *
+ * The model runs linear_cross_entropy(), in training and in evaluation. That function calls the same
+ * cross_entropy_row() on some rows at a time, because the logits of all rows would be its largest array:
+ * test_linear_cross_entropy_is_that_of_the_whole.
  * @param[out] loss         one number, summed in double
- * @param[out] log_sum_exp  (..., 1), kept for the backward pass; data NULL when only the loss is wanted
+ * @param[out] log_sum_exp  (..., 1), for the backward pass; data NULL when only the loss is wanted
  * @param[in]  logits       (..., vocab)
  * @param[in]  targets      (...), ids below vocab
  * @retval CS336_ESHAPE  leading dimensions differ, or rows of logits are not contiguous
- * @retval CS336_ERANGE  a target is not below vocab; the message says which, and where
+ * @retval CS336_ERANGE  a target is not below vocab; the message names it and its index
  * @see Handout section 4.1, problem cross_entropy; test_cross_entropy
  */
 CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets);
 
 /**
+ * @brief The loss of one row, and its gradient in the same pass over the logits.
+ *
+ * cross_entropy_forward() sums these losses; the model calls this function from linear_cross_entropy().
+ * @param[out] grad_logits  (vocab) weight (softmax(logits) - onehot(target)); may be the logits themselves; NULL: not
+ *                          wanted
+ * @param[out] log_sum_exp  one number; NULL: not wanted
+ * @param[in]  logits       (vocab)
+ * @param[in]  target       an id below vocab
+ * @param[in]  weight       what the gradient is multiplied by: 1 / N for a mean over N rows; the loss is not
+ * @return log_sum_exp - logits[target], in double
+ */
+double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *logits, size_t vocab, size_t target,
+                         double weight);
+
+/**
  * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
+ *
+ * The model runs cross_entropy_row(), which computes loss and gradient from the same exponentials:
+ * test_linear_cross_entropy_is_that_of_the_whole.
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
  * @param[in]  log_sum_exp, logits, targets  as the forward pass had them
  * @retval CS336_ESHAPE, CS336_ERANGE  as cross_entropy_forward()
@@ -97,21 +140,25 @@ CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_su
 
 typedef enum {
     ATTEND_ALL,    /**< every query sees every key */
-    ATTEND_CAUSAL, /**< query i of n sees keys 0 .. i + m - n of m: the last query sees all, as when decoding */
-    ATTEND_WHERE   /**< a boolean mask says which */
+    ATTEND_CAUSAL, /**< query i of n sees keys 0 ... i + m - n of m: the last query and key belong to one token */
+    ATTEND_WHERE   /**< a query sees the keys for which a boolean mask is true */
 } AttentionKind;
 
+/** @brief Which keys a query sees. */
 typedef struct {
     AttentionKind kind;
-    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true = attend; leading dimensions broadcast */
+    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true: the key is seen; leading dimensions broadcast */
 } AttentionMask;
 
 /**
  * @brief Scaled dot-product attention over any leading dimensions.
  * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
  *
- * The scores exist only tile by tile: memory beside the arguments does not grow with q or k. What a query does not see
- * has no influence on it, not even an infinity or a NaN. Inputs may repeat along a dimension by a stride of 0.
+ * The scores exist only block by block: the memory that it needs does not grow with q or k. A key that a query does not
+ * see has no influence on it, not even an infinity or a NaN. Inputs may repeat along a dimension by a stride of 0.
+ *
+ * The files behind it, in reading order: functional.c (the online softmax), nn/attention_plan.h (which keys a block
+ * sees), nn/attention_block.h (packing), kernels/attention.h (the arithmetic).
  * @param[out] output       (..., q, d_v), overwritten; a query that sees no key gets zeros
  * @param[out] log_sum_exp  (..., q, 1) of the scaled scores, -inf where nothing is seen; data NULL when only inferring
  * @param[in]  query        (..., q, d_k)
@@ -144,7 +191,7 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query,
                                                               Tensor query, Tensor key, Tensor value,
                                                               AttentionMask mask, Arena *scratch);
 
-/** @brief Bytes of scratch that the backward pass takes for a query of this shape: one number a row. */
+/** @brief Returns the bytes of scratch that the backward pass takes for this query: one float for each of its rows. */
 size_t scaled_dot_product_attention_scratch(Tensor query);
 
 #endif

@@ -1,10 +1,8 @@
 #include "nn/linear_cross_entropy.h"
 
 #include "core/parallel.h"
-#include "kernels/vecmath.h"
 #include "nn/check.h"
-
-#include <math.h>
+#include "nn/functional.h"
 
 /*
  * Rows whose logits exist at a time. Each chunk packs the weight once and adds to its gradient once. With 1024 rows
@@ -37,26 +35,6 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
     if (!tensor_contiguous(x) || (grad_x.data && !tensor_contiguous(grad_x)))
         return status_fail(CS336_ESHAPE, "%s: x and grad_x must be contiguous", function);
     return tokens_check(function, "target", targets, weight.shape[0]);
-}
-
-/*
- * Forward, for row n of N with target t: L = 1/N sum_n (log sum_j e^(z_nj) - z_nt). With the probabilities p_nj =
- * e^(z_nj) / sum_k e^(z_nk), the slope of the logarithm is p_nj, and that of -z_nt is -1 at the target:
- *
- *     dL/dz_nj = 1/N (p_nj - [j = t])
- *
- * The exponentials that the loss sums are the numerators of p. So one pass computes both: it overwrites the logits by
- * the exponentials, and the second loop turns them into the gradient. `row_weight` is 1/N. Returns the loss of the row.
- */
-static double row_loss(float *logits, size_t vocab, size_t target, double row_weight, bool want_gradient)
-{
-    const float max = vec_max(logits, vocab), target_logit = logits[target];
-    const double sum = (double)vec_exp_shifted(want_gradient ? logits : NULL, logits, max, vocab);
-    if (want_gradient) {
-        vec_scale(logits, (float)(row_weight / sum), logits, vocab);
-        logits[target] -= (float)row_weight;
-    }
-    return log(sum) + (double)max - (double)target_logit;
 }
 
 /* Returns rows [first, first + rows) of t, all leading dimensions counted as one. */
@@ -92,8 +70,8 @@ Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, 
         double losses[CHUNK_ROWS], chunk_sum = 0;
 #pragma omp parallel for if (n * vocab >= PARALLEL_NUMBERS)
         for (size_t row = 0; row < n; row++)
-            losses[row] = row_loss(tensor_row(z, row), vocab, (size_t)tokens_at(targets, first + row), 1 / (double)rows,
-                                   want_gradient);
+            losses[row] = cross_entropy_row(want_gradient ? tensor_row(z, row) : NULL, NULL, tensor_row(z, row), vocab,
+                                            (size_t)tokens_at(targets, first + row), 1 / (double)rows);
         for (size_t row = 0; row < n; row++)
             chunk_sum += losses[row];
         sum += chunk_sum;

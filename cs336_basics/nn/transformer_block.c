@@ -15,10 +15,11 @@ static Status check(const char *function, const char *name, Tensor y, Tensor x)
 /* sum += t */
 static void add(Tensor sum, Tensor t)
 {
+    const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(sum), n = tensor_extent(sum, -1);
 #pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++)
-        vec_axpy(tensor_row(sum, row), 1, tensor_row(t, row), n);
+        vec->axpy(tensor_row(sum, row), 1, tensor_row(t, row), n);
 }
 
 /* ---- memory ---- */

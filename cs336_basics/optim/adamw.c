@@ -30,6 +30,7 @@ static Status check_config(const char *function, size_t step, const AdamWConfig 
 
 static AdamWScalars scalars_of(size_t step, const AdamWConfig *config)
 {
+    /* The moments start at 0; these factors correct their bias towards it. */
     const double correction1 = 1 - pow(config->beta1, (double)step), correction2 = 1 - pow(config->beta2, (double)step);
     return (AdamWScalars){
         .grad_factor = 1,
@@ -45,41 +46,41 @@ static AdamWScalars scalars_of(size_t step, const AdamWConfig *config)
 
 static void update(const Parameter *parameter, const AdamWScalars *scalars)
 {
+    const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(parameter->value);
-#pragma omp parallel for if (count > OPTIM_BLOCK)
-    for (size_t start = 0; start < count; start += OPTIM_BLOCK)
-        vec_adamw(parameter->value.data + start, parameter->first_moment.data + start,
-                  parameter->second_moment.data + start, parameter->grad.data + start, scalars,
-                  count - start < OPTIM_BLOCK ? count - start : OPTIM_BLOCK);
+#pragma omp parallel for if (count > OPTIM_CHUNK)
+    for (size_t first = 0; first < count; first += OPTIM_CHUNK)
+        vec->adamw(parameter->value.data + first, parameter->first_moment.data + first,
+                   parameter->second_moment.data + first, parameter->grad.data + first, scalars,
+                   count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);
 }
 
-static Status step_all(const char *function, ParameterList parameters, const AdamWScalars *scalars)
+/* Both public steps: they differ in the factor of the gradients, and in what becomes of these. */
+static Status take_step(const char *function, ParameterList parameters, double grad_factor, bool clear, size_t step,
+                        const AdamWConfig *config)
 {
-    const Status s = optim_check(function, parameters, true);
-    for (size_t i = 0; !s && i < parameters.count; i++)
-        if (parameters.items[i].grad.data)
-            update(&parameters.items[i], scalars);
-    return s;
-}
-
-Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config)
-{
-    const Status s = check_config("adamw_step", step, config);
-    if (s)
-        return s;
-    const AdamWScalars scalars = scalars_of(step, config);
-    return step_all("adamw_step", parameters, &scalars);
-}
-
-Status adamw_step_and_clear(ParameterList parameters, double grad_factor, size_t step, const AdamWConfig *config)
-{
-    Status s = check_config("adamw_step_and_clear", step, config);
+    Status s = check_config(function, step, config);
     if (!s)
-        s = optim_check_rate("adamw_step_and_clear", "grad_factor", grad_factor);
+        s = optim_check_rate(function, "grad_factor", grad_factor);
+    if (!s)
+        s = optim_check(function, parameters, true);
     if (s)
         return s;
     AdamWScalars scalars = scalars_of(step, config);
     scalars.grad_factor = (float)grad_factor;
-    scalars.clear = true;
-    return step_all("adamw_step_and_clear", parameters, &scalars);
+    scalars.clear = clear;
+    for (size_t i = 0; i < parameters.count; i++)
+        if (parameters.items[i].grad.data)
+            update(&parameters.items[i], &scalars);
+    return CS336_OK;
+}
+
+Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config)
+{
+    return take_step("adamw_step", parameters, 1, false, step, config);
+}
+
+Status adamw_step_and_clear(ParameterList parameters, double grad_factor, size_t step, const AdamWConfig *config)
+{
+    return take_step("adamw_step_and_clear", parameters, grad_factor, true, step, config);
 }

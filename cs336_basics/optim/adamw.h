@@ -17,11 +17,13 @@ typedef struct {
 } AdamWConfig;
 
 /**
- * @brief One step, in place.
+ * @brief Updates the values and the moments of all parameters: one step.
  * \f[ \theta \leftarrow \theta - \eta\lambda\theta, \quad
  *     m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
  *     \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t}\, \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \f]
- * @param[in,out] parameters  values and moments are updated; those without gradient are skipped
+ *
+ * The training loop runs adamw_step_and_clear(), the same code with clipping and clearing included.
+ * @param[in,out] parameters  values and moments are updated; parameters without gradient are skipped
  * @param[in]     step        t, 1 for the first
  * @param[in]     config      rates
  * @retval CS336_ESHAPE  a tensor of a parameter has another shape, is missing or not contiguous; nothing was changed
@@ -31,10 +33,10 @@ typedef struct {
 CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config);
 
 /**
- * @brief adamw_step() on gradients times a factor, which leaves them 0, ready for the next batch to be added to.
+ * @brief Multiplies the gradients by a factor, takes adamw_step(), and sets the gradients to 0 for the next batch.
  *
- * With gradient_norm() before it this is clip_gradients(), adamw_step() and parameters_zero_grad() in two passes over
- * memory where they take four.
+ * gradient_norm() and this function read the gradients twice. clip_gradients(), adamw_step() and parameters_zero_grad()
+ * do the same in four passes, and the step is limited by memory bandwidth.
  * @param[in] grad_factor  clip_factor(), or 1
  * @retval CS336_ESHAPE, CS336_ERANGE  as adamw_step(), or grad_factor is negative or not finite; nothing was changed
  * @see test_adamw_clips_steps_and_clears_in_one

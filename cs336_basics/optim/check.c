@@ -2,15 +2,15 @@
 
 #include <math.h>
 
-static Status check_part(const char *function, const Parameter *parameter, const char *part, Tensor t)
+static Status check_tensor(const char *function, const Parameter *parameter, const char *name, Tensor t)
 {
     if (!t.data)
-        return status_fail(CS336_ESHAPE, "%s: %s has no %s", function, parameter->name, part);
+        return status_fail(CS336_ESHAPE, "%s: %s has no %s", function, parameter->name, name);
     if (!tensor_same_shape(t, parameter->value))
-        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, part, parameter->name,
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, name, parameter->name,
                            tensor_shape_text(t), tensor_shape_text(parameter->value));
     if (!tensor_contiguous(t))
-        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, part, parameter->name);
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, name, parameter->name);
     return CS336_OK;
 }
 
@@ -21,13 +21,13 @@ Status optim_check(const char *function, ParameterList parameters, bool moments)
         const Parameter *parameter = &parameters.items[i];
         if (!parameter->grad.data)
             continue;
-        s = check_part(function, parameter, "value", parameter->value);
+        s = check_tensor(function, parameter, "value", parameter->value);
         if (!s)
-            s = check_part(function, parameter, "gradient", parameter->grad);
+            s = check_tensor(function, parameter, "gradient", parameter->grad);
         if (!s && moments)
-            s = check_part(function, parameter, "first moment", parameter->first_moment);
+            s = check_tensor(function, parameter, "first moment", parameter->first_moment);
         if (!s && moments)
-            s = check_part(function, parameter, "second moment", parameter->second_moment);
+            s = check_tensor(function, parameter, "second moment", parameter->second_moment);
     }
     return s;
 }

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief What every optimizer asks of its parameters, before it changes any of them.
+ * @brief What every optimizer checks before it changes any parameter.
  */
 #ifndef CS336_OPTIM_CHECK_H
 #define CS336_OPTIM_CHECK_H
@@ -11,14 +11,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** @brief Numbers a task takes at once: tasks, and so results, are the same for any number of threads. */
-enum { OPTIM_BLOCK = 4096 };
+/**
+ * @brief Numbers in a chunk of a tensor, which one thread takes at a time: 16 KiB of each array. The size is fixed, so
+ * that chunks, and so results, are the same for any number of threads.
+ */
+enum { OPTIM_CHUNK = 4096 };
 
 /**
- * @brief Checks the parameters that have a gradient; the others are frozen and may look as they like.
+ * @brief Checks the parameters that have a gradient; the others are frozen and not looked at.
  * @param function   for messages
- * @param parameters value and gradient, and with @p moments both moments, must be contiguous and of one shape
- * @param moments    whether the optimizer keeps any
+ * @param parameters value and gradient, and with @p moments both moments, must be contiguous and of the same shape
+ * @param moments    true if the optimizer keeps moments
  * @retval CS336_ESHAPE  the message names the parameter
  */
 CS336_MUST_CHECK Status optim_check(const char *function, ParameterList parameters, bool moments);

@@ -5,10 +5,10 @@
 
 #include <math.h>
 
-/* A tensor is cut into this many parts whatever the number of threads, so that the sum is always the same. */
-enum { PARTS = 64 };
+/* Chunks of a tensor whose squares one thread sums: a fixed number, so that the order of additions is fixed, too. */
+enum { NORM_CHUNKS = 64 };
 
-static double sum_of_squares_part(const float *x, size_t count)
+static double sum_of_squares_of(const float *x, size_t count)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -19,27 +19,29 @@ static double sum_of_squares_part(const float *x, size_t count)
 
 static double sum_of_squares(Tensor grad)
 {
-    const size_t count = tensor_count(grad), each = (count + PARTS - 1) / PARTS;
-    double part[PARTS], sum = 0;
-#pragma omp parallel for if (count > OPTIM_BLOCK)
-    for (size_t p = 0; p < PARTS; p++) {
-        const size_t start = p * each < count ? p * each : count, left = count - start;
-        part[p] = sum_of_squares_part(grad.data + start, left < each ? left : each);
+    const size_t count = tensor_count(grad), each = (count + NORM_CHUNKS - 1) / NORM_CHUNKS;
+    double chunk_sum[NORM_CHUNKS], sum = 0;
+#pragma omp parallel for if (count > OPTIM_CHUNK)
+    for (size_t chunk = 0; chunk < NORM_CHUNKS; chunk++) {
+        const size_t first = chunk * each < count ? chunk * each : count, left = count - first;
+        chunk_sum[chunk] = sum_of_squares_of(grad.data + first, left < each ? left : each);
     }
-    for (size_t p = 0; p < PARTS; p++)
-        sum += part[p];
+    for (size_t chunk = 0; chunk < NORM_CHUNKS; chunk++)
+        sum += chunk_sum[chunk];
     return sum;
 }
 
 static void scale(Tensor grad, float factor)
 {
+    const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(grad);
-#pragma omp parallel for if (count > OPTIM_BLOCK)
-    for (size_t start = 0; start < count; start += OPTIM_BLOCK)
-        vec_scale(grad.data + start, factor, grad.data + start,
-                  count - start < OPTIM_BLOCK ? count - start : OPTIM_BLOCK);
+#pragma omp parallel for if (count > OPTIM_CHUNK)
+    for (size_t first = 0; first < count; first += OPTIM_CHUNK)
+        vec->scale(grad.data + first, factor, grad.data + first,
+                   count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);
 }
 
+/* Checks the parameters and measures their common norm. */
 static Status norm_of(double *norm, const char *function, ParameterList parameters)
 {
     double sum = 0;
@@ -64,7 +66,7 @@ double clip_factor(double norm, double max_norm)
 Status clip_gradients(double *norm, ParameterList parameters, double max_norm)
 {
     double total;
-    /* Infinity is fine: it measures and never clips. */
+    /* An infinite max_norm is allowed: the norm is measured and nothing is clipped. */
     if (!(max_norm >= 0))
         return status_fail(CS336_ERANGE, "clip_gradients: max_norm is %g, expected at least 0", max_norm);
     const Status s = norm_of(&total, "clip_gradients", parameters);

@@ -10,8 +10,11 @@
 
 /**
  * @brief Scales all gradients by max_norm / (norm + 1e-6) when their common L2 norm exceeds max_norm.
+ *
+ * The training loop calls gradient_norm() and clip_factor(), on which this function is built, and lets
+ * adamw_step_and_clear() multiply, which saves a pass over memory: test_adamw_clips_steps_and_clears_in_one.
  * @param[out]    norm        the norm before clipping, summed in double; NULL: not wanted
- * @param[in,out] parameters  those without gradient are skipped
+ * @param[in,out] parameters  gradients are scaled; parameters without gradient are skipped
  * @param[in]     max_norm    M
  * @retval CS336_ESHAPE  a gradient has another shape than its value, or is not contiguous; nothing was changed
  * @retval CS336_ERANGE  max_norm is negative or not a number
@@ -20,13 +23,13 @@
 CS336_MUST_CHECK Status clip_gradients(double *norm, ParameterList parameters, double max_norm);
 
 /**
- * @brief The common L2 norm of all gradients, summed in double.
+ * @brief Measures the common L2 norm of all gradients, summed in double.
  * @retval CS336_ESHAPE  as clip_gradients()
  * @see test_clipping_scales_to_the_norm
  */
 CS336_MUST_CHECK Status gradient_norm(double *norm, ParameterList parameters);
 
-/** @brief What clip_gradients() scales gradients of this norm by; 1 when they are small enough. */
+/** @brief Returns the factor by which clip_gradients() scales gradients of this norm: 1 up to max_norm. */
 double clip_factor(double norm, double max_norm);
 
 #endif

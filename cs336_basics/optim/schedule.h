@@ -14,7 +14,7 @@ typedef struct {
 } CosineSchedule;
 
 /**
- * @brief Learning rate of step t, in double.
+ * @brief Returns the learning rate of step t, in double.
  * \f[ \alpha_t = \begin{cases} \frac{t}{T_w} \alpha_{max} & t < T_w \\
  *     \alpha_{min} + \tfrac12 \left(1 + \cos\frac{t - T_w}{T_c - T_w}\pi\right)(\alpha_{max} - \alpha_{min})
  *     & T_w \le t \le T_c \\ \alpha_{min} & t > T_c \end{cases} \f]

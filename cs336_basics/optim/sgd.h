@@ -9,9 +9,9 @@
 #include "core/status.h"
 
 /**
- * @brief One step.
+ * @brief Updates the values of all parameters: one step.
  * \f[ \theta_{t+1} = \theta_t - \frac{\alpha}{\sqrt{t + 1}}\, g_t \f]
- * @param[in,out] parameters  values are updated; those without gradient are skipped
+ * @param[in,out] parameters  values are updated; parameters without gradient are skipped
  * @param[in]     step        t, 0 for the first
  * @param[in]     lr          alpha
  * @retval CS336_ESHAPE  a gradient has another shape than its value, or is not contiguous; nothing was changed

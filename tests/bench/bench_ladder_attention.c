@@ -78,16 +78,17 @@ static ConstMatrix transposed(ConstMatrix a)
 static void multiply_rows(const Problem *x, float *scores, const float *left, const float *right, float factor)
 {
     const size_t n = x->seq;
-    matmul_batched((Matrix){scores, (ptrdiff_t)n, 1}, narrow(left), transposed(narrow(right)), n, n, D, factor, 0,
-                   x->heads, (ptrdiff_t)(n * n), (ptrdiff_t)(n * D), (ptrdiff_t)(n * D));
+    for (size_t head = 0; head < x->heads; head++)
+        matmul((Matrix){scores + head * n * n, (ptrdiff_t)n, 1}, narrow(left + head * n * D),
+               transposed(narrow(right + head * n * D)), n, n, D, factor, 0);
 }
 
 /* to = factor weights from, (seq, D) from (seq, seq) or its transpose and (seq, D) */
 static void weigh(const Problem *x, float *to, ConstMatrix weights, const float *from, float factor)
 {
     const size_t n = x->seq;
-    matmul_batched((Matrix){to, D, 1}, weights, narrow(from), n, D, n, factor, 0, x->heads, (ptrdiff_t)(n * D),
-                   (ptrdiff_t)(n * n), (ptrdiff_t)(n * D));
+    for (size_t head = 0; head < x->heads; head++, weights.data += n * n)
+        matmul((Matrix){to + head * n * D, D, 1}, weights, narrow(from + head * n * D), n, D, n, factor, 0);
 }
 
 static void products(Problem *x)

@@ -239,10 +239,12 @@ static double by_rows(void *context)
     const double start = bench_now();
 #pragma omp parallel for
     for (size_t row = 0; row < ROWS; row++)
-        vec_swiglu(tensor_row(x->hidden, row), tensor_row(x->up, row), tensor_row(x->gate, row), D_FF);
+        vecmath()->swiglu(tensor_row(x->hidden, row), tensor_row(x->up, row), tensor_row(x->gate, row), D_FF);
 #pragma omp parallel for
-    for (size_t row = 0; row < ROWS; row++)
-        vec_swiglu_backward(tensor_row(x->up, row), tensor_row(x->gate, row), tensor_row(x->grad, row), D_FF);
+    for (size_t row = 0; row < ROWS; row++) {
+        float *up = tensor_row(x->up, row), *gate = tensor_row(x->gate, row), *grad = tensor_row(x->grad, row);
+        vecmath()->swiglu_backward(up, gate, grad, grad, up, gate, D_FF);
+    }
     return bench_now() - start;
 }
 

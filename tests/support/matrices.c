@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-Place place(Layout layout, size_t rows, size_t columns)
+TestMatrix test_matrix(Layout layout, size_t rows, size_t columns)
 {
     const ptrdiff_t m = (ptrdiff_t)rows, n = (ptrdiff_t)columns;
     const ptrdiff_t strides[INPUT_LAYOUTS][2] = {
@@ -25,7 +25,7 @@ Place place(Layout layout, size_t rows, size_t columns)
         [ROWS_REPEATED] = {0, 1},
         [COLUMNS_REPEATED] = {1, 0},
     };
-    Place p = {.rows = rows, .columns = columns, .count = rows * (2 * columns + 3) + 1};
+    TestMatrix p = {.rows = rows, .columns = columns, .count = rows * (2 * columns + 3) + 1};
     p.block = malloc(p.count * sizeof *p.block);
     ck_assert_ptr_nonnull(p.block);
     random_fill(p.block, p.count);
@@ -37,12 +37,12 @@ Place place(Layout layout, size_t rows, size_t columns)
     return p;
 }
 
-float *place_element(const Place *p, size_t i, size_t j)
+float *test_matrix_element(const TestMatrix *p, size_t i, size_t j)
 {
     return &p->view.data[(ptrdiff_t)i * p->view.row_stride + (ptrdiff_t)j * p->view.column_stride];
 }
 
-ConstMatrix place_input(const Place *p)
+ConstMatrix test_matrix_input(const TestMatrix *p)
 {
     return (ConstMatrix){p->view.data, p->view.row_stride, p->view.column_stride};
 }
@@ -62,18 +62,18 @@ static double as_it_is(float x)
 const MatrixProduct IN_FLOAT32 = {"matmul", matmul, as_it_is}, IN_BFLOAT16 = {"matmul_bf16", matmul_bf16, bfloat16_of};
 
 /* What the product makes of each number of a matrix, row after row. */
-static double *operands(const MatrixProduct *product, const Place *p)
+static double *operands(const MatrixProduct *product, const TestMatrix *p)
 {
     double *x = malloc((p->rows * p->columns + 1) * sizeof *x);
     ck_assert_ptr_nonnull(x);
     for (size_t i = 0; i < p->rows; i++)
         for (size_t j = 0; j < p->columns; j++)
-            x[i * p->columns + j] = product->operand(*place_element(p, i, j));
+            x[i * p->columns + j] = product->operand(*test_matrix_element(p, i, j));
     return x;
 }
 
-void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const Place *a, const Place *b,
-                           float alpha)
+void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const TestMatrix *a,
+                           const TestMatrix *b, float alpha)
 {
     const size_t m = a->rows, n = b->columns, k = a->columns;
     double *x = operands(product, a), *y = operands(product, b);
@@ -95,7 +95,7 @@ void product_by_definition(double *c, double *magnitude, const MatrixProduct *pr
 void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n,
                     size_t k, float alpha, float beta)
 {
-    const Place a = place(a_layout, m, k), b = place(b_layout, k, n), c = place(c_layout, m, n);
+    const TestMatrix a = test_matrix(a_layout, m, k), b = test_matrix(b_layout, k, n), c = test_matrix(c_layout, m, n);
     double *expected = malloc((m * n + 1) * sizeof *expected), *magnitude = malloc((m * n + 1) * sizeof *magnitude);
     float *before = malloc(c.count * sizeof *before);
     ck_assert(expected && magnitude && before);
@@ -103,25 +103,25 @@ void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layo
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             if (beta == 0) {
-                *place_element(&c, i, j) = NAN;
+                *test_matrix_element(&c, i, j) = NAN;
             } else {
-                expected[i * n + j] += (double)beta * (double)*place_element(&c, i, j);
-                magnitude[i * n + j] += fabs((double)beta * (double)*place_element(&c, i, j));
+                expected[i * n + j] += (double)beta * (double)*test_matrix_element(&c, i, j);
+                magnitude[i * n + j] += fabs((double)beta * (double)*test_matrix_element(&c, i, j));
             }
         }
     memcpy(before, c.block, c.count * sizeof *before);
-    product->multiply(c.view, place_input(&a), place_input(&b), m, n, k, alpha, beta);
+    product->multiply(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, alpha, beta);
 
     /* k + 3 roundings of half a unit in the last place each, of at most the sum of all magnitudes. */
     const double tolerance = (double)(k + 3) * 0x1p-24;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            const float actual = *place_element(&c, i, j);
+            const float actual = *test_matrix_element(&c, i, j);
             ck_assert_msg(fabs((double)actual - expected[i * n + j]) <= tolerance * magnitude[i * n + j],
                           "%s, %s, %zu x %zu x %zu, layouts %d %d %d, beta %g: (%zu, %zu) is %.9g, expected %.9g",
                           product->name, isa_name(isa_in_use()), m, n, k, c_layout, a_layout, b_layout, (double)beta, i,
                           j, (double)actual, expected[i * n + j]);
-            before[place_element(&c, i, j) - c.block] = actual;
+            before[test_matrix_element(&c, i, j) - c.block] = actual;
         }
     ck_assert_msg(memcmp(before, c.block, c.count * sizeof *before) == 0,
                   "%s, %s, %zu x %zu x %zu, layout %d: wrote beside C", product->name, isa_name(isa_in_use()), m, n, k,
@@ -172,16 +172,16 @@ static void assert_special(const MatrixProduct *product, ProductShape shape, int
                            size_t count)
 {
     const size_t m = shape.m, n = shape.n, k = shape.k;
-    const Place a = place(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k),
-                b = place(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = place(ROW_MAJOR, m, n);
+    const TestMatrix a = test_matrix(form & 1 ? COLUMN_MAJOR : ROW_MAJOR, m, k),
+                     b = test_matrix(form & 2 ? COLUMN_MAJOR : ROW_MAJOR, k, n), c = test_matrix(ROW_MAJOR, m, n);
     for (size_t i = 0; i < count; i++) {
-        *place_element(&a, random_below(m), random_below(k)) = special[i];
-        *place_element(&b, random_below(k), random_below(n)) = special[count - 1 - i];
+        *test_matrix_element(&a, random_below(m), random_below(k)) = special[i];
+        *test_matrix_element(&b, random_below(k), random_below(n)) = special[count - 1 - i];
     }
     double *expected = malloc(m * n * sizeof *expected), *magnitude = malloc(m * n * sizeof *magnitude);
     ck_assert(expected && magnitude);
     product_by_definition(expected, magnitude, product, &a, &b, 1);
-    product->multiply(c.view, place_input(&a), place_input(&b), m, n, k, 1, 0);
+    product->multiply(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 1, 0);
     for (size_t i = 0; i < m * n; i++)
         if (isnan(expected[i]))
             ck_assert(isnan(c.block[i]));

@@ -21,18 +21,18 @@ typedef enum {
     INPUT_LAYOUTS,
 } Layout;
 
-/** @brief A matrix and the whole block that it lies in. */
+/** @brief A matrix, and the allocation that holds it with numbers around it. */
 typedef struct {
     Matrix view;
     size_t rows, columns, count;
     float *block;
-} Place;
+} TestMatrix;
 
-/** @brief A new matrix of random numbers; the block is the caller's to free(). */
-Place place(Layout layout, size_t rows, size_t columns);
+/** @brief Makes a matrix of random numbers. The caller frees its block. */
+TestMatrix test_matrix(Layout layout, size_t rows, size_t columns);
 
-float *place_element(const Place *p, size_t i, size_t j);
-ConstMatrix place_input(const Place *p);
+float *test_matrix_element(const TestMatrix *p, size_t i, size_t j);
+ConstMatrix test_matrix_input(const TestMatrix *p);
 
 /** @brief Sets the number of threads and reserves the workspace for them, spoiled. */
 void reserve_for(int threads);
@@ -47,8 +47,8 @@ typedef struct {
 extern const MatrixProduct IN_FLOAT32, IN_BFLOAT16;
 
 /** @brief alpha A B in double precision, and the sum of the magnitudes that were added; (m, n), contiguous. */
-void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const Place *a, const Place *b,
-                           float alpha);
+void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const TestMatrix *a,
+                           const TestMatrix *b, float alpha);
 
 /** @brief Checks one product of random numbers, and that nothing of the block around C is written. */
 void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n,

@@ -1,0 +1,127 @@
+/**
+ * @file
+ * @brief The arithmetic of one score block of attention.
+ *
+ * A score block is the rectangle of scores between some tokens of one side, its columns, and some tokens of the other
+ * side, its rows. Vectors run across the columns; rows are read one after the other:
+ *
+ *              columns    rows       so that
+ *     forward  queries    keys       each lane keeps the maximum and the sum of one query
+ *     backward keys       queries    the sums for the columns' keys and values stay in the cache
+ *
+ * - Scores are stored in panels as wide as a register tile. In a panel, the scores of one row are adjacent.
+ * - The columns' tokens are packed as PackedColumns for the product that makes scores. The rows' tokens, and all sums,
+ *   are PackedRows.
+ * - Both are padded with zeros to whole register tiles, so that products need no code for remainders.
+ * - A probability of 0 is exact: what a token does not see cannot reach it, not even an infinity or a NaN.
+ */
+#ifndef CS336_KERNELS_ATTENTION_H
+#define CS336_KERNELS_ATTENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SCORE_BLOCK_COLUMNS = 32,    /**< columns at most: the widest panel */
+    SCORE_BLOCK_ROWS = 128,      /**< rows at most: 128 x 32 scores are 16 KiB, which stay in the L1 cache */
+    ATTENTION_FEW_QUERIES = 4,   /**< queries up to which vectors run along the keys: 12 of 16 lanes would be empty */
+    ATTENTION_WIDEST_PANEL = 32, /**< floats, two AVX-512 vectors; packed rows are padded to a multiple */
+    ATTENTION_TALLEST_TILE = 8   /**< rows, of AVX-512's register tile; the number of packed rows is padded to it */
+};
+
+/** @brief The extents of a score block. Its scores in a diagonal band count, where the mask is true. */
+typedef struct {
+    size_t rows, columns;
+    ptrdiff_t band_first, band_last;     /**< column c sees rows c + band_first ... c + band_last */
+    const bool *mask;                    /**< element (0, 0) of the mask; NULL: all true */
+    ptrdiff_t row_stride, column_stride; /**< of the mask */
+    bool few_queries;                    /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
+} ScoreBlock;
+
+/** @brief A distance beyond any diagonal: the band has no limit on that side. */
+#define SCORE_BLOCK_UNLIMITED (PTRDIFF_MAX / 4)
+
+/** @brief Copies of rows of Q, K, V or of a gradient: row r is at data + r * attention_width(depth). */
+typedef struct {
+    float *data;
+    size_t depth; /**< numbers in a row: d_k or d_v */
+    bool finite;  /**< pack_rows() found no infinity and no NaN */
+} PackedRows;
+
+/**
+ * @brief Transposed copies of rows of Q, K or V, in panels: element 0 of all tokens of a panel, then element 1, ...
+ *
+ * Few queries are packed like PackedRows instead: their kernels run along the rows.
+ */
+typedef struct {
+    float *data;
+    size_t depth; /**< numbers in a column: d_k or d_v */
+} PackedColumns;
+
+/** @brief Returns the floats from one packed row to the next: depth, padded to ATTENTION_WIDEST_PANEL. */
+size_t attention_width(size_t depth);
+
+/** @brief Returns the packed rows from @p row on. */
+PackedRows packed_rows_from(PackedRows rows, size_t row);
+
+/** @brief Returns the packed columns from @p column on, which must begin a panel. */
+PackedColumns packed_columns_from(PackedColumns columns, size_t column);
+
+/** @brief True if the band or the mask hides all scores of the block. */
+bool score_block_is_hidden(const ScoreBlock *block);
+
+/** @brief The kernels of one instruction set. */
+typedef struct {
+    /** @brief Copies @p count rows, @p stride floats apart, into transposed panels, multiplied by @p scale. */
+    void (*pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count, float scale);
+
+    /** @brief Copies @p count rows, @p stride floats apart, and sets rows->finite. */
+    void (*pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count);
+
+    /** @brief Copies packed rows back, row i times factor[i]; @p factor NULL stands for 1. */
+    void (*unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor, size_t count);
+
+    /** @brief score(row, column) = rows(row) . columns(column), at least in the band. */
+    void (*scores)(float *score, PackedRows rows, PackedColumns columns, const ScoreBlock *block);
+
+    /** @brief Overwrites the scores that do not count with @p hidden. */
+    void (*hide)(float *score, float hidden, const ScoreBlock *block);
+
+    /**
+     * @brief One step of the online softmax of every column.
+     * \f[ m' = \max(m, \max_r s_r), \quad p_r = e^{s_r - m'}, \quad f = e^{m - m'}, \quad l' = f\,l + \sum_r p_r \f]
+     * @param[in,out] score    s, overwritten by p
+     * @param[in,out] maximum  (columns) m, -inf before the first block
+     * @param[in,out] sum      (columns) l, 0 before the first block
+     * @param[out]    rescale  (columns) f, the factor for all that was summed under the old maximum
+     */
+    void (*softmax)(float *score, float *maximum, float *sum, float *rescale, const ScoreBlock *block);
+
+    /**
+     * @brief sum(column) = rescale(column) sum(column) + sum over the rows of p(row, column) rows(row)
+     * @param[in,out] sum      packed rows of the depth of @p rows, one for each column
+     * @param[in]     rescale  (columns); NULL stands for 1
+     * @param[in]     rows     if not finite, terms with p = 0 are left out: 0 times an infinity would be NaN
+     */
+    void (*add_to_columns)(float *sum, const float *rescale, const float *p, PackedRows rows, const ScoreBlock *block);
+
+    /** @brief sum(row) += sum over the columns of p(row, column) columns(column), which are packed as rows. */
+    void (*add_to_rows)(float *sum, const float *p, PackedRows columns, const ScoreBlock *block);
+
+    /** @brief p(row, column) = exp(rows(row) . columns(column) - log_sum_exp(row)), at least in the band. */
+    void (*probabilities)(float *p, PackedRows rows, PackedColumns columns, const float *log_sum_exp,
+                          const ScoreBlock *block);
+
+    /** @brief grad(row, column) = scale p (rows(row) . columns(column) - delta(row)), and 0 where p is 0. */
+    void (*score_gradients)(float *grad, PackedRows rows, PackedColumns columns, const float *p, const float *delta,
+                            float scale, const ScoreBlock *block);
+} AttentionKernels;
+
+/** @brief Returns the kernels of the instruction set in use. */
+const AttentionKernels *attention_kernels(void);
+
+/** @brief The tables behind attention_kernels(), which kernels/attention_kernel.h defines. */
+extern const AttentionKernels attention_portable, attention_avx2, attention_avx512;
+
+#endif

@@ -1,0 +1,192 @@
+#include "nn/attention_block.h"
+
+#include "core/parallel.h"
+#include "kernels/vecmath.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Takes `count` floats from the workspace. The same sequence of calls, made earlier without memory, has measured it. */
+static float *take(Arena *workspace, size_t count)
+{
+    return arena_take(workspace, count * sizeof(float));
+}
+
+static PackedRows take_rows(Arena *workspace, size_t count, size_t depth)
+{
+    return (PackedRows){.data = take(workspace, count * attention_width(depth)), .depth = depth};
+}
+
+static PackedColumns take_columns(Arena *workspace, size_t count, size_t depth)
+{
+    return (PackedColumns){.data = take(workspace, count * depth), .depth = depth};
+}
+
+/* Returns the floats from one token's row to the next. */
+static ptrdiff_t row_stride(Tensor t)
+{
+    return t.stride[t.rank - 2];
+}
+
+/* ---- forward ---- */
+
+size_t query_block_bind(QueryBlock *block, const AttentionPlan *plan, void *memory)
+{
+    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
+    block->query = take_columns(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_k);
+    block->output = take_rows(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_v);
+    block->maximum = take(&workspace, ATTENTION_BLOCK_TOKENS);
+    block->sum = take(&workspace, ATTENTION_BLOCK_TOKENS);
+    block->rescale = take(&workspace, SCORE_BLOCK_COLUMNS);
+    block->key = take_rows(&workspace, SCORE_BLOCK_ROWS, plan->d_k);
+    block->value = take_rows(&workspace, SCORE_BLOCK_ROWS, plan->d_v);
+    block->score = take(&workspace, SCORE_BLOCK_ROWS * SCORE_BLOCK_COLUMNS);
+    return workspace.used;
+}
+
+void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head, size_t first)
+{
+    block->head = head;
+    block->first = first;
+    block->count = block_extent(first, plan->queries, plan->block_tokens);
+
+    /* Pack the queries times 1 / sqrt(d_k), so that scores come out scaled. */
+    const float *query = tensor_row(plan->query, head * plan->queries + first);
+    const size_t count = block->count, padded = block_count(count, SCORE_BLOCK_COLUMNS) * SCORE_BLOCK_COLUMNS;
+    if (plan->queries <= ATTENTION_FEW_QUERIES) {
+        PackedRows rows = {.data = block->query.data, .depth = plan->d_k};
+        plan->kernels->pack_rows(&rows, query, row_stride(plan->query), count);
+        vecmath()->scale(rows.data, plan->scale, rows.data, count * attention_width(plan->d_k));
+    } else {
+        plan->kernels->pack_columns(block->query, query, row_stride(plan->query), count, plan->scale);
+    }
+
+    /* No key seen: m = -inf, l = 0, O = 0. */
+    memset(block->output.data, 0, padded * attention_width(plan->d_v) * sizeof(float));
+    for (size_t i = 0; i < padded; i++) {
+        block->maximum[i] = -INFINITY;
+        block->sum[i] = 0;
+    }
+}
+
+void query_block_load_keys(QueryBlock *block, const AttentionPlan *plan, size_t key)
+{
+    const size_t row = block->head * plan->keys + key, count = block_extent(key, plan->keys, SCORE_BLOCK_ROWS);
+    plan->kernels->pack_rows(&block->key, tensor_row(plan->key, row), row_stride(plan->key), count);
+    plan->kernels->pack_rows(&block->value, tensor_row(plan->value, row), row_stride(plan->value), count);
+}
+
+void query_block_store(QueryBlock *block, const AttentionPlan *plan)
+{
+    const size_t row = block->head * plan->queries + block->first;
+    for (size_t i = 0; i < block->count; i++) {
+        const float sum = block->sum[i];
+        if (plan->log_sum_exp.data)
+            *tensor_row(plan->log_sum_exp, row + i) = block->maximum[i] + logf(sum);
+        block->sum[i] = sum == 0 ? 0 : 1 / sum;
+    }
+    plan->kernels->unpack_rows(tensor_row(plan->output, row), row_stride(plan->output), block->output, block->sum,
+                               block->count);
+}
+
+/* ---- backward ---- */
+
+size_t key_block_bind(KeyBlock *block, const AttentionPlan *plan, void *memory)
+{
+    Arena workspace = {.base = memory, .capacity = SIZE_MAX};
+    block->key_columns = take_columns(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_k);
+    block->value_columns = take_columns(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_v);
+    block->key = take_rows(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_k);
+    block->grad_key = take_rows(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_k);
+    block->grad_value = take_rows(&workspace, ATTENTION_BLOCK_TOKENS, plan->d_v);
+    block->query = take_rows(&workspace, SCORE_BLOCK_ROWS, plan->d_k);
+    block->grad_output = take_rows(&workspace, SCORE_BLOCK_ROWS, plan->d_v);
+    block->grad_query = take_rows(&workspace, SCORE_BLOCK_ROWS, plan->d_k);
+    block->probability = take(&workspace, SCORE_BLOCK_ROWS * SCORE_BLOCK_COLUMNS);
+    block->grad_score = take(&workspace, SCORE_BLOCK_ROWS * SCORE_BLOCK_COLUMNS);
+    block->log_sum_exp = take(&workspace, SCORE_BLOCK_ROWS);
+    block->delta = take(&workspace, SCORE_BLOCK_ROWS);
+    return workspace.used;
+}
+
+/* Packs the sums of a gradient that an earlier block stored, or zeros for a fresh or unwanted gradient. */
+static void load_sums(PackedRows *sums, const AttentionPlan *plan, Tensor grad, size_t row, size_t count, bool fresh)
+{
+    if (fresh || !grad.data) {
+        const size_t padded = block_count(count, ATTENTION_WIDEST_PANEL) * ATTENTION_WIDEST_PANEL;
+        memset(sums->data, 0, padded * attention_width(sums->depth) * sizeof(float));
+    } else {
+        plan->kernels->pack_rows(sums, tensor_row(grad, row), row_stride(grad), count);
+    }
+}
+
+static void store_sums(Tensor grad, const AttentionPlan *plan, PackedRows sums, size_t row, size_t count)
+{
+    if (grad.data)
+        plan->kernels->unpack_rows(tensor_row(grad, row), row_stride(grad), sums, NULL, count);
+}
+
+void key_block_start(KeyBlock *block, const AttentionPlan *plan, size_t head, size_t first, bool fresh)
+{
+    const AttentionKernels *kernels = plan->kernels;
+    const size_t row = head * plan->keys + first, count = block_extent(first, plan->keys, plan->block_tokens);
+    const float *key = tensor_row(plan->key, row), *value = tensor_row(plan->value, row);
+    block->head = head;
+    block->first = first;
+    block->count = count;
+    kernels->pack_columns(block->key_columns, key, row_stride(plan->key), count, plan->scale);
+    kernels->pack_columns(block->value_columns, value, row_stride(plan->value), count, 1);
+    kernels->pack_rows(&block->key, key, row_stride(plan->key), count);
+    load_sums(&block->grad_key, plan, plan->grad.key, row, count, fresh);
+    load_sums(&block->grad_value, plan, plan->grad.value, row, count, fresh);
+}
+
+void key_block_load_queries(KeyBlock *block, const AttentionPlan *plan, size_t query, size_t count)
+{
+    const AttentionGradients *grad = &plan->grad;
+    const bool fresh = block->first == 0;
+    const size_t row = block->head * plan->queries + query;
+    block->query_row = row;
+    block->query_count = count;
+    plan->kernels->pack_rows(&block->query, tensor_row(plan->query, row), row_stride(plan->query), count);
+    plan->kernels->pack_rows(&block->grad_output, tensor_row(grad->output, row), row_stride(grad->output), count);
+    load_sums(&block->grad_query, plan, grad->query, row, count, fresh);
+
+    /* delta_i = dO_i . O_i is computed with the first keys and kept for the others. */
+    const VecmathKernels *vec = vecmath();
+    for (size_t i = 0; i < count && fresh; i++)
+        grad->delta[row + i] = vec->dot(tensor_row(plan->output, row) + (ptrdiff_t)i * row_stride(plan->output),
+                                        block->grad_output.data + i * attention_width(plan->d_v), plan->d_v);
+
+    /* The numbers of the queries, and 0 up to the end of the last register tile. */
+    const float *log_sum_exp = tensor_row(plan->log_sum_exp, row);
+    for (size_t i = 0; i < SCORE_BLOCK_ROWS; i++) {
+        block->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_stride(plan->log_sum_exp)] : 0;
+        block->delta[i] = i < count ? grad->delta[row + i] : 0;
+    }
+}
+
+void key_block_store_queries(const KeyBlock *block, const AttentionPlan *plan)
+{
+    store_sums(plan->grad.query, plan, block->grad_query, block->query_row, block->query_count);
+}
+
+void key_block_store(const KeyBlock *block, const AttentionPlan *plan)
+{
+    const size_t row = block->head * plan->keys + block->first;
+    store_sums(plan->grad.key, plan, block->grad_key, row, block->count);
+    store_sums(plan->grad.value, plan, block->grad_value, row, block->count);
+}
+
+void attention_clear_gradient(Tensor grad)
+{
+    if (!grad.data)
+        return;
+    const size_t rows = tensor_extent(grad, -2), heads = rows ? tensor_rows(grad) / rows : 0;
+#pragma omp parallel for if (tensor_count(grad) >= PARALLEL_NUMBERS)
+    for (size_t head = 0; head < heads; head++) {
+        float *row = tensor_row(grad, head * rows);
+        for (size_t i = 0; i < rows; i++, row += row_stride(grad))
+            memset(row, 0, tensor_extent(grad, -1) * sizeof(float));
+    }
+}
