@@ -33,8 +33,8 @@ WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototyp
 # Never -ffast-math: it folds isnan, isinf and the -inf of masks away. Without errno, square roots vectorise.
 OPTIMIZE     ?= -O3
 C336_CPPFLAGS = -Ics336_basics -DCS336_VERSION='"$(VERSION)"' $(CPPFLAGS) $(PKG_CFLAGS)
-C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
-C336_LDFLAGS  = $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
+C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -pthread -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
+C336_LDFLAGS  = -pthread $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
 C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
 # OpenMP when the compiler has it; OPENMP=0 does without.

@@ -367,11 +367,12 @@ START_TEST(test_parallel_reserves_a_block_for_each_thread)
     parallel_set_threads(3);
     const int threads = parallel_threads();
     assert_ok(parallel_reserve(1000, 500));
-    memset(parallel_shared(), 9, 1000);
+    memset(parallel_shared(parallel_workspace()), 9, 1000);
     unsigned char *of_thread[64] = {0};
+    const ParallelWorkspace *workspace = parallel_workspace();
 #pragma omp parallel num_threads(threads)
     {
-        unsigned char *own = parallel_private();
+        unsigned char *own = parallel_private(workspace);
         memset(own, parallel_thread() + 1, 500);
         of_thread[parallel_thread()] = own;
     }
@@ -380,9 +381,9 @@ START_TEST(test_parallel_reserves_a_block_for_each_thread)
         for (size_t i = 0; i < 500; i++)
             ck_assert_int_eq(of_thread[t][i], t + 1);
     }
-    ck_assert_ptr_eq(parallel_private(), of_thread[0]);
+    ck_assert_ptr_eq(parallel_private(parallel_workspace()), of_thread[0]);
     for (size_t i = 0; i < 1000; i++)
-        ck_assert_int_eq(((unsigned char *)parallel_shared())[i], 9);
+        ck_assert_int_eq(((unsigned char *)parallel_shared(parallel_workspace()))[i], 9);
     parallel_release();
 }
 END_TEST
@@ -393,19 +394,20 @@ START_TEST(test_parallel_workspace_only_grows)
     parallel_set_threads(1);
     assert_ok(parallel_reserve(1000, 0));
     const size_t after = memory_in_use();
-    const void *shared = parallel_shared();
+    const void *shared = parallel_shared(parallel_workspace());
     assert_ok(parallel_reserve(10, 0));
-    ck_assert_ptr_eq(parallel_shared(), shared);
+    ck_assert_ptr_eq(parallel_shared(parallel_workspace()), shared);
     ck_assert_uint_eq(memory_in_use(), after);
     assert_ok(parallel_reserve(0, 100));
-    ck_assert_ptr_eq(parallel_shared(), shared);
+    ck_assert_ptr_eq(parallel_shared(parallel_workspace()), shared);
     assert_ok(parallel_reserve(5000, 0));
-    memset(parallel_shared(), 1, 5000);
-    memset(parallel_private(), 1, 100);
+    memset(parallel_shared(parallel_workspace()), 1, 5000);
+    memset(parallel_private(parallel_workspace()), 1, 100);
     parallel_set_threads(2);
     assert_ok(parallel_reserve(0, 0));
+    const ParallelWorkspace *workspace = parallel_workspace();
 #pragma omp parallel num_threads(2)
-    memset(parallel_private(), 1, 100);
+    memset(parallel_private(workspace), 1, 100);
     parallel_release();
     ck_assert_uint_eq(memory_in_use(), before);
 }
@@ -416,14 +418,17 @@ START_TEST(test_parallel_reserve_recovers_from_a_want_of_memory)
     const size_t before = memory_in_use();
     parallel_set_threads(1);
     memory_fail_at(1);
+    ck_assert_int_eq(parallel_reserve(0, 0), CS336_ENOMEM);
+    ck_assert_ptr_null(parallel_workspace());
+    memory_fail_at(2);
     assert_fails(parallel_reserve(100, 100), CS336_ENOMEM, "parallel_reserve: no memory for 128 bytes");
     memory_fail_at(2);
     assert_fails(parallel_reserve(100, 200), CS336_ENOMEM, "parallel_reserve: no memory for 256 bytes");
     assert_fails(parallel_reserve(0, SIZE_MAX - 1), CS336_ENOMEM,
                  "parallel_reserve: no memory for 18446744073709551615 bytes");
     assert_ok(parallel_reserve(100, 200));
-    memset(parallel_shared(), 1, 100);
-    memset(parallel_private(), 1, 200);
+    memset(parallel_shared(parallel_workspace()), 1, 100);
+    memset(parallel_private(parallel_workspace()), 1, 200);
     parallel_release();
     ck_assert_uint_eq(memory_in_use(), before);
 }

@@ -12,6 +12,7 @@
 #ifndef CS336_NN_ATTENTION_PLAN_H
 #define CS336_NN_ATTENTION_PLAN_H
 
+#include "core/parallel.h"
 #include "kernels/attention.h"
 #include "nn/functional.h"
 
@@ -40,6 +41,7 @@ typedef struct {
     size_t block_tokens; /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
     float scale;         /**< 1 / sqrt(d_k) */
     const AttentionKernels *kernels;
+    const ParallelWorkspace *workspace; /**< set by the pass, after it has reserved it */
 } AttentionPlan;
 
 /**
@@ -52,8 +54,8 @@ CS336_MUST_CHECK Status attention_plan(AttentionPlan *plan, const char *function
 /** @brief Checks what only the backward pass has, after attention_plan(). @retval CS336_ESHAPE */
 CS336_MUST_CHECK Status attention_plan_gradients(const AttentionPlan *plan, const char *function);
 
-/** @brief True if the call takes longer than waking other threads. */
-bool attention_is_large(const AttentionPlan *plan);
+/** @brief Returns the number of threads that the call is worth. */
+int attention_threads(const AttentionPlan *plan);
 
 /** @brief Returns how many blocks of @p block tokens cover @p extent tokens. */
 size_t block_count(size_t extent, size_t block);
