@@ -29,7 +29,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTION_MAX_TEXTS = 4096, OPTION_MAX_SIZE = INT32_MAX, OPTION_MAX_THREADS = 1024 };
+enum {
+    OPTION_MAX_TEXTS = 4096, /**< values of a repeated option: more than the files that a shell pattern usually gives */
+    OPTION_MAX_SIZE = INT32_MAX, /**< of most sizes: token ids are int32 */
+    OPTION_MAX_THREADS = 1024    /**< a typing error must not start millions of threads */
+};
 
 /** @brief The values of an option that may be given several times, in order. */
 typedef struct {

@@ -24,7 +24,12 @@
 
 #include <stdint.h>
 
-enum { STORY_MAX_TABLES = 8, STORY_MAX_VARIABLES = 16, STORY_MAX_CHOICES = 128 };
+/** @brief Sizes of arrays. Our grammar has 4 tables and 10 variables; story_compile() checks variables and choices. */
+enum {
+    STORY_MAX_TABLES = 8,
+    STORY_MAX_VARIABLES = 16,
+    STORY_MAX_CHOICES = 128 /**< expanded rules in one story */
+};
 
 typedef struct {
     uint32_t weight;  /**< probability relative to the other alternatives of the rule; at least 1 */

@@ -402,7 +402,7 @@ static Status check_program(StoryProgram *program)
     if (s)
         return s;
     if (most_choices > STORY_MAX_CHOICES)
-        return status_fail(CS336_EFORMAT, "story_compile: a story may need %u choices, at most %d are kept",
+        return status_fail(CS336_EFORMAT, "story_compile: a story may need %u choices, expected at most %d",
                            most_choices, STORY_MAX_CHOICES);
     for (size_t r = 0; r < program->num_rules; r++) {
         const StoryProgramRule *rule = &program->rules[r];
@@ -424,7 +424,8 @@ static Status compile(StoryProgram *program, const StoryGrammar *grammar, Sizes 
     /* Variables have names first, because templates refer to them. */
     for (const StoryVariable *variable = grammar->variables; variable->name; variable++) {
         if (program->num_variables == STORY_MAX_VARIABLES)
-            return status_fail(CS336_EFORMAT, "story_compile: more than %d variables", STORY_MAX_VARIABLES);
+            return status_fail(CS336_EFORMAT, "story_compile: too many variables, expected at most %d",
+                               STORY_MAX_VARIABLES);
         program->variables[program->num_variables++].name = variable->name;
     }
     /* Then the templates, then the sources of the variables, which templates hold, then the fields of these. */
