@@ -70,7 +70,7 @@ START_TEST(test_sampling_probabilities_are_the_softmax)
     enum { VOCAB = 1500 };
     static const double temperatures[] = {0.3, 1, 4};
     static float logits[VOCAB], scaled[VOCAB], softmax[VOCAB];
-    static Candidate candidates[VOCAB];
+    static SampleCandidate candidates[VOCAB];
     Rng rng = rng_seeded(23);
     for (size_t t = 0; t < 3; t++) {
         for (size_t i = 0; i < VOCAB; i++) {
@@ -138,7 +138,7 @@ START_TEST(test_top_p_keeps_the_smallest_set)
         const SampleConfig config = {.temperature = 1, .top_p = 0.001 + 0.998 * rng_uniform(&rng)};
         double p[SMALL];
         probabilities(p, logits, SMALL, 1);
-        Candidate candidates[SMALL];
+        SampleCandidate candidates[SMALL];
         size_t count;
         assert_ok(sample_candidates(candidates, &count, tensor(logits, SMALL), &config));
         unsigned set = 0;
@@ -156,7 +156,7 @@ END_TEST
 /* The selection without the shortcuts: every token, sorted. */
 static int likelier(const void *left, const void *right)
 {
-    const Candidate *a = left, *b = right;
+    const SampleCandidate *a = left, *b = right;
     if (a->probability != b->probability)
         return a->probability > b->probability ? -1 : 1;
     return a->token - b->token;
@@ -166,7 +166,7 @@ START_TEST(test_top_p_of_a_large_vocabulary_agrees_with_sorting)
 {
     enum { VOCAB = 5003 };
     static float logits[VOCAB];
-    static Candidate sorted[VOCAB], candidates[VOCAB];
+    static SampleCandidate sorted[VOCAB], candidates[VOCAB];
     static double p[VOCAB];
     static const double spreads[] = {0, 0.1, 1, 10, 100}, rates[] = {0.001, 0.5, 0.9, 0.999};
     Rng rng = rng_seeded(17);
@@ -176,7 +176,7 @@ START_TEST(test_top_p_of_a_large_vocabulary_agrees_with_sorting)
                 logits[i] = i % 50 == 7 ? -INFINITY : (float)(spreads[s] * rng_normal(&rng));
             probabilities(p, logits, VOCAB, 1);
             for (size_t i = 0; i < VOCAB; i++)
-                sorted[i] = (Candidate){p[i], (int32_t)i};
+                sorted[i] = (SampleCandidate){p[i], (int32_t)i};
             qsort(sorted, VOCAB, sizeof *sorted, likelier);
             size_t expected = 0, count;
             double sum = 0;
@@ -204,7 +204,7 @@ START_TEST(test_top_p_limits)
 {
     float logits[SMALL];
     memcpy(logits, some_logits, sizeof logits);
-    Candidate candidates[SMALL];
+    SampleCandidate candidates[SMALL];
     size_t count;
     assert_ok(sample_candidates(candidates, &count, tensor(logits, SMALL), &(SampleConfig){1, 1}));
     ck_assert_uint_eq(count, SMALL);
@@ -235,7 +235,7 @@ END_TEST
 START_TEST(test_temperature_limits)
 {
     float logits[SMALL] = {100, 200, -300, 199, 2, 5, 0, 1};
-    Candidate candidates[SMALL];
+    SampleCandidate candidates[SMALL];
     size_t count;
     assert_ok(sample_candidates(candidates, &count, tensor(logits, SMALL), &(SampleConfig){1e-3, 1}));
     ck_assert_int_eq(candidates[0].token, 1);
@@ -250,7 +250,7 @@ END_TEST
 START_TEST(test_impossible_tokens_are_never_candidates)
 {
     float logits[4] = {-INFINITY, 0, -INFINITY, 0};
-    Candidate candidates[4];
+    SampleCandidate candidates[4];
     size_t count;
     assert_ok(sample_candidates(candidates, &count, tensor(logits, 4), &(SampleConfig){1, 1}));
     ck_assert_uint_eq(count, 2);
@@ -274,7 +274,7 @@ END_TEST
 START_TEST(test_sampling_errors)
 {
     float logits[3] = {0, NAN, 1}, infinite[2] = {0, INFINITY}, none[2] = {-INFINITY, -INFINITY};
-    Candidate candidates[3];
+    SampleCandidate candidates[3];
     size_t count;
     assert_fails(sample_check(&(SampleConfig){-1, 1}), CS336_ERANGE,
                  "sample_check: temperature is -1, expected a finite number of at least 0");

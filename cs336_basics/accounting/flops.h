@@ -11,7 +11,10 @@
 #ifndef CS336_ACCOUNTING_FLOPS_H
 #define CS336_ACCOUNTING_FLOPS_H
 
+#include "core/api.h"
 #include "nn/transformer_lm.h"
+
+CS336_API_BEGIN
 
 /** @brief FLOPs of a forward pass over B sequences of T tokens, summed over all layers. */
 typedef struct {
@@ -52,5 +55,7 @@ double account_mfu(double flops_per_token, double tokens_per_second, double peak
 
 /** @brief Returns the hours that @p flops take at the fraction @p mfu of @p peak FLOP/s. */
 double account_hours(double flops, double peak, double mfu);
+
+CS336_API_END
 
 #endif

@@ -9,7 +9,10 @@
 #ifndef CS336_ACCOUNTING_MEMORY_H
 #define CS336_ACCOUNTING_MEMORY_H
 
+#include "core/api.h"
 #include "nn/transformer_lm.h"
+
+CS336_API_BEGIN
 
 /** @brief Bytes of memory by purpose; P is the number of parameters. */
 typedef struct {
@@ -55,5 +58,7 @@ size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, doub
  */
 CS336_MUST_CHECK Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq,
                                                        double bytes);
+
+CS336_API_END
 
 #endif

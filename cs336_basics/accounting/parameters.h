@@ -6,7 +6,10 @@
 #ifndef CS336_ACCOUNTING_PARAMETERS_H
 #define CS336_ACCOUNTING_PARAMETERS_H
 
+#include "core/api.h"
 #include "nn/transformer_lm.h"
+
+CS336_API_BEGIN
 
 /** @brief Numbers of parameters, summed over all layers. */
 typedef struct {
@@ -20,5 +23,7 @@ typedef struct {
 
 /** @brief Counts the parameters of a model with this configuration. No memory is allocated. */
 AccountParameters account_parameters(const TransformerLMConfig *config);
+
+CS336_API_END
 
 #endif

@@ -5,7 +5,6 @@
 #include "core/file.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +55,7 @@ static bool identify(struct stat *about, const CommandFile *file)
  */
 static bool name_one_new_file(const char *path, const char *other)
 {
-    char probe[PATH_MAX], other_probe[PATH_MAX];
+    char probe[DIRECTORY_PATH_BYTES], other_probe[DIRECTORY_PATH_BYTES];
     struct stat about, other_about;
     if (strcmp(path, other) == 0)
         return true;

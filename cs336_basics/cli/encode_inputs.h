@@ -9,7 +9,10 @@
 
 #include "cli/options.h"
 #include "cli/work.h"
+#include "core/api.h"
 #include "tokenizer/encode/encoder.h"
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     const TextList *paths;  /**< "-" is standard input */
@@ -39,5 +42,7 @@ CS336_MUST_CHECK Status encode_inputs_one(EncodeInputs *inputs, size_t index, En
  */
 CS336_MUST_CHECK Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer,
                                          TokenSink *sink, void *context);
+
+CS336_INTERNAL_END
 
 #endif

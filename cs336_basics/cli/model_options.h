@@ -6,8 +6,11 @@
 #define CS336_CLI_MODEL_OPTIONS_H
 
 #include "cli/options.h"
+#include "core/api.h"
 #include "nn/transformer_lm.h"
 #include "train/model_checkpoint.h"
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     size_t vocab_size, context_length, d_model, num_layers, num_heads;
@@ -52,5 +55,7 @@ void model_config_print(const char *title, int column, const TransformerLMConfig
  * @return one of four static buffers in turn: at most four results can be in use at a time
  */
 const char *count_text(double count);
+
+CS336_INTERNAL_END
 
 #endif

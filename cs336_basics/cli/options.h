@@ -23,11 +23,14 @@
 #ifndef CS336_CLI_OPTIONS_H
 #define CS336_CLI_OPTIONS_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 enum {
     OPTION_MAX_TEXTS = 4096, /**< values of a repeated option: more than the files that a shell pattern usually gives */
@@ -186,5 +189,7 @@ int options_parse(const OptionTable *table, int argc, char **argv);
 
 /** @brief Prints "cs336 COMMAND: message; see cs336 COMMAND --help" to stderr. @return EXIT_BAD_USAGE */
 int options_bad_usage(const OptionTable *table, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
+
+CS336_INTERNAL_END
 
 #endif

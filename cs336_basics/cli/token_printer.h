@@ -11,10 +11,13 @@
 #define CS336_CLI_TOKEN_PRINTER_H
 
 #include "cli/options.h"
+#include "core/api.h"
 #include "tokenizer/encode/tokenizer.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     FILE *stream;
@@ -33,5 +36,7 @@ void token_printer_print(TokenPrinter *printer, const int32_t *ids, size_t count
 
 /** @brief Ends a text: the next token begins a new line. */
 void token_printer_end_text(TokenPrinter *printer);
+
+CS336_INTERNAL_END
 
 #endif

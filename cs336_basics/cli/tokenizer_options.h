@@ -6,10 +6,13 @@
 #define CS336_CLI_TOKENIZER_OPTIONS_H
 
 #include "cli/options.h"
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/encode/tokenizer.h"
 
 #include <stdio.h>
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     const char *vocab, *merges;
@@ -65,5 +68,7 @@ CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const c
  */
 CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
 void input_close(InputStream *input);
+
+CS336_INTERNAL_END
 
 #endif

@@ -6,11 +6,14 @@
 #ifndef CS336_CLI_WORK_H
 #define CS336_CLI_WORK_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Seconds on a clock that only goes forward. */
 double work_seconds(void);
@@ -96,5 +99,7 @@ FILE *work_summary_stream(const char *output);
 
 /** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
 double work_megabytes_per_second(double bytes, double seconds);
+
+CS336_INTERNAL_END
 
 #endif

@@ -67,11 +67,11 @@ Status directory_sync(const char *path)
     return failed ? cannot("sync", path, EIO) : CS336_OK;
 }
 
-const char *directory_split(char directory[PATH_MAX], const char *path)
+const char *directory_split(char directory[DIRECTORY_PATH_BYTES], const char *path)
 {
     const char *slash = strrchr(path, '/');
     const size_t length = !slash || slash == path ? 1 : (size_t)(slash - path);
-    snprintf(directory, PATH_MAX, "%.*s", (int)length, slash ? path : ".");
+    snprintf(directory, DIRECTORY_PATH_BYTES, "%.*s", (int)length, slash ? path : ".");
     return slash ? slash + 1 : path;
 }
 
@@ -106,7 +106,7 @@ Status directory_lock(int *lock, const char *path)
     int reason = take_lock(lock);
     /* NFS makes flock() a lock of bytes, which needs a file that is open for writing. */
     if (reason == EBADF || reason == EINVAL) {
-        char file[PATH_MAX];
+        char file[DIRECTORY_PATH_BYTES];
         const int length = snprintf(file, sizeof file, "%s/.cs336-lock", path);
         *lock = length < (int)sizeof file ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
         reason = *lock >= 0 ? take_lock(lock) : 0;
@@ -136,7 +136,7 @@ bool directory_is_locked(int lock, const char *path)
     return stat(path, &found) == 0 && found.st_dev == locked.st_dev && found.st_ino == locked.st_ino;
 }
 
-Status directory_path(char path[PATH_MAX], int lock)
+Status directory_path(char path[DIRECTORY_PATH_BYTES], int lock)
 {
     struct stat locked;
     if (!locks_directory(lock, &locked))
@@ -147,7 +147,7 @@ Status directory_path(char path[PATH_MAX], int lock)
 #else
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", lock);
-    const ssize_t length = readlink(link, path, PATH_MAX - 1);
+    const ssize_t length = readlink(link, path, DIRECTORY_PATH_BYTES - 1);
     if (length > 0) {
         path[length] = '\0';
         if (directory_is_locked(lock, path))

@@ -5,10 +5,15 @@
 #ifndef CS336_CORE_DIRECTORY_H
 #define CS336_CORE_DIRECTORY_H
 
+#include "core/api.h"
 #include "core/status.h"
 
-#include <limits.h>
 #include <stdbool.h>
+
+CS336_INTERNAL_BEGIN
+
+/** @brief Bytes of a path with its final zero, at most: Linux's PATH_MAX. */
+enum { DIRECTORY_PATH_BYTES = 4096 };
 
 /** @brief Makes a directory and its parents; one that exists is fine. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status directory_make(const char *path);
@@ -20,7 +25,7 @@ CS336_MUST_CHECK Status directory_sync(const char *path);
  * @brief Splits a path into its directory, "." where it names none, and the name in it.
  * @return the name, inside @p path
  */
-const char *directory_split(char directory[PATH_MAX], const char *path);
+const char *directory_split(char directory[DIRECTORY_PATH_BYTES], const char *path);
 
 /**
  * @brief Locks a directory for one holder, until directory_unlock() or the end of the process, however it ends.
@@ -43,7 +48,7 @@ bool directory_is_locked(int lock, const char *path);
  * @brief The path of a locked directory now, wherever it was moved.
  * @retval CS336_EIO  it was deleted, or this system does not say
  */
-CS336_MUST_CHECK Status directory_path(char path[PATH_MAX], int lock);
+CS336_MUST_CHECK Status directory_path(char path[DIRECTORY_PATH_BYTES], int lock);
 
 /** @brief What a temporary file of core/file has between its target's name and six random letters. */
 #define DIRECTORY_TEMPORARY ".cs336-tmp-"
@@ -57,5 +62,7 @@ bool directory_is_temporary(const char *file, const char *name);
  * @param name  only those of the target with this name; NULL: of every target
  */
 void directory_remove_leftovers(const char *path, const char *name);
+
+CS336_INTERNAL_END
 
 #endif

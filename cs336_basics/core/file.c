@@ -82,7 +82,7 @@ static int make_locked_file(char *template)
 /* mkstemp() makes a file that only its owner reads. This one gets the target's permissions, or those of a new file. */
 static FILE *open_temporary(FileWriter *writer)
 {
-    char directory[PATH_MAX];
+    char directory[DIRECTORY_PATH_BYTES];
     const char *name = directory_split(directory, writer->target);
     directory_remove_leftovers(directory, name);
     const int descriptor = make_locked_file(writer->temporary);
@@ -166,7 +166,7 @@ static Status rename_over_target(FileWriter *writer)
         return cannot("write", writer->path, errno);
     memory_release(writer->temporary);
     writer->temporary = NULL;
-    char directory[PATH_MAX];
+    char directory[DIRECTORY_PATH_BYTES];
     directory_split(directory, writer->target);
     return directory_sync(directory);
 }

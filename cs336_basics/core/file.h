@@ -15,11 +15,14 @@
 #ifndef CS336_CORE_FILE_H
 #define CS336_CORE_FILE_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     FILE *stream;    /**< for fprintf(), whose failure file_commit() notices; NULL when closed */
@@ -89,5 +92,7 @@ void file_close(FileReader *reader);
 
 /** @brief The @p n -th file_write() from now on (1 is the next) fails as on a full disk, once; 0 cancels. For tests. */
 void file_fail_at(size_t n);
+
+CS336_API_END
 
 #endif

@@ -13,11 +13,14 @@
 #ifndef CS336_CORE_PARALLEL_H
 #define CS336_CORE_PARALLEL_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /**
  * @brief Numbers below which an elementwise loop stays on one thread: 16 Ki floats take a few microseconds, about as
@@ -102,5 +105,7 @@ CS336_MUST_CHECK Status parallel_result(const ParallelFailure *failure);
 /** @brief Frees the calling thread's workspace, as the end of the thread does; the next parallel_reserve() makes
  * another. */
 void parallel_release(void);
+
+CS336_API_END
 
 #endif

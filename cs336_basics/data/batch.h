@@ -5,9 +5,12 @@
 #ifndef CS336_DATA_BATCH_H
 #define CS336_DATA_BATCH_H
 
+#include "core/api.h"
 #include "core/rng.h"
 #include "core/status.h"
 #include "data/token_file.h"
+
+CS336_API_BEGIN
 
 /**
  * @brief Samples training sequences. The targets are the same sequences one token later.
@@ -26,5 +29,7 @@
  */
 CS336_MUST_CHECK Status get_batch(int32_t *inputs, int32_t *targets, const TokenFile *tokens, size_t batch_size,
                                   size_t context_length, const char *device, Rng *rng);
+
+CS336_API_END
 
 #endif

@@ -12,11 +12,14 @@
 #ifndef CS336_DATA_TOKEN_FILE_H
 #define CS336_DATA_TOKEN_FILE_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     MappedFile file;     /**< empty if the ids are an array in memory */
@@ -84,5 +87,7 @@ CS336_MUST_CHECK Status token_file_check_context(const TokenFile *tokens, size_t
  * @retval CS336_EIO     as file_write()
  */
 CS336_MUST_CHECK Status token_file_write(FileWriter *writer, const int32_t *ids, size_t count, size_t vocab_size);
+
+CS336_API_END
 
 #endif

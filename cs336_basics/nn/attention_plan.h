@@ -12,9 +12,12 @@
 #ifndef CS336_NN_ATTENTION_PLAN_H
 #define CS336_NN_ATTENTION_PLAN_H
 
+#include "core/api.h"
 #include "core/parallel.h"
 #include "kernels/attention.h"
 #include "nn/functional.h"
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief Tokens of a query block or key block, at most. A longer block packs the tokens that stream past it less often;
@@ -79,5 +82,7 @@ ScoreBlock attention_forward_scores(const AttentionPlan *plan, size_t head, size
 
 /** @brief Returns the score block that begins at @p query and @p key of a head, keys in columns. */
 ScoreBlock attention_backward_scores(const AttentionPlan *plan, size_t head, size_t query, size_t key);
+
+CS336_INTERNAL_END
 
 #endif

@@ -15,6 +15,7 @@
 #ifndef CS336_NN_TRANSFORMER_LM_H
 #define CS336_NN_TRANSFORMER_LM_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/parameter.h"
 #include "core/rng.h"
@@ -25,6 +26,8 @@
 #include "nn/rmsnorm.h"
 #include "nn/rope.h"
 #include "nn/transformer_block.h"
+
+CS336_API_BEGIN
 
 typedef enum { POSITION_ROPE, POSITION_NONE } PositionKind;
 typedef enum { FFN_SWIGLU, FFN_SILU } FeedForwardKind;
@@ -158,5 +161,7 @@ CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena
  */
 CS336_MUST_CHECK Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const TransformerLM *lm,
                                               TokenTensor ids, Arena *scratch);
+
+CS336_API_END
 
 #endif

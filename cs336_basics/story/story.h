@@ -19,6 +19,7 @@
 #ifndef CS336_STORY_STORY_H
 #define CS336_STORY_STORY_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 #include "story/story_grammar.h"
@@ -26,6 +27,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 #define STORY_SEPARATOR "<|endoftext|>"
 /** @brief The bytes after each story of a corpus. */
@@ -106,5 +109,7 @@ CS336_MUST_CHECK Status story_log_probability(double *nats, const StoryProgram *
  */
 CS336_MUST_CHECK Status story_corpus_log_probability(double *nats, uint64_t *stories, const StoryProgram *program,
                                                      const char *text, size_t length);
+
+CS336_API_END
 
 #endif

@@ -22,7 +22,11 @@
 #ifndef CS336_STORY_STORY_GRAMMAR_H
 #define CS336_STORY_STORY_GRAMMAR_H
 
+#include "core/api.h"
+
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 /** @brief Sizes of arrays. Our grammar has 4 tables and 10 variables; story_compile() checks variables and choices. */
 enum {
@@ -74,5 +78,7 @@ extern const StoryGrammar story_grammar;
  */
 extern const StoryRule story_sentences[], story_words[], story_lessons[], story_mishaps[];
 /** @} */
+
+CS336_API_END
 
 #endif

@@ -9,6 +9,7 @@
 #ifndef CS336_STORY_STORY_PROGRAM_H
 #define CS336_STORY_STORY_PROGRAM_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "story/story_grammar.h"
@@ -16,6 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef enum { STORY_TEXT, STORY_FIELD, STORY_EXPAND } StoryOpKind;
 
@@ -92,9 +95,9 @@ size_t story_first_open(const StoryProgram *program, const bool *fixed, size_t v
 const StoryTemplate *story_field(const StoryProgram *program, const uint16_t *values, const StoryOp *op);
 
 /** @brief True if the template is a fixed text without placeholders. */
-static inline bool story_template_is_plain(const StoryTemplate *template)
+static inline bool story_template_is_plain(const StoryTemplate *text)
 {
-    return template->count == 0 || (template->count == 1 && template->ops->kind == STORY_TEXT);
+    return text->count == 0 || (text->count == 1 && text->ops->kind == STORY_TEXT);
 }
 
 /** @brief Returns the capital of an ASCII letter; other bytes stay as they are. */
@@ -105,5 +108,7 @@ static inline char story_capital(char letter)
 
 /** @brief Returns the article that @p op writes before @p text: "a ", "an ", "A " or "An "; "" without an article. */
 const char *story_article(const StoryOp *op, const char *text);
+
+CS336_API_END
 
 #endif

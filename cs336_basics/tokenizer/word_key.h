@@ -7,10 +7,14 @@
 #ifndef CS336_TOKENIZER_WORD_KEY_H
 #define CS336_TOKENIZER_WORD_KEY_H
 
+#include "core/api.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+CS336_INTERNAL_BEGIN
 
 enum { WORD_KEY_BYTES = 15 /**< length of the longest word that is its own key */ };
 
@@ -61,5 +65,7 @@ static inline uint64_t word_key_hash(WordKey key)
 {
     return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
 }
+
+CS336_INTERNAL_END
 
 #endif

@@ -5,8 +5,11 @@
 #ifndef CS336_TRAIN_RUN_CONFIG_H
 #define CS336_TRAIN_RUN_CONFIG_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "train/trainer.h"
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Writes the configuration as one JSON object. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status run_config_write(const char *path, const TrainerConfig *config);
@@ -19,5 +22,7 @@ typedef struct {
 
 /** @brief Reads config.json and compares it; a file that is missing or damaged says nothing. */
 void run_config_before(RunConfigBefore *before, const char *path, const TrainerConfig *config);
+
+CS336_INTERNAL_END
 
 #endif

@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +109,7 @@ static Status remove_kept(const char *path, size_t first, size_t last, size_t mo
 /* Bytes of a file of the directory; 0: it is empty or not there. */
 static size_t bytes_of(const char *directory, const char *name)
 {
-    char path[PATH_MAX];
+    char path[DIRECTORY_PATH_BYTES];
     struct stat about;
     const int length = snprintf(path, sizeof path, "%s/%s", directory, name);
     return length < (int)sizeof path && stat(path, &about) == 0 ? (size_t)about.st_size : 0;
@@ -120,11 +119,11 @@ static size_t bytes_of(const char *directory, const char *name)
 static Status check_regular(const char *directory)
 {
     for (size_t i = 0; i < NAMES; i++) {
-        char path[PATH_MAX];
+        char path[DIRECTORY_PATH_BYTES];
         struct stat about;
         const int length = snprintf(path, sizeof path, "%s/%s", directory, names[i]);
         if (length >= (int)sizeof path)
-            return status_fail(CS336_EIO, "%s: a path of more than %d bytes", directory, PATH_MAX);
+            return status_fail(CS336_EIO, "%s: a path of more than %d bytes", directory, DIRECTORY_PATH_BYTES);
         if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
             return status_fail(CS336_EIO, "%s: not a regular file, and the run would write it", path);
     }
@@ -183,7 +182,7 @@ Status run_directory_check(const char *path, RunStart start)
 
 bool run_directory_owns(const char *path, const char *file)
 {
-    char real[PATH_MAX], directory[PATH_MAX];
+    char real[DIRECTORY_PATH_BYTES], directory[DIRECTORY_PATH_BYTES];
     struct stat run, parent;
     if (!realpath(file, real))
         return false;
@@ -226,7 +225,7 @@ static Status remove_old_run(const RunDirectory *run)
 
 Status run_directory_open(RunDirectory *run, const char *path, RunStart start)
 {
-    char parent[PATH_MAX];
+    char parent[DIRECTORY_PATH_BYTES];
     *run = (RunDirectory){.lock = -1, .keep = 1};
     Status s = name_files(run, path);
     if (!s)
@@ -265,7 +264,7 @@ Status run_directory_keep_checkpoint(RunDirectory *run)
     /* Somebody may have renamed the directory, and even have begun another run under its old name. */
     Status s = CS336_OK;
     if (!directory_is_locked(run->lock, run->path)) {
-        char path[PATH_MAX];
+        char path[DIRECTORY_PATH_BYTES];
         s = directory_path(path, run->lock);
         if (!s)
             s = name_files(run, path);

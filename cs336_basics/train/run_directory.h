@@ -11,10 +11,13 @@
 #ifndef CS336_TRAIN_RUN_DIRECTORY_H
 #define CS336_TRAIN_RUN_DIRECTORY_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /** @brief What to do with a run that the directory holds already. */
 typedef enum {
@@ -68,5 +71,7 @@ size_t run_directory_kept(size_t *steps, size_t most, const char *path);
 
 /** @brief Gives the lock back; a zeroed struct is fine. */
 void run_directory_close(RunDirectory *run);
+
+CS336_API_END
 
 #endif

@@ -11,11 +11,14 @@
 #ifndef CS336_TRAIN_RUN_LOG_H
 #define CS336_TRAIN_RUN_LOG_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     size_t step;              /**< steps done */
@@ -56,5 +59,7 @@ CS336_MUST_CHECK Status run_log_sync(RunLog *log);
 
 /** @brief Closes the file; a zeroed log is fine. */
 void run_log_close(RunLog *log);
+
+CS336_API_END
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef CS336_TRAIN_TRAINER_H
 #define CS336_TRAIN_TRAINER_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/parameter.h"
 #include "core/rng.h"
@@ -22,6 +23,8 @@
 #include "optim/schedule.h"
 
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     TransformerLMConfig model;
@@ -78,5 +81,7 @@ CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad
 /** @brief Mean loss over the validation windows, nats per token; NaN or infinite when the model is. @retval
  * CS336_ERANGE, CS336_ENOMEM */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
+
+CS336_API_END
 
 #endif

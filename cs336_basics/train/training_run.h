@@ -8,13 +8,16 @@
 #ifndef CS336_TRAIN_TRAINING_RUN_H
 #define CS336_TRAIN_TRAINING_RUN_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 #include "train/run_directory.h"
 #include "train/run_log.h"
 #include "train/trainer.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
+
+CS336_API_BEGIN
 
 /**
  * @brief Saves the run's whole state.
@@ -61,5 +64,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, RunStart start,
                                     const TrainerObserver *observer, RunLogEntry *last);
+
+CS336_API_END
 
 #endif

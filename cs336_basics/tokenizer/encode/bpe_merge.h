@@ -9,12 +9,15 @@
 #ifndef CS336_TOKENIZER_ENCODE_BPE_MERGE_H
 #define CS336_TOKENIZER_ENCODE_BPE_MERGE_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     int32_t left, right;
@@ -59,5 +62,7 @@ void merge_scratch_deinit(MergeScratch *scratch);
  * @return the number of tokens
  */
 size_t merge_table_apply(const MergeTable *table, MergeScratch *scratch, const uint8_t *word, size_t length);
+
+CS336_INTERNAL_END
 
 #endif

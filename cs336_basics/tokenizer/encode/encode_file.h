@@ -11,11 +11,14 @@
 #ifndef CS336_TOKENIZER_ENCODE_ENCODE_FILE_H
 #define CS336_TOKENIZER_ENCODE_ENCODE_FILE_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 #include "tokenizer/encode/encoder.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /** @brief Zeroed, it asks for all threads and no reports. */
 typedef struct {
@@ -39,5 +42,7 @@ CS336_MUST_CHECK Status encode_text(const Tokenizer *tokenizer, ByteString text,
 /** @brief Encodes a regular file. @retval CS336_EIO  the file cannot be mapped; else as encode_text() */
 CS336_MUST_CHECK Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink, void *context,
                                     const EncodeConfig *config);
+
+CS336_API_END
 
 #endif

@@ -16,12 +16,15 @@
 #ifndef CS336_TOKENIZER_ENCODE_ENCODER_H
 #define CS336_TOKENIZER_ENCODE_ENCODER_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/encode/tokenizer.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 /**
  * @brief Appends the ids of a whole text.
@@ -70,5 +73,7 @@ CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, siz
 CS336_MUST_CHECK Status encoder_finish(Encoder *encoder);
 
 void encoder_destroy(Encoder *encoder);
+
+CS336_API_END
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "core/memory.h"
 #include "tokenizer/encode/utf8_replace.h"
-#include "tokenizer/files/bpe_files.h"
 
 enum {
     SPARE_BYTES = 16,  /* readable behind the vocabulary's bytes: a token of up to 16 bytes is copied with one load */
@@ -72,19 +71,6 @@ Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const Byte
         tokenizer_destroy(*tokenizer);
         *tokenizer = NULL;
     }
-    return s;
-}
-
-Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
-                      const ByteString *special_tokens, size_t special_count)
-{
-    BPEModel model;
-    *tokenizer = NULL;
-    Status s = bpe_model_read(&model, vocab_path, merges_path);
-    if (!s)
-        s = tokenizer_create(tokenizer, &model, special_tokens, special_count);
-    bpe_model_deinit(&model);
-    memory_give_back(); /* the files' JSON was larger than the tokenizer */
     return s;
 }
 

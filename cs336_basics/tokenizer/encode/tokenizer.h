@@ -11,6 +11,7 @@
 #ifndef CS336_TOKENIZER_ENCODE_TOKENIZER_H
 #define CS336_TOKENIZER_ENCODE_TOKENIZER_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
@@ -21,6 +22,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef struct Tokenizer {
     BPEModel model; /**< with all special tokens */
@@ -76,5 +79,7 @@ CS336_MUST_CHECK Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *t
  */
 CS336_MUST_CHECK Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids,
                                                  size_t count);
+
+CS336_API_END
 
 #endif

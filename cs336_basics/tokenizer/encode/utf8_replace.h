@@ -8,12 +8,15 @@
 #ifndef CS336_TOKENIZER_ENCODE_UTF8_REPLACE_H
 #define CS336_TOKENIZER_ENCODE_UTF8_REPLACE_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 /** @brief Holds the first bytes of a character; zeroed, it is empty. */
 typedef struct {
@@ -28,5 +31,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes, size_t length,
                                      bool ended);
+
+CS336_API_END
 
 #endif

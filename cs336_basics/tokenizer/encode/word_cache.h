@@ -13,12 +13,15 @@
 #ifndef CS336_TOKENIZER_ENCODE_WORD_CACHE_H
 #define CS336_TOKENIZER_ENCODE_WORD_CACHE_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/word_key.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 enum {
     WORD_CACHED_BYTES = 256, /**< longer pre-tokens hardly ever come back and are not cached */
@@ -94,5 +97,7 @@ const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *entry, B
 
 /** @brief Caches the ids of a pre-token of at most WORD_CACHED_BYTES. Without memory for them it does nothing. */
 void word_cache_add(WordCache *cache, WordKey key, ByteString word, const int32_t *ids, size_t count);
+
+CS336_INTERNAL_END
 
 #endif

@@ -11,8 +11,11 @@
 #ifndef CS336_TOKENIZER_FILES_BPE_FILES_H
 #define CS336_TOKENIZER_FILES_BPE_FILES_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
+
+CS336_API_BEGIN
 
 /**
  * @brief Reads a model.
@@ -26,5 +29,7 @@ CS336_MUST_CHECK Status bpe_model_read(BPEModel *model, const char *vocab_path, 
 
 /** @brief Writes a model; each file is replaced atomically. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char *merges_path);
+
+CS336_API_END
 
 #endif

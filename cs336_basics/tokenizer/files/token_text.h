@@ -5,9 +5,12 @@
 #ifndef CS336_TOKENIZER_FILES_TOKEN_TEXT_H
 #define CS336_TOKENIZER_FILES_TOKEN_TEXT_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/unicode.h"
+
+CS336_API_BEGIN
 
 /** @brief Appends a token in GPT-2's alphabet (tokenizer/byte_alphabet.h), as UTF-8. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status token_spell(ByteList *text, ByteString token);
@@ -34,5 +37,7 @@ typedef struct {
  * would obey instead of showing them (control characters, changes of text direction), becomes `\xNN`.
  */
 ShownToken token_shown(ByteString token);
+
+CS336_API_END
 
 #endif

@@ -10,12 +10,15 @@
 #ifndef CS336_TOKENIZER_FILES_TOKENIZER_JSON_H
 #define CS336_TOKENIZER_FILES_TOKENIZER_JSON_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
 
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /**
  * @brief Writes a model and its special tokens.
@@ -29,5 +32,7 @@
  */
 CS336_MUST_CHECK Status tokenizer_json_write(FileWriter *writer, const BPEModel *model,
                                              const ByteString *special_tokens, size_t special_count);
+
+CS336_API_END
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef CS336_TOKENIZER_LEARN_WORD_TABLE_H
 #define CS336_TOKENIZER_LEARN_WORD_TABLE_H
 
+#include "core/api.h"
 #include "core/parallel.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
@@ -18,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief A word's shard is the first bits of its hash: of word_key_hash() if it has at most WORD_KEY_BYTES. */
 enum { WORD_SHARD_BITS = 6, WORD_SHARDS = 1 << WORD_SHARD_BITS };
@@ -67,5 +70,7 @@ typedef struct {
 bool word_table_next(const WordTable *table, WordCursor *cursor);
 
 void word_table_deinit(WordTable *table);
+
+CS336_INTERNAL_END
 
 #endif

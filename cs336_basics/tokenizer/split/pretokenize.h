@@ -16,11 +16,14 @@
 #ifndef CS336_TOKENIZER_SPLIT_PRETOKENIZE_H
 #define CS336_TOKENIZER_SPLIT_PRETOKENIZE_H
 
+#include "core/api.h"
 #include "tokenizer/unicode.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 /** @brief Most ends that pretokenizer_next() finds in 64 bytes: one before each byte, and the end of the text. */
 enum { PRETOKENS_PER_GROUP = 65 };
@@ -61,5 +64,7 @@ void pretokenizer_feed(Pretokenizer *pretokenizer, const uint8_t *text, size_t l
  *             use(begin, ends[i]);
  */
 size_t pretokenizer_next(Pretokenizer *pretokenizer, const uint8_t **ends, size_t capacity);
+
+CS336_API_END
 
 #endif
