@@ -16,6 +16,7 @@
     X(train_bpe)       \
     X(tokenizer)       \
     X(core)            \
+    X(guest)           \
     X(tensor)          \
     X(rng)             \
     X(files)           \

@@ -88,6 +88,19 @@ CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng);
 
 /**
+ * @brief Makes a whole model on the heap in one call: parameters with their initial values, and RoPE tables.
+ * @param[out] lm    NULL on failure; free it with transformer_lm_destroy()
+ * @param[in]  seed  of the initial values: those of a training run with this seed
+ * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
+ * @retval CS336_ENOMEM
+ * @see trained_model_load(), which makes a model from a checkpoint; test_model_is_made_in_one_call
+ */
+CS336_MUST_CHECK Status transformer_lm_create(TransformerLM **lm, const TransformerLMConfig *config, uint64_t seed);
+
+/** @brief Frees a model of transformer_lm_create(); NULL is fine. */
+void transformer_lm_destroy(TransformerLM *lm);
+
+/**
  * @brief Lists the parameters by PyTorch's state-dict names, in memory order.
  * @param[out] list     items and names, taken from @p arena
  * @param[in]  value    the model

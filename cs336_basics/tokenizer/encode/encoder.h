@@ -72,6 +72,7 @@ CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, siz
  */
 CS336_MUST_CHECK Status encoder_finish(Encoder *encoder);
 
+/** @brief Frees an encoder; NULL is fine. */
 void encoder_destroy(Encoder *encoder);
 
 CS336_API_END

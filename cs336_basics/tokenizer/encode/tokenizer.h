@@ -52,6 +52,7 @@ CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *
 CS336_MUST_CHECK Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
                                        const ByteString *special_tokens, size_t special_count);
 
+/** @brief Frees a tokenizer; NULL is fine. */
 void tokenizer_destroy(Tokenizer *tokenizer);
 
 /** @brief Returns the number of tokens; ids are below it. */
