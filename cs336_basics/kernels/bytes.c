@@ -1,12 +1,10 @@
 #include "kernels/bytes.h"
 
-#include "kernels/bytes_table.h"
 #include "kernels/isa.h"
-
-static const BytesTable *const tables[ISA_COUNT] = ISA_TABLES(bytes);
 
 size_t bytes_find_pair(const uint8_t *text, size_t length, size_t begin, const BytePair *pairs, size_t pair_count)
 {
+    static const BytesKernels *const tables[ISA_COUNT] = ISA_TABLES(bytes);
     size_t i = begin;
     /* Whole groups in vectors. The kernel reads one byte behind the last group, so that byte must be in the text. */
     if (length - i > GROUP_BYTES) {

@@ -27,6 +27,19 @@ typedef struct {
  */
 size_t bytes_find_pair(const uint8_t *text, size_t length, size_t begin, const BytePair *pairs, size_t pair_count);
 
+/** @brief The kernels of one instruction set, for bytes.c alone. */
+typedef struct {
+    /**
+     * @brief Searches @p groups groups of bytes. It reads one byte more than the groups have.
+     * @param[out] found  the bits of the bytes at which a pair begins, in the first group that has any; else untouched
+     * @return the number of that group, or @p groups if no pair begins in any
+     */
+    size_t (*find_pair)(uint64_t *found, const uint8_t *text, size_t groups, const BytePair *pairs, size_t pair_count);
+} BytesKernels;
+
+/** @brief The tables that kernels/bytes_kernel.h defines. */
+extern const BytesKernels bytes_portable, bytes_avx2, bytes_avx512;
+
 CS336_INTERNAL_END
 
 #endif

@@ -1,9 +1,9 @@
-/* The functions of bytes.h for one instruction set. */
+/* The kernels of bytes.h, compiled once for each instruction set: see vector.h. */
 #ifndef CS336_KERNELS_BYTES_KERNEL_H
 #define CS336_KERNELS_BYTES_KERNEL_H
 
 #include "kernels/byte_group.h"
-#include "kernels/bytes_table.h"
+#include "kernels/bytes.h"
 
 static size_t KERNEL(bytes_find_pair)(uint64_t *found, const uint8_t *text, size_t groups, const BytePair *pairs,
                                       size_t pair_count)
@@ -22,6 +22,6 @@ static size_t KERNEL(bytes_find_pair)(uint64_t *found, const uint8_t *text, size
     return groups;
 }
 
-const BytesTable KERNEL(bytes) = {.find_pair = KERNEL(bytes_find_pair)};
+const BytesKernels KERNEL(bytes) = {.find_pair = KERNEL(bytes_find_pair)};
 
 #endif

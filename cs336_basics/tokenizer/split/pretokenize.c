@@ -1,7 +1,7 @@
 #include "tokenizer/split/pretokenize.h"
 
 #include "kernels/isa.h"
-#include "tokenizer/split/pretokenize_table.h"
+#include "tokenizer/split/pretokenize_scanner.h"
 
 #include <string.h>
 
@@ -10,8 +10,6 @@
  * bytes, and the scanner looks at the character after it, of at most 4.
  */
 enum { LOOK_AHEAD = 8 };
-
-static const PretokenizeTable *const tables[ISA_COUNT] = ISA_TABLES(pretokenize);
 
 void pretokenizer_begin(Pretokenizer *p)
 {
@@ -33,8 +31,7 @@ Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *by
         classes[k] = p->rest_class[k];
     group.inner = p->rest;
     p->rest = 0;
-    /* Each character that begins in this group sets the bits of its bytes; those behind the group are kept for later.
-     */
+    /* Each character that begins in this group sets the bits of its bytes. Those behind the group are kept in p. */
     for (uint64_t firsts = bytes->beyond & ~bytes->continuations; firsts; firsts &= firsts - 1) {
         const unsigned first = (unsigned)__builtin_ctzll(firsts);
         const uint8_t *text = group.text + first;
@@ -59,17 +56,19 @@ Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *by
 }
 
 /* Scans the last 1 to 64 bytes of a text. Its end is an end too. */
-static size_t scan_last(Pretokenizer *p, const uint8_t **ends)
+static size_t scan_last(const PretokenizeKernels *kernels, Pretokenizer *p, const uint8_t **ends)
 {
     uint8_t copy[GROUP_BYTES] = {0};
     memcpy(copy, p->unscanned, (size_t)(p->end - p->unscanned));
-    size_t count = tables[isa_in_use()]->scan(p, ends, copy, 1);
+    size_t count = kernels->scan(p, ends, copy, 1);
     ends[count++] = p->end;
     return count;
 }
 
 size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
 {
+    static const PretokenizeKernels *const tables[ISA_COUNT] = ISA_TABLES(pretokenize);
+    const PretokenizeKernels *kernels = tables[isa_in_use()];
     const size_t reserve = p->ended ? 1 : LOOK_AHEAD; /* the last group of a text goes through scan_last() */
     size_t count = 0;
     while (count + PRETOKENS_PER_GROUP <= capacity) {
@@ -78,9 +77,9 @@ size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
         groups = groups < room ? groups : room;
         groups = groups < GROUPS_AT_ONCE ? groups : GROUPS_AT_ONCE;
         if (groups > 0)
-            count += tables[isa_in_use()]->scan(p, ends + count, p->unscanned, groups);
+            count += kernels->scan(p, ends + count, p->unscanned, groups);
         else if (p->ended && left > 0)
-            count += scan_last(p, ends + count);
+            count += scan_last(kernels, p, ends + count);
         else
             break;
     }

@@ -9,7 +9,7 @@
 #define CS336_TOKENIZER_SPLIT_PRETOKENIZE_KERNEL_H
 
 #include "kernels/byte_group.h"
-#include "tokenizer/split/pretokenize_table.h"
+#include "tokenizer/split/pretokenize_scanner.h"
 
 /* Compares 64 bytes with the ranges of the ASCII classes. */
 VECTOR_INLINE ByteClasses classify_bytes(const uint8_t *text)
@@ -139,6 +139,6 @@ static size_t KERNEL(pretokenize_scan)(Pretokenizer *p, const uint8_t **ends, co
     return count;
 }
 
-const PretokenizeTable KERNEL(pretokenize) = {.scan = KERNEL(pretokenize_scan)};
+const PretokenizeKernels KERNEL(pretokenize) = {.scan = KERNEL(pretokenize_scan)};
 
 #endif

@@ -1,6 +1,9 @@
-/* What pretokenize.c and the scanner of pretokenize_kernel.h share: one table for each instruction set. */
-#ifndef CS336_TOKENIZER_SPLIT_PRETOKENIZE_TABLE_H
-#define CS336_TOKENIZER_SPLIT_PRETOKENIZE_TABLE_H
+/*
+ * The scanner behind pretokenize.h, which pretokenize_kernel.h defines once for each instruction set, and the types
+ * that both share.
+ */
+#ifndef CS336_TOKENIZER_SPLIT_PRETOKENIZE_SCANNER_H
+#define CS336_TOKENIZER_SPLIT_PRETOKENIZE_SCANNER_H
 
 #include "core/api.h"
 #include "kernels/bytes.h"
@@ -50,6 +53,7 @@ static inline bool visible_at(const uint8_t *text, const uint8_t *end)
     return text < end && utf8_class(text, (size_t)(end - text)).unicode_class != UNICODE_SPACE;
 }
 
+/* The scanner of one instruction set. */
 typedef struct {
     /*
      * Scans `groups` groups from p->unscanned on, at most GROUPS_AT_ONCE, writes where pre-tokens end, and returns how
@@ -57,9 +61,10 @@ typedef struct {
      * inside the group, a copy with zeros behind the text.
      */
     size_t (*scan)(Pretokenizer *p, const uint8_t **ends, const uint8_t *bytes, size_t groups);
-} PretokenizeTable;
+} PretokenizeKernels;
 
-extern const PretokenizeTable pretokenize_portable, pretokenize_avx2, pretokenize_avx512;
+/* The tables that pretokenize_kernel.h defines. */
+extern const PretokenizeKernels pretokenize_portable, pretokenize_avx2, pretokenize_avx512;
 
 CS336_INTERNAL_END
 
