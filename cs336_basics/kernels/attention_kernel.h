@@ -31,35 +31,35 @@ static size_t smaller_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The part of begin ... end - 1 that lies in 0 ... extent - 1. */
+/* Returns the indices of begin ... end - 1 that lie in 0 ... extent - 1. */
 static Range clip_range(ptrdiff_t begin, ptrdiff_t end, size_t extent)
 {
     const ptrdiff_t low = begin > 0 ? begin : 0, high = end < (ptrdiff_t)extent ? end : (ptrdiff_t)extent;
     return low < high ? (Range){(size_t)low, (size_t)high} : (Range){0, 0};
 }
 
-/* The rows that any of `count` neighbouring columns sees. */
+/* Returns the rows from the first to the last that any of `count` neighbouring columns sees. */
 static Range rows_seen(const ScoreBlock *block, size_t column, size_t count)
 {
     const ptrdiff_t c = (ptrdiff_t)column;
     return clip_range(c + block->band_first, c + (ptrdiff_t)count + block->band_last, block->rows);
 }
 
-/* The columns that see any of `count` neighbouring rows. */
+/* Returns the columns from the first to the last that see any of `count` neighbouring rows. */
 static Range columns_seeing(const ScoreBlock *block, size_t row, size_t count)
 {
     const ptrdiff_t r = (ptrdiff_t)row;
     return clip_range(r - block->band_last, r + (ptrdiff_t)count - block->band_first, block->columns);
 }
 
-/* The range, widened to whole register tiles. */
+/* Returns the rows of all register tiles that hold a row of the range. */
 static Range whole_tiles(Range rows)
 {
     return (Range){rows.begin / ATTENTION_TILE_ROWS * ATTENTION_TILE_ROWS,
                    (rows.end + ATTENTION_TILE_ROWS - 1) / ATTENTION_TILE_ROWS * ATTENTION_TILE_ROWS};
 }
 
-/* Index of the first score of a column's panel. */
+/* Returns the index of the first score of a column's panel. */
 static size_t panel_start(size_t column)
 {
     return column / PANEL * PANEL * SCORE_BLOCK_ROWS;
@@ -74,6 +74,7 @@ static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *s
     const size_t depth = columns.depth, padded = (count + PANEL - 1) / PANEL * PANEL;
     for (size_t first = 0; first < padded; first += VECTOR_FLOATS)
         for (size_t i = 0; i < depth; i += VECTOR_FLOATS) {
+            /* A row for each token, scaled; zeros beyond the last token. */
             Vector square[VECTOR_FLOATS];
             VECTOR_UNROLL
             for (size_t lane = 0; lane < VECTOR_FLOATS; lane++) {
@@ -82,6 +83,7 @@ static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *s
                     square[lane] =
                         scale * vector_load_first(source + (ptrdiff_t)(first + lane) * stride + i, depth - i);
             }
+            /* Transposed, a row for each element of the depth. */
             vector_transpose(square);
             float *panel = columns.data + first / PANEL * PANEL * depth + i * PANEL + first % PANEL;
             VECTOR_UNROLL
@@ -91,28 +93,33 @@ static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *s
         }
 }
 
-/* x * 0 is NaN for infinities and NaN, and 0 or -0 for all other numbers: their bits are collected with |. */
+/*
+ * Looks for infinities and NaN while it copies: x * 0 is NaN for these, and 0 or -0 for all other numbers. The bits of
+ * all these products are collected with |. The result has NaN's bits in some lane if any x was not finite.
+ */
 static void KERNEL(attention_pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count)
 {
     const size_t depth = rows->depth, width = attention_width(depth);
     const size_t padded = (count + ATTENTION_TALLEST_TILE - 1) / ATTENTION_TALLEST_TILE * ATTENTION_TALLEST_TILE;
     float *destination = rows->data;
-    IntVector infected = {0};
+    IntVector product_bits = {0};
     for (size_t row = 0; row < count; row++, destination += width, source += stride) {
         size_t i = 0;
         for (; i + VECTOR_FLOATS <= depth; i += VECTOR_FLOATS) {
             const Vector v = vector_load(source + i);
             vector_store(destination + i, v);
-            infected |= vector_bits(v * 0);
+            product_bits |= vector_bits(v * 0);
         }
+        /* The end of the row, and zeros up to the width. */
         for (; i < width; i += VECTOR_FLOATS) {
             const Vector v = i < depth ? vector_load_first(source + i, depth - i) : (Vector){0};
             vector_store(destination + i, v);
-            infected |= vector_bits(v * 0);
+            product_bits |= vector_bits(v * 0);
         }
     }
+    /* Rows of zeros up to the end of a register tile. */
     memset(destination, 0, (padded - count) * width * sizeof *destination);
-    rows->finite = vector_sum(vector_from_bits(infected)) == 0;
+    rows->finite = vector_sum(vector_from_bits(product_bits)) == 0;
 }
 
 static void KERNEL(attention_unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor,
@@ -167,7 +174,7 @@ VECTOR_INLINE void tile_store(float *destination, size_t row_stride, RegisterTil
 
 /* ---- rows(row) . columns(column) ---- */
 
-/* The epilogue of a product: what happens to a register tile before it is stored. */
+/* What multiply_rows_by_columns() computes from a register tile of dot products before it stores it. */
 typedef struct {
     enum { STORE_SCORES, STORE_PROBABILITIES, STORE_GRADIENTS } result;
     const float *row_number; /* (rows) log_sum_exp for probabilities, delta for gradients */
@@ -189,16 +196,21 @@ VECTOR_INLINE void tile_probabilities(RegisterTile tile, const float *log_sum_ex
 VECTOR_INLINE void tile_gradients(RegisterTile tile, const float *p, const float *delta, float scale)
 {
     VECTOR_UNROLL
-    for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
+    for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
         VECTOR_UNROLL
-    for (size_t half = 0; half < 2; half++) {
-        const Vector weight = vector_load(p + s * PANEL + half * VECTOR_FLOATS);
-        const Vector gradient = scale * weight * (tile[s][half] - delta[s]);
-        tile[s][half] = vector_select(weight == 0, (Vector){0}, gradient);
+        for (size_t half = 0; half < 2; half++) {
+            /* Where p is 0, dp may be infinite or NaN: the gradient there is 0 all the same. */
+            const Vector weight = vector_load(p + s * PANEL + half * VECTOR_FLOATS);
+            const Vector gradient = scale * weight * (tile[s][half] - delta[s]);
+            tile[s][half] = vector_select(weight == 0, (Vector){0}, gradient);
+        }
     }
 }
 
-/* Computes the register tiles that the band touches. The epilogue's result is a constant to the compiler. */
+/*
+ * Computes the register tiles that the band touches. epilogue.result is a constant in each caller, and this function is
+ * inlined: the compiler drops the branches that are not taken.
+ */
 VECTOR_INLINE void multiply_rows_by_columns(float *score, PackedRows rows, PackedColumns columns,
                                             const ScoreBlock *block, const Epilogue epilogue)
 {
@@ -206,12 +218,14 @@ VECTOR_INLINE void multiply_rows_by_columns(float *score, PackedRows rows, Packe
     for (size_t column = 0; column < block->columns; column += PANEL) {
         const Range seen = whole_tiles(rows_seen(block, column, PANEL));
         for (size_t row = seen.begin; row < seen.end; row += ATTENTION_TILE_ROWS) {
+            /* A register tile of dot products, from zero. */
             const size_t index = panel_start(column) + row * PANEL;
             RegisterTile tile;
             VECTOR_UNROLL
             for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
                 tile[s][0] = tile[s][1] = (Vector){0};
             tile_multiply_add(tile, rows.data + row * width, width, 1, columns.data + column * depth, PANEL, depth);
+            /* The epilogue, while the tile is in registers. */
             if (epilogue.result == STORE_PROBABILITIES)
                 tile_probabilities(tile, epilogue.row_number + row);
             if (epilogue.result == STORE_GRADIENTS)
@@ -245,7 +259,10 @@ static void KERNEL(attention_score_gradients)(float *grad, PackedRows rows, Pack
 
 /* ---- the mask ---- */
 
-/* True if all these columns see all these rows. */
+/*
+ * True if all these columns see all these rows: the first column sees down to the last row, and the last column up to
+ * the first row.
+ */
 static bool nothing_is_hidden(const ScoreBlock *block, Range rows, Range columns)
 {
     return !block->mask && (ptrdiff_t)rows.end <= (ptrdiff_t)columns.begin + block->band_last + 1 &&
@@ -275,7 +292,7 @@ static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock 
         return;
     }
     for (size_t first = 0; first < block->columns; first += PANEL) {
-        /* The products wrote whole register tiles, so the band's corners are hidden as far as those reach. */
+        /* The products wrote whole register tiles, and so also scores outside the band: hide these, too. */
         Range rows = whole_tiles(rows_seen(block, first, PANEL));
         rows.end = smaller_size(rows.end, block->rows);
         const size_t columns = smaller_size(PANEL, block->columns - first);
@@ -283,13 +300,14 @@ static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock 
             continue;
         for (size_t row = rows.begin; row < rows.end; row++) {
             float *panel_row = score + panel_start(first) + row * PANEL;
-            /* Column first + c sees the row if c is in this range; then the mask decides. */
+            /* The band hides this row from all columns first + c but those with c in this range. */
             const ptrdiff_t shift = (ptrdiff_t)row - (ptrdiff_t)first;
             const Range in_band = clip_range(shift - block->band_last, shift - block->band_first + 1, columns);
             for (size_t c = 0; c < in_band.begin; c++)
                 panel_row[c] = hidden;
             for (size_t c = in_band.end; c < columns; c++)
                 panel_row[c] = hidden;
+            /* In the band the mask decides. */
             if (block->mask)
                 hide_where_masked(panel_row, hidden, in_band, block->column_stride,
                                   block->mask + (ptrdiff_t)row * block->row_stride +
@@ -309,19 +327,20 @@ static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, 
     for (size_t column = 0; column < block->columns; column += VECTOR_FLOATS) {
         const Range seen = rows_seen(block, column, VECTOR_FLOATS);
         float *scores = score + panel_start(column) + column % PANEL;
-        /* The greatest score of each column so far. */
+        /* m': the greatest score of each column so far, one column in each lane. */
         const Vector old = vector_load(maximum + column);
         Vector max = old, total = (Vector){0};
         for (size_t row = seen.begin; row < seen.end; row++)
             max = vector_max(vector_load(scores + row * PANEL), max);
         /* A column that has seen nothing subtracts 0: exp(-inf - 0) is 0, but exp(-inf + inf) would be NaN. */
         const Vector reference = vector_select(max == vector_fill(-INFINITY), (Vector){0}, max);
+        /* p = e^(s - m') and their sum */
         for (size_t row = seen.begin; row < seen.end; row++) {
             const Vector p = vector_exp(vector_load(scores + row * PANEL) - reference);
             vector_store(scores + row * PANEL, p);
             total += p;
         }
-        /* The old sum was relative to the old maximum. */
+        /* f = e^(m - m') and l' = f l + sum p: the old sum l was relative to the old maximum m. */
         const Vector factor = vector_exp(old - reference);
         vector_store(maximum + column, max);
         vector_store(rescale + column, factor);
@@ -340,25 +359,27 @@ static void KERNEL(attention_add_to_columns)(float *sum, const float *rescale, c
     }
     const size_t depth = rows.depth, width = attention_width(depth);
     for (size_t column = 0; column < block->columns; column += ATTENTION_TILE_ROWS) {
-        /* The weights of these columns are read down the panel, as the transpose of P. */
+        /* The weights of a column are PANEL floats apart: the micro-kernel reads the panel as the transpose of P. */
         const Range seen = rows_seen(block, column, ATTENTION_TILE_ROWS);
         const float *weight = p + panel_start(column) + seen.begin * PANEL + column % PANEL;
         const float *source = rows.data + seen.begin * width;
         for (size_t i = 0; i < depth; i += PANEL) {
             RegisterTile tile;
             tile_load(tile, sum + column * width + i, width);
-            if (rescale)
+            /* tile = rescale sum + P^T rows */
+            if (rescale) {
                 VECTOR_UNROLL
-            for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
-                const Vector factor = vector_fill(rescale[column + s]);
-                tile[s][0] *= factor;
-                tile[s][1] *= factor;
+                for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
+                    const Vector factor = vector_fill(rescale[column + s]);
+                    tile[s][0] *= factor;
+                    tile[s][1] *= factor;
+                }
             }
             if (rows.finite)
                 tile_multiply_add(tile, weight, 1, PANEL, source + i, width, seen.end - seen.begin);
             tile_store(sum + column * width + i, width, tile);
         }
-        /* With infinities or NaN among the rows, only terms with p > 0 may be added. */
+        /* With infinities or NaN among the rows, only terms with p != 0 may be added. */
         for (size_t s = 0; s < ATTENTION_TILE_ROWS && !rows.finite; s++)
             add_nonzero_terms(sum + (column + s) * width, weight + s, PANEL, source, width, seen.end - seen.begin,
                               depth);
@@ -378,6 +399,7 @@ static void KERNEL(attention_add_to_rows)(float *sum, const float *p, PackedRows
                 continue;
             const float *weight = p + panel_start(first) + row * PANEL + begin % PANEL;
             const float *source = columns.data + begin * width;
+            /* sum += P columns, or term by term where the columns are not finite */
             for (size_t i = 0; i < depth && columns.finite; i += PANEL) {
                 RegisterTile tile;
                 tile_load(tile, sum + row * width + i, width);

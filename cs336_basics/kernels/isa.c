@@ -6,17 +6,18 @@
 
 enum { NOT_CHOSEN = -1 };
 
-/* Atomic, because any thread may be the first to ask. Two that ask at once choose the same. */
+/* Atomic, because any thread may be the first to ask. Two threads that ask at once choose the same. */
 static atomic_int chosen = NOT_CHOSEN;
 
-static int cpu_has(Isa isa)
+static bool cpu_has(Isa isa)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                     __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                      __builtin_cpu_supports("popcnt");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
     if (isa == ISA_AVX512_BF16)
         return avx512 && __builtin_cpu_supports("avx512bf16");
     if (isa == ISA_AVX512)
@@ -35,7 +36,10 @@ static Isa best_of_cpu(void)
     return isa;
 }
 
-/* Reads CS336_ISA into *isa. If it cannot be obeyed, *isa is the best one and the status says why. */
+/*
+ * Sets *isa to what CS336_ISA asks for. If it is unset, or cannot be obeyed, *isa is the best of this CPU; in the
+ * second case the status says why.
+ */
 static Status read_override(Isa *isa)
 {
     static const char *const names[ISA_COUNT] = {
@@ -69,12 +73,12 @@ Isa isa_in_use(void)
     return first;
 }
 
-int isa_choose(Isa isa)
+bool isa_choose(Isa isa)
 {
     if (!cpu_has(isa))
-        return 0;
+        return false;
     atomic_store_explicit(&chosen, (int)isa, memory_order_relaxed);
-    return 1;
+    return true;
 }
 
 const char *isa_name(Isa isa)

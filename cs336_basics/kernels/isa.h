@@ -15,6 +15,8 @@
 #include "core/api.h"
 #include "core/status.h"
 
+#include <stdbool.h>
+
 CS336_INTERNAL_BEGIN
 
 typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512_BF16 } Isa;
@@ -22,19 +24,22 @@ enum { ISA_COUNT = 4 };
 
 /**
  * @brief Returns the best instruction set of this CPU, unless CS336_ISA=avx512_bf16|avx512|avx2|portable asks for
- * another. The first call decides.
+ * another. The first call decides for the rest of the process.
  */
 Isa isa_in_use(void);
 
-/** @brief Chooses another one from now on; returns false, without a change, if this CPU lacks it. For tests. */
-int isa_choose(Isa isa);
+/**
+ * @brief Sets the instruction set that isa_in_use() returns from now on. Tests compare the instruction sets with it.
+ * @return false, without a change, if this CPU lacks it
+ */
+bool isa_choose(Isa isa);
 
-/** @brief "AVX-512+BF16", "AVX-512", "AVX2+FMA" or "portable vectors". */
+/** @brief Returns "AVX-512+BF16", "AVX-512", "AVX2+FMA" or "portable vectors". */
 const char *isa_name(Isa isa);
 
 /**
- * @brief Checks that CS336_ISA can be obeyed. If not, isa_in_use() returns the best one: a program that wants to warn
- * its user calls this function once.
+ * @brief Checks that CS336_ISA can be obeyed. If not, isa_in_use() silently returns the best instruction set; a program
+ * calls this function once to warn its user.
  * @retval CS336_OK      CS336_ISA is unset, empty, or names an instruction set of this CPU
  * @retval CS336_ERANGE  it has another value, or this CPU lacks what it names
  */

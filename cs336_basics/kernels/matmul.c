@@ -53,7 +53,7 @@ static ConstMatrix transposed(ConstMatrix a)
     return (ConstMatrix){a.data, a.column_stride, a.row_stride};
 }
 
-/* The submatrix that begins at (i, j). */
+/* Returns the submatrix that begins at (i, j). */
 static ConstMatrix submatrix(ConstMatrix a, size_t i, size_t j)
 {
     a.data = element(a, i, j);
@@ -67,6 +67,10 @@ static Matrix submatrix_of_c(const Product *p, size_t i, size_t j)
     return c;
 }
 
+/*
+ * Returns the number of threads that a product is worth. Either its multiply-adds or the numbers that it reads take the
+ * time: the greater need counts.
+ */
 static int useful_threads(size_t m, size_t n, size_t k)
 {
     const double fmas = (double)m * (double)n * (double)k / FMAS_PER_THREAD;
@@ -104,7 +108,7 @@ static void cut_into_chunks(Block *block, const Product *p)
     block->column_chunks = by_rows ? 1 : smaller(threads, block->column_tiles);
 }
 
-/* Packs a block of A for one chunk of C and multiplies it with the block of B. */
+/* Computes one chunk of C: packs its block of A, and multiplies that by the chunk's columns of the block of B. */
 static void multiply_chunk(const Product *p, const Block *block, size_t chunk, float *a_panels)
 {
     const size_t tile_rows = p->kernels->tile_rows, tile_columns = p->kernels->tile_columns;
@@ -142,15 +146,17 @@ static void multiply_blocks(const Product *p)
             for (block.first_k = 0; block.first_k < p->k || block.first_k == 0; block.first_k += depth) {
                 block.depth = smaller(depth, p->k - block.first_k);
                 block.groups = divide_up(block.depth, p->kernels->group_depth);
-                /* Pack the block of B, panel by panel. Then multiply, chunk by chunk. */
+                /* Pack the block of B, panel by panel, and wait for all threads. */
 #pragma omp for schedule(static)
                 for (size_t j = 0; j < block.columns; j += tile_columns)
                     p->kernels->pack_b(block.panels + j * block.groups,
                                        submatrix(transposed(p->b), block.first_column + j, block.first_k),
                                        smaller(tile_columns, block.columns - j), block.depth);
+                    /* Multiply, chunk by chunk, and do not wait. */
 #pragma omp for schedule(dynamic) nowait
                 for (size_t chunk = 0; chunk < block.row_chunks * block.column_chunks; chunk++)
                     multiply_chunk(p, &block, chunk, a_panels);
+                /* The next block of B goes to the other buffer. */
                 block.panels = b_panels + (block.panels == b_panels ? BLOCK_DEPTH * BLOCK_COLUMNS : 0);
             }
         }
@@ -185,6 +191,7 @@ static bool multiply_few_rows(const Product *p)
                 copy[i * p->k + j] = *element(p->a, i, j);
         a = (ConstMatrix){copy, (ptrdiff_t)p->k, 1};
     }
+    /* Each thread computes the same columns of all rows. */
     const size_t chunk = columns_per_thread(p);
 #pragma omp parallel for schedule(static) num_threads(p->threads) if (p->threads > 1)
     for (size_t j = 0; j < p->n; j += chunk)
@@ -229,6 +236,7 @@ static void multiply(const Product *p)
     assert(parallel_shared(parallel_workspace()) && "matmul_reserve() comes first");
     if (p->m == 0 || p->n == 0)
         return;
+    /* A few rows or columns of C need no packing. */
     const Product t = transposed_product(p);
     if (p->kernels->dot_rows && p->k > 0 &&
         (multiply_few_rows(p) || multiply_few_rows(&t) || multiply_one_row(p) || multiply_one_row(&t)))

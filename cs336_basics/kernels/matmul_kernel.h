@@ -4,8 +4,8 @@
  *
  * - Panels are made of groups of 32 bits. A group is one float32 number, perhaps rounded to bfloat16. With bfloat16
  *   instructions it is a pair of bfloat16 numbers, neighbours along k: GROUP_DEPTH is 2, and a panel has half as many
- *   groups. Only the section "groups" knows which.
- * - The micro-kernel keeps a register tile of C, TILE_ROWS rows of TILE_VECTORS vectors, while k runs. For each k it
+ *   groups. Only the code below "groups" knows which.
+ * - The micro-kernel keeps a register tile of C, TILE_ROWS rows of TILE_VECTORS vectors, for all of k. For each k it
  *   loads TILE_VECTORS vectors of B and multiplies them by TILE_ROWS numbers of A. The more rows, the fewer loads for
  *   each FMA, so the tile is as tall as the registers allow.
  * - Every element of C is summed over k in the same order, with the same instructions, wherever in a register tile it
@@ -102,6 +102,7 @@ VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel
     enum { SQUARE_DEPTH = VECTOR_FLOATS * GROUP_DEPTH };
     for (size_t first = 0; first < width; first += VECTOR_FLOATS)
         for (size_t l = 0; l < k; l += SQUARE_DEPTH) {
+            /* Load a square: a vector of groups for each row, zeros beyond the last row. */
             const size_t depth = k - l < SQUARE_DEPTH ? k - l : SQUARE_DEPTH;
             Vector square[VECTOR_FLOATS];
             VECTOR_UNROLL
@@ -116,7 +117,7 @@ VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel
                 }
             }
             vector_transpose(square);
-            /* Store the groups, all of them by a loop without conditions. */
+            /* Store a vector for each step along k. The common case, a full square, has a loop without conditions. */
             float *destination = panel + l / GROUP_DEPTH * width + first;
             const size_t groups = (depth + GROUP_DEPTH - 1) / GROUP_DEPTH;
             if (groups == VECTOR_FLOATS) {
@@ -132,19 +133,20 @@ VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel
         }
 }
 
-/* Packs contiguous columns: a copy. */
+/* Packs contiguous columns: a copy. The numbers of the next panel are prefetched. */
 VECTOR_INLINE void pack_columns(const int rounded, const size_t width, float *panel, const float *source,
                                 ptrdiff_t column, size_t n, size_t k)
 {
-    for (size_t l = 0; l < k; l += GROUP_DEPTH, source += GROUP_DEPTH * column, panel += width)
+    for (size_t l = 0; l < k; l += GROUP_DEPTH, source += GROUP_DEPTH * column, panel += width) {
         VECTOR_UNROLL
-    for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
-        const size_t left = n > first ? n - first : 0;
-        vector_store(panel + first, groups_across(rounded, source + first, column,
-                                                  left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - l));
-        VECTOR_UNROLL
-        for (size_t j = 0; j < GROUP_DEPTH; j++)
-            __builtin_prefetch(source + (ptrdiff_t)j * column + width + first, 0, 2);
+        for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
+            const size_t left = n > first ? n - first : 0;
+            vector_store(panel + first, groups_across(rounded, source + first, column,
+                                                      left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - l));
+            VECTOR_UNROLL
+            for (size_t j = 0; j < GROUP_DEPTH; j++)
+                __builtin_prefetch(source + (ptrdiff_t)j * column + width + first, 0, 2);
+        }
     }
 }
 
@@ -159,7 +161,10 @@ VECTOR_INLINE void pack_strided(const int rounded, const size_t width, float *pa
         }
 }
 
-/* Packs `count` rows, `width` of them in each panel. Both flags are constants to the compiler. */
+/*
+ * Packs `count` rows, `width` of them in each panel. rounded and width are constants in each caller, so that the inner
+ * loops unroll.
+ */
 VECTOR_INLINE void pack(const int rounded, const size_t width, float *panels, ConstMatrix source, size_t count,
                         size_t k)
 {
@@ -202,11 +207,12 @@ VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row,
     /* Clear the sums, and prefetch C, which is needed at the end. */
     Vector sum[TILE_ROWS][TILE_VECTORS];
     VECTOR_UNROLL
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++) {
         VECTOR_UNROLL
-    for (size_t v = 0; v < TILE_VECTORS; v++) {
-        sum[i][v] = (Vector){0};
-        __builtin_prefetch(c + (ptrdiff_t)i * c_row + v * VECTOR_FLOATS, 1);
+        for (size_t v = 0; v < TILE_VECTORS; v++) {
+            sum[i][v] = (Vector){0};
+            __builtin_prefetch(c + (ptrdiff_t)i * c_row + v * VECTOR_FLOATS, 1);
+        }
     }
     /* A column of A, TILE_ROWS groups, times a row of B, TILE_VECTORS vectors. */
     for (size_t l = 0; l < k; l++, a += TILE_ROWS, b += TILE_COLUMNS) {
@@ -215,20 +221,22 @@ VECTOR_INLINE void micro_kernel_of(const size_t rows, float *c, ptrdiff_t c_row,
         for (size_t v = 0; v < TILE_VECTORS; v++)
             b_row[v] = vector_load(b + v * VECTOR_FLOATS);
         VECTOR_UNROLL
-        for (size_t i = 0; i < rows; i++)
+        for (size_t i = 0; i < rows; i++) {
             VECTOR_UNROLL
-        for (size_t v = 0; v < TILE_VECTORS; v++)
-            sum[i][v] = group_multiply_add(a[i], b_row[v], sum[i][v]);
+            for (size_t v = 0; v < TILE_VECTORS; v++)
+                sum[i][v] = group_multiply_add(a[i], b_row[v], sum[i][v]);
+        }
     }
     /* C = alpha sum + beta C */
     VECTOR_UNROLL
-    for (size_t i = 0; i < rows; i++, c += c_row)
+    for (size_t i = 0; i < rows; i++, c += c_row) {
         VECTOR_UNROLL
-    for (size_t v = 0; v < TILE_VECTORS; v++) {
-        float *element = c + v * VECTOR_FLOATS;
-        const Vector product = alpha * sum[i][v];
-        vector_store(element,
-                     beta == 0 ? product : vector_multiply_add(vector_fill(beta), vector_load(element), product));
+        for (size_t v = 0; v < TILE_VECTORS; v++) {
+            float *element = c + v * VECTOR_FLOATS;
+            const Vector product = alpha * sum[i][v];
+            vector_store(element,
+                         beta == 0 ? product : vector_multiply_add(vector_fill(beta), vector_load(element), product));
+        }
     }
 }
 
@@ -260,8 +268,8 @@ static void KERNEL(micro_kernel)(float *c, ptrdiff_t c_row, const float *a, cons
 }
 
 /*
- * Computes a register tile that has fewer columns, or columns that are not adjacent: in a buffer, which is copied from
- * and to C.
+ * Computes a register tile in a buffer, for the edge of C, where there are fewer columns, and for a C whose columns are
+ * not adjacent in memory.
  */
 static void KERNEL(multiply_in_buffer)(Matrix c, const float *a, const float *b, size_t rows, size_t columns, size_t k,
                                        float alpha, float beta)
@@ -278,7 +286,10 @@ static void KERNEL(multiply_in_buffer)(Matrix c, const float *a, const float *b,
             c.data[(ptrdiff_t)i * c.row_stride + (ptrdiff_t)j * c.column_stride] = buffer[i * TILE_COLUMNS + j];
 }
 
-/* A panel of B stays in the cache while all panels of A pass by it. */
+/*
+ * Computes one register tile of C after the other. A panel of B stays in the L1 and L2 caches while the inner loop
+ * reads all panels of A.
+ */
 static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t k,
                              float alpha, float beta)
 {

@@ -1,6 +1,7 @@
 /*
- * Products of a few rows with a large matrix. It is read once and not packed: its numbers serve too few multiply-adds,
- * and memory bandwidth is the limit. See vector.h and matmul.h.
+ * Products of a few rows with a large matrix. The matrix is read once and not packed: each of its numbers serves so few
+ * multiply-adds that memory bandwidth is the limit, and packing would read and write memory again. See vector.h and
+ * matmul.h.
  */
 #ifndef CS336_KERNELS_MATVEC_KERNEL_H
 #define CS336_KERNELS_MATVEC_KERNEL_H
@@ -14,8 +15,8 @@
 /* ---- the rows of the matrix are contiguous ---- */
 
 /*
- * Rows of the matrix that are read together. Each is a stream of its own for the hardware prefetchers, which bring
- * several streams faster than one. And four independent sums hide the latency of the multiply-add.
+ * Rows of the matrix that are read together. Each is a stream of its own to the hardware prefetchers, which load
+ * several streams faster than one. Four independent sums also hide the latency of the multiply-add.
  */
 enum { DOT_STREAMS = 4 };
 
@@ -50,6 +51,7 @@ VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_
 {
     Vector sum[DOT_FEW][DOT_STREAMS] = {{{0}}};
     size_t j = 0;
+    /* One step along k: a vector of each stream, times a vector of each row of a. */
 #define DOT_STEP(load)                                                   \
     {                                                                    \
         Vector b[DOT_STREAMS];                                           \
@@ -73,6 +75,7 @@ VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_
 #undef DOT_REST
 #undef DOT_WHOLE
 #undef DOT_STEP
+    /* Add up the lanes: products[i][u] is lane u. */
     VECTOR_UNROLL
     for (size_t i = 0; i < few; i++)
         vector_store(products[i], alpha * four_sums(sum[i]));
@@ -109,10 +112,11 @@ static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, s
             stream[u] = b.data + (ptrdiff_t)(row + u * stream_rows < n ? row + u * stream_rows : row) * b.row_stride;
         for (size_t first = 0, few; first < m; first += few) {
             alignas(64) float products[DOT_FEW][VECTOR_FLOATS];
-            /* The next rows of a, all at once. */
+            /* The next rows of a, at most DOT_FEW, times the rows of all streams. */
             const ConstMatrix some = {a.data + (ptrdiff_t)first * a.row_stride, a.row_stride, 1};
             few = m - first < DOT_FEW ? m - first : DOT_FEW;
             KERNEL(dot_few)(products, some, few, stream, k, alpha);
+            /* c = products + beta c, for the streams that have not ended */
             for (size_t i = 0; i < few; i++)
                 for (size_t u = 0; u < DOT_STREAMS && row + u * stream_rows < n; u++) {
                     float *element = c.data + (ptrdiff_t)(first + i) * c.row_stride +
@@ -125,7 +129,7 @@ static void KERNEL(dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, s
 
 /* ---- one row, and the columns of the matrix are contiguous ---- */
 
-enum { COLUMNS_AT_ONCE = 8 }; /* so that each load and store of a sum serves 8 multiply-adds */
+enum { COLUMNS_AT_ONCE = 8 }; /* columns: each load and store of a sum then serves 8 multiply-adds */
 
 /* sum += the next `count` columns times their numbers of x. count is a constant to the compiler. */
 VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a, ptrdiff_t column, const float *x,
@@ -133,6 +137,7 @@ VECTOR_INLINE void add_columns_to(float *sum, const size_t count, const float *a
 {
     const float *source[COLUMNS_AT_ONCE];
     float factor[COLUMNS_AT_ONCE];
+    /* The columns, and the numbers of x that they are multiplied by. */
     VECTOR_UNROLL
     for (size_t u = 0; u < count; u++) {
         source[u] = a + (ptrdiff_t)u * column;
@@ -160,7 +165,7 @@ static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, con
                                 size_t m, size_t k, float alpha, float beta)
 {
     alignas(64) float sum[MATVEC_COLUMNS];
-    /* All columns, in groups of eight and then one by one. */
+    /* Add all columns, eight at a time and then one by one. */
     memset(sum, 0, (m + VECTOR_FLOATS - 1) / VECTOR_FLOATS * sizeof(Vector));
     size_t j = 0;
     for (; j + COLUMNS_AT_ONCE <= k; j += COLUMNS_AT_ONCE)
@@ -169,6 +174,7 @@ static void KERNEL(add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, con
     for (; j < k; j++)
         add_columns_to(sum, 1, a.data + (ptrdiff_t)j * a.column_stride, a.column_stride, x + (ptrdiff_t)j * x_stride,
                        x_stride, m);
+    /* y = alpha sum + beta y */
     for (size_t i = 0; i < m; i++, y += y_stride)
         *y = beta == 0 ? alpha * sum[i] : alpha * sum[i] + beta * *y;
 }

@@ -21,10 +21,11 @@ static float KERNEL(dot)(const float *x, const float *y, size_t n)
 {
     Vector sum[VECMATH_SUMS] = {{0}};
     size_t i = 0;
-    for (; i + VECMATH_STEP <= n; i += VECMATH_STEP)
+    for (; i + VECMATH_STEP <= n; i += VECMATH_STEP) {
         VECTOR_UNROLL
-    for (size_t u = 0; u < VECMATH_SUMS; u++)
-        sum[u] += vector_load(x + i + u * VECTOR_FLOATS) * vector_load(y + i + u * VECTOR_FLOATS);
+        for (size_t u = 0; u < VECMATH_SUMS; u++)
+            sum[u] += vector_load(x + i + u * VECTOR_FLOATS) * vector_load(y + i + u * VECTOR_FLOATS);
+    }
     for (; i < n; i += VECTOR_FLOATS)
         sum[0] += vector_load_first(x + i, n - i) * vector_load_first(y + i, n - i);
     return vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
@@ -35,15 +36,20 @@ static float KERNEL(max)(const float *x, size_t n)
     const Vector lowest = vector_fill(-INFINITY);
     Vector max[VECMATH_SUMS] = {lowest, lowest, lowest, lowest};
     size_t i = 0;
-    for (; i + VECMATH_STEP <= n; i += VECMATH_STEP)
+    for (; i + VECMATH_STEP <= n; i += VECMATH_STEP) {
         VECTOR_UNROLL
-    for (size_t u = 0; u < VECMATH_SUMS; u++)
-        max[u] = vector_max(vector_load(x + i + u * VECTOR_FLOATS), max[u]);
+        for (size_t u = 0; u < VECMATH_SUMS; u++)
+            max[u] = vector_max(vector_load(x + i + u * VECTOR_FLOATS), max[u]);
+    }
     for (; i < n; i += VECTOR_FLOATS)
         max[0] = vector_max(vector_pad(vector_load_first(x + i, n - i), n - i, -INFINITY), max[0]);
     return vector_largest(vector_max(vector_max(max[0], max[1]), vector_max(max[2], max[3])));
 }
 
+/*
+ * Two vectors at a time, with a sum for each: an exponential is a chain of about 12 operations that wait for one
+ * another, and the two chains fill each other's waiting time.
+ */
 static float KERNEL(exp_shifted)(float *y, const float *x, float shift, size_t n)
 {
     Vector even = {0}, odd = {0};
@@ -58,6 +64,7 @@ static float KERNEL(exp_shifted)(float *y, const float *x, float shift, size_t n
         even += first;
         odd += second;
     }
+    /* The rest. The lanes beyond n must not count in the sum. */
     for (; i < n; i += VECTOR_FLOATS) {
         const Vector e = vector_exp(vector_load_first(x + i, n - i) - shift);
         if (y)
@@ -111,6 +118,7 @@ static void KERNEL(swiglu_backward)(float *grad_up, float *grad_gate, float *hid
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector u = vector_load_first(up + i, n - i), grad = vector_load_first(grad_hidden + i, n - i);
         const Vector p = KERNEL(logistic)(u), silu = u * p;
+        /* h = silu(u) g: the gradient of g is grad silu(u), that of silu(u) is grad g. */
         Vector grad_silu = grad, h = silu;
         if (gate) {
             const Vector g = vector_load_first(gate + i, n - i);
@@ -118,6 +126,7 @@ static void KERNEL(swiglu_backward)(float *grad_up, float *grad_gate, float *hid
             grad_silu = grad * g;
             h = silu * g;
         }
+        /* grad_up = grad_silu silu'(u) */
         vector_store_first(grad_up + i, grad_silu * (p + silu * (1.0f - p)), n - i);
         if (hidden)
             vector_store_first(hidden + i, h, n - i);
@@ -133,7 +142,7 @@ static void KERNEL(scale_each)(float *y, float a, const float *x, const float *f
 static void KERNEL(rmsnorm_backward)(float *grad_x, bool add, float *grad_gain, const float *grad_y, const float *x,
                                      const float *gain, float inverse_rms, size_t n)
 {
-    /* sum = sum_j h_j x_j with h = grad_y gain, and the gradient of the gain on the way. */
+    /* In one pass: sum = sum_j h_j x_j with h = grad_y gain, and grad_gain += s grad_y x with s = inverse_rms. */
     Vector sum = {0};
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector product = vector_load_first(grad_y + i, n - i) * vector_load_first(x + i, n - i);
@@ -143,7 +152,7 @@ static void KERNEL(rmsnorm_backward)(float *grad_x, bool add, float *grad_gain, 
     }
     if (!grad_x)
         return;
-    /* grad_x = s h - (s^3 / n) x sum, where s is the inverse RMS. */
+    /* grad_x = s h - x shift with shift = (s^3 / n) sum */
     const float shift = inverse_rms * inverse_rms * inverse_rms * vector_sum(sum) / (float)n;
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector h = vector_load_first(grad_y + i, n - i) * vector_load_first(gain + i, n - i);
