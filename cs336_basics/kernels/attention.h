@@ -2,12 +2,12 @@
  * @file
  * @brief The arithmetic of one score block of attention.
  *
- * A score block is the rectangle of scores between some tokens of one side, its columns, and some tokens of the other
- * side, its rows. Vectors run across the columns; rows are read one after the other:
+ * A score block is the rectangle of scores between some queries and some keys. Vectors run across its columns, and its
+ * rows are read one after the other:
  *
  *              columns    rows       so that
  *     forward  queries    keys       each lane keeps the maximum and the sum of one query
- *     backward keys       queries    the sums for the columns' keys and values stay in the cache
+ *     backward keys       queries    the gradients of the columns' keys and values stay in the cache
  *
  * - Scores are stored in panels as wide as a register tile. In a panel, the scores of one row are adjacent.
  * - The columns' tokens are packed as PackedColumns for the product that makes scores. The rows' tokens, and all sums,
@@ -29,12 +29,13 @@ CS336_INTERNAL_BEGIN
 enum {
     SCORE_BLOCK_COLUMNS = 32,    /**< columns at most: the widest panel */
     SCORE_BLOCK_ROWS = 128,      /**< rows at most: 128 x 32 scores are 16 KiB, which stay in the L1 cache */
-    ATTENTION_FEW_QUERIES = 4,   /**< queries up to which vectors run along the keys: 12 of 16 lanes would be empty */
+    ATTENTION_FEW_QUERIES = 4,   /**< queries up to which vectors run along the keys: across so few queries, 12 of the
+                                    16 lanes of AVX-512 would be empty */
     ATTENTION_WIDEST_PANEL = 32, /**< floats, two AVX-512 vectors; packed rows are padded to a multiple */
     ATTENTION_TALLEST_TILE = 8   /**< rows, of AVX-512's register tile; the number of packed rows is padded to it */
 };
 
-/** @brief The extents of a score block. Its scores in a diagonal band count, where the mask is true. */
+/** @brief The extents of a score block. A score counts if it lies in the diagonal band and the mask is true there. */
 typedef struct {
     size_t rows, columns;
     ptrdiff_t band_first, band_last;     /**< column c sees rows c + band_first ... c + band_last */

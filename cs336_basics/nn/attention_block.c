@@ -6,7 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Takes `count` floats from the workspace. The same sequence of calls, made earlier without memory, has measured it. */
+/*
+ * Takes `count` floats from the workspace. The same sequence of calls, made earlier without memory, has measured how
+ * many bytes it needs.
+ */
 static float *take(Arena *workspace, size_t count)
 {
     return arena_take(workspace, count * sizeof(float));
@@ -50,7 +53,7 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
     block->first = first;
     block->count = block_extent(first, plan->queries, plan->block_tokens);
 
-    /* Pack the queries times 1 / sqrt(d_k), so that scores come out scaled. */
+    /* Pack the queries times 1 / sqrt(d_k), so that their products with keys are scaled scores. */
     const float *query = tensor_row(plan->query, head * plan->queries + first);
     const size_t count = block->count, padded = block_count(count, SCORE_BLOCK_COLUMNS) * SCORE_BLOCK_COLUMNS;
     if (plan->queries <= ATTENTION_FEW_QUERIES) {
@@ -61,7 +64,7 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
         plan->kernels->pack_columns(block->query, query, row_stride(plan->query), count, plan->scale);
     }
 
-    /* No key seen: m = -inf, l = 0, O = 0. */
+    /* No key has been seen: m = -inf, l = 0, O = 0. */
     memset(block->output.data, 0, padded * attention_width(plan->d_v) * sizeof(float));
     for (size_t i = 0; i < padded; i++) {
         block->maximum[i] = -INFINITY;
@@ -79,6 +82,7 @@ void query_block_load_keys(QueryBlock *block, const AttentionPlan *plan, size_t 
 void query_block_store(QueryBlock *block, const AttentionPlan *plan)
 {
     const size_t row = block->head * plan->queries + block->first;
+    /* log_sum_exp = m + log l, and 1 / l, by which unpack_rows() multiplies O. With l = 0, that is -inf and 0. */
     for (size_t i = 0; i < block->count; i++) {
         const float sum = block->sum[i];
         if (plan->log_sum_exp.data)
@@ -134,6 +138,7 @@ void key_block_start(KeyBlock *block, const AttentionPlan *plan, size_t head, si
     block->head = head;
     block->first = first;
     block->count = count;
+    /* K and V for the scores and their gradients, K for dQ, and the sums of dK and dV */
     kernels->pack_columns(block->key_columns, key, row_stride(plan->key), count, plan->scale);
     kernels->pack_columns(block->value_columns, value, row_stride(plan->value), count, 1);
     kernels->pack_rows(&block->key, key, row_stride(plan->key), count);
@@ -148,17 +153,18 @@ void key_block_load_queries(KeyBlock *block, const AttentionPlan *plan, size_t q
     const size_t row = block->head * plan->queries + query;
     block->query_row = row;
     block->query_count = count;
+    /* Q, dO and the sums of dQ */
     plan->kernels->pack_rows(&block->query, tensor_row(plan->query, row), row_stride(plan->query), count);
     plan->kernels->pack_rows(&block->grad_output, tensor_row(grad->output, row), row_stride(grad->output), count);
     load_sums(&block->grad_query, plan, grad->query, row, count, fresh);
 
-    /* delta_i = dO_i . O_i is computed with the first keys and kept for the others. */
+    /* With the first keys, compute delta_i = dO_i . O_i and keep it for the others. */
     const VecmathKernels *vec = vecmath();
     for (size_t i = 0; i < count && fresh; i++)
         grad->delta[row + i] = vec->dot(tensor_row(plan->output, row) + (ptrdiff_t)i * row_stride(plan->output),
                                         block->grad_output.data + i * attention_width(plan->d_v), plan->d_v);
 
-    /* The numbers of the queries, and 0 up to the end of the last register tile. */
+    /* log_sum_exp and delta of the queries, and 0 up to the end of the last register tile. */
     const float *log_sum_exp = tensor_row(plan->log_sum_exp, row);
     for (size_t i = 0; i < SCORE_BLOCK_ROWS; i++) {
         block->log_sum_exp[i] = i < count ? log_sum_exp[(ptrdiff_t)i * row_stride(plan->log_sum_exp)] : 0;

@@ -8,7 +8,8 @@
  *     forward  QueryBlock   keys and values
  *     backward KeyBlock     queries, the gradients of their outputs, and the sums for their own gradients
  *
- * A block is bound to memory, started, loaded with one group of streamed tokens after the other, and stored.
+ * A pass binds the block to memory, starts it, loads the streamed tokens SCORE_BLOCK_ROWS at a time, and stores the
+ * block. "Sums so far" are the terms of a sum that have been added up to now.
  */
 #ifndef CS336_NN_ATTENTION_BLOCK_H
 #define CS336_NN_ATTENTION_BLOCK_H
@@ -29,16 +30,16 @@ typedef struct {
     float *rescale;            /**< (SCORE_BLOCK_COLUMNS) */
 } QueryBlock;
 
-/** @brief Places the arrays of the block in @p memory, or only measures if that is NULL. @return bytes it takes */
+/** @brief Binds the arrays of the block to @p memory; NULL: only measures. @return the bytes that they take */
 size_t query_block_bind(QueryBlock *block, const AttentionPlan *plan, void *memory);
 
-/** @brief Packs the queries from @p first on; they have seen no key yet. */
+/** @brief Packs the queries from @p first on, and sets their sums for queries that have seen no key yet. */
 void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head, size_t first);
 
 /** @brief Packs the keys and values from @p key on. */
 void query_block_load_keys(QueryBlock *block, const AttentionPlan *plan, size_t key);
 
-/** @brief Writes output = O / l and log_sum_exp = m + log l; where nothing was seen, these are 0 and -inf. */
+/** @brief Writes output = O / l and log_sum_exp = m + log l; for a query that saw no key, these are 0 and -inf. */
 void query_block_store(QueryBlock *block, const AttentionPlan *plan);
 
 /** @brief Some keys of a head with their values, and their gradients. Shapes count ATTENTION_BLOCK_TOKENS tokens. */
@@ -55,19 +56,20 @@ typedef struct {
     float *probability, *grad_score; /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels */
 } KeyBlock;
 
-/** @brief Places the arrays of the block, as query_block_bind() does. @return bytes it takes */
+/** @brief Binds the arrays of the block, as query_block_bind() does. @return the bytes that they take */
 size_t key_block_bind(KeyBlock *block, const AttentionPlan *plan, void *memory);
 
 /**
  * @brief Packs the keys and values from @p first on, with the sums of their gradients.
- * @param[in] fresh  true: no query has added to these sums yet, they are 0
+ * @param[in] fresh  true: no query has added to these sums yet, so they begin at 0; false: reads them from the
+ * gradients
  */
 void key_block_start(KeyBlock *block, const AttentionPlan *plan, size_t head, size_t first, bool fresh);
 
 /**
  * @brief Packs @p count queries from @p query on, with the sums of their gradients.
  *
- * For the first keys of a head these sums are 0, and it computes grad.delta, which later keys read.
+ * With the first keys of a head these sums begin at 0, and grad.delta is computed, which is read with the later keys.
  */
 void key_block_load_queries(KeyBlock *block, const AttentionPlan *plan, size_t query, size_t count);
 

@@ -6,8 +6,8 @@
 #include <math.h>
 
 enum {
-    BLOCKS_PER_THREAD = 4, /* query blocks, at least, where possible: causal ones take different times, and threads that
-                              finish early need more to take */
+    BLOCKS_PER_THREAD = 4, /* query blocks for each thread, if blocks can be cut so small: causal blocks take different
+                              times, and a thread that finishes early takes another */
     FMAS_PER_NUMBER = 8    /* multiply-adds in the time of one element of an elementwise loop; see PARALLEL_NUMBERS */
 };
 
@@ -39,6 +39,7 @@ static Status check_written_rows(const char *function, const char *name, Tensor 
     return s ? s : nn_check_rows_contiguous_of(function, name, t);
 }
 
+/* Broadcasts mask.where to the shape of the scores, (..., q, k). For the other kinds of mask, it is left out. */
 static Status broadcast_mask(AttentionPlan *plan, const char *function)
 {
     MaskTensor *where = &plan->mask.where;
@@ -68,6 +69,7 @@ Status attention_plan(AttentionPlan *plan, const char *function)
         s = nn_check_last_of(function, "log_sum_exp", plan->log_sum_exp, query, 1);
     if (s)
         return s;
+    /* The sizes. */
     plan->queries = tensor_extent(query, -2);
     plan->keys = tensor_extent(plan->key, -2);
     plan->d_k = tensor_extent(query, -1);

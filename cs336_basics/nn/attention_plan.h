@@ -2,12 +2,12 @@
  * @file
  * @brief The plan of one call of scaled dot-product attention: checked shapes, blocks, and which keys each block sees.
  *
- * - functional.c is the algorithm. It takes shapes and masks from this file, packed operands from attention_block.h,
- *   and the arithmetic from kernels/attention.h.
- * - A query block is consecutive queries of one head, which one thread keeps while the keys stream past them. A key
- *   block is the same for keys in the backward pass. A score block is the rectangle of scores that a kernel computes
- *   at once; it is smaller.
- * - "Head" stands for all leading dimensions together.
+ * - functional.c is the algorithm. It takes sizes and masks from this file, packed operands from attention_block.h, and
+ *   the arithmetic from kernels/attention.h.
+ * - A query block is consecutive queries of one head: one thread keeps them while the keys stream past. In the backward
+ *   pass, a key block is kept while queries stream past. A score block is the rectangle of scores that one call of a
+ *   kernel computes: 128 streamed tokens and 32 of the kept ones.
+ * - All leading dimensions of a tensor together count as heads: (batch, heads, q, d_k) has batch x heads of them.
  */
 #ifndef CS336_NN_ATTENTION_PLAN_H
 #define CS336_NN_ATTENTION_PLAN_H
@@ -20,12 +20,13 @@
 CS336_INTERNAL_BEGIN
 
 /**
- * @brief Tokens of a query block or key block, at most. A longer block packs the tokens that stream past it less often;
- * with 256 tokens and d_k = d_v = 64 the workspace of a thread (220 KB, backward 450 KB) still fits an L2 cache.
+ * @brief Tokens of a query block or key block, at most. The longer the block, the less often the streamed tokens are
+ * packed. With 256 tokens and d_k = d_v = 64 the workspace of a thread (220 KB, backward 450 KB) still fits an L2
+ * cache.
  */
 enum { ATTENTION_BLOCK_TOKENS = 256 };
 
-/** @brief What only the backward pass has. */
+/** @brief The tensors that only the backward pass has. */
 typedef struct {
     Tensor output;            /**< (..., q, d_v) the gradient to start from */
     Tensor query, key, value; /**< gradients to write, of the shapes of the inputs; data NULL: not wanted */
@@ -44,7 +45,7 @@ typedef struct {
     size_t block_tokens; /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
     float scale;         /**< 1 / sqrt(d_k) */
     const AttentionKernels *kernels;
-    const ParallelWorkspace *workspace; /**< set by the pass, after it has reserved it */
+    const ParallelWorkspace *workspace; /**< set by the pass, after parallel_reserve() */
 } AttentionPlan;
 
 /**
@@ -57,7 +58,7 @@ CS336_MUST_CHECK Status attention_plan(AttentionPlan *plan, const char *function
 /** @brief Checks what only the backward pass has, after attention_plan(). @retval CS336_ESHAPE */
 CS336_MUST_CHECK Status attention_plan_gradients(const AttentionPlan *plan, const char *function);
 
-/** @brief Returns the number of threads that the call is worth. */
+/** @brief Returns the number of threads that are worth starting for this call: all, or 1 for a small one. */
 int attention_threads(const AttentionPlan *plan);
 
 /** @brief Returns how many blocks of @p block tokens cover @p extent tokens. */
@@ -72,8 +73,8 @@ size_t attention_keys_seen(const AttentionPlan *plan, size_t queries);
 /**
  * @brief Returns the first query of the first query block that may see key @p key.
  *
- * For key 0 it is query 0, even if that sees nothing: the keys from 0 on meet all queries, so that each query's
- * gradient is written.
+ * For key 0 it is query 0, even if that query sees nothing: the key block that begins with key 0 meets all queries, so
+ * that each query's gradient is written.
  */
 size_t attention_first_query(const AttentionPlan *plan, size_t key);
 

@@ -10,7 +10,8 @@
 
 enum {
     LOSS_CHUNKS = 64,    /* chunks of rows of a loss: a fixed number, so that the order of additions is fixed, too */
-    HEADS_PER_THREAD = 4 /* from which each thread takes whole heads: the last one to end is at most 1/4 later */
+    HEADS_PER_THREAD = 4 /* heads for each thread from which threads take whole heads: the last thread then works at
+                            most one head, a quarter of its work, longer than the first */
 };
 
 /* ---- softmax ---- */
@@ -69,6 +70,7 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
     if (nn_check_same_shape(grad_y, y) || check_dimension(__func__, dimension, "y", y) ||
         nn_check_same_shape(grad_x, y))
         return CS336_ESHAPE;
+    /* As in the forward pass, the dimension becomes the last one. */
     grad_x = tensor_transpose(grad_x, dimension, -1);
     grad_y = tensor_transpose(grad_y, dimension, -1);
     y = tensor_transpose(y, dimension, -1);
@@ -79,7 +81,7 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
     for (size_t row = 0; row < rows; row++) {
         float *grad_x_row = tensor_row(grad_x, row);
         const float *grad_y_row = tensor_row(grad_y, row), *y_row = tensor_row(y, row);
-        float dot = 0;
+        float dot = 0; /* sum_i dL/dy_i y_i */
         for (ptrdiff_t i = 0; i < n; i++)
             dot += grad_y_row[i * grad_y_stride] * y_row[i * y_stride];
         for (ptrdiff_t i = 0; i < n; i++)
@@ -91,8 +93,9 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
 /* ---- log-sum-exp ---- */
 
 /*
- * Computes e^(x_j - shift), stored only if y is not NULL, with the greatest x as shift, and returns their sum. An
- * infinite maximum is not subtracted: inf - inf would turn rows of -inf, and rows that hold inf, into NaN.
+ * Computes y_j = e^(x_j - shift), where shift is the greatest x, and returns the sum of the y. They are stored only if
+ * y is not NULL. An infinite maximum is not subtracted: inf - inf would turn rows of -inf, and rows that hold inf, into
+ * NaN. The shift is then 0.
  */
 static float exponentials(float *y, float *shift, const float *x, size_t n)
 {
@@ -179,9 +182,11 @@ static Status check_targets(const char *function, Tensor logits, TokenTensor tar
 double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *logits, size_t vocab, size_t target,
                          double weight)
 {
-    const float target_logit = logits[target]; /* grad_logits may overwrite it */
+    const float target_logit = logits[target]; /* read first: grad_logits may overwrite the logits */
     float shift;
+    /* sum = sum_j e^(x_j - shift), so l = shift + log sum */
     const double sum = (double)exponentials(grad_logits, &shift, logits, vocab), l = log(sum) + (double)shift;
+    /* grad_logits holds e^(x_j - shift): divide by the sum, and subtract 1 at the target, both times the weight. */
     if (grad_logits) {
         vecmath()->scale(grad_logits, (float)(weight / sum), grad_logits, vocab);
         grad_logits[target] -= (float)weight;
@@ -199,7 +204,7 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
     if (s)
         return s;
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    /* One thread adds the rows of a chunk; the chunks are added in order. The threads' number changes nothing. */
+    /* One thread adds the losses of a chunk. The chunks are added in order, so the sum does not depend on threads. */
     double chunk_sum[LOSS_CHUNKS];
 #pragma omp parallel for num_threads(parallel_threads_for(rows *vocab))
     for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++) {
@@ -215,7 +220,10 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
     return CS336_OK;
 }
 
-/* With l_n = log sum_j e^{x_nj}: d(l_n - x_{n,t})/dx_nj = e^{x_nj - l_n} - [j = t], and L is the mean over N rows. */
+/*
+ * With l_n = log sum_j e^(x_nj), kept in log_sum_exp: d(l_n - x_nt)/dx_nj = e^(x_nj - l_n) - [j = t], where t is the
+ * target of row n. L is the mean over N rows, so each gradient is divided by N.
+ */
 Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits, TokenTensor targets)
 {
     const Status s = check_targets(__func__, logits, targets);
@@ -226,7 +234,7 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
         return CS336_ESHAPE;
     const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
-    const float scale = 1 / (float)rows;
+    const float scale = 1 / (float)rows; /* 1 / N */
 #pragma omp parallel for num_threads(parallel_threads_for(rows *vocab))
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_logits, row);
@@ -240,11 +248,17 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
 /* ---- scaled dot-product attention ---- */
 
 /*
- * The keys come in blocks, and the softmax of a query's scores is not known before the last block. So the sums O and l
- * are kept relative to m, the greatest score so far (the online softmax). When a block brings a greater one, m', both
- * are rescaled by e^(m - m'). With s_j = q . k_j / sqrt(d_k), after all blocks,
+ * The keys come in blocks, and the maximum that a softmax subtracts is not known before the last block. The online
+ * softmax subtracts m, the greatest score so far, and corrects the sums when a block brings a greater one, m'. For a
+ * query q, with s_j = q . k_j / sqrt(d_k) for the keys j of the block,
  *
- *     m = max_j s_j        l = sum_j e^(s_j - m)        O = sum_j e^(s_j - m) v_j        output = O / l
+ *     m' = max(m, max_j s_j)                              block->maximum
+ *     f  = e^(m - m')                                     block->rescale
+ *     l' = f l + sum_j e^(s_j - m')                       block->sum
+ *     O' = f O + sum_j e^(s_j - m') v_j                   block->output
+ *
+ * After all blocks, output = O / l: query_block_store(). A score block has a column for each query and a row for each
+ * key: block->score is the transpose of S and P below.
  */
 static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
@@ -252,22 +266,23 @@ static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, co
     const PackedColumns query = packed_columns_from(block->query, column);
     float *output = packed_rows_from(block->output, column).data;
 
-    /* S = Q K^T / sqrt(d_k); the packed queries are scaled already */
+    /* S = Q K^T / sqrt(d_k); the packed queries include the factor */
     kernels->scores(block->score, block->key, query, shape);
-    /* -inf where the mask hides a key */
+    /* S = -inf where the mask hides a key */
     kernels->hide(block->score, -INFINITY, shape);
-    /* m and l; S becomes P = e^(S - m) */
+    /* m, f and l; S becomes P = e^(S - m) */
     kernels->softmax(block->score, block->maximum + column, block->sum + column, block->rescale, shape);
-    /* O = rescale O + P V */
+    /* O = f O + P V */
     kernels->add_to_columns(output, block->rescale, block->score, block->value, shape);
 }
 
-/* Computes the outputs of one query block: the queries of a head from `first` on. */
+/* Computes the outputs of one query block: up to plan->block_tokens queries of a head, from `first` on. */
 static void forward_query_block(const AttentionPlan *plan, size_t head, size_t first)
 {
     QueryBlock block;
     query_block_bind(&block, plan, parallel_private(plan->workspace));
     query_block_start(&block, plan, head, first);
+    /* Stream past the block all keys that any of its queries sees, SCORE_BLOCK_ROWS at a time. */
     const size_t keys_seen = attention_keys_seen(plan, first + block.count);
     for (size_t key = 0; key < keys_seen; key += SCORE_BLOCK_ROWS) {
         query_block_load_keys(&block, plan, key);
@@ -294,7 +309,7 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
         return s;
     plan.workspace = parallel_workspace();
     const size_t blocks = block_count(plan.queries, plan.block_tokens);
-    /* The last queries of a causal head see the most keys: they come first, and shorter blocks fill the gaps. */
+    /* The last queries of a causal head see the most keys. They come first, so that short tasks end the loop. */
 #pragma omp parallel for schedule(dynamic) num_threads(attention_threads(&plan))
     for (size_t task = 0; task < plan.heads * blocks; task++)
         forward_query_block(&plan, task / blocks, (blocks - 1 - task % blocks) * plan.block_tokens);
@@ -308,8 +323,9 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
  *
  *     dS_ij = P_ij (dP_ij - delta_i),    delta_i = sum_j P_ij dP_ij = sum_j P_ij dO_i . v_j = dO_i . O_i
  *
- * so one number for each query, delta_i, stands for the sum over all keys. Last, dQ = dS K / sqrt(d_k) and
- * dK = dS^T Q / sqrt(d_k).
+ * so one number for each query, delta_i, stands for the sum over all keys: block->delta. Last, dQ = dS K / sqrt(d_k)
+ * and dK = dS^T Q / sqrt(d_k); grad_score holds dS / sqrt(d_k), which both need. Here a score block has a column for
+ * each key and a row for each query.
  */
 static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
@@ -320,21 +336,21 @@ static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, con
     float *grad_value = packed_rows_from(block->grad_value, column).data;
     float *p = block->probability, *grad_score = block->grad_score;
 
-    /* P = e^(S - l) with S = Q K^T / sqrt(d_k); the packed keys are scaled already */
+    /* P = e^(S - l) with S = Q K^T / sqrt(d_k); the packed key columns include the factor */
     kernels->probabilities(p, block->query, key, block->log_sum_exp, shape);
     kernels->hide(p, 0, shape);
     /* dV += P^T dO */
     kernels->add_to_columns(grad_value, NULL, p, block->grad_output, shape);
-    /* dS = P (dP - delta) / sqrt(d_k) with dP = dO V^T */
+    /* grad_score = dS / sqrt(d_k) with dS = P (dP - delta) and dP = dO V^T */
     kernels->score_gradients(grad_score, block->grad_output, value, p, block->delta, plan->scale, shape);
-    /* dK += dS^T Q and dQ += dS K */
+    /* dK += grad_score^T Q and dQ += grad_score K */
     kernels->add_to_columns(grad_key, NULL, grad_score, block->query, shape);
     kernels->add_to_rows(block->grad_query.data, grad_score, packed_rows_from(block->key, column), shape);
 }
 
 /*
- * Adds what the scores between the queries begin ... end - 1 and one key block, the keys from `key` on, contribute to
- * the gradients of both.
+ * Adds to dQ, dK and dV what comes from one rectangle of the score matrix: the queries begin ... end - 1 and one key
+ * block, the keys from `key` on. The first queries that see these keys find dK and dV at 0.
  */
 static void backward_key_block(const AttentionPlan *plan, size_t head, size_t key, size_t begin, size_t end)
 {
@@ -363,7 +379,7 @@ static void backward_by_heads(const AttentionPlan *plan)
 }
 
 /*
- * Several threads share a head. Query block i and key block j meet in cell (i, j) of the score matrix. Cells on one
+ * Several threads share a head. Query block i and key block j meet in block (i, j) of the score matrix. Blocks on one
  * antidiagonal, those with the same i + j, share neither queries nor keys, so threads compute them at the same time
  * without locks. Each sum gets its terms in the same order as in backward_by_heads(): dQ of block i over rising j, dK
  * and dV of block j over rising i.
@@ -376,7 +392,7 @@ static void backward_by_antidiagonals(const AttentionPlan *plan)
 #pragma omp parallel for schedule(dynamic) num_threads(attention_threads(plan))
         for (size_t task = 0; task < plan->heads * key_blocks; task++) {
             const size_t head = task / key_blocks, j = task % key_blocks, i = antidiagonal - j, key = j * block;
-            /* Outside the matrix, or no query of block i sees key block j. */
+            /* Skip what lies outside the matrix, and key blocks that no query of block i sees. */
             if (j > antidiagonal || i >= query_blocks || i * block < attention_first_query(plan, key))
                 continue;
             backward_key_block(plan, head, key, i * block, i * block + block_extent(i * block, plan->queries, block));
@@ -384,10 +400,16 @@ static void backward_by_antidiagonals(const AttentionPlan *plan)
     }
 }
 
+/* Takes delta: one number for each query of each head. */
+static float *take_delta(Arena *arena, Tensor query)
+{
+    return arena_take(arena, tensor_rows(query) * sizeof(float));
+}
+
 size_t scaled_dot_product_attention_scratch(Tensor query)
 {
     Arena measure = {0};
-    arena_take(&measure, tensor_rows(query) * sizeof(float));
+    take_delta(&measure, query);
     return measure.peak;
 }
 
@@ -409,11 +431,12 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         return s;
     plan.workspace = parallel_workspace();
     const size_t mark = arena_mark(scratch), threads = (size_t)parallel_threads();
-    plan.grad.delta = arena_take(scratch, plan.heads * plan.queries * sizeof *plan.grad.delta);
+    plan.grad.delta = take_delta(scratch, query);
     s = arena_keep(scratch, mark);
     if (s)
         return s;
-    /* Whole heads are cheapest; with few heads, threads would be left without work. */
+    /* Without queries or keys all gradients are 0. Else threads take whole heads if there are enough for all of them.
+     */
     if (plan.queries == 0 || plan.keys == 0) {
         attention_clear_gradient(grad_query);
         attention_clear_gradient(grad_key);

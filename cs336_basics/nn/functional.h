@@ -4,9 +4,9 @@
  *
  * Read this file first. Everything else in nn/ is linear maps around these functions.
  *
- * Some of them are only half a step of the model: what follows a softmax needs its numbers at once, while they are in
- * registers or in a cache. There the model runs a function that fuses both halves. The comment of each function names
- * the fused one, and the test that holds both equal.
+ * Some of these functions have no caller in the model. Where the model needs a softmax, the next step reads its numbers
+ * at once, while they are in registers or in a cache. So the model runs a fused function, which computes both steps.
+ * The comment of each function here names the fused one, and the test that compares the two.
  */
 #ifndef CS336_NN_FUNCTIONAL_H
 #define CS336_NN_FUNCTIONAL_H
@@ -24,8 +24,9 @@ CS336_API_BEGIN
  *
  * In the model every softmax is fused with what reads it, so that the probabilities are never written to memory:
  * - scaled_dot_product_attention_forward() has one for each query: test_attention_is_softmax_between_two_products;
- * - cross_entropy_row() turns it into the gradient of the loss: test_linear_cross_entropy_is_that_of_the_whole;
- * - sample_candidates() keeps only the likeliest, with sums in double: test_sampling_probabilities_are_the_softmax.
+ * - cross_entropy_row() turns it into the gradient of the loss: test_cross_entropy_is_log_sum_exp_less_the_target;
+ * - sample_candidates() keeps only the likeliest tokens, and its sums are double:
+ *   test_sampling_probabilities_are_the_softmax.
  * @param[out] y          the shape of x, overwritten; may be x itself
  * @param[in]  x          (...)
  * @param[in]  dimension  the dimension that sums to 1; a negative one counts from the last
@@ -51,8 +52,8 @@ CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y,
  * @brief Log of the sum of exponentials over the last dimension.
  * \f[ \ell = m + \log \sum_j e^{x_j - m} \f]
  *
- * The model takes it inside cross_entropy_row() and scaled_dot_product_attention_forward(), whose passes over the
- * numbers compute more than this sum: test_cross_entropy_is_log_sum_exp_less_the_target,
+ * The model computes it inside cross_entropy_row() and scaled_dot_product_attention_forward(), which get the gradient
+ * or the output from the same exponentials: test_cross_entropy_is_log_sum_exp_less_the_target,
  * test_attention_is_softmax_between_two_products.
  * @param[out] log_sum_exp  (..., 1)
  * @param[in]  x            (..., n); a row of -inf gives -inf
@@ -64,8 +65,8 @@ CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 /**
  * @brief Gradient of log_sum_exp_forward(): grad_x = grad_log_sum_exp softmax(x).
  *
- * The model runs cross_entropy_row(), which subtracts the target's 1 in the same pass:
- * test_cross_entropy_is_log_sum_exp_less_the_target.
+ * The model runs cross_entropy_row(), which also subtracts the 1 of the target, and needs no second pass for the
+ * exponentials: test_cross_entropy_is_log_sum_exp_less_the_target.
  * @param[out] grad_x            (..., n), overwritten; may be x itself
  * @param[in]  grad_log_sum_exp  (..., 1)
  * @param[in]  log_sum_exp, x    as the forward pass had them
@@ -78,7 +79,8 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
  * @brief SiLU, also called swish, element by element.
  * \f[ y = x\, \sigma(x) = \frac{x}{1 + e^{-x}} \f]
  *
- * It calls vecmath()->swiglu() without a gate on each row. The feed-forward layer calls the same kernel with its gate.
+ * The feed-forward network runs the same kernel, vecmath()->swiglu(), on rows that stay in its scratch memory. Its gate
+ * is NULL here, and in a network without gate: test_feed_forward_is_silu_between_two_maps.
  * @param[out] y  the shape of x, overwritten; may be x itself
  * @param[in]  x  (...)
  * @retval CS336_ESHAPE  shapes differ, or rows are not contiguous
@@ -87,7 +89,10 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
 CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
 
 /**
- * @brief Gradient of silu_forward(), by vecmath()->swiglu_backward() without a gate.
+ * @brief Gradient of silu_forward().
+ *
+ * The feed-forward network runs the same kernel, vecmath()->swiglu_backward(), which also computes the layer's hidden
+ * numbers again: test_feed_forward_is_silu_between_two_maps.
  * @param[out] grad_x  the shape of x, overwritten; may be grad_y or x itself
  * @param[in]  grad_y  the shape of x
  * @param[in]  x       as the forward pass had it
@@ -100,8 +105,8 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
  * @brief Mean negative log-likelihood of the targets.
  * \f[ L = \frac1N \sum_n \left( \ell_n - x_{n, t_n} \right), \qquad \ell_n = \log \sum_j e^{x_{nj}} \f]
  *
- * The model runs linear_cross_entropy(), in training and in evaluation. That function calls the same
- * cross_entropy_row() on some rows at a time, because the logits of all rows would be its largest array:
+ * The model runs linear_cross_entropy(), in training and in evaluation. That function also calls cross_entropy_row(),
+ * but it holds the logits of at most 1024 rows at a time, because all logits would be the model's largest array:
  * test_linear_cross_entropy_is_that_of_the_whole.
  * @param[out] loss         one number, summed in double
  * @param[out] log_sum_exp  (..., 1), for the backward pass; data NULL when only the loss is wanted
@@ -143,7 +148,7 @@ CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_su
 
 typedef enum {
     ATTEND_ALL,    /**< every query sees every key */
-    ATTEND_CAUSAL, /**< query i of n sees keys 0 ... i + m - n of m: the last query and key belong to one token */
+    ATTEND_CAUSAL, /**< query i of n sees keys 0 ... i + m - n of m: the last query and last key are of one token */
     ATTEND_WHERE   /**< a query sees the keys for which a boolean mask is true */
 } AttentionKind;
 
@@ -157,11 +162,15 @@ typedef struct {
  * @brief Scaled dot-product attention over any leading dimensions.
  * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
  *
- * The scores exist only block by block: the memory that it needs does not grow with q or k. A key that a query does not
- * see has no influence on it, not even an infinity or a NaN. Inputs may repeat along a dimension by a stride of 0.
+ * The scores exist only block by block, so the memory that this function needs does not grow with q or k. A key that a
+ * query does not see has no influence on its output, not even if it holds an infinity or a NaN. Inputs may repeat along
+ * a dimension by a stride of 0.
  *
- * The files behind it, in reading order: functional.c (the online softmax), nn/attention_plan.h (which keys a block
- * sees), nn/attention_block.h (packing), kernels/attention.h (the arithmetic).
+ * The files behind it, in reading order:
+ * 1. nn/functional.c: the online softmax, and the derivation of the gradients;
+ * 2. nn/attention_plan.h: checks, sizes, and which keys a block of queries sees;
+ * 3. nn/attention_block.h: packing;
+ * 4. kernels/attention.h and kernels/attention_kernel.h: the arithmetic, in the vectors of kernels/vector.h.
  * @param[out] output       (..., q, d_v), overwritten; a query that sees no key gets zeros
  * @param[out] log_sum_exp  (..., q, 1) of the scaled scores, -inf where nothing is seen; data NULL when only inferring
  * @param[in]  query        (..., q, d_k)
