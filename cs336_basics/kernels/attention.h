@@ -95,10 +95,10 @@ typedef struct {
 
     /**
      * @brief One step of the online softmax of every column.
-     * \f[ m' = \max(m, \max_r s_r), \quad p_r = e^{s_r - m'}, \quad f = e^{m - m'}, \quad l' = f\,l + \sum_r p_r \f]
+     * \f[ m' = \max(m, \max_r s_r), \quad p_r = e^{s_r - m'}, \quad f = e^{m - m'}, \quad Z' = f Z + \sum_r p_r \f]
      * @param[in,out] score    s, overwritten by p
      * @param[in,out] maximum  (columns) m, -inf before the first block
-     * @param[in,out] sum      (columns) l, 0 before the first block
+     * @param[in,out] sum      (columns) Z, 0 before the first block
      * @param[out]    rescale  (columns) f, the factor for all that was summed under the old maximum
      */
     void (*softmax)(float *score, float *maximum, float *sum, float *rescale, const ScoreBlock *block);

@@ -340,7 +340,7 @@ static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, 
             vector_store(scores + row * PANEL, p);
             total += p;
         }
-        /* f = e^(m - m') and l' = f l + sum p: the old sum l was relative to the old maximum m. */
+        /* f = e^(m - m') and Z' = f Z + sum p: the old sum Z was relative to the old maximum m. */
         const Vector factor = vector_exp(old - reference);
         vector_store(maximum + column, max);
         vector_store(rescale + column, factor);

@@ -74,8 +74,8 @@ static float KERNEL(exp_shifted)(float *y, const float *x, float shift, size_t n
     return vector_sum(even + odd);
 }
 
-/* The logistic function, sigma(x). */
-VECTOR_INLINE Vector KERNEL(logistic)(Vector x)
+/* Returns the sigmoid, 1 / (1 + e^-x). */
+VECTOR_INLINE Vector KERNEL(sigmoid)(Vector x)
 {
     return 1.0f / (1.0f + vector_exp(-x));
 }
@@ -103,7 +103,7 @@ static void KERNEL(axpy)(float *y, float a, const float *x, size_t n)
 static void KERNEL(swiglu)(float *hidden, const float *up, const float *gate, size_t n)
 {
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
-        const Vector u = vector_load_first(up + i, n - i), silu = u * KERNEL(logistic)(u);
+        const Vector u = vector_load_first(up + i, n - i), silu = u * KERNEL(sigmoid)(u);
         vector_store_first(hidden + i, gate ? silu * vector_load_first(gate + i, n - i) : silu, n - i);
     }
 }
@@ -117,7 +117,7 @@ static void KERNEL(swiglu_backward)(float *grad_up, float *grad_gate, float *hid
 {
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
         const Vector u = vector_load_first(up + i, n - i), grad = vector_load_first(grad_hidden + i, n - i);
-        const Vector p = KERNEL(logistic)(u), silu = u * p;
+        const Vector p = KERNEL(sigmoid)(u), silu = u * p;
         /* h = silu(u) g: the gradient of g is grad silu(u), that of silu(u) is grad g. */
         Vector grad_silu = grad, h = silu;
         if (gate) {

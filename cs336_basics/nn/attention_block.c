@@ -64,7 +64,7 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
         plan->kernels->pack_columns(block->query, query, row_stride(plan->query), count, plan->scale);
     }
 
-    /* No key has been seen: m = -inf, l = 0, O = 0. */
+    /* No key has been seen: m = -inf, Z = 0, O = 0. */
     memset(block->output.data, 0, padded * attention_width(plan->d_v) * sizeof(float));
     for (size_t i = 0; i < padded; i++) {
         block->maximum[i] = -INFINITY;
@@ -82,7 +82,7 @@ void query_block_load_keys(QueryBlock *block, const AttentionPlan *plan, size_t 
 void query_block_store(QueryBlock *block, const AttentionPlan *plan)
 {
     const size_t row = block->head * plan->queries + block->first;
-    /* log_sum_exp = m + log l, and 1 / l, by which unpack_rows() multiplies O. With l = 0, that is -inf and 0. */
+    /* log_sum_exp = m + log Z, and 1 / Z, by which unpack_rows() multiplies O. If Z = 0, these are -inf and 0. */
     for (size_t i = 0; i < block->count; i++) {
         const float sum = block->sum[i];
         if (plan->log_sum_exp.data)

@@ -24,7 +24,7 @@ typedef struct {
     size_t head, first, count; /**< the queries first ... first + count - 1 of this head */
     PackedColumns query;       /**< (tokens, d_k), multiplied by the scale */
     PackedRows output;         /**< (tokens, d_v), not yet divided by the sum */
-    float *maximum, *sum;      /**< (tokens) of the online softmax */
+    float *maximum, *sum;      /**< (tokens) m and Z of the online softmax: see functional.c */
     PackedRows key, value;     /**< (SCORE_BLOCK_ROWS, ...) */
     float *score;              /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels; then probabilities */
     float *rescale;            /**< (SCORE_BLOCK_COLUMNS) */
@@ -39,7 +39,7 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
 /** @brief Packs the keys and values from @p key on. */
 void query_block_load_keys(QueryBlock *block, const AttentionPlan *plan, size_t key);
 
-/** @brief Writes output = O / l and log_sum_exp = m + log l; for a query that saw no key, these are 0 and -inf. */
+/** @brief Writes output = O / Z and log_sum_exp = m + log Z; for a query that saw no key, these are 0 and -inf. */
 void query_block_store(QueryBlock *block, const AttentionPlan *plan);
 
 /** @brief Some keys of a head with their values, and their gradients. Shapes count ATTENTION_BLOCK_TOKENS tokens. */

@@ -40,13 +40,11 @@ CS336_MUST_CHECK Status nn_check_rows_contiguous_of(const char *function, const 
  * @brief Checks that no dimension of a result repeats by a stride of 0; fails with "FUNCTION: y repeats dimension 0,
  * and is written".
  *
- * Several indices would write the same element: the last one's number would stay, or threads would race.
+ * Otherwise several indices would write the same element, and threads would race.
  */
-#define nn_check_written(t) nn_check_written_of(__func__, #t, (t))
 CS336_MUST_CHECK Status nn_check_written_of(const char *function, const char *name, Tensor t);
 
 /** @brief Checks that there is one id for each row of @p t; fails with "FUNCTION: ids are (2, 3), t is (3, 2, 8)". */
-#define nn_check_ids(ids, t) nn_check_ids_of(__func__, #ids, (ids), #t, (t))
 CS336_MUST_CHECK Status nn_check_ids_of(const char *function, const char *name, TokenTensor ids, const char *other_name,
                                         Tensor t);
 

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* Columns of the table's gradient in one chunk: 64 floats are 4 cache lines, so threads hardly share a line. */
+/* Columns of the table's gradient in one chunk: 64 floats are 4 cache lines, so two threads rarely write to one line.
+ */
 enum { CHUNK_COLUMNS = 64 };
 
 static Status check(const char *function, const char *name, Tensor y, TokenTensor ids, Tensor weight)
@@ -50,6 +51,7 @@ Status embedding_backward(Embedding *grad, Tensor grad_y, TokenTensor ids)
     const size_t rows = tensor_rows(grad_y), d_model = tensor_extent(grad_y, -1);
 #pragma omp parallel for num_threads(parallel_threads_for(rows *d_model))
     for (size_t first = 0; first < d_model; first += CHUNK_COLUMNS) {
+        /* Columns first ... end - 1 of every row. */
         const size_t end = first + CHUNK_COLUMNS < d_model ? first + CHUNK_COLUMNS : d_model;
         for (size_t row = 0; row < rows; row++) {
             const float *grad_y_row = tensor_row(grad_y, row);

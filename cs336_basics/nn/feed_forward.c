@@ -106,7 +106,8 @@ Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const F
  *     grad_gate = grad_hidden * silu(up)
  *
  * Without a gate, gate is 1. grad_up and grad_gate overwrite up and gate. The argument `hidden` holds grad_hidden, and
- * is overwritten by hidden itself: the gradient of w2 needs it, and here both its factors are at hand.
+ * is overwritten by hidden itself: the gradient of w2 needs hidden, which is not saved, and here both its factors are
+ * in registers.
  */
 static void activate_backward(FeedForwardSaved *saved, Tensor hidden)
 {

@@ -25,7 +25,7 @@ typedef struct {
 
 /**
  * @brief What the forward pass keeps for the backward pass, (..., d_ff) each. silu(up) * gate is not kept: the backward
- * pass computes it again, which costs less than the memory would.
+ * pass computes it again, which takes less time than writing it to memory and reading it.
  */
 typedef struct {
     Tensor up;   /**< w1 x */
@@ -66,7 +66,7 @@ CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, 
  * @param[out]    grad_x   (..., d_model), overwritten; data NULL skips it
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., d_model)
- * @param[in,out] saved    as the forward pass wrote it; used up: their gradients overwrite up and gate
+ * @param[in,out] saved    as the forward pass wrote it; their gradients overwrite up and gate
  * @param[in]     x, ffn   as the forward pass read them
  * @param[in]     scratch  feed_forward_scratch() bytes
  * @retval CS336_ESHAPE, CS336_ENOMEM  as feed_forward_forward()

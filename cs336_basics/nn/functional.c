@@ -150,7 +150,7 @@ Status silu_forward(Tensor y, Tensor x)
     return CS336_OK;
 }
 
-/* y = x s(x) and s' = s (1 - s), so dy/dx = s + x s (1 - s) = s + y (1 - s). */
+/* y = x p with the sigmoid p = 1 / (1 + e^-x), whose slope is p (1 - p). So dy/dx = p + x p (1 - p) = p + y (1 - p). */
 Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x)
 {
     if (nn_check_same_shape(grad_x, x) || nn_check_same_shape(grad_y, x) || nn_check_rows_contiguous(x) ||
@@ -254,11 +254,11 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
  *
  *     m' = max(m, max_j s_j)                              block->maximum
  *     f  = e^(m - m')                                     block->rescale
- *     l' = f l + sum_j e^(s_j - m')                       block->sum
+ *     Z' = f Z + sum_j e^(s_j - m')                       block->sum
  *     O' = f O + sum_j e^(s_j - m') v_j                   block->output
  *
- * After all blocks, output = O / l: query_block_store(). A score block has a column for each query and a row for each
- * key: block->score is the transpose of S and P below.
+ * After all blocks, output = O / Z and log_sum_exp = m + log Z: query_block_store(). A score block has a column for
+ * each query and a row for each key: block->score is the transpose of S and P below.
  */
 static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, const ScoreBlock *shape, size_t column)
 {
@@ -270,7 +270,7 @@ static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, co
     kernels->scores(block->score, block->key, query, shape);
     /* S = -inf where the mask hides a key */
     kernels->hide(block->score, -INFINITY, shape);
-    /* m, f and l; S becomes P = e^(S - m) */
+    /* m, f and Z; S becomes P = e^(S - m) */
     kernels->softmax(block->score, block->maximum + column, block->sum + column, block->rescale, shape);
     /* O = f O + P V */
     kernels->add_to_columns(output, block->rescale, block->score, block->value, shape);

@@ -4,9 +4,9 @@
 #include "nn/check.h"
 
 /*
- * Returns how many rows from the first on are equally far apart in memory. Such rows are one matrix, whatever
- * dimensions they are counted in. A contiguous (batch, seq, d) is one matrix of batch x seq rows; a slice of seq gives
- * a matrix for each sequence.
+ * Returns how many rows from the first on are equally far apart in memory. These rows form one matrix, whatever the
+ * dimensions that count them. A contiguous (batch, seq, d) is one matrix of batch x seq rows; of a slice along seq, the
+ * rows of each sequence form a matrix.
  */
 static size_t equally_spaced_rows(Tensor t)
 {
@@ -50,6 +50,7 @@ static void multiply(const Linear *linear, Tensor c, Tensor a, Tensor b, float b
     (linear->dtype == DTYPE_BF16 ? matmul_bf16 : matmul)(result, left, right, m, n, k, 1, beta);
 }
 
+/* Checks y = x W^T: x is (..., d_in), y is (..., d_out), and the weight is (d_out, d_in). */
 static Status check(const char *function, const char *name_x, Tensor x, const char *name_y, Tensor y, Tensor weight)
 {
     if (weight.rank != 2 || x.rank < 1 || tensor_extent(x, -1) != weight.shape[1])
@@ -144,7 +145,7 @@ bool linear_join(Linear *joined, const Linear *const *maps, size_t count)
     return true;
 }
 
-/* Returns the view of the outputs of several maps, if each row of ys[i + 1] begins where that of ys[i] ends. */
+/* Joins outputs that are side by side, each row of ys[i + 1] where that of ys[i] ends, into one view of wider rows. */
 static bool join_outputs(Tensor *joined, const Tensor *ys, size_t count)
 {
     *joined = ys[0];
@@ -163,6 +164,7 @@ static bool join_outputs(Tensor *joined, const Tensor *ys, size_t count)
 
 Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps, size_t count)
 {
+    /* One product, if the weights and the outputs can be joined. */
     Linear joined;
     Tensor joined_y;
     if (linear_join(&joined, maps, count) && join_outputs(&joined_y, ys, count))
@@ -173,7 +175,7 @@ Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps,
     return s;
 }
 
-/* Every y_i = W_i x is computed from the same x, so grad_x is a sum over the maps: sum_i W_i^T grad_y_i. */
+/* Every y_i = W_i x reads the same x, so dL/dx is a sum over the maps: grad_x = sum_i W_i^T grad_y_i. */
 Status linear_backward_all(Tensor grad_x, Linear *const *grads, const Tensor *grad_ys, Tensor x,
                            const Linear *const *maps, size_t count)
 {
@@ -182,6 +184,7 @@ Status linear_backward_all(Tensor grad_x, Linear *const *grads, const Tensor *gr
     if (linear_join(&joined, maps, count) && linear_join(&joined_grad, (const Linear *const *)grads, count) &&
         join_outputs(&joined_grad_y, grad_ys, count))
         return linear_backward(grad_x, &joined_grad, joined_grad_y, x, &joined);
+    /* The first map overwrites grad_x, the others add to it. */
     Status s = linear_backward(grad_x, grads[0], grad_ys[0], x, maps[0]);
     for (size_t i = 1; !s && i < count; i++)
         s = linear_backward_add(grad_x, grads[i], grad_ys[i], x, maps[i]);

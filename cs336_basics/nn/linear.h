@@ -58,8 +58,8 @@ CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor 
 /**
  * @brief Several maps of the same input: y_i = W_i x.
  *
- * One product computes all of them if their weights follow one another in memory and their outputs are side by side in
- * each row, as views of one wider tensor.
+ * One product computes all of them if their weights follow one another in memory, and their outputs are side by side in
+ * each row, as views of one wider tensor. Else each map has a product of its own.
  * @param[out] ys     count outputs (..., d_out_i), overwritten; must not overlap x or the weights
  * @param[in]  x      (..., d_in)
  * @param[in]  maps   count maps, weights (d_out_i, d_in)

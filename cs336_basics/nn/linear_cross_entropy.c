@@ -5,8 +5,9 @@
 #include "nn/functional.h"
 
 /*
- * Rows whose logits exist at a time. Each chunk packs the weight once and adds to its gradient once. With 1024 rows
- * that costs little beside the products, whose work grows with the rows.
+ * Rows in a chunk, whose logits exist at the same time. For each chunk the weight is packed and its gradient read and
+ * written once, whatever the number of rows. With 1024 rows that is little beside the products, which grow with the
+ * rows.
  */
 enum { CHUNK_ROWS = 1024 };
 
@@ -23,9 +24,8 @@ size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear)
     return measure.peak;
 }
 
-static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
+static Status check(const char *function, Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
 {
-    static const char *const function = "linear_cross_entropy";
     if (weight.rank != 2 || tensor_extent(x, -1) != weight.shape[1] || tensor_rows(x) == 0)
         return status_fail(CS336_ESHAPE, "%s: x is %s, weight is %s", function, tensor_shape_text(x),
                            tensor_shape_text(weight));
@@ -37,7 +37,7 @@ static Status check(Tensor grad_x, Tensor x, TokenTensor targets, Tensor weight)
     return tokens_check(function, "target", targets, weight.shape[0]);
 }
 
-/* Returns rows [first, first + rows) of t, all leading dimensions counted as one. */
+/* Returns rows [first, first + rows) of t as (rows, d), all leading dimensions counted as one. */
 static Tensor chunk_of(Tensor t, size_t first, size_t rows)
 {
     return t.data ? tensor_slice(tensor_reshape(t, tensor_rows(t), tensor_extent(t, -1)), 0, first, rows) : t;
@@ -46,17 +46,18 @@ static Tensor chunk_of(Tensor t, size_t first, size_t rows)
 Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, TokenTensor targets,
                             const Linear *linear, Arena *scratch)
 {
-    Status s = check(grad_x, x, targets, linear->weight);
+    Status s = check(__func__, grad_x, x, targets, linear->weight);
     if (s)
         return s;
     const size_t mark = arena_mark(scratch), rows = tensor_rows(x), vocab = tensor_extent(linear->weight, 0);
     const Tensor logits = take_logits(scratch, x, linear);
-    Linear not_wanted = {0};
+    Linear not_wanted = {0}; /* linear_backward() skips a gradient without data */
     if (!grad)
         grad = &not_wanted;
     const bool want_gradient = grad_x.data || grad->weight.data;
     double sum = 0;
     s = arena_status(scratch);
+
     for (size_t first = 0; !s && first < rows; first += CHUNK_ROWS) {
         const size_t n = rows - first < CHUNK_ROWS ? rows - first : CHUNK_ROWS;
         const Tensor x_chunk = chunk_of(x, first, n), z = tensor_slice(logits, 0, 0, n);
@@ -80,6 +81,7 @@ Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, 
         if (want_gradient)
             s = linear_backward(chunk_of(grad_x, first, n), grad, z, x_chunk, linear);
     }
+    /* L is the mean of all losses. */
     if (!s)
         *loss = (float)(sum / (double)rows);
     arena_release(scratch, mark);

@@ -24,7 +24,7 @@ static Status check_positions(const char *function, TokenTensor positions, Tenso
                        shape_text(positions.rank, positions.shape), tensor_shape_text(x));
 }
 
-/* Views (..., seq, d_model) as (..., heads, seq, d_k). */
+/* Returns the view (..., heads, seq, d_k) of (..., seq, d_model). */
 static Tensor heads_of(Tensor t, size_t num_heads)
 {
     return tensor_transpose(tensor_split(t, -1, num_heads), -3, -2);
@@ -67,9 +67,9 @@ size_t mha_scratch(Tensor x, size_t num_heads)
 {
     Arena measure = {0};
     if (check(__func__, x, num_heads))
-        return 0; /* the pass will fail with its own message */
+        return 0; /* the pass will fail, and say why */
 
-    /* A forward pass that does not save, then a backward pass. */
+    /* The larger of what a forward pass that does not save takes, and what a backward pass takes. */
     take_saved(&measure, x, num_heads);
     arena_release(&measure, 0);
     take_projections(&measure, x);
@@ -79,6 +79,7 @@ size_t mha_scratch(Tensor x, size_t num_heads)
 
 /* ---- passes ---- */
 
+/* query, key, value = Wq x, Wk x, Wv x */
 static Status project(const MultiHeadSelfAttentionSaved *saved, Tensor x, const MultiHeadSelfAttention *mha)
 {
     return linear_forward_all((Tensor[]){saved->query, saved->key, saved->value}, x,
@@ -171,21 +172,22 @@ Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
 
 /* ---- decoding ---- */
 
-static Status check_cache(const KeyValueCache *cache, Tensor x, size_t num_heads, const RoPE *rope)
+static Status check_cache(const char *function, const KeyValueCache *cache, Tensor x, size_t num_heads,
+                          const RoPE *rope)
 {
     const size_t seq = tensor_extent(x, -2);
     Tensor expected = heads_of(x, num_heads);
     const size_t capacity = cache->key.rank == expected.rank ? tensor_extent(cache->key, -2) : 0;
     expected.shape[expected.rank - 2] = capacity;
     if (!tensor_same_shape(cache->key, expected) || !tensor_same_shape(cache->value, expected))
-        return status_fail(CS336_ESHAPE, "mha_decode: cache is %s and %s, x is %s with %zu heads",
+        return status_fail(CS336_ESHAPE, "%s: cache is %s and %s, x is %s with %zu heads", function,
                            tensor_shape_text(cache->key), tensor_shape_text(cache->value), tensor_shape_text(x),
                            num_heads);
     if (cache->length > capacity || seq > capacity - cache->length)
-        return status_fail(CS336_ESHAPE, "mha_decode: cache holds %zu of %zu rows, %zu more do not fit", cache->length,
-                           capacity, seq);
+        return status_fail(CS336_ESHAPE, "%s: cache holds %zu of %zu rows, %zu more do not fit", function,
+                           cache->length, capacity, seq);
     if (rope && cache->length + seq > tensor_extent(rope->cosine, 0))
-        return status_fail(CS336_ERANGE, "mha_decode: position %zu is not in [0, %zu)", cache->length + seq - 1,
+        return status_fail(CS336_ERANGE, "%s: position %zu is not in [0, %zu)", function, cache->length + seq - 1,
                            tensor_extent(rope->cosine, 0));
     return CS336_OK;
 }
@@ -196,15 +198,20 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
     const size_t heads = mha->num_heads, mark = arena_mark(scratch);
     Status s = check(__func__, x, heads);
     if (!s)
-        s = check_cache(cache, x, heads, rope);
+        s = check_cache(__func__, cache, x, heads, rope);
     if (s)
         return s;
     const MultiHeadSelfAttentionSaved fresh = take_saved(scratch, x, heads); /* of the tokens in x */
     s = arena_status(scratch);
+
+    /* query, key, value = Wq x, Wk x, Wv x */
     if (!s)
         s = project(&fresh, x, mha);
 
-    /* The first row of x is position `length`: tables that begin there rotate the rows as 0, 1, ... */
+    /*
+     * query, key = RoPE(query), RoPE(key). The first row of x has the position `length`: views of the tables from there
+     * on give the right angles to rows 0, 1, ...
+     */
     const size_t length = cache->length, seq = tensor_extent(x, -2);
     RoPE following = {0};
     if (rope) {
@@ -215,7 +222,7 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
     if (!s)
         s = rotate(rope_forward, fresh.query, heads, (TokenTensor){0}, rope ? &following : NULL);
 
-    /* Append keys and values to the cache, and attend to all of it. */
+    /* Append key and value to the cache. attended = SDPA(query, all keys, all values) */
     if (!s) {
         tensor_copy(tensor_slice(cache->key, -2, length, seq), heads_of(fresh.key, heads));
         tensor_copy(tensor_slice(cache->value, -2, length, seq), heads_of(fresh.value, heads));
@@ -223,6 +230,7 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
             heads_of(fresh.attended, heads), fresh.log_sum_exp, heads_of(fresh.query, heads),
             tensor_slice(cache->key, -2, 0, length + seq), tensor_slice(cache->value, -2, 0, length + seq), CAUSAL);
     }
+    /* y = Wo attended */
     if (!s)
         s = linear_forward(y, fresh.attended, &mha->output_proj);
     if (!s)

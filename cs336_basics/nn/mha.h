@@ -4,7 +4,7 @@
  *
  * - Three linear maps give query, key and value. Each head is a view of d_k of their columns; no head is copied.
  * - RoPE rotates query and key in place.
- * - scaled_dot_product_attention_forward() attends in all heads, and a linear map mixes their outputs.
+ * - scaled_dot_product_attention_forward() computes the outputs of all heads, and a linear map mixes them.
  */
 #ifndef CS336_NN_MHA_H
 #define CS336_NN_MHA_H
@@ -18,7 +18,10 @@
 
 CS336_API_BEGIN
 
-/** @brief Parameters; a second one of the same type holds their gradients. Rows of the projections are head-major. */
+/**
+ * @brief Parameters; a second one of the same type holds their gradients. The first d_k rows of q_proj, k_proj and
+ * v_proj belong to head 0, the next to head 1, and so on.
+ */
 typedef struct {
     size_t num_heads;   /**< divides d_model; d_k = d_v = d_model / num_heads */
     Linear q_proj;      /**< (d_model, d_model) */
@@ -30,7 +33,7 @@ typedef struct {
 /** @brief What the forward pass keeps for the backward pass. */
 typedef struct {
     Tensor query, key, value; /**< (..., seq, d_model), heads side by side, query and key already rotated */
-    Tensor attended;          /**< (..., seq, d_model), outputs of the heads, before the output projection */
+    Tensor attended;          /**< (..., seq, d_model), the heads' outputs side by side, before output_proj */
     Tensor log_sum_exp;       /**< (..., heads, seq, 1) */
 } MultiHeadSelfAttentionSaved;
 
@@ -38,7 +41,7 @@ typedef struct {
 typedef struct {
     Tensor key;    /**< rotated keys */
     Tensor value;  /**< values */
-    size_t length; /**< rows in use */
+    size_t length; /**< tokens seen: the rows in use of the capacity */
 } KeyValueCache;
 
 /**

@@ -9,14 +9,14 @@
 Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_seq_len)
 {
     if (d_k % 2 != 0 || d_k == 0)
-        return status_fail(CS336_ESHAPE, "rope_bind: d_k is %zu, pairs need an even number", d_k);
+        return status_fail(CS336_ESHAPE, "%s: d_k is %zu, pairs need an even number", __func__, d_k);
     if (!(theta > 0) || isinf(theta))
-        return status_fail(CS336_ERANGE, "rope_bind: theta is %g, must be positive", (double)theta);
+        return status_fail(CS336_ERANGE, "%s: theta is %g, must be positive", __func__, (double)theta);
     const size_t pairs = d_k / 2, mark = arena_mark(arena);
     rope->cosine = arena_tensor(arena, max_seq_len, pairs);
     rope->sine = arena_tensor(arena, max_seq_len, pairs);
     const Status s = arena_keep(arena, mark);
-    if (s || !rope->cosine.data)
+    if (s || !rope->cosine.data) /* failed, or only measuring */
         return s;
 
     /* The angle of pair k at a position is position * theta^(-2k / d_k). */
@@ -54,8 +54,8 @@ static Status check(const char *function, const char *name_y, Tensor y, const ch
  *
  *     a' = a cos - b sin        b' = a sin + b cos
  *
- * As a matrix, ((cos, -sin), (sin, cos)). Gradients go back through the transpose of the matrix, here the rotation by
- * the opposite angle:
+ * As a matrix, ((cos, -sin), (sin, cos)). The gradient is multiplied by the transpose of the matrix, here the rotation
+ * by the opposite angle:
  *
  *     grad_a = grad_a' cos + grad_b' sin        grad_b = -grad_a' sin + grad_b' cos
  *
@@ -75,14 +75,16 @@ static Status rotate(const char *function, const char *name_y, Tensor y, const c
         return CS336_OK;
 
     /*
-     * The heads of a token share its position. In (..., heads, seq, d_k), one call rotates the rows of all heads at a
-     * position, so the sines and cosines are loaded once. With other positions for each head, a call rotates one row.
+     * The heads of a token have the same position. In (..., heads, seq, d_k), one call of the kernel rotates the rows
+     * of all heads at a position, so it loads the sines and cosines once. If each head has positions of its own, a call
+     * rotates one row.
      */
     const int axis = x.rank - 3;
     const bool shared = axis >= 0 && (!positions.data || positions.stride[axis] == 0);
     const size_t heads = shared ? x.shape[axis] : 1;
     const Tensor first_x = shared ? tensor_select(x, axis, 0) : x, first_y = shared ? tensor_select(y, axis, 0) : y;
     const ptrdiff_t x_step = shared ? x.stride[axis] : 0, y_step = shared ? y.stride[axis] : 0;
+    /* Rotate the rows at each position: row counts the rows of the first head, in order of batch and position. */
     const VecmathKernels *vec = vecmath();
 #pragma omp parallel for num_threads(parallel_threads_for(rows *pairs))
     for (size_t row = 0; row < rows / heads; row++) {

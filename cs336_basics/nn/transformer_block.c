@@ -41,7 +41,8 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
 {
     const size_t mark = arena_mark(arena);
     *saved = take_sums(arena, x, block->norm);
-    Status s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads); /* fails too if the sums did not fit */
+    /* If the sums did not fit, the arena remembers it, and this call fails. */
+    Status s = mha_bind_saved(&saved->attn, arena, x, block->attn.num_heads);
     if (!s)
         s = feed_forward_bind_saved(&saved->ffn, arena, x, &block->ffn);
     if (s)
@@ -51,11 +52,11 @@ Status transformer_block_bind_saved(TransformerBlockSaved *saved, Arena *arena, 
 
 typedef struct {
     TransformerBlockSaved unsaved; /* of a forward pass that does not save */
-    Tensor normed;                 /* (..., d_model), output of one norm after the other; data NULL for NORM_NONE */
+    Tensor normed;                 /* (..., d_model), output of either norm; data NULL for NORM_NONE */
     Tensor grad_branch;            /* (..., d_model), backward only: grad_x of MHA or FFN */
 } Scratch;
 
-/* A forward pass that saves takes as much as the backward pass, whose scratch it gets. */
+/* A forward pass that saves gets the scratch of the backward pass, so that one size serves a training step. */
 static Scratch take_scratch(Arena *arena, Tensor x, NormPlacement norm, bool saving)
 {
     Scratch scratch = {0};
@@ -79,10 +80,10 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool s
 
 /* ---- forward ---- */
 
-/* Attention over a complete sequence, or over the tokens in a cache and those that follow them. */
+/* The arguments of mha_forward(), or of mha_decode() if there is a cache. */
 typedef struct {
     MultiHeadSelfAttentionSaved *saved;
-    KeyValueCache *cache; /* NULL: the sequence is complete */
+    KeyValueCache *cache; /* NULL: x is a whole sequence */
     const RoPE *rope;
     TokenTensor positions;
 } Attention;
@@ -149,7 +150,10 @@ Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x, const 
 
 /* ---- backward ---- */
 
-/* The input of a branch leads to its output and, as the residual, past it: adds the branch's gradient to the other. */
+/*
+ * A branch's input is also added to its output, as the residual. So the input's gradient is a sum: `grad`, that of the
+ * residual, plus grad_branch, which with a pre-norm first goes back through the norm.
+ */
 static Status add_branch(Tensor grad, Tensor grad_branch, RMSNorm *grad_norm, Tensor inverse_rms, Tensor x,
                          const RMSNorm *norm, bool pre)
 {
@@ -172,8 +176,8 @@ static Status add_branch(Tensor grad, Tensor grad_branch, RMSNorm *grad_norm, Te
  *     grad_sum1 = d(post1)(grad_z)
  *     grad_x    = grad_sum1 + d(pre1)(d(MHA)(grad_sum1))
  *
- * All four are one tensor under several names: each line overwrites the gradient of its output by that of its input.
- * Outputs of norms were not saved and are computed again.
+ * All four are one tensor, grad_x, under several names: each line overwrites the gradient of its output by that of its
+ * input. Outputs of norms were not saved and are computed again, in `normed`.
  */
 Status transformer_block_backward(Tensor grad_x, TransformerBlock *grad, Tensor grad_y, TransformerBlockSaved *saved,
                                   Tensor x, const TransformerBlock *block, const RoPE *rope, TokenTensor positions,

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* Without positions, those of a sequence are 0, 1, 2, ... */
+/* Given to rope_forward(), it stands for the positions 0, 1, 2, ... */
 static const TokenTensor NO_POSITIONS = {0};
 
 static const RoPE *rope_of(const TransformerLM *lm)
@@ -13,7 +13,7 @@ static const RoPE *rope_of(const TransformerLM *lm)
     return lm->config.position == POSITION_ROPE ? &lm->rope : NULL;
 }
 
-/* Returns the shape of the tensors between layers, (..., seq, d_model), without memory. */
+/* Returns a tensor without data: the shape of the layers' inputs and outputs, (..., seq, d_model). */
 static Tensor hidden_shape(TokenTensor ids, size_t d_model)
 {
     size_t shape[TENSOR_MAX_RANK];
@@ -23,7 +23,7 @@ static Tensor hidden_shape(TokenTensor ids, size_t d_model)
     return tensor_of(NULL, ids.rank + 1, shape);
 }
 
-/* Tensors have up to two dimensions more than ids: d_model, and the layers or the heads. */
+/* Checks ids of shape (..., seq). Tensors have up to two dimensions more: d_model, and the layers or the heads. */
 static Status check_ids(const char *function, const TransformerLM *lm, TokenTensor ids)
 {
     const size_t context_length = lm->config.context_length;
@@ -36,8 +36,9 @@ static Status check_ids(const char *function, const TransformerLM *lm, TokenTens
     return CS336_OK;
 }
 
-/* ---- inference: two tensors, of which each layer reads one and writes the other ---- */
+/* ---- inference ---- */
 
+/* Each layer reads x and writes y; then the two change roles. */
 typedef struct {
     Tensor x, y; /* (..., seq, d_model) */
 } Buffers;
@@ -134,8 +135,9 @@ Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const Transfo
     return s;
 }
 
-/* ---- training: all that the backward pass reads is kept ---- */
+/* ---- training ---- */
 
+/* All that the forward pass keeps for the backward pass, and the gradient that the backward pass overwrites. */
 typedef struct {
     Tensor hidden; /* (num_layers + 1, ..., seq, d_model): layer i reads hidden[i] and writes hidden[i + 1] */
     TransformerBlockSaved *layers; /* num_layers */
@@ -145,6 +147,7 @@ typedef struct {
 
 static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
 {
+    /* The inputs and outputs of the layers, and the gradient that goes back through them. */
     const size_t mark = arena_mark(arena), num_layers = lm->config.num_layers;
     Tensor all = tensor_insert(hidden, 0);
     all.shape[0] = num_layers + 1;
@@ -155,6 +158,7 @@ static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, 
         t->normed = arena_tensor_like(arena, hidden);
         t->inverse_rms = arena_tensor_like(arena, tensor_with_last(hidden, 1));
     }
+    /* What each layer saves. An arena that measures, or is full, has no memory for t->layers. */
     t->layers = arena_take(arena, num_layers * sizeof *t->layers);
     Status s = arena_status(arena);
     for (size_t i = 0; !s && i < num_layers; i++) {
@@ -205,7 +209,7 @@ static void ready(const GradientObserver *observer, Tensor grad)
         observer->ready(observer->context, grad);
 }
 
-/* The gradients of a layer, from its last parameter to its first. */
+/* Calls the observer for the gradients of a layer, from its last parameter to its first. */
 static void layer_ready(const GradientObserver *observer, const TransformerBlock *grad)
 {
     ready(observer, grad->ffn.w2.weight);
@@ -272,6 +276,7 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
         return s;
     const size_t mark = arena_mark(scratch);
     if (!grad) {
+        /* Only the loss: nothing is kept for a backward pass. */
         Tensor normed;
         s = run_layers(&normed, lm, NULL, ids, scratch);
         if (!s)

@@ -7,10 +7,10 @@
  * - transformer_lm_forward() computes logits.
  * - transformer_lm_loss() computes the training loss and, if asked, all gradients. The logits of all tokens never exist
  *   at the same time: see linear_cross_entropy().
- * - transformer_lm_decode() computes the logits that follow new tokens, with the keys and values of earlier ones
+ * - transformer_lm_decode() computes the logits that follow new tokens. The keys and values of earlier tokens are
  * cached.
  * - Parameters are in one arena, in the order of transformer_lm_parameters(). The weights of q, k and v follow one
- *   another, and so do those of w1 and w3, so that one product can compute each group.
+ *   another, so that one product can compute all three; and so do those of w1 and w3.
  */
 #ifndef CS336_NN_TRANSFORMER_LM_H
 #define CS336_NN_TRANSFORMER_LM_H
@@ -66,7 +66,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status transformer_lm_check(const TransformerLMConfig *config);
 
-/** @brief Number of parameters. @see Problem transformer_accounting; test_model_counts_its_parameters */
+/** @brief Returns the number of parameters. @see Problem transformer_accounting; test_model_counts_its_parameters */
 size_t transformer_lm_parameter_count(const TransformerLMConfig *config);
 
 /**
@@ -113,7 +113,8 @@ CS336_MUST_CHECK Status transformer_lm_parameters(ParameterList *list, Arena *ar
                                                   const TransformerLM *grad, const TransformerLM *first,
                                                   const TransformerLM *second);
 
-/** @brief Bytes of scratch for transformer_lm_forward(), and for transformer_lm_loss() without and with gradients. */
+/** @brief Returns the bytes of scratch for transformer_lm_forward(), and for transformer_lm_loss() without or with
+ * gradients. */
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq);
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients);
 
@@ -130,7 +131,10 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
  */
 CS336_MUST_CHECK Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTensor ids, Arena *scratch);
 
-/** @brief Called for each parameter when its gradient is final. A data-parallel trainer would start to send it. */
+/**
+ * @brief A function that is called for each parameter when its gradient is final. A trainer on several machines can
+ * then send it while the backward pass goes on.
+ */
 typedef struct {
     void (*ready)(void *context, Tensor grad); /**< NULL: not called */
     void *context;

@@ -1,4 +1,4 @@
-/* The parameters of a model: which there are, their order in memory, their initial values. The passes are in
+/* The parameters of a model: their names, order in memory, shapes and initial values. The passes are in
  * transformer_lm.c. */
 #include "core/memory.h"
 #include "nn/transformer_lm.h"
@@ -13,7 +13,7 @@ typedef enum { TABLE, SQUARE, GAIN, UP, GATE, DOWN, HEAD } Role;
 typedef struct {
     const char *name;
     Role role;
-    size_t offset; /* bytes from the start of TransformerBlock, or of TransformerLM, to the view */
+    size_t offset; /* bytes from the start of TransformerBlock, or of TransformerLM, to the parameter's Tensor */
 } Entry;
 
 /* In memory order. q, k and v follow one another, and so do w1 and w3: linear_forward_all() computes each group in one
@@ -110,7 +110,7 @@ static Tensor *view_of(const Walk *walk, TransformerLM *lm)
     return (Tensor *)(void *)(owner + walk->entry->offset);
 }
 
-static Status check_sizes(const TransformerLMConfig *c)
+static Status check_sizes(const char *function, const TransformerLMConfig *c)
 {
     const struct {
         const char *name;
@@ -119,18 +119,19 @@ static Status check_sizes(const TransformerLMConfig *c)
                  {"num_layers", c->num_layers}, {"num_heads", c->num_heads},           {"d_ff", c->d_ff}};
     for (size_t i = 0; i < LENGTH(sizes); i++)
         if (sizes[i].value == 0)
-            return status_fail(CS336_ESHAPE, "transformer_lm_check: %s is 0", sizes[i].name);
+            return status_fail(CS336_ESHAPE, "%s: %s is 0", function, sizes[i].name);
     if (c->d_model % c->num_heads != 0)
-        return status_fail(CS336_ESHAPE, "transformer_lm_check: num_heads %zu does not divide d_model %zu",
-                           c->num_heads, c->d_model);
+        return status_fail(CS336_ESHAPE, "%s: num_heads %zu does not divide d_model %zu", function, c->num_heads,
+                           c->d_model);
     if (c->position == POSITION_ROPE && c->d_model / c->num_heads % 2 != 0)
-        return status_fail(CS336_ESHAPE, "transformer_lm_check: heads of %zu numbers, RoPE needs an even number",
+        return status_fail(CS336_ESHAPE, "%s: heads of %zu numbers, RoPE needs an even number", function,
                            c->d_model / c->num_heads);
     return CS336_OK;
 }
 
 Status transformer_lm_check(const TransformerLMConfig *config)
 {
+    /* The kinds are enums, whose values come from files and options. */
     const struct {
         const char *name;
         int value, last;
@@ -140,17 +141,17 @@ Status transformer_lm_check(const TransformerLMConfig *config)
                  {"dtype", (int)config->dtype, DTYPE_BF16}};
     for (size_t i = 0; i < LENGTH(kinds); i++)
         if (kinds[i].value < 0 || kinds[i].value > kinds[i].last)
-            return status_fail(CS336_ERANGE, "transformer_lm_check: %s is %d, the last kind is %d", kinds[i].name,
+            return status_fail(CS336_ERANGE, "%s: %s is %d, the last kind is %d", __func__, kinds[i].name,
                                kinds[i].value, kinds[i].last);
-    const Status s = check_sizes(config);
+    const Status s = check_sizes(__func__, config);
     if (s)
         return s;
+    /* The numbers that the chosen kinds read. */
     if (config->position == POSITION_ROPE && !(config->rope_theta > 0 && isfinite(config->rope_theta)))
-        return status_fail(CS336_ERANGE, "transformer_lm_check: rope_theta is %g, must be positive",
+        return status_fail(CS336_ERANGE, "%s: rope_theta is %g, must be positive", __func__,
                            (double)config->rope_theta);
     if (config->norm != NORM_NONE && !(config->norm_eps > 0 && isfinite(config->norm_eps)))
-        return status_fail(CS336_ERANGE, "transformer_lm_check: norm_eps is %g, must be positive",
-                           (double)config->norm_eps);
+        return status_fail(CS336_ERANGE, "%s: norm_eps is %g, must be positive", __func__, (double)config->norm_eps);
     return CS336_OK;
 }
 
@@ -187,6 +188,7 @@ Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMC
                                            .ln1.eps = config->norm_eps,
                                            .ln2.eps = config->norm_eps};
     set_dtype(lm, config->dtype);
+    /* One tensor for each parameter, in memory order. */
     for (Walk walk = {.config = config}; next_parameter(&walk);) {
         const Tensor view = arena_tensor_of(arena, walk.rank, walk.shape);
         if (lm->layers) /* not when measuring, nor after a failure */
@@ -212,7 +214,7 @@ void transformer_lm_initialise(TransformerLM *lm, Rng *rng)
             tensor_fill(weight, 1);
             continue;
         }
-        /* 1 for the embeddings, else 2 / (d_in + d_out); cut off at 3 standard deviations */
+        /* The variance is 1 for the embeddings, else 2 / (d_in + d_out). It is cut off at 3 standard deviations. */
         const double variance = walk.entry->role == TABLE ? 1 : 2 / ((double)weight.shape[0] + (double)weight.shape[1]);
         rng_truncated_normal(rng, weight.data, tensor_count(weight), sqrt(variance), 3);
     }
@@ -263,7 +265,7 @@ Status transformer_lm_parameters(ParameterList *list, Arena *arena, const Transf
 
 /* ---- a model on the heap ---- */
 
-/* The model comes first: its address is also that of the whole. */
+/* The model comes first, so its address is also the address of the OwnedModel: transformer_lm_destroy() needs it. */
 typedef struct {
     TransformerLM lm;
     Arena memory; /* of the parameters and the RoPE tables */
@@ -281,6 +283,7 @@ Status transformer_lm_create(TransformerLM **lm, const TransformerLMConfig *conf
     *lm = NULL;
     if (!model)
         return status_fail(CS336_ENOMEM, "%s: no memory for a model", __func__);
+    /* Measure, allocate, and bind again with memory. */
     Arena measure = {0};
     Status s = bind_with_rope(&model->lm, &measure, config);
     if (!s)
