@@ -61,16 +61,17 @@ TokenTensor tokens_of(const int32_t *data, int rank, const size_t *shape);
 MaskTensor mask_of(const bool *data, int rank, const size_t *shape);
 /** @} */
 
-/** @brief Extent of a dimension; negative counts from the last, as in Python. */
+/** @brief Returns the extent of a dimension; negative counts from the last, as in Python. */
 size_t tensor_extent(Tensor t, int dimension);
 
-/** @brief Number of elements. */
+/** @brief Returns the number of elements. */
 size_t tensor_count(Tensor t);
 
-/** @brief Number of rows: the product of all extents but the last. */
+/** @brief Returns the number of rows: the product of all extents but the last. */
 size_t tensor_rows(Tensor t);
 
-/** @brief Address of the first element of row @p row, counted in row-major order over the leading dimensions. */
+/** @brief Returns the address of the first element of row @p row, counted in row-major order over the leading
+ * dimensions. */
 float *tensor_row(Tensor t, size_t row);
 
 /** @brief True if two views have the same rank and extents; strides may differ. */
@@ -85,30 +86,30 @@ bool tensor_rows_contiguous(Tensor t);
 /** @brief True if the elements are in row-major order without gaps. */
 bool tensor_contiguous(Tensor t);
 
-/** @brief The view with two dimensions exchanged; negative counts from the last. */
+/** @brief Returns the view with two dimensions exchanged; negative counts from the last. */
 Tensor tensor_transpose(Tensor t, int a, int b);
 
-/** @brief The view of the indices [start, start + length) of one dimension: `t[:, start:start + length]`. */
+/** @brief Returns the view of the indices [start, start + length) of one dimension: `t[:, start:start + length]`. */
 Tensor tensor_slice(Tensor t, int dimension, size_t start, size_t length);
 
-/** @brief The view at one index of a dimension, which disappears: `t[:, index]`. */
+/** @brief Returns the view at one index of a dimension, which disappears: `t[:, index]`. */
 Tensor tensor_select(Tensor t, int dimension, size_t index);
 
 /** @brief Splits a dimension of extent count * m into (count, m): (seq, d_model) to (seq, heads, d_k). */
 Tensor tensor_split(Tensor t, int dimension, size_t count);
 
-/** @brief The view with a dimension of extent 1 put before @p dimension, as unsqueeze does. */
+/** @brief Returns the view with a dimension of extent 1 put before @p dimension, as unsqueeze does. */
 Tensor tensor_insert(Tensor t, int dimension);
 TokenTensor tokens_insert(TokenTensor t, int dimension);
 
 /**
- * @brief The same data and strides with another extent of the last dimension.
+ * @brief Returns a view of the same data and strides with another extent of the last dimension.
  *
  * A shape for arena_tensor_like(), or a view of more columns where the caller knows that memory continues there.
  */
 Tensor tensor_with_last(Tensor t, size_t extent);
 
-/** @brief The contiguous view with other extents of the same product. */
+/** @brief Returns the contiguous view with other extents of the same product. */
 Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape);
 #define tensor_reshape(t, ...) tensor_reshape_of((t), TENSOR_EXTENTS(__VA_ARGS__))
 

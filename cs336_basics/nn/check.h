@@ -18,29 +18,31 @@
 #include "core/status.h"
 #include "core/tensor.h"
 
-/** @brief Two tensors have the same shape, or: "FUNCTION: y is (2, 3), x is (3, 2)". */
+/** @brief Checks that two tensors have the same shape; fails with "FUNCTION: y is (2, 3), x is (3, 2)". */
 #define nn_check_same_shape(t, other) nn_check_same_shape_of(__func__, #t, (t), #other, (other))
 CS336_MUST_CHECK Status nn_check_same_shape_of(const char *function, const char *name, Tensor t, const char *other_name,
                                                Tensor other);
 
-/** @brief @p t has the leading dimensions of @p like and the last extent @p last, or: "FUNCTION: t is (2), expected
- * (2, 1)". */
+/** @brief Checks that @p t has the leading dimensions of @p like and the last extent @p last; fails with "FUNCTION: t
+ * is (2), expected (2, 1)". */
 #define nn_check_last(t, like, last) nn_check_last_of(__func__, #t, (t), (like), (last))
 CS336_MUST_CHECK Status nn_check_last_of(const char *function, const char *name, Tensor t, Tensor like, size_t last);
 
-/** @brief The numbers of each row are adjacent in memory, or: "FUNCTION: rows of x are not contiguous". */
+/** @brief Checks that the numbers of each row are adjacent in memory; fails with "FUNCTION: rows of x are not
+ * contiguous". */
 #define nn_check_rows_contiguous(t) nn_check_rows_contiguous_of(__func__, #t, (t))
 CS336_MUST_CHECK Status nn_check_rows_contiguous_of(const char *function, const char *name, Tensor t);
 
 /**
- * @brief No dimension of a result repeats by a stride of 0, or: "FUNCTION: y repeats dimension 0, and is written".
+ * @brief Checks that no dimension of a result repeats by a stride of 0; fails with "FUNCTION: y repeats dimension 0,
+ * and is written".
  *
  * Several indices would write the same element: the last one's number would stay, or threads would race.
  */
 #define nn_check_written(t) nn_check_written_of(__func__, #t, (t))
 CS336_MUST_CHECK Status nn_check_written_of(const char *function, const char *name, Tensor t);
 
-/** @brief There is one id for each row of @p t, or: "FUNCTION: ids are (2, 3), t is (3, 2, 8)". */
+/** @brief Checks that there is one id for each row of @p t; fails with "FUNCTION: ids are (2, 3), t is (3, 2, 8)". */
 #define nn_check_ids(ids, t) nn_check_ids_of(__func__, #ids, (ids), #t, (t))
 CS336_MUST_CHECK Status nn_check_ids_of(const char *function, const char *name, TokenTensor ids, const char *other_name,
                                         Tensor t);
