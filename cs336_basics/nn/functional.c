@@ -72,10 +72,10 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
     grad_x = tensor_transpose(grad_x, dimension, -1);
     grad_y = tensor_transpose(grad_y, dimension, -1);
     y = tensor_transpose(y, dimension, -1);
-    const size_t rows = tensor_rows(y), count = tensor_count(y);
+    const size_t rows = tensor_rows(y);
     const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_stride = y.stride[y.rank - 1];
     const ptrdiff_t grad_x_stride = grad_x.stride[y.rank - 1], grad_y_stride = grad_y.stride[y.rank - 1];
-#pragma omp parallel for if (count >= PARALLEL_NUMBERS)
+#pragma omp parallel for if (rows * (size_t)n >= PARALLEL_NUMBERS)
     for (size_t row = 0; row < rows; row++) {
         float *grad_x_row = tensor_row(grad_x, row);
         const float *grad_y_row = tensor_row(grad_y, row), *y_row = tensor_row(y, row);
