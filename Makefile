@@ -33,8 +33,8 @@ WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototyp
 # Never -ffast-math: it folds isnan, isinf and the -inf of masks away. Without errno, square roots vectorise.
 OPTIMIZE     ?= -O3
 C336_CPPFLAGS = -Ics336_basics -DCS336_VERSION='"$(VERSION)"' $(CPPFLAGS) $(PKG_CFLAGS)
-C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
-C336_LDFLAGS  = $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
+C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -pthread -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
+C336_LDFLAGS  = -pthread $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
 C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
 # OpenMP when the compiler has it; OPENMP=0 does without.
@@ -68,7 +68,7 @@ endif
 HEADERS      := $(wildcard cs336_basics/*/*.h cs336_basics/*/*/*.h)
 CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
 LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_basics/*/*/*.c))
-TEST_SOURCES := $(wildcard tests/*.c tests/support/*.c)
+TEST_SOURCES := $(filter-out tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
 LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
@@ -192,7 +192,7 @@ docs: ## the reference and the guides as HTML: build/docs/html/index.html
 	    echo 'make docs: no Graphviz, so no include graphs (make deps installs it)' >&2; }) | doxygen -
 	@echo 'build/docs/html/index.html'
 
-FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tests/bench/*.[ch])
+FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 format: ## clang-format every source file
 	@clang-format -i $(FORMATTED)
 format-check: ## fail if clang-format would change anything

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Every table of tests: the course's seven suites first, then what the course does not test.
+ * @brief Every table of tests. The course's seven suites come first; their files lie beside this one. The others are in
+ * folders named after the folder of cs336_basics that they test.
  */
 #ifndef CS336_TESTS_SUITES_H
 #define CS336_TESTS_SUITES_H
@@ -16,6 +17,7 @@
     X(train_bpe)       \
     X(tokenizer)       \
     X(core)            \
+    X(guest)           \
     X(tensor)          \
     X(rng)             \
     X(files)           \

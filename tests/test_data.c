@@ -8,7 +8,7 @@ enum { TOKENS = 100, CONTEXT = 7, BATCH = 32, IDS = BATCH * CONTEXT, ITERATIONS 
 
 static const int32_t UNTOUCHED = -1;
 
-/* The course asks for shapes (32, 7); here every place of them must be written, and none beyond. */
+/* The course asserts the shape (32, 7). In C: every element of it must be written, and none after it. */
 static void assert_shape(const int32_t *ids)
 {
     for (int i = 0; i < IDS; i++)
@@ -37,7 +37,7 @@ START_TEST(test_get_batch)
             counts[x[row * CONTEXT]]++;
         }
     }
-    /* The start of a sequence is one of 93, each as often as any other: binomial counts. */
+    /* Each of the 93 starts is equally likely, so their counts are binomially distributed. */
     const double draws = (double)ITERATIONS * BATCH, p = 1.0 / STARTS, deviation = sqrt(draws * p * (1 - p));
     for (int start = 0; start < STARTS; start++)
         ck_assert_msg(fabs(counts[start] - draws * p) <= 5 * deviation, "start %d came %d times, expected %g +- %g",

@@ -102,7 +102,7 @@ static Text story(const Setting *setting)
     return text_from(setting, "story.txt", "tinystories_sample.txt");
 }
 
-/* The reference ids of a text, by tiktoken. */
+/* Returns the ids that tiktoken gives for a text. */
 static TokenList expected_ids(const Setting *setting, const char *name)
 {
     char key[256];
@@ -112,10 +112,10 @@ static TokenList expected_ids(const Setting *setting, const char *name)
     TokenList ids = {0};
     bool found = false;
     while (!found && lines_next(&lines))
-        found = (size_t)(lines.end - lines.at) > length && memcmp(lines.at, key, length) == 0 &&
-                (lines.at[length] == ' ' || lines.at[length] == '\n');
+        found = (size_t)(lines.end - lines.next) > length && memcmp(lines.next, key, length) == 0 &&
+                (lines.next[length] == ' ' || lines.next[length] == '\n');
     ck_assert_msg(found, "ids.txt has no line %s", key);
-    lines.at += length;
+    lines.next += length;
     for (size_t number; line_number(&lines, &number);) {
         const int32_t id = (int32_t)number;
         assert_ok(token_list_append(&ids, &id, 1));
@@ -170,23 +170,23 @@ static void assert_matches_tiktoken(const Setting *setting, Text text)
     file_unmap(&text.file);
 }
 
-/* The text of each token, one after the other. */
-static void assert_pieces(const Setting *setting, const char *text, const char *const *pieces, size_t count)
+/* Asserts the text of each token. */
+static void assert_tokens(const Setting *setting, const char *text, const char *const *tokens, size_t count)
 {
     TokenList ids = encode(setting, byte_string(text));
     ck_assert_uint_eq(ids.count, count);
     for (size_t i = 0; i < count; i++)
-        assert_decodes_to(setting, &(TokenList){.ids = &ids.ids[i], .count = 1}, byte_string(pieces[i]));
+        assert_decodes_to(setting, &(TokenList){.ids = &ids.ids[i], .count = 1}, byte_string(tokens[i]));
     token_list_deinit(&ids);
 }
 
-static size_t count_pieces(const Setting *setting, const TokenList *ids, const char *piece)
+static size_t count_tokens(const Setting *setting, const TokenList *ids, const char *token)
 {
     size_t count = 0;
     for (size_t i = 0; i < ids->count; i++) {
         ByteList text = {0};
         assert_ok(run_decode(&text, setting->tokenizer, &ids->ids[i], 1));
-        count += byte_string_equal((ByteString){.bytes = text.bytes, .length = text.length}, byte_string(piece));
+        count += byte_string_equal((ByteString){.bytes = text.bytes, .length = text.length}, byte_string(token));
         byte_list_deinit(&text);
     }
     return count;
@@ -243,7 +243,7 @@ MATCHES_TIKTOKEN(test_encode_special_token_double_newline_non_whitespace, check_
 static void empty_matches(const Setting *setting)
 {
     assert_matches_tiktoken(setting, text_of("empty", ""));
-    assert_pieces(setting, "", NULL, 0);
+    assert_tokens(setting, "", NULL, 0);
 }
 
 START_TEST(test_empty_matches_tiktoken)
@@ -254,9 +254,9 @@ END_TEST
 
 static void single_character_matches(const Setting *setting)
 {
-    const char *const pieces[] = {"s"};
+    const char *const tokens[] = {"s"};
     assert_matches_tiktoken(setting, text_of("character", "s"));
-    assert_pieces(setting, "s", pieces, 1);
+    assert_tokens(setting, "s", tokens, 1);
 }
 
 START_TEST(test_single_character_matches_tiktoken)
@@ -267,9 +267,9 @@ END_TEST
 
 static void ascii_string_matches(const Setting *setting)
 {
-    const char *const pieces[] = {"Hello", ",", " how", " are", " you", "?"};
+    const char *const tokens[] = {"Hello", ",", " how", " are", " you", "?"};
     assert_matches_tiktoken(setting, text_of("ascii", "Hello, how are you?"));
-    assert_pieces(setting, "Hello, how are you?", pieces, sizeof pieces / sizeof *pieces);
+    assert_tokens(setting, "Hello, how are you?", tokens, sizeof tokens / sizeof *tokens);
 }
 
 START_TEST(test_ascii_string_matches_tiktoken)
@@ -283,7 +283,7 @@ END_TEST
 static void special_tokens_are_kept(const Setting *setting)
 {
     TokenList ids = encode(setting, byte_string(SPECIAL_TEXT));
-    ck_assert_uint_eq(count_pieces(setting, &ids, end_of_text), 3);
+    ck_assert_uint_eq(count_tokens(setting, &ids, end_of_text), 3);
     assert_decodes_to(setting, &ids, byte_string(SPECIAL_TEXT));
     token_list_deinit(&ids);
 }
@@ -298,8 +298,8 @@ static void the_longer_special_token_wins(const Setting *setting)
 {
     const char *text = "Hello, how <|endoftext|><|endoftext|> are you?<|endoftext|>";
     TokenList ids = encode(setting, byte_string(text));
-    ck_assert_uint_eq(count_pieces(setting, &ids, "<|endoftext|>"), 1);
-    ck_assert_uint_eq(count_pieces(setting, &ids, "<|endoftext|><|endoftext|>"), 1);
+    ck_assert_uint_eq(count_tokens(setting, &ids, "<|endoftext|>"), 1);
+    ck_assert_uint_eq(count_tokens(setting, &ids, "<|endoftext|><|endoftext|>"), 1);
     assert_decodes_to(setting, &ids, byte_string(text));
     token_list_deinit(&ids);
 }
@@ -315,27 +315,27 @@ END_TEST
 
 enum { BY_LINES = 0 };
 
-/* Cuts a text into lines, as iterating a Python file does, or into pieces of one size. */
+/* Cuts a text into lines, as iterating over a Python file does, or into chunks of one size. */
 typedef struct {
     ByteString rest;
     size_t size;
 } Cutter;
 
-static ByteString next_piece(void *context)
+static ByteString next_chunk(void *context)
 {
     Cutter *cutter = context;
-    ByteString piece = cutter->rest;
+    ByteString chunk = cutter->rest;
     if (cutter->size != BY_LINES) {
-        piece.length = piece.length < cutter->size ? piece.length : cutter->size;
-    } else if (piece.length) {
-        const uint8_t *newline = memchr(piece.bytes, '\n', piece.length);
-        piece.length = newline ? (size_t)(newline - piece.bytes) + 1 : piece.length;
+        chunk.length = chunk.length < cutter->size ? chunk.length : cutter->size;
+    } else if (chunk.length) {
+        const uint8_t *newline = memchr(chunk.bytes, '\n', chunk.length);
+        chunk.length = newline ? (size_t)(newline - chunk.bytes) + 1 : chunk.length;
     }
-    if (piece.length) {
-        cutter->rest.bytes += piece.length;
-        cutter->rest.length -= piece.length;
+    if (chunk.length) {
+        cutter->rest.bytes += chunk.length;
+        cutter->rest.length -= chunk.length;
     }
-    return piece;
+    return chunk;
 }
 
 static Status take_ids(void *context, const int32_t *ids, size_t count)
@@ -349,7 +349,7 @@ static TokenList encode_pieces(const Setting *setting, ByteString text, size_t s
 {
     TokenList ids = {0};
     Cutter cutter = {.rest = text, .size = size};
-    assert_ok(run_encode_iterable(setting->tokenizer, next_piece, &cutter, take_ids, &ids));
+    assert_ok(run_encode_iterable(setting->tokenizer, next_chunk, &cutter, take_ids, &ids));
     return ids;
 }
 
@@ -404,7 +404,7 @@ static void five_megabytes_stream_through(const Setting *setting)
         const size_t before = memory_in_use();
         memory_reset_peak();
         memory_set_limit(before + MEMORY_LIMIT);
-        assert_ok(run_encode_iterable(setting->tokenizer, next_piece, &cutter, compare_ids, &comparison));
+        assert_ok(run_encode_iterable(setting->tokenizer, next_chunk, &cutter, compare_ids, &comparison));
         memory_set_limit(0);
         ck_assert_msg(memory_peak() - before <= MEMORY_LIMIT, "%zu bytes in use at most, %zu allowed",
                       memory_peak() - before, (size_t)MEMORY_LIMIT);

@@ -3,13 +3,14 @@
 #include "accounting/parameters.h"
 #include "core/memory.h"
 
-enum { BYTES = sizeof(float) };
+enum { BYTES_PER_NUMBER = sizeof(float) };
 
+/* Each parameter comes with a gradient and with the two moments of AdamW. */
 static AccountMemory with_activations(double parameters, double activations)
 {
-    AccountMemory m = {.parameters = BYTES * parameters,
-                       .gradients = BYTES * parameters,
-                       .optimizer_state = 2 * BYTES * parameters,
+    AccountMemory m = {.parameters = BYTES_PER_NUMBER * parameters,
+                       .gradients = BYTES_PER_NUMBER * parameters,
+                       .optimizer_state = 2 * BYTES_PER_NUMBER * parameters,
                        .activations = activations};
     m.total = m.parameters + m.gradients + m.optimizer_state + m.activations;
     return m;
@@ -18,31 +19,33 @@ static AccountMemory with_activations(double parameters, double activations)
 AccountMemory account_memory_expression(const TransformerLMConfig *config, size_t batch, size_t seq)
 {
     const double length = (double)seq, tokens = (double)batch * length, d = (double)config->d_model;
+    /* Numbers that one layer keeps, then those of the final norm, the logits and their softmax: see memory.h. */
     const double norms = config->norm == NORM_NONE ? 0 : 2, up = config->ffn == FFN_SWIGLU ? 4 : 2;
     const double layer =
         tokens * ((6 + norms) * d + up * (double)config->d_ff) + 2 * tokens * length * (double)config->num_heads;
     const double head = tokens * (norms / 2 * d + 2 * (double)config->vocab_size);
     return with_activations((double)account_parameters(config).total,
-                            BYTES * ((double)config->num_layers * layer + head));
+                            BYTES_PER_NUMBER * ((double)config->num_layers * layer + head));
 }
 
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes)
 {
     const AccountMemory one = account_memory_expression(config, 1, seq);
-    const double left = bytes - (one.total - one.activations);
-    return left < 0 ? 0 : (size_t)(left / one.activations);
+    const double available = bytes - (one.total - one.activations);
+    return available < 0 ? 0 : (size_t)(available / one.activations);
 }
 
-/* ---- what this program takes ---- */
+/* ---- the memory that this program takes ---- */
 
 /*
- * A model's shapes without its memory: views of the right extents over one number that nobody reads. The largest
- * models can be measured on a machine that could never hold them.
+ * The shapes of a model without its memory: all its tensors are views of one float that is never read. So the largest
+ * models can be measured on a machine that could not hold them.
  */
 typedef struct {
     TransformerLM lm;
     float number;
-} Shapes;
+    double parameter_bytes; /* the size of the arena that would hold the parameters */
+} ModelShapes;
 
 static TransformerBlock block_shapes(const TransformerLMConfig *c, float *number)
 {
@@ -62,8 +65,16 @@ static TransformerBlock block_shapes(const TransformerLMConfig *c, float *number
     };
 }
 
-static Status shapes_init(Shapes *shapes, const TransformerLMConfig *c)
+/* On success the caller releases shapes->lm.layers. */
+static Status shapes_init(ModelShapes *shapes, const TransformerLMConfig *c)
 {
+    /* Binding to an arena without memory checks the configuration and measures the parameters. */
+    Arena measure = {0};
+    const Status s = transformer_lm_bind(&shapes->lm, &measure, c);
+    if (s)
+        return s;
+    shapes->parameter_bytes = (double)measure.peak;
+    /* That model has no memory at all. Give its tensors data, because a tensor without data means "absent". */
     float *number = &shapes->number;
     const TransformerBlock block = block_shapes(c, number);
     shapes->lm = (TransformerLM){
@@ -80,51 +91,46 @@ static Status shapes_init(Shapes *shapes, const TransformerLMConfig *c)
     return CS336_OK;
 }
 
-static Status parameter_bytes(double *bytes, const TransformerLMConfig *config)
+/* The scratch memory of a training step: all that grows with the batch. */
+static double step_scratch(const ModelShapes *shapes, size_t batch, size_t seq)
 {
-    Arena measure = {0};
-    TransformerLM lm;
-    const Status s = transformer_lm_bind(&lm, &measure, config);
-    *bytes = (double)measure.peak;
-    return s;
+    return (double)transformer_lm_loss_scratch(&shapes->lm, batch, seq, true);
 }
 
 Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch, size_t seq)
 {
-    Shapes shapes = {.lm = {.layers = NULL}};
-    double parameters;
-    Status s = parameter_bytes(&parameters, config);
-    if (!s)
-        s = shapes_init(&shapes, config);
-    if (!s)
-        *memory =
-            with_activations(parameters / BYTES, (double)transformer_lm_loss_scratch(&shapes.lm, batch, seq, true));
+    ModelShapes shapes;
+    const Status s = shapes_init(&shapes, config);
+    if (s)
+        return s;
+    *memory = with_activations(shapes.parameter_bytes / BYTES_PER_NUMBER, step_scratch(&shapes, batch, seq));
     memory_release(shapes.lm.layers);
-    return s;
+    return CS336_OK;
 }
 
 Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq, double bytes)
 {
-    Shapes shapes = {.lm = {.layers = NULL}};
-    double parameters;
-    Status s = parameter_bytes(&parameters, config);
-    if (!s)
-        s = shapes_init(&shapes, config);
-    if (!s) {
-        /* Scratch grows with the batch: double it until it does not fit, then halve the interval. */
-        const double left = bytes - 4 * parameters;
-        size_t fits = 0, fails = 1;
-        while ((double)transformer_lm_loss_scratch(&shapes.lm, fails, seq, true) <= left)
-            fits = fails, fails *= 2;
-        while (fails - fits > 1) {
-            const size_t middle = fits + (fails - fits) / 2;
-            if ((double)transformer_lm_loss_scratch(&shapes.lm, middle, seq, true) <= left)
-                fits = middle;
-            else
-                fails = middle;
-        }
-        *batch = fits;
+    ModelShapes shapes;
+    const Status s = shapes_init(&shapes, config);
+    if (s)
+        return s;
+    /* Parameters, gradients and two moments are there at any batch size. */
+    const double available = bytes - 4 * shapes.parameter_bytes;
+    /* Double the batch until its scratch does not fit. */
+    size_t fits = 0, fails = 1;
+    while (step_scratch(&shapes, fails, seq) <= available) {
+        fits = fails;
+        fails *= 2;
     }
+    /* Bisect: the largest batch that fits is in [fits, fails). */
+    while (fails - fits > 1) {
+        const size_t middle = fits + (fails - fits) / 2;
+        if (step_scratch(&shapes, middle, seq) <= available)
+            fits = middle;
+        else
+            fails = middle;
+    }
+    *batch = fits;
     memory_release(shapes.lm.layers);
-    return s;
+    return CS336_OK;
 }

@@ -1,47 +1,64 @@
 /**
  * @file
- * @brief Memory of training with AdamW in float32 (handout section 4.3, problem adamw_accounting).
+ * @brief The memory of training with AdamW in float32 (handout section 4.3, problem adamw_accounting).
  *
- * Two answers. The course's is an expression: every named intermediate result is kept for the backward pass. This
- * program's is measured from its own arenas: attention keeps no (T, T) matrix, and logits never exist whole.
+ * There are two answers. The course's is an expression: every named intermediate result is kept for the backward pass.
+ * This program's is measured from its own arenas. It is smaller: attention keeps no (T, T) matrix, and the logits are
+ * computed in chunks of rows.
  */
 #ifndef CS336_ACCOUNTING_MEMORY_H
 #define CS336_ACCOUNTING_MEMORY_H
 
+#include "core/api.h"
 #include "nn/transformer_lm.h"
 
-/** @brief Bytes. */
+CS336_API_BEGIN
+
+/** @brief Bytes of memory by purpose; P is the number of parameters. */
 typedef struct {
     double parameters;      /**< 4 P */
     double gradients;       /**< 4 P */
     double optimizer_state; /**< 8 P: two moments */
-    double activations;     /**< grows with the batch */
+    double activations;     /**< results kept for the backward pass, and scratch; grows with the batch */
     double total;
 } AccountMemory;
 
 /**
- * @brief The course's expression for B sequences of T tokens, 4 bytes a number.
+ * @brief Computes the course's expression for B sequences of T tokens, with 4 bytes per number.
+ *
+ * The activations are 4 A bytes:
  * \f[ A = L \left( B T (8 d + 4 d_{ff}) + 2 B H T^2 \right) + B T d + 2 B T V \f]
- * A layer: two norms, q, k, v, attended values and output projection (7 B T d), scores and their softmax (2 B H T^2),
- * W1, W3, SiLU and product (4 B T d_ff; W1 and SiLU alone: 2 B T d_ff), W2 (B T d). Then the final norm (B T d), logits
- * and their softmax for the cross-entropy (2 B T V). Without norms the 2 d of a layer and the final d fall away.
+ * | result                                                                | numbers                             |
+ * |-----------------------------------------------------------------------|-------------------------------------|
+ * | in a layer: two norms, q, k, v, attended values and output projection | 7 B T d; 5 B T d without norms      |
+ * | scores and their softmax                                              | 2 B H T^2                           |
+ * | W1 x, W3 x, SiLU and their product                                    | 4 B T d_ff; 2 B T d_ff without W3   |
+ * | W2                                                                    | B T d                               |
+ * | after the layers: final norm                                          | B T d; 0 without norms              |
+ * | logits, and their softmax for the cross-entropy                       | 2 B T V                             |
  */
 AccountMemory account_memory_expression(const TransformerLMConfig *config, size_t batch, size_t seq);
 
 /**
- * @brief What this program takes for the same: arenas of parameters, gradients and moments, and scratch of a step.
- * Nothing of that size is allocated.
+ * @brief Measures what this program takes: the arenas of parameters, gradients and moments, and a step's scratch.
+ *
+ * The arenas are only measured, not allocated.
  * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch,
                                                 size_t seq);
 
-/** @brief Largest batch whose total by the expression is at most @p bytes; 0 when not even one sequence fits. */
+/** @brief Returns the largest batch whose total by the expression is at most @p bytes; 0 if no sequence fits. */
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);
 
-/** @brief The same by measurement. @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as account_memory_measured() */
+/**
+ * @brief Finds the largest batch whose measured total is at most @p bytes; 0 if no sequence fits.
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as account_memory_measured()
+ */
 CS336_MUST_CHECK Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq,
                                                        double bytes);
+
+CS336_API_END
 
 #endif

@@ -1,23 +1,29 @@
 /**
  * @file
- * @brief Where the parameters of a model are (handout section 3.5, problem transformer_accounting, part a).
+ * @brief The number of parameters in each part of a model (handout section 3.5, problem transformer_accounting, part
+ * a).
  */
 #ifndef CS336_ACCOUNTING_PARAMETERS_H
 #define CS336_ACCOUNTING_PARAMETERS_H
 
+#include "core/api.h"
 #include "nn/transformer_lm.h"
 
-/** @brief Numbers of parameters; those of layers are summed over all layers. */
+CS336_API_BEGIN
+
+/** @brief Numbers of parameters, summed over all layers. */
 typedef struct {
     size_t token_embeddings; /**< V d */
-    size_t attention;        /**< 4 d^2 a layer: query, key, value, output */
-    size_t feed_forward;     /**< 3 d d_ff a layer, 2 d d_ff without a gate */
-    size_t norms;            /**< 2 d a layer and d at the end; 0 without norms */
+    size_t attention;        /**< 4 d^2 per layer: query, key, value and output projection */
+    size_t feed_forward;     /**< 3 d d_ff per layer; 2 d d_ff without W3 */
+    size_t norms;            /**< 2 d per layer, and d after the last; 0 without norms */
     size_t lm_head;          /**< V d */
     size_t total;
 } AccountParameters;
 
-/** @brief Counts the parameters of a model of this configuration, by arithmetic alone. */
+/** @brief Counts the parameters of a model with this configuration. No memory is allocated. */
 AccountParameters account_parameters(const TransformerLMConfig *config);
+
+CS336_API_END
 
 #endif

@@ -14,30 +14,31 @@ typedef struct {
     ModelOptions model;
     size_t batch_size, steps;
     double peak_tflops, mfu, memory_gb;
-    double tokens_per_second; /* measured; 0: not */
+    double tokens_per_second; /* measured; 0 if not given */
 } AccountOptions;
 
 static int parse(AccountOptions *o, int argc, char **argv)
 {
     const Option options[] = {
-        OPTION_HEADING("Which model"),
+        OPTION_HEADING("Preset"),
         OPTION_TEXT("preset", &o->preset, "NAME", OPTION_UNSHOWN,
-                    "gpt2-small, gpt2-medium, gpt2-large or gpt2-xl; further options change it"),
+                    "gpt2-small, gpt2-medium, gpt2-large or gpt2-xl; model options below change it"),
         MODEL_OPTION_LINES(o->model),
-        OPTION_HEADING("Which run"),
-        OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
-        OPTION_SIZE("steps", &o->steps, "N", 1, "steps of the run"),
-        OPTION_NUMBER("peak-tflops", &o->peak_tflops, "X", 1e-6, 1e9, "peak of the machine, 10^12 FLOP/s"),
-        OPTION_NUMBER("mfu", &o->mfu, "X", 1e-6, 1, "part of the peak that is reached"),
-        OPTION_NUMBER("tokens-per-second", &o->tokens_per_second, "X", 0, 1e12, "measured rate to give the MFU of"),
-        OPTION_NUMBER("memory-gb", &o->memory_gb, "X", 1e-6, 1e9, "memory of the machine, 10^9 bytes"),
+        OPTION_HEADING("Run"),
+        OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences per step"),
+        OPTION_SIZE("steps", &o->steps, "N", 1, "steps of training"),
+        OPTION_NUMBER("peak-tflops", &o->peak_tflops, "X", 1e-6, 1e9, "peak of the machine in 10^12 FLOP/s"),
+        OPTION_NUMBER("mfu", &o->mfu, "X", 1e-6, 1, "fraction of the peak that training reaches"),
+        OPTION_NUMBER("tokens-per-second", &o->tokens_per_second, "X", 0, 1e12,
+                      "measured speed of training, to print its MFU"),
+        OPTION_NUMBER("memory-gb", &o->memory_gb, "X", 1e-6, 1e9, "memory of the machine in 10^9 bytes"),
     };
     const OptionTable table = OPTION_TABLE(
-        "account", "Prints where a model's parameters, FLOPs and memory go, and how long a training run takes.",
-        options);
+        "account", "Prints a model's parameters, FLOPs and memory by part, and how long training takes.", options);
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED || !o->preset)
         return done;
+    /* The preset replaces the model. Then parse again, so that the other options change the preset. */
     for (size_t i = 0; account_preset_names[i]; i++) {
         if (strcmp(account_preset_names[i], o->preset) != 0)
             continue;
@@ -49,16 +50,16 @@ static int parse(AccountOptions *o, int argc, char **argv)
                                   .num_heads = preset.num_heads,
                                   .d_ff = preset.d_ff,
                                   .rope_theta = (double)preset.rope_theta};
-        /* What the command line says comes on top of the preset. */
         return options_parse(&table, argc, argv);
     }
     return options_bad_usage(&table, "--preset: \"%s\" is not one of gpt2-small, gpt2-medium, gpt2-large, gpt2-xl",
                              o->preset);
 }
 
-static void print_share(const char *what, double count, double total)
+/* Prints a count and its percentage of the total. */
+static void print_share(const char *name, double count, double total)
 {
-    printf("  %-28s %10s %6.1f %%\n", what, count_text(count), 100 * count / total);
+    printf("  %-28s %10s %6.1f %%\n", name, count_text(count), 100 * count / total);
 }
 
 static void print_parameters(const TransformerLMConfig *config)
@@ -101,6 +102,7 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
         s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb);
     if (s)
         return s;
+    /* The two columns of memory.h side by side. */
     printf("\nBytes of training with AdamW, batch %zu\n", o->batch_size);
     printf("  %-37s %19s %15s\n", "", "course's expression", "this program");
     printf("  %-37s %19s %15s\n", "parameters", count_text(e.parameters), count_text(m.parameters));

@@ -1,12 +1,13 @@
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* mkstemp() */
 #include "cli/commands.h"
 
+#include "core/directory.h"
 #include "core/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,30 +36,38 @@ Status command_needs_file(const char *path, const char *maker)
     return status_fail(CS336_EIO, "%s: %s; %s makes such a file", path, wrong, maker);
 }
 
-/* Tells of an open file or a path which file it is. "-" is the stream that the shell opened. */
+static bool is_standard(const char *path)
+{
+    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
+}
+
+/* Says which file a path leads to. "-" is the stream that the shell opened. */
 static bool identify(struct stat *about, const CommandFile *file)
 {
-    const bool standard = strcmp(file->path, "-") == 0;
     const int stream = file->written ? STDOUT_FILENO : STDIN_FILENO;
-    return (standard ? fstat(stream, about) : stat(file->path, about)) == 0;
+    return (is_standard(file->path) ? fstat(stream, about) : stat(file->path, about)) == 0;
 }
 
 /*
  * True if two names of files that do not exist yet are names of one file. Only the file system knows: it may ignore
- * letter case, and directories have several names. So the first is made for a moment, to see whether the second is
- * there then.
+ * letter case, and directories have several names. So a temporary file is made beside the first name, and looked for
+ * beside the second.
  */
 static bool name_one_new_file(const char *path, const char *other)
 {
+    char probe[DIRECTORY_PATH_BYTES], other_probe[DIRECTORY_PATH_BYTES];
+    struct stat about, other_about;
     if (strcmp(path, other) == 0)
         return true;
-    struct stat about;
-    const int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const int length = snprintf(probe, sizeof probe, "%s" DIRECTORY_TEMPORARY "XXXXXX", path);
+    const int descriptor = length < (int)sizeof probe ? mkstemp(probe) : -1;
     if (descriptor < 0)
         return false; /* it cannot be written at all, which is said elsewhere */
-    const bool same = stat(other, &about) == 0;
+    snprintf(other_probe, sizeof other_probe, "%s%s", other, probe + strlen(path));
+    const bool same = fstat(descriptor, &about) == 0 && stat(other_probe, &other_about) == 0 &&
+                      about.st_dev == other_about.st_dev && about.st_ino == other_about.st_ino;
     close(descriptor);
-    unlink(path);
+    unlink(probe);
     return same;
 }
 
@@ -68,7 +77,7 @@ static bool are_one_file(const CommandFile *a, const CommandFile *b)
     const bool first_exists = identify(&first, a), second_exists = identify(&second, b);
     if (!first_exists && !second_exists)
         return a->written && b->written && name_one_new_file(a->path, b->path);
-    if (a->written && b->written && strcmp(a->path, "-") == 0 && strcmp(b->path, "-") == 0)
+    if (a->written && b->written && is_standard(a->path) && is_standard(b->path))
         return true;
     return first_exists && second_exists && S_ISREG(first.st_mode) && first.st_dev == second.st_dev &&
            first.st_ino == second.st_ino;

@@ -8,9 +8,12 @@
 #define CS336_CLI_COMMANDS_H
 
 #include "cli/options.h"
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
+
+CS336_INTERNAL_BEGIN
 
 enum {
     EXIT_OK = 0,
@@ -61,5 +64,7 @@ CS336_MUST_CHECK Status command_files_differ(const CommandFile *files, size_t co
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status command_needs_writable(const char *output);
+
+CS336_INTERNAL_END
 
 #endif

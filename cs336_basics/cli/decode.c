@@ -6,7 +6,10 @@
 #include "data/token_file.h"
 #include "tokenizer/encode/utf8_replace.h"
 
-enum { IDS_AT_ONCE = 1 << 14, WIDEST_ID = 4 };
+enum {
+    IDS_AT_ONCE = 1 << 14, /* ids decoded at a time: 64 KiB on the stack, some 60 KB of text */
+    WIDEST_ID = 4          /* bytes of a uint32 id */
+};
 
 typedef struct {
     TokenizerOptions tokenizer;
@@ -21,10 +24,10 @@ static int parse(DecodeOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         TOKENIZER_OPTION_LINES(o->tokenizer),
-        OPTION_TEXT("input", &o->input, "FILE", OPTION_REQUIRED, "ids from cs336 encode; - is standard input"),
-        OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "text to write; - is standard output"),
+        OPTION_TEXT("input", &o->input, "FILE", OPTION_REQUIRED, "file of ids from cs336 encode; - is standard input"),
+        OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "text file to write; - is standard output"),
         OPTION_CHOICE("errors", &o->errors, error_names, "keep|replace",
-                      "malformed UTF-8: the exact bytes, or U+FFFD as Python has it"),
+                      "malformed UTF-8: keep its bytes, or replace it by U+FFFD as Python does"),
     };
     const OptionTable table = OPTION_TABLE("decode", "Turns token ids back into text.", options);
     return options_parse(&table, argc, argv);
@@ -36,12 +39,13 @@ typedef struct {
     FileWriter *writer;
     bool replace;
     Utf8Replacer replacer;
-    ByteList exact, text; /**< of the ids at hand: their bytes, and what is written */
+    ByteList exact;    /**< the bytes of the latest ids */
+    ByteList replaced; /**< the same with malformed UTF-8 replaced */
     size_t id_count, text_length;
-} Decoder;
+} TextDecoder;
 
-/* Reads as many ids as fit; *count is 0 at the end. */
-static Status read_ids(Decoder *d, int32_t *ids, size_t *count)
+/* Reads up to IDS_AT_ONCE ids. *count is 0 at the end of the input. */
+static Status read_ids(TextDecoder *d, int32_t *ids, size_t *count)
 {
     uint8_t bytes[IDS_AT_ONCE * WIDEST_ID];
     const size_t vocab_size = tokenizer_vocab_size(d->tokenizer), width = token_file_width(vocab_size);
@@ -50,30 +54,24 @@ static Status read_ids(Decoder *d, int32_t *ids, size_t *count)
     if (s)
         return s;
     if (length % width)
-        return status_fail(CS336_EFORMAT, "%s: %zu bytes are no whole number of ids of %zu bytes", d->input->path,
-                           d->input->taken, width);
+        return status_fail(CS336_EFORMAT,
+                           "%s: %zu bytes, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
+                           d->input->path, d->input->taken, width, 8 * width, vocab_size);
     *count = length / width;
-    for (size_t i = 0; i < *count; i++) {
-        uint32_t id = 0;
-        for (size_t k = 0; k < width; k++)
-            id |= (uint32_t)bytes[i * width + k] << 8 * k;
-        if (id >= vocab_size)
-            return status_fail(CS336_ERANGE, "%s: id %u at place %zu, the vocabulary has %zu tokens", d->input->path,
-                               (unsigned)id, d->id_count + i, vocab_size);
-        ids[i] = (int32_t)id;
-    }
+    const size_t position = d->id_count;
     d->id_count += *count;
-    return CS336_OK;
+    return token_ids_from_bytes(ids, bytes, *count, width, vocab_size, d->input->path, position);
 }
 
-static Status decode_ids(Decoder *d, const int32_t *ids, size_t count)
+/* Decodes the ids and writes their text. A count of 0 ends the text: an incomplete character is then replaced. */
+static Status write_text(TextDecoder *d, const int32_t *ids, size_t count)
 {
-    d->exact.length = d->text.length = 0;
+    d->exact.length = d->replaced.length = 0;
     Status s = tokenizer_decode(d->tokenizer, &d->exact, ids, count);
     const ByteList *text = &d->exact;
     if (!s && d->replace) {
-        s = utf8_replace(&d->replacer, &d->text, d->exact.bytes, d->exact.length, count == 0);
-        text = &d->text;
+        s = utf8_replace(&d->replacer, &d->replaced, d->exact.bytes, d->exact.length, count == 0);
+        text = &d->replaced;
     }
     if (!s && text->length)
         s = file_write(d->writer, text->bytes, text->length);
@@ -81,14 +79,14 @@ static Status decode_ids(Decoder *d, const int32_t *ids, size_t count)
     return s;
 }
 
-static Status decode_all(Decoder *d, WorkProgress *progress)
+static Status decode_all(TextDecoder *d, WorkProgress *progress)
 {
     int32_t ids[IDS_AT_ONCE];
     Status s = CS336_OK;
     for (size_t count = 1; !s && count > 0;) {
         s = read_ids(d, ids, &count);
         if (!s)
-            s = decode_ids(d, ids, count);
+            s = write_text(d, ids, count);
         if (!s)
             s = work_check_stop();
         if (!s && work_is_due(progress))
@@ -101,8 +99,7 @@ static Status check_files(const DecodeOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
                                  {.path = o->input, .what = "the input"},
-                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
-                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+                                 TOKENIZER_FILES(o->tokenizer)};
     return command_files_differ(files, sizeof files / sizeof *files, NULL);
 }
 
@@ -117,6 +114,7 @@ int command_decode(int argc, char **argv)
     Tokenizer *tokenizer = NULL;
     work_stop_flag();
     WorkProgress progress = work_begin("decode");
+    /* Check all inputs and open the output before the first id is decoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
         s = input_open(&input, o.input, "cs336 encode");
@@ -124,7 +122,8 @@ int command_decode(int argc, char **argv)
         s = check_files(&o);
     if (!s)
         s = file_create(&writer, o.output);
-    Decoder decoder = {
+    /* Decode. The output gets its name once it is complete. */
+    TextDecoder decoder = {
         .tokenizer = tokenizer, .input = &input, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
     if (!s)
         s = decode_all(&decoder, &progress);
@@ -135,7 +134,7 @@ int command_decode(int argc, char **argv)
         fprintf(work_summary_stream(o.output), "%zu tokens, %zu bytes of text, %.2f s (%.1f MB/s)\n", decoder.id_count,
                 decoder.text_length, seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
     byte_list_deinit(&decoder.exact);
-    byte_list_deinit(&decoder.text);
+    byte_list_deinit(&decoder.replaced);
     file_abandon(&writer);
     input_close(&input);
     tokenizer_destroy(tokenizer);

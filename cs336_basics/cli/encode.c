@@ -1,14 +1,12 @@
 #include "cli/commands.h"
 #include "cli/encode_inputs.h"
 #include "cli/options.h"
-#include "cli/token_pieces.h"
+#include "cli/token_printer.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
 #include "core/parallel.h"
 #include "data/token_file.h"
-
-enum { IDS_AT_ONCE = 1024, WIDEST_ID = 4 };
 
 typedef struct {
     TokenizerOptions tokenizer;
@@ -23,9 +21,9 @@ static int parse(EncodeOptions *o, int argc, char **argv)
     const Option options[] = {
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED,
-                     "text; several files are encoded in their order, each as a text of its own; - is standard input"),
-        OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN, "ids to write; - is standard output"),
-        OPTION_FLAG("pretty", &o->pretty, "print the tokens as coloured pieces of text"),
+                     "text to encode, each file separately; - is standard input"),
+        OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN, "file of ids to write; - is standard output"),
+        OPTION_FLAG("pretty", &o->pretty, "print the text, each token in a colour of its own"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE("encode",
@@ -42,36 +40,24 @@ static int parse(EncodeOptions *o, int argc, char **argv)
     return done;
 }
 
-/* ---- where the encoder's ids go ---- */
+/* ---- the output: a file of ids, coloured text, or both ---- */
 
 typedef struct {
-    FileWriter file; /**< zeroed: no file is wanted */
-    size_t width, count;
+    FileWriter file; /**< zeroed without --output */
+    size_t vocab_size;
+    size_t count; /**< ids so far */
     bool pretty;
-    TokenPieces pieces;
+    TokenPrinter printer;
 } IdSink;
 
-static Status write_ids(IdSink *sink, const int32_t *ids, size_t count)
-{
-    uint8_t bytes[IDS_AT_ONCE * WIDEST_ID];
-    Status s = CS336_OK;
-    for (size_t first = 0; !s && first < count; first += IDS_AT_ONCE) {
-        const size_t some = count - first < IDS_AT_ONCE ? count - first : IDS_AT_ONCE;
-        for (size_t i = 0; i < some; i++)
-            for (size_t k = 0; k < sink->width; k++)
-                bytes[i * sink->width + k] = (uint8_t)((uint32_t)ids[first + i] >> 8 * k);
-        s = file_write(&sink->file, bytes, some * sink->width);
-    }
-    return s;
-}
-
+/* The encoder's TokenSink: it passes on the ids in the order of the text. */
 static Status take_ids(void *context, const int32_t *ids, size_t count)
 {
     IdSink *sink = context;
     sink->count += count;
     if (sink->pretty)
-        token_pieces_print(&sink->pieces, ids, count);
-    return sink->file.stream ? write_ids(sink, ids, count) : CS336_OK;
+        token_printer_print(&sink->printer, ids, count);
+    return sink->file.stream ? token_file_write(&sink->file, ids, count, sink->vocab_size) : CS336_OK;
 }
 
 /* ---- the command ---- */
@@ -82,7 +68,7 @@ static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *to
     for (size_t i = 0; !s && i < inputs->paths->count; i++) {
         s = encode_inputs_to(inputs, i, tokenizer, take_ids, sink);
         if (sink->pretty)
-            token_pieces_end_text(&sink->pieces);
+            token_printer_end_text(&sink->printer);
     }
     return s;
 }
@@ -90,20 +76,19 @@ static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *to
 static Status open_output(IdSink *sink, const EncodeOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
-                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
-                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+                                 TOKENIZER_FILES(o->tokenizer)};
     const Status s = command_files_differ(files, sizeof files / sizeof *files, &o->inputs);
     return s ? s : file_create(&sink->file, o->output);
 }
 
-/* Beside pieces on the terminal, figures have no place on standard output. */
+/* The summary goes to stderr if the results go to standard output. */
 static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t bytes, double seconds)
 {
     FILE *stream = work_summary_stream(o->pretty ? "-" : o->output);
     fprintf(stream, "%zu bytes, %zu tokens", bytes, sink->count);
     if (o->output)
-        fprintf(stream, " of %zu bytes", sink->width);
-    fprintf(stream, ", %.3f bytes a token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
+        fprintf(stream, " of %zu bytes", token_file_width(sink->vocab_size));
+    fprintf(stream, ", %.3f bytes per token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
             work_megabytes_per_second((double)bytes, seconds));
 }
 
@@ -119,14 +104,16 @@ int command_encode(int argc, char **argv)
     parallel_set_threads((int)o.threads);
     work_stop_flag();
     WorkProgress progress = work_begin("encode");
+    /* Check all inputs and open the output before the first byte is encoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
         s = encode_inputs_begin(&inputs, &o.inputs, o.pretty ? NULL : &progress);
     if (!s && o.output)
         s = open_output(&sink, &o);
+    /* Encode. The output gets its name once it is complete. */
     if (!s) {
-        sink.width = token_file_width(tokenizer_vocab_size(tokenizer));
-        sink.pieces = token_pieces_begin(stdout, tokenizer, &o.tokenizer.special);
+        sink.vocab_size = tokenizer_vocab_size(tokenizer);
+        sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }

@@ -8,40 +8,48 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CHUNK_BYTES = 1 << 16 };
+enum { READ_BYTES = 1 << 16 /* bytes of text fed to the encoder at a time */ };
+
+/* True if the path is a regular file, whose size is known; false for standard input, pipes and devices. */
+static bool is_regular(const char *path, size_t *size)
+{
+    struct stat info;
+    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISREG(info.st_mode))
+        return false;
+    *size = (size_t)info.st_size;
+    return true;
+}
 
 Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProgress *progress)
 {
     *inputs = (EncodeInputs){.paths = paths, .progress = progress};
-    size_t streams = 0, standard_input = 0;
+    size_t standard_inputs = 0;
+    bool total_known = true;
     for (size_t i = 0; i < paths->count; i++) {
-        struct stat about;
-        if (strcmp(paths->items[i], "-") == 0) {
-            standard_input++;
-            continue;
-        }
-        const Status s = command_needs_file(paths->items[i], NULL);
+        const bool standard_input = strcmp(paths->items[i], "-") == 0;
+        const Status s = standard_input ? CS336_OK : command_needs_file(paths->items[i], NULL);
         if (s)
             return s;
-        if (stat(paths->items[i], &about) == 0 && S_ISREG(about.st_mode))
-            inputs->total += (size_t)about.st_size;
-        else
-            streams++;
+        size_t size = 0;
+        total_known = is_regular(paths->items[i], &size) && total_known;
+        inputs->total += size;
+        standard_inputs += standard_input;
     }
-    if (standard_input > 1)
-        return status_fail(CS336_EIO, "standard input: can be read only once");
-    if (streams + standard_input)
+    if (standard_inputs > 1)
+        return status_fail(CS336_EIO, "standard input: can be read only once, given %zu times", standard_inputs);
+    if (!total_known)
         inputs->total = 0;
     return CS336_OK;
 }
 
-static void show(const EncodeInputs *inputs)
+static void show_progress(const EncodeInputs *inputs)
 {
     WorkProgress *progress = inputs->progress;
     if (!progress || inputs->done == 0 || !work_is_due(progress))
         return;
-    const double megabytes = (double)inputs->done / 1e6,
-                 speed = work_megabytes_per_second((double)inputs->done, work_seconds() - progress->phase_began);
+    const double megabytes = (double)inputs->done / 1e6;
+    const double speed = work_megabytes_per_second((double)inputs->done, work_seconds() - progress->phase_began);
+    /* A file that grew since it was measured must not give a negative time. */
     if (inputs->total)
         work_show(progress, "%.1f of %.1f MB, %.1f MB/s, %s left", megabytes, (double)inputs->total / 1e6, speed,
                   work_left(progress, inputs->done, inputs->total > inputs->done ? inputs->total : inputs->done).text);
@@ -51,17 +59,17 @@ static void show(const EncodeInputs *inputs)
 
 Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, size_t *bytes)
 {
-    uint8_t chunk[CHUNK_BYTES];
+    uint8_t text[READ_BYTES];
     InputStream input;
     Status s = input_open(&input, inputs->paths->items[index], NULL);
     for (size_t length = 1; !s && length > 0;) {
-        s = input_read(&input, chunk, sizeof chunk, &length);
+        s = input_read(&input, text, sizeof text, &length);
         if (!s)
-            s = length ? encoder_feed(encoder, chunk, length) : encoder_finish(encoder);
+            s = length ? encoder_feed(encoder, text, length) : encoder_finish(encoder);
         if (!s)
             s = work_check_stop();
         inputs->done += length;
-        show(inputs);
+        show_progress(inputs);
     }
     *bytes = input.taken;
     input_close(&input);
@@ -70,32 +78,29 @@ Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, s
 
 typedef struct {
     EncodeInputs *inputs;
-    size_t before; /* bytes of the files before this one */
+    size_t previous; /* bytes of the files before this one */
 } FileProgress;
 
 static void show_file(void *context, size_t done, size_t total)
 {
     const FileProgress *file = context;
     (void)total;
-    file->inputs->done = file->before + done;
-    show(file->inputs);
-}
-
-static bool is_regular(const char *path)
-{
-    struct stat about;
-    return strcmp(path, "-") != 0 && stat(path, &about) == 0 && S_ISREG(about.st_mode);
+    file->inputs->done = file->previous + done;
+    show_progress(file->inputs);
 }
 
 Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer, TokenSink *sink, void *context)
 {
     const char *path = inputs->paths->items[index];
-    if (is_regular(path)) {
-        FileProgress progress = {.inputs = inputs, .before = inputs->done};
+    /* A regular file can be mapped and cut into chunks, one thread each. */
+    size_t size;
+    if (is_regular(path, &size)) {
+        FileProgress progress = {.inputs = inputs, .previous = inputs->done};
         const EncodeConfig config = {.stop = work_stop_flag(), .progress = show_file, .context = &progress};
         const Status s = encode_file(tokenizer, path, sink, context, &config);
         return s == CS336_EINTERRUPTED ? work_check_stop() : s;
     }
+    /* Anything else is a stream. */
     Encoder *encoder;
     size_t bytes;
     Status s = encoder_create(&encoder, tokenizer, sink, context);

@@ -1,42 +1,48 @@
 /**
  * @file
- * @brief Encoding files, or standard input, one after the other, with a line of progress.
+ * @brief Encodes the input files of a command one after the other, and shows a line of progress.
  *
- * Each file is a text of its own: no pre-token and no special token reaches from one into the next.
+ * Each file is a separate text: no pre-token and no special token spans two files.
  */
 #ifndef CS336_CLI_ENCODE_INPUTS_H
 #define CS336_CLI_ENCODE_INPUTS_H
 
 #include "cli/options.h"
 #include "cli/work.h"
+#include "core/api.h"
 #include "tokenizer/encode/encoder.h"
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     const TextList *paths;  /**< "-" is standard input */
-    size_t done, total;     /**< bytes; total 0: not known before the end */
-    WorkProgress *progress; /**< NULL: nothing is shown */
+    size_t done, total;     /**< bytes; total is 0 if the size of an input is known at its end only */
+    WorkProgress *progress; /**< NULL: show no progress */
 } EncodeInputs;
 
 /**
- * @brief Looks at all files before the first is read.
- * @retval CS336_EIO  one is missing, empty or a directory, or standard input is named twice
+ * @brief Checks all files before the first is read, and adds up their sizes.
+ * @retval CS336_EIO  a file is missing, empty or a directory, or standard input is named twice
  */
 CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProgress *progress);
 
 /**
- * @brief Encodes one of them from its beginning to its end.
- * @param index   its place in paths
- * @param encoder at the start of a text, and again afterwards
- * @param[out] bytes  how long the text was
+ * @brief Encodes one file with one thread.
+ * @param inputs      all files
+ * @param index       index of the file in paths
+ * @param encoder     at the start of a text, before and after the call
+ * @param[out] bytes  length of the text
  * @retval CS336_EIO, CS336_ENOMEM, CS336_EINTERRUPTED  or what the encoder's sink returned
  */
 CS336_MUST_CHECK Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, size_t *bytes);
 
 /**
- * @brief The same for ids that go to a sink: files by all threads, streams by one.
+ * @brief Encodes one file and passes the ids to a sink. Regular files use all threads, pipes and standard input one.
  * @retval CS336_EIO, CS336_ENOMEM, CS336_EINTERRUPTED  or what the sink returned
  */
 CS336_MUST_CHECK Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer,
                                          TokenSink *sink, void *context);
+
+CS336_INTERNAL_END
 
 #endif

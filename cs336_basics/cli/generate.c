@@ -24,13 +24,15 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     const Option options[] = {
         OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
         TOKENIZER_OPTION_LINES(o->tokenizer),
-        OPTION_TEXT("prompt", &o->prompt, "TEXT", OPTION_UNSHOWN, "what to continue (default: a new document)"),
-        OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "tokens to generate at most"),
-        OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6, "0 always takes the likeliest token"),
-        OPTION_NUMBER("top-p", &o->sample.top_p, "X", 0, 1, "draw from the likeliest tokens that make up this much"),
-        OPTION_SEED(&o->seed, "of the draws"),
-        OPTION_SIZE("samples", &o->samples, "N", 1, "texts to write"),
-        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text; \"\" for none"),
+        OPTION_TEXT("prompt", &o->prompt, "TEXT", OPTION_UNSHOWN, "text to continue (default: start a new document)"),
+        OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "largest number of tokens to generate"),
+        OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6,
+                      "divides the logits; 0 always takes the most probable token"),
+        OPTION_NUMBER("top-p", &o->sample.top_p, "X", 0, 1,
+                      "draw only from the most probable tokens, which together have this probability"),
+        OPTION_SEED(&o->seed, "seed of the random draws"),
+        OPTION_SIZE("samples", &o->samples, "N", 1, "number of texts"),
+        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "special token that ends a text; \"\" for none"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
@@ -39,11 +41,13 @@ static int parse(GenerateOptions *o, int argc, char **argv)
 }
 
 /*
- * The stop token is a special token of the text, even where it was not named as one; only a tokenizer whose vocabulary
- * has no such token does without.
+ * Loads the tokenizer with the stop token as a special token, even if --special-token does not name it. A special token
+ * that is not in the vocabulary is added to it. The model does not know an added stop token, so then the tokenizer is
+ * loaded again without it.
  */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
+    /* With the stop token; without it if the model's vocabulary has one token less. */
     TokenizerOptions with_stop = o->tokenizer;
     if (*o->stop && with_stop.special.count < OPTION_MAX_TEXTS)
         with_stop.special.items[with_stop.special.count++] = o->stop;
@@ -52,15 +56,16 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
         tokenizer_destroy(*tokenizer);
         s = tokenizer_options_load(tokenizer, &o->tokenizer);
     }
+    /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
     if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
-        return status_fail(CS336_ERANGE, "--stop: \"%s\" is no token of %s", o->stop, o->tokenizer.vocab);
+        return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
     if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
-        s = status_fail(CS336_EFORMAT, "%s has %zu tokens, %s was trained with %zu", o->tokenizer.vocab,
-                        tokenizer_vocab_size(*tokenizer), o->checkpoint, vocab_size);
+        s = status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", o->tokenizer.vocab,
+                        tokenizer_vocab_size(*tokenizer), vocab_size, o->checkpoint);
     return s;
 }
 
-/* A token may end in the middle of a character: its bytes go out as they are, and the next token completes it. */
+/* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */
 static Status write_token(void *context, int32_t token)
 {
     const ByteString bytes = tokenizer_token(context, token);
@@ -69,12 +74,14 @@ static Status write_token(void *context, int32_t token)
     return CS336_OK;
 }
 
+/* An empty prompt stands for a new document. In training, a stop token stands before each document. */
 static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const char *prompt, int32_t stop)
 {
     if (prompt && *prompt)
         return tokenizer_encode(tokenizer, ids, byte_string(prompt));
     if (stop < 0)
-        return status_fail(CS336_ERANGE, "--prompt is empty, and there is no stop token to begin a document with");
+        return status_fail(CS336_ERANGE,
+                           "--prompt is empty, expected a text, or a stop token to start a document with");
     return token_list_append(ids, &stop, 1);
 }
 
@@ -88,6 +95,7 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
     if (!s)
         s = decoder_init(&decoder, &model->lm, true);
     for (size_t i = 0; !s && i < o->samples; i++) {
+        /* Every sample has its own stream of random numbers, so it does not depend on the samples before it. */
         if (o->samples > 1)
             printf("%s--- %zu of %zu ---\n", i ? "\n" : "", i + 1, o->samples);
         if (o->prompt)
@@ -114,6 +122,7 @@ int command_generate(int argc, char **argv)
     if (done != OPTIONS_PARSED)
         return done;
     parallel_set_threads((int)o.threads);
+    /* The model comes first: its vocabulary size decides how the tokenizer is loaded. */
     TrainedModel model = {0};
     Tokenizer *tokenizer = NULL;
     Status s = command_needs_file(o.checkpoint, "cs336 train");

@@ -22,8 +22,8 @@ static const struct {
     {"train-bpe", command_train_bpe, "learn a byte-pair encoding from text"},
     {"encode", command_encode, "turn text into token ids"},
     {"decode", command_decode, "turn token ids back into text"},
-    {"tokenizer-json", command_tokenizer_json, "write a tokenizer as the tokenizer.json of Hugging Face"},
-    {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, tokens unused"},
+    {"tokenizer-json", command_tokenizer_json, "write a tokenizer as Hugging Face's tokenizer.json"},
+    {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, unused tokens"},
     {"train", command_train, "train a Transformer language model on tokens"},
     {"generate", command_generate, "continue a prompt with a trained model"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},
@@ -32,26 +32,31 @@ static const struct {
 
 static void print_help(FILE *stream)
 {
-    fputs("Usage: cs336 COMMAND [options]\n\nA language model from text to text, in the order of the course:\n",
-          stream);
+    fputs("Usage: cs336 COMMAND [options]\n\nThe steps of a language model, in the order of the course:\n", stream);
     for (size_t i = 0; commands[i].name; i++)
         fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
     fputs("\ncs336 COMMAND --help lists a command's options; cs336 --version prints the version.\n", stream);
 }
 
-/* What was printed must have arrived: a full disk behind stdout is a failure like any other, said once. */
+/*
+ * Flushes stdout and returns the exit code. stdout is buffered, so a write error such as a full disk may appear only
+ * here. A command that has failed already has printed its message.
+ */
 static int close_stdout(int code)
 {
-    const bool arrived = fflush(stdout) == 0 && !ferror(stdout);
-    if (arrived || code)
+    const bool written = fflush(stdout) == 0 && !ferror(stdout);
+    if (written || code)
         return code;
     fprintf(stderr, "cs336: cannot write to standard output: %s\n", strerror(errno));
     return EXIT_BAD_INPUT;
 }
 
-/* A standard stream that the caller closed would lend its number to the next file, which then receives messages.
- * The wrong direction makes every use of the stream an error. */
-static void occupy_standard_streams(void)
+/*
+ * Opens /dev/null for each standard stream that the caller has closed. Otherwise the next file that is opened would get
+ * the stream's descriptor (0, 1 or 2), and messages would be written into that file. /dev/null is opened in the wrong
+ * direction, so that using the stream is still an error.
+ */
+static void reserve_standard_descriptors(void)
 {
     for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++)
         if (fcntl(descriptor, F_GETFD) < 0 &&
@@ -60,16 +65,19 @@ static void occupy_standard_streams(void)
 }
 
 /*
- * A thread that is ready before the others of a parallel loop shall spin for some microseconds only, then sleep. On a
- * busy machine a thread that spins on takes the processor from the very one that it waits for: training ran ten times
- * slower. OpenMP (gcc's, clang's) reads this wish before main() begins, so the program starts itself once more with it.
+ * Limits the time that OpenMP threads busy-wait. A thread that finishes its share of a parallel loop first spins, then
+ * sleeps. On a busy machine a spinning thread takes the processor from the thread that it waits for; training ran ten
+ * times slower. So threads shall spin for microseconds only: 3000 iterations with gcc's OpenMP, 1 millisecond with
+ * clang's. Both read these variables before main() begins, so the program sets them and executes itself again.
  */
-static void wait_briefly(char **argv)
+static void limit_busy_waiting(char **argv)
 {
 #ifdef _OPENMP
     if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") && setenv("GOMP_SPINCOUNT", "3000", 1) == 0 &&
-        setenv("KMP_BLOCKTIME", "1", 0) == 0)
+        setenv("KMP_BLOCKTIME", "1", 0) == 0) {
+        execv("/proc/self/exe", argv); /* Linux: this very program, whatever it was called */
         execvp(argv[0], argv);
+    }
 #else
     (void)argv;
 #endif
@@ -77,9 +85,10 @@ static void wait_briefly(char **argv)
 
 int main(int argc, char **argv)
 {
-    wait_briefly(argv);
-    occupy_standard_streams();
+    limit_busy_waiting(argv);
+    reserve_standard_descriptors();
     memory_return_large_blocks();
+    /* Options of the program itself. */
     if (argc < 2) {
         print_help(stderr);
         return EXIT_BAD_USAGE;
@@ -92,6 +101,7 @@ int main(int argc, char **argv)
         printf("cs336 %s\n", cs336_version());
         return close_stdout(EXIT_OK);
     }
+    /* A command. A wrong CS336_ISA is only a warning. */
     if (isa_check_override())
         fprintf(stderr, "cs336: %s\n", status_message());
     for (size_t i = 0; commands[i].name; i++)

@@ -2,7 +2,10 @@
 
 #include <stdio.h>
 
-/* The course's rule: SwiGLU's three matrices of 8/3 d^2 hold as much as the plain form's two of 4 d^2. */
+/*
+ * The course's rule: SwiGLU's three matrices with d_ff = 8/3 d hold as many numbers as the two of the plain network
+ * with d_ff = 4 d. 8/3 d is rounded to the nearest multiple of 64, at least 64.
+ */
 static size_t default_d_ff(size_t d_model, int ffn)
 {
     if (ffn == FFN_SILU)
@@ -41,9 +44,12 @@ const char *count_text(double count)
     static unsigned next;
     static const char *const units[] = {"", " K", " M", " G", " T", " P", " E", " Z"};
     char *text = buffers[next++ % 4];
+    /* Three significant digits; 999.5 would be rounded to 1000. */
     size_t unit = 0;
-    while (count >= 999.5 && unit + 1 < sizeof units / sizeof *units)
-        count /= 1000, unit++;
+    while (count >= 999.5 && unit + 1 < sizeof units / sizeof *units) {
+        count /= 1000;
+        unit++;
+    }
     const int decimals = unit == 0 || count >= 99.95 ? 0 : count >= 9.995 ? 1 : 2;
     snprintf(text, sizeof buffers[0], "%.*f%s", decimals, count, units[unit]);
     return text;

@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELP_WIDTH = 80, HELP_COLUMN = 28, HELP_BYTES = 128 };
+enum {
+    HELP_WIDTH = 80,    /* columns of a line of help */
+    HELP_COLUMN = 28,   /* where the descriptions begin */
+    DEFAULT_BYTES = 128 /* for a text such as "(default 3)"; a longer one is cut */
+};
 
 int options_bad_usage(const OptionTable *table, const char *format, ...)
 {
@@ -24,91 +28,95 @@ int options_bad_usage(const OptionTable *table, const char *format, ...)
 
 /* ---- the help text ---- */
 
+/* True if several values may follow the option, as in `--input a.txt b.txt`. */
 static bool takes_several(const Option *option)
 {
-    return option->type == OPTION_IS_TEXTS && option->value && strcmp(option->value, "FILE") == 0;
+    return option->type == OPTION_IS_TEXTS && option->value_name && strcmp(option->value_name, "FILE") == 0;
 }
 
-/* What stands behind an option's help: "(default 3)", or nothing. */
+/* Writes what follows an option's help, such as "(default 3)" or "(required)", or "". */
 static void describe_default(char *text, size_t size, const Option *option)
 {
     *text = '\0';
-    const bool required = option->at_start == OPTION_REQUIRED;
+    const bool required = option->when_absent == OPTION_REQUIRED;
     if (option->type == OPTION_IS_TEXTS)
         snprintf(text, size, "(%s%s)", required ? "required, " : "",
                  takes_several(option) ? "one or more" : "may be repeated");
     else if (required)
         snprintf(text, size, "(required)");
-    else if (option->at_start == OPTION_UNSHOWN)
+    else if (option->when_absent == OPTION_UNSHOWN)
         return;
-    else if (option->type == OPTION_IS_TEXT && *option->to.text)
-        snprintf(text, size, "(default %s)", *option->to.text);
+    else if (option->type == OPTION_IS_TEXT && *option->target.text)
+        snprintf(text, size, "(default %s)", *option->target.text);
     else if (option->type == OPTION_IS_SIZE)
-        snprintf(text, size, "(default %zu)", *option->to.size);
+        snprintf(text, size, "(default %zu)", *option->target.size);
     else if (option->type == OPTION_IS_INTEGER)
-        snprintf(text, size, "(default %lld)", (long long)*option->to.integer);
+        snprintf(text, size, "(default %lld)", (long long)*option->target.integer);
     else if (option->type == OPTION_IS_NUMBER)
-        snprintf(text, size, "(default %g)", *option->to.number);
+        snprintf(text, size, "(default %g)", *option->target.number);
     else if (option->type == OPTION_IS_CHOICE)
-        snprintf(text, size, "(default %s)", option->choices[*option->to.choice]);
+        snprintf(text, size, "(default %s)", option->choices[*option->target.choice]);
 }
 
-/* A word behind others, on a line of its own where it does not fit. @return the column after it */
-static int print_word(int used, int column, const char *word, int length)
+/* Prints a word, on a new line if it does not fit. Lines begin at first_column. Returns the column after the word. */
+static int print_word(int column, int first_column, const char *word, int length)
 {
-    if (used > column && used + 1 + length > HELP_WIDTH)
-        used = printf("\n%*s", column, "") - 1;
-    else if (used > column)
-        used += printf(" ");
-    return used + printf("%.*s", length, word);
+    if (column > first_column && column + 1 + length > HELP_WIDTH)
+        column = printf("\n%*s", first_column, "") - 1;
+    else if (column > first_column)
+        column += printf(" ");
+    return column + printf("%.*s", length, word);
 }
 
-/* Words that begin at @p column on every line; the last piece stays in one. */
-static void print_wrapped(int column, const char *text, const char *last)
+/* Prints a text in lines that begin at first_column, then an ending that is not broken across lines. */
+static void print_wrapped(int first_column, const char *text, const char *ending)
 {
-    int used = column;
+    int column = first_column;
     while (*text) {
         const int length = (int)strcspn(text, " ");
-        used = print_word(used, column, text, length);
+        column = print_word(column, first_column, text, length);
         text += length + (text[length] == ' ');
     }
-    if (*last)
-        print_word(used, column, last, (int)strlen(last));
+    if (*ending)
+        print_word(column, first_column, ending, (int)strlen(ending));
     putchar('\n');
 }
 
 static void print_option(const Option *option)
 {
-    char standard[HELP_BYTES];
     if (option->type == OPTION_IS_HEADING) {
         printf("\n%s:\n", option->help);
         return;
     }
-    int used = printf("  --%s", option->name);
-    if (option->value)
-        used += printf(" %s", option->value);
-    if (used > HELP_COLUMN - 2) {
+    /* "  --name VALUE", and a new line if that reaches into the descriptions. */
+    int column = printf("  --%s", option->name);
+    if (option->value_name)
+        column += printf(" %s", option->value_name);
+    if (column > HELP_COLUMN - 2) {
         putchar('\n');
-        used = 0;
+        column = 0;
     }
-    printf("%*s", HELP_COLUMN - used, "");
-    describe_default(standard, sizeof standard, option);
-    print_wrapped(HELP_COLUMN, option->help, standard);
+    printf("%*s", HELP_COLUMN - column, "");
+    /* The description and the default. */
+    char default_text[DEFAULT_BYTES];
+    describe_default(default_text, sizeof default_text, option);
+    print_wrapped(HELP_COLUMN, option->help, default_text);
 }
 
+/* Prints "Usage: cs336 COMMAND", the options that must be given, and "[options]". */
 static void print_usage(const OptionTable *table)
 {
     static const char indent[] = "\n      ";
-    int used = printf("Usage: cs336 %s", table->command);
+    int column = printf("Usage: cs336 %s", table->command);
     for (size_t i = 0; i < table->count; i++) {
         const Option *option = &table->options[i];
-        if (option->at_start != OPTION_REQUIRED)
+        if (option->when_absent != OPTION_REQUIRED)
             continue;
-        if (used + (int)(strlen(option->name) + strlen(option->value)) + 4 > HELP_WIDTH)
-            used = printf("%s", indent) - 1;
-        used += printf(" --%s %s", option->name, option->value);
+        if (column + (int)(strlen(option->name) + strlen(option->value_name)) + 4 > HELP_WIDTH)
+            column = printf("%s", indent) - 1;
+        column += printf(" --%s %s", option->name, option->value_name);
     }
-    printf("%s [options]\n\n", used + 10 > HELP_WIDTH ? indent : "");
+    printf("%s [options]\n\n", column + (int)strlen(" [options]") > HELP_WIDTH ? indent : "");
 }
 
 static void print_help(const OptionTable *table)
@@ -119,10 +127,10 @@ static void print_help(const OptionTable *table)
         fputs("\nOptions:\n", stdout);
     for (size_t i = 0; i < table->count; i++)
         print_option(&table->options[i]);
-    printf("  --help%*sthis text\n", HELP_COLUMN - 8, "");
+    printf("  --help%*sprint this text\n", HELP_COLUMN - (int)strlen("  --help"), "");
 }
 
-/* ---- values ---- */
+/* ---- values: each function checks the text of a value and stores it, or reports bad usage ---- */
 
 static int store_size(const OptionTable *table, const Option *option, const char *text)
 {
@@ -131,11 +139,13 @@ static int store_size(const OptionTable *table, const Option *option, const char
     const unsigned long long value = strtoull(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || errno || value > SIZE_MAX)
         return options_bad_usage(table, "--%s: \"%s\" is not a whole number", option->name, text);
-    if (value < option->at_least)
-        return options_bad_usage(table, "--%s: %s is too small, at least %zu", option->name, text, option->at_least);
-    if (value > option->at_most)
-        return options_bad_usage(table, "--%s: %s is too large, at most %zu", option->name, text, option->at_most);
-    *option->to.size = (size_t)value;
+    if (value < option->min_size)
+        return options_bad_usage(table, "--%s: %s is too small, expected at least %zu", option->name, text,
+                                 option->min_size);
+    if (value > option->max_size)
+        return options_bad_usage(table, "--%s: %s is too large, expected at most %zu", option->name, text,
+                                 option->max_size);
+    *option->target.size = (size_t)value;
     return OPTIONS_PARSED;
 }
 
@@ -147,7 +157,7 @@ static int store_integer(const OptionTable *table, const Option *option, const c
     const char first = *text == '-' ? text[1] : *text;
     if (first < '0' || first > '9' || *end || errno)
         return options_bad_usage(table, "--%s: \"%s\" is not an integer", option->name, text);
-    *option->to.integer = value;
+    *option->target.integer = value;
     return OPTIONS_PARSED;
 }
 
@@ -157,13 +167,13 @@ static int store_number(const OptionTable *table, const Option *option, const ch
     const double value = strtod(text, &end);
     if (!*text || strchr(" \t\n\r\v\f", *text) || *end || !isfinite(value))
         return options_bad_usage(table, "--%s: \"%s\" is not a number", option->name, text);
-    if (value < option->from || value > option->up_to)
-        return options_bad_usage(table, "--%s: %s is not between %g and %g", option->name, text, option->from,
-                                 option->up_to);
-    /* What computes with it may do so in float32. */
+    if (value < option->min_number || value > option->max_number)
+        return options_bad_usage(table, "--%s: %s is not between %g and %g", option->name, text, option->min_number,
+                                 option->max_number);
+    /* Models compute in float32, where such a number would become 0. */
     if (value != 0 && (float)value == 0)
         return options_bad_usage(table, "--%s: %s is too small for a 32-bit float", option->name, text);
-    *option->to.number = value;
+    *option->target.number = value;
     return OPTIONS_PARSED;
 }
 
@@ -171,27 +181,28 @@ static int store_choice(const OptionTable *table, const Option *option, const ch
 {
     for (int i = 0; option->choices[i]; i++) {
         if (strcmp(option->choices[i], text) == 0) {
-            *option->to.choice = i;
+            *option->target.choice = i;
             return OPTIONS_PARSED;
         }
     }
-    return options_bad_usage(table, "--%s: \"%s\" is not one of %s", option->name, text, option->value);
+    return options_bad_usage(table, "--%s: \"%s\" is not one of %s", option->name, text, option->value_name);
 }
 
 static int store(const OptionTable *table, const Option *option, const char *text)
 {
     switch (option->type) {
     case OPTION_IS_TEXT:
-        if (!*text && strcmp(option->value, "TEXT") != 0)
-            return options_bad_usage(table, "--%s is empty", option->name);
-        *option->to.text = text;
+        if (!*text && strcmp(option->value_name, "TEXT") != 0)
+            return options_bad_usage(table, "--%s: the value is empty, expected %s", option->name, option->value_name);
+        *option->target.text = text;
         break;
     case OPTION_IS_TEXTS:
         if (!*text)
-            return options_bad_usage(table, "--%s is empty", option->name);
-        if (option->to.texts->count == OPTION_MAX_TEXTS)
-            return options_bad_usage(table, "--%s: given more than %d times", option->name, OPTION_MAX_TEXTS);
-        option->to.texts->items[option->to.texts->count++] = text;
+            return options_bad_usage(table, "--%s: the value is empty, expected %s", option->name, option->value_name);
+        if (option->target.texts->count == OPTION_MAX_TEXTS)
+            return options_bad_usage(table, "--%s: too many values, expected at most %d", option->name,
+                                     OPTION_MAX_TEXTS);
+        option->target.texts->items[option->target.texts->count++] = text;
         break;
     case OPTION_IS_SIZE:
         return store_size(table, option, text);
@@ -221,7 +232,8 @@ static const Option *find(const OptionTable *table, const char *name, size_t len
     return NULL;
 }
 
-static bool given(const Option *option, int argc, char **argv)
+/* True if the command line has this option. */
+static bool is_given(const Option *option, int argc, char **argv)
 {
     const size_t length = strlen(option->name);
     for (int i = 1; i < argc; i++)
@@ -231,12 +243,13 @@ static bool given(const Option *option, int argc, char **argv)
     return false;
 }
 
-/* One option at argv[*at], whose values may be the arguments after it. */
-static int parse_one(const OptionTable *table, int argc, char **argv, int *at)
+/* Reads the option at argv[*index]. Moves *index to the last argument that the option takes. */
+static int parse_one(const OptionTable *table, int argc, char **argv, int *index)
 {
-    const char *argument = argv[*at];
+    const char *argument = argv[*index];
     if (strncmp(argument, "--", 2) != 0)
         return options_bad_usage(table, "unexpected argument \"%s\"", argument);
+    /* The name, and the value after "=", if there is one. */
     const char *name = argument + 2;
     const size_t length = strcspn(name, "=");
     const Option *option = find(table, name, length);
@@ -246,17 +259,19 @@ static int parse_one(const OptionTable *table, int argc, char **argv, int *at)
     if (option->type == OPTION_IS_FLAG) {
         if (value)
             return options_bad_usage(table, "--%s takes no value", option->name);
-        *option->to.flag = true;
+        *option->target.flag = true;
         return OPTIONS_PARSED;
     }
+    /* Otherwise the value is the next argument. */
     if (!value) {
-        if (*at + 1 == argc || strncmp(argv[*at + 1], "--", 2) == 0)
-            return options_bad_usage(table, "--%s needs a value (%s)", option->name, option->value);
-        value = argv[++*at];
+        if (*index + 1 == argc || strncmp(argv[*index + 1], "--", 2) == 0)
+            return options_bad_usage(table, "--%s needs a value (%s)", option->name, option->value_name);
+        value = argv[++*index];
     }
     int done = store(table, option, value);
-    while (takes_several(option) && done == OPTIONS_PARSED && *at + 1 < argc && strncmp(argv[*at + 1], "--", 2) != 0)
-        done = store(table, option, argv[++*at]);
+    while (takes_several(option) && done == OPTIONS_PARSED && *index + 1 < argc &&
+           strncmp(argv[*index + 1], "--", 2) != 0)
+        done = store(table, option, argv[++*index]);
     return done;
 }
 
@@ -275,8 +290,8 @@ int options_parse(const OptionTable *table, int argc, char **argv)
     }
     for (size_t i = 0; i < table->count; i++) {
         const Option *option = &table->options[i];
-        if (option->at_start == OPTION_REQUIRED && !given(option, argc, argv))
-            return options_bad_usage(table, "--%s %s is missing", option->name, option->value);
+        if (option->when_absent == OPTION_REQUIRED && !is_given(option, argc, argv))
+            return options_bad_usage(table, "--%s %s is missing", option->name, option->value_name);
     }
     return OPTIONS_PARSED;
 }

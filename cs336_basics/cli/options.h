@@ -1,11 +1,11 @@
 /**
  * @file
- * @brief Long options from a table: `--name value`, `--name=value`, and `--help` written from the same table.
+ * @brief Command-line options from a table, as argparse does in Python: `--name value`, `--name=value` and `--help`.
  *
- * - A target holds the default before options_parse(), and the answer after it.
- * - A value that begins with "--" is written as `--name=value`.
- * - Given twice, the last one counts, except for repeated texts, which are collected and must not be empty. Those that
- *   are files may also follow each other, as a shell expands them: `--input *.txt`.
+ * - Each option has a target, a variable that holds the default before options_parse() and the answer after it.
+ * - A value that begins with "--" must be given as `--name=value`.
+ * - If an option is given twice, the last one counts. Options of type OPTION_TEXTS collect all their values instead.
+ *   Those whose values are files also take several in a row, as a shell expands a pattern: `--input *.txt`.
  *
  * @code
  * const char *input = NULL;
@@ -23,38 +23,49 @@
 #ifndef CS336_CLI_OPTIONS_H
 #define CS336_CLI_OPTIONS_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTION_MAX_TEXTS = 4096, OPTION_MAX_SIZE = INT32_MAX, OPTION_MAX_THREADS = 1024 };
+CS336_INTERNAL_BEGIN
 
-/** @brief Values of an option that may be given several times, in order. */
+enum {
+    OPTION_MAX_TEXTS = 4096, /**< values of a repeated option: more than the files that a shell pattern usually gives */
+    OPTION_MAX_SIZE = INT32_MAX, /**< of most sizes: token ids are int32 */
+    OPTION_MAX_THREADS = 1024    /**< a typing error must not start millions of threads */
+};
+
+/** @brief The values of an option that may be given several times, in order. */
 typedef struct {
     const char *items[OPTION_MAX_TEXTS];
     size_t count;
 } TextList;
 
 typedef enum {
-    OPTION_IS_HEADING, /**< a line of the help text, no option */
-    OPTION_IS_FLAG,
+    OPTION_IS_HEADING, /**< not an option: a heading of the help text */
+    OPTION_IS_FLAG,    /**< takes no value */
     OPTION_IS_TEXT,
-    OPTION_IS_TEXTS,
-    OPTION_IS_SIZE,
+    OPTION_IS_TEXTS, /**< a text that may be given several times */
+    OPTION_IS_SIZE,  /**< a whole number, not negative */
     OPTION_IS_INTEGER,
     OPTION_IS_NUMBER,
-    OPTION_IS_CHOICE
+    OPTION_IS_CHOICE /**< one of a list of names */
 } OptionType;
 
-/** @brief Whether the command line must give an option, and whether the help text shows the target as its default. */
-typedef enum { OPTION_SHOWN, OPTION_REQUIRED, OPTION_UNSHOWN } OptionDefault;
+/** @brief How an option behaves if the command line does not give it. */
+typedef enum {
+    OPTION_SHOWN,    /**< the target keeps its default, which the help text shows */
+    OPTION_REQUIRED, /**< that is an error */
+    OPTION_UNSHOWN   /**< the target keeps its default, which the help text does not show */
+} OptionDefault;
 
 typedef struct {
     const char *name; /**< without the dashes */
     OptionType type;
-    OptionDefault at_start;
+    OptionDefault when_absent;
     union {
         bool *flag;
         const char **text;
@@ -63,91 +74,99 @@ typedef struct {
         int64_t *integer;
         double *number;
         int *choice; /**< index into choices */
-    } to;
-    const char *value;          /**< what the help text calls the value: "FILE", "N" */
-    const char *help;           /**< one line, without a full stop */
-    const char *const *choices; /**< names, ended by NULL */
-    size_t at_least, at_most;   /**< for sizes, both included */
-    double from, up_to;         /**< for numbers, both included */
+    } target;
+    const char *value_name;        /**< what the help text calls the value: "FILE", "N" */
+    const char *help;              /**< one line, without a full stop */
+    const char *const *choices;    /**< names, NULL after the last */
+    size_t min_size, max_size;     /**< the range of a size, both included */
+    double min_number, max_number; /**< the range of a number, both included */
 } Option;
 
 /**
- * @name Lines of the table; the macros check the target's type
+ * @name Lines of the table
+ * A target of the wrong type does not compile.
  * @{
  */
-#define OPTION_HEADING(about)                       \
-    {                                               \
-        .type = OPTION_IS_HEADING, .help = (about), \
+#define OPTION_HEADING(help_text)                       \
+    {                                                   \
+        .type = OPTION_IS_HEADING, .help = (help_text), \
     }
-#define OPTION_FLAG(called, target, about)                                                   \
-    {                                                                                        \
-        .name = (called), .type = OPTION_IS_FLAG, .to = {.flag = (target)}, .help = (about), \
+#define OPTION_FLAG(long_name, variable, help_text)                                                       \
+    {                                                                                                     \
+        .name = (long_name), .type = OPTION_IS_FLAG, .target = {.flag = (variable)}, .help = (help_text), \
     }
-/** A text; one that the help calls "TEXT" may be empty, a FILE or DIR may not. */
-#define OPTION_TEXT(called, target, shown, start, about)                                                           \
-    {                                                                                                              \
-        .name = (called), .type = OPTION_IS_TEXT, .at_start = (start), .to = {.text = (target)}, .value = (shown), \
-        .help = (about),                                                                                           \
+/** A text. A value called "TEXT" may be empty; a FILE or a DIR may not. */
+#define OPTION_TEXT(long_name, variable, placeholder, absent, help_text)                                      \
+    {                                                                                                         \
+        .name = (long_name), .type = OPTION_IS_TEXT, .when_absent = (absent), .target = {.text = (variable)}, \
+        .value_name = (placeholder), .help = (help_text),                                                     \
     }
-#define OPTION_TEXTS(called, target, shown, start, about)                                                            \
-    {                                                                                                                \
-        .name = (called), .type = OPTION_IS_TEXTS, .at_start = (start), .to = {.texts = (target)}, .value = (shown), \
-        .help = (about),                                                                                             \
+/** A text that may be given several times; no value may be empty. */
+#define OPTION_TEXTS(long_name, variable, placeholder, absent, help_text)                                       \
+    {                                                                                                           \
+        .name = (long_name), .type = OPTION_IS_TEXTS, .when_absent = (absent), .target = {.texts = (variable)}, \
+        .value_name = (placeholder), .help = (help_text),                                                       \
     }
 /** A whole number from @p minimum to @p maximum. */
-#define OPTION_SIZE_UP_TO(called, target, shown, minimum, maximum, about)                          \
-    {                                                                                              \
-        .name = (called), .type = OPTION_IS_SIZE, .to = {.size = (target)}, .at_least = (minimum), \
-        .at_most = (maximum), .value = (shown), .help = (about),                                   \
+#define OPTION_SIZE_UP_TO(long_name, variable, placeholder, minimum, maximum, help_text)                    \
+    {                                                                                                       \
+        .name = (long_name), .type = OPTION_IS_SIZE, .target = {.size = (variable)}, .min_size = (minimum), \
+        .max_size = (maximum), .value_name = (placeholder), .help = (help_text),                            \
     }
-/** A size: a whole number from @p minimum to OPTION_MAX_SIZE. */
-#define OPTION_SIZE(called, target, shown, minimum, about) \
-    OPTION_SIZE_UP_TO(called, target, shown, minimum, OPTION_MAX_SIZE, about)
-/** Where random numbers begin. */
-#define OPTION_SEED(target, about) OPTION_SIZE_UP_TO("seed", target, "N", 0, INT64_MAX, about)
-#define OPTION_THREADS(target)                                       \
-    OPTION_SIZE_UP_TO("threads", target, "N", 0, OPTION_MAX_THREADS, \
-                      "threads, 0: all; the result does not depend on it")
-/** A size whose default depends on other options: the target's first value means "not given", the help text says what
- * follows. */
-#define OPTION_SIZE_UNSHOWN(called, target, shown, minimum, about)                                      \
-    {                                                                                                   \
-        .name = (called), .type = OPTION_IS_SIZE, .at_start = OPTION_UNSHOWN, .to = {.size = (target)}, \
-        .at_least = (minimum), .at_most = OPTION_MAX_SIZE, .value = (shown), .help = (about),           \
+/** A whole number from @p minimum to OPTION_MAX_SIZE. */
+#define OPTION_SIZE(long_name, variable, placeholder, minimum, help_text) \
+    OPTION_SIZE_UP_TO(long_name, variable, placeholder, minimum, OPTION_MAX_SIZE, help_text)
+/** The seed of random numbers. */
+#define OPTION_SEED(variable, help_text) OPTION_SIZE_UP_TO("seed", variable, "N", 0, INT64_MAX, help_text)
+/** The number of threads. */
+#define OPTION_THREADS(variable)                                       \
+    OPTION_SIZE_UP_TO("threads", variable, "N", 0, OPTION_MAX_THREADS, \
+                      "number of threads, 0: one per processor; the result does not depend on it")
+/**
+ * A size whose default depends on other options. The help text describes that default. The target starts with a value
+ * that cannot be given, which means "not given".
+ */
+#define OPTION_SIZE_UNSHOWN(long_name, variable, placeholder, minimum, help_text)                                   \
+    {                                                                                                               \
+        .name = (long_name), .type = OPTION_IS_SIZE, .when_absent = OPTION_UNSHOWN, .target = {.size = (variable)}, \
+        .min_size = (minimum), .max_size = OPTION_MAX_SIZE, .value_name = (placeholder), .help = (help_text),       \
     }
 /** A size that must be given. */
-#define OPTION_SIZE_REQUIRED(called, target, shown, minimum, about)                                      \
-    {                                                                                                    \
-        .name = (called), .type = OPTION_IS_SIZE, .at_start = OPTION_REQUIRED, .to = {.size = (target)}, \
-        .at_least = (minimum), .at_most = OPTION_MAX_SIZE, .value = (shown), .help = (about),            \
-    }
-#define OPTION_INTEGER(called, target, shown, about)                                                                 \
+#define OPTION_SIZE_REQUIRED(long_name, variable, placeholder, minimum, help_text)                                   \
     {                                                                                                                \
-        .name = (called), .type = OPTION_IS_INTEGER, .to = {.integer = (target)}, .value = (shown), .help = (about), \
+        .name = (long_name), .type = OPTION_IS_SIZE, .when_absent = OPTION_REQUIRED, .target = {.size = (variable)}, \
+        .min_size = (minimum), .max_size = OPTION_MAX_SIZE, .value_name = (placeholder), .help = (help_text),        \
     }
-/** A finite number in [@p minimum, @p maximum]. */
-#define OPTION_NUMBER(called, target, shown, minimum, maximum, about)                                                  \
-    {                                                                                                                  \
-        .name = (called), .type = OPTION_IS_NUMBER, .to = {.number = (target)}, .from = (minimum), .up_to = (maximum), \
-        .value = (shown), .help = (about),                                                                             \
+/** A whole number with a sign. */
+#define OPTION_INTEGER(long_name, variable, placeholder, help_text)                        \
+    {                                                                                      \
+        .name = (long_name), .type = OPTION_IS_INTEGER, .target = {.integer = (variable)}, \
+        .value_name = (placeholder), .help = (help_text),                                  \
+    }
+/** A finite number from @p minimum to @p maximum. */
+#define OPTION_NUMBER(long_name, variable, placeholder, minimum, maximum, help_text)                              \
+    {                                                                                                             \
+        .name = (long_name), .type = OPTION_IS_NUMBER, .target = {.number = (variable)}, .min_number = (minimum), \
+        .max_number = (maximum), .value_name = (placeholder), .help = (help_text),                                \
     }
 /** A number whose default depends on other options, as OPTION_SIZE_UNSHOWN(). */
-#define OPTION_NUMBER_UNSHOWN(called, target, shown, minimum, maximum, about)                               \
-    {                                                                                                       \
-        .name = (called), .type = OPTION_IS_NUMBER, .at_start = OPTION_UNSHOWN, .to = {.number = (target)}, \
-        .from = (minimum), .up_to = (maximum), .value = (shown), .help = (about),                           \
+#define OPTION_NUMBER_UNSHOWN(long_name, variable, placeholder, minimum, maximum, help_text) \
+    {                                                                                        \
+        .name = (long_name), .type = OPTION_IS_NUMBER, .when_absent = OPTION_UNSHOWN,        \
+        .target = {.number = (variable)}, .min_number = (minimum), .max_number = (maximum),  \
+        .value_name = (placeholder), .help = (help_text),                                    \
     }
-/** One of the NULL-ended names; the target receives its index. */
-#define OPTION_CHOICE(called, target, names, shown, about)                                                            \
-    {                                                                                                                 \
-        .name = (called), .type = OPTION_IS_CHOICE, .to = {.choice = (target)}, .choices = (names), .value = (shown), \
-        .help = (about),                                                                                              \
+/** One of several names, a list that ends with NULL. The target receives the index of the name. */
+#define OPTION_CHOICE(long_name, variable, names, placeholder, help_text)                                    \
+    {                                                                                                        \
+        .name = (long_name), .type = OPTION_IS_CHOICE, .target = {.choice = (variable)}, .choices = (names), \
+        .value_name = (placeholder), .help = (help_text),                                                    \
     }
 /** @} */
 
 typedef struct {
     const char *command; /**< "train" */
-    const char *summary; /**< one or more sentences, the head of the help text */
+    const char *summary; /**< one or more sentences at the top of the help text */
     const Option *options;
     size_t count;
 } OptionTable;
@@ -157,18 +176,20 @@ typedef struct {
         .command = (name), .summary = (text), .options = (lines), .count = sizeof(lines) / sizeof((lines)[0]), \
     }
 
-/** @brief What options_parse() answers when the command shall go on; other answers are exit codes. */
+/** @brief What options_parse() returns if the command shall run. Anything else is an exit code. */
 enum { OPTIONS_PARSED = -1 };
 
 /**
  * @brief Reads argv[1] to argv[argc - 1] into the table's targets.
- * @retval OPTIONS_PARSED  all is well
- * @retval 0               `--help` was given and its text printed
- * @retval 2               bad usage, one line was printed to stderr
+ * @retval OPTIONS_PARSED  every target has its value
+ * @retval EXIT_OK         `--help` was given, and the help text was printed
+ * @retval EXIT_BAD_USAGE  the command line is wrong, and one line on stderr says why
  */
 int options_parse(const OptionTable *table, int argc, char **argv);
 
-/** @brief Prints "cs336 COMMAND: message; see cs336 COMMAND --help" and returns 2. */
+/** @brief Prints "cs336 COMMAND: message; see cs336 COMMAND --help" to stderr. @return EXIT_BAD_USAGE */
 int options_bad_usage(const OptionTable *table, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
+
+CS336_INTERNAL_END
 
 #endif

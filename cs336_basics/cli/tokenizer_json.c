@@ -16,18 +16,18 @@ static int parse(TokenizerJsonOptions *o, int argc, char **argv)
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "tokenizer.json to write; - is standard output"),
     };
-    const OptionTable table = OPTION_TABLE("tokenizer-json",
-                                           "Writes a tokenizer as tokenizer.json, the one file that Hugging Face's "
-                                           "tokenizers and transformers load; it gives the same ids there.",
-                                           options);
+    const OptionTable table =
+        OPTION_TABLE("tokenizer-json",
+                     "Writes a tokenizer as tokenizer.json, the file that Hugging Face's tokenizers and "
+                     "transformers load. It gives the same ids there.",
+                     options);
     return options_parse(&table, argc, argv);
 }
 
 static Status check_files(const TokenizerJsonOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
-                                 {.path = o->tokenizer.vocab, .what = "the vocabulary"},
-                                 {.path = o->tokenizer.merges, .what = "the list of merges"}};
+                                 TOKENIZER_FILES(o->tokenizer)};
     Status s = command_needs_file(o->tokenizer.vocab, "cs336 train-bpe");
     if (!s)
         s = command_needs_file(o->tokenizer.merges, "cs336 train-bpe");
@@ -45,6 +45,7 @@ int command_tokenizer_json(int argc, char **argv)
     BPEModel model = {0};
     FileWriter writer = {0};
     work_stop_flag();
+    /* Read the two files, write the one. It gets its name once it is complete. */
     Status s = check_files(&o);
     if (!s)
         s = bpe_model_read(&model, o.tokenizer.vocab, o.tokenizer.merges);

@@ -34,23 +34,24 @@ Status input_open(InputStream *input, const char *path, const char *maker)
     const Status s = command_needs_file(path, maker);
     if (s)
         return s;
-    struct stat about;
+    /* The size is for the progress line. Pipes and devices have none. */
+    struct stat info;
     input->stream = fopen(path, "rb");
     if (!input->stream)
         return status_fail(CS336_EIO, "%s: cannot read: %s", path, strerror(errno));
-    if (fstat(fileno(input->stream), &about) == 0 && S_ISREG(about.st_mode))
-        input->size = (size_t)about.st_size;
+    if (fstat(fileno(input->stream), &info) == 0 && S_ISREG(info.st_mode))
+        input->size = (size_t)info.st_size;
     return CS336_OK;
 }
 
-Status input_read(InputStream *input, void *buffer, size_t most, size_t *bytes)
+Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes)
 {
-    *bytes = fread(buffer, 1, most, input->stream);
+    *bytes = fread(buffer, 1, capacity, input->stream);
     input->taken += *bytes;
-    if (*bytes < most && ferror(input->stream))
+    if (*bytes < capacity && ferror(input->stream))
         return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
     if (*bytes == 0 && input->taken == 0)
-        return status_fail(CS336_EIO, "%s: is empty", input->path);
+        return status_fail(CS336_EIO, "%s: is empty, expected some bytes", input->path);
     return CS336_OK;
 }
 

@@ -1,50 +1,74 @@
 /**
  * @file
- * @brief The options of every command that reads a tokenizer's files, and reading what it works on.
+ * @brief The options of commands that load a tokenizer, and reading their input.
  */
 #ifndef CS336_CLI_TOKENIZER_OPTIONS_H
 #define CS336_CLI_TOKENIZER_OPTIONS_H
 
 #include "cli/options.h"
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/encode/tokenizer.h"
 
 #include <stdio.h>
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     const char *vocab, *merges;
     TextList special;
 } TokenizerOptions;
 
-/** @brief Lines of an option table for a TokenizerOptions. */
-#define TOKENIZER_OPTION_LINES(o)                                                                  \
-    OPTION_TEXT("vocab", &(o).vocab, "FILE", OPTION_REQUIRED, "vocab.json, from cs336 train-bpe"), \
-        OPTION_TEXT("merges", &(o).merges, "FILE", OPTION_REQUIRED, "merges.txt of the same"),     \
-        OPTION_TEXTS("special-token", &(o).special, "T", OPTION_UNSHOWN, "text that is one token wherever it stands")
+/** @brief The help of --special-token. */
+#define SPECIAL_TOKEN_HELP "text that is always one token, such as <|endoftext|>"
 
-/** @brief The texts of a repeated option as byte strings; room for OPTION_MAX_TEXTS. @return how many */
+/** @brief Lines of an option table whose targets are the fields of the TokenizerOptions @p o. */
+#define TOKENIZER_OPTION_LINES(o)                                                                          \
+    OPTION_TEXT("vocab", &(o).vocab, "FILE", OPTION_REQUIRED, "vocab.json, from cs336 train-bpe"),         \
+        OPTION_TEXT("merges", &(o).merges, "FILE", OPTION_REQUIRED, "merges.txt, from the same training"), \
+        OPTION_TEXTS("special-token", &(o).special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP)
+
+/** @brief Entries of a list of CommandFile: the files of a TokenizerOptions, which a command reads. */
+#define TOKENIZER_FILES(o)                               \
+    {.path = (o).vocab, .what = "the vocabulary"},       \
+    {                                                    \
+        .path = (o).merges, .what = "the list of merges" \
+    }
+
+/**
+ * @brief Converts the texts of a repeated option to byte strings.
+ * @param[out] strings  room for OPTION_MAX_TEXTS
+ * @return number of texts
+ */
 size_t texts_as_byte_strings(ByteString *strings, const TextList *texts);
 
-/** @brief Loads the tokenizer; the message of a missing file names cs336 train-bpe. */
+/** @brief Loads the tokenizer. If a file is missing, the message names the command that makes it. */
 CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options);
 
-/** @brief Input of a command, read front to back; "-" is standard input. */
+/** @brief Input of a command: a file or standard input, read from beginning to end. */
 typedef struct {
     FILE *stream;
     const char *path; /**< for messages */
-    size_t size;      /**< bytes, 0 when that is not known before the end */
+    size_t size;      /**< bytes; 0 if the size is known at the end only */
     size_t taken;     /**< bytes read so far */
 } InputStream;
 
 /**
- * @brief Opens a file that must not be empty.
+ * @brief Opens a file that must not be empty, or standard input.
+ * @param path   "-" is standard input
  * @param maker  the command that makes such a file, or NULL
  * @retval CS336_EIO  missing, empty, or a directory
  */
 CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const char *maker);
 
-/** @brief Up to @p most bytes; *bytes is 0 at the end. @retval CS336_EIO */
-CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t most, size_t *bytes);
+/**
+ * @brief Reads up to @p capacity bytes.
+ * @param[out] bytes  number of bytes read; 0 at the end
+ * @retval CS336_EIO  the input cannot be read, or it is empty
+ */
+CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
 void input_close(InputStream *input);
+
+CS336_INTERNAL_END
 
 #endif

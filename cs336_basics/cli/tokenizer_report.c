@@ -12,14 +12,15 @@
 #include <string.h>
 
 enum {
-    MOST_TOKENIZERS = 8,
+    MAX_TOKENIZERS = 8, /* a table of 134 columns, which fits a wide terminal */
     LONGEST_SHOWN = 5,
     UNUSED_SHOWN = 8,
-    LABEL_COLUMNS = 26, /* at least, more for long names of files */
+    LABEL_COLUMNS = 26, /* width of the first column; long names of files widen it */
     SIZE_COLUMNS = 12,
-    FIGURE_COLUMNS = 12
+    NUMBER_COLUMNS = 12
 };
 
+/* The Pile, a corpus of 825 GB: the course asks how long tokenizing it would take. */
 static const double PILE_BYTES = 825e9;
 
 typedef struct {
@@ -32,43 +33,46 @@ static int parse(ReportOptions *o, int argc, char **argv)
         OPTION_TEXTS("vocab", &o->vocab, "FILE", OPTION_REQUIRED,
                      "vocab.json, from cs336 train-bpe; several are compared"),
         OPTION_TEXTS("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt of each, in the same order"),
-        OPTION_TEXTS("special-token", &o->special, "T", OPTION_UNSHOWN,
-                     "text that is one token wherever it stands, to all of them"),
+        OPTION_TEXTS("special-token", &o->special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP),
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "texts to measure on; - is standard input"),
     };
-    const OptionTable table = OPTION_TABLE("tokenizer-report",
-                                           "Measures tokenizers on texts: bytes a token, throughput and the time for "
-                                           "the Pile, tokens never used, longest tokens.",
-                                           options);
+    const OptionTable table =
+        OPTION_TABLE("tokenizer-report",
+                     "Measures tokenizers on texts: bytes per token, speed and the time for the Pile, "
+                     "tokens never used, longest tokens.",
+                     options);
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
+    /* One merges file per vocabulary. */
     if (o->vocab.count != o->merges.count)
-        return options_bad_usage(&table, "--vocab names %zu files, --merges %zu: a tokenizer is one of each",
+        return options_bad_usage(&table, "--vocab has %zu files, --merges has %zu, expected one of each per tokenizer",
                                  o->vocab.count, o->merges.count);
-    if (o->vocab.count > MOST_TOKENIZERS)
-        return options_bad_usage(&table, "--vocab: %zu tokenizers, at most %d are compared", o->vocab.count,
-                                 MOST_TOKENIZERS);
+    if (o->vocab.count > MAX_TOKENIZERS)
+        return options_bad_usage(&table, "--vocab: %zu tokenizers, expected at most %d", o->vocab.count,
+                                 MAX_TOKENIZERS);
     return done;
 }
 
 /* ---- measuring ---- */
 
+/* A tokenizer and its measurements. */
 typedef struct {
     Tokenizer *tokenizer;
-    uint64_t *uses; /* by id, in all files */
-    uint64_t *file_tokens;
-    uint64_t tokens; /* so far */
+    uint64_t *uses;        /* occurrences of each id in all files */
+    uint64_t *file_tokens; /* tokens of each file */
+    uint64_t tokens;       /* of all files so far */
     double seconds;
 } Subject;
 
 typedef struct {
-    Subject subjects[MOST_TOKENIZERS];
+    Subject subjects[MAX_TOKENIZERS];
     size_t count;
-    size_t *file_bytes;
-    size_t bytes;
+    size_t *file_bytes; /* bytes of each file */
+    size_t bytes;       /* of all files */
 } Report;
 
+/* The encoder's TokenSink. */
 static Status count_ids(void *context, const int32_t *ids, size_t count)
 {
     Subject *subject = context;
@@ -78,7 +82,7 @@ static Status count_ids(void *context, const int32_t *ids, size_t count)
     return CS336_OK;
 }
 
-static Status load(Subject *subject, const ReportOptions *o, size_t index)
+static Status load_tokenizer(Subject *subject, const ReportOptions *o, size_t index)
 {
     const TokenizerOptions options = {
         .vocab = o->vocab.items[index], .merges = o->merges.items[index], .special = o->special};
@@ -89,10 +93,11 @@ static Status load(Subject *subject, const ReportOptions *o, size_t index)
     subject->uses = memory_allocate_zeroed(vocab_size, sizeof *subject->uses);
     subject->file_tokens = memory_allocate_zeroed(o->inputs.count, sizeof *subject->file_tokens);
     if (!subject->uses || !subject->file_tokens)
-        return status_fail(CS336_ENOMEM, "no memory to count %zu tokens", vocab_size);
+        return status_fail(CS336_ENOMEM, "no memory for the counts of %zu tokens", vocab_size);
     return CS336_OK;
 }
 
+/* Encodes all files with one tokenizer and one thread, so that speeds compare. */
 static Status measure(Report *report, Subject *subject, const TextList *paths, WorkProgress *progress)
 {
     EncodeInputs inputs;
@@ -104,9 +109,9 @@ static Status measure(Report *report, Subject *subject, const TextList *paths, W
     work_begin_phase(progress);
     const double began = work_seconds();
     for (size_t i = 0; !s && i < paths->count; i++) {
-        const uint64_t before = subject->tokens;
+        const uint64_t previous = subject->tokens;
         s = encode_inputs_one(&inputs, i, encoder, &report->file_bytes[i]);
-        subject->file_tokens[i] = subject->tokens - before;
+        subject->file_tokens[i] = subject->tokens - previous;
     }
     subject->seconds = work_seconds() - began;
     report->bytes = inputs.done;
@@ -120,11 +125,13 @@ static Status measure_all(Report *report, const ReportOptions *o, WorkProgress *
     report->file_bytes = memory_allocate_zeroed(o->inputs.count, sizeof *report->file_bytes);
     if (!report->file_bytes)
         return status_fail(CS336_ENOMEM, "no memory for %zu files", o->inputs.count);
+    /* Standard input cannot be read once for each tokenizer. */
     for (size_t i = 0; !s && i < o->inputs.count; i++)
         if (o->vocab.count > 1 && strcmp(o->inputs.items[i], "-") == 0)
             s = status_fail(CS336_EIO, "standard input: can be read only once, not by %zu tokenizers", o->vocab.count);
+    /* Load all tokenizers before the first measurement, so that a missing file is reported at once. */
     for (; !s && report->count < o->vocab.count; report->count++)
-        s = load(&report->subjects[report->count], o, report->count);
+        s = load_tokenizer(&report->subjects[report->count], o, report->count);
     for (size_t i = 0; !s && i < report->count; i++)
         s = measure(report, &report->subjects[i], &o->inputs, progress);
     return s;
@@ -132,7 +139,7 @@ static Status measure_all(Report *report, const ReportOptions *o, WorkProgress *
 
 static void report_deinit(Report *report)
 {
-    for (size_t i = 0; i < MOST_TOKENIZERS; i++) {
+    for (size_t i = 0; i < MAX_TOKENIZERS; i++) {
         memory_release(report->subjects[i].uses);
         memory_release(report->subjects[i].file_tokens);
         tokenizer_destroy(report->subjects[i].tokenizer);
@@ -140,9 +147,9 @@ static void report_deinit(Report *report)
     memory_release(report->file_bytes);
 }
 
-/* ---- what the measurements say ---- */
+/* ---- the rows of the second table, one function each ---- */
 
-static size_t width_of(const Subject *subject)
+static size_t id_bytes(const Subject *subject)
 {
     return token_file_width(tokenizer_vocab_size(subject->tokenizer));
 }
@@ -164,7 +171,7 @@ static double pile_hours(const Report *report, const Subject *subject)
 
 static double pile_gigabytes(const Report *report, const Subject *subject)
 {
-    return PILE_BYTES / bytes_per_token(report, subject) * (double)width_of(subject) / 1e9;
+    return PILE_BYTES / bytes_per_token(report, subject) * (double)id_bytes(subject) / 1e9;
 }
 
 static double unused_tokens(const Report *report, const Subject *subject)
@@ -181,17 +188,18 @@ static double unused_percent(const Report *report, const Subject *subject)
     return 100 * unused_tokens(report, subject) / (double)tokenizer_vocab_size(subject->tokenizer);
 }
 
-/* Any byte is a token, so that none is lost; the tokens' own lengths are the proof. */
+/* Text bytes minus the lengths of all tokens used. It is 0, because every byte is in the vocabulary. */
 static double unknown_bytes(const Report *report, const Subject *subject)
 {
-    double known = 0;
+    double covered = 0;
     for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer); id++)
-        known += (double)subject->uses[id] * (double)tokenizer_token(subject->tokenizer, (int32_t)id).length;
-    return (double)report->bytes - known;
+        covered += (double)subject->uses[id] * (double)tokenizer_token(subject->tokenizer, (int32_t)id).length;
+    return (double)report->bytes - covered;
 }
 
 /* ---- tables ---- */
 
+/* Returns the width of the first column. */
 static int label_columns(const TextList *inputs)
 {
     size_t columns = LABEL_COLUMNS;
@@ -204,32 +212,32 @@ static void print_heading(const Report *report, int columns, const char *label, 
 {
     printf("\n%-*s%*s", columns, label, SIZE_COLUMNS, size);
     for (size_t i = 0; i < report->count; i++)
-        printf("%*c", FIGURE_COLUMNS, (int)('A' + i));
+        printf("%*c", NUMBER_COLUMNS, (int)('A' + i));
     putchar('\n');
 }
 
 static void print_compression(const Report *report, const TextList *paths, int columns)
 {
-    print_heading(report, columns, "bytes a token", "MB");
+    print_heading(report, columns, "bytes per token", "MB");
     for (size_t f = 0; f < paths->count; f++) {
         printf("%-*s%*.3f", columns, paths->items[f], SIZE_COLUMNS, (double)report->file_bytes[f] / 1e6);
         for (size_t i = 0; i < report->count; i++)
-            printf("%*.3f", FIGURE_COLUMNS, (double)report->file_bytes[f] / (double)report->subjects[i].file_tokens[f]);
+            printf("%*.3f", NUMBER_COLUMNS, (double)report->file_bytes[f] / (double)report->subjects[i].file_tokens[f]);
         putchar('\n');
     }
     if (paths->count == 1)
         return;
     printf("%-*s%*.3f", columns, "all", SIZE_COLUMNS, (double)report->bytes / 1e6);
     for (size_t i = 0; i < report->count; i++)
-        printf("%*.3f", FIGURE_COLUMNS, bytes_per_token(report, &report->subjects[i]));
+        printf("%*.3f", NUMBER_COLUMNS, bytes_per_token(report, &report->subjects[i]));
     putchar('\n');
 }
 
-static void print_figures(const Report *report, int columns)
+static void print_measurements(const Report *report, int columns)
 {
     static const struct {
         const char *label;
-        double (*figure)(const Report *report, const Subject *subject);
+        double (*value)(const Report *report, const Subject *subject);
         int decimals;
     } rows[] = {
         {"MB/s", megabytes_per_second, 1},
@@ -243,29 +251,31 @@ static void print_figures(const Report *report, int columns)
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         printf("%-*s%*s", columns, rows[r].label, SIZE_COLUMNS, "");
         for (size_t i = 0; i < report->count; i++)
-            printf("%*.*f", FIGURE_COLUMNS, rows[r].decimals, rows[r].figure(report, &report->subjects[i]));
+            printf("%*.*f", NUMBER_COLUMNS, rows[r].decimals, rows[r].value(report, &report->subjects[i]));
         putchar('\n');
     }
 }
 
-/* The longest tokens by selection, of equally long ones the lower id first. */
-static void print_longest(const Subject *subject, char name)
+/* Prints the longest tokens. Of two equally long tokens, the one with the lower id comes first. */
+static void print_longest(const Subject *subject, char letter)
 {
+    /* Insertion sort: longest[] holds the best ids so far, the longest token first. */
     int32_t longest[LONGEST_SHOWN];
     size_t count = 0;
     const size_t vocab_size = tokenizer_vocab_size(subject->tokenizer);
     for (size_t id = 0; id < vocab_size; id++) {
         const size_t length = tokenizer_token(subject->tokenizer, (int32_t)id).length;
-        size_t at = count;
-        while (at > 0 && tokenizer_token(subject->tokenizer, longest[at - 1]).length < length)
-            at--;
-        if (at == LONGEST_SHOWN)
+        size_t index = count;
+        while (index > 0 && tokenizer_token(subject->tokenizer, longest[index - 1]).length < length)
+            index--;
+        if (index == LONGEST_SHOWN)
             continue;
         count += count < LONGEST_SHOWN;
-        memmove(longest + at + 1, longest + at, (count - at - 1) * sizeof *longest);
-        longest[at] = (int32_t)id;
+        memmove(longest + index + 1, longest + index, (count - index - 1) * sizeof *longest);
+        longest[index] = (int32_t)id;
     }
-    printf("\n%8s%8s%12s  longest tokens of %c\n", "id", "bytes", "uses", name);
+    /* A table of them. */
+    printf("\n%8s%8s%12s  longest tokens of %c\n", "id", "bytes", "uses", letter);
     for (size_t i = 0; i < count; i++) {
         const ByteString token = tokenizer_token(subject->tokenizer, longest[i]);
         const ShownToken shown = token_shown(token);
@@ -274,14 +284,15 @@ static void print_longest(const Subject *subject, char name)
     }
 }
 
-static void print_unused(const Subject *subject, char name)
+/* Prints the first tokens that were never used. */
+static void print_unused(const Subject *subject, char letter)
 {
     size_t count = 0;
     for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer) && count <= UNUSED_SHOWN; id++) {
         if (subject->uses[id])
             continue;
         if (count == 0)
-            printf("\nnever used of %c:", name);
+            printf("\nnever used of %c:", letter);
         if (count == UNUSED_SHOWN)
             fputs(" ...", stdout);
         else
@@ -294,12 +305,13 @@ static void print_unused(const Subject *subject, char name)
 
 static void print_report(const Report *report, const ReportOptions *o)
 {
+    /* Each tokenizer gets a letter. */
     const int columns = label_columns(&o->inputs);
     for (size_t i = 0; i < report->count; i++)
         printf("%c  %s, %s: %zu tokens, ids of %zu bytes\n", (char)('A' + i), o->vocab.items[i], o->merges.items[i],
-               tokenizer_vocab_size(report->subjects[i].tokenizer), width_of(&report->subjects[i]));
+               tokenizer_vocab_size(report->subjects[i].tokenizer), id_bytes(&report->subjects[i]));
     print_compression(report, &o->inputs, columns);
-    print_figures(report, columns);
+    print_measurements(report, columns);
     for (size_t i = 0; i < report->count; i++)
         print_longest(&report->subjects[i], (char)('A' + i));
     for (size_t i = 0; i < report->count; i++)

@@ -60,8 +60,9 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps between validations; 0: at the end only"),
         OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches of a validation, always the same"),
         OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0, "steps between checkpoints; 0: at the end only"),
-        OPTION_SIZE_UP_TO("keep", &o->keep, "N", 1, 1000,
-                          "checkpoints that stay: the newest, and those before it as checkpoint-step-N.safetensors"),
+        OPTION_SIZE_UNSHOWN("keep", &o->keep, "N", 1,
+                            "checkpoints that stay: the newest, and those before it as checkpoint-step-N.safetensors "
+                            "(default 2, or as the resumed run has it)"),
         OPTION_NUMBER_UNSHOWN("loss-floor", &o->loss_floor, "X", 0, 1e3,
                               "entropy of the data in nats per token, to compare the loss with"),
     };
@@ -115,14 +116,17 @@ typedef struct {
 } Progress;
 
 /* At most 80 columns in runs of less than 10000 steps and ten minutes. */
-static void print_line(const Progress *progress, const RunLogEntry *entry, double now)
+static void print_line(Progress *progress, const RunLogEntry *entry, double seconds, bool stays)
 {
-    const double each = (now - progress->began) / (double)(entry->step - progress->first + 1);
-    printf("step %4zu/%zu  loss %.4f  ", entry->step, progress->end, entry->train_loss);
+    char validation[32] = "";
+    const double each = (seconds - progress->began) / (double)(entry->step - progress->first + 1);
     if (progress->validated)
-        printf("val %.4f  ", progress->val_loss);
-    printf("lr %.1e  %s tokens/s  %s left", entry->lr, count_text(entry->tokens_per_second),
-           work_time(each * (double)(progress->end - entry->step)).text);
+        snprintf(validation, sizeof validation, "val %.4f  ", progress->val_loss);
+    const char *begin = !progress->terminal ? "" : stays ? WORK_LINE_CLEAR : WORK_LINE_BEGIN;
+    if (work_say(WORK_STDOUT, "%sstep %4zu/%zu  loss %.4f  %slr %.1e  %s tokens/s  %s left%s", begin, entry->step,
+                 progress->end, entry->train_loss, validation, entry->lr, count_text(entry->tokens_per_second),
+                 work_time(each * (double)(progress->end - entry->step)).text, stays ? "\n" : WORK_LINE_END))
+        progress->dirty = !stays;
 }
 
 /* On a terminal one line that changes, ten times a second, kept at each validation; otherwise the log's lines. */
@@ -130,7 +134,7 @@ static void show_step(void *context, const RunLogEntry *entry, bool logged)
 {
     enum { DRAWS_A_SECOND = 10 };
     Progress *progress = context;
-    const double now = work_seconds();
+    const double seconds = work_seconds();
     if (!progress->first)
         progress->first = entry->step;
     if (entry->validated) {
@@ -138,19 +142,19 @@ static void show_step(void *context, const RunLogEntry *entry, bool logged)
         progress->val_loss = entry->val_loss;
     }
     const bool stays = !progress->terminal || entry->validated || entry->step == progress->end;
-    if (progress->terminal ? !stays && now - progress->drawn < 1.0 / DRAWS_A_SECOND : !logged)
+    if (progress->terminal ? !stays && seconds - progress->drawn < 1.0 / DRAWS_A_SECOND : !logged)
         return;
-    progress->drawn = now;
-    if (work_stdout() == stdout) {
-        if (progress->terminal)
-            fputs(stays ? WORK_LINE_CLEAR : WORK_LINE_BEGIN, stdout);
-        print_line(progress, entry, now);
-        fputs(stays ? "\n" : WORK_LINE_END, stdout);
-        progress->dirty = !stays;
-        work_flush_stdout("the run goes on");
-    }
+    progress->drawn = seconds;
+    print_line(progress, entry, seconds, stays);
     if (entry->validated && !isfinite(entry->val_loss))
-        fprintf(stderr, "cs336 train: step %zu: the validation loss is %g\n", entry->step, entry->val_loss);
+        work_say(WORK_STDERR, "cs336 train: step %zu: the validation loss is %s\n", entry->step,
+                 isnan(entry->val_loss) ? "not a number" : "infinite");
+}
+
+static void show_notice(void *context, const char *text)
+{
+    (void)context;
+    work_say(WORK_STDERR, "cs336 train: %s\n", text);
 }
 
 /* ---- report ---- */
@@ -159,8 +163,6 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
 {
     const TrainerConfig *config = &trainer->config;
     const double tokens = (double)config->batch_size * (double)config->model.context_length;
-    if (work_stdout() != stdout)
-        return;
     model_config_print("model", 9, &config->model);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
@@ -177,67 +179,53 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
                matmul_bf16_is_emulated() ? ", emulated: without AVX512_BF16 it is no faster than float32" : "");
     if (!isnan(o->loss_floor))
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
-    work_flush_stdout("the run goes on");
 }
 
-static void print_summary(FILE *out, const TrainOptions *o, const RunLogEntry *last)
-{
-    fprintf(out, "%zu steps, %s tokens in %.1f s", last->step, count_text((double)last->tokens), last->seconds);
-    if (last->validated)
-        fprintf(out, "; validation loss %.4f nats per token, perplexity %.2f", last->val_loss, exp(last->val_loss));
-    fputc('\n', out);
-    if (!isnan(o->loss_floor) && last->validated)
-        fprintf(out, "entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n", o->loss_floor,
-                last->val_loss, last->val_loss - o->loss_floor);
-    fprintf(out, "%s/checkpoint.safetensors is ready for cs336 generate\n", o->out);
-}
-
-/* How the run ended, where somebody reads it. */
+/* How the run ended: on stdout, or where nobody takes it any more, on stderr. */
 static void print_end(const TrainOptions *o, const RunLogEntry *last, const Progress *progress)
 {
-    FILE *out = work_stdout();
-    if (!out)
-        return;
-    if (progress->dirty && out == stdout)
-        fputc('\n', out);
+    char text[1024], validation[128] = "", floor[160] = "";
+    if (last->validated)
+        snprintf(validation, sizeof validation, "; validation loss %.4f nats per token, perplexity %.2f",
+                 last->val_loss, exp(last->val_loss));
+    if (!isnan(o->loss_floor) && last->validated)
+        snprintf(floor, sizeof floor, "entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n",
+                 o->loss_floor, last->val_loss, last->val_loss - o->loss_floor);
     if (last->tokens == 0)
-        fprintf(out, "nothing left to do: the checkpoint in %s is of step %zu\n", o->out, last->step);
+        snprintf(text, sizeof text, "nothing left to do: the checkpoint in %s is of step %zu\n", o->out, last->step);
     else if (last->step < o->steps)
-        fprintf(out, "stopped after step %zu of %zu, saved; the same command with --resume goes on\n", last->step,
-                o->steps);
+        snprintf(text, sizeof text, "stopped after step %zu of %zu, saved; the same command with --resume goes on\n",
+                 last->step, o->steps);
     else
-        print_summary(out, o, last);
-    if (out == stdout)
-        work_flush_stdout("the run is saved");
+        snprintf(text, sizeof text,
+                 "%zu steps, %s tokens in %.1f s%s\n%s%s/checkpoint.safetensors is ready for cs336 generate\n",
+                 last->step, count_text((double)last->tokens), last->seconds, validation, floor, o->out);
+    if (!work_say(WORK_STDOUT, "%s%s", progress->dirty ? "\n" : "", text))
+        work_say(WORK_STDERR, "%s", text);
 }
 
 /* A run that diverged: its newest checkpoint may have begun to. */
 static void print_way_back(const TrainOptions *o)
 {
-    const size_t oldest = run_directory_oldest(o->out);
-    if (oldest)
+    enum { SHOWN = 8 };
+    size_t steps[SHOWN];
+    const size_t count = run_directory_kept(steps, SHOWN, o->out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(stderr, "%s%zu", i ? ", " : "older states are kept of step ", steps[i]);
+    if (count)
         fprintf(stderr,
-                "%s/checkpoint-step-%zu.safetensors is an older state: rename it to checkpoint.safetensors to go back "
-                "to it with --resume\n",
-                o->out, oldest);
+                ": rename %s/checkpoint-step-N.safetensors to checkpoint.safetensors to go back to it with --resume\n",
+                o->out);
 }
 
-/* The files of the run are outputs, and the tokens are inputs. */
 static Status check_files(const TrainOptions *o)
 {
-    static const char *const names[] = {"checkpoint.safetensors", "log.jsonl", "config.json"};
-    enum { NAMES = sizeof names / sizeof *names };
-    char paths[NAMES][4096];
-    CommandFile files[NAMES + 2] = {{.path = o->train, .what = "--train"}, {.path = o->val, .what = "--val"}};
-    for (size_t i = 0; i < NAMES; i++) {
-        if (snprintf(paths[i], sizeof paths[i], "%s/%s", o->out, names[i]) >= (int)sizeof paths[i])
-            return status_fail(CS336_EIO, "--out: a path of more than %zu bytes", sizeof paths[i]);
-        files[i + 2] = (CommandFile){.path = paths[i], .what = "the run's", .written = true};
-    }
     Status s = run_directory_check(o->out, start_of(o));
-    if (!s && o->resume)
-        s = command_needs_file(paths[0], "cs336 train without --resume");
-    return s ? s : command_files_differ(files, NAMES + 2, NULL);
+    if (!s && run_directory_owns(o->out, o->train))
+        s = status_fail(CS336_EIO, "--train %s: the run in %s would write or remove it", o->train, o->out);
+    if (!s && o->val && run_directory_owns(o->out, o->val))
+        s = status_fail(CS336_EIO, "--val %s: the run in %s would write or remove it", o->val, o->out);
+    return s;
 }
 
 /* Before anything is allocated: a system that promises more memory than it has would end the process in the middle. */
@@ -263,9 +251,11 @@ static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
     static const char notice[] = "\nthe run ends after this step and is saved; Ctrl-C again ends it now, unsaved\n";
     Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps, .terminal = isatty(STDOUT_FILENO) != 0};
-    const TrainerObserver observer = {.step = show_step, .context = &progress, .stop = work_stop_flag_saving(notice)};
+    const TrainerObserver observer = {
+        .step = show_step, .notice = show_notice, .context = &progress, .stop = work_stop_flag_saving(notice)};
     RunLogEntry last;
     print_header(o, trainer);
+    work_flush_stdout();
     progress.began = work_seconds();
     const Status s = trainer_run(trainer, o->out, start_of(o), &observer, &last);
     if (!s || s == CS336_EINTERRUPTED) {
@@ -273,8 +263,8 @@ static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
         return CS336_OK;
     }
     *diverged = s == CS336_ERANGE;
-    if (progress.dirty && work_stdout() == stdout)
-        putchar('\n');
+    if (progress.dirty)
+        work_say(WORK_STDOUT, "\n");
     return s;
 }
 
@@ -289,7 +279,6 @@ int command_train(int argc, char **argv)
                       .val_every = 250,
                       .val_batches = 10,
                       .checkpoint_every = 500,
-                      .keep = 2,
                       .lr = 1e-3,
                       .min_lr = NOT_GIVEN,
                       .beta1 = 0.9,

@@ -21,9 +21,10 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "text to learn from; several files are one corpus"),
-        OPTION_SIZE_REQUIRED("vocab-size", &o->vocab_size, "N", 1, "tokens: special tokens, 256 bytes, merges"),
-        OPTION_TEXTS("special-token", &o->special, "T", OPTION_UNSHOWN,
-                     "text that is one token and a boundary, as <|endoftext|>"),
+        OPTION_SIZE_REQUIRED("vocab-size", &o->vocab_size, "N", 1,
+                             "entries of the vocabulary: special tokens, 256 bytes, merges"),
+        OPTION_TEXTS("special-token", &o->special, "TOKEN", OPTION_UNSHOWN,
+                     "text that is one token and never merged with its neighbours, as <|endoftext|>"),
         OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_REQUIRED, "vocab.json to write"),
         OPTION_TEXT("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt to write"),
         OPTION_TEXT("tokenizer-json", &o->tokenizer_json, "FILE", OPTION_UNSHOWN,
@@ -39,12 +40,13 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
 typedef struct {
     WorkProgress line;
     BPEPhase phase;
-    size_t counted; /**< bytes */
+    size_t counted; /**< bytes of text counted so far */
 } TrainBPEProgress;
 
 static void show_progress(void *context, BPEPhase phase, size_t done, size_t total)
 {
     TrainBPEProgress *progress = context;
+    /* Counting and merging have speeds of their own. */
     if (phase != progress->phase)
         work_begin_phase(&progress->line);
     progress->phase = phase;
@@ -63,12 +65,14 @@ static void show_progress(void *context, BPEPhase phase, size_t done, size_t tot
 
 static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, double seconds)
 {
+    /* The longest token; of equally long ones the first. */
     size_t longest = 0;
     for (size_t i = 1; i < model->vocab_size; i++)
         if (bpe_model_token(model, (int32_t)i).length > bpe_model_token(model, (int32_t)longest).length)
             longest = i;
     const ByteString token = bpe_model_token(model, (int32_t)longest);
     const ShownToken shown = token_shown(token);
+    /* Two lines: what was learned, and what it cost. */
     fprintf(stream, "%zu tokens (%zu merges) from %.1f MB: %" PRIu64 " pre-tokens, %zu of them distinct\n",
             model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->pretokens,
             stats->distinct_pretokens);
@@ -98,7 +102,10 @@ static Status check_files(const TrainBPEOptions *o)
     return s;
 }
 
-/* All files or none: the last one is on the disk before the others take their names. */
+/*
+ * Writes all files or none. tokenizer.json is complete under a temporary name before the others get their names, so a
+ * full disk cannot leave only some of them.
+ */
 static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const BPETrainConfig *config)
 {
     if (!o->tokenizer_json)
@@ -141,6 +148,7 @@ int command_train_bpe(int argc, char **argv)
         .progress_context = &progress,
         .stop = work_stop_flag(),
     };
+    /* Check all files before hours of work. */
     BPEModel model = {0};
     BPETrainStats stats;
     Status s = check_files(&o);

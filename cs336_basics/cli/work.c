@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,6 +22,80 @@ double work_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* ---- lines that may be skipped ---- */
+
+typedef struct {
+    int descriptor;
+    bool dead; /* nobody will ever read it */
+    bool late; /* nobody has read it for a second */
+} Listener;
+
+static Listener listeners[] = {
+    [WORK_STDOUT] = {.descriptor = STDOUT_FILENO},
+    [WORK_STDERR] = {.descriptor = STDERR_FILENO},
+};
+
+/*
+ * poll() says of a terminal that it takes something, not that it takes a whole line, and write() then waits. Only a
+ * terminal opened anew can be made non-blocking: the descriptor that we were given is shared with other programs.
+ */
+static void open_terminals(void)
+{
+    for (size_t i = 0; i < sizeof listeners / sizeof *listeners; i++) {
+        const char *name = isatty(listeners[i].descriptor) ? ttyname(listeners[i].descriptor) : NULL;
+        const int own = name ? open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+        if (own >= 0)
+            listeners[i].descriptor = own;
+    }
+}
+
+static bool say(Listener *listener, const char *text, size_t length)
+{
+    enum { MILLISECONDS = 1000 };
+    struct pollfd out = {.fd = listener->descriptor, .events = POLLOUT};
+    if (listener->dead)
+        return false;
+    const int ready = poll(&out, 1, listener->late ? 0 : MILLISECONDS);
+    listener->late = ready == 0;
+    if (ready <= 0)
+        return false;
+    /* A pipe that takes something takes PIPE_BUF bytes, which is more than a line. */
+    const ssize_t written = write(listener->descriptor, text, length);
+    listener->late = written < 0 && errno == EAGAIN;
+    listener->dead = written < 0 && (errno == EPIPE || errno == EIO || errno == EBADF);
+    return written == (ssize_t)length;
+}
+
+bool work_say(WorkStream stream, const char *format, ...)
+{
+    char text[PIPE_BUF];
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    const size_t bytes = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+    if (stream == WORK_STDOUT)
+        fflush(stdout);
+    return say(&listeners[stream], text, bytes);
+}
+
+void work_flush_stdout(void)
+{
+    if (fflush(stdout) == 0)
+        return;
+    if (errno != EPIPE)
+        work_say(WORK_STDERR, "cs336: cannot write to standard output: %s; the run goes on\n", strerror(errno));
+    listeners[WORK_STDOUT].dead = true;
+    /* What is still in the buffer goes nowhere, and no error remains for the end of the program. */
+    const int nowhere = open("/dev/null", O_WRONLY);
+    if (nowhere >= 0) {
+        dup2(nowhere, STDOUT_FILENO);
+        close(nowhere);
+        fflush(stdout);
+        clearerr(stdout);
+    }
+}
+
 /* ---- signals ---- */
 
 static const double SECONDS_OF_ONE_PRESS = 0.5;
@@ -28,14 +103,14 @@ static atomic_int stop;
 static atomic_llong last_signal; /* nanoseconds on the clock of work_seconds() */
 static const char *_Atomic stop_notice;
 
-/* On a terminal that takes it: a handler must not wait. */
+/* On a terminal that does not block: a handler must not wait. */
 static void say_notice(void)
 {
     const char *notice = atomic_load(&stop_notice);
-    struct pollfd terminal = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (!notice || !isatty(STDERR_FILENO) || poll(&terminal, 1, 0) != 1)
+    const int descriptor = listeners[WORK_STDERR].descriptor;
+    if (!notice || descriptor == STDERR_FILENO)
         return;
-    const ssize_t written = write(STDERR_FILENO, notice, strlen(notice));
+    const ssize_t written = write(descriptor, notice, strlen(notice));
     (void)written;
 }
 
@@ -56,8 +131,21 @@ static void ask_to_stop(int number)
 
 static const atomic_int *install_handler(int flags)
 {
-    static const int signals[] = {SIGINT,  SIGTERM, SIGQUIT,   SIGHUP,  SIGUSR1,
-                                  SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU};
+    static const int signals[] = {
+        SIGINT,
+        SIGTERM,
+        SIGQUIT,
+        SIGHUP,
+        SIGUSR1,
+        SIGUSR2,
+        SIGALRM,
+        SIGVTALRM,
+        SIGPROF,
+        SIGXCPU,
+#if defined(SIGPWR)
+        SIGPWR,
+#endif
+    };
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = ask_to_stop;
@@ -80,6 +168,7 @@ const atomic_int *work_stop_flag(void)
 
 const atomic_int *work_stop_flag_saving(const char *notice)
 {
+    open_terminals();
     atomic_store(&stop_notice, notice);
     return install_handler(SA_RESTART);
 }
@@ -151,41 +240,6 @@ double work_end(WorkProgress *progress)
 FILE *work_summary_stream(const char *output)
 {
     return strcmp(output, "-") == 0 ? stderr : stdout;
-}
-
-/* From now on what is printed to stdout goes nowhere, and no error of its remains for the end of the program. */
-static void detach_stdout(void)
-{
-    const int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere < 0)
-        return;
-    dup2(nowhere, STDOUT_FILENO);
-    close(nowhere);
-    fflush(stdout);
-    clearerr(stdout);
-}
-
-FILE *work_stdout(void)
-{
-    enum { MILLISECONDS = 1000 };
-    static bool nobody_reads, reader_is_late;
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    if (nobody_reads)
-        return stderr;
-    const int ready = poll(&out, 1, reader_is_late ? 0 : MILLISECONDS);
-    if (ready > 0 && (ferror(stdout) || out.revents & (POLLERR | POLLHUP))) {
-        nobody_reads = true;
-        detach_stdout();
-        return stderr;
-    }
-    reader_is_late = ready == 0;
-    return ready > 0 ? stdout : NULL;
-}
-
-void work_flush_stdout(const char *consolation)
-{
-    if (fflush(stdout) != 0 && errno != EPIPE)
-        fprintf(stderr, "cs336: cannot write to standard output: %s; %s\n", strerror(errno), consolation);
 }
 
 double work_megabytes_per_second(double bytes, double seconds)

@@ -6,11 +6,14 @@
 #ifndef CS336_CLI_WORK_H
 #define CS336_CLI_WORK_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Seconds on a clock that only goes forward. */
 double work_seconds(void);
@@ -31,15 +34,22 @@ const atomic_int *work_stop_flag(void);
  */
 const atomic_int *work_stop_flag_saving(const char *notice);
 
-/**
- * @brief Where progress and the summary of a run go: stdout, or stderr when nobody reads stdout any more; NULL when the
- * reader is alive but has taken nothing for a second, as a terminal stopped by Ctrl-S. Then skip the line: a run does
- * not wait for its reader. log.jsonl has every line.
- */
-FILE *work_stdout(void);
+/** @brief The two streams that a run talks to. */
+typedef enum { WORK_STDOUT, WORK_STDERR } WorkStream;
 
-/** @brief Flushes stdout; a failure, but for a reader that has gone, is said on stderr with @p consolation. */
-void work_flush_stdout(const char *consolation);
+/**
+ * @brief Prints a line, or skips it where nobody takes it: a run does not wait for its reader. log.jsonl has every
+ * line.
+ *
+ * A pipe whose reader has gone, and a terminal that hung up, are dead from then on. A reader that takes nothing for a
+ * second, as a terminal stopped by Ctrl-S, misses lines until it reads again.
+ * @return whether the line was taken
+ */
+bool work_say(WorkStream stream, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
+
+/** @brief Flushes what printf() wrote before a run begins. If that fails, stdout is dead and the run goes on without.
+ */
+void work_flush_stdout(void);
 
 /**
  * @name Around a line that is drawn over and over
@@ -89,5 +99,7 @@ FILE *work_summary_stream(const char *output);
 
 /** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
 double work_megabytes_per_second(double bytes, double seconds);
+
+CS336_INTERNAL_END
 
 #endif

@@ -30,11 +30,14 @@
 #ifndef CS336_CORE_ARENA_H
 #define CS336_CORE_ARENA_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "core/tensor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /** @brief Zeroed, it is an arena that measures. */
 typedef struct {
@@ -90,5 +93,7 @@ CS336_MUST_CHECK Status arena_keep(Arena *arena, size_t mark);
  * to ask cannot go unnoticed.
  */
 void arena_release(Arena *arena, size_t mark);
+
+CS336_API_END
 
 #endif

@@ -4,9 +4,9 @@
 #endif
 #include "core/file.h"
 
+#include "core/directory.h"
 #include "core/memory.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,57 +33,15 @@ static Status cannot(const char *what, const char *path, int reason)
 
 /* ---- temporary files ---- */
 
-static const char TEMPORARY[] = ".cs336-tmp-";
-enum { RANDOM_LETTERS = 6 }; /* that mkstemp() puts after TEMPORARY */
+enum { RANDOM_LETTERS = 6 }; /* that mkstemp() puts after DIRECTORY_TEMPORARY */
 
 static char *temporary_beside(const char *path)
 {
-    const size_t size = strlen(path) + strlen(TEMPORARY) + RANDOM_LETTERS + 1;
+    const size_t size = strlen(path) + strlen(DIRECTORY_TEMPORARY) + RANDOM_LETTERS + 1;
     char *text = memory_allocate(size);
     if (text)
-        snprintf(text, size, "%s%sXXXXXX", path, TEMPORARY);
+        snprintf(text, size, "%s%sXXXXXX", path, DIRECTORY_TEMPORARY);
     return text;
-}
-
-/* True if a file of this name is the temporary file of a target: `name`, or any if that is NULL. */
-static bool is_temporary(const char *file, const char *name)
-{
-    const size_t length = strlen(file), end = strlen(TEMPORARY) + RANDOM_LETTERS;
-    if (length <= end || strncmp(file + length - end, TEMPORARY, strlen(TEMPORARY)) != 0)
-        return false;
-    return !name || (strlen(name) == length - end && strncmp(file, name, length - end) == 0);
-}
-
-/* A writer holds a lock on its temporary file. Where the lock can be had, the writer is dead. */
-static void remove_if_dead(int directory, const char *file)
-{
-    const int descriptor = openat(directory, file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    struct stat about;
-    if (descriptor < 0)
-        return;
-    if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && flock(descriptor, LOCK_EX | LOCK_NB) == 0)
-        unlinkat(directory, file, 0);
-    close(descriptor);
-}
-
-void file_remove_leftovers(const char *directory, const char *name)
-{
-    DIR *stream = opendir(directory);
-    if (!stream)
-        return;
-    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;)
-        if (is_temporary(entry->d_name, name))
-            remove_if_dead(dirfd(stream), entry->d_name);
-    closedir(stream);
-}
-
-/* Splits a path into the directory, "." where it names none, and the name in it, which is returned. */
-static const char *split_path(char directory[PATH_MAX], const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t length = !slash || slash == path ? 1 : (size_t)(slash - path);
-    snprintf(directory, PATH_MAX, "%.*s", (int)length, slash ? path : ".");
-    return slash ? slash + 1 : path;
 }
 
 /* Names the file that a rename shall replace, and the temporary one beside it. */
@@ -121,19 +79,20 @@ static int make_locked_file(char *template)
     }
 }
 
-/* mkstemp() makes a file that only its owner reads; this one gets the permissions that any other new file would have.
- */
+/* mkstemp() makes a file that only its owner reads. This one gets the target's permissions, or those of a new file. */
 static FILE *open_temporary(FileWriter *writer)
 {
-    char directory[PATH_MAX];
-    const char *name = split_path(directory, writer->target);
-    file_remove_leftovers(directory, name);
+    char directory[DIRECTORY_PATH_BYTES];
+    const char *name = directory_split(directory, writer->target);
+    directory_remove_leftovers(directory, name);
     const int descriptor = make_locked_file(writer->temporary);
     if (descriptor < 0)
         return NULL;
+    struct stat about;
     const mode_t mask = umask(0);
     umask(mask);
-    FILE *stream = fchmod(descriptor, 0666 & ~mask) == 0 ? fdopen(descriptor, "wb") : NULL;
+    const mode_t mode = stat(writer->target, &about) == 0 ? about.st_mode & 0777 : 0666 & ~mask;
+    FILE *stream = fchmod(descriptor, mode) == 0 ? fdopen(descriptor, "wb") : NULL;
     if (!stream) {
         const int reason = errno;
         close(descriptor);
@@ -145,12 +104,14 @@ static FILE *open_temporary(FileWriter *writer)
 
 Status file_create(FileWriter *writer, const char *path)
 {
-    const bool standard_output = strcmp(path, "-") == 0;
+    const bool standard_output = strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
     struct stat about;
     const bool exists = !standard_output && stat(path, &about) == 0;
     *writer = (FileWriter){0};
     if (exists && S_ISDIR(about.st_mode))
         return cannot("write", path, EISDIR);
+    if (exists && S_ISREG(about.st_mode) && access(path, W_OK) != 0)
+        return cannot("write", path, errno);
     writer->path = memory_copy_text(standard_output ? "standard output" : path);
     if (!writer->path)
         return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
@@ -190,20 +151,12 @@ Status file_flush(FileWriter *writer)
 {
     if (ferror(writer->stream)) /* an fprintf() of the caller failed, its errno is gone */
         return status_fail(CS336_EIO, "%s: cannot write: the disk is full or the stream broke", writer->path);
-    if (fflush(writer->stream) != 0 || (writer->temporary && fsync(fileno(writer->stream)) != 0))
+    if (fflush(writer->stream) != 0)
+        return cannot("write", writer->path, errno);
+    /* EINVAL and ENOSYS: this file system cannot sync. */
+    if (writer->temporary && fsync(fileno(writer->stream)) != 0 && errno != EINVAL && errno != ENOSYS)
         return cannot("write", writer->path, errno);
     return CS336_OK;
-}
-
-Status file_sync_directory(const char *directory)
-{
-    const int descriptor = open(directory, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) /* a directory may be writable and not readable; then the system syncs it when it likes */
-        return CS336_OK;
-    const bool failed =
-        fsync(descriptor) != 0 && errno == EIO; /* other errors: this file system syncs no directories */
-    close(descriptor);
-    return failed ? cannot("sync", directory, EIO) : CS336_OK;
 }
 
 /* Renames while the stream is still open: its lock keeps other processes from taking the file for a leftover. */
@@ -213,9 +166,9 @@ static Status rename_over_target(FileWriter *writer)
         return cannot("write", writer->path, errno);
     memory_release(writer->temporary);
     writer->temporary = NULL;
-    char directory[PATH_MAX];
-    split_path(directory, writer->target);
-    return file_sync_directory(directory);
+    char directory[DIRECTORY_PATH_BYTES];
+    directory_split(directory, writer->target);
+    return directory_sync(directory);
 }
 
 Status file_commit(FileWriter *writer)
@@ -245,7 +198,7 @@ void file_abandon(FileWriter *writer)
 
 Status file_remove(const char *path)
 {
-    if (remove(path) == 0 || errno == ENOENT)
+    if (unlink(path) == 0 || errno == ENOENT)
         return CS336_OK;
     return cannot("remove", path, errno);
 }
@@ -269,28 +222,9 @@ static Status copy_file(const char *path, const char *second_path)
 Status file_link(const char *path, const char *second_path)
 {
     const Status s = file_remove(second_path);
-    if (s || link(path, second_path) == 0)
+    if (s || linkat(AT_FDCWD, path, AT_FDCWD, second_path, AT_SYMLINK_FOLLOW) == 0)
         return s;
     return copy_file(path, second_path);
-}
-
-Status file_lock_directory(int *lock, const char *directory)
-{
-    *lock = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*lock < 0)
-        return cannot("read", directory, errno);
-    if (flock(*lock, LOCK_EX | LOCK_NB) == 0)
-        return CS336_OK;
-    const bool held = errno == EWOULDBLOCK;
-    file_unlock(*lock);
-    *lock = -1;
-    return held ? status_fail(CS336_EIO, "%s: another process is writing to this directory", directory) : CS336_OK;
-}
-
-void file_unlock(int lock)
-{
-    if (lock >= 0)
-        close(lock);
 }
 
 /* ---- reading ---- */
@@ -364,39 +298,4 @@ Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at)
 void file_close(FileReader *reader)
 {
     close(reader->descriptor);
-}
-
-/* 0, or the reason why there is no directory of that name. */
-static int make_one_directory(const char *path)
-{
-    if (mkdir(path, 0777) == 0)
-        return 0;
-    const int reason = errno;
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return reason;
-    return S_ISDIR(about.st_mode) ? 0 : ENOTDIR;
-}
-
-Status file_make_directory(const char *path)
-{
-    if (!*path)
-        return status_fail(CS336_EIO, "file_make_directory: the path is empty");
-    char *text = memory_copy_text(path);
-    if (!text)
-        return status_fail(CS336_ENOMEM, "file_make_directory: no memory for the path %s", path);
-    int reason = 0;
-    for (char *end = text + 1; !reason; end++) {
-        const char after = *end;
-        if (after != '/' && after != '\0')
-            continue;
-        *end = '\0';
-        reason = make_one_directory(text);
-        if (reason || after == '\0')
-            break;
-        *end = after;
-    }
-    const Status s = reason ? cannot("make directory", text, reason) : CS336_OK;
-    memory_release(text);
-    return s;
 }

@@ -3,7 +3,8 @@
  * @brief Files that are either whole or not there.
  *
  * - Output goes to a temporary file beside the target, PATH.cs336-tmp-XXXXXX. file_commit() renames it over the target:
- *   a full disk, an error or a kill leaves the old file as it was. Only "-", pipes and devices are written directly.
+ *   a full disk, an error or a kill leaves the old file as it was, and the new one has its permissions. A file that may
+ *   not be written is not replaced either. Only "-", /dev/stdout, pipes and devices are written directly.
  * - A temporary file is locked (flock) while its writer lives. The lock of a killed process is gone, so the next
  *   file_create() of the same path knows the leftover and removes it.
  * - A symbolic link stays: the file that it leads to is replaced. One that leads nowhere is replaced itself.
@@ -14,11 +15,14 @@
 #ifndef CS336_CORE_FILE_H
 #define CS336_CORE_FILE_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     FILE *stream;    /**< for fprintf(), whose failure file_commit() notices; NULL when closed */
@@ -54,33 +58,14 @@ CS336_MUST_CHECK Status file_commit(FileWriter *writer);
 void file_abandon(FileWriter *writer);
 
 /**
- * @brief Removes temporary files that killed processes left in a directory. Files of living processes stay.
- * @param directory  a missing one is fine
- * @param name       only those of the target with this name; NULL: of every target
- */
-void file_remove_leftovers(const char *directory, const char *name);
-
-/**
  * @brief Gives a file a second name, which is replaced if it exists: a hard link, or a copy where there are none.
+ * A symbolic link is followed, so that the second name keeps what it leads to now.
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status file_link(const char *path, const char *second_path);
 
-/** @brief Removes a file; a missing one is fine. @retval CS336_EIO */
+/** @brief Removes a file; a missing one is fine. @retval CS336_EIO  also for a directory */
 CS336_MUST_CHECK Status file_remove(const char *path);
-
-/** @brief Syncs a directory: renames and removals in it survive a power cut. @retval CS336_EIO  the disk failed */
-CS336_MUST_CHECK Status file_sync_directory(const char *directory);
-
-/**
- * @brief Locks a directory for one holder, until file_unlock() or the end of the process, however it ends.
- * @param[out] lock  for file_unlock(); -1 where the file system has no locks
- * @retval CS336_EIO  another process (or another call in this one) holds the lock, or there is no such directory
- */
-CS336_MUST_CHECK Status file_lock_directory(int *lock, const char *directory);
-
-/** @brief Gives a lock back; -1 is fine. */
-void file_unlock(int lock);
 
 typedef struct {
     const uint8_t *data; /**< NULL when the file is empty */
@@ -105,10 +90,9 @@ CS336_MUST_CHECK Status file_open(FileReader *reader, const char *path);
 CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at);
 void file_close(FileReader *reader);
 
-/** @brief Makes a directory and its parents; one that exists is fine. @retval CS336_EIO, CS336_ENOMEM */
-CS336_MUST_CHECK Status file_make_directory(const char *path);
-
 /** @brief The @p n -th file_write() from now on (1 is the next) fails as on a full disk, once; 0 cancels. For tests. */
 void file_fail_at(size_t n);
+
+CS336_API_END
 
 #endif

@@ -10,11 +10,14 @@
 #ifndef CS336_CORE_JSON_H
 #define CS336_CORE_JSON_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 
 #include <jansson.h>
 #include <stddef.h>
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief Parses an object or array. A key that comes twice in one object is an error.
@@ -39,5 +42,7 @@ CS336_MUST_CHECK Status json_read(json_t **value, const char *path);
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status json_write(FileWriter *writer, const json_t *value, size_t flags);
+
+CS336_INTERNAL_END
 
 #endif

@@ -10,7 +10,11 @@
 #ifndef CS336_CORE_MEMORY_H
 #define CS336_CORE_MEMORY_H
 
+#include "core/api.h"
+
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 enum { MEMORY_ALIGNMENT = 64 };
 
@@ -80,5 +84,7 @@ void memory_set_limit(size_t bytes);
 
 /** @brief Lets the @p n -th allocation from now on fail, once; 1 is the next, 0 cancels. For tests of error paths. */
 void memory_fail_at(size_t n);
+
+CS336_API_END
 
 #endif

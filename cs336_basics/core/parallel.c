@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 
@@ -9,24 +10,21 @@
 #include <omp.h>
 #endif
 
-static struct {
-    size_t shared_bytes, thread_bytes;
-    int threads;
-    unsigned char *shared, *private;
-} workspace;
+/* ---- threads ---- */
 
 #ifdef _OPENMP
+/* OpenMP's own setting belongs to the thread that calls omp_set_num_threads(). This one belongs to the process. */
+static atomic_int chosen_threads; /* 0: OpenMP's choice */
+
 int parallel_threads(void)
 {
-    return omp_get_max_threads();
+    const int threads = atomic_load_explicit(&chosen_threads, memory_order_relaxed);
+    return threads > 0 ? threads : omp_get_max_threads();
 }
 
 void parallel_set_threads(int threads)
 {
-    static int chosen_by_openmp;
-    if (!chosen_by_openmp)
-        chosen_by_openmp = omp_get_max_threads();
-    omp_set_num_threads(threads > 0 ? threads : chosen_by_openmp);
+    atomic_store(&chosen_threads, threads);
 }
 
 int parallel_thread(void)
@@ -50,60 +48,113 @@ int parallel_thread(void)
 }
 #endif
 
-static Status grow(unsigned char **block, size_t bytes)
+int parallel_threads_for(size_t numbers)
 {
-    memory_release(*block);
-    *block = memory_allocate(bytes);
-    if (!*block)
+    return numbers < PARALLEL_NUMBERS ? 1 : parallel_threads();
+}
+
+/* ---- the workspace ---- */
+
+struct ParallelWorkspace {
+    size_t shared_bytes, thread_bytes; /* thread_bytes: for each of `threads` */
+    int threads;
+    unsigned char *shared, *private;
+};
+
+/* A key, and not _Thread_local: it frees the workspace when its thread ends. */
+static pthread_key_t key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+
+static void release(void *pointer)
+{
+    ParallelWorkspace *workspace = pointer;
+    if (!workspace)
+        return;
+    memory_release(workspace->shared);
+    memory_release(workspace->private);
+    memory_release(workspace);
+}
+
+static void make_key(void)
+{
+    /* It fails only in a process with hundreds of keys; then every thread finds no workspace, and reserving fails. */
+    (void)pthread_key_create(&key, release);
+}
+
+static ParallelWorkspace *own_workspace(void)
+{
+    pthread_once(&key_once, make_key);
+    return pthread_getspecific(key);
+}
+
+const ParallelWorkspace *parallel_workspace(void)
+{
+    return own_workspace();
+}
+
+/* Replaces a buffer by a larger one, whose contents are unspecified. */
+static Status grow(unsigned char **buffer, size_t bytes)
+{
+    memory_release(*buffer);
+    *buffer = memory_allocate(bytes);
+    if (!*buffer)
         return status_fail(CS336_ENOMEM, "parallel_reserve: no memory for %zu bytes", bytes);
-    memory_ask_for_huge_pages(*block);
+    memory_ask_for_huge_pages(*buffer);
     return CS336_OK;
+}
+
+static Status make_workspace(ParallelWorkspace **workspace)
+{
+    *workspace = memory_allocate_zeroed(1, sizeof **workspace);
+    if (*workspace && pthread_setspecific(key, *workspace) == 0)
+        return CS336_OK;
+    memory_release(*workspace);
+    return status_fail(CS336_ENOMEM, "parallel_reserve: no memory for %zu bytes", sizeof **workspace);
 }
 
 Status parallel_reserve(size_t shared_bytes, size_t thread_bytes)
 {
     const int threads = parallel_threads();
-    Status s = CS336_OK;
-    /* The size is 0 while the buffer is replaced, so that a failure leaves no size without memory. */
-    if (shared_bytes > workspace.shared_bytes) {
-        workspace.shared_bytes = 0;
-        s = grow(&workspace.shared, memory_aligned(shared_bytes));
+    ParallelWorkspace *workspace = own_workspace();
+    Status s = workspace ? CS336_OK : make_workspace(&workspace);
+    /* Each size is 0 while its buffer is replaced: a failure leaves no buffer that seems to be there. */
+    if (!s && shared_bytes > workspace->shared_bytes) {
+        workspace->shared_bytes = 0;
+        s = grow(&workspace->shared, memory_aligned(shared_bytes));
         if (!s)
-            workspace.shared_bytes = memory_aligned(shared_bytes);
+            workspace->shared_bytes = memory_aligned(shared_bytes);
     }
-    /* One allocation holds the buffers of all threads: it grows with their number, too. */
-    if (!s && (thread_bytes > workspace.thread_bytes || threads > workspace.threads)) {
+    if (!s && (thread_bytes > workspace->thread_bytes || threads > workspace->threads)) {
         const size_t each =
-            thread_bytes > workspace.thread_bytes ? memory_aligned(thread_bytes) : workspace.thread_bytes;
-        workspace.thread_bytes = 0;
-        workspace.threads = 0;
-        s = grow(&workspace.private, memory_product(each, (size_t)threads));
+            thread_bytes > workspace->thread_bytes ? memory_aligned(thread_bytes) : workspace->thread_bytes;
+        workspace->thread_bytes = 0;
+        workspace->threads = 0;
+        s = grow(&workspace->private, memory_product(each, (size_t)threads));
         if (!s) {
-            workspace.thread_bytes = each;
-            workspace.threads = threads;
+            workspace->thread_bytes = each;
+            workspace->threads = threads;
         }
     }
     return s;
 }
 
-void *parallel_shared(void)
+void *parallel_shared(const ParallelWorkspace *workspace)
 {
-    return workspace.shared;
+    return workspace ? workspace->shared : NULL;
 }
 
-void *parallel_private(void)
+void *parallel_private(const ParallelWorkspace *workspace)
 {
-    return workspace.private + (size_t)parallel_thread() * workspace.thread_bytes;
+    return workspace->private + (size_t)parallel_thread() * workspace->thread_bytes;
 }
 
 void parallel_release(void)
 {
-    memory_release(workspace.shared);
-    memory_release(workspace.private);
-    workspace.shared = workspace.private = NULL;
-    workspace.shared_bytes = workspace.thread_bytes = 0;
-    workspace.threads = 0;
+    release(own_workspace());
+    pthread_setspecific(key, NULL);
 }
+
+/* ---- locks, stops and failures ---- */
 
 void parallel_lock(ParallelLock *lock)
 {

@@ -4,7 +4,8 @@
  *
  * - Loops have their own OpenMP pragmas. Without OpenMP they run on one thread, and parallel_threads() is 1.
  * - Kernels cannot fail and never allocate. Their caller reserves the workspace, which only grows, before it starts
- *   threads. There is one workspace in a process, so only one thread at a time may call functions that compute.
+ *   threads. Each thread of the program that calls the library has a workspace of its own, so several may compute at
+ *   the same time.
  * - No result depends on the number of threads: each task writes outputs of its own and adds in a fixed order.
  * - No thread starts before the first parallel loop, because a process with threads cannot fork safely, and the test
  *   framework forks each test.
@@ -12,11 +13,14 @@
 #ifndef CS336_CORE_PARALLEL_H
 #define CS336_CORE_PARALLEL_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /**
  * @brief Numbers below which an elementwise loop stays on one thread: 16 Ki floats take a few microseconds, about as
@@ -30,28 +34,43 @@ enum { PARALLEL_NUMBERS = 1 << 14 };
  */
 int parallel_threads(void);
 
-/** @brief Sets the number of threads; 0 restores OpenMP's choice. Without OpenMP the number stays 1. */
+/**
+ * @brief Sets the number of threads of every parallel loop that starts from now on, whichever thread starts it; 0
+ * restores OpenMP's choice. Without OpenMP the number stays 1.
+ */
 void parallel_set_threads(int threads);
+
+/** @brief Returns parallel_threads() for a loop over at least PARALLEL_NUMBERS numbers, and 1 for a shorter one. */
+int parallel_threads_for(size_t numbers);
 
 /** @brief Returns the index of the calling thread inside a parallel loop, and 0 outside. */
 int parallel_thread(void);
 
+/** @brief The workspace of one thread that calls the library. */
+typedef struct ParallelWorkspace ParallelWorkspace;
+
 /**
- * @brief Makes the workspace at least this large. It is cheap if the workspace is large enough already.
+ * @brief Makes the calling thread's workspace at least this large. It is cheap if the workspace is large enough
+ * already.
  *
  * Call it outside parallel loops, and again after parallel_set_threads().
- * @param shared_bytes  size of the one buffer that all threads share: parallel_shared()
- * @param thread_bytes  size of the buffer that each thread has: parallel_private()
+ * @param shared_bytes  size of the one buffer that all threads of a loop share: parallel_shared()
+ * @param thread_bytes  size of the buffer that each thread of a loop has: parallel_private()
  * @retval CS336_ENOMEM  the workspace could not grow
  */
 CS336_MUST_CHECK Status parallel_reserve(size_t shared_bytes, size_t thread_bytes);
 
 /**
- * @brief Return the buffer that all threads share, and the calling thread's own. The next parallel_reserve() may
- * replace both.
+ * @brief Returns the calling thread's workspace, NULL before the first parallel_reserve(). Fetch it before a loop:
+ * inside, OpenMP's other threads are calling threads too.
  */
-void *parallel_shared(void);
-void *parallel_private(void);
+const ParallelWorkspace *parallel_workspace(void);
+
+/** @brief Returns the buffer that all threads of a loop share, valid until the next parallel_reserve(); or NULL. */
+void *parallel_shared(const ParallelWorkspace *workspace);
+
+/** @brief Returns the buffer of the loop's thread that calls this; call it inside the loop. */
+void *parallel_private(const ParallelWorkspace *workspace);
 
 /** @brief A spinlock: use it only around a few instructions. A zeroed struct is an unlocked lock. */
 typedef struct {
@@ -83,7 +102,10 @@ bool parallel_failed(const ParallelFailure *failure);
 /** @brief Returns the first failure after the loop, and gives its message to the calling thread; or CS336_OK. */
 CS336_MUST_CHECK Status parallel_result(const ParallelFailure *failure);
 
-/** @brief Frees the workspace; the next parallel_reserve() allocates another. */
+/** @brief Frees the calling thread's workspace, as the end of the thread does; the next parallel_reserve() makes
+ * another. */
 void parallel_release(void);
+
+CS336_API_END
 
 #endif

@@ -5,7 +5,10 @@
 #ifndef CS336_CORE_PARAMETER_H
 #define CS336_CORE_PARAMETER_H
 
+#include "core/api.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 /** @brief One trainable tensor; all four views have the same shape. */
 typedef struct {
@@ -23,5 +26,7 @@ typedef struct {
 
 /** @brief Sets every gradient to zero. */
 void parameters_zero_grad(ParameterList parameters);
+
+CS336_API_END
 
 #endif

@@ -10,8 +10,12 @@
 #ifndef CS336_CORE_RNG_H
 #define CS336_CORE_RNG_H
 
+#include "core/api.h"
+
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     uint64_t seed;    /**< which sequence */
@@ -38,5 +42,7 @@ double rng_normal(Rng *rng);
 
 /** @brief Fills @p values with N(0, sigma^2) truncated at +-limit * sigma, by rejection. */
 void rng_truncated_normal(Rng *rng, float *values, size_t count, double sigma, double limit);
+
+CS336_API_END
 
 #endif

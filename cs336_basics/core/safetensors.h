@@ -10,9 +10,12 @@
 #ifndef CS336_CORE_SAFETENSORS_H
 #define CS336_CORE_SAFETENSORS_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 typedef enum {
     SAFETENSORS_BOOL,
@@ -86,5 +89,7 @@ size_t safetensors_element_size(SafetensorsType type);
  */
 CS336_MUST_CHECK Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
                                           const SafetensorsText *metadata, size_t metadata_count);
+
+CS336_API_END
 
 #endif

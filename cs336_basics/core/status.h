@@ -10,6 +10,10 @@
 #ifndef CS336_CORE_STATUS_H
 #define CS336_CORE_STATUS_H
 
+#include "core/api.h"
+
+CS336_API_BEGIN
+
 #if defined(__GNUC__)
 #define CS336_MUST_CHECK __attribute__((warn_unused_result))
 #define CS336_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
@@ -40,5 +44,7 @@ void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 
 /** @brief The latest failure's message in this thread; "" before the first. Valid until the next failure. */
 const char *status_message(void);
+
+CS336_API_END
 
 #endif

@@ -12,11 +12,14 @@
 #ifndef CS336_CORE_TENSOR_H
 #define CS336_CORE_TENSOR_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 enum { TENSOR_MAX_RANK = 8 };
 
@@ -146,5 +149,7 @@ bool mask_broadcast(MaskTensor *t, int rank, const size_t *shape);
 /** @brief "(2, 3, 64)", for messages. The text stays valid until the same thread asks for four more. */
 const char *shape_text(int rank, const size_t *shape);
 const char *tensor_shape_text(Tensor t);
+
+CS336_API_END
 
 #endif

@@ -1,4 +1,7 @@
-/** @file @brief The library's version. */
+/**
+ * @file
+ * @brief The library's version.
+ */
 #ifndef CS336_CORE_VERSION_H
 #define CS336_CORE_VERSION_H
 

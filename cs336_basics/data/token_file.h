@@ -1,72 +1,93 @@
 /**
  * @file
- * @brief Token ids as a file, mapped into memory (handout section 2.7, problem tokenizer_experiments).
+ * @brief A file of token ids, mapped into memory (handout section 2.7, problem tokenizer_experiments).
  *
- * - Raw little-endian numbers without a header: uint16 up to a vocabulary of 65 536 entries, uint32 above.
- * - NumPy's .npy files of one dimension and dtype '<u2' or '<u4' are known by their first bytes.
- * - Ids are checked against the vocabulary size when they are read, so that opening a large file costs nothing.
+ * - A raw file holds little-endian numbers without a header: uint16 for a vocabulary of up to 65 536 entries, else
+ * uint32.
+ * - NumPy's .npy files with one dimension and dtype '<u2' or '<u4' are read too; their first bytes identify them.
+ * - The kernel loads the pages of a mapped file when they are first read. Ids are checked against the vocabulary size
+ *   when they are read too, so a large file opens at once.
  * @see https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 #ifndef CS336_DATA_TOKEN_FILE_H
 #define CS336_DATA_TOKEN_FILE_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
+CS336_API_BEGIN
+
 typedef struct {
-    MappedFile file;     /**< empty when the ids lie in memory */
-    char *path;          /**< for messages; NULL when the ids lie in memory */
-    const uint8_t *data; /**< first id */
+    MappedFile file;     /**< empty if the ids are an array in memory */
+    char *path;          /**< for messages; NULL if the ids are an array in memory */
+    const uint8_t *data; /**< the first byte of the first id */
     size_t count;        /**< number of ids */
-    size_t width;        /**< bytes of an id: 2 or 4 */
-    size_t vocab_size;   /**< ids must lie below */
+    size_t width;        /**< bytes per id: 2 or 4 */
+    size_t vocab_size;   /**< every id must be below it */
 } TokenFile;
 
-/** @brief Bytes of an id in a raw file: 2 up to a vocabulary of 65 536 entries, else 4. */
+/** @brief Returns the bytes per id of a raw file: 2 for a vocabulary of up to 65 536 entries, else 4. */
 size_t token_file_width(size_t vocab_size);
 
 /**
- * @brief Maps a file.
+ * @brief Maps a file into memory.
  * @param[out] tokens      the ids; zeroed on failure
- * @param[in]  path        raw or .npy
- * @param[in]  vocab_size  decides the width of a raw file, and is what ids are checked against
- * @retval CS336_EIO      it cannot be read; the message names the command that makes such files
- * @retval CS336_EFORMAT  empty, no whole number of ids, or an .npy file cut short or of another kind
+ * @param[in]  path        a raw file or an .npy file
+ * @param[in]  vocab_size  gives the width of a raw file's ids, and their upper bound
+ * @retval CS336_EIO      the file cannot be read; the message names the command that makes one
+ * @retval CS336_EFORMAT  no ids, a fraction of an id at the end, or an .npy file that is cut short or of another kind
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status token_file_open(TokenFile *tokens, const char *path, size_t vocab_size);
 
-/** @brief The same reading of ids that the caller keeps in memory; closing it is not needed. */
+/** @brief Returns a TokenFile that reads an array of the caller. It need not be closed. */
 TokenFile token_file_view(const int32_t *ids, size_t count, size_t vocab_size);
 
-/** @brief Unmaps the file; a zeroed one is fine. */
+/** @brief Unmaps the file. A zeroed or closed TokenFile is fine. */
 void token_file_close(TokenFile *tokens);
 
 /**
- * @brief Copies ids out.
+ * @brief Reads and checks ids.
  * @param[out] ids     (count)
- * @param[in]  tokens  the file
+ * @param[in]  tokens  an open file
  * @param[in]  start   position of the first id
- * @param[in]  count   how many
- * @retval CS336_ERANGE  the file ends earlier, or an id is not below the vocabulary size; the message names file,
- *                       position, id and vocabulary size
+ * @param[in]  count   number of ids
+ * @retval CS336_ERANGE  the file ends earlier, or an id is not below the vocabulary size; the message names the file,
+ *                       the id, its position and the vocabulary size
  */
 CS336_MUST_CHECK Status token_file_read(int32_t *ids, const TokenFile *tokens, size_t start, size_t count);
 
 /**
- * @brief Whether one sequence and its targets fit: at least context_length + 1 ids.
- * @retval CS336_ERANGE
+ * @brief Converts ids from the bytes of a raw file, and checks them. For streams, which cannot be mapped.
+ * @param[out] ids         (count)
+ * @param[in]  bytes       (count * width), little-endian
+ * @param[in]  count       number of ids
+ * @param[in]  width       bytes per id
+ * @param[in]  vocab_size  every id must be below it
+ * @param[in]  name        the stream's name, for messages
+ * @param[in]  position    position of the first id in the stream, for messages
+ * @retval CS336_ERANGE  an id is not below the vocabulary size
+ */
+CS336_MUST_CHECK Status token_ids_from_bytes(int32_t *ids, const uint8_t *bytes, size_t count, size_t width,
+                                             size_t vocab_size, const char *name, size_t position);
+
+/**
+ * @brief Checks that the file holds one sequence and its targets: at least context_length + 1 ids.
+ * @retval CS336_ERANGE  there are fewer ids
  */
 CS336_MUST_CHECK Status token_file_check_context(const TokenFile *tokens, size_t context_length);
 
 /**
- * @brief Appends ids to a raw file that is being written.
+ * @brief Writes ids to a raw file.
  * @retval CS336_ERANGE  an id is not below the vocabulary size
  * @retval CS336_EIO     as file_write()
  */
 CS336_MUST_CHECK Status token_file_write(FileWriter *writer, const int32_t *ids, size_t count, size_t vocab_size);
+
+CS336_API_END
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef CS336_GENERATE_DECODE_H
 #define CS336_GENERATE_DECODE_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/rng.h"
 #include "core/status.h"
@@ -19,6 +20,8 @@
 #include "nn/transformer_lm.h"
 
 #include <stdbool.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     const TransformerLM *lm;
@@ -74,5 +77,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
                                  const GenerateConfig *config, Rng *rng, TokenReceiver receiver);
+
+CS336_API_END
 
 #endif

@@ -26,7 +26,7 @@ Status sample_check(const SampleConfig *config)
 size_t sample_scratch(size_t vocab_size)
 {
     Arena measure = {0};
-    arena_take(&measure, vocab_size * sizeof(Candidate));
+    arena_take(&measure, vocab_size * sizeof(SampleCandidate));
     return measure.peak;
 }
 
@@ -55,13 +55,13 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
  */
 static int compare(const void *left, const void *right)
 {
-    const Candidate *a = left, *b = right;
+    const SampleCandidate *a = left, *b = right;
     if (a->probability != b->probability)
         return a->probability > b->probability ? -1 : 1;
     return (a->token > b->token) - (a->token < b->token);
 }
 
-static void normalise(Candidate *candidates, size_t count)
+static void normalise(SampleCandidate *candidates, size_t count)
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
@@ -71,7 +71,7 @@ static void normalise(Candidate *candidates, size_t count)
 }
 
 /* Returns how many of the sorted candidates reach the weight together, or all if rounding keeps their sum below it. */
-static size_t nucleus(const Candidate *candidates, size_t count, double weight)
+static size_t nucleus(const SampleCandidate *candidates, size_t count, double weight)
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++) {
@@ -95,12 +95,12 @@ static size_t bucket_of(double weight)
 }
 
 /* Moves the candidates of the buckets from `first` on to the front, in their order, and returns how many there are. */
-static size_t move_to_front(Candidate *candidates, size_t count, size_t first)
+static size_t move_to_front(SampleCandidate *candidates, size_t count, size_t first)
 {
     size_t moved = 0;
     for (size_t i = 0; i < count; i++)
         if (bucket_of(candidates[i].probability) >= first) {
-            const Candidate c = candidates[i];
+            const SampleCandidate c = candidates[i];
             candidates[i] = candidates[moved];
             candidates[moved++] = c;
         }
@@ -112,7 +112,7 @@ static size_t move_to_front(Candidate *candidates, size_t count, size_t first)
  * whole vocabulary would take longer than the model itself. So this is a bucket sort: the buckets of the largest
  * weights are taken whole while their sum is below the weight, and only the bucket that crosses it is sorted.
  */
-static size_t select_likeliest(Candidate *candidates, size_t count, double weight)
+static size_t select_likeliest(SampleCandidate *candidates, size_t count, double weight)
 {
     /* Sum the weights of each bucket. */
     double in_bucket[BUCKETS] = {0}, taken = 0;
@@ -124,7 +124,7 @@ static size_t select_likeliest(Candidate *candidates, size_t count, double weigh
         taken += in_bucket[limit--];
     /* All buckets above it come first; then the bucket itself, sorted, as far as it is needed. */
     const size_t above = move_to_front(candidates, count, limit + 1);
-    Candidate *crossing = candidates + above;
+    SampleCandidate *crossing = candidates + above;
     const size_t crossing_count = move_to_front(crossing, count - above, limit);
     qsort(crossing, crossing_count, sizeof *crossing, compare);
     return above + nucleus(crossing, crossing_count, weight - taken);
@@ -134,7 +134,7 @@ static size_t select_likeliest(Candidate *candidates, size_t count, double weigh
  * Computes the weight e^((logit - maximum) / temperature) of each token, and their sum. Stores the tokens whose weight
  * is not 0 as candidates, and returns how many they are.
  */
-static size_t compute_weights(Candidate *candidates, double *sum, const float *logits, size_t vocab_size,
+static size_t compute_weights(SampleCandidate *candidates, double *sum, const float *logits, size_t vocab_size,
                               double maximum, double temperature)
 {
     const VecmathKernels *vec = vecmath();
@@ -148,12 +148,13 @@ static size_t compute_weights(Candidate *candidates, double *sum, const float *l
         *sum += (double)vec->exp_shifted(weight, weight, 0, n);
         for (size_t i = 0; i < n; i++)
             if (weight[i] > 0)
-                candidates[count++] = (Candidate){.probability = (double)weight[i], .token = (int32_t)(first + i)};
+                candidates[count++] =
+                    (SampleCandidate){.probability = (double)weight[i], .token = (int32_t)(first + i)};
     }
     return count;
 }
 
-Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits, const SampleConfig *config)
+Status sample_candidates(SampleCandidate *candidates, size_t *count, Tensor logits, const SampleConfig *config)
 {
     const size_t vocab_size = tensor_extent(logits, -1);
     size_t largest;
@@ -163,7 +164,7 @@ Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits, co
     if (s)
         return s;
     if (config->temperature == 0) {
-        candidates[0] = (Candidate){.probability = 1, .token = (int32_t)largest};
+        candidates[0] = (SampleCandidate){.probability = 1, .token = (int32_t)largest};
         *count = 1;
         return CS336_OK;
     }
@@ -179,7 +180,7 @@ Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits, co
 Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    Candidate *candidates = arena_take(scratch, tensor_extent(logits, -1) * sizeof *candidates);
+    SampleCandidate *candidates = arena_take(scratch, tensor_extent(logits, -1) * sizeof *candidates);
     size_t count = 0;
     Status s = arena_status(scratch);
     if (!s)

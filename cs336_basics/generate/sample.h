@@ -7,10 +7,13 @@
 #ifndef CS336_GENERATE_SAMPLE_H
 #define CS336_GENERATE_SAMPLE_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/rng.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 typedef struct {
     double temperature; /**< divides the logits; 0: always take the likeliest token */
@@ -21,7 +24,7 @@ typedef struct {
 typedef struct {
     double probability;
     int32_t token;
-} Candidate;
+} SampleCandidate;
 
 /** @brief Checks that temperature and top_p are in range. @retval CS336_ERANGE */
 CS336_MUST_CHECK Status sample_check(const SampleConfig *config);
@@ -43,7 +46,7 @@ size_t sample_scratch(size_t vocab_size);
  * @param[in]  config      temperature 0 leaves one candidate: the largest logit, and of equal ones the lowest id
  * @retval CS336_ERANGE  temperature or top_p out of range, a logit is NaN or +inf, or all are -inf
  */
-CS336_MUST_CHECK Status sample_candidates(Candidate *candidates, size_t *count, Tensor logits,
+CS336_MUST_CHECK Status sample_candidates(SampleCandidate *candidates, size_t *count, Tensor logits,
                                           const SampleConfig *config);
 
 /**
@@ -57,5 +60,7 @@ CS336_MUST_CHECK Status sample_candidates(Candidate *candidates, size_t *count, 
  */
 CS336_MUST_CHECK Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng,
                                      Arena *scratch);
+
+CS336_API_END
 
 #endif

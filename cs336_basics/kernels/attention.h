@@ -18,9 +18,13 @@
 #ifndef CS336_KERNELS_ATTENTION_H
 #define CS336_KERNELS_ATTENTION_H
 
+#include "core/api.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 enum {
     SCORE_BLOCK_COLUMNS = 32,    /**< columns at most: the widest panel */
@@ -123,5 +127,7 @@ const AttentionKernels *attention_kernels(void);
 
 /** @brief The tables behind attention_kernels(), which kernels/attention_kernel.h defines. */
 extern const AttentionKernels attention_portable, attention_avx2, attention_avx512;
+
+CS336_INTERNAL_END
 
 #endif

@@ -5,8 +5,11 @@
 #ifndef CS336_KERNELS_BYTE_GROUP_H
 #define CS336_KERNELS_BYTE_GROUP_H
 
+#include "core/api.h"
 #include "kernels/bytes.h"
 #include "kernels/vector.h"
+
+CS336_INTERNAL_BEGIN
 
 #if defined(VECTOR_AVX512)
 typedef __m512i ByteGroup;
@@ -102,5 +105,7 @@ VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
     return group;
 }
 #endif
+
+CS336_INTERNAL_END
 
 #endif

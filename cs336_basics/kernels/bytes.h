@@ -5,8 +5,12 @@
 #ifndef CS336_KERNELS_BYTES_H
 #define CS336_KERNELS_BYTES_H
 
+#include "core/api.h"
+
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Bytes in a group: a bitset of 64 bits has one bit for each. */
 enum { GROUP_BYTES = 64 };
@@ -22,5 +26,7 @@ typedef struct {
  * @return the least index from @p begin on at which a pair begins, or @p length if there is none
  */
 size_t bytes_find_pair(const uint8_t *text, size_t length, size_t begin, const BytePair *pairs, size_t pair_count);
+
+CS336_INTERNAL_END
 
 #endif

@@ -2,7 +2,10 @@
 #ifndef CS336_KERNELS_BYTES_TABLE_H
 #define CS336_KERNELS_BYTES_TABLE_H
 
+#include "core/api.h"
 #include "kernels/bytes.h"
+
+CS336_INTERNAL_BEGIN
 
 typedef struct {
     /*
@@ -13,5 +16,7 @@ typedef struct {
 } BytesTable;
 
 extern const BytesTable bytes_portable, bytes_avx2, bytes_avx512;
+
+CS336_INTERNAL_END
 
 #endif

@@ -12,7 +12,10 @@
 #ifndef CS336_KERNELS_ISA_H
 #define CS336_KERNELS_ISA_H
 
+#include "core/api.h"
 #include "core/status.h"
+
+CS336_INTERNAL_BEGIN
 
 typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512_BF16 } Isa;
 enum { ISA_COUNT = 4 };
@@ -53,5 +56,7 @@ CS336_MUST_CHECK Status isa_check_override(void);
         [ISA_PORTABLE] = &name##_portable \
     }
 #endif
+
+CS336_INTERNAL_END
 
 #endif

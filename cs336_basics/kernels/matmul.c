@@ -129,10 +129,11 @@ static void multiply_chunk(const Product *p, const Block *block, size_t chunk, f
 static void multiply_blocks(const Product *p)
 {
     const size_t tile_columns = p->kernels->tile_columns, depth = BLOCK_DEPTH * p->kernels->group_depth;
-    float *const b_panels = parallel_shared();
+    const ParallelWorkspace *workspace = parallel_workspace();
+    float *const b_panels = parallel_shared(workspace);
 #pragma omp parallel num_threads(p->threads) if (p->threads > 1)
     {
-        float *a_panels = parallel_private();
+        float *a_panels = parallel_private(workspace);
         Block block = {.panels = b_panels};
         for (; block.first_column < p->n; block.first_column += BLOCK_COLUMNS) {
             block.columns = smaller(BLOCK_COLUMNS, p->n - block.first_column);
@@ -176,7 +177,7 @@ static bool multiply_few_rows(const Product *p)
         return false;
     /* The kernel wants contiguous rows of A. */
     if (a.column_stride != 1) {
-        float *const copy = parallel_shared();
+        float *const copy = parallel_shared(parallel_workspace());
         if (p->k > B_PANELS_FLOATS / p->m)
             return false;
         for (size_t i = 0; i < p->m; i++)
@@ -225,7 +226,7 @@ static Product transposed_product(const Product *p)
 
 static void multiply(const Product *p)
 {
-    assert(parallel_shared() && "matmul_reserve() comes first");
+    assert(parallel_shared(parallel_workspace()) && "matmul_reserve() comes first");
     if (p->m == 0 || p->n == 0)
         return;
     const Product t = transposed_product(p);

@@ -12,10 +12,13 @@
 #ifndef CS336_KERNELS_MATMUL_H
 #define CS336_KERNELS_MATMUL_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief A matrix in memory: element (i, j) is data[i * row_stride + j * column_stride]. */
 typedef struct {
@@ -97,5 +100,7 @@ typedef struct {
 extern const MatmulKernels matmul_portable, matmul_avx2, matmul_avx512;
 extern const MatmulKernels matmul_bf16_portable, matmul_bf16_avx2, matmul_bf16_avx512, matmul_bf16_avx512_bf16;
 /** @} */
+
+CS336_INTERNAL_END
 
 #endif

@@ -16,8 +16,12 @@
 #ifndef CS336_KERNELS_VECMATH_H
 #define CS336_KERNELS_VECMATH_H
 
+#include "core/api.h"
+
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief The scalars of one AdamW step: computed in double, applied in float32, as PyTorch does. */
 typedef struct {
@@ -95,5 +99,7 @@ const VecmathKernels *vecmath(void);
 
 /** @brief The tables behind vecmath(), which kernels/vecmath_kernel.h defines. */
 extern const VecmathKernels vecmath_portable, vecmath_avx2, vecmath_avx512;
+
+CS336_INTERNAL_END
 
 #endif

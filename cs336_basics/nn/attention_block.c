@@ -183,7 +183,7 @@ void attention_clear_gradient(Tensor grad)
     if (!grad.data)
         return;
     const size_t rows = tensor_extent(grad, -2), heads = rows ? tensor_rows(grad) / rows : 0;
-#pragma omp parallel for if (tensor_count(grad) >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(tensor_count(grad)))
     for (size_t head = 0; head < heads; head++) {
         float *row = tensor_row(grad, head * rows);
         for (size_t i = 0; i < rows; i++, row += row_stride(grad))

@@ -13,7 +13,10 @@
 #ifndef CS336_NN_ATTENTION_BLOCK_H
 #define CS336_NN_ATTENTION_BLOCK_H
 
+#include "core/api.h"
 #include "nn/attention_plan.h"
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Some queries of a head, and what their outputs need. Shapes count ATTENTION_BLOCK_TOKENS tokens. */
 typedef struct {
@@ -76,5 +79,7 @@ void key_block_store(const KeyBlock *block, const AttentionPlan *plan);
 
 /** @brief Sets every row of a gradient to 0, if it is wanted. */
 void attention_clear_gradient(Tensor grad);
+
+CS336_INTERNAL_END
 
 #endif

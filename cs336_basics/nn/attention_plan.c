@@ -112,10 +112,9 @@ Status attention_plan_gradients(const AttentionPlan *plan, const char *function)
 
 /* ---- sizes ---- */
 
-bool attention_is_large(const AttentionPlan *plan)
+int attention_threads(const AttentionPlan *plan)
 {
-    const size_t fmas = plan->heads * plan->queries * plan->keys * (plan->d_k + plan->d_v);
-    return fmas >= FMAS_PER_NUMBER * (size_t)PARALLEL_NUMBERS;
+    return parallel_threads_for(plan->heads * plan->queries * plan->keys * (plan->d_k + plan->d_v) / FMAS_PER_NUMBER);
 }
 
 size_t block_count(size_t extent, size_t block)

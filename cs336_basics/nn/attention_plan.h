@@ -12,8 +12,12 @@
 #ifndef CS336_NN_ATTENTION_PLAN_H
 #define CS336_NN_ATTENTION_PLAN_H
 
+#include "core/api.h"
+#include "core/parallel.h"
 #include "kernels/attention.h"
 #include "nn/functional.h"
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief Tokens of a query block or key block, at most. A longer block packs the tokens that stream past it less often;
@@ -40,6 +44,7 @@ typedef struct {
     size_t block_tokens; /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
     float scale;         /**< 1 / sqrt(d_k) */
     const AttentionKernels *kernels;
+    const ParallelWorkspace *workspace; /**< set by the pass, after it has reserved it */
 } AttentionPlan;
 
 /**
@@ -52,8 +57,8 @@ CS336_MUST_CHECK Status attention_plan(AttentionPlan *plan, const char *function
 /** @brief Checks what only the backward pass has, after attention_plan(). @retval CS336_ESHAPE */
 CS336_MUST_CHECK Status attention_plan_gradients(const AttentionPlan *plan, const char *function);
 
-/** @brief True if the call takes longer than waking other threads. */
-bool attention_is_large(const AttentionPlan *plan);
+/** @brief Returns the number of threads that the call is worth. */
+int attention_threads(const AttentionPlan *plan);
 
 /** @brief Returns how many blocks of @p block tokens cover @p extent tokens. */
 size_t block_count(size_t extent, size_t block);
@@ -77,5 +82,7 @@ ScoreBlock attention_forward_scores(const AttentionPlan *plan, size_t head, size
 
 /** @brief Returns the score block that begins at @p query and @p key of a head, keys in columns. */
 ScoreBlock attention_backward_scores(const AttentionPlan *plan, size_t head, size_t query, size_t key);
+
+CS336_INTERNAL_END
 
 #endif

@@ -15,8 +15,11 @@
 #ifndef CS336_NN_CHECK_H
 #define CS336_NN_CHECK_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Checks that two tensors have the same shape; fails with "FUNCTION: y is (2, 3), x is (3, 2)". */
 #define nn_check_same_shape(t, other) nn_check_same_shape_of(__func__, #t, (t), #other, (other))
@@ -46,5 +49,7 @@ CS336_MUST_CHECK Status nn_check_written_of(const char *function, const char *na
 #define nn_check_ids(ids, t) nn_check_ids_of(__func__, #ids, (ids), #t, (t))
 CS336_MUST_CHECK Status nn_check_ids_of(const char *function, const char *name, TokenTensor ids, const char *other_name,
                                         Tensor t);
+
+CS336_INTERNAL_END
 
 #endif

@@ -24,7 +24,7 @@ Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding)
     if (s)
         return s;
     const size_t rows = tensor_rows(y), d_model = tensor_extent(y, -1);
-#pragma omp parallel for if (rows * d_model >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *d_model))
     for (size_t row = 0; row < rows; row++) {
         const size_t id = (size_t)tokens_at(ids, row);
         memcpy(tensor_row(y, row), tensor_row(embedding->weight, id), d_model * sizeof(float));
@@ -48,7 +48,7 @@ Status embedding_backward(Embedding *grad, Tensor grad_y, TokenTensor ids)
     if (s)
         return s;
     const size_t rows = tensor_rows(grad_y), d_model = tensor_extent(grad_y, -1);
-#pragma omp parallel for if (rows * d_model >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *d_model))
     for (size_t first = 0; first < d_model; first += CHUNK_COLUMNS) {
         const size_t end = first + CHUNK_COLUMNS < d_model ? first + CHUNK_COLUMNS : d_model;
         for (size_t row = 0; row < rows; row++) {

@@ -5,8 +5,11 @@
 #ifndef CS336_NN_EMBEDDING_H
 #define CS336_NN_EMBEDDING_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 /** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {
@@ -33,5 +36,7 @@ CS336_MUST_CHECK Status embedding_forward(Tensor y, TokenTensor ids, const Embed
  * @see test_embedding_gradients
  */
 CS336_MUST_CHECK Status embedding_backward(Embedding *grad, Tensor grad_y, TokenTensor ids);
+
+CS336_API_END
 
 #endif

@@ -67,7 +67,7 @@ static void activate(Tensor hidden, const FeedForwardSaved *saved)
 {
     const size_t rows = tensor_rows(hidden), d_ff = tensor_extent(hidden, -1);
     const VecmathKernels *vec = vecmath();
-#pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *d_ff))
     for (size_t row = 0; row < rows; row++)
         vec->swiglu(tensor_row(hidden, row), tensor_row(saved->up, row),
                     saved->gate.data ? tensor_row(saved->gate, row) : NULL, d_ff);
@@ -112,7 +112,7 @@ static void activate_backward(FeedForwardSaved *saved, Tensor hidden)
 {
     const size_t rows = tensor_rows(hidden), d_ff = tensor_extent(hidden, -1);
     const VecmathKernels *vec = vecmath();
-#pragma omp parallel for if (rows * d_ff >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *d_ff))
     for (size_t row = 0; row < rows; row++) {
         float *up = tensor_row(saved->up, row), *gate = saved->gate.data ? tensor_row(saved->gate, row) : NULL;
         float *hidden_row = tensor_row(hidden, row);

@@ -8,10 +8,13 @@
 #ifndef CS336_NN_FEED_FORWARD_H
 #define CS336_NN_FEED_FORWARD_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "nn/linear.h"
+
+CS336_API_BEGIN
 
 /** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {
@@ -71,5 +74,7 @@ CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, 
  */
 CS336_MUST_CHECK Status feed_forward_backward(Tensor grad_x, FeedForward *grad, Tensor grad_y, FeedForwardSaved *saved,
                                               Tensor x, const FeedForward *ffn, Arena *scratch);
+
+CS336_API_END
 
 #endif

@@ -50,7 +50,7 @@ Status softmax_forward(Tensor y, Tensor x, int dimension)
     x = tensor_transpose(x, dimension, -1);
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
     const ptrdiff_t y_stride = y.stride[y.rank - 1], x_stride = x.stride[x.rank - 1];
-#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *n))
     for (size_t row = 0; row < rows; row++)
         if (y_stride == 1 && x_stride == 1)
             softmax_row(tensor_row(y, row), tensor_row(x, row), n);
@@ -75,7 +75,7 @@ Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension)
     const size_t rows = tensor_rows(y);
     const ptrdiff_t n = (ptrdiff_t)tensor_extent(y, -1), y_stride = y.stride[y.rank - 1];
     const ptrdiff_t grad_x_stride = grad_x.stride[y.rank - 1], grad_y_stride = grad_y.stride[y.rank - 1];
-#pragma omp parallel for if (rows * (size_t)n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *(size_t)n))
     for (size_t row = 0; row < rows; row++) {
         float *grad_x_row = tensor_row(grad_x, row);
         const float *grad_y_row = tensor_row(grad_y, row), *y_row = tensor_row(y, row);
@@ -107,7 +107,7 @@ Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x)
     if (nn_check_last(log_sum_exp, x, 1) || nn_check_rows_contiguous(x))
         return CS336_ESHAPE;
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *n))
     for (size_t row = 0; row < rows; row++) {
         float shift;
         const float sum = exponentials(NULL, &shift, tensor_row(x, row), n);
@@ -124,7 +124,7 @@ Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_s
         return CS336_ESHAPE;
     const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *n))
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_x, row);
         vec->exp_shifted(grad_row, tensor_row(x, row), *tensor_row(log_sum_exp, row), n);
@@ -141,7 +141,7 @@ Status silu_forward(Tensor y, Tensor x)
         return CS336_ESHAPE;
     const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *n))
     for (size_t row = 0; row < rows; row++)
         vec->swiglu(tensor_row(y, row), tensor_row(x, row), NULL, n);
     return CS336_OK;
@@ -155,7 +155,7 @@ Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x)
         return CS336_ESHAPE;
     const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(x), n = tensor_extent(x, -1);
-#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *n))
     for (size_t row = 0; row < rows; row++)
         vec->swiglu_backward(tensor_row(grad_x, row), NULL, NULL, tensor_row(grad_y, row), tensor_row(x, row), NULL, n);
     return CS336_OK;
@@ -201,7 +201,7 @@ Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, Tok
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
     /* One thread adds the rows of a chunk; the chunks are added in order. The threads' number changes nothing. */
     double chunk_sum[LOSS_CHUNKS];
-#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *vocab))
     for (size_t chunk = 0; chunk < LOSS_CHUNKS; chunk++) {
         chunk_sum[chunk] = 0;
         for (size_t row = chunk * rows / LOSS_CHUNKS; row < (chunk + 1) * rows / LOSS_CHUNKS; row++)
@@ -227,7 +227,7 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
     const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(logits), vocab = tensor_extent(logits, -1);
     const float scale = 1 / (float)rows;
-#pragma omp parallel for if (rows * vocab >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *vocab))
     for (size_t row = 0; row < rows; row++) {
         float *grad_row = tensor_row(grad_logits, row);
         vec->exp_shifted(grad_row, tensor_row(logits, row), *tensor_row(log_sum_exp, row), vocab);
@@ -266,7 +266,7 @@ static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, co
 static void forward_query_block(const AttentionPlan *plan, size_t head, size_t first)
 {
     QueryBlock block;
-    query_block_bind(&block, plan, parallel_private());
+    query_block_bind(&block, plan, parallel_private(plan->workspace));
     query_block_start(&block, plan, head, first);
     const size_t keys_seen = attention_keys_seen(plan, first + block.count);
     for (size_t key = 0; key < keys_seen; key += SCORE_BLOCK_ROWS) {
@@ -292,9 +292,10 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
         s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
+    plan.workspace = parallel_workspace();
     const size_t blocks = block_count(plan.queries, plan.block_tokens);
     /* The last queries of a causal head see the most keys: they come first, and shorter blocks fill the gaps. */
-#pragma omp parallel for schedule(dynamic) if (attention_is_large(&plan))
+#pragma omp parallel for schedule(dynamic) num_threads(attention_threads(&plan))
     for (size_t task = 0; task < plan.heads * blocks; task++)
         forward_query_block(&plan, task / blocks, (blocks - 1 - task % blocks) * plan.block_tokens);
     return CS336_OK;
@@ -338,7 +339,7 @@ static void backward_score_block(KeyBlock *block, const AttentionPlan *plan, con
 static void backward_key_block(const AttentionPlan *plan, size_t head, size_t key, size_t begin, size_t end)
 {
     KeyBlock block;
-    key_block_bind(&block, plan, parallel_private());
+    key_block_bind(&block, plan, parallel_private(plan->workspace));
     key_block_start(&block, plan, head, key, begin == attention_first_query(plan, key));
     for (size_t query = begin; query < end; query += SCORE_BLOCK_ROWS) {
         key_block_load_queries(&block, plan, query, block_extent(query, end, SCORE_BLOCK_ROWS));
@@ -355,7 +356,7 @@ static void backward_key_block(const AttentionPlan *plan, size_t head, size_t ke
 /* One thread computes all of a head, key block after key block. */
 static void backward_by_heads(const AttentionPlan *plan)
 {
-#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
+#pragma omp parallel for schedule(dynamic) num_threads(attention_threads(plan))
     for (size_t head = 0; head < plan->heads; head++)
         for (size_t key = 0; key < plan->keys; key += plan->block_tokens)
             backward_key_block(plan, head, key, attention_first_query(plan, key), plan->queries);
@@ -372,7 +373,7 @@ static void backward_by_antidiagonals(const AttentionPlan *plan)
     const size_t block = plan->block_tokens;
     const size_t query_blocks = block_count(plan->queries, block), key_blocks = block_count(plan->keys, block);
     for (size_t antidiagonal = 0; antidiagonal + 1 < query_blocks + key_blocks; antidiagonal++) {
-#pragma omp parallel for schedule(dynamic) if (attention_is_large(plan))
+#pragma omp parallel for schedule(dynamic) num_threads(attention_threads(plan))
         for (size_t task = 0; task < plan->heads * key_blocks; task++) {
             const size_t head = task / key_blocks, j = task % key_blocks, i = antidiagonal - j, key = j * block;
             /* Outside the matrix, or no query of block i sees key block j. */
@@ -406,6 +407,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         s = parallel_reserve(0, key_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
+    plan.workspace = parallel_workspace();
     const size_t mark = arena_mark(scratch), threads = (size_t)parallel_threads();
     plan.grad.delta = arena_take(scratch, plan.heads * plan.queries * sizeof *plan.grad.delta);
     s = arena_keep(scratch, mark);

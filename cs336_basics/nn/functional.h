@@ -11,9 +11,12 @@
 #ifndef CS336_NN_FUNCTIONAL_H
 #define CS336_NN_FUNCTIONAL_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 /**
  * @brief Softmax over one dimension, safe for any finite input.
@@ -193,5 +196,7 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query,
 
 /** @brief Returns the bytes of scratch that the backward pass takes for this query: one float for each of its rows. */
 size_t scaled_dot_product_attention_scratch(Tensor query);
+
+CS336_API_END
 
 #endif

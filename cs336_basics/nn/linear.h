@@ -5,8 +5,11 @@
 #ifndef CS336_NN_LINEAR_H
 #define CS336_NN_LINEAR_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 /**
  * @brief The number format in which matrix products multiply. Activations, sums and master weights are always float32;
@@ -89,5 +92,7 @@ CS336_MUST_CHECK Status linear_backward_all(Tensor grad_x, Linear *const *grads,
  * @see test_linear_join_needs_neighbours
  */
 bool linear_join(Linear *joined, const Linear *const *maps, size_t count);
+
+CS336_API_END
 
 #endif

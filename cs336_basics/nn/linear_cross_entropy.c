@@ -68,7 +68,7 @@ Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, 
 
         /* The loss of each row; z becomes dL/dz if a gradient is wanted. Losses are added in the order of the rows. */
         double losses[CHUNK_ROWS], chunk_sum = 0;
-#pragma omp parallel for if (n * vocab >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(n *vocab))
         for (size_t row = 0; row < n; row++)
             losses[row] = cross_entropy_row(want_gradient ? tensor_row(z, row) : NULL, NULL, tensor_row(z, row), vocab,
                                             (size_t)tokens_at(targets, first + row), 1 / (double)rows);

@@ -9,10 +9,13 @@
 #ifndef CS336_NN_LINEAR_CROSS_ENTROPY_H
 #define CS336_NN_LINEAR_CROSS_ENTROPY_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "nn/linear.h"
+
+CS336_API_BEGIN
 
 /** @brief Bytes of scratch for an input of the shape of @p x: the logits of one chunk. */
 size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear);
@@ -34,5 +37,7 @@ size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear);
  */
 CS336_MUST_CHECK Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, TokenTensor targets,
                                              const Linear *linear, Arena *scratch);
+
+CS336_API_END
 
 #endif

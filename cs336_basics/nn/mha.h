@@ -9,11 +9,14 @@
 #ifndef CS336_NN_MHA_H
 #define CS336_NN_MHA_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "nn/linear.h"
 #include "nn/rope.h"
+
+CS336_API_BEGIN
 
 /** @brief Parameters; a second one of the same type holds their gradients. Rows of the projections are head-major. */
 typedef struct {
@@ -99,5 +102,7 @@ CS336_MUST_CHECK Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad
  */
 CS336_MUST_CHECK Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfAttention *mha,
                                    const RoPE *rope, Arena *scratch);
+
+CS336_API_END
 
 #endif

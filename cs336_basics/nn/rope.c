@@ -84,7 +84,7 @@ static Status rotate(const char *function, const char *name_y, Tensor y, const c
     const Tensor first_x = shared ? tensor_select(x, axis, 0) : x, first_y = shared ? tensor_select(y, axis, 0) : y;
     const ptrdiff_t x_step = shared ? x.stride[axis] : 0, y_step = shared ? y.stride[axis] : 0;
     const VecmathKernels *vec = vecmath();
-#pragma omp parallel for if (rows * pairs >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *pairs))
     for (size_t row = 0; row < rows / heads; row++) {
         const size_t position =
             positions.data ? (size_t)tokens_at(positions, row / seq * heads * seq + row % seq) : row % seq;

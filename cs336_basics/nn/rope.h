@@ -10,9 +10,12 @@
 #ifndef CS336_NN_ROPE_H
 #define CS336_NN_ROPE_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
+
+CS336_API_BEGIN
 
 /** @brief Precomputed tables of the angles. They are not learned. */
 typedef struct {
@@ -55,5 +58,7 @@ CS336_MUST_CHECK Status rope_forward(Tensor y, Tensor x, TokenTensor positions, 
  * @see test_rope_gradients
  */
 CS336_MUST_CHECK Status rope_backward(Tensor grad_x, Tensor grad_y, TokenTensor positions, const RoPE *rope);
+
+CS336_API_END
 
 #endif

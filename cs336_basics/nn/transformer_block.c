@@ -17,7 +17,7 @@ static void add(Tensor sum, Tensor t)
 {
     const VecmathKernels *vec = vecmath();
     const size_t rows = tensor_rows(sum), n = tensor_extent(sum, -1);
-#pragma omp parallel for if (rows * n >= PARALLEL_NUMBERS)
+#pragma omp parallel for num_threads(parallel_threads_for(rows *n))
     for (size_t row = 0; row < rows; row++)
         vec->axpy(tensor_row(sum, row), 1, tensor_row(t, row), n);
 }

@@ -11,12 +11,15 @@
 #ifndef CS336_NN_TRANSFORMER_BLOCK_H
 #define CS336_NN_TRANSFORMER_BLOCK_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "nn/feed_forward.h"
 #include "nn/mha.h"
 #include "nn/rmsnorm.h"
+
+CS336_API_BEGIN
 
 typedef enum { NORM_PRE, NORM_POST, NORM_NONE } NormPlacement;
 
@@ -95,5 +98,7 @@ CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlo
  */
 CS336_MUST_CHECK Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x,
                                                  const TransformerBlock *block, const RoPE *rope, Arena *scratch);
+
+CS336_API_END
 
 #endif

@@ -15,6 +15,7 @@
 #ifndef CS336_NN_TRANSFORMER_LM_H
 #define CS336_NN_TRANSFORMER_LM_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/parameter.h"
 #include "core/rng.h"
@@ -25,6 +26,8 @@
 #include "nn/rmsnorm.h"
 #include "nn/rope.h"
 #include "nn/transformer_block.h"
+
+CS336_API_BEGIN
 
 typedef enum { POSITION_ROPE, POSITION_NONE } PositionKind;
 typedef enum { FFN_SWIGLU, FFN_SILU } FeedForwardKind;
@@ -83,6 +86,19 @@ CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena
  * @see Handout section 3.3.1; test_model_starts_as_the_handout_says
  */
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng);
+
+/**
+ * @brief Makes a whole model on the heap in one call: parameters with their initial values, and RoPE tables.
+ * @param[out] lm    NULL on failure; free it with transformer_lm_destroy()
+ * @param[in]  seed  of the initial values: those of a training run with this seed
+ * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
+ * @retval CS336_ENOMEM
+ * @see trained_model_load(), which makes a model from a checkpoint; test_model_is_made_in_one_call
+ */
+CS336_MUST_CHECK Status transformer_lm_create(TransformerLM **lm, const TransformerLMConfig *config, uint64_t seed);
+
+/** @brief Frees a model of transformer_lm_create(); NULL is fine. */
+void transformer_lm_destroy(TransformerLM *lm);
 
 /**
  * @brief Lists the parameters by PyTorch's state-dict names, in memory order.
@@ -158,5 +174,7 @@ CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena
  */
 CS336_MUST_CHECK Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const TransformerLM *lm,
                                               TokenTensor ids, Arena *scratch);
+
+CS336_API_END
 
 #endif

@@ -1,5 +1,6 @@
 /* The parameters of a model: which there are, their order in memory, their initial values. The passes are in
  * transformer_lm.c. */
+#include "core/memory.h"
 #include "nn/transformer_lm.h"
 
 #include <math.h>
@@ -258,4 +259,49 @@ Status transformer_lm_parameters(ParameterList *list, Arena *arena, const Transf
     if (s)
         *list = (ParameterList){0};
     return s;
+}
+
+/* ---- a model on the heap ---- */
+
+/* The model comes first: its address is also that of the whole. */
+typedef struct {
+    TransformerLM lm;
+    Arena memory; /* of the parameters and the RoPE tables */
+} OwnedModel;
+
+static Status bind_with_rope(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
+{
+    const Status s = transformer_lm_bind(lm, arena, config);
+    return s ? s : transformer_lm_bind_rope(lm, arena);
+}
+
+Status transformer_lm_create(TransformerLM **lm, const TransformerLMConfig *config, uint64_t seed)
+{
+    OwnedModel *model = memory_allocate_zeroed(1, sizeof *model);
+    *lm = NULL;
+    if (!model)
+        return status_fail(CS336_ENOMEM, "%s: no memory for a model", __func__);
+    Arena measure = {0};
+    Status s = bind_with_rope(&model->lm, &measure, config);
+    if (!s)
+        s = arena_init(&model->memory, measure.peak);
+    if (!s)
+        s = bind_with_rope(&model->lm, &model->memory, config);
+    if (s) {
+        transformer_lm_destroy(&model->lm);
+        return s;
+    }
+    Rng rng = rng_seeded(seed);
+    transformer_lm_initialise(&model->lm, &rng);
+    *lm = &model->lm;
+    return CS336_OK;
+}
+
+void transformer_lm_destroy(TransformerLM *lm)
+{
+    OwnedModel *model = (OwnedModel *)lm;
+    if (!model)
+        return;
+    arena_deinit(&model->memory);
+    memory_release(model);
 }

@@ -1,5 +1,6 @@
 #include "optim/adamw.h"
 
+#include "core/parallel.h"
 #include "kernels/vecmath.h"
 #include "optim/check.h"
 
@@ -48,7 +49,7 @@ static void update(const Parameter *parameter, const AdamWScalars *scalars)
 {
     const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(parameter->value);
-#pragma omp parallel for if (count > OPTIM_CHUNK)
+#pragma omp parallel for num_threads(parallel_threads_for(count))
     for (size_t first = 0; first < count; first += OPTIM_CHUNK)
         vec->adamw(parameter->value.data + first, parameter->first_moment.data + first,
                    parameter->second_moment.data + first, parameter->grad.data + first, scalars,

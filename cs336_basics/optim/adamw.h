@@ -6,8 +6,11 @@
 #ifndef CS336_OPTIM_ADAMW_H
 #define CS336_OPTIM_ADAMW_H
 
+#include "core/api.h"
 #include "core/parameter.h"
 #include "core/status.h"
+
+CS336_API_BEGIN
 
 typedef struct {
     double lr;           /**< learning rate of this step */
@@ -43,5 +46,7 @@ CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const 
  */
 CS336_MUST_CHECK Status adamw_step_and_clear(ParameterList parameters, double grad_factor, size_t step,
                                              const AdamWConfig *config);
+
+CS336_API_END
 
 #endif

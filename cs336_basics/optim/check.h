@@ -5,11 +5,14 @@
 #ifndef CS336_OPTIM_CHECK_H
 #define CS336_OPTIM_CHECK_H
 
+#include "core/api.h"
 #include "core/parameter.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief Numbers in a chunk of a tensor, which one thread takes at a time: 16 KiB of each array. The size is fixed, so
@@ -28,5 +31,7 @@ CS336_MUST_CHECK Status optim_check(const char *function, ParameterList paramete
 
 /** @brief Checks that a rate is a finite number of at least 0. @retval CS336_ERANGE */
 CS336_MUST_CHECK Status optim_check_rate(const char *function, const char *name, double rate);
+
+CS336_INTERNAL_END
 
 #endif

@@ -1,5 +1,6 @@
 #include "optim/clip.h"
 
+#include "core/parallel.h"
 #include "kernels/vecmath.h"
 #include "optim/check.h"
 
@@ -21,7 +22,7 @@ static double sum_of_squares(Tensor grad)
 {
     const size_t count = tensor_count(grad), each = (count + NORM_CHUNKS - 1) / NORM_CHUNKS;
     double chunk_sum[NORM_CHUNKS], sum = 0;
-#pragma omp parallel for if (count > OPTIM_CHUNK)
+#pragma omp parallel for num_threads(parallel_threads_for(count))
     for (size_t chunk = 0; chunk < NORM_CHUNKS; chunk++) {
         const size_t first = chunk * each < count ? chunk * each : count, left = count - first;
         chunk_sum[chunk] = sum_of_squares_of(grad.data + first, left < each ? left : each);
@@ -35,7 +36,7 @@ static void scale(Tensor grad, float factor)
 {
     const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(grad);
-#pragma omp parallel for if (count > OPTIM_CHUNK)
+#pragma omp parallel for num_threads(parallel_threads_for(count))
     for (size_t first = 0; first < count; first += OPTIM_CHUNK)
         vec->scale(grad.data + first, factor, grad.data + first,
                    count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);

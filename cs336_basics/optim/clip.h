@@ -5,8 +5,11 @@
 #ifndef CS336_OPTIM_CLIP_H
 #define CS336_OPTIM_CLIP_H
 
+#include "core/api.h"
 #include "core/parameter.h"
 #include "core/status.h"
+
+CS336_API_BEGIN
 
 /**
  * @brief Scales all gradients by max_norm / (norm + 1e-6) when their common L2 norm exceeds max_norm.
@@ -31,5 +34,7 @@ CS336_MUST_CHECK Status gradient_norm(double *norm, ParameterList parameters);
 
 /** @brief Returns the factor by which clip_gradients() scales gradients of this norm: 1 up to max_norm. */
 double clip_factor(double norm, double max_norm);
+
+CS336_API_END
 
 #endif

@@ -5,7 +5,11 @@
 #ifndef CS336_OPTIM_SCHEDULE_H
 #define CS336_OPTIM_SCHEDULE_H
 
+#include "core/api.h"
+
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     double max_lr, min_lr;
@@ -22,5 +26,7 @@ typedef struct {
  * @see test_get_lr_cosine_schedule
  */
 double cosine_schedule_lr(const CosineSchedule *schedule, size_t step);
+
+CS336_API_END
 
 #endif

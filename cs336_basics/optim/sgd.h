@@ -5,8 +5,11 @@
 #ifndef CS336_OPTIM_SGD_H
 #define CS336_OPTIM_SGD_H
 
+#include "core/api.h"
 #include "core/parameter.h"
 #include "core/status.h"
+
+CS336_API_BEGIN
 
 /**
  * @brief Updates the values of all parameters: one step.
@@ -19,5 +22,7 @@
  * @see test_sgd_learning_rate_tuning
  */
 CS336_MUST_CHECK Status sgd_step(ParameterList parameters, size_t step, double lr);
+
+CS336_API_END
 
 #endif

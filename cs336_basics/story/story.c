@@ -5,16 +5,17 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 1 << 20 };
+enum { BUFFER_BYTES = 1 << 20 /* text collected before each file_write(), about 1500 stories: few system calls */ };
 
 typedef struct {
     const StoryProgram *program;
     StoryDerivation *derivation;
     Rng rng;
-    char *out;
-} Teller;
+    char *end; /* the next byte to write */
+} Generator;
 
-static uint16_t choose(Rng *rng, const StoryProgramRule *rule)
+/* Draws an alternative in proportion to its weight. A rule with a single alternative takes no random number. */
+static uint16_t draw_alternative(Rng *rng, const StoryProgramRule *rule)
 {
     if (rule->count == 1)
         return 0;
@@ -25,69 +26,73 @@ static uint16_t choose(Rng *rng, const StoryProgramRule *rule)
     return i;
 }
 
-static char *append(char *out, const char *text, size_t length)
+static char *append(char *end, const char *text, size_t length)
 {
-    memcpy(out, text, length);
-    return out + length;
+    memcpy(end, text, length);
+    return end + length;
 }
 
-static void tell(Teller *teller, const StoryTemplate *template)
+static void write_template(Generator *g, const StoryTemplate *template);
+
+static void expand_rule(Generator *g, const StoryProgramRule *rule)
+{
+    const uint16_t choice = draw_alternative(&g->rng, rule);
+    g->derivation->choices[g->derivation->count++] = choice;
+    write_template(g, &rule->templates[choice]);
+}
+
+static void write_template(Generator *g, const StoryTemplate *template)
 {
     for (const StoryOp *op = template->ops, *end = op + template->count; op < end; op++) {
         if (op->kind == STORY_TEXT) {
-            teller->out = append(teller->out, op->text, op->length);
+            g->end = append(g->end, op->text, op->length);
         } else if (op->kind == STORY_EXPAND) {
-            const StoryProgramRule *rule = &teller->program->rules[op->index];
-            const uint16_t choice = choose(&teller->rng, rule);
-            teller->derivation->choices[teller->derivation->count++] = choice;
-            tell(teller, &rule->templates[choice]);
+            expand_rule(g, &g->program->rules[op->index]);
         } else {
-            const StoryTemplate *field = story_field(teller->program, teller->derivation->values, op);
+            const StoryTemplate *field = story_field(g->program, g->derivation->values, op);
             if (op->article) {
                 const char *article = story_article(op, field->ops->text);
-                teller->out = append(teller->out, article, strlen(article));
+                g->end = append(g->end, article, strlen(article));
             }
-            char *start = teller->out;
-            tell(teller, field);
-            if (op->capital && !op->article && *start >= 'a' && *start <= 'z')
-                *start = (char)(*start - 'a' + 'A');
+            char *start = g->end;
+            write_template(g, field);
+            /* The capital of "{A color}" is in the article; that of "{Hero.he}" is in the field. */
+            if (op->capital && !op->article)
+                *start = story_capital(*start);
         }
     }
 }
 
 size_t story_write(char *text, StoryDerivation *derivation, const StoryProgram *program, uint64_t seed, uint64_t index)
 {
-    StoryDerivation own;
-    Teller teller = {.program = program, .rng = rng_stream(seed, index), .out = text};
-    teller.derivation = derivation ? derivation : &own;
-    teller.derivation->count = 0;
+    StoryDerivation unused;
+    Generator g = {.program = program, .rng = rng_stream(seed, index), .end = text};
+    g.derivation = derivation ? derivation : &unused;
+    g.derivation->count = 0;
     for (size_t i = 0; i < program->num_variables; i++)
-        teller.derivation->values[i] = choose(&teller.rng, story_source(program, teller.derivation->values, i));
-    const StoryProgramRule *start = program->rules;
-    const uint16_t choice = choose(&teller.rng, start);
-    teller.derivation->choices[teller.derivation->count++] = choice;
-    tell(&teller, &start->templates[choice]);
-    return (size_t)(teller.out - text);
+        g.derivation->values[i] = draw_alternative(&g.rng, story_source(program, g.derivation->values, i));
+    expand_rule(&g, program->rules);
+    return (size_t)(g.end - text);
 }
 
 Status story_corpus_write(FileWriter *writer, const StoryProgram *program, uint64_t seed, uint64_t first,
                           uint64_t count)
 {
-    const size_t end_bytes = strlen(STORY_END), most = program->longest + end_bytes;
-    const size_t capacity = BLOCK_BYTES + most;
-    char *block = memory_allocate(capacity);
-    if (!block)
-        return status_fail(CS336_ENOMEM, "story_corpus_write: no memory for a block of %d MiB", BLOCK_BYTES >> 20);
+    const size_t end_bytes = strlen(STORY_END);
+    /* The buffer is written once it holds BUFFER_BYTES, so one story more must fit. */
+    char *buffer = memory_allocate(BUFFER_BYTES + program->longest + end_bytes);
+    if (!buffer)
+        return status_fail(CS336_ENOMEM, "story_corpus_write: no memory for a buffer of %d MiB", BUFFER_BYTES >> 20);
     Status s = CS336_OK;
     size_t used = 0;
     for (uint64_t i = 0; i < count && !s; i++) {
-        used += story_write(block + used, NULL, program, seed, first + i);
-        used = (size_t)(append(block + used, STORY_END, end_bytes) - block);
-        if (used >= BLOCK_BYTES || i + 1 == count) {
-            s = file_write(writer, block, used);
+        used += story_write(buffer + used, NULL, program, seed, first + i);
+        used = (size_t)(append(buffer + used, STORY_END, end_bytes) - buffer);
+        if (used >= BUFFER_BYTES || i + 1 == count) {
+            s = file_write(writer, buffer, used);
             used = 0;
         }
     }
-    memory_release(block);
+    memory_release(buffer);
     return s;
 }

@@ -1,52 +1,63 @@
 /**
  * @file
- * @brief The form in which a grammar of stories is written down, and the grammar of the embedded corpus.
+ * @brief The tables that define a grammar of stories, and the grammar of the embedded corpus.
  *
- * - A rule is a list of weighted alternatives; expanding it chooses one, with probability weight / sum of weights.
- * - An alternative is a template: text with slots in braces. To add a sentence, add a line to a table.
- * - A variable is drawn once, before the story begins, and keeps its value to the end: the hero, the place, the wish.
- *   Its alternatives have several fields, separated by '|', which are templates too.
+ * - A rule is a list of weighted alternatives. Expanding a rule draws one, with probability weight / sum of weights.
+ * - An alternative is a template: text with placeholders in braces. To add a sentence, add an alternative to a rule.
+ * - A variable (the hero, the place, the wish) is drawn once, before the story begins, and keeps its value to the end.
+ *   The alternatives of its rule have several fields, separated by '|'; each field is a template.
  *
- * | slot             | stands for                                                                            |
- * |------------------|---------------------------------------------------------------------------------------|
- * | `{opening}`      | a rule: a choice is made here                                                         |
- * | `{hero}`         | the first field of a variable                                                         |
- * | `{thing.use}`    | another field of it; when that field holds slots, they are expanded here              |
- * | `{Hero.he}`      | the same field with a capital first letter                                            |
- * | `{a color}`      | the field after "a " or "an "; `{A color}` after "A " or "An "                        |
+ * | placeholder   | stands for                                                                       |
+ * |---------------|----------------------------------------------------------------------------------|
+ * | `{opening}`   | an alternative of the rule `opening`, drawn here                                 |
+ * | `{hero}`      | the first field of the variable `hero`                                           |
+ * | `{thing.use}` | the field `use` of the variable `thing`; placeholders inside it are expanded too |
+ * | `{Hero.he}`   | the field `he` with a capital first letter                                       |
+ * | `{a color}`   | "a " or "an ", then the first field; `{A color}` writes "A " or "An "            |
  *
- * A variable's source is a rule, or a field of an earlier variable whose text is `{rule}`: so what can go wrong depends
- * on the place, and who can help depends on what went wrong. A rule that draws a variable draws no other one.
+ * A variable is drawn from its source: a rule, or a field of an earlier variable whose text is `{rule}`. With the
+ * second form the possible mishaps depend on the place, and the possible helpers on the mishap. One rule is the source
+ * of one variable only.
  */
 #ifndef CS336_STORY_STORY_GRAMMAR_H
 #define CS336_STORY_STORY_GRAMMAR_H
 
+#include "core/api.h"
+
 #include <stdint.h>
 
-enum { STORY_MAX_TABLES = 8, STORY_MAX_VARIABLES = 16, STORY_MAX_CHOICES = 128 };
+CS336_API_BEGIN
+
+/** @brief Sizes of arrays. Our grammar has 4 tables and 10 variables; story_compile() checks variables and choices. */
+enum {
+    STORY_MAX_TABLES = 8,
+    STORY_MAX_VARIABLES = 16,
+    STORY_MAX_CHOICES = 128 /**< expanded rules in one story */
+};
 
 typedef struct {
-    uint32_t weight;  /**< how often, relative to the other alternatives of the rule; at least 1 */
-    const char *text; /**< one template, or as many as the rule has fields; NULL ends the list */
+    uint32_t weight;  /**< probability relative to the other alternatives of the rule; at least 1 */
+    const char *text; /**< one template for each field of the rule, separated by '|'; NULL ends the list */
 } StoryAlternative;
 
 typedef struct {
-    const char *name;                     /**< NULL ends the table */
-    const char *fields;                   /**< names separated by spaces; NULL when the rule draws no variable */
-    const StoryAlternative *alternatives; /**< at least one */
+    const char *name;                     /**< what a placeholder calls the rule; NULL ends the table */
+    const char *fields;                   /**< names separated by spaces; NULL if no variable is drawn from the rule */
+    const StoryAlternative *alternatives; /**< at least one, then the end of the list */
 } StoryRule;
 
 typedef struct {
     const char *name;   /**< lower case; NULL ends the list */
-    const char *source; /**< "heroes" or "hero.kinds" */
+    const char *source; /**< a rule, as "heroes", or a field of an earlier variable, as "hero.kinds" */
 } StoryVariable;
 
 typedef struct {
-    const StoryVariable *variables;            /**< in the order in which they are drawn */
-    const StoryRule *tables[STORY_MAX_TABLES]; /**< tables of rules, NULL after the last; the first rule is a story */
+    const StoryVariable *variables; /**< in the order in which they are drawn */
+    const StoryRule
+        *tables[STORY_MAX_TABLES]; /**< rules, NULL after the last table; the first rule of all is a whole story */
 } StoryGrammar;
 
-/** @brief `STORY_RULE("hello", NULL, {2, "Hello"}, {1, "Good morning"})` is a line of a table. */
+/** @brief One rule of a table: `STORY_RULE("hello", NULL, {2, "Hello"}, {1, "Good morning"})`. */
 #define STORY_RULE(name, fields, ...)                \
     {                                                \
         (name), (fields), (const StoryAlternative[]) \
@@ -62,10 +73,12 @@ typedef struct {
 extern const StoryGrammar story_grammar;
 
 /**
- * @name Its tables
+ * @name The tables of story_grammar, one file each
  * @{
  */
 extern const StoryRule story_sentences[], story_words[], story_lessons[], story_mishaps[];
 /** @} */
+
+CS336_API_END
 
 #endif

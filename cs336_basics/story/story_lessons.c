@@ -1,6 +1,6 @@
 #include "story/story_grammar.h"
 
-/* A weakness, how it leads into trouble, what is learned from it, and what the hero becomes. */
+/* A flaw of the hero, how it leads into trouble, the moral that the hero learns, and what the hero becomes. */
 const StoryRule story_lessons[] = {
     STORY_RULE("lessons", "flaw cause moral more", {4, "{hurry_flaw}|{hurry_cause}|{hurry_moral}|more patient"},
                {4, "{alone_flaw}|{alone_cause}|{alone_moral}|wiser"},

@@ -1,8 +1,8 @@
 #include "story/story_grammar.h"
 
 /*
- * What goes wrong where, and who can put it right. A plot is one of two: the hero looks for the wish and gets into
- * trouble, or has it already and loses it.
+ * The mishaps that can happen in each kind of place, and who can help. A plot is one of two: the hero looks for the
+ * thing and gets into trouble ("falls"), or owns the thing and loses it ("losses").
  */
 #define PLOT_FIELDS "outset back mishaps"
 #define MISHAP_FIELDS "event cry rescue helpers"

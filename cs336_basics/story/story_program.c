@@ -1,3 +1,8 @@
+/*
+ * Compiling takes two passes. The first counts rules, alternatives and operations, so that one arena holds the program.
+ * The second reads the templates. Then, with all names known, every rule that a story can reach is checked and
+ * measured.
+ */
 #include "story/story_program.h"
 
 #include "core/memory.h"
@@ -5,32 +10,35 @@
 #include <math.h>
 #include <string.h>
 
+/* ---- names, and lists of names separated by spaces ---- */
+
 typedef struct {
     const char *start;
     size_t length;
-} Words;
+} Word;
 
-static bool next_word(Words *word, const char **at)
+/* Takes the first word off a list. Returns false at the end of the list. */
+static bool next_word(Word *word, const char **list)
 {
-    *at += strspn(*at, " ");
-    *word = (Words){*at, strcspn(*at, " ")};
-    *at += word->length;
+    *list += strspn(*list, " ");
+    *word = (Word){*list, strcspn(*list, " ")};
+    *list += word->length;
     return word->length > 0;
 }
 
 static size_t count_words(const char *list)
 {
-    size_t n = 0;
-    for (Words word; next_word(&word, &list);)
-        n++;
-    return n;
+    size_t count = 0;
+    for (Word word; next_word(&word, &list);)
+        count++;
+    return count;
 }
 
-/* Position of a name in a list of names, or the list's length. */
+/* Returns the index of a name in a list, or the number of names if it is not there. */
 static size_t find_word(const char *list, const char *name, size_t length)
 {
     size_t i = 0;
-    for (Words word; next_word(&word, &list); i++)
+    for (Word word; next_word(&word, &list); i++)
         if (word.length == length && memcmp(word.start, name, length) == 0)
             break;
     return i;
@@ -41,6 +49,7 @@ static bool same_name(const char *name, const char *text, size_t length)
     return strlen(name) == length && memcmp(name, text, length) == 0;
 }
 
+/* Returns the index of the rule with this name, or num_rules. */
 static size_t find_rule(const StoryProgram *program, const char *text, size_t length)
 {
     size_t i = 0;
@@ -49,6 +58,7 @@ static size_t find_rule(const StoryProgram *program, const char *text, size_t le
     return i;
 }
 
+/* Returns the index of the variable with this name, or num_variables. */
 static size_t find_variable(const StoryProgram *program, const char *text, size_t length)
 {
     size_t i = 0;
@@ -59,27 +69,31 @@ static size_t find_variable(const StoryProgram *program, const char *text, size_
 
 /* ---- templates ---- */
 
-/* "{Hero.he}", "{a color}", "{opening}": who is meant and how it is to be written; the field is looked up later. */
-static Status read_slot(StoryOp *op, const StoryProgram *program, const char *rule, size_t alternative,
-                        const char *slot, size_t length)
+/* Reads a placeholder such as "{Hero.he}", "{a color}" or "{opening}". find_fields() looks its field up later. */
+static Status read_placeholder(StoryOp *op, const StoryProgram *program, const char *rule, size_t alternative,
+                               const char *placeholder, size_t length)
 {
-    *op = (StoryOp){.text = slot, .length = (uint32_t)length};
+    *op = (StoryOp){.text = placeholder, .length = (uint32_t)length};
+    /* "a " or "A " asks for an article. */
     char name[64];
-    size_t n = 0, skip = 0;
-    if (length > 2 && (slot[0] == 'a' || slot[0] == 'A') && slot[1] == ' ') {
+    size_t name_length = 0, skip = 0;
+    if (length > 2 && (placeholder[0] == 'a' || placeholder[0] == 'A') && placeholder[1] == ' ') {
         op->article = true;
-        op->capital = slot[0] == 'A';
+        op->capital = placeholder[0] == 'A';
         skip = 2;
     }
-    while (skip + n < length && n < sizeof name && slot[skip + n] != '.') {
-        name[n] = slot[skip + n];
-        n++;
+    /* The name ends before a dot. A capital first letter asks for a capital; variables have small letters. */
+    while (skip + name_length < length && name_length < sizeof name && placeholder[skip + name_length] != '.') {
+        name[name_length] = placeholder[skip + name_length];
+        name_length++;
     }
-    if (n && !op->article && name[0] >= 'A' && name[0] <= 'Z') {
+    if (name_length && !op->article && name[0] >= 'A' && name[0] <= 'Z') {
         op->capital = true;
         name[0] = (char)(name[0] - 'A' + 'a');
     }
-    const size_t variable = find_variable(program, name, n), expanded = find_rule(program, slot, length);
+    /* A variable, or a rule whose name is the whole placeholder. */
+    const size_t variable = find_variable(program, name, name_length),
+                 expanded = find_rule(program, placeholder, length);
     if (variable < program->num_variables) {
         op->kind = STORY_FIELD;
         op->index = (uint32_t)variable;
@@ -88,12 +102,12 @@ static Status read_slot(StoryOp *op, const StoryProgram *program, const char *ru
         op->index = (uint32_t)expanded;
     } else {
         return status_fail(CS336_EFORMAT, "story rule %s, alternative %zu: {%.*s} is neither a variable nor a rule",
-                           rule, alternative, (int)length, slot);
+                           rule, alternative, (int)length, placeholder);
     }
     return CS336_OK;
 }
 
-/* Appends the operations of text[0, length) at ops. */
+/* Writes the operations of text[0, length) to ops. */
 static Status read_template(StoryTemplate *template, StoryOp *ops, const StoryProgram *program, const char *rule,
                             size_t alternative, const char *text, size_t length)
 {
@@ -101,13 +115,13 @@ static Status read_template(StoryTemplate *template, StoryOp *ops, const StoryPr
     const char *const end = text + length;
     while (text < end) {
         if (*text == '{') {
-            const size_t slot = strcspn(text, "}|");
-            if (text[slot] != '}')
-                return status_fail(CS336_EFORMAT, "story rule %s, alternative %zu: a { without }", rule, alternative);
-            const Status s = read_slot(ops, program, rule, alternative, text + 1, slot - 1);
+            const size_t close = strcspn(text, "}|");
+            if (text[close] != '}')
+                return status_fail(CS336_EFORMAT, "story rule %s, alternative %zu: a { without a }", rule, alternative);
+            const Status s = read_placeholder(ops, program, rule, alternative, text + 1, close - 1);
             if (s)
                 return s;
-            text += slot + 1;
+            text += close + 1;
         } else {
             const size_t span = strcspn(text, "{|");
             *ops = (StoryOp){.kind = STORY_TEXT, .text = text, .length = (uint32_t)span};
@@ -119,6 +133,7 @@ static Status read_template(StoryTemplate *template, StoryOp *ops, const StoryPr
     return CS336_OK;
 }
 
+/* Reads the templates of a rule: one for each alternative and field. Moves *ops past their operations. */
 static Status read_rule(StoryProgramRule *rule, StoryOp **ops, const StoryProgram *program,
                         const StoryAlternative *alternatives)
 {
@@ -152,6 +167,10 @@ static size_t num_fields(const StoryRule *rule)
     return rule->fields ? count_words(rule->fields) : 1;
 }
 
+/*
+ * Adds up what a rule needs. A template has at most one operation for its first text, and two for each placeholder: the
+ * placeholder and the text after it.
+ */
 static Status count_rule(Sizes *sizes, const StoryRule *rule)
 {
     const StoryAlternative *alternative = rule->alternatives;
@@ -160,7 +179,7 @@ static Status count_rule(Sizes *sizes, const StoryRule *rule)
         if (alternative->weight == 0)
             return status_fail(CS336_EFORMAT, "story rule %s, alternative %zu: weight 0, expected at least 1",
                                rule->name, i);
-        sizes->ops++;
+        sizes->ops++; /* and one more for each further field */
         for (const char *c = alternative->text; *c; c++)
             sizes->ops += *c == '{' ? 2 : *c == '|';
     }
@@ -174,19 +193,7 @@ static Status count_rule(Sizes *sizes, const StoryRule *rule)
     return CS336_OK;
 }
 
-static Status count_all(Sizes *sizes, const StoryGrammar *grammar)
-{
-    *sizes = (Sizes){0};
-    Status s = CS336_OK;
-    for (size_t t = 0; t < STORY_MAX_TABLES && grammar->tables[t]; t++)
-        for (const StoryRule *rule = grammar->tables[t]; rule->name && !s; rule++)
-            s = count_rule(sizes, rule);
-    if (!s && sizes->rules == 0)
-        s = status_fail(CS336_EFORMAT, "story_compile: the grammar has no rules");
-    return s;
-}
-
-static void weigh(StoryProgramRule *rule, const StoryAlternative *alternatives)
+static void set_probabilities(StoryProgramRule *rule, const StoryAlternative *alternatives)
 {
     uint32_t total = 0;
     for (size_t i = 0; i < rule->count; i++)
@@ -198,6 +205,7 @@ static void weigh(StoryProgramRule *rule, const StoryAlternative *alternatives)
     }
 }
 
+/* Takes the memory of the whole program, and fills in the rules except for their templates. */
 static Status bind_rules(StoryProgram *program, StoryOp **ops, const StoryGrammar *grammar, Sizes sizes)
 {
     Arena *arena = &program->arena;
@@ -214,10 +222,11 @@ static Status bind_rules(StoryProgram *program, StoryOp **ops, const StoryGramma
     s = arena_keep(arena, 0);
     if (s)
         return s;
+    /* Each rule takes the next part of the arrays. */
     for (size_t t = 0; t < STORY_MAX_TABLES && grammar->tables[t]; t++) {
         for (const StoryRule *source = grammar->tables[t]; source->name; source++) {
             if (find_rule(program, source->name, strlen(source->name)) < program->num_rules)
-                return status_fail(CS336_EFORMAT, "story rule %s: there are two of this name", source->name);
+                return status_fail(CS336_EFORMAT, "story rule %s: there are two rules of this name", source->name);
             StoryProgramRule *rule = &program->rules[program->num_rules++];
             *rule = (StoryProgramRule){.name = source->name, .fields = source->fields, .variable = -1};
             rule->num_fields = num_fields(source);
@@ -226,7 +235,7 @@ static Status bind_rules(StoryProgram *program, StoryOp **ops, const StoryGramma
             rule->templates = templates;
             rule->cumulative = cumulative;
             rule->log_probabilities = log_probabilities;
-            weigh(rule, source->alternatives);
+            set_probabilities(rule, source->alternatives);
             templates += rule->count * rule->num_fields;
             cumulative += rule->count;
             log_probabilities += rule->count;
@@ -237,7 +246,8 @@ static Status bind_rules(StoryProgram *program, StoryOp **ops, const StoryGramma
 
 /* ---- variables ---- */
 
-static Status draw_from(StoryProgram *program, size_t variable, size_t rule_index)
+/* Notes that a variable is drawn from a rule. All rules that it can be drawn from have the same fields. */
+static Status set_source(StoryProgram *program, size_t variable, size_t rule_index)
 {
     StoryProgramVariable *v = &program->variables[variable];
     StoryProgramRule *rule = &program->rules[rule_index];
@@ -252,24 +262,27 @@ static Status draw_from(StoryProgram *program, size_t variable, size_t rule_inde
     return CS336_OK;
 }
 
-/* From "rule", or from "variable.field" where every text of the field is one "{rule}". */
+/* Reads a variable's source: "rule", or "variable.field" where each alternative of the field is one "{rule}". */
 static Status bind_variable(StoryProgram *program, size_t variable, const char *source)
 {
     StoryProgramVariable *v = &program->variables[variable];
     const size_t length = strcspn(source, "."), parent = find_variable(program, source, length);
+    /* "rule" */
     if (source[length] == '\0') {
         v->parent = -1;
         v->source = find_rule(program, source, length);
         if (v->source == program->num_rules)
             return status_fail(CS336_EFORMAT, "story variable %s: there is no rule %s", v->name, source);
-        return draw_from(program, variable, v->source);
+        return set_source(program, variable, v->source);
     }
+    /* "variable.field": find the field. */
     v->parent = (int)parent;
     if (parent < variable)
         v->source = find_word(program->variables[parent].fields, source + length + 1, strlen(source + length + 1));
     if (parent >= variable || v->source == count_words(program->variables[parent].fields))
         return status_fail(CS336_EFORMAT, "story variable %s: there is no field %s of an earlier variable", v->name,
                            source);
+    /* Every rule that the parent can be drawn from names the rules of this variable. */
     for (size_t r = 0; r < program->num_rules; r++) {
         const StoryProgramRule *rule = &program->rules[r];
         for (size_t i = 0; rule->variable == (int)parent && i < rule->count; i++) {
@@ -278,7 +291,7 @@ static Status bind_variable(StoryProgram *program, size_t variable, const char *
                 return status_fail(CS336_EFORMAT,
                                    "story rule %s, alternative %zu: %s must be the name of one rule in braces",
                                    rule->name, i, source);
-            const Status s = draw_from(program, variable, template->ops->index);
+            const Status s = set_source(program, variable, template->ops->index);
             if (s)
                 return s;
         }
@@ -286,11 +299,13 @@ static Status bind_variable(StoryProgram *program, size_t variable, const char *
     return CS336_OK;
 }
 
-/* ---- checks that need everything in place ---- */
+/* ---- checks and measurements, once all names are known ---- */
 
 static Status measure(const StoryProgram *program, StoryTemplate *template, const char *rule);
 
-static Status measure_field(const StoryProgram *program, const StoryOp *op, const char *from, size_t *longest,
+/* Measures the field of op in every alternative that its variable can have; user is the rule that holds the
+ * placeholder. */
+static Status measure_field(const StoryProgram *program, const StoryOp *op, const char *user, size_t *longest,
                             uint32_t *most_choices)
 {
     for (size_t r = 0; r < program->num_rules; r++) {
@@ -298,9 +313,10 @@ static Status measure_field(const StoryProgram *program, const StoryOp *op, cons
         for (size_t i = 0; rule->variable == (int)op->index && i < rule->count; i++) {
             StoryTemplate *template = &rule->templates[i * rule->num_fields + op->field];
             if ((op->article || op->capital) && (template->count == 0 || !story_template_is_plain(template)))
-                return status_fail(CS336_EFORMAT,
-                                   "story rule %s: {%.*s} needs a text without slots, alternative %zu of %s has none",
-                                   from, (int)op->length, op->text, i, rule->name);
+                return status_fail(
+                    CS336_EFORMAT,
+                    "story rule %s: {%.*s} needs a text without placeholders, alternative %zu of %s has none", user,
+                    (int)op->length, op->text, i, rule->name);
             const Status s = measure(program, template, rule->name);
             if (s)
                 return s;
@@ -326,14 +342,18 @@ static Status measure_rule(const StoryProgram *program, const StoryProgramRule *
     return CS336_OK;
 }
 
-/* Resolves the fields' names and bounds what the template can become; one that contains itself is met half done. */
+/*
+ * Bounds the bytes and the choices of a template, by depth-first search. A template that is reached again while it is
+ * being measured contains itself.
+ */
 static Status measure(const StoryProgram *program, StoryTemplate *template, const char *rule)
 {
     if (template->state == STORY_MEASURED)
         return CS336_OK;
     if (template->state == STORY_BEING_MEASURED)
-        return status_fail(CS336_EFORMAT, "story rule %s: it contains itself", rule);
+        return status_fail(CS336_EFORMAT, "story rule %s: it contains itself, so its expansion never ends", rule);
     template->state = STORY_BEING_MEASURED;
+    /* Add up what each operation adds at most. */
     for (StoryOp *op = template->ops, *end = op + template->count; op < end; op++) {
         size_t longest = op->kind == STORY_TEXT ? op->length : 0;
         uint32_t most_choices = 0;
@@ -354,6 +374,7 @@ static Status measure(const StoryProgram *program, StoryTemplate *template, cons
     return CS336_OK;
 }
 
+/* Looks up the field of each placeholder that names one. */
 static Status find_fields(const StoryProgram *program, StoryOp *ops, size_t count)
 {
     for (StoryOp *op = ops, *end = ops + count; op < end; op++) {
@@ -364,13 +385,13 @@ static Status find_fields(const StoryProgram *program, StoryOp *ops, size_t coun
         if (dot)
             op->field = (uint32_t)find_word(variable->fields, dot + 1, op->length - (size_t)(dot + 1 - op->text));
         if (op->field == count_words(variable->fields))
-            return status_fail(CS336_EFORMAT, "story slot {%.*s}: the fields of %s are (%s)", (int)op->length, op->text,
-                               variable->name, variable->fields);
+            return status_fail(CS336_EFORMAT, "story placeholder {%.*s}: the fields of %s are (%s)", (int)op->length,
+                               op->text, variable->name, variable->fields);
     }
     return CS336_OK;
 }
 
-static Status check_whole(StoryProgram *program)
+static Status check_program(StoryProgram *program)
 {
     size_t longest = 0;
     uint32_t most_choices = 0;
@@ -381,10 +402,11 @@ static Status check_whole(StoryProgram *program)
     if (s)
         return s;
     if (most_choices > STORY_MAX_CHOICES)
-        return status_fail(CS336_EFORMAT, "story_compile: a story may need %u choices, at most %d are kept",
+        return status_fail(CS336_EFORMAT, "story_compile: a story may need %u choices, expected at most %d",
                            most_choices, STORY_MAX_CHOICES);
     for (size_t r = 0; r < program->num_rules; r++) {
         const StoryProgramRule *rule = &program->rules[r];
+        /* A rule that no story reaches was never measured. */
         if (rule->variable < 0 && rule->templates->state == STORY_UNMEASURED)
             return status_fail(CS336_EFORMAT, "story rule %s: no story uses it", rule->name);
     }
@@ -398,12 +420,15 @@ static Status compile(StoryProgram *program, const StoryGrammar *grammar, Sizes 
     Status s = bind_rules(program, &ops, grammar, sizes);
     if (s)
         return s;
-    StoryOp *const all = ops;
+    StoryOp *const first_op = ops;
+    /* Variables have names first, because templates refer to them. */
     for (const StoryVariable *variable = grammar->variables; variable->name; variable++) {
         if (program->num_variables == STORY_MAX_VARIABLES)
-            return status_fail(CS336_EFORMAT, "story_compile: more than %d variables", STORY_MAX_VARIABLES);
+            return status_fail(CS336_EFORMAT, "story_compile: too many variables, expected at most %d",
+                               STORY_MAX_VARIABLES);
         program->variables[program->num_variables++].name = variable->name;
     }
+    /* Then the templates, then the sources of the variables, which templates hold, then the fields of these. */
     StoryProgramRule *rule = program->rules;
     for (size_t t = 0; t < STORY_MAX_TABLES && grammar->tables[t]; t++)
         for (const StoryRule *source = grammar->tables[t]; source->name && !s; source++)
@@ -411,15 +436,20 @@ static Status compile(StoryProgram *program, const StoryGrammar *grammar, Sizes 
     for (size_t i = 0; i < program->num_variables && !s; i++)
         s = bind_variable(program, i, grammar->variables[i].source);
     if (!s)
-        s = find_fields(program, all, (size_t)(ops - all));
-    return s ? s : check_whole(program);
+        s = find_fields(program, first_op, (size_t)(ops - first_op));
+    return s ? s : check_program(program);
 }
 
 Status story_compile(StoryProgram *program, const StoryGrammar *grammar)
 {
     *program = (StoryProgram){0};
-    Sizes sizes;
-    Status s = count_all(&sizes, grammar);
+    Sizes sizes = {0};
+    Status s = CS336_OK;
+    for (size_t t = 0; t < STORY_MAX_TABLES && grammar->tables[t]; t++)
+        for (const StoryRule *rule = grammar->tables[t]; rule->name && !s; rule++)
+            s = count_rule(&sizes, rule);
+    if (!s && sizes.rules == 0)
+        s = status_fail(CS336_EFORMAT, "story_compile: the grammar has no rules, expected at least one");
     if (!s)
         s = compile(program, grammar, sizes);
     if (s)
@@ -433,7 +463,7 @@ void story_program_deinit(StoryProgram *program)
     *program = (StoryProgram){0};
 }
 
-/* ---- walking ---- */
+/* ---- what generation, parsing and expectation share ---- */
 
 const StoryProgramRule *story_source(const StoryProgram *program, const uint16_t *values, size_t variable)
 {
@@ -442,6 +472,13 @@ const StoryProgramRule *story_source(const StoryProgram *program, const uint16_t
         return &program->rules[v->source];
     const StoryProgramRule *parent = story_source(program, values, (size_t)v->parent);
     return &program->rules[parent->templates[values[v->parent] * parent->num_fields + v->source].ops->index];
+}
+
+size_t story_first_open(const StoryProgram *program, const bool *fixed, size_t variable)
+{
+    while (program->variables[variable].parent >= 0 && !fixed[program->variables[variable].parent])
+        variable = (size_t)program->variables[variable].parent;
+    return variable;
 }
 
 const StoryTemplate *story_field(const StoryProgram *program, const uint16_t *values, const StoryOp *op)

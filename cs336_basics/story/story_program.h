@@ -1,14 +1,15 @@
 /**
  * @file
- * @brief A grammar of stories, checked and compiled to lists of operations; what story.c, story_parse.c and
- * story_expectation.c walk. Users of stories need only story.h.
+ * @brief A grammar of stories, checked and compiled to lists of operations.
  *
- * - The program points into the grammar's texts, which must outlive it; otherwise it is one block of memory.
- * - It holds no mutable state: any number of generators and threads may share it.
+ * story.c (generation), story_parse.c and story_expectation.c walk these lists. Users of stories need only story.h.
+ * - The program points into the texts of the grammar, which must outlive it. All its own memory is one arena.
+ * - A compiled program never changes, so any number of threads may share it.
  */
 #ifndef CS336_STORY_STORY_PROGRAM_H
 #define CS336_STORY_STORY_PROGRAM_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/status.h"
 #include "story/story_grammar.h"
@@ -17,79 +18,97 @@
 #include <stddef.h>
 #include <stdint.h>
 
+CS336_API_BEGIN
+
 typedef enum { STORY_TEXT, STORY_FIELD, STORY_EXPAND } StoryOpKind;
 
-/** @brief One step of a template. */
+/** @brief One operation of a template: write a text, write a field of a variable, or expand a rule. */
 typedef struct {
-    const char *text; /**< of a STORY_TEXT; of others, what stands between the braces */
-    uint32_t length;  /**< of text, in bytes */
-    uint32_t index;   /**< variable of a STORY_FIELD, rule of a STORY_EXPAND */
-    uint32_t field;   /**< which field of the variable */
+    const char *text; /**< a STORY_TEXT's text; for the other kinds, the placeholder without its braces */
+    uint32_t length;  /**< bytes of text */
+    uint32_t index;   /**< the variable of a STORY_FIELD, the rule of a STORY_EXPAND */
+    uint32_t field;   /**< index of the variable's field */
     StoryOpKind kind;
-    bool article; /**< "a " or "an " comes first */
-    bool capital; /**< what comes out begins with a capital */
+    bool article; /**< write "a " or "an " first */
+    bool capital; /**< begin with a capital letter */
 } StoryOp;
 
 typedef struct {
     StoryOp *ops;
     uint32_t count;
-    uint32_t most_choices; /**< no expansion makes more */
-    size_t longest;        /**< no expansion has more bytes */
+    uint32_t most_choices; /**< upper bound of the choices that an expansion makes */
+    size_t longest;        /**< upper bound of the bytes of an expansion */
     enum { STORY_UNMEASURED, STORY_BEING_MEASURED, STORY_MEASURED } state;
 } StoryTemplate;
 
 typedef struct {
     const char *name;
-    const char *fields;        /**< names separated by spaces; NULL: one template without a name */
+    const char *fields;        /**< names separated by spaces; NULL: each alternative is one template */
     size_t num_fields;         /**< at least 1 */
-    size_t count;              /**< alternatives */
+    size_t count;              /**< number of alternatives */
     StoryTemplate *templates;  /**< (count, num_fields) */
-    uint32_t *cumulative;      /**< (count) sums of the weights up to and with each alternative */
+    uint32_t *cumulative;      /**< (count) sums of the weights up to and including each alternative */
     double *log_probabilities; /**< (count) nats */
-    double entropy;            /**< of the choice, nats */
-    int variable;              /**< the variable it draws, or -1 */
+    double entropy;            /**< of the choice between the alternatives, in nats */
+    int variable;              /**< the variable that is drawn from this rule, or -1 */
 } StoryProgramRule;
 
 typedef struct {
     const char *name;
     const char *fields; /**< names separated by spaces */
-    int parent;         /**< the variable whose field names the rule, or -1 */
-    size_t source;      /**< the rule, or that field of the parent */
+    int parent;         /**< the earlier variable whose field names the rule to draw from, or -1 */
+    size_t source;      /**< index of the rule; with a parent, index of the parent's field */
 } StoryProgramVariable;
 
 typedef struct {
     Arena arena;
-    StoryProgramRule *rules; /**< rules[0] is a story */
+    StoryProgramRule *rules; /**< rules[0] is a whole story */
     size_t num_rules;
     StoryProgramVariable variables[STORY_MAX_VARIABLES];
     size_t num_variables;
-    size_t longest; /**< no story has more bytes */
+    size_t longest; /**< upper bound of the bytes of a story */
 } StoryProgram;
 
 /**
- * @brief Compiles a grammar.
+ * @brief Checks a grammar and compiles it.
  * @retval CS336_ENOMEM
- * @retval CS336_EFORMAT  the grammar is malformed: unknown slot, unclosed brace, wrong number of fields, weight 0, a
- *                        rule that contains itself, ...; the message names the rule and the alternative
+ * @retval CS336_EFORMAT  the grammar is malformed: unknown placeholder, unclosed brace, wrong number of fields, weight
+ * 0, a rule that contains itself, ...; the message names the rule and the alternative
  */
 CS336_MUST_CHECK Status story_compile(StoryProgram *program, const StoryGrammar *grammar);
 
-/** @brief Frees the program; a zeroed one is fine. */
+/** @brief Frees the program; a zeroed program is fine. */
 void story_program_deinit(StoryProgram *program);
 
-/** @brief The rule that draws @p variable, given the values drawn before it. */
+/** @brief Returns the rule that @p variable is drawn from, given the values of the variables before it. */
 const StoryProgramRule *story_source(const StoryProgram *program, const uint16_t *values, size_t variable);
 
-/** @brief What a STORY_FIELD stands for, given the variables' values. */
+/**
+ * @brief Returns the first variable without a value in the chain of parents of @p variable, or @p variable itself.
+ * @param program   the compiled grammar
+ * @param fixed     true for the variables that have a value
+ * @param variable  a variable without a value
+ */
+size_t story_first_open(const StoryProgram *program, const bool *fixed, size_t variable);
+
+/** @brief Returns the template that a STORY_FIELD writes, given the values of the variables. */
 const StoryTemplate *story_field(const StoryProgram *program, const uint16_t *values, const StoryOp *op);
 
-/** @brief Whether the expansion is a fixed text. */
-static inline bool story_template_is_plain(const StoryTemplate *template)
+/** @brief True if the template is a fixed text without placeholders. */
+static inline bool story_template_is_plain(const StoryTemplate *text)
 {
-    return template->count == 0 || (template->count == 1 && template->ops->kind == STORY_TEXT);
+    return text->count == 0 || (text->count == 1 && text->ops->kind == STORY_TEXT);
 }
 
-/** @brief "", "a " or "an ", with the capital that the slot asks for, before @p text. */
+/** @brief Returns the capital of an ASCII letter; other bytes stay as they are. */
+static inline char story_capital(char letter)
+{
+    return letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+}
+
+/** @brief Returns the article that @p op writes before @p text: "a ", "an ", "A " or "An "; "" without an article. */
 const char *story_article(const StoryOp *op, const char *text);
+
+CS336_API_END
 
 #endif

@@ -1,6 +1,6 @@
 #include "story/story_grammar.h"
 
-/* How a story is told, from its first line to its last. The first rule is the whole story. */
+/* The sentences of a story, from the first to the last. The first rule is the whole story. */
 const StoryRule story_sentences[] = {
     STORY_RULE("story", 0, {1, "{beginning}\n{trouble}\n{help}\n{ending}"}),
     STORY_RULE("beginning", 0, {3, "{opening} {lesson.flaw} {wish}"}, {2, "{opening} {wish} {lesson.flaw}"}),
@@ -29,7 +29,7 @@ const StoryRule story_sentences[] = {
                {1, " \"Then {hero.I} could {thing.use},\" {hero.he} said."},
                {1, " It would be so nice to {thing.use}."}),
 
-    /* Either the wish is looked for, or it comes true too early. */
+    /* The two beginnings of a plot: the hero looks for the thing, or owns it and then loses it. */
     STORY_RULE("seek", 0, {3, "{One day}, {hero} went to {place} to look for {a color} {thing}."},
                {2, "{One day}, {hero} packed {snack} and went to {place} to find {a color} {thing}."},
                {2, "{One day}, {hero} heard that {a color} {thing} was hidden at {place}."}),

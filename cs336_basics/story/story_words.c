@@ -1,6 +1,6 @@
 #include "story/story_grammar.h"
 
-/* Who, where, what: each word with all that later sentences need to agree with it. */
+/* The heroes, friends, places and things. Each word comes with the forms that later sentences need to agree with it. */
 
 #define HERO_FIELDS "name he him his self was I me am kinds"
 #define GIRL(name) name "|she|her|her|herself|was|I|me|am|{girls}"

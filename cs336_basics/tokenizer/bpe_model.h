@@ -8,11 +8,14 @@
 #ifndef CS336_TOKENIZER_BPE_MODEL_H
 #define CS336_TOKENIZER_BPE_MODEL_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 enum { BYTE_VALUES = 256 };
 
@@ -89,5 +92,7 @@ int32_t token_index_find(const TokenIndex *index, ByteString token);
 int32_t token_index_find_byte(const TokenIndex *index, uint8_t byte);
 
 void token_index_deinit(TokenIndex *index);
+
+CS336_API_END
 
 #endif

@@ -9,12 +9,15 @@
 #ifndef CS336_TOKENIZER_BUFFERS_H
 #define CS336_TOKENIZER_BUFFERS_H
 
+#include "core/api.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     const uint8_t *bytes; /**< may be NULL when length is 0 */
@@ -41,7 +44,7 @@ uint64_t byte_string_hash(ByteString text);
 
 /**
  * @brief Returns the number of slots of a hash table for @p entries entries: a power of two, at least 512, of which at
- * most half are used. Open addressing then finds a free slot within a few steps.
+ * most half are used. Open addressing then looks at few slots until it finds a key or a free one.
  */
 size_t hash_table_slots(size_t entries);
 
@@ -83,5 +86,7 @@ void token_list_deinit(TokenList *list);
  * @retval CS336_ENOMEM  the message says how many elements were asked for; array and capacity are unchanged
  */
 CS336_MUST_CHECK Status array_reserve(void *array, size_t *capacity, size_t needed, size_t size);
+
+CS336_API_END
 
 #endif

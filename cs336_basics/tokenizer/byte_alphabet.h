@@ -8,7 +8,11 @@
 #ifndef CS336_TOKENIZER_BYTE_ALPHABET_H
 #define CS336_TOKENIZER_BYTE_ALPHABET_H
 
+#include "core/api.h"
+
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief Returns the character that stands for a byte. */
 uint32_t byte_alphabet_character(uint8_t byte);
@@ -18,5 +22,7 @@ int byte_alphabet_byte(uint32_t character);
 
 /** @brief Returns byte @p rank (0 to 255) of the alphabet sorted by character: GPT-2's vocabulary has this order. */
 uint8_t byte_alphabet_sorted(unsigned rank);
+
+CS336_INTERNAL_END
 
 #endif

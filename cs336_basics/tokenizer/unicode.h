@@ -11,8 +11,12 @@
 #ifndef CS336_TOKENIZER_UNICODE_H
 #define CS336_TOKENIZER_UNICODE_H
 
+#include "core/api.h"
+
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 enum { UNICODE_REPLACEMENT = 0xFFFD };
 
@@ -42,7 +46,7 @@ typedef struct {
 Utf8Character utf8_decode(const uint8_t *text, size_t length);
 
 typedef struct {
-    UnicodeClass class;
+    UnicodeClass unicode_class;
     unsigned length; /**< bytes, 1 to 4 */
 } Utf8Class;
 
@@ -51,5 +55,7 @@ Utf8Class utf8_class(const uint8_t *text, size_t length);
 
 /** @brief Bytes of U+FFFD in UTF-8. */
 extern const uint8_t utf8_replacement[3];
+
+CS336_INTERNAL_END
 
 #endif

@@ -6,7 +6,11 @@
 #ifndef CS336_TOKENIZER_UNICODE_CLASSES_H
 #define CS336_TOKENIZER_UNICODE_CLASSES_H
 
+#include "core/api.h"
+
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /* clang-format off */
 enum { UNICODE_CLASSES_END = 0x32400 };
@@ -317,5 +321,7 @@ static const uint64_t unicode_block_classes[133][8] = {
      0x0000000000000000, 0xffffffff00000000, 0xffffffffffffffff, 0xffffffffffffffff},
 };
 /* clang-format on */
+
+CS336_INTERNAL_END
 
 #endif

@@ -7,10 +7,14 @@
 #ifndef CS336_TOKENIZER_WORD_KEY_H
 #define CS336_TOKENIZER_WORD_KEY_H
 
+#include "core/api.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+CS336_INTERNAL_BEGIN
 
 enum { WORD_KEY_BYTES = 15 /**< length of the longest word that is its own key */ };
 
@@ -33,21 +37,21 @@ static inline bool word_key_equal(WordKey a, WordKey b)
 
 /**
  * @brief Returns the key of a word of at most WORD_KEY_BYTES.
- * @param readable  bytes that may be read at @p word. From 16 on the key is one load of 16 bytes, cut by a mask; a copy
- *                  of unknown length would be slower
+ * @param readable  bytes that may be read at @p word. From 16 on the key is one load of 16 bytes, cut to length by an
+ * AND; a copy of unknown length would be slower
  */
 static inline WordKey word_key_of(const uint8_t *word, size_t length, size_t readable)
 {
     static const uint8_t ones_then_zeros[2 * sizeof(WordKey)] = {255, 255, 255, 255, 255, 255, 255, 255,
                                                                  255, 255, 255, 255, 255, 255, 255, 255};
-    WordKey key = {0, 0}, mask;
+    WordKey key = {0, 0}, kept;
     if (readable < sizeof key) {
         memcpy(&key, word, length);
     } else {
         memcpy(&key, word, sizeof key);
-        memcpy(&mask, ones_then_zeros + sizeof key - length, sizeof mask);
-        key.low &= mask.low;
-        key.high &= mask.high;
+        memcpy(&kept, ones_then_zeros + sizeof key - length, sizeof kept);
+        key.low &= kept.low;
+        key.high &= kept.high;
     }
     key.high |= (uint64_t)length << WORD_LAST_BYTE;
     return key;
@@ -61,5 +65,7 @@ static inline uint64_t word_key_hash(WordKey key)
 {
     return (key.low ^ key.high * UINT64_C(0x9E3779B97F4A7C15)) * UINT64_C(0xD6E8FEB86659FD93);
 }
+
+CS336_INTERNAL_END
 
 #endif

@@ -22,12 +22,15 @@
 #ifndef CS336_TRAIN_CHECKPOINT_H
 #define CS336_TRAIN_CHECKPOINT_H
 
+#include "core/api.h"
 #include "core/parameter.h"
 #include "core/rng.h"
 #include "core/safetensors.h"
 #include "core/status.h"
 
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 /** @brief A generator whose state goes with the run. */
 typedef struct {
@@ -92,5 +95,7 @@ CS336_MUST_CHECK Status checkpoint_read(Checkpoint *checkpoint, const Checkpoint
  * @see test_checkpointing
  */
 CS336_MUST_CHECK Status checkpoint_load(Checkpoint *checkpoint, const char *path);
+
+CS336_API_END
 
 #endif

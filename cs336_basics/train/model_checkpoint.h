@@ -5,11 +5,14 @@
 #ifndef CS336_TRAIN_MODEL_CHECKPOINT_H
 #define CS336_TRAIN_MODEL_CHECKPOINT_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/safetensors.h"
 #include "core/status.h"
 #include "nn/transformer_lm.h"
 #include "train/checkpoint.h"
+
+CS336_API_BEGIN
 
 /** @brief Names of NormPlacement, PositionKind, FeedForwardKind and DType in their order, ended by NULL. */
 extern const char *const norm_names[], *const position_names[], *const ffn_names[], *const dtype_names[];
@@ -48,5 +51,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status trained_model_load(TrainedModel *model, const char *path);
 void trained_model_deinit(TrainedModel *model);
+
+CS336_API_END
 
 #endif

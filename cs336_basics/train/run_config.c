@@ -3,6 +3,10 @@
 #include "core/json.h"
 #include "train/model_checkpoint.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
 static bool set_size(json_t *object, const char *key, size_t size)
 {
     return json_object_set_new(object, key, json_integer((json_int_t)size)) == 0;
@@ -60,4 +64,33 @@ Status run_config_write(const char *path, const TrainerConfig *config)
     file_abandon(&writer);
     json_decref(object);
     return s;
+}
+
+/* The model, batch size and seed are compared with the checkpoint's; these are only in config.json. */
+static const char *const optimizer_keys[] = {"lr",    "min_lr", "warmup_steps", "decay_steps",   "beta1",
+                                             "beta2", "eps",    "weight_decay", "max_grad_norm", NULL};
+
+static void add_difference(RunConfigBefore *before, const char *key, double number, double old_number)
+{
+    const size_t used = strlen(before->differences);
+    if (fabs(number - old_number) > 1e-8 * fabs(old_number)) /* config.json has nine digits */
+        snprintf(before->differences + used, sizeof before->differences - used, "%s%s %g (was %g)", used ? ", " : "",
+                 key, number, old_number);
+}
+
+void run_config_before(RunConfigBefore *before, const char *path, const TrainerConfig *config)
+{
+    json_t *old = NULL, *object = config_object(config);
+    *before = (RunConfigBefore){0};
+    if (!json_read(&old, path)) {
+        before->keep = (size_t)json_integer_value(json_object_get(old, "keep"));
+        for (size_t i = 0; optimizer_keys[i]; i++) {
+            const json_t *value = json_object_get(old, optimizer_keys[i]);
+            if (json_is_number(value))
+                add_difference(before, optimizer_keys[i], json_number_value(json_object_get(object, optimizer_keys[i])),
+                               json_number_value(value));
+        }
+    }
+    json_decref(old);
+    json_decref(object);
 }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,52 +33,78 @@ static Status read_line(size_t *step, double *seconds, const char *line, size_t 
     return s;
 }
 
-/* Bytes of the lines up to the step. A last line without its end was cut short by a kill, and does not count. */
-static Status lines_up_to(size_t *kept, double *seconds, const char *path, size_t last_step)
+/*
+ * Bytes of the lines up to the step. A crash may leave anything of the lines after the last checkpoint, which were not
+ * synced: a line that cannot be read is an error only if it is the first, or if a line of an earlier step follows.
+ */
+static Status lines_up_to(size_t *kept, double *seconds, const MappedFile *file, const char *path, size_t last_step)
 {
-    MappedFile file;
-    Status s = file_map(&file, path);
-    size_t number = 1;
-    while (!s && *kept < file.size) {
-        const char *line = (const char *)file.data + *kept, *end = memchr(line, '\n', file.size - *kept);
+    Status damage = CS336_OK;
+    size_t number = 1, offset = 0;
+    for (const char *text = (const char *)file->data, *end; offset < file->size; offset = (size_t)(end + 1 - text)) {
+        end = memchr(text + offset, '\n', file->size - offset);
         if (!end)
             break;
         size_t step = 0;
         double time = 0;
-        s = read_line(&step, &time, line, (size_t)(end - line), path, number++);
-        if (s || step > last_step)
+        const Status s = read_line(&step, &time, text + offset, (size_t)(end - text) - offset, path, number++);
+        if (s == CS336_ENOMEM)
+            return s;
+        if (s && *kept == 0)
+            return s;
+        if (s) {
+            damage = damage ? damage : s;
+            continue;
+        }
+        if (step > last_step)
             break;
+        if (damage)
+            return status_fail(damage, "%s: a line before step %zu is no object with step and seconds; remove it", path,
+                               step);
         *seconds = time;
-        *kept = (size_t)(end + 1 - (const char *)file.data);
+        *kept = (size_t)(end + 1 - text);
     }
+    return CS336_OK;
+}
+
+/* Writes the log anew with its lines up to the step. */
+static Status cut_log(double *seconds, const char *path, size_t step)
+{
+    MappedFile file;
+    FileWriter writer = {0};
+    size_t kept = 0;
+    Status s = file_map(&file, path);
+    if (!s)
+        s = lines_up_to(&kept, seconds, &file, path, step);
+    if (!s)
+        s = file_create(&writer, path);
+    if (!s && kept)
+        s = file_write(&writer, file.data, kept);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
     file_unmap(&file);
     return s;
 }
 
 Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
 {
+    struct stat about;
     *log = (RunLog){0};
     *seconds = 0;
-    size_t kept = 0;
-    struct stat about;
-    if (step && stat(path, &about) == 0) {
-        const Status s = lines_up_to(&kept, seconds, path, step);
-        if (s)
-            return s;
-    }
-    const size_t length = strlen(path);
-    log->writer.path = memory_allocate(length + 1);
+    const Status s = step == 0 ? file_remove(path) : stat(path, &about) == 0 ? cut_log(seconds, path, step) : CS336_OK;
+    if (s)
+        return s;
+    log->writer.path = memory_copy_text(path);
     if (!log->writer.path)
         return status_fail(CS336_ENOMEM, "run_log_open: no memory for the path %s", path);
-    memcpy(log->writer.path, path, length + 1);
-    log->writer.stream = fopen(path, "ab");
     /* Unbuffered: a line is in the file once it is written, and what fails leaves nothing to be written later. */
-    if (log->writer.stream && setvbuf(log->writer.stream, NULL, _IONBF, 0) == 0 &&
-        ftruncate(fileno(log->writer.stream), (off_t)kept) == 0)
+    log->writer.stream = fopen(path, "ab");
+    if (log->writer.stream && setvbuf(log->writer.stream, NULL, _IONBF, 0) == 0)
         return CS336_OK;
-    const Status s = status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(errno));
+    const int reason = errno;
     run_log_close(log);
-    return s;
+    return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
 }
 
 /* Sets a number; JSON has none that is not finite. False: no memory. */
@@ -102,17 +130,21 @@ static json_t *object_of(const RunLogEntry *entry)
 Status run_log_append(RunLog *log, const RunLogEntry *entry)
 {
     json_t *object = object_of(entry);
-    if (!object)
+    char *line = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(PRECISION)) : NULL;
+    json_decref(object);
+    if (!line)
         return status_fail(CS336_ENOMEM, "run_log_append: no memory for a line");
     const int descriptor = fileno(log->writer.stream);
     struct stat before;
     const bool measured = fstat(descriptor, &before) == 0;
-    Status s = json_write(&log->writer, object, JSON_COMPACT | JSON_REAL_PRECISION(PRECISION));
-    if (!s)
-        s = file_write(&log->writer, "\n", 1);
+    /* The line and its end go out in one write: who follows the log sees whole lines. */
+    const size_t length = strlen(line);
+    line[length] = '\n';
+    Status s = file_write(&log->writer, line, length + 1);
+    free(line);
+    clearerr(log->writer.stream);
     if (s && measured && ftruncate(descriptor, before.st_size) != 0)
         s = status_fail(CS336_EIO, "%s: cannot write, and cannot take back half a line", log->writer.path);
-    json_decref(object);
     return s;
 }
 

@@ -5,16 +5,20 @@
  * - One object a line, with the keys step, tokens, seconds, train_loss, val_loss (when it was measured), lr, grad_norm
  *   and tokens_per_second. A number that is NaN or infinite, which JSON lacks, is null. Each line is in the file before
  *   training goes on.
- * - A run that resumes at a checkpoint first cuts the log to that step, so that no step stands in it twice.
+ * - A run that resumes at a checkpoint first writes the log anew with the lines up to that step, so that no step stands
+ * in it twice. A copy or a hard link of the old log keeps its lines.
  */
 #ifndef CS336_TRAIN_RUN_LOG_H
 #define CS336_TRAIN_RUN_LOG_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     size_t step;              /**< steps done */
@@ -37,9 +41,9 @@ typedef struct {
  * @param[out] log
  * @param[out] seconds  of the last line that stays; 0 when none does
  * @param[in]  path     made when it is not there
- * @param[in]  step     lines of later steps are cut off, and so is a last line that was not written whole; 0 clears
+ * @param[in]  step     lines of later steps go, and so does what a crash left of the lines after it; 0: all lines go
  * @retval CS336_EIO      it cannot be read or written
- * @retval CS336_EFORMAT  a line is no object with step and seconds; the message names the line
+ * @retval CS336_EFORMAT  a line up to the step is no object with step and seconds; the message names it
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step);
@@ -55,5 +59,7 @@ CS336_MUST_CHECK Status run_log_sync(RunLog *log);
 
 /** @brief Closes the file; a zeroed log is fine. */
 void run_log_close(RunLog *log);
+
+CS336_API_END
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef CS336_TRAIN_TRAINER_H
 #define CS336_TRAIN_TRAINER_H
 
+#include "core/api.h"
 #include "core/arena.h"
 #include "core/parameter.h"
 #include "core/rng.h"
@@ -22,6 +23,8 @@
 #include "optim/schedule.h"
 
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef struct {
     TransformerLMConfig model;
@@ -36,7 +39,7 @@ typedef struct {
     size_t val_every;        /**< steps between validations; 0: only after the last step */
     size_t val_batches;      /**< batches of a validation; 0: none */
     size_t checkpoint_every; /**< steps between checkpoints; 0: only after the last step */
-    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0 counts as 1 */
+    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0: as the run began, or 2 */
 } TrainerConfig;
 
 /** @brief Says whether a run of this configuration can start. @retval CS336_ESHAPE, CS336_ERANGE */
@@ -78,5 +81,7 @@ CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad
 /** @brief Mean loss over the validation windows, nats per token; NaN or infinite when the model is. @retval
  * CS336_ERANGE, CS336_ENOMEM */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
+
+CS336_API_END
 
 #endif

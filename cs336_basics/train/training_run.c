@@ -84,23 +84,63 @@ static bool is_due(size_t every, size_t step)
     return every && step % every == 0;
 }
 
-static Status begin(Run *run, const char *directory, RunStart start)
+static bool has_notices(const Run *run)
+{
+    return run->observer && run->observer->notice;
+}
+
+/* A failure to write that ends nothing if somebody hears of it; others stay failures. */
+static Status tolerate(const Run *run, Status s)
+{
+    if (s != CS336_EIO || !has_notices(run))
+        return s;
+    run->observer->notice(run->observer->context, status_message());
+    return CS336_OK;
+}
+
+static size_t last_step(const TrainerConfig *config)
+{
+    return config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
+}
+
+/* Goes back to the checkpoint, and says what is about to be different from the run's part before it. */
+static Status resume(Run *run)
 {
     Trainer *trainer = run->trainer;
-    /* From here on the directory is ours alone, and no old run can be resumed by mistake. */
-    Status s = run_directory_open(&run->directory, directory, start, trainer->config.keep);
+    const Status s = trainer_restore(trainer, run->directory.checkpoint);
+    if (s)
+        return s;
+    RunConfigBefore before;
+    run_config_before(&before, run->directory.config, &trainer->config);
+    if (before.keep && !trainer->config.keep)
+        trainer->config.keep = before.keep;
+    if (*before.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {
+        char text[sizeof before.differences + 64];
+        snprintf(text, sizeof text, "the run goes on with other settings: %s", before.differences);
+        run->observer->notice(run->observer->context, text);
+    }
+    return CS336_OK;
+}
+
+static Status begin(Run *run, const char *directory, RunStart start)
+{
+    enum { KEEP = 2 }; /* the newest checkpoint of a run that diverges may be a bad one */
+    Trainer *trainer = run->trainer;
+    Status s = run_directory_open(&run->directory, directory, start);
     /* Everything about the checkpoint is checked before a file changes. */
     if (!s && start == RUN_RESUME)
-        s = trainer_restore(trainer, run->directory.checkpoint);
+        s = resume(run);
+    trainer->config.keep = trainer->config.keep ? trainer->config.keep : KEEP;
+    run->directory.keep = trainer->config.keep;
     if (!s)
         s = run_directory_prune(&run->directory, trainer->step);
-    /* The log loses the lines of steps that are computed again. */
-    if (!s)
-        s = run_log_open(&run->log, &run->earlier_seconds, run->directory.log, trainer->step);
-    if (!s)
-        s = run_config_write(run->directory.config, &trainer->config);
     run->start_time = clock_seconds();
-    return s;
+    /* A run that has nothing left to do changes no file. */
+    if (s || trainer->step >= last_step(&trainer->config))
+        return s;
+    /* The log loses the lines of steps that are computed again. */
+    s = run_log_open(&run->log, &run->earlier_seconds, run->directory.log, trainer->step);
+    return s ? s : run_config_write(run->directory.config, &trainer->config);
 }
 
 /*
@@ -114,7 +154,14 @@ static Status save(Run *run)
         s = run_directory_keep_checkpoint(&run->directory);
     if (!s)
         s = trainer_save(run->trainer, run->directory.checkpoint);
-    return s ? s : run_directory_prune(&run->directory, run->trainer->step);
+    if (!s)
+        return run_directory_prune(&run->directory, run->trainer->step);
+    /* Nothing was written: the newest checkpoint needs no second name. */
+    char message[512];
+    snprintf(message, sizeof message, "%s", status_message());
+    if (run->directory.saved && run_directory_prune(&run->directory, run->directory.saved))
+        return status_fail(s, "%s; then %s", message, status_message());
+    return status_fail(s, "%s", message);
 }
 
 /* One step of training, its validation if one is due, and its line in the log. */
@@ -149,7 +196,7 @@ static Status advance(Run *run, RunLogEntry *entry)
     entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
     if (!s && logged) {
-        s = run_log_append(&run->log, entry);
+        s = tolerate(run, run_log_append(&run->log, entry));
         run->step_seconds = run->step_tokens = 0;
     }
     if (!s && run->observer && run->observer->step)
@@ -161,7 +208,7 @@ static Status train(Run *run, RunLogEntry *entry)
 {
     Trainer *trainer = run->trainer;
     const TrainerConfig *config = &trainer->config;
-    const size_t end = config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
+    const size_t end = last_step(config);
     const atomic_int *stop = run->observer ? run->observer->stop : NULL;
     Status s = CS336_OK;
     while (!s && trainer->step < end) {
@@ -169,8 +216,10 @@ static Status train(Run *run, RunLogEntry *entry)
         if (s)
             break;
         const bool stopping = parallel_stop_asked(stop) && trainer->step < end;
-        if (stopping || trainer->step == end || is_due(config->checkpoint_every, trainer->step))
+        if (stopping || trainer->step == end)
             s = save(run);
+        else if (is_due(config->checkpoint_every, trainer->step))
+            s = tolerate(run, save(run));
         if (!s && stopping)
             s = status_fail(CS336_EINTERRUPTED, "stopped after step %zu of %zu", trainer->step, config->steps);
     }

@@ -8,13 +8,16 @@
 #ifndef CS336_TRAIN_TRAINING_RUN_H
 #define CS336_TRAIN_TRAINING_RUN_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 #include "train/run_directory.h"
 #include "train/run_log.h"
 #include "train/trainer.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
+
+CS336_API_BEGIN
 
 /**
  * @brief Saves the run's whole state.
@@ -35,6 +38,12 @@ CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 /** @brief What a run tells, and what it asks. */
 typedef struct {
     void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< after each step; NULL: nobody listens */
+    /**
+     * A line for people: a setting that differs from the run's so far; a line of the log or a checkpoint that could not
+     * be written, after which the run goes on, as the disk may have room again later. NULL: such a failure ends the
+     * run.
+     */
+    void (*notice)(void *context, const char *text);
     void *context;
     const atomic_int *stop; /**< not 0: finish the step, save and return; NULL: never */
 } TrainerObserver;
@@ -55,5 +64,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, RunStart start,
                                     const TrainerObserver *observer, RunLogEntry *last);
+
+CS336_API_END
 
 #endif

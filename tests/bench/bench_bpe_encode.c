@@ -38,11 +38,6 @@ static Status load(Tokenizer **tokenizer)
     return tokenizer_load(tokenizer, vocab, merges, &separator, 1);
 }
 
-static Status append_ids(void *context, const int32_t *ids, size_t count)
-{
-    return token_list_append(context, ids, count);
-}
-
 static double result_of(Status s, double start)
 {
     return s ? bench_failed("%s", status_message()) : bench_now() - start;
@@ -164,7 +159,7 @@ static void rows(EncodeWork *work, const char *path)
                                           *const decoders[BENCH_PEERS + 1] = {&tiktoken};
     BenchQuestion first = bench_question(&bench_ours_in_a_child, "first %s", path);
     bench_require(file_map(&work->file, path));
-    bench_require(encoder_create(&work->encoder, work->tokenizer, append_ids, &work->ids));
+    bench_require(encoder_create(&work->encoder, work->tokenizer, token_list_sink, &work->ids));
     row(work, path, "encode first pass", (BenchSide){.run = ask_fresh, .context = &first}, "cold", all);
     bench_process_end(&bench_ours_in_a_child);
     if (isnan(encode_warm(work)))

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "tests/bench/llmc.h"
 
+#include "core/directory.h"
 #include "core/file.h"
 #include "core/memory.h"
 #include "tests/bench/process.h"
@@ -64,7 +65,7 @@ static Status write_tokens(const BenchDirectory *directory)
     static uint16_t tokens[TOKENS];
     char path[300];
     snprintf(path, sizeof path, "%s/dev/data/tinyshakespeare", directory->path);
-    Status s = file_make_directory(path);
+    Status s = directory_make(path);
     for (size_t i = 0; i < TOKENS; i++)
         tokens[i] = (uint16_t)(i * 7919 % VOCAB);
     for (int i = 0; !s && i < 2; i++) {

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/bench/report.h"
 
+#include "core/directory.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
@@ -30,7 +31,7 @@ Status report_begin(const char *directory)
     if (strlen(directory) >= sizeof folder)
         return status_fail(CS336_EIO, "bench: the directory's name is too long");
     strcpy(folder, directory);
-    const Status s = file_make_directory(directory);
+    const Status s = directory_make(directory);
     if (s)
         return s;
     rows = json_array();

@@ -4,34 +4,38 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Walks the elements; element() hides whether the expected numbers are float or double. */
+/* The result of comparing two arrays element by element. */
 typedef struct {
     const char *what;
+    size_t failures; /* elements beyond the tolerance */
+    size_t index;    /* of the worst of them, with its error and both values */
     double worst, actual, expected;
-    size_t index, beyond;
 } Comparison;
 
+/* Compares one element. The error is measured in units of the tolerance, so more than 1 fails. */
 static void compare(Comparison *c, size_t index, double actual, double expected, double rtol, double atol)
 {
     if (actual == expected)
         return;
-    const double excess = fabs(actual - expected) / (atol + rtol * fabs(expected));
-    if (excess <= 1)
+    const double error = fabs(actual - expected) / (atol + rtol * fabs(expected));
+    if (error <= 1)
         return;
-    if (c->beyond++ == 0 || !(excess <= c->worst)) {
-        c->worst = excess;
+    /* Written so that a NaN counts as worst. */
+    if (c->failures++ == 0 || !(error <= c->worst)) {
+        c->worst = error;
         c->index = index;
         c->actual = actual;
         c->expected = expected;
     }
 }
 
+/* Fails the test if an element failed. */
 static void report(const Comparison *c, size_t count, double rtol, double atol)
 {
-    if (c->beyond)
+    if (c->failures)
         ck_abort_msg(
             "%s: %zu of %zu differ; worst at %zu: %.9g, expected %.9g (%.3g x the tolerance, rtol %g, atol %g)",
-            c->what, c->beyond, count, c->index, c->actual, c->expected, c->worst, rtol, atol);
+            c->what, c->failures, count, c->index, c->actual, c->expected, c->worst, rtol, atol);
 }
 
 void assert_allclose_array(const char *what, const float *actual, const float *expected, size_t count, double rtol,

@@ -4,9 +4,10 @@
 
 Status compare_ids(void *context, const int32_t *ids, size_t count)
 {
-    IdComparison *x = context;
-    for (size_t i = 0; i < count; i++, x->count++)
-        x->wrong += x->count >= x->expected->count || x->expected->ids[x->count] != ids[i];
+    IdComparison *comparison = context;
+    for (size_t i = 0; i < count; i++, comparison->count++)
+        comparison->wrong +=
+            comparison->count >= comparison->expected->count || comparison->expected->ids[comparison->count] != ids[i];
     return CS336_OK;
 }
 

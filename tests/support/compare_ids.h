@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief A sink that compares token ids with those expected instead of keeping them.
+ * @brief A sink that compares token ids with the expected ones and does not keep them.
  */
 #ifndef CS336_TESTS_SUPPORT_COMPARE_IDS_H
 #define CS336_TESTS_SUPPORT_COMPARE_IDS_H
@@ -16,7 +16,7 @@ typedef struct {
 /** @brief The TokenSink; its context is an IdComparison. */
 Status compare_ids(void *context, const int32_t *ids, size_t count);
 
-/** @brief That all came, and every one was right. */
+/** @brief Asserts that all ids came and that each was right. */
 void assert_ids_equal(const IdComparison *comparison);
 
 #endif

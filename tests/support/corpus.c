@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CORPUS_BYTES = 5000000, LONGEST_PIECE = 64, PIECES_PER_SEED = 1 << 16 };
+enum { CORPUS_BYTES = 5000000, LONGEST_PHRASE = 64, PHRASES_PER_SEED = 1 << 16 };
 
 static const char *const syllables[] = {"the", "lo", "mi", "an",  "re", "so", "ta", "ver", "in",  "co", "el",  "dra",
                                         "be",  "un", "ki", "mor", "st", "ou", "pa", "ing", "sha", "ze", "qui", "nth"};
@@ -21,26 +21,26 @@ static const size_t lengths[] = {1, 1, 1, 2, 2, 2, 2, 3};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* A word and what follows it: fields of a 64-bit number choose both. */
-static void make_piece(char *piece, uint64_t bits)
+/* Makes a word and what follows it. Bit fields of a random 64-bit number choose both. */
+static void make_phrase(char *phrase, uint64_t bits)
 {
     const size_t kind = bits & 31, ending = bits >> 5 & 63;
-    *piece = '\0';
+    *phrase = '\0';
     if (kind == 0) {
-        sprintf(piece, "%u", (unsigned)(bits >> 32 & 1023));
+        sprintf(phrase, "%u", (unsigned)(bits >> 32 & 1023));
     } else if (kind == 1) {
-        strcat(piece, foreign[bits >> 32 & 7]);
+        strcat(phrase, foreign[bits >> 32 & 7]);
     } else {
         for (size_t i = 0; i < lengths[bits >> 11 & 7]; i++) {
             const size_t draw = bits >> (16 + 8 * i) & 255;
-            strcat(piece, syllables[draw * draw * COUNT(syllables) >> 16]);
+            strcat(phrase, syllables[draw * draw * COUNT(syllables) >> 16]);
         }
         if (kind == 2)
-            strcat(piece, suffixes[bits >> 48 & 3]);
+            strcat(phrase, suffixes[bits >> 48 & 3]);
         if (kind == 3)
-            *piece = (char)toupper((unsigned char)*piece);
+            *phrase = (char)toupper((unsigned char)*phrase);
     }
-    strcat(piece, ending < COUNT(endings) ? endings[ending] : " ");
+    strcat(phrase, ending < COUNT(endings) ? endings[ending] : " ");
 }
 
 static uint64_t fnv1a(const uint8_t *bytes, size_t length)
@@ -53,14 +53,14 @@ static uint64_t fnv1a(const uint8_t *bytes, size_t length)
 
 uint8_t *corpus_make(size_t *length)
 {
-    uint8_t *text = malloc(CORPUS_BYTES + LONGEST_PIECE);
+    uint8_t *text = malloc(CORPUS_BYTES + LONGEST_PHRASE);
     ck_assert_ptr_nonnull(text);
     *length = 0;
     for (uint64_t i = 0; *length < CORPUS_BYTES; i++) {
-        char piece[LONGEST_PIECE];
-        make_piece(piece, hash_bits("corpus", i / PIECES_PER_SEED, i % PIECES_PER_SEED));
-        memcpy(text + *length, piece, strlen(piece));
-        *length += strlen(piece);
+        char phrase[LONGEST_PHRASE];
+        make_phrase(phrase, hash_bits("corpus", i / PHRASES_PER_SEED, i % PHRASES_PER_SEED));
+        memcpy(text + *length, phrase, strlen(phrase));
+        *length += strlen(phrase);
     }
     Lines lines = lines_open("tokenizer/corpus.txt");
     size_t expected_length = 0, expected_hash = 0;

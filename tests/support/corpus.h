@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief 5 MB of text from an integer hash, the same as tests/tools/make_tokenizer_fixtures.py makes.
+ * @brief Makes 5 MB of text from an integer hash: the same text as tests/tools/make_tokenizer_fixtures.py makes.
  *
  * Words of syllables, some foreign, numbers and contractions, punctuation, newlines, `<|endoftext|>` between documents.
  */
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** @brief The text, whose length and hash are checked; free() it. Its memory is not counted by core/memory. */
+/** @brief Makes the text and checks its length and hash; free() it. core/memory does not count its memory. */
 uint8_t *corpus_make(size_t *length);
 
 #endif

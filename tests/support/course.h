@@ -1,12 +1,15 @@
 /**
  * @file
- * @brief The course's own text fixtures, where the environment variable COURSE names their directory.
+ * @brief The course's own text fixtures, if the environment variable COURSE names their directory.
  */
 #ifndef CS336_TESTS_SUPPORT_COURSE_H
 #define CS336_TESTS_SUPPORT_COURSE_H
 
-/** @brief "$COURSE/name" in one of eight buffers in turn; NULL without COURSE: the runner has said that these parts are
- * skipped. */
+/**
+ * @brief Returns "$COURSE/name" in one of eight static buffers in turn, or NULL without COURSE.
+ *
+ * A test then skips that part; the runner has printed that it does.
+ */
 const char *course_path(const char *name);
 
 #endif

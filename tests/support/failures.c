@@ -1,4 +1,4 @@
-/* fnmatch() */
+/* For fnmatch(). */
 #define _POSIX_C_SOURCE 200809L
 
 #include "tests/support/failures.h"
@@ -11,76 +11,77 @@
 #include <fnmatch.h>
 #include <stdint.h>
 
-enum { ENDLESS = 100000 };
+enum { MAX_ATTEMPTS = 100000 /* an attempt that still fails then never succeeds */ };
 
+/* So that a message of an earlier failure cannot pass for one of the next. */
 static void clear_message(void)
 {
     ck_assert_int_eq(status_fail(CS336_EIO, "%s", ""), CS336_EIO);
 }
 
-/* Marks the patterns that the latest message fits; with no list any message is good. */
-static void check_message(const char *const *messages, uint64_t *met)
+/* Sets the bit of each pattern that matches the latest message. Fails if none does; without patterns, none is needed.
+ */
+static void check_message(const char *const *messages, uint64_t *matched)
 {
-    uint64_t fits = 0;
+    uint64_t matches = 0;
     for (size_t i = 0; messages && messages[i]; i++)
         if (fnmatch(messages[i], status_message(), 0) == 0)
-            fits |= (uint64_t)1 << i;
-    ck_assert_msg(!messages || fits, "nobody expected \"%s\"", status_message());
-    *met |= fits;
+            matches |= (uint64_t)1 << i;
+    ck_assert_msg(!messages || matches, "unexpected message \"%s\"", status_message());
+    *matched |= matches;
 }
 
-static void walk_allocations(Attempt attempt, void *context, const char *const *messages)
+typedef struct {
+    const char *name;
+    void (*fail_at)(size_t n); /* the n-th one from now on fails; 0: none */
+    Status status;             /* of an attempt in which one failed */
+} Fault;
+
+static const Fault allocation_fault = {"allocation", memory_fail_at, CS336_ENOMEM},
+                   write_fault = {"write", file_fail_at, CS336_EIO};
+
+/* Lets the n-th fault happen for n = 1, 2, 3, ... until an attempt succeeds. messages and directory may be NULL. */
+static void fail_each(const Fault *fault, Attempt attempt, void *context, const char *const *messages,
+                      const char *directory)
 {
-    uint64_t met = 0;
+    const size_t files = directory ? directory_entries(directory) : 0;
+    uint64_t matched = 0;
     for (size_t n = 1;; n++) {
-        ck_assert_uint_lt(n, ENDLESS);
-        const size_t before = memory_in_use();
+        ck_assert_uint_lt(n, MAX_ATTEMPTS);
+        /* One attempt. Whether it fails or succeeds, it leaks nothing. */
+        const size_t bytes = memory_in_use();
         clear_message();
-        memory_fail_at(n);
+        fault->fail_at(n);
         const Status s = attempt(context);
-        memory_fail_at(0);
-        ck_assert_msg(memory_in_use() == before, "failed allocation %zu: %zu bytes in use before, %zu after", n, before,
-                      memory_in_use());
+        fault->fail_at(0);
+        ck_assert_msg(memory_in_use() == bytes, "failed %s %zu: %zu bytes in use before, %zu after", fault->name, n,
+                      bytes, memory_in_use());
         if (!s) {
-            ck_assert_msg(n > 1, "no allocation was made that could fail");
+            ck_assert_msg(n > 1, "the attempt made no %s that could fail", fault->name);
             break;
         }
-        ck_assert_msg(s == CS336_ENOMEM && *status_message(), "failed allocation %zu: status %d, \"%s\"", n, (int)s,
-                      status_message());
-        check_message(messages, &met);
+        /* It failed: with the right status and message, and without a temporary file. */
+        ck_assert_msg(s == fault->status && *status_message(), "failed %s %zu: status %d, \"%s\"", fault->name, n,
+                      (int)s, status_message());
+        check_message(messages, &matched);
+        if (directory)
+            ck_assert_uint_eq(directory_entries(directory), files);
     }
     for (size_t i = 0; messages && messages[i]; i++)
-        ck_assert_msg(met >> i & 1, "no failure said \"%s\"", messages[i]);
+        ck_assert_msg(matched >> i & 1, "no failed attempt gave the message \"%s\"", messages[i]);
 }
 
 void assert_allocation_failures_are_clean(Attempt attempt, void *context)
 {
-    walk_allocations(attempt, context, NULL);
+    fail_each(&allocation_fault, attempt, context, NULL, NULL);
 }
 
 void assert_allocation_failures_say_these(Attempt attempt, void *context, const char *const *messages)
 {
-    walk_allocations(attempt, context, messages);
+    fail_each(&allocation_fault, attempt, context, messages, NULL);
 }
 
 void assert_write_failures_are_clean(Attempt attempt, void *context, const char *directory)
 {
-    const size_t files = directory_entries(directory);
-    for (size_t n = 1;; n++) {
-        ck_assert_uint_lt(n, ENDLESS);
-        const size_t before = memory_in_use();
-        clear_message();
-        file_fail_at(n);
-        const Status s = attempt(context);
-        file_fail_at(0);
-        ck_assert_msg(memory_in_use() == before, "failed write %zu: %zu bytes in use before, %zu after", n, before,
-                      memory_in_use());
-        if (!s) {
-            ck_assert_msg(n > 1, "nothing was written that could fail");
-            return;
-        }
-        ck_assert_msg(s == CS336_EIO && *status_message(), "failed write %zu: status %d, \"%s\"", n, (int)s,
-                      status_message());
-        ck_assert_uint_eq(directory_entries(directory), files);
-    }
+    fail_each(&write_fault, attempt, context, NULL, directory);
 }

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "tests/support/files.h"
 
+#include "core/directory.h"
 #include "core/file.h"
 #include "tests/support/allclose.h"
 
@@ -17,17 +18,18 @@ enum { PATH_BYTES = 1024 };
 static char directory[PATH_BYTES];
 static pid_t owner;
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place)
+/* nftw() calls this for each file, and for a directory after its files. */
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *level)
 {
-    (void)about, (void)kind, (void)place;
+    (void)info, (void)kind, (void)level;
     return remove(path);
 }
 
-/* A fork inherits the handler, but not the directory. */
+/* A child process inherits this exit handler with fork(), but must not remove the directory of its parent. */
 static void remove_directory(void)
 {
     if (owner == getpid())
-        nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void make_directory(void)
@@ -54,7 +56,7 @@ const char *temp_path(const char *name)
 const char *temp_directory(const char *name)
 {
     const char *path = temp_path(name);
-    assert_ok(file_make_directory(path));
+    assert_ok(directory_make(path));
     return path;
 }
 
@@ -71,13 +73,13 @@ void assert_file_holds(const char *path, const void *bytes, size_t count)
     const unsigned char *expected = bytes;
     FILE *stream = fopen(path, "rb");
     ck_assert_msg(stream != NULL, "cannot read %s", path);
-    size_t place = 0;
+    size_t position = 0;
     int byte;
-    while ((byte = fgetc(stream)) != EOF && place < count && byte == expected[place])
-        place++;
+    while ((byte = fgetc(stream)) != EOF && position < count && byte == expected[position])
+        position++;
     fclose(stream);
-    ck_assert_msg(byte == EOF && place == count, "%s: byte %zu is %d, expected %d (-1: the end)", path, place, byte,
-                  place < count ? expected[place] : -1);
+    ck_assert_msg(byte == EOF && position == count, "%s: byte %zu is %d, expected %d (-1: the end)", path, position,
+                  byte, position < count ? expected[position] : -1);
 }
 
 size_t directory_entries(const char *path)

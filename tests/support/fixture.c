@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MEMORY_BYTES = 1 << 24 };
+enum { MEMORY_BYTES = 1 << 24 /* 16 MiB, more than the largest fixture and its results need */ };
 
 void fixture_open(Fixture *fixture, const char *name)
 {
@@ -23,7 +23,7 @@ void fixture_close(Fixture *fixture)
     arena_deinit(&fixture->memory);
 }
 
-/* The file promises no alignment, so arrays are copied. */
+/* Arrays in the file may be misaligned for their type, so they are copied. */
 static void *copy(Fixture *fixture, const char *name, SafetensorsType type, const SafetensorsEntry **entry)
 {
     *entry = safetensors_find(&fixture->file, name);

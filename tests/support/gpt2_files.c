@@ -9,7 +9,7 @@
 
 enum { LONGEST_LINE = 4096 };
 
-/* The alphabet as the course gives it: printable bytes are themselves, the others follow from 256 on. */
+/* The course's alphabet: printable bytes stand for themselves, the others for the characters from 256 on. */
 static uint8_t byte_of[512];
 
 static void make_alphabet(void)
@@ -21,6 +21,7 @@ static void make_alphabet(void)
     }
 }
 
+/* Returns the bytes of a token spelled in the alphabet. */
 static ByteString decode(const char *spelled, size_t length)
 {
     uint8_t *bytes = malloc(length + 1);

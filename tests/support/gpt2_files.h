@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief vocab.json and merges.txt read as the course's tests read them, independently of the product.
+ * @brief Reads vocab.json and merges.txt as the course's tests do, without code of the library.
  */
 #ifndef CS336_TESTS_SUPPORT_GPT2_FILES_H
 #define CS336_TESTS_SUPPORT_GPT2_FILES_H
@@ -10,11 +10,11 @@
 typedef struct {
     ByteString *vocab; /**< by id */
     size_t vocab_size;
-    MergePair *merges; /**< in order of creation */
+    MergePair *merges; /**< by rank */
     size_t merge_count;
 } Gpt2Files;
 
-/** @brief Reads both files; the test fails if it cannot. Memory is malloc()'s, not counted. */
+/** @brief Reads both files; the test fails if it cannot. core/memory does not count the memory. */
 Gpt2Files gpt2_files_read(const char *vocab_path, const char *merges_path);
 void gpt2_files_free(Gpt2Files *files);
 

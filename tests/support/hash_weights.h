@@ -1,11 +1,12 @@
 /**
  * @file
- * @brief Arrays made by an integer hash, bit-equal to those of tests/tools/hash_weights.py: fixtures hold outputs only.
+ * @brief Test inputs from an integer hash. tests/tools/hash_weights.py makes the same bits, so fixtures hold outputs
+ * only.
  *
- * - Number i of the array called name under a seed depends on these three and nothing else.
+ * - Number i of an array depends on the array's name, the seed and i only.
  * - bits(i) = mix(FNV-1a(name) + seed * GOLDEN + (i + 1) * GOLDEN), with SplitMix64's mix and GOLDEN.
  * - A near-normal number is the sum of the four 16-bit parts of bits(i), centred and scaled to the given deviation: it
- *   lies within 3.47 deviations. All steps are exact but two roundings that IEEE fixes.
+ *   lies within 3.47 deviations. All steps are exact but two roundings, which IEEE 754 defines.
  */
 #ifndef CS336_TESTS_SUPPORT_HASH_WEIGHTS_H
 #define CS336_TESTS_SUPPORT_HASH_WEIGHTS_H
@@ -16,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** @brief 64 bits of number @p index. */
+/** @brief Returns the 64 hash bits of number @p index. */
 uint64_t hash_bits(const char *name, uint64_t seed, uint64_t index);
 
 /** @brief Fills @p values with mean + sigma * near-normal. */
@@ -26,13 +27,14 @@ void hash_normal(float *values, size_t count, const char *name, uint64_t seed, d
 void hash_integers(int32_t *values, size_t count, const char *name, uint64_t seed, uint32_t bound);
 
 /**
- * @brief Fills a contiguous weight of a model by its state-dict name.
+ * @brief Fills a contiguous weight of a model. Its state-dict name decides the distribution.
+ *
  * Gains (names with "ln"): 1 + 0.1 n; "token_embeddings.weight": n; biases (rank 1): 0.1 n; others (d_out, d_in):
  * n * sqrt(2 / (d_in + d_out)), with n near-normal.
  */
 void hash_weights(Tensor weight, const char *name, uint64_t seed);
 
-/** @brief hash_weights() for the value of every parameter. */
+/** @brief Calls hash_weights() for the value of every parameter. */
 void hash_parameters(ParameterList parameters, uint64_t seed);
 
 #endif

@@ -11,10 +11,11 @@ enum { SPOILED_BYTES = 2 << 20 };
 void spoil_workspace(void)
 {
     assert_ok(parallel_reserve(SPOILED_BYTES, SPOILED_BYTES));
-    memset(parallel_shared(), 0xff, SPOILED_BYTES);
-#pragma omp parallel for schedule(static)
+    const ParallelWorkspace *workspace = parallel_workspace();
+    memset(parallel_shared(workspace), 0xff, SPOILED_BYTES);
+#pragma omp parallel for schedule(static) num_threads(parallel_threads())
     for (int thread = 0; thread < parallel_threads(); thread++)
-        memset(parallel_private(), 0xff, SPOILED_BYTES);
+        memset(parallel_private(workspace), 0xff, SPOILED_BYTES);
 }
 
 static uint32_t state = 1;

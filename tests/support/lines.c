@@ -13,8 +13,8 @@ Lines lines_open(const char *name)
     snprintf(path, sizeof path, "tests/fixtures/%s", name);
     Lines lines = {0};
     assert_ok(file_map(&lines.file, path));
-    lines.at = (const char *)lines.file.data;
-    lines.end = lines.at + lines.file.size;
+    lines.next = (const char *)lines.file.data;
+    lines.end = lines.next + lines.file.size;
     return lines;
 }
 
@@ -26,16 +26,16 @@ void lines_close(Lines *lines)
 bool lines_next(Lines *lines)
 {
     if (lines->number++ > 0) {
-        const char *newline = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
-        lines->at = newline ? newline + 1 : lines->end;
+        const char *newline = memchr(lines->next, '\n', (size_t)(lines->end - lines->next));
+        lines->next = newline ? newline + 1 : lines->end;
     }
-    return lines->at < lines->end;
+    return lines->next < lines->end;
 }
 
 static void skip_blanks(Lines *lines)
 {
-    while (lines->at < lines->end && *lines->at == ' ')
-        lines->at++;
+    while (lines->next < lines->end && *lines->next == ' ')
+        lines->next++;
 }
 
 static unsigned digit_value(char digit)
@@ -47,10 +47,10 @@ size_t line_bytes(Lines *lines, uint8_t *bytes)
 {
     size_t count = 0;
     skip_blanks(lines);
-    for (; lines->end - lines->at >= 2 && isxdigit((unsigned char)*lines->at); lines->at += 2) {
+    for (; lines->end - lines->next >= 2 && isxdigit((unsigned char)*lines->next); lines->next += 2) {
         if (count == LINE_BYTES)
             ck_abort_msg("line %zu is too long", lines->number);
-        bytes[count++] = (uint8_t)(digit_value(lines->at[0]) << 4 | digit_value(lines->at[1]));
+        bytes[count++] = (uint8_t)(digit_value(lines->next[0]) << 4 | digit_value(lines->next[1]));
     }
     return count;
 }
@@ -58,9 +58,9 @@ size_t line_bytes(Lines *lines, uint8_t *bytes)
 bool line_number(Lines *lines, size_t *number)
 {
     skip_blanks(lines);
-    if (lines->at == lines->end || !isdigit((unsigned char)*lines->at))
+    if (lines->next == lines->end || !isdigit((unsigned char)*lines->next))
         return false;
-    for (*number = 0; lines->at < lines->end && isdigit((unsigned char)*lines->at); lines->at++)
-        *number = 10 * *number + digit_value(*lines->at);
+    for (*number = 0; lines->next < lines->end && isdigit((unsigned char)*lines->next); lines->next++)
+        *number = 10 * *number + digit_value(*lines->next);
     return true;
 }

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Text fixtures: one case a line, bytes in hexadecimal, numbers in decimal, blanks between them.
+ * @brief Reads text fixtures: one case per line, with bytes in hexadecimal and numbers in decimal, separated by blanks.
  */
 #ifndef CS336_TESTS_SUPPORT_LINES_H
 #define CS336_TESTS_SUPPORT_LINES_H
@@ -15,21 +15,21 @@ enum { LINE_BYTES = 4096 };
 
 typedef struct {
     MappedFile file;
-    const char *at, *end; /**< what is left of the file */
-    size_t number;        /**< of the current line, from 1 */
+    const char *next, *end; /**< the rest of the file */
+    size_t number;          /**< number of the current line, from 1 */
 } Lines;
 
-/** @brief Opens tests/fixtures/@p name; the test fails if it is not there. */
+/** @brief Opens tests/fixtures/@p name. The test fails if the file is missing. */
 Lines lines_open(const char *name);
 void lines_close(Lines *lines);
 
-/** @brief Whether there is another line; the reader stands at its start. */
+/** @brief Moves to the next line. Returns false at the end of the file. */
 bool lines_next(Lines *lines);
 
-/** @brief Bytes written as hexadecimal digits; at most LINE_BYTES. @return how many */
+/** @brief Reads bytes that are written as hexadecimal digits, at most LINE_BYTES. @return number of bytes */
 size_t line_bytes(Lines *lines, uint8_t *bytes);
 
-/** @brief The next decimal number of the line; false at its end. */
+/** @brief Reads the next decimal number. Returns false at the end of the line. */
 bool line_number(Lines *lines, size_t *number);
 
 #endif

@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-/* All words one after the other; a word's first token has first = true. */
+/* The tokens of all pre-tokens, one after the other; first[i] is true if token i begins a pre-token. */
 typedef struct {
     ByteString *tokens;
     bool *first;
@@ -14,18 +14,19 @@ typedef struct {
 
 static void *zeroed(size_t count, size_t size)
 {
-    void *block = calloc(count + 1, size);
-    if (!block)
+    void *memory = calloc(count + 1, size);
+    if (!memory)
         ck_abort_msg("no memory");
-    return block;
+    return memory;
 }
 
-static size_t special_at(ByteString text, size_t at, const ByteString *special, size_t special_count)
+/* Returns the length of the longest special token that begins at `begin`, or 0. */
+static size_t special_at(ByteString text, size_t begin, const ByteString *special, size_t special_count)
 {
     size_t longest = 0;
     for (size_t i = 0; i < special_count; i++)
-        if (special[i].length <= text.length - at && special[i].length > longest &&
-            memcmp(text.bytes + at, special[i].bytes, special[i].length) == 0)
+        if (special[i].length <= text.length - begin && special[i].length > longest &&
+            memcmp(text.bytes + begin, special[i].bytes, special[i].length) == 0)
             longest = special[i].length;
     return longest;
 }
@@ -34,28 +35,29 @@ static Sequence split(ByteString text, const ByteString *special, size_t special
 {
     Sequence s = {.tokens = zeroed(text.length, sizeof *s.tokens), .first = zeroed(text.length, sizeof *s.first)};
     size_t *ends = zeroed(text.length, sizeof *ends);
-    for (size_t at = 0; at < text.length;) {
-        size_t end = at;
+    for (size_t i = 0; i < text.length;) {
+        /* The text up to the next special token. */
+        size_t end = i;
         while (end < text.length && !special_at(text, end, special, special_count))
             end++;
-        const size_t begin = at,
-                     words = plain_pretokens(ends, (ByteString){.bytes = text.bytes + at, .length = end - at});
-        for (size_t i = 0; i < words; i++)
-            for (bool first = true; at < begin + ends[i]; at++, first = false) {
+        const size_t begin = i, count = plain_pretokens(ends, (ByteString){.bytes = text.bytes + i, .length = end - i});
+        /* A token for each byte of its pre-tokens. */
+        for (size_t k = 0; k < count; k++)
+            for (bool first = true; i < begin + ends[k]; i++, first = false) {
                 s.first[s.count] = first;
-                s.tokens[s.count++] = (ByteString){.bytes = text.bytes + at, .length = 1};
+                s.tokens[s.count++] = (ByteString){.bytes = text.bytes + i, .length = 1};
             }
-        if (at < text.length)
-            at += special_at(text, at, special, special_count);
+        if (i < text.length)
+            i += special_at(text, i, special, special_count);
     }
     free(ends);
     return s;
 }
 
-static bool is_pair(const Sequence *s, size_t at, ByteString left, ByteString right)
+static bool is_pair(const Sequence *s, size_t i, ByteString left, ByteString right)
 {
-    return at + 1 < s->count && !s->first[at + 1] && byte_string_equal(s->tokens[at], left) &&
-           byte_string_equal(s->tokens[at + 1], right);
+    return i + 1 < s->count && !s->first[i + 1] && byte_string_equal(s->tokens[i], left) &&
+           byte_string_equal(s->tokens[i + 1], right);
 }
 
 static int compare_pairs(ByteString left, ByteString right, ByteString other_left, ByteString other_right)
@@ -64,7 +66,7 @@ static int compare_pairs(ByteString left, ByteString right, ByteString other_lef
     return order ? order : byte_string_compare(right, other_right);
 }
 
-/* The place of the most frequent pair, the greatest of equals; count is 0 if there is no pair. */
+/* Returns the position of the most frequent pair, the greatest one of equals. *count is 0 if there is no pair. */
 static size_t best_pair(const Sequence *s, size_t *count)
 {
     size_t best = 0;
@@ -72,13 +74,14 @@ static size_t best_pair(const Sequence *s, size_t *count)
     for (size_t i = 0; i + 1 < s->count; i++) {
         if (s->first[i + 1])
             continue;
-        size_t here = 0;
+        size_t occurrences = 0;
         for (size_t k = 0; k + 1 < s->count; k++)
-            here += is_pair(s, k, s->tokens[i], s->tokens[i + 1]);
-        if (here > *count || (here == *count && compare_pairs(s->tokens[i], s->tokens[i + 1], s->tokens[best],
-                                                              s->tokens[best + 1]) > 0)) {
+            occurrences += is_pair(s, k, s->tokens[i], s->tokens[i + 1]);
+        if (occurrences > *count ||
+            (occurrences == *count &&
+             compare_pairs(s->tokens[i], s->tokens[i + 1], s->tokens[best], s->tokens[best + 1]) > 0)) {
             best = i;
-            *count = here;
+            *count = occurrences;
         }
     }
     return best;
@@ -88,11 +91,11 @@ static void merge(Sequence *s, ByteString left, ByteString right)
 {
     size_t count = 0;
     for (size_t i = 0; i < s->count; count++) {
-        const bool here = is_pair(s, i, left, right);
+        const bool found = is_pair(s, i, left, right);
         s->first[count] = s->first[i];
         s->tokens[count] =
-            (ByteString){.bytes = s->tokens[i].bytes, .length = s->tokens[i].length + (here ? right.length : 0)};
-        i += here ? 2 : 1;
+            (ByteString){.bytes = s->tokens[i].bytes, .length = s->tokens[i].length + (found ? right.length : 0)};
+        i += found ? 2 : 1;
     }
     s->count = count;
 }

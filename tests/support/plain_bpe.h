@@ -1,7 +1,6 @@
 /**
  * @file
- * @brief Byte-pair encoding as the handout tells it, without any cleverness: what training and encoding are compared
- * to.
+ * @brief A plain reference for training and encoding: byte-pair encoding exactly as the handout describes it.
  *
  * Tokens are byte strings; all pairs are counted again before each merge; merges are applied one after the other.
  */
@@ -12,19 +11,19 @@
 
 #include <stddef.h>
 
-/** @brief Merges in order of creation; the byte strings are views of the text. */
+/** @brief Merges by rank; the byte strings are views of the text. */
 typedef struct {
     ByteString *left, *right;
     size_t merge_count;
 } PlainBPE;
 
-/** @brief Learns at most @p merges merges. The text is split by plain_pretokens(). */
+/** @brief Learns at most @p merges merges. plain_pretokens() splits the text. */
 PlainBPE plain_bpe_train(ByteString text, const ByteString *special, size_t special_count, size_t merges);
 void plain_bpe_free(PlainBPE *plain);
 
 /**
- * @brief Splits one pre-token into tokens.
- * @param[out] tokens  room for one a byte, in order; views of @p word
+ * @brief Encodes one pre-token.
+ * @param[out] tokens  room for one token for each byte, in order; views of @p word
  * @return how many
  */
 size_t plain_bpe_apply(ByteString *tokens, ByteString word, const ByteString *left, const ByteString *right,

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief GPT-2's pattern, one alternative after the other at each place, character by character.
+ * @brief A plain reference for the scanner: it tries the alternatives of GPT-2's pattern in turn, character by
+ * character.
  */
 #ifndef CS336_TESTS_SUPPORT_PLAIN_PRETOKENS_H
 #define CS336_TESTS_SUPPORT_PLAIN_PRETOKENS_H
@@ -9,7 +10,8 @@
 
 #include <stddef.h>
 
-/** @brief Where the pre-tokens of a text end. @param[out] ends  room for one a byte @return how many */
+/** @brief Finds where the pre-tokens of a text end. @param[out] ends  room for one end for each byte @return how many
+ */
 size_t plain_pretokens(size_t *ends, ByteString text);
 
 #endif

@@ -7,13 +7,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
-enum { LINE_BYTES = 1 << 14 };
+enum { LINE_BYTES = 1 << 14 /* of a line of sh; some tests list thousands of files */ };
 
 char shell_output[1 << 16], shell_errors[1 << 13];
 
-static void read_whole(char *text, size_t capacity, const char *path)
+/* Reads a file into a buffer, as much as fits, and ends it with a zero byte. */
+static void read_text(char *text, size_t capacity, const char *path)
 {
     FILE *stream = fopen(path, "rb");
     ck_assert_msg(stream != NULL, "cannot read %s", path);
@@ -23,11 +25,12 @@ static void read_whole(char *text, size_t capacity, const char *path)
 
 int shell(const char *format, ...)
 {
-    static char user[LINE_BYTES], line[2 * LINE_BYTES];
+    static char command[LINE_BYTES], line[2 * LINE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    ck_assert_int_lt(vsnprintf(user, sizeof user, format, arguments), LINE_BYTES);
+    ck_assert_int_lt(vsnprintf(command, sizeof command, format, arguments), LINE_BYTES);
     va_end(arguments);
+    /* The test's line is wrapped: it gets the program's name and the directory, and its streams go to files. */
     const char *program = getenv("CS336");
     char *path = realpath(program ? program : "build/cs336", NULL);
     ck_assert_msg(path != NULL, "CS336=%s: no such program", program ? program : "build/cs336");
@@ -35,12 +38,12 @@ int shell(const char *format, ...)
     snprintf(line, sizeof line,
              "export OMP_WAIT_POLICY=passive; program='%s'; cs336() { \"$program\" \"$@\"; }; cd '%s' && { %s\n} >'%s' "
              "2>'%s' </dev/null",
-             path, temp_path("."), user, output, errors);
+             path, temp_path("."), command, output, errors);
     free(path);
     const int status = system(line);
-    read_whole(shell_output, sizeof shell_output, output);
-    read_whole(shell_errors, sizeof shell_errors, errors);
-    ck_assert_msg(WIFEXITED(status), "%s: ended by a signal; %s", user, shell_errors);
+    read_text(shell_output, sizeof shell_output, output);
+    read_text(shell_errors, sizeof shell_errors, errors);
+    ck_assert_msg(WIFEXITED(status), "%s: ended by a signal; %s", command, shell_errors);
     return WEXITSTATUS(status);
 }
 
@@ -58,4 +61,9 @@ void assert_shell_ok(const char *line)
     const int exit_code = shell("%s", line);
     ck_assert_msg(exit_code == 0 && !*shell_errors, "%s: exit code %d\n%s%s", line, exit_code, shell_output,
                   shell_errors);
+}
+
+void assert_prints(const char *text)
+{
+    ck_assert_msg(strstr(shell_output, text) != NULL, "no \"%s\" in:\n%s", text, shell_output);
 }

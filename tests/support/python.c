@@ -12,7 +12,7 @@ const char *python_command(void)
 
 const char *no_tokenizers_package(void)
 {
-    static int known = -1; /* 1: it is there */
+    static int known = -1; /* 1: the package is installed, 0: it is not, -1: not tried yet */
     if (known < 0) {
         char line[1024];
         snprintf(line, sizeof line, "'%s' -c 'import tokenizers' >/dev/null 2>&1", python_command());

@@ -5,10 +5,10 @@
 #ifndef CS336_TESTS_SUPPORT_PYTHON_H
 #define CS336_TESTS_SUPPORT_PYTHON_H
 
-/** @brief Its command, for a line of sh. */
+/** @brief Returns its command, for a line of sh. */
 const char *python_command(void);
 
-/** @brief For TEST_UNLESS(): why no test can compare with Hugging Face's tokenizers here, or NULL. */
+/** @brief For TEST_UNLESS(): returns NULL, or why tests cannot compare with Hugging Face's tokenizers here. */
 const char *no_tokenizers_package(void);
 
 #endif

@@ -1,10 +1,10 @@
 #include "tests/support/random_text.h"
 
-ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t most)
+ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t max_atoms)
 {
-    const size_t pieces = (size_t)rng_below(rng, most + 1);
+    const size_t draws = (size_t)rng_below(rng, max_atoms + 1);
     size_t length = 0;
-    for (size_t i = 0; i < pieces; i++) {
+    for (size_t i = 0; i < draws; i++) {
         const ByteString atom = atoms[rng_below(rng, atom_count)];
         const size_t repeats = rng_below(rng, 4) ? 1 : 1 + (size_t)rng_below(rng, 6);
         for (size_t k = 0; k < repeats && length + atom.length <= LONGEST_TEXT; k++) {

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Short texts made of given atoms at random: the atoms decide how nasty they are.
+ * @brief Short random texts, put together from given byte strings ("atoms"). A test chooses the atoms for its edge
+ * cases.
  */
 #ifndef CS336_TESTS_SUPPORT_RANDOM_TEXT_H
 #define CS336_TESTS_SUPPORT_RANDOM_TEXT_H
@@ -17,7 +18,7 @@ enum { LONGEST_TEXT = 300 };
     }
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/** @brief A text of up to @p most atoms, some of them repeated, in a buffer of LONGEST_TEXT bytes. */
-ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t most);
+/** @brief Makes a text of up to @p max_atoms atoms, some of them repeated, in a buffer of LONGEST_TEXT bytes. */
+ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t max_atoms);
 
 #endif

@@ -43,15 +43,15 @@ double reference_dot(const double *a, const double *b, size_t count)
     return sum;
 }
 
-void reference_widen(double *to, Tensor from)
+void reference_widen(double *destination, Tensor source)
 {
-    const size_t columns = tensor_extent(from, -1);
-    for (size_t row = 0; row < tensor_rows(from); row++)
+    const size_t columns = tensor_extent(source, -1);
+    for (size_t row = 0; row < tensor_rows(source); row++)
         for (size_t i = 0; i < columns; i++)
-            *to++ = (double)tensor_row(from, row)[(ptrdiff_t)i * from.stride[from.rank - 1]];
+            *destination++ = (double)tensor_row(source, row)[(ptrdiff_t)i * source.stride[source.rank - 1]];
 }
 
-/* Writes exp(x_j - max x) and returns their sum; *max is where the sum is to be read from. */
+/* Writes exp(x_j - max x) for n numbers that are step apart, and their maximum. Returns the sum of the exponentials. */
 static double exponentials(double *y, double *max, const double *x, size_t n, size_t step)
 {
     *max = -INFINITY;
@@ -101,7 +101,7 @@ double reference_cross_entropy(const double *logits, const int32_t *targets, siz
     return sum / (double)rows;
 }
 
-/* The probabilities of one query, 0 where nothing is seen. Returns the log-sum-exp. */
+/* Writes the probabilities of one query, 0 for keys that it does not see. Returns the log-sum-exp. */
 static double probabilities(double *probability, const double *query, const double *key, const bool *visible,
                             AttentionSizes sizes)
 {
@@ -118,17 +118,17 @@ static double probabilities(double *probability, const double *query, const doub
     return any ? max + log(sum) : -INFINITY;
 }
 
-/* to += factor from */
-static void add_scaled(double *to, double factor, const double *from, size_t count)
+/* sum += factor term */
+static void add_scaled(double *sum, double factor, const double *term, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        to[i] += factor * from[i];
+        sum[i] += factor * term[i];
 }
 
-static void clear(double *to, size_t count)
+static void clear(double *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        to[i] = 0;
+        x[i] = 0;
 }
 
 void reference_attention(double *output, double *log_sum_exp, const double *query, const double *key,
@@ -157,15 +157,18 @@ void reference_attention_backward(AttentionReference a, AttentionSizes sizes)
     clear(a.grad_key, sizes.batch * sizes.keys * sizes.d_k);
     clear(a.grad_value, sizes.batch * sizes.keys * sizes.d_v);
     for (size_t row = 0; row < sizes.batch * sizes.queries; row++) {
+        /* One query: its probabilities p again, as in the forward pass. */
         const size_t keys = row / sizes.queries * sizes.keys;
         const bool *sees = a.visible + row * sizes.keys;
         const double *query = a.query + row * sizes.d_k, *grad_output = a.grad_output + row * sizes.d_v;
         probabilities(p, query, a.key + keys * sizes.d_k, sees, sizes);
+        /* grad_p = V grad_output; the backward pass of softmax subtracts its mean under p. */
         double mean = 0;
         for (size_t j = 0; j < sizes.keys; j++) {
             grad_p[j] = sees[j] ? reference_dot(grad_output, a.value + (keys + j) * sizes.d_v, sizes.d_v) : 0;
             mean += p[j] * grad_p[j];
         }
+        /* From the gradient of each score to those of its query, key and value. */
         for (size_t j = 0; j < sizes.keys; j++) {
             if (!sees[j])
                 continue;

@@ -1,10 +1,10 @@
 /**
  * @file
- * @brief Textbook forwards in double precision, independent of the product, and what differentiates them.
+ * @brief Textbook forward passes in double precision, independent of the library, and numerical differentiation.
  *
- * - Arrays are contiguous and row-major; outputs come first, as in the product.
- * - Nothing here is fast, tiled or clever: it is what the formula says, in one or two loops.
- * - A gradient is tested by comparing the product's backward pass with central differences of these functions.
+ * - Arrays are contiguous and row-major; outputs come first, as in the library.
+ * - Nothing here is fast or blocked: each function is its formula, in one or two loops.
+ * - Gradients are tested by comparing the library's backward pass with central differences of these functions.
  */
 #ifndef CS336_TESTS_SUPPORT_REFERENCE_H
 #define CS336_TESTS_SUPPORT_REFERENCE_H
@@ -21,7 +21,7 @@ typedef double ReferenceLoss(void *context);
 /**
  * @brief Central difference (f(x + h) - f(x - h)) / 2h of @p loss for each of the @p count numbers at @p x.
  * @param[out] gradient  count numbers
- * @param      x         changed and put back, one at a time; @p loss reads them through its context
+ * @param      x         each number is changed and restored; @p loss reads them through its context
  * @param      step      h; its error is of the order of h^2, and rounding adds about 1e-16 / h
  */
 void central_difference(double *gradient, double *x, size_t count, double step, ReferenceLoss *loss, void *context);
@@ -30,11 +30,11 @@ void central_difference(double *gradient, double *x, size_t count, double step, 
 void assert_gradient(const char *what, const float *actual, double *x, size_t count, ReferenceLoss *loss, void *context,
                      double rtol, double atol);
 
-/** @brief sum_i a_i b_i: the usual loss, with b the gradient that the backward pass is given. */
+/** @brief sum_i a_i b_i. As a loss of a, its gradient is b, which is what the backward pass then receives. */
 double reference_dot(const double *a, const double *b, size_t count);
 
-/** @brief The numbers of a view, in row-major order, as double. */
-void reference_widen(double *to, Tensor from);
+/** @brief Converts the numbers of a view to double, in row-major order. */
+void reference_widen(double *destination, Tensor source);
 
 /** @brief Softmax over the middle one of three dimensions (outer, n, inner). */
 void reference_softmax(double *y, const double *x, size_t outer, size_t n, size_t inner);
@@ -55,9 +55,9 @@ typedef struct {
 
 /**
  * @brief softmax(Q K^T / sqrt(d_k)) V with all scores in memory.
- * @param[out] output       (batch, queries, d_v); zeros where nothing is seen
- * @param[out] log_sum_exp  (batch, queries), -inf where nothing is seen; NULL skips it
- * @param[in]  visible      (batch, queries, keys), true = attend; what is not visible is not read
+ * @param[out] output       (batch, queries, d_v); zeros for a query that sees no key
+ * @param[out] log_sum_exp  (batch, queries), -inf for a query that sees no key; may be NULL
+ * @param[in]  visible      (batch, queries, keys), true = attend; keys and values that no query sees are not read
  */
 void reference_attention(double *output, double *log_sum_exp, const double *query, const double *key,
                          const double *value, const bool *visible, AttentionSizes sizes);

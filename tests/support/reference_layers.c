@@ -59,8 +59,8 @@ void reference_feed_forward(double *y, const double *x, const double *w1, const 
     free(gate);
 }
 
-/* (batch, seq, heads * d_k) to (batch, heads, seq, d_k), or back. */
-static void exchange_heads(double *to, const double *from, ReferenceAttention sizes, bool back)
+/* Transposes (batch, seq, heads, d_k) to (batch, heads, seq, d_k), or back if join is true. */
+static void transpose_heads(double *destination, const double *source, ReferenceAttention sizes, bool join)
 {
     const size_t d_k = sizes.d_model / sizes.heads;
     for (size_t b = 0; b < sizes.batch; b++)
@@ -69,7 +69,7 @@ static void exchange_heads(double *to, const double *from, ReferenceAttention si
                 for (size_t i = 0; i < d_k; i++) {
                     const size_t joined = ((b * sizes.seq + t) * sizes.heads + h) * d_k + i;
                     const size_t split = ((b * sizes.heads + h) * sizes.seq + t) * d_k + i;
-                    to[back ? joined : split] = from[back ? split : joined];
+                    destination[join ? joined : split] = source[join ? split : joined];
                 }
 }
 
@@ -78,7 +78,7 @@ static void project_heads(double *heads, const double *x, const double *weight, 
     const size_t rows = sizes.batch * sizes.seq;
     double *joined = doubles(rows * sizes.d_model);
     reference_linear(joined, x, weight, rows, sizes.d_model, sizes.d_model);
-    exchange_heads(heads, joined, sizes, false);
+    transpose_heads(heads, joined, sizes, false);
     free(joined);
 }
 
@@ -109,7 +109,7 @@ void reference_mha(double *y, const double *x, const double *q, const double *k,
     const AttentionSizes heads = {sizes.batch * sizes.heads, sizes.seq, sizes.seq, d_k, d_k};
     reference_causal(visible, heads);
     reference_attention(attended, NULL, query, key, value, visible, heads);
-    exchange_heads(value, attended, sizes, true);
+    transpose_heads(value, attended, sizes, true);
     reference_linear(y, value, output, sizes.batch * sizes.seq, sizes.d_model, sizes.d_model);
     free(query), free(key), free(value), free(attended), free(visible);
 }
@@ -124,10 +124,10 @@ double *reference_weight(const ReferenceWeights *weights, const char *prefix, co
     return NULL;
 }
 
-static void add(double *to, const double *from, size_t count)
+static void add(double *sum, const double *term, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        to[i] += from[i];
+        sum[i] += term[i];
 }
 
 void reference_block(double *y, const double *x, const ReferenceWeights *weights, const char *prefix, size_t batch,
@@ -142,6 +142,7 @@ void reference_block(double *y, const double *x, const ReferenceWeights *weights
     const double *w1 = WEIGHT("ffn.w1.weight"), *w2 = WEIGHT("ffn.w2.weight"), *w3 = WEIGHT("ffn.w3.weight");
     const double *gain1 = WEIGHT("ln1.weight"), *gain2 = WEIGHT("ln2.weight");
     double *z = doubles(count), *normed = doubles(count);
+    /* z is the output of the attention sub-layer, y that of the feed-forward sub-layer. */
     switch (config->norm) {
     case NORM_PRE:
         reference_rmsnorm(normed, x, gain1, rows, d, eps);

@@ -1,8 +1,9 @@
 /**
  * @file
- * @brief The layers and the whole model as textbook forwards in double precision; see reference.h.
+ * @brief Textbook forward passes of the layers and of the whole model in double precision; see reference.h.
  *
- * Arrays are contiguous; `rows` stands for all leading dimensions together. A missing weight is NULL.
+ * Arrays are contiguous; `rows` stands for all leading dimensions together. A weight that the model does not have is
+ * NULL.
  */
 #ifndef CS336_TESTS_SUPPORT_REFERENCE_LAYERS_H
 #define CS336_TESTS_SUPPORT_REFERENCE_LAYERS_H
@@ -25,7 +26,7 @@ void reference_rope(double *y, const double *x, const int32_t *positions, size_t
 void reference_feed_forward(double *y, const double *x, const double *w1, const double *w2, const double *w3,
                             size_t rows, size_t d_model, size_t d_ff);
 
-/** @brief Sizes of one attention layer; theta 0: no rotation. */
+/** @brief Sizes of one attention layer. A theta of 0 means no rotation (RoPE). */
 typedef struct {
     size_t batch, seq, d_model, heads;
     double theta;

@@ -11,6 +11,7 @@
 
 static const double RTOL = 1e-4, ATOL = 1e-5;
 
+/* A list of all blocks keeps them reachable, so leak checkers do not report them. */
 typedef struct Block {
     struct Block *next;
     double numbers[];
@@ -83,13 +84,14 @@ void assert_pytorch(Tensor actual, const char *layer, const char *what)
     fixture_close(&fixture);
 }
 
-void assert_differences(const char *what, Tensor gradient, Sample of, ReferenceLoss *loss, void *context)
+void assert_differences(const char *what, Tensor gradient, Sample input, ReferenceLoss *loss, void *context)
 {
-    assert_gradient(what, gradient.data, of.wide, tensor_count(gradient), loss, context, RTOL, ATOL);
+    assert_gradient(what, gradient.data, input.wide, tensor_count(gradient), loss, context, RTOL, ATOL);
 }
 
 void assert_scratch(size_t bytes, ScratchUser *run, void *context)
 {
+    /* Exactly enough. */
     Arena arena;
     assert_ok(arena_init(&arena, bytes));
     assert_ok(run(context, &arena));
@@ -97,6 +99,7 @@ void assert_scratch(size_t bytes, ScratchUser *run, void *context)
     ck_assert_uint_eq(arena.peak, bytes);
     arena_deinit(&arena);
 
+    /* One unit less: the last request is refused. */
     assert_ok(arena_init(&arena, bytes - MEMORY_ALIGNMENT));
     ck_assert_int_eq(run(context, &arena), CS336_ENOMEM);
     size_t asked, left, capacity;

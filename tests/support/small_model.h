@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief A whole model with gradients, moments and scratch, for tests: weights by the hash.
+ * @brief A model with gradients, moments and scratch memory for tests. Its weights come from the hash (hash_weights.h).
  */
 #ifndef CS336_TESTS_SUPPORT_SMALL_MODEL_H
 #define CS336_TESTS_SUPPORT_SMALL_MODEL_H
@@ -18,17 +18,17 @@ typedef struct {
     size_t batch, seq;
 } SmallModel;
 
-/** @brief Vocabulary 40, context 16, d_model 16, 2 layers, 2 heads, d_ff 24: the one of make_layer_fixtures.py. */
+/** @brief Vocabulary 40, context 16, d_model 16, 2 layers, 2 heads, d_ff 24, as in make_layer_fixtures.py. */
 TransformerLMConfig small_config(void);
 
-/** @brief Binds everything, and as much scratch as loss, gradients and logits of (batch, seq) ids take. */
+/** @brief Makes the model, with enough scratch for the loss, the gradients and the logits of (batch, seq) ids. */
 void small_model_init(SmallModel *model, const TransformerLMConfig *config, size_t batch, size_t seq);
 void small_model_deinit(SmallModel *model);
 
-/** @brief ids and targets: rows of seq + 1 hashed ids, and the same shifted by one. */
+/** @brief Makes rows of seq + 1 ids from the hash called @p name: @p ids are the first seq, @p targets the last seq. */
 void small_model_batch(const SmallModel *model, const char *name, TokenTensor *ids, TokenTensor *targets);
 
-/** @brief The weights as double, for the reference. */
+/** @brief Returns the weights as double, for the reference implementation. */
 ReferenceWeights small_model_widen(const SmallModel *model);
 
 #endif

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Tables of tests: one table a file, one line a test.
+ * @brief Tables of tests: one table per file, one line per test.
  */
 #ifndef CS336_TESTS_SUPPORT_SUITE_H
 #define CS336_TESTS_SUPPORT_SUITE_H
@@ -11,9 +11,9 @@
 typedef struct {
     const char *name;             /**< the test's name, as in the course where it is one of the course's */
     const char *problem;          /**< the course's problem id, or the module's name */
-    const TTest **test;           /**< address of what START_TEST() defines; NULL ends the table */
+    const TTest **test;           /**< address of the variable that START_TEST() defines; NULL ends the table */
     double seconds;               /**< time limit; 0: the runner's default */
-    const char *(*why_not)(void); /**< says why the test cannot run here, or NULL; a NULL pointer: it always can */
+    const char *(*why_not)(void); /**< returns why the test cannot run here, or NULL if it can; may be NULL itself */
 } TestCase;
 
 typedef struct {
@@ -31,13 +31,13 @@ typedef struct {
 #function, problem, &function, seconds, NULL \
     }
 
-/** A test that cannot run everywhere: where it cannot, the runner says why and counts nothing. */
+/** A test that cannot run everywhere. Where it cannot, the runner prints why and does not count the test. */
 #define TEST_UNLESS(function, problem, why_not)   \
     {                                             \
 #function, problem, &function, 0, why_not \
     }
 
-/** @name Reasons for TEST_UNLESS(); NULL when there is none
+/** @name Reasons for TEST_UNLESS(); each returns NULL if the test can run
  * @{
  */
 const char *timing_means_nothing(void);
@@ -45,7 +45,7 @@ const char *no_full_device(void);
 const char *no_file_size_limit(void);
 /** @} */
 
-/** @brief Whether a sanitizer or valgrind slows this build down. */
+/** @brief True if a sanitizer or valgrind slows this build down. */
 int test_is_instrumented(void);
 
 #endif

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { END = 1 }; /* stands around the exit status, after all that the program has printed */
+enum { END = 1 /* a control character around the exit status, after the last output of the program */ };
 
 static int exit_status(int status)
 {
@@ -36,13 +36,14 @@ static void run_program(const char *line)
 }
 
 /*
- * The child: a session of its own, whose terminal is the far end. When the first process of a session ends, the
- * terminal hangs up, and what nobody has read yet may be lost. So this one stays until it is killed.
+ * Runs in the child process: starts a session whose controlling terminal is the far end of the pseudo-terminal. When
+ * the first process of a session ends, the kernel hangs the terminal up, and unread output may be lost. So this process
+ * reports the program's exit status and then waits to be killed.
  */
-static void run_there(const char *far_end, const char *line)
+static void run_session(const char *far_end, const char *line)
 {
     setsid();
-    signal(SIGINT, SIG_IGN); /* keys are meant for the program */
+    signal(SIGINT, SIG_IGN); /* Ctrl-C is meant for the program */
     const int terminal = open(far_end, O_RDWR);
     if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) != 0)
         _exit(127);
@@ -58,7 +59,7 @@ static void run_there(const char *far_end, const char *line)
         pause();
 }
 
-/* All that appears before the exit status, which is returned. */
+/* Reads the output of the program into shell_output, types the keys, and returns the exit status. */
 static int read_all(int near_end, const char *wait_for, const char *keys)
 {
     const char *first = NULL;
@@ -79,22 +80,24 @@ static int read_all(int near_end, const char *wait_for, const char *keys)
 
 int terminal_run(const char *line, const char *wait_for, const char *keys)
 {
-    static char whole[1 << 14];
+    static char command[1 << 14];
     const char *program = getenv("CS336");
     char *path = realpath(program ? program : "build/cs336", NULL);
     ck_assert_ptr_nonnull(path);
-    snprintf(whole, sizeof whole, "program='%s'; cd '%s' && %s", path, temp_path("."), line);
+    snprintf(command, sizeof command, "program='%s'; cd '%s' && %s", path, temp_path("."), line);
     free(path);
+    /* A pseudo-terminal: the test reads and writes the near end, the program has the far end as its terminal. */
     const int near_end = posix_openpt(O_RDWR | O_NOCTTY);
     ck_assert_int_ge(near_end, 0);
     ck_assert(grantpt(near_end) == 0 && unlockpt(near_end) == 0);
     const char *far_end = ptsname(near_end);
     ck_assert_ptr_nonnull(far_end);
+    /* Flush first: a forked child would write the buffered output a second time. */
     fflush(NULL);
     const pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
-        run_there(far_end, whole);
+        run_session(far_end, command);
     const int status = read_all(near_end, wait_for, keys);
     kill(child, SIGKILL);
     ck_assert_int_eq(waitpid(child, NULL, 0), child);

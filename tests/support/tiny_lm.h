@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Language models small enough for a test, in every variant.
+ * @brief Language models that are small enough for a test, in every variant.
  */
 #ifndef CS336_TESTS_SUPPORT_TINY_LM_H
 #define CS336_TESTS_SUPPORT_TINY_LM_H
@@ -8,10 +8,10 @@
 #include "core/arena.h"
 #include "nn/transformer_lm.h"
 
-/** @brief Norm placement x position x feed-forward. */
+/** @brief Number of variants: 3 norm placements x 2 position kinds x 2 feed-forward kinds. */
 enum { TINY_LM_VARIANTS = 12 };
 
-/** @brief Sizes that are all different; @p variant chooses norm, position and feed-forward. */
+/** @brief Returns a configuration whose sizes all differ, so that exchanged dimensions are noticed. */
 TransformerLMConfig tiny_lm_config(int variant);
 
 typedef struct {
@@ -19,8 +19,7 @@ typedef struct {
     Arena memory;
 } TinyLM;
 
-/** @brief A model with the handout's initial weights from the seed; from here on one thread, which is fastest for it.
- */
+/** @brief Makes a model with the handout's initial weights. Sets one thread, which is fastest for tiny matrices. */
 void tiny_lm_init(TinyLM *tiny, const TransformerLMConfig *config, uint64_t seed);
 void tiny_lm_deinit(TinyLM *tiny);
 

@@ -28,7 +28,8 @@ TrainerConfig tiny_training_config(void)
                            .log_every = 2,
                            .val_every = 4,
                            .val_batches = 2,
-                           .checkpoint_every = 5};
+                           .checkpoint_every = 5,
+                           .keep = 1};
 }
 
 TrainerConfig tiny_training_one_step(void)

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Runs of the trainer that last milliseconds, on files of the test's own.
+ * @brief Training runs that take milliseconds, on files in the test's temporary directory.
  */
 #ifndef CS336_TESTS_SUPPORT_TINY_TRAINING_H
 #define CS336_TESTS_SUPPORT_TINY_TRAINING_H
@@ -10,13 +10,14 @@
 
 enum { TINY_TOKENS = 200, TINY_STEPS = 12 };
 
-/** @brief TINY_STEPS steps with reports, validations and checkpoints on the way. */
+/** @brief A run of TINY_STEPS steps with log lines, validations and checkpoints. */
 TrainerConfig tiny_training_config(void);
 
-/** @brief The least that is a run. */
+/** @brief A run of one step, with one layer and one validation batch. */
 TrainerConfig tiny_training_one_step(void);
 
-/** @brief Writes a text of period 5 with a little noise: something to learn, and never the same batch loss twice. */
+/** @brief Writes @p count ids of period 5 with some noise: a model can learn them, and no two batches have equal
+ * losses. */
 void tiny_training_write(const char *path, size_t count);
 
 /** @brief A trainer with its files. */
@@ -25,13 +26,13 @@ typedef struct {
     Trainer trainer;
 } TinyTraining;
 
-/** @brief One, where the test is not about threads: they would only wait for each other. */
+/** @brief Threads of tiny_training_init(): 1 unless a test is about threads, because more would only wait. */
 extern int tiny_training_threads;
 
 Status tiny_training_init(TinyTraining *tiny, const TrainerConfig *config);
 void tiny_training_deinit(TinyTraining *tiny);
 
-/** @brief Runs in a directory of the test's own and returns how it ended. */
+/** @brief Trains in a directory of that name in the temporary directory. @return the Status of trainer_run() */
 Status tiny_training_run(const char *directory, const TrainerConfig *config, RunStart start,
                          const TrainerObserver *observer);
 

@@ -1,14 +1,14 @@
 #!/bin/sh
 # The whole pipeline, from text to generated text. Called by `make demo`.
 # usage: demo.sh PROGRAM DIRECTORY STEPS [TEXT]
-# Without TEXT it writes the embedded story corpus, whose exact entropy is the least loss that any model can reach.
+# Without TEXT it writes the embedded story corpus, whose exact entropy is the floor of any model's loss.
 set -eu
 cs336=$1 out=$2 steps=$3 text=${4-}
 eot='<|endoftext|>' stories=30000 held_stories=500
 
 say() { printf '\n== %s\n' "$*"; }
-exec 3>&1
-run() { # shows the command as it can be typed again
+exec 3>&1 # descriptor 3 is the terminal, even while a command's standard output goes to a file
+run() { # prints the command as a user can type it, then runs it
     printf '$ %s' "$cs336" >&3
     for word; do
         case $word in
@@ -51,9 +51,9 @@ run train-bpe --input "$out/train.txt" --vocab-size $vocabulary --special-token 
     --vocab "$out/vocab.json" --merges "$out/merges.txt"
 # A short text may hold fewer pairs than were asked for.
 vocabulary=$(($(wc -l <"$out/merges.txt") + 256 + 1))
-for part in train valid; do
+for split in train valid; do
     run encode --vocab "$out/vocab.json" --merges "$out/merges.txt" --special-token "$eot" \
-        --input "$out/$part.txt" --output "$out/$part.bin"
+        --input "$out/$split.txt" --output "$out/$split.bin"
 done
 
 say 'Training: a small Transformer learns to predict the next token'

@@ -1,8 +1,10 @@
 #!/bin/sh
-# What is installed, and what each missing piece would add. Called by `make doctor` with compiler and OpenMP flags.
+# Prints which tools and libraries are installed, and what each missing one is for. Called by `make doctor` with the
+# compiler and the OpenMP flags.
 compiler=$1 openmp=$2 missing=0
 
 row() { printf '  %-14s %-9s %s\n' "$1" "$2" "$3"; }
+# no: optional; MISSING: the main job needs it
 absent() { # name, what for, no|MISSING
     row "$1" "$3" "$2"
     [ "$3" = no ] || missing=1

@@ -4,7 +4,7 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-rows() {
+rows() { # name of the measurement, file to write: lines of "megabytes ours peer"
     sed -n 's/.*"name":"bpe growth '"$1"', \([0-9]*\)[^"]*","ours":\([0-9.]*\),.*"peer":\([0-9.a-z]*\),.*/\1 \2 \3/p' \
         "$input" | sed 's/null/NaN/' > "$work/$2"
     [ -s "$work/$2" ] || { echo "growth_figure.sh: no rows 'bpe growth $1' in $input" >&2; exit 1; }

@@ -69,7 +69,7 @@ def attention_case(results, name, leading, queries, keys, d_k, d_v, mask):
 
 
 def attention():
-    """Names and sizes stand again in tests/test_attention.c."""
+    """Names and sizes stand again in tests/nn/test_attention.c."""
     results = {}
     attention_case(results, "all", (2, 1, 2, 1), 5, 9, 4, 6, None)
     attention_case(results, "causal", (2,), 70, 70, 16, 16, torch.ones(70, 70, dtype=torch.bool).tril())

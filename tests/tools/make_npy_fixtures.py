@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/tokens/*.npy with NumPy, for tests/test_token_file.c.
+"""Writes tests/fixtures/tokens/*.npy with NumPy, for tests/data/test_token_file.c.
 
 Each file that can be read holds the ids 0, 7, 14, ..., 63; the others are of kinds that token files refuse.
 """

@@ -1,6 +1,6 @@
 """Writes tests/fixtures/tokenizer/replaced_digests.txt: what Python's errors="replace" makes of a million byte strings.
 
-Both sides draw the strings from the same generator (tests/test_replace.c), so that only digests need to be kept: one of
+Both sides draw the strings from the same generator (tests/tokenizer/test_replace.c), so that only digests need to be kept: one of
 each thousand strings. Usage: make_replace_digests.py
 """
 import pathlib

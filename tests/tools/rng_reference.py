@@ -1,4 +1,4 @@
-"""Prints the numbers that tests/test_rng.c expects of core/rng, computed from the generator's definition.
+"""Prints the numbers that tests/core/test_rng.c expects of core/rng, computed from the generator's definition.
 
     mix(x)          SplitMix64's finalizer: (x ^ x >> 30) * A, (x ^ x >> 27) * B, x ^ x >> 31, modulo 2^64
     seed            mix(mix(seed + G) + stream), stream 0 unless told

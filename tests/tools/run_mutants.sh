@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tests the tests. Each tests/mutants/*.patch is a plausible wrong solution of one problem; its line "Test: NAME" names
-# the course test that has to notice. usage: run_mutants.sh [part of a patch's name]
+# Mutation testing: tests the tests. Each tests/mutants/*.patch is a plausible wrong solution of one problem. Its line
+# "Test: NAME" names the course test that must fail with it. usage: run_mutants.sh [substring of a patch's name]
 set -u
 tree=build/mutants selection=${1-} caught=0 survived=0
 
@@ -10,6 +10,7 @@ make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1 || { tail -20 
 (cd "$tree" && K='' CS336=build/cs336 build/release/run_tests >log 2>&1) ||
     { tail "$tree/log"; echo 'run_mutants: the tests must pass before a wrong solution can make one fail' >&2; exit 1; }
 
+# Apply each patch to a copy of the sources, build, run its test, and undo the patch.
 for patch in tests/mutants/*"$selection"*.patch; do
     [ -e "$patch" ] || { echo "run_mutants: no patch's name contains \"$selection\"" >&2; exit 2; }
     name=$(basename "$patch" .patch) test=$(sed -n 's/^Test: //p' "$patch")

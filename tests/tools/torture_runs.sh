@@ -1,5 +1,5 @@
 #!/bin/sh
-# Kills training at random moments and stops it in every way that a terminal knows, and says how often the work survived.
+# Kills training at random moments, stops it by every signal and by broken pipes, and counts how often the work survived.
 # Called by `make torture`. usage: torture_runs.sh PROGRAM DIRECTORY [ROUNDS]
 # Ends with 1 if any row is not 100 %.
 set -u
@@ -22,7 +22,8 @@ random_pause() { # 0.000 to 0.299 seconds
     sleep "$(awk -v seed="$1" 'BEGIN {srand(seed); printf "0.%03d", rand() * 300}')"
 }
 
-# kill -9 at a random moment, several times for each run, with one and two threads
+# kill -9 at a random moment, three times for each run, with one and two threads. The resumed run must end in the same
+# checkpoint as a run without a kill, and leave no temporary file.
 "$program" $short --threads 1 --out whole >log || exit 1
 ls whole >whole.files
 same=0 clean=0 kills=0
@@ -43,7 +44,7 @@ done
 row "killed $kills times: same checkpoint as an uninterrupted run" $same "$rounds"
 row "killed $kills times: no file left over" $clean "$rounds"
 
-# A run that overwrites an old one, killed in its first moments, must never resume the old one.
+# A run that overwrites an old one is killed in its first 300 ms. It must not leave a mixture of both.
 "$program" train $model --steps 6 --log-every 1 --out old >log
 kept=0
 for round in $(seq $((3 * rounds))); do
@@ -59,7 +60,7 @@ for round in $(seq $((3 * rounds))); do
 done 2>log
 row "overwriting run killed at once: never a mixture of two runs" $kept $((3 * rounds))
 
-# Ctrl-C goes to all processes of a pipeline: setsid makes a process group of its own.
+# Ctrl-C sends SIGINT to all processes of a pipeline, its process group. setsid makes a group that the test can signal.
 saved=0
 for round in $(seq $((rounds * 2 / 5))); do
     rm -rf run
@@ -73,6 +74,7 @@ for round in $(seq $((rounds * 2 / 5))); do
 done 2>log
 row 'Ctrl-C while the output is piped into tee: saved' $saved $((rounds * 2 / 5))
 
+# The reader of a pipe ends at once: writing to the pipe fails, but training goes on.
 saved=0
 for round in $(seq $((rounds * 2 / 5))); do
     rm -rf run
@@ -81,6 +83,7 @@ for round in $(seq $((rounds * 2 / 5))); do
 done
 row 'output piped into a program that ends: run to its end' $saved $((rounds * 2 / 5))
 
+# Every signal that asks a process to end.
 saved=0
 for signal in INT TERM USR1 USR2 ALRM VTALRM PROF XCPU; do
     rm -rf run

@@ -3,48 +3,45 @@
 #include "core/memory.h"
 
 enum {
-    NO_RANK = INT32_MAX, /* after all ranks */
-    SHORT_WORD = 64,
-    FILTER_BITS = 8 /* a slot */
+    NO_RANK = INT32_MAX, /* of a pair that is no merge: higher than all ranks */
+    SHORT_WORD = 64,     /* bytes up to which comparing all pairs is faster than a heap */
+    FILTER_BITS = 8      /* bits of the filter for each slot: with half the slots used, one bit in 16 is set */
 };
 
 /* ---- merges by pair ---- */
 
+/* Returns the slot of a pair, or the free slot where it belongs. */
 static MergeSlot *find_slot(const MergeTable *table, int32_t left, int32_t right, uint64_t hash)
 {
-    for (size_t at = (size_t)hash;; at++) {
-        MergeSlot *slot = &table->slots[at & table->mask];
+    for (size_t i = (size_t)hash;; i++) {
+        MergeSlot *slot = &table->slots[i & table->slot_mask];
         if ((slot->left == left && slot->right == right) || slot->rank == NO_RANK)
             return slot;
     }
 }
 
-static inline uint64_t pair_hash(int32_t left, int32_t right)
-{
-    const uint64_t z = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15);
-    return (z ^ z >> 32) * UINT64_C(0xD6E8FEB86659FD93);
-}
-
-/* The slots take the hash's low bits, the filter its high ones. */
+/* The slot depends on the hash's lower half, the filter's bit on its upper half. */
 static size_t filter_bit(const MergeTable *table, uint64_t hash)
 {
     return (size_t)(hash >> 32) & table->filter_mask;
 }
 
+/* Returns the rank of a pair, or NO_RANK if it is no merge. */
 static inline int32_t rank_of(const MergeTable *table, int32_t left, int32_t right)
 {
-    const uint64_t hash = pair_hash(left, right);
+    const uint64_t hash = token_pair_hash(left, right);
     const size_t bit = filter_bit(table, hash);
     if (!(table->filter[bit / 64] >> bit % 64 & 1))
         return NO_RANK;
     return find_slot(table, left, right, hash)->rank;
 }
 
+/* True if the three tokens of a merge are in the vocabulary and the first two join to the third. */
 static bool merge_is_sound(const BPEModel *model, BPEMerge merge)
 {
-    const int32_t parts[] = {merge.left, merge.right, merge.merged};
+    const int32_t ids[] = {merge.left, merge.right, merge.merged};
     for (size_t i = 0; i < 3; i++)
-        if (parts[i] < 0 || (size_t)parts[i] >= model->vocab_size)
+        if (ids[i] < 0 || (size_t)ids[i] >= model->vocab_size)
             return false;
     const ByteString left = bpe_model_token(model, merge.left), right = bpe_model_token(model, merge.right),
                      merged = bpe_model_token(model, merge.merged);
@@ -52,6 +49,7 @@ static bool merge_is_sound(const BPEModel *model, BPEMerge merge)
            memcmp(merged.bytes + left.length, right.bytes, right.length) == 0;
 }
 
+/* Enters all merges into the slots and the filter, and looks up the pairs of single bytes. */
 static Status add_merges(MergeTable *table, const BPEModel *model)
 {
     for (size_t rank = 0; rank < model->merge_count; rank++) {
@@ -60,10 +58,10 @@ static Status add_merges(MergeTable *table, const BPEModel *model)
             return status_fail(CS336_ERANGE,
                                "tokenizer_create: merge %zu makes token %d from %d and %d, which it is not", rank,
                                (int)merge.merged, (int)merge.left, (int)merge.right);
-        const uint64_t hash = pair_hash(merge.left, merge.right);
+        const uint64_t hash = token_pair_hash(merge.left, merge.right);
         const size_t bit = filter_bit(table, hash);
         MergeSlot *slot = find_slot(table, merge.left, merge.right, hash);
-        if (slot->rank == NO_RANK)
+        if (slot->rank == NO_RANK) /* of merges with the same pair the first one counts */
             *slot = (MergeSlot){.left = merge.left, .right = merge.right, .rank = (int32_t)rank};
         table->filter[bit / 64] |= UINT64_C(1) << bit % 64;
         table->merged[rank] = merge.merged;
@@ -74,11 +72,11 @@ static Status add_merges(MergeTable *table, const BPEModel *model)
     return CS336_OK;
 }
 
+/* Looks up the tokens of the 256 bytes. */
 static Status find_bytes(MergeTable *table, const BPEModel *model, const TokenIndex *index)
 {
     for (unsigned b = 0; b < BYTE_VALUES; b++) {
-        const uint8_t byte = (uint8_t)b;
-        table->byte_ids[b] = token_index_find(index, (ByteString){.bytes = &byte, .length = 1});
+        table->byte_ids[b] = token_index_find_byte(index, (uint8_t)b);
         if (table->byte_ids[b] < 0)
             return status_fail(CS336_ERANGE, "tokenizer_create: no token for byte 0x%02X among %zu tokens", b,
                                model->vocab_size);
@@ -92,10 +90,9 @@ Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenInd
     Status s = find_bytes(table, model, index);
     if (s)
         return s;
-    size_t slots = 512;
-    while (slots < 2 * model->merge_count)
-        slots *= 2;
-    table->mask = slots - 1;
+    /* Allocate. */
+    const size_t slots = hash_table_slots(model->merge_count);
+    table->slot_mask = slots - 1;
     table->filter_mask = FILTER_BITS * slots - 1;
     table->slots = memory_allocate(slots * sizeof *table->slots);
     table->filter = memory_allocate_zeroed(FILTER_BITS * slots / 64, sizeof *table->filter);
@@ -104,6 +101,7 @@ Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenInd
     if (!table->slots || !table->filter || !table->merged || !table->byte_ranks) {
         s = status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu merges", model->merge_count);
     } else {
+        /* Fill. */
         for (size_t i = 0; i < slots; i++)
             table->slots[i] = (MergeSlot){.left = -1, .rank = NO_RANK};
         s = add_merges(table, model);
@@ -122,14 +120,14 @@ void merge_table_deinit(MergeTable *table)
     *table = (MergeTable){0};
 }
 
-/* ---- short words: look at all pairs after each merge ---- */
+/* ---- short pre-tokens: compare all pairs after each merge ---- */
 
-/* A symbol, and the rank of its pair with the next one. */
+/* A token of the pre-token, and the rank of its pair with the next one. */
 typedef struct {
     int32_t id, rank;
 } Symbol;
 
-/* ids[0, length) become fewer; returns how many. */
+/* Merges ids[0, length), the tokens of the bytes, and returns how many are left. */
 static size_t merge_short(const MergeTable *table, int32_t *ids, const uint8_t *word, size_t length)
 {
     Symbol symbols[SHORT_WORD];
@@ -137,6 +135,7 @@ static size_t merge_short(const MergeTable *table, int32_t *ids, const uint8_t *
         symbols[i] = (Symbol){ids[i], table->byte_ranks[word[i]][word[i + 1]]};
     symbols[length - 1] = (Symbol){ids[length - 1], NO_RANK};
     for (;;) {
+        /* Find the pair with the lowest rank. */
         int32_t least = NO_RANK;
         size_t best = 0;
         for (size_t i = 0; i < length; i++)
@@ -146,6 +145,7 @@ static size_t merge_short(const MergeTable *table, int32_t *ids, const uint8_t *
             }
         if (least == NO_RANK)
             break;
+        /* Replace it by the merged token, and look up the pairs on both sides. */
         length--;
         for (size_t i = best; i < length; i++)
             symbols[i] = symbols[i + 1];
@@ -160,88 +160,91 @@ static size_t merge_short(const MergeTable *table, int32_t *ids, const uint8_t *
     return length;
 }
 
-/* ---- long words: a heap of pairs, a linked list of symbols ---- */
+/* ---- long pre-tokens: a heap of pairs, a linked list of tokens ---- */
 
 typedef struct {
-    int32_t symbol, next, previous; /* places of the neighbours, -1: none */
-    int32_t rank;                   /* of the pair with the next symbol */
+    int32_t id, next, previous; /* the token, and the links of its neighbours; -1: none */
+    int32_t rank;               /* of the pair with the next token */
 } Link;
 
 /*
- * An entry is rank << 32 | place of the left symbol, so that the least one is the next merge. It is out of date when
- * the pair at its place has another rank by now. There are at most n - 1 pairs at the start, and two more for each of
- * at most n - 1 merges.
+ * A binary heap; the children of entry i are entries 2 i + 1 and 2 i + 2. An entry is rank << 32 | number of the left
+ * token's link, so the least one is the next merge. An entry is out of date if the pair at its link has another rank
+ * now.
  */
 typedef struct {
     uint64_t *entries;
     size_t count;
 } Heap;
 
-enum { HEAP_ENTRIES = 3 };
+enum { HEAP_ENTRIES = 3 }; /* for each byte: n bytes have n - 1 pairs, and each of up to n - 1 merges adds two */
 
 static void heap_push(Heap *heap, uint64_t entry)
 {
-    size_t at = heap->count++;
-    for (; at > 0 && entry < heap->entries[(at - 1) / 2]; at = (at - 1) / 2)
-        heap->entries[at] = heap->entries[(at - 1) / 2];
-    heap->entries[at] = entry;
+    size_t i = heap->count++;
+    for (; i > 0 && entry < heap->entries[(i - 1) / 2]; i = (i - 1) / 2)
+        heap->entries[i] = heap->entries[(i - 1) / 2];
+    heap->entries[i] = entry;
 }
 
 static uint64_t heap_pop(Heap *heap)
 {
     const uint64_t top = heap->entries[0], entry = heap->entries[--heap->count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < heap->count; at = child) {
+    size_t i = 0;
+    for (size_t child; (child = 2 * i + 1) < heap->count; i = child) {
         if (child + 1 < heap->count && heap->entries[child + 1] < heap->entries[child])
             child++;
         if (entry <= heap->entries[child])
             break;
-        heap->entries[at] = heap->entries[child];
+        heap->entries[i] = heap->entries[child];
     }
-    heap->entries[at] = entry;
+    heap->entries[i] = entry;
     return top;
 }
 
-/* Looks the pair at a place up, and lets it compete if it is a merge. */
-static void find_rank(const MergeTable *table, Link *links, int32_t at, Heap *heap)
+/* Looks up the rank of a link's pair, and puts the pair into the heap if it is a merge. */
+static void find_rank(const MergeTable *table, Link *links, int32_t number, Heap *heap)
 {
-    Link *link = &links[at];
-    link->rank = link->next < 0 ? NO_RANK : rank_of(table, link->symbol, links[link->next].symbol);
+    Link *link = &links[number];
+    link->rank = link->next < 0 ? NO_RANK : rank_of(table, link->id, links[link->next].id);
     if (link->rank != NO_RANK)
-        heap_push(heap, (uint64_t)link->rank << 32 | (uint32_t)at);
+        heap_push(heap, (uint64_t)link->rank << 32 | (uint32_t)number);
 }
 
-static void join_next(const MergeTable *table, Link *links, int32_t at, Heap *heap)
+/* Merges a link's pair: the link takes the merged token, and the next link is left out. */
+static void join_next(const MergeTable *table, Link *links, int32_t number, Heap *heap)
 {
-    Link *link = &links[at], *gone = &links[link->next];
-    link->symbol = table->merged[link->rank];
-    link->next = gone->next;
-    gone->rank = NO_RANK;
+    Link *link = &links[number], *removed = &links[link->next];
+    link->id = table->merged[link->rank];
+    link->next = removed->next;
+    removed->rank = NO_RANK;
     if (link->next >= 0)
-        links[link->next].previous = at;
+        links[link->next].previous = number;
     if (link->previous >= 0)
         find_rank(table, links, link->previous, heap);
-    find_rank(table, links, at, heap);
+    find_rank(table, links, number, heap);
 }
 
+/* Merges scratch->ids[0, length), the tokens of the bytes, and returns how many are left. */
 static size_t merge_long(const MergeTable *table, MergeScratch *scratch, size_t length)
 {
-    Heap heap = {.entries = scratch->block};
+    Heap heap = {.entries = scratch->memory};
     Link *links = (Link *)(heap.entries + HEAP_ENTRIES * scratch->capacity);
     for (size_t i = 0; i < length; i++)
         links[i] =
-            (Link){.symbol = scratch->ids[i], .next = i + 1 < length ? (int32_t)i + 1 : -1, .previous = (int32_t)i - 1};
+            (Link){.id = scratch->ids[i], .next = i + 1 < length ? (int32_t)i + 1 : -1, .previous = (int32_t)i - 1};
     for (size_t i = 0; i < length; i++)
         find_rank(table, links, (int32_t)i, &heap);
+    /* Merge the pair with the lowest rank until the heap is empty. */
     while (heap.count) {
         const uint64_t top = heap_pop(&heap);
-        const int32_t at = (int32_t)(top & UINT32_MAX);
-        if (links[at].rank == (int32_t)(top >> 32))
-            join_next(table, links, at, &heap);
+        const int32_t number = (int32_t)(top & UINT32_MAX);
+        if (links[number].rank == (int32_t)(top >> 32)) /* else the entry is out of date */
+            join_next(table, links, number, &heap);
     }
     size_t count = 0;
-    for (int32_t at = 0; at >= 0; at = links[at].next)
-        scratch->ids[count++] = links[at].symbol;
+    for (int32_t number = 0; number >= 0; number = links[number].next)
+        scratch->ids[count++] = links[number].id;
     return count;
 }
 
@@ -249,19 +252,20 @@ Status merge_scratch_reserve(MergeScratch *scratch, size_t length)
 {
     if (length <= scratch->capacity)
         return CS336_OK;
-    const size_t each = HEAP_ENTRIES * sizeof(uint64_t) + sizeof(Link) + sizeof(int32_t);
+    const size_t bytes_each = HEAP_ENTRIES * sizeof(uint64_t) + sizeof(Link) + sizeof(int32_t);
     merge_scratch_deinit(scratch);
-    scratch->block = length <= INT32_MAX ? memory_allocate(memory_product(length, each)) : NULL;
-    if (!scratch->block)
+    scratch->memory = length <= INT32_MAX ? memory_allocate(memory_product(length, bytes_each)) : NULL;
+    if (!scratch->memory)
         return status_fail(CS336_ENOMEM, "tokenizer_encode: no memory for a pre-token of %zu bytes", length);
     scratch->capacity = length;
-    scratch->ids = (int32_t *)((Link *)((uint64_t *)scratch->block + HEAP_ENTRIES * length) + length);
+    /* The heap's entries come first, then the links, then the ids. */
+    scratch->ids = (int32_t *)((Link *)((uint64_t *)scratch->memory + HEAP_ENTRIES * length) + length);
     return CS336_OK;
 }
 
 void merge_scratch_deinit(MergeScratch *scratch)
 {
-    memory_release(scratch->block);
+    memory_release(scratch->memory);
     *scratch = (MergeScratch){0};
 }
 

@@ -1,13 +1,15 @@
 /**
  * @file
- * @brief Applying merges to one pre-token: the earliest merge that fits first, from left to right, until none fits.
+ * @brief Applies merges to one pre-token: always the pair with the lowest rank, the leftmost of equal ones, until no
+ * pair is a merge.
  *
- * Short pre-tokens look at all pairs after each merge, which for a few pairs is fastest; longer ones keep their pairs
- * in a heap, n log n for n bytes.
+ * In a pre-token of up to 64 bytes all pairs are compared after each merge: O(n^2) for n bytes, but fastest for a few
+ * pairs. A longer one keeps its pairs in a heap: O(n log n).
  */
 #ifndef CS336_TOKENIZER_ENCODE_BPE_MERGE_H
 #define CS336_TOKENIZER_ENCODE_BPE_MERGE_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
@@ -15,47 +17,52 @@
 #include <stddef.h>
 #include <stdint.h>
 
+CS336_INTERNAL_BEGIN
+
 typedef struct {
     int32_t left, right;
-    int32_t rank; /**< place of the merge in the order of creation, NO_RANK: a free slot */
+    int32_t rank; /**< when the merge was learned; NO_RANK: a free slot */
 } MergeSlot;
 
-/** @brief Merges by pair, and the tokens of the single bytes. Nothing in it changes: threads may share it. */
+/** @brief Finds merges by their pairs, and the tokens of single bytes. It never changes, so threads may share it. */
 typedef struct {
     MergeSlot *slots; /**< open addressing */
-    size_t mask;
-    uint64_t *filter; /**< bit by hash: this pair may be in slots. Most pairs are no merge, and few bits say so */
-    size_t filter_mask;
-    int32_t *merged; /**< by rank: the token that a merge makes */
+    size_t slot_mask; /**< number of slots - 1, a power of two minus 1 */
+    uint64_t *filter; /**< a Bloom filter: a bit that is not set says that a pair is no merge, as most pairs are not */
+    size_t filter_mask; /**< number of its bits - 1 */
+    int32_t *merged;    /**< by rank: the token that a merge makes */
     int32_t byte_ids[BYTE_VALUES];
-    int32_t (*byte_ranks)[BYTE_VALUES]; /**< ranks of the pairs of single bytes, which every pre-token asks for first */
+    int32_t (*byte_ranks)[BYTE_VALUES]; /**< ranks of the pairs of single bytes: each pre-token begins with these */
 } MergeTable;
 
-/** @brief What merging works in. A zeroed one is empty. */
+/** @brief The memory that merging works in. Zeroed, it is empty. */
 typedef struct {
-    int32_t *ids; /**< of the latest pre-token */
-    size_t capacity;
-    void *block;
+    int32_t *ids;    /**< the tokens of the latest pre-token */
+    size_t capacity; /**< bytes of the longest pre-token */
+    void *memory;    /**< of heap, links and ids */
 } MergeScratch;
 
 /**
- * @brief Prepares the merges of a model.
+ * @brief Makes the table of a model's merges.
  * @param index  of the same model
- * @retval CS336_ERANGE  a byte has no token, or a merge's tokens are not in the vocabulary or do not make up its result
+ * @retval CS336_ERANGE  a byte has no token, or a merge has tokens that are not in the vocabulary or do not join to its
+ * result
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenIndex *index);
 void merge_table_deinit(MergeTable *table);
 
-/** @brief Makes room for pre-tokens of up to @p length bytes; what scratch held is lost. @retval CS336_ENOMEM */
+/** @brief Makes room for pre-tokens of up to @p length bytes; scratch->ids are lost. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status merge_scratch_reserve(MergeScratch *scratch, size_t length);
 void merge_scratch_deinit(MergeScratch *scratch);
 
 /**
- * @brief Finds the tokens of one pre-token of at least 1 byte.
- * @param scratch  with room for it; the tokens are in scratch->ids
- * @return how many tokens
+ * @brief Encodes one pre-token of at least 1 byte.
+ * @param scratch  with room for @p length bytes; receives the tokens in scratch->ids
+ * @return the number of tokens
  */
 size_t merge_table_apply(const MergeTable *table, MergeScratch *scratch, const uint8_t *word, size_t length);
+
+CS336_INTERNAL_END
 
 #endif

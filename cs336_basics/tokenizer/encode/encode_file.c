@@ -6,12 +6,12 @@
 #include "tokenizer/split/cut.h"
 
 enum {
-    CHUNK_BYTES = 1 << 19,
-    SLICE_BYTES = 1 << 15, /* fed between two looks at the stop flag */
-    KEPT_IDS = 1 << 18,    /* of a chunk whose turn has not come */
-    KEPT_ROOM = KEPT_IDS + SLICE_BYTES,
-    THREADS_BYTES = 46 << 20, /* kept ids and caches of all threads */
-    LEAST_CACHE = 1 << 20
+    CHUNK_BYTES = 1 << 19, /* 512 KiB, a few milliseconds: some 130 000 ids, so most chunks are kept whole */
+    FEED_BYTES = 1 << 15,  /* 32 KiB encoded between two looks at the stop flag */
+    KEPT_IDS = 1 << 18,    /* ids of a chunk that are kept until its turn: 1 MiB */
+    KEPT_ROOM = KEPT_IDS + FEED_BYTES, /* the bytes of the last feed may give one id each */
+    THREADS_BYTES = 46 << 20,          /* caches and kept ids of all threads together */
+    LEAST_CACHE = 1 << 20              /* bytes of a thread's cache, however many threads there are */
 };
 
 static const size_t NONE = SIZE_MAX;
@@ -23,7 +23,7 @@ typedef struct {
     TokenSink *sink;
     void *context;
     size_t chunk_bytes, chunks;
-    atomic_size_t done; /* bytes written */
+    atomic_size_t done; /* bytes whose ids are written */
     ParallelFailure failure;
 } Job;
 
@@ -31,14 +31,13 @@ typedef struct {
     Job *job;
     Encoder *encoder;
     TokenList kept;
-    bool in_turn;   /* whether all chunks before are written */
-    size_t at, end; /* what is left of the chunk */
+    bool in_turn;      /* all chunks before this one are written */
+    size_t begin, end; /* what is not encoded of the chunk */
 } Worker;
 
 /* ---- chunks ---- */
 
-/* Where chunk `index` begins: at the first place of its share of the text where that may be cut. NONE: there is none.
- */
+/* Returns where chunk `index` begins: at the first safe cut of its nominal bytes. NONE: they have no safe cut. */
 static size_t begin_of_chunk(const Job *job, size_t index)
 {
     const ByteString text = job->text;
@@ -46,20 +45,19 @@ static size_t begin_of_chunk(const Job *job, size_t index)
         return 0;
     if (index >= job->chunks)
         return text.length;
-    size_t at = index * job->chunk_bytes;
-    const size_t end = text.length - at > job->chunk_bytes ? at + job->chunk_bytes : text.length;
-    while (at < end && (!pretoken_surely_begins(text.bytes, text.length, at) ||
-                        special_tokens_cross(&job->tokenizer->special, text.bytes, text.length, at, true)))
-        at++;
-    return at < end ? at : NONE;
+    size_t cut = index * job->chunk_bytes;
+    const size_t end = text.length - cut > job->chunk_bytes ? cut + job->chunk_bytes : text.length;
+    while (cut < end && !text_may_be_cut(&job->tokenizer->special, text.bytes, text.length, cut, true))
+        cut++;
+    return cut < end ? cut : NONE;
 }
 
-/* A chunk without a beginning belongs to the one before it. */
+/* Finds the bytes of chunk `index`. A chunk without a beginning belongs to the one before it. */
 static void find_chunk(Worker *worker, size_t index)
 {
-    worker->at = begin_of_chunk(worker->job, index);
-    worker->end = worker->at;
-    if (worker->at == NONE)
+    worker->begin = begin_of_chunk(worker->job, index);
+    worker->end = worker->begin;
+    if (worker->begin == NONE)
         return;
     do
         worker->end = begin_of_chunk(worker->job, ++index);
@@ -68,6 +66,7 @@ static void find_chunk(Worker *worker, size_t index)
 
 /* ---- one chunk ---- */
 
+/* The sink of a worker's encoder. */
 static Status take_ids(void *context, const int32_t *ids, size_t count)
 {
     Worker *worker = context;
@@ -76,23 +75,24 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
 }
 
 /* Encodes the rest of the chunk, or as much of it as can be kept. */
-static Status encode_on(Worker *worker)
+static Status encode_rest(Worker *worker)
 {
     const Job *job = worker->job;
     Status s = CS336_OK;
-    while (!s && worker->at < worker->end && worker->kept.count < KEPT_IDS) {
-        const size_t left = worker->end - worker->at, slice = left < SLICE_BYTES ? left : SLICE_BYTES;
+    while (!s && worker->begin < worker->end && worker->kept.count < KEPT_IDS) {
+        const size_t left = worker->end - worker->begin, length = left < FEED_BYTES ? left : FEED_BYTES;
         if (parallel_stop_asked(job->config->stop))
             return status_fail(CS336_EINTERRUPTED, "encode_text: stopped after %zu of %zu bytes",
                                atomic_load(&job->done), job->text.length);
-        s = encoder_feed(worker->encoder, job->text.bytes + worker->at, slice);
-        worker->at += slice;
-        if (!s && worker->at == worker->end)
+        s = encoder_feed(worker->encoder, job->text.bytes + worker->begin, length);
+        worker->begin += length;
+        if (!s && worker->begin == worker->end)
             s = encoder_finish(worker->encoder);
     }
     return s;
 }
 
+/* Runs at the same time as other threads. */
 static void encode_before_turn(Worker *worker, size_t index)
 {
     worker->in_turn = false;
@@ -100,11 +100,12 @@ static void encode_before_turn(Worker *worker, size_t index)
     if (parallel_failed(&worker->job->failure))
         return;
     find_chunk(worker, index);
-    const Status s = encode_on(worker);
+    const Status s = encode_rest(worker);
     if (s)
         parallel_fail(&worker->job->failure, s);
 }
 
+/* Runs when all chunks before this one are written: writes the kept ids, then the rest of the chunk. */
 static void encode_in_turn(Worker *worker)
 {
     Job *job = worker->job;
@@ -114,7 +115,7 @@ static void encode_in_turn(Worker *worker)
     Status s = worker->kept.count ? job->sink(job->context, worker->kept.ids, worker->kept.count) : CS336_OK;
     worker->kept.count = 0;
     if (!s)
-        s = encode_on(worker);
+        s = encode_rest(worker);
     if (s) {
         parallel_fail(&job->failure, s);
         return;
@@ -126,30 +127,19 @@ static void encode_in_turn(Worker *worker)
 
 /* ---- all chunks ---- */
 
+/* Gives each worker its share of THREADS_BYTES: room for kept ids, and a cache. A single thread gets half. */
 static Status make_encoders(Job *job, Worker *workers, size_t threads)
 {
     const size_t share = THREADS_BYTES / (threads < 2 ? 2 : threads), kept = KEPT_ROOM * sizeof *workers->kept.ids;
+    const size_t cache_bytes = share > kept + LEAST_CACHE ? share - kept : LEAST_CACHE;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < threads; i++) {
         workers[i].job = job;
-        s = encoder_create_small(&workers[i].encoder, job->tokenizer,
-                                 share > kept + LEAST_CACHE ? share - kept : LEAST_CACHE, take_ids, &workers[i]);
+        s = encoder_create_small(&workers[i].encoder, job->tokenizer, cache_bytes, take_ids, &workers[i]);
         if (!s && threads > 1)
             s = array_reserve(&workers[i].kept.ids, &workers[i].kept.capacity, KEPT_ROOM, sizeof *workers[i].kept.ids);
     }
     return s;
-}
-
-static void encode_chunks(Job *job, Worker *workers, int threads)
-{
-    (void)threads;
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-    for (size_t i = 0; i < job->chunks; i++) {
-        Worker *worker = &workers[parallel_thread()];
-        encode_before_turn(worker, i);
-#pragma omp ordered
-        encode_in_turn(worker);
-    }
 }
 
 Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink, void *context,
@@ -168,6 +158,7 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
                .chunks = chunks};
     if (chunks == 0)
         return CS336_OK;
+    /* A worker, with an encoder of its own, for each thread. */
     Worker *workers = memory_allocate_zeroed(threads, sizeof *workers);
     Status s = CS336_OK;
     if (!workers)
@@ -175,7 +166,14 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
     if (!s)
         s = make_encoders(&job, workers, threads);
     if (!s) {
-        encode_chunks(&job, workers, (int)threads);
+        /* Each thread takes the next chunk; the ordered part runs in the order of the chunks. */
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads((int)threads)
+        for (size_t i = 0; i < chunks; i++) {
+            Worker *worker = &workers[parallel_thread()];
+            encode_before_turn(worker, i);
+#pragma omp ordered
+            encode_in_turn(worker);
+        }
         s = parallel_result(&job.failure);
     }
     for (size_t i = 0; workers && i < threads; i++) {

@@ -1,17 +1,22 @@
 /**
  * @file
- * @brief Text to token ids, whole or in pieces.
+ * @brief Text to token ids, whole or in chunks.
  *
- * Scanner, cache and merges, one after the other for a few hundred pre-tokens at a time: where the first says that they
- * end, the second is asked for all of them before the first answer is needed, and the third is left for those that it
- * does not know. Whole texts, streams and files go the same way, so their ids are the same.
+ * Three stages take a few hundred pre-tokens at a time. The scanner (pretokenize.h) finds where pre-tokens end. The
+ * cache (word_cache.h) is asked for the ids of all of them, with a prefetch for each before the first lookup, so that
+ * the waits for memory overlap. Merging (bpe_merge.h) is left for the pre-tokens that the cache does not know. Whole
+ * texts, streams and files all go this way, so they give the same ids.
  *
- * Memory is bounded whatever the text: the cache stops growing, and of an endless pre-token a few kilobytes are held.
- * @see tokenizer_decode() for the way back; pretokenize.h, word_cache.h and bpe_merge.h for the three
+ * An encoder takes at most 32 MiB for its cache (or about what encoder_create_small() is given) and less than 400 KB
+ * for the rest, however long the text is: 42 KB of ids, 270 KB for merging and 8 KB of text that is not encoded yet. A
+ * pre-token without end is encoded in sections of 2 KiB. Only a chain of merges that reaches back over half a section,
+ * or a special token of more than 8 KB, makes it take more.
+ * @see tokenizer_decode() for the other direction
  */
 #ifndef CS336_TOKENIZER_ENCODE_ENCODER_H
 #define CS336_TOKENIZER_ENCODE_ENCODER_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/encode/tokenizer.h"
@@ -19,47 +24,57 @@
 #include <stddef.h>
 #include <stdint.h>
 
+CS336_API_BEGIN
+
 /**
  * @brief Appends the ids of a whole text.
- * @retval CS336_ENOMEM  ids are as before
+ * @retval CS336_ENOMEM  ids are unchanged
  * @see Tests test_roundtrip_*, test_*_matches_tiktoken, test_overlapping_special_tokens
  */
 CS336_MUST_CHECK Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text);
 
-/** @brief Takes ids as they are found. What it returns ends the encoding unless it is CS336_OK. */
+/** @brief Receives ids in the order of the text. If it does not return CS336_OK, the encoding ends with its status. */
 typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
 
+/** @brief A sink that appends the ids to a TokenList, its context. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status token_list_sink(void *list, const int32_t *ids, size_t count);
+
 /**
- * @brief Encodes texts that come in pieces, cut anywhere. It remembers pre-tokens from one text to the next, and
- * belongs to one thread at a time.
+ * @brief Encodes texts that come in chunks, cut anywhere. Its cache lasts from one text to the next. One thread at a
+ * time may use an encoder.
  */
 typedef struct Encoder Encoder;
 
 /**
- * @brief An encoder at the start of a text.
- * @param[out] encoder    NULL on failure; give it back with encoder_destroy()
+ * @brief Makes an encoder, at the start of a text.
+ * @param[out] encoder    NULL on failure; free it with encoder_destroy()
  * @param[in]  tokenizer  must outlive the encoder
- * @param[in]  sink       gets the ids in order
- * @param[in]  context    handed to sink
+ * @param[in]  sink       receives the ids
+ * @param[in]  context    passed to sink
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *sink, void *context);
 
-/** @brief The same with a bound for what it remembers pre-tokens in. */
+/** @brief Makes an encoder whose cache grows to about @p cache_bytes. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status encoder_create_small(Encoder **encoder, const Tokenizer *tokenizer, size_t cache_bytes,
                                              TokenSink *sink, void *context);
 
 /**
- * @brief The next bytes of the text; those ids that no further byte can change go to the sink, but for at most the last
- * 80 bytes and of a pre-token of more than 4096 bytes its last ones.
+ * @brief Takes the next bytes of the text, and passes on the ids that no further byte can change. Of the text, it holds
+ * back at most 80 bytes, or the end of a pre-token: at most about 4096 bytes of it.
  * @retval CS336_ENOMEM  or what the sink returned; the encoder can then only be destroyed
  */
 CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length);
 
-/** @brief Ends the text: the rest goes to the sink, and the encoder stands at the start of another. @retval
- * CS336_ENOMEM  or what the sink returned */
+/**
+ * @brief Ends the text and passes on the remaining ids. The encoder is then at the start of another text.
+ * @retval CS336_ENOMEM  or what the sink returned; the encoder can then only be destroyed
+ */
 CS336_MUST_CHECK Status encoder_finish(Encoder *encoder);
 
+/** @brief Frees an encoder; NULL is fine. */
 void encoder_destroy(Encoder *encoder);
+
+CS336_API_END
 
 #endif

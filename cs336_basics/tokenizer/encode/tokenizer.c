@@ -2,40 +2,41 @@
 
 #include "core/memory.h"
 #include "tokenizer/encode/utf8_replace.h"
-#include "tokenizer/files/bpe_files.h"
 
 enum {
-    SPARE_BYTES = 16,
-    IDS_AT_ONCE = 4096 /* decoded before malformed UTF-8 is looked for */
+    SPARE_BYTES = 16,  /* readable behind the vocabulary's bytes: a token of up to 16 bytes is copied with one load */
+    IDS_AT_ONCE = 4096 /* ids decoded before malformed UTF-8 is replaced: their bytes stay in the L1 or L2 cache */
 };
 
 /* ---- the tokenizer ---- */
 
 /*
- * Most pre-tokens of any text are tokens. They are found without merging; but not every token is what its bytes become,
- * for a vocabulary may hold tokens that no merges lead to.
+ * Most pre-tokens of any text are tokens, and these are found without merging. A token counts only if merging its bytes
+ * gives one token: a vocabulary may have tokens that no merges lead to.
  */
-static Status find_whole_tokens(Tokenizer *tokenizer)
+static Status find_single_tokens(Tokenizer *tokenizer)
 {
     const size_t vocab_size = tokenizer_vocab_size(tokenizer);
     MergeScratch scratch = {0};
     Status s = merge_scratch_reserve(&scratch, WORD_CACHED_BYTES);
     if (!s)
-        s = word_cache_init(&tokenizer->whole, SIZE_MAX);
+        s = word_cache_init(&tokenizer->single_tokens, SIZE_MAX);
     for (size_t id = 0; !s && id < vocab_size; id++) {
         const ByteString token = tokenizer_token(tokenizer, (int32_t)id);
         if (token.length == 0 || token.length > WORD_CACHED_BYTES)
             continue;
         const WordKey key = word_key(token.bytes, token.length, 0);
         if (merge_table_apply(&tokenizer->merges, &scratch, token.bytes, token.length) == 1)
-            word_cache_add(&tokenizer->whole, key, token, scratch.ids, 1);
+            word_cache_add(&tokenizer->single_tokens, key, token, scratch.ids, 1);
     }
     merge_scratch_deinit(&scratch);
     return s;
 }
 
+/* Fills a zeroed tokenizer. On failure the caller destroys it. */
 static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
 {
+    /* The model, with all special tokens and room for append_tokens() to read beyond its end. */
     Status s = special_tokens_init(&tokenizer->special, tokens, count);
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
@@ -44,6 +45,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
     ByteList *bytes = &tokenizer->model.bytes;
     if (!s)
         s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + SPARE_BYTES, 1);
+    /* Tables to find tokens and merges. */
     if (!s)
         s = token_index_init(&tokenizer->index, &tokenizer->model);
     if (!s)
@@ -55,7 +57,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
     for (size_t i = 0; i < tokenizer->special.count; i++)
         tokenizer->special_ids[i] = token_index_find(&tokenizer->index, tokenizer->special.tokens[i]);
-    return find_whole_tokens(tokenizer);
+    return find_single_tokens(tokenizer);
 }
 
 Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
@@ -72,25 +74,12 @@ Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const Byte
     return s;
 }
 
-Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
-                      const ByteString *special_tokens, size_t special_count)
-{
-    BPEModel model;
-    *tokenizer = NULL;
-    Status s = bpe_model_read(&model, vocab_path, merges_path);
-    if (!s)
-        s = tokenizer_create(tokenizer, &model, special_tokens, special_count);
-    bpe_model_deinit(&model);
-    memory_give_back(); /* the files' JSON was larger than the tokenizer */
-    return s;
-}
-
 void tokenizer_destroy(Tokenizer *tokenizer)
 {
     if (!tokenizer)
         return;
     memory_release(tokenizer->special_ids);
-    word_cache_deinit(&tokenizer->whole);
+    word_cache_deinit(&tokenizer->single_tokens);
     special_tokens_deinit(&tokenizer->special);
     merge_table_deinit(&tokenizer->merges);
     token_index_deinit(&tokenizer->index);
@@ -115,17 +104,21 @@ int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
 
 /* ---- decoding ---- */
 
+/* Fails if an id is not in the vocabulary. */
 static Status check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count)
 {
     const size_t vocab_size = tokenizer_vocab_size(tokenizer);
     for (size_t i = 0; i < count; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= vocab_size)
-            return status_fail(CS336_ERANGE, "tokenizer_decode: id %d at place %zu, the vocabulary has %zu tokens",
+            return status_fail(CS336_ERANGE, "tokenizer_decode: id %d at position %zu, the vocabulary has %zu tokens",
                                (int)ids[i], i, vocab_size);
     return CS336_OK;
 }
 
-/* Most tokens are short, and copied as if they had SPARE_BYTES: behind the vocabulary and the text is room for that. */
+/*
+ * Copies SPARE_BYTES for each short token, whatever its length: one load and one store. The vocabulary and the text
+ * have that much room at their ends, and the next token overwrites the bytes that are too many.
+ */
 static Status append_tokens(ByteList *text, const Tokenizer *tokenizer, const int32_t *ids, size_t count)
 {
     size_t length = SPARE_BYTES;
@@ -134,16 +127,16 @@ static Status append_tokens(ByteList *text, const Tokenizer *tokenizer, const in
     const Status s = array_reserve(&text->bytes, &text->capacity, text->length + length, 1);
     if (s)
         return s;
-    uint8_t *to = text->bytes + text->length;
+    uint8_t *destination = text->bytes + text->length;
     for (size_t i = 0; i < count; i++) {
         const ByteString token = tokenizer_token(tokenizer, ids[i]);
         if (token.length <= SPARE_BYTES)
-            memcpy(to, token.bytes, SPARE_BYTES);
+            memcpy(destination, token.bytes, SPARE_BYTES);
         else
-            memcpy(to, token.bytes, token.length);
-        to += token.length;
+            memcpy(destination, token.bytes, token.length);
+        destination += token.length;
     }
-    text->length = (size_t)(to - text->bytes);
+    text->length = (size_t)(destination - text->bytes);
     return CS336_OK;
 }
 
@@ -157,12 +150,12 @@ Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, cons
 {
     const size_t length_before = text->length;
     Utf8Replacer replacer = {0};
-    ByteList exact = {0}; /* of some ids */
+    ByteList exact = {0}; /* the bytes of IDS_AT_ONCE ids */
     Status s = check_ids(tokenizer, ids, count);
-    for (size_t some; !s && count > 0; ids += some, count -= some) {
-        some = count < IDS_AT_ONCE ? count : IDS_AT_ONCE;
+    for (size_t decoded; !s && count > 0; ids += decoded, count -= decoded) {
+        decoded = count < IDS_AT_ONCE ? count : IDS_AT_ONCE;
         exact.length = 0;
-        s = append_tokens(&exact, tokenizer, ids, some);
+        s = append_tokens(&exact, tokenizer, ids, decoded);
         if (!s)
             s = utf8_replace(&replacer, text, exact.bytes, exact.length, false);
     }

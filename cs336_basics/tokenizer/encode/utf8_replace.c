@@ -4,6 +4,7 @@
 
 enum { LONGEST_CHARACTER = 4 };
 
+/* Appends a character, or U+FFFD if it is malformed or cut off. */
 static Status append_character(ByteList *text, Utf8Character c, const uint8_t *bytes)
 {
     if (c.status == UTF8_VALID)
@@ -11,46 +12,48 @@ static Status append_character(ByteList *text, Utf8Character c, const uint8_t *b
     return byte_list_append(text, utf8_replacement, sizeof utf8_replacement);
 }
 
-/* Completes the held beginning with bytes from the front and says how many it took. What is held is the beginning of
-   some character, so no malformed piece is shorter. */
+/*
+ * Completes the held character with the first of `bytes`, and sets *taken to how many of them it took. The held bytes
+ * are the beginning of some character, so a malformed sequence has at least these.
+ */
 static Status finish_held(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes, size_t length, bool ended,
                           size_t *taken)
 {
-    uint8_t window[2 * LONGEST_CHARACTER];
+    uint8_t joined[2 * LONGEST_CHARACTER];
     const size_t held = replacer->held_count, more = length < LONGEST_CHARACTER ? length : LONGEST_CHARACTER;
-    memcpy(window, replacer->held, held);
+    memcpy(joined, replacer->held, held);
     if (more)
-        memcpy(window + held, bytes, more);
-    const Utf8Character c = utf8_decode(window, held + more);
+        memcpy(joined + held, bytes, more);
+    const Utf8Character c = utf8_decode(joined, held + more);
     *taken = c.length - held;
     if (c.status == UTF8_TRUNCATED && !ended) {
-        memcpy(replacer->held, window, held + more);
+        memcpy(replacer->held, joined, held + more);
         replacer->held_count = held + more;
         return CS336_OK;
     }
     replacer->held_count = 0;
-    return append_character(text, c, window);
+    return append_character(text, c, joined);
 }
 
-/* How many bytes from the front are whole characters. Eight of ASCII are one look. */
+/* Returns how many bytes at the front are valid characters. Eight bytes of ASCII take one comparison. */
 static size_t valid_length(const uint8_t *text, size_t length)
 {
-    const uint64_t beyond_ascii = UINT64_C(0x8080808080808080);
-    size_t at = 0;
-    while (at < length) {
+    const uint64_t beyond_ascii = UINT64_C(0x8080808080808080); /* the high bit of each byte */
+    size_t valid = 0;
+    while (valid < length) {
         uint64_t eight = beyond_ascii;
-        if (length - at >= sizeof eight)
-            memcpy(&eight, text + at, sizeof eight);
+        if (length - valid >= sizeof eight)
+            memcpy(&eight, text + valid, sizeof eight);
         if (!(eight & beyond_ascii)) {
-            at += sizeof eight;
+            valid += sizeof eight;
             continue;
         }
-        const Utf8Character c = utf8_decode(text + at, length - at);
+        const Utf8Character c = utf8_decode(text + valid, length - valid);
         if (c.status != UTF8_VALID)
             break;
-        at += c.length;
+        valid += c.length;
     }
-    return at;
+    return valid;
 }
 
 Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes, size_t length, bool ended)
@@ -58,24 +61,26 @@ Status utf8_replace(Utf8Replacer *replacer, ByteList *text, const uint8_t *bytes
     const Utf8Replacer before = *replacer;
     const size_t text_before = text->length;
     Status s = CS336_OK;
-    size_t at = 0;
+    size_t done = 0; /* bytes that are appended or held */
     if (replacer->held_count && (length || ended))
-        s = finish_held(replacer, text, bytes, length, ended, &at);
-    while (!s && at < length) {
-        const size_t valid = valid_length(bytes + at, length - at);
-        s = byte_list_append(text, bytes + at, valid);
-        at += valid;
-        if (s || at == length)
+        s = finish_held(replacer, text, bytes, length, ended, &done);
+    while (!s && done < length) {
+        const size_t valid = valid_length(bytes + done, length - done);
+        s = byte_list_append(text, bytes + done, valid);
+        done += valid;
+        if (s || done == length)
             break;
-        const Utf8Character c = utf8_decode(bytes + at, length - at);
+        /* Here is a malformed sequence, or the beginning of a character at the end. */
+        const Utf8Character c = utf8_decode(bytes + done, length - done);
         if (c.status == UTF8_TRUNCATED && !ended) {
-            memcpy(replacer->held, bytes + at, c.length);
+            memcpy(replacer->held, bytes + done, c.length);
             replacer->held_count = c.length;
         } else {
-            s = append_character(text, c, bytes + at);
+            s = append_character(text, c, bytes + done);
         }
-        at += c.length;
+        done += c.length;
     }
+    /* On failure, undo everything. */
     if (s) {
         *replacer = before;
         text->length = text_before;

@@ -2,10 +2,18 @@
 
 #include "core/memory.h"
 
-enum { FIRST_BITS = 11, FIRST_SLOTS = 1 << FIRST_BITS, GROWTH_BITS = 2, GROWTH = 1 << GROWTH_BITS };
+enum {
+    FIRST_BITS = 11, /* 2048 slots at first: 64 KiB */
+    FIRST_SLOTS = 1 << FIRST_BITS,
+    GROWTH_BITS = 2, /* a full cache becomes 4 times as large: the first use of memory is slow (page faults), so it
+                        grows rarely */
+    GROWTH = 1 << GROWTH_BITS
+};
 
-static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE; /* where other keys have their length */
+/* Where the keys of short words have their length, a key that is a hash has 255. */
+static const uint64_t HASHED = UINT64_C(0xFF) << WORD_LAST_BYTE;
 
+/* Returns slots, and the 8 more that lookups of the last slot read, or NULL. */
 static CachedWord *make_slots(size_t slots)
 {
     CachedWord *made = memory_allocate_zeroed(slots + WORD_CACHE_PROBES, sizeof *made);
@@ -35,7 +43,7 @@ WordKey word_key_slowly(const uint8_t *word, size_t length)
 {
     if (length <= WORD_KEY_BYTES)
         return word_key_of(word, length, length);
-    WordKey key = {.high = HASHED};
+    WordKey key = {.high = HASHED}; /* of all words that are too long for the cache; none of them is ever added */
     if (length <= WORD_CACHED_BYTES) {
         key.low = byte_string_hash((ByteString){.bytes = word, .length = length});
         key.high = HASHED | (uint64_t)length << 16;
@@ -48,32 +56,29 @@ static bool is_hashed(WordKey key)
     return (key.high & HASHED) == HASHED;
 }
 
-const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *found, ByteString word)
+const int32_t *word_cache_ids(const WordCache *cache, const CachedWord *entry, ByteString word)
 {
-    if (found->count <= WORD_INLINE_IDS)
-        return found->ids;
-    const int32_t *ids = cache->stored.ids + found->ids[0];
-    if (is_hashed(found->key) && memcmp(ids + (found->count & ~WORD_STORED), word.bytes, word.length) != 0)
+    if (entry->count <= WORD_INLINE_IDS)
+        return entry->ids;
+    const int32_t *ids = cache->stored.ids + entry->ids[0];
+    if (is_hashed(entry->key) && memcmp(ids + (entry->count & ~WORD_STORED), word.bytes, word.length) != 0)
         return NULL;
     return ids;
 }
 
 /* ---- adding ---- */
 
-/* The slot of this key, a free one, or one whose pre-token has to go. */
+/* Returns the slot that holds this key, a free one, or else the one whose pre-token is evicted. */
 static CachedWord *choose_slot(const WordCache *cache, WordKey key)
 {
-    CachedWord *home = &cache->slots[word_cache_place(cache, key)];
+    CachedWord *first = &cache->slots[word_cache_slot(cache, key)];
     for (size_t i = 0; i < WORD_CACHE_PROBES; i++)
-        if (!home[i].key.high || word_key_equal(home[i].key, key))
-            return &home[i];
-    return &home[(word_key_hash(key) >> 16) % WORD_CACHE_PROBES];
+        if (!first[i].key.high || word_key_equal(first[i].key, key))
+            return &first[i];
+    return &first[(word_key_hash(key) >> 16) % WORD_CACHE_PROBES];
 }
 
-/*
- * In large steps, for memory that is touched for the first time is slow. Without memory the cache stays as large as it
- * is.
- */
+/* Makes the cache 4 times as large, or twice if 4 times is too much. Without memory it never grows again. */
 static void grow(WordCache *cache)
 {
     const int bits = GROWTH * cache->slot_count <= cache->most_slots ? GROWTH_BITS : 1;
@@ -92,20 +97,17 @@ static void grow(WordCache *cache)
     *cache = larger;
 }
 
-static void forget_everything(WordCache *cache)
-{
-    memset(cache->slots, 0, (cache->slot_count + WORD_CACHE_PROBES) * sizeof *cache->slots);
-    cache->count = cache->stored.count = 0;
-}
-
-/* Stored ids cannot be given back one by one: when their room is used up, the cache begins anew. */
-static bool make_room_for_stored(WordCache *cache, size_t needed)
+/* Makes room for `needed` stored ids; returns false if there is none. */
+static bool reserve_stored(WordCache *cache, size_t needed)
 {
     TokenList *stored = &cache->stored;
     if (needed > cache->most_stored)
         return false;
-    if (stored->count + needed > cache->most_stored)
-        forget_everything(cache);
+    /* Stored ids cannot be freed one by one. When their room is used up, the cache forgets everything. */
+    if (stored->count + needed > cache->most_stored) {
+        memset(cache->slots, 0, (cache->slot_count + WORD_CACHE_PROBES) * sizeof *cache->slots);
+        cache->count = stored->count = 0;
+    }
     if (stored->count + needed <= stored->capacity)
         return true;
     size_t room = GROWTH * stored->capacity;
@@ -117,11 +119,12 @@ static bool make_room_for_stored(WordCache *cache, size_t needed)
     return false;
 }
 
+/* Stores the ids of an entry and, if its key is a hash, the bytes behind them. Returns false if there is no room. */
 static bool store(WordCache *cache, CachedWord *entry, ByteString word, const int32_t *ids, size_t count)
 {
     const size_t byte_ids = is_hashed(entry->key) ? (word.length + sizeof *ids - 1) / sizeof *ids : 0;
     TokenList *stored = &cache->stored;
-    if (!make_room_for_stored(cache, count + byte_ids))
+    if (!reserve_stored(cache, count + byte_ids))
         return false;
     *entry = (CachedWord){.key = entry->key, .ids = {(int32_t)stored->count}, .count = WORD_STORED | (uint32_t)count};
     memcpy(stored->ids + stored->count, ids, count * sizeof *ids);

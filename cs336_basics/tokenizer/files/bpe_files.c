@@ -22,7 +22,10 @@ static Status append_spelled(ByteList *list, ByteString text, const char *path, 
 
 /* ---- vocab.json ---- */
 
-/* The line of an object's entry. JSON has no places, so they are looked for again once there is something to say. */
+/*
+ * Returns the line of an object's entry, by its number. The JSON parser does not report lines, so this scans the text
+ * again, once an entry turned out to be wrong.
+ */
 static size_t line_of_entry(ByteString text, size_t entry)
 {
     size_t line = 1, seen = 0;
@@ -41,12 +44,13 @@ static size_t line_of_entry(ByteString text, size_t entry)
     return line;
 }
 
+/* Where a token's bytes are in the list of all bytes. */
 typedef struct {
-    size_t at, length; /**< length 0: no such token yet */
-} Span;
+    size_t begin, length; /* length 0: no entry has had this id yet */
+} TokenBytes;
 
-/* Checks one entry and notes where its bytes are. */
-static Status take_entry(Span *spans, size_t count, ByteList *bytes, const char *key, const json_t *value,
+/* Checks one entry, appends its bytes and records where they are. */
+static Status read_entry(TokenBytes *tokens, size_t count, ByteList *bytes, const char *key, const json_t *value,
                          const char *path, size_t line)
 {
     if (!*key)
@@ -58,48 +62,40 @@ static Status take_entry(Span *spans, size_t count, ByteList *bytes, const char 
     if ((size_t)id >= count)
         return status_fail(CS336_EFORMAT, "%s:%zu: id %lld among %zu tokens, ids must be 0 to %zu without holes", path,
                            line, (long long)id, count, count - 1);
-    if (spans[id].length)
+    if (tokens[id].length)
         return status_fail(CS336_EFORMAT, "%s:%zu: id %lld of \"%s\" is taken by another token", path, line,
                            (long long)id, token_shown(byte_string(key)).text);
-    const size_t at = bytes->length;
+    const size_t begin = bytes->length;
     const Status s = append_spelled(bytes, byte_string(key), path, line);
     if (!s)
-        spans[id] = (Span){.at = at, .length = bytes->length - at};
+        tokens[id] = (TokenBytes){.begin = begin, .length = bytes->length - begin};
     return s;
 }
 
-static Status take_vocabulary(BPEModel *model, json_t *object, ByteString text, const char *path)
+/* Reads the entries, which may come in any order, and then adds the tokens by id. */
+static Status read_entries(BPEModel *model, json_t *object, ByteString text, const char *path)
 {
     if (!json_is_object(object))
         return status_fail(CS336_EFORMAT, "%s:1: expected an object of \"token\": id", path);
     const size_t count = json_object_size(object);
-    Span *spans = memory_allocate_zeroed(count, sizeof *spans);
+    TokenBytes *tokens = memory_allocate_zeroed(count, sizeof *tokens);
     ByteList bytes = {0};
     Status s = CS336_OK;
-    if (!spans)
+    if (!tokens)
         s = status_fail(CS336_ENOMEM, "%s: no memory for %zu tokens", path, count);
-    size_t entry = 0; /* its line is looked up when it turns out to be faulty */
+    size_t entry = 0; /* its number; its line is looked up only for a message */
     for (void *i = json_object_iter(object); !s && i; i = json_object_iter_next(object, i), entry++) {
         const char *key = json_object_iter_key(i);
-        s = take_entry(spans, count, &bytes, key, json_object_iter_value(i), path, 0);
+        s = read_entry(tokens, count, &bytes, key, json_object_iter_value(i), path, 0);
         if (s == CS336_EFORMAT)
-            s = take_entry(spans, count, &bytes, key, json_object_iter_value(i), path, line_of_entry(text, entry));
+            s = read_entry(tokens, count, &bytes, key, json_object_iter_value(i), path, line_of_entry(text, entry));
     }
     for (size_t id = 0; !s && id < count; id++)
-        s = bpe_model_add_token(model, (ByteString){.bytes = bytes.bytes + spans[id].at, .length = spans[id].length});
+        s = bpe_model_add_token(model,
+                                (ByteString){.bytes = bytes.bytes + tokens[id].begin, .length = tokens[id].length});
     byte_list_deinit(&bytes);
-    memory_release(spans);
+    memory_release(tokens);
     return s;
-}
-
-static Status check_bytes(const TokenIndex *index, const char *path)
-{
-    for (unsigned b = 0; b < BYTE_VALUES; b++) {
-        const uint8_t byte = (uint8_t)b;
-        if (token_index_find(index, (ByteString){.bytes = &byte, .length = 1}) < 0)
-            return status_fail(CS336_EFORMAT, "%s: no token for byte 0x%02X, all 256 are needed", path, b);
-    }
-    return CS336_OK;
 }
 
 static Status read_vocabulary(BPEModel *model, const char *path)
@@ -111,7 +107,7 @@ static Status read_vocabulary(BPEModel *model, const char *path)
         return s;
     s = json_parse(&object, (const char *)file.data, file.size, path);
     if (!s)
-        s = take_vocabulary(model, object, (ByteString){.bytes = file.data, .length = file.size}, path);
+        s = read_entries(model, object, (ByteString){.bytes = file.data, .length = file.size}, path);
     json_decref(object);
     file_unmap(&file);
     return s;
@@ -124,33 +120,33 @@ typedef struct {
     const TokenIndex *index;
     const char *path, *vocab_path;
     size_t line;
-    ByteList bytes; /**< of the line's two tokens, one after the other */
-    int64_t *seen;  /**< place of a merge by the hash of its pair, -1: free */
-    size_t mask;
+    ByteList bytes; /* of the line's two tokens, one after the other */
+    int64_t *slots; /* hash table of pairs, with open addressing: the rank of a merge, -1: a free slot */
+    size_t slot_mask;
 } MergeReader;
 
-/* Room for a merge on each line of the file, so that a pair's second coming is seen. */
-static Status begin_seen(MergeReader *reader, const MappedFile *file)
+/* Makes a hash table for one merge in each line, to find repeated merges. */
+static Status make_slots(MergeReader *reader, const MappedFile *file)
 {
-    size_t lines = 1, slots = 2;
+    size_t lines = 1;
     for (size_t i = 0; i < file->size; i++)
         lines += file->data[i] == '\n';
-    while (slots < 2 * lines)
-        slots *= 2;
-    reader->mask = slots - 1;
-    reader->seen = memory_allocate(slots * sizeof *reader->seen);
-    if (!reader->seen)
+    const size_t slots = hash_table_slots(lines);
+    reader->slot_mask = slots - 1;
+    reader->slots = memory_allocate(slots * sizeof *reader->slots);
+    if (!reader->slots)
         return status_fail(CS336_ENOMEM, "%s: no memory for %zu merges", reader->path, lines);
     for (size_t i = 0; i < slots; i++)
-        reader->seen[i] = -1;
+        reader->slots[i] = -1;
     return CS336_OK;
 }
 
+/* Enters the next merge into the hash table, or fails if it is there already. */
 static Status check_new(const MergeReader *reader, BPEMerge merge)
 {
     const BPEMerge *merges = reader->model->merges;
-    for (size_t at = (size_t)token_pair_hash(merge.left, merge.right);; at++) {
-        int64_t *slot = &reader->seen[at & reader->mask];
+    for (size_t i = (size_t)token_pair_hash(merge.left, merge.right);; i++) {
+        int64_t *slot = &reader->slots[i & reader->slot_mask];
         if (*slot < 0) {
             *slot = (int64_t)reader->model->merge_count;
             return CS336_OK;
@@ -160,7 +156,8 @@ static Status check_new(const MergeReader *reader, BPEMerge merge)
     }
 }
 
-static Status find_part(const MergeReader *reader, ByteString bytes, ByteString spelled, int32_t *id)
+/* Finds the id of a token; `spelled` is for the message. */
+static Status find_token(const MergeReader *reader, ByteString bytes, ByteString spelled, int32_t *id)
 {
     *id = token_index_find(reader->index, bytes);
     if (*id < 0)
@@ -169,8 +166,10 @@ static Status find_part(const MergeReader *reader, ByteString bytes, ByteString 
     return CS336_OK;
 }
 
-static Status take_line(MergeReader *reader, ByteString line)
+/* Reads the merge in one line. */
+static Status read_merge(MergeReader *reader, ByteString line)
 {
+    /* Split the line at its only blank. */
     const uint8_t *blank = memchr(line.bytes, ' ', line.length);
     const size_t first = blank ? (size_t)(blank - line.bytes) : 0;
     if (first == 0 || first + 1 == line.length || memchr(blank + 1, ' ', line.length - first - 1))
@@ -178,6 +177,7 @@ static Status take_line(MergeReader *reader, ByteString line)
                            reader->line);
     const ByteString left = {.bytes = line.bytes, .length = first};
     const ByteString right = {.bytes = blank + 1, .length = line.length - first - 1};
+    /* The bytes of both tokens, one after the other, are those of the merged token. */
     BPEMerge merge;
     reader->bytes.length = 0;
     Status s = append_spelled(&reader->bytes, left, reader->path, reader->line);
@@ -187,41 +187,39 @@ static Status take_line(MergeReader *reader, ByteString line)
     const uint8_t *bytes = reader->bytes.bytes;
     const size_t length = reader->bytes.length;
     if (!s)
-        s = find_part(reader, (ByteString){.bytes = bytes, .length = middle}, left, &merge.left);
+        s = find_token(reader, (ByteString){.bytes = bytes, .length = middle}, left, &merge.left);
     if (!s)
-        s = find_part(reader, (ByteString){.bytes = bytes + middle, .length = length - middle}, right, &merge.right);
+        s = find_token(reader, (ByteString){.bytes = bytes + middle, .length = length - middle}, right, &merge.right);
     if (!s)
-        s = find_part(reader, (ByteString){.bytes = bytes, .length = length}, line, &merge.merged);
+        s = find_token(reader, byte_list_view(&reader->bytes), line, &merge.merged);
     if (!s)
         s = check_new(reader, merge);
     return s ? s : bpe_model_add_merge(reader->model, merge);
 }
 
-static bool is_version(ByteString line)
-{
-    static const char mark[] = "#version:";
-    return line.length >= sizeof mark - 1 && memcmp(line.bytes, mark, sizeof mark - 1) == 0;
-}
-
 static Status read_merges(BPEModel *model, const TokenIndex *index, const char *path, const char *vocab_path)
 {
+    static const char version[] = "#version:";
+    const size_t version_length = sizeof version - 1;
     MappedFile file;
     MergeReader reader = {.model = model, .index = index, .path = path, .vocab_path = vocab_path};
     Status s = file_map(&file, path);
     if (!s)
-        s = begin_seen(&reader, &file);
-    for (size_t at = 0; !s && at < file.size;) {
-        const uint8_t *begin = file.data + at, *newline = memchr(begin, '\n', file.size - at);
-        const size_t length = newline ? (size_t)(newline - begin) : file.size - at;
-        ByteString line = {.bytes = begin, .length = length};
-        if (length && begin[length - 1] == '\r')
+        s = make_slots(&reader, &file);
+    for (size_t begin = 0; !s && begin < file.size;) {
+        const uint8_t *bytes = file.data + begin, *newline = memchr(bytes, '\n', file.size - begin);
+        const size_t length = newline ? (size_t)(newline - bytes) : file.size - begin;
+        ByteString line = {.bytes = bytes, .length = length};
+        if (length && bytes[length - 1] == '\r')
             line.length--;
         reader.line++;
-        if (line.length && !(reader.line == 1 && is_version(line)))
-            s = take_line(&reader, line);
-        at += length + 1;
+        const bool is_version =
+            reader.line == 1 && line.length >= version_length && memcmp(line.bytes, version, version_length) == 0;
+        if (line.length && !is_version)
+            s = read_merge(&reader, line);
+        begin += length + 1;
     }
-    memory_release(reader.seen);
+    memory_release(reader.slots);
     byte_list_deinit(&reader.bytes);
     file_unmap(&file);
     return s;
@@ -234,8 +232,9 @@ Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merge
     Status s = read_vocabulary(model, vocab_path);
     if (!s)
         s = token_index_init(&index, model);
-    if (!s)
-        s = check_bytes(&index, vocab_path);
+    for (unsigned b = 0; !s && b < BYTE_VALUES; b++)
+        if (token_index_find_byte(&index, (uint8_t)b) < 0)
+            s = status_fail(CS336_EFORMAT, "%s: no token for byte 0x%02X, all 256 are needed", vocab_path, b);
     if (!s)
         s = read_merges(model, &index, merges_path, vocab_path);
     token_index_deinit(&index);
@@ -246,43 +245,40 @@ Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merge
 
 /* ---- writing ---- */
 
-static Status append_text(ByteList *list, const char *text)
-{
-    return byte_list_append(list, (const uint8_t *)text, strlen(text));
-}
-
+/* Appends the text of vocab.json. */
 static Status spell_vocabulary(ByteList *list, const BPEModel *model)
 {
     char number[32];
     ByteList spelled = {0};
-    Status s = append_text(list, "{\n");
+    Status s = byte_list_append_text(list, "{\n");
     for (size_t id = 0; !s && id < model->vocab_size; id++) {
         snprintf(number, sizeof number, ": %zu%s\n", id, id + 1 < model->vocab_size ? "," : "");
         spelled.length = 0;
         s = token_spell(&spelled, bpe_model_token(model, (int32_t)id));
         if (!s)
-            s = append_text(list, "    ");
+            s = byte_list_append_text(list, "    ");
         if (!s)
-            s = token_quote(list, (ByteString){.bytes = spelled.bytes, .length = spelled.length});
+            s = token_quote(list, byte_list_view(&spelled));
         if (!s)
-            s = append_text(list, number);
+            s = byte_list_append_text(list, number);
     }
     byte_list_deinit(&spelled);
-    return s ? s : append_text(list, "}\n");
+    return s ? s : byte_list_append_text(list, "}\n");
 }
 
+/* Appends the text of merges.txt. */
 static Status spell_merges(ByteList *list, const BPEModel *model)
 {
     /* An empty file would look like one that was cut off. */
-    Status s = model->merge_count ? CS336_OK : append_text(list, "#version: 0.2\n");
+    Status s = model->merge_count ? CS336_OK : byte_list_append_text(list, "#version: 0.2\n");
     for (size_t i = 0; !s && i < model->merge_count; i++) {
         s = token_spell(list, bpe_model_token(model, model->merges[i].left));
         if (!s)
-            s = append_text(list, " ");
+            s = byte_list_append_text(list, " ");
         if (!s)
             s = token_spell(list, bpe_model_token(model, model->merges[i].right));
         if (!s)
-            s = append_text(list, "\n");
+            s = byte_list_append_text(list, "\n");
     }
     return s;
 }
@@ -291,6 +287,7 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
 {
     FileWriter vocab = {0}, merges = {0};
     ByteList text = {0};
+    /* Write both files beside those that they will replace. */
     Status s = spell_vocabulary(&text, model);
     if (!s)
         s = file_create(&vocab, vocab_path);
@@ -305,6 +302,7 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
         s = file_write(&merges, text.bytes, text.length);
     if (!s)
         s = file_flush(&merges);
+    /* Replace both. From here on only a rename can fail. */
     if (!s)
         s = file_commit(&vocab);
     if (!s)

@@ -1,30 +1,35 @@
 /**
  * @file
- * @brief A BPE model as vocab.json and merges.txt, in the form of GPT-2's files.
+ * @brief Reads and writes a BPE model as vocab.json and merges.txt, in the format of GPT-2's files.
  *
- * - vocab.json: one object, `"token": id` for each token, ids 0 to n - 1 in any order.
- * - merges.txt: one merge a line in order of creation, the two tokens with a blank between them. A first line that
- *   begins with "#version:" is passed over, and so are empty lines; of a model without merges it is all.
- * - Tokens, also special ones, are spelled in GPT-2's byte alphabet (tokenizer/byte_alphabet.h).
- * - Messages are "path:line: what is wrong".
+ * - vocab.json is one object with `"token": id` for each token; the ids are 0 to n - 1 in any order.
+ * - merges.txt has one merge in each line, by rank: its two tokens with a blank between them. Empty lines are skipped,
+ *   and so is a first line that begins with "#version:". A model without merges has only this line.
+ * - All tokens, special ones too, are spelled in GPT-2's byte alphabet (tokenizer/byte_alphabet.h).
+ * - Messages have the form "path:line: what is wrong".
  */
 #ifndef CS336_TOKENIZER_FILES_BPE_FILES_H
 #define CS336_TOKENIZER_FILES_BPE_FILES_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 
+CS336_API_BEGIN
+
 /**
  * @brief Reads a model.
- * @param[out] model  empty on failure; bpe_model_deinit() it
+ * @param[out] model  empty on failure; free it with bpe_model_deinit()
  * @retval CS336_EIO      a file cannot be read
- * @retval CS336_EFORMAT  vocab.json is not JSON, a token or an id is not valid, comes twice or is missing; a line of
- *                        merges.txt is not two tokens whose joint is a token too, or comes twice
+ * @retval CS336_EFORMAT  vocab.json is not JSON, or has an invalid, repeated or missing token or id; or a line of
+ *                        merges.txt is not two tokens that join to a third, or is repeated
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merges_path);
 
-/** @brief Writes a model; each file is replaced at once. @retval CS336_EIO, CS336_ENOMEM */
+/** @brief Writes a model; each file is replaced atomically. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char *merges_path);
+
+CS336_API_END
 
 #endif

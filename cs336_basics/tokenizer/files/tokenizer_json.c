@@ -6,26 +6,27 @@
 #include <stdio.h>
 
 typedef struct {
-    BPEModel model; /**< with all special tokens */
+    BPEModel model; /* with all special tokens */
     TokenIndex index;
-    bool *literal; /**< by id: a special token, written as it is */
-    ByteList text; /**< what is written */
-    ByteList spelled;
+    bool *literal;    /* by id: true for a special token, which is written as it is */
+    ByteList text;    /* of the file */
+    ByteList spelled; /* of one token */
 } TokenizerJson;
 
 /* ---- special tokens ---- */
 
 static bool is_utf8(ByteString text)
 {
-    for (size_t at = 0; at < text.length;) {
-        const Utf8Character c = utf8_decode(text.bytes + at, text.length - at);
+    for (size_t i = 0; i < text.length;) {
+        const Utf8Character c = utf8_decode(text.bytes + i, text.length - i);
         if (c.status != UTF8_VALID)
             return false;
-        at += c.length;
+        i += c.length;
     }
     return true;
 }
 
+/* True if the token is made by a merge or is one of a merge's two tokens. */
 static bool is_merged(const BPEModel *model, int32_t id)
 {
     for (size_t i = 0; i < model->merge_count; i++)
@@ -35,15 +36,16 @@ static bool is_merged(const BPEModel *model, int32_t id)
 }
 
 /*
- * In tokenizer.json one text is one entry of the vocabulary. A special token whose spelling differs from its text gives
- * the spelling up, which only text that is not special could need; and no other token may be spelled like its text.
+ * In tokenizer.json two tokens cannot be written with the same text. A special token is written as it is. If its
+ * spelling in GPT-2's alphabet differs, two things must hold: nothing needs the spelling (bytes and merges would), and
+ * no other token is spelled like the special token's text.
  */
 static Status check_special(TokenizerJson *json, ByteString token, int32_t id)
 {
     Utf8Character wrong;
     json->spelled.length = 0;
     Status s = token_spell(&json->spelled, token);
-    if (s || byte_string_equal(token, (ByteString){.bytes = json->spelled.bytes, .length = json->spelled.length}))
+    if (s || byte_string_equal(token, byte_list_view(&json->spelled)))
         return s;
     bool shared = token.length == 1 || is_merged(&json->model, id);
     json->spelled.length = 0;
@@ -51,15 +53,15 @@ static Status check_special(TokenizerJson *json, ByteString token, int32_t id)
     if (s == CS336_ENOMEM)
         return s;
     if (!s)
-        shared = shared || token_index_find(&json->index, (ByteString){.bytes = json->spelled.bytes,
-                                                                       .length = json->spelled.length}) >= 0;
+        shared = shared || token_index_find(&json->index, byte_list_view(&json->spelled)) >= 0;
     if (!shared)
         return CS336_OK;
     return status_fail(CS336_ERANGE, "tokenizer_json_write: special token \"%s\" shares its text with another token",
                        token_shown(token).text);
 }
 
-static Status take_special(TokenizerJson *json, const ByteString *tokens, size_t count)
+/* Checks the special tokens and sets `literal` for each. */
+static Status mark_special(TokenizerJson *json, const ByteString *tokens, size_t count)
 {
     json->literal = memory_allocate_zeroed(json->model.vocab_size, sizeof *json->literal);
     if (!json->literal)
@@ -80,7 +82,7 @@ static Status take_special(TokenizerJson *json, const ByteString *tokens, size_t
 
 static Status append(TokenizerJson *json, const char *text)
 {
-    return byte_list_append(&json->text, (const uint8_t *)text, strlen(text));
+    return byte_list_append_text(&json->text, text);
 }
 
 static Status append_token(TokenizerJson *json, int32_t id)
@@ -90,9 +92,7 @@ static Status append_token(TokenizerJson *json, int32_t id)
         return token_quote(&json->text, token);
     json->spelled.length = 0;
     const Status s = token_spell(&json->spelled, token);
-    if (s)
-        return s;
-    return token_quote(&json->text, (ByteString){.bytes = json->spelled.bytes, .length = json->spelled.length});
+    return s ? s : token_quote(&json->text, byte_list_view(&json->spelled));
 }
 
 static Status append_added_tokens(TokenizerJson *json)
@@ -130,7 +130,7 @@ static Status append_vocabulary(TokenizerJson *json)
     return s ? s : append(json, "    },\n");
 }
 
-/* A merge as one text, with a blank between: every release of `tokenizers` reads that. */
+/* Writes each merge as one string, its tokens with a blank between them: every release of `tokenizers` reads that. */
 static Status append_merges(TokenizerJson *json)
 {
     const BPEModel *model = &json->model;
@@ -139,13 +139,13 @@ static Status append_merges(TokenizerJson *json)
         json->spelled.length = 0;
         s = token_spell(&json->spelled, bpe_model_token(model, model->merges[i].left));
         if (!s)
-            s = byte_list_append(&json->spelled, (const uint8_t *)" ", 1);
+            s = byte_list_append_text(&json->spelled, " ");
         if (!s)
             s = token_spell(&json->spelled, bpe_model_token(model, model->merges[i].right));
         if (!s)
             s = append(json, i ? ",\n      " : "\n      ");
         if (!s)
-            s = token_quote(&json->text, (ByteString){.bytes = json->spelled.bytes, .length = json->spelled.length});
+            s = token_quote(&json->text, byte_list_view(&json->spelled));
     }
     return s ? s : append(json, model->merge_count ? "\n    ]\n" : "]\n");
 }
@@ -177,6 +177,7 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
                             size_t special_count)
 {
     TokenizerJson json = {0};
+    /* A copy of the model with all special tokens. */
     Status s = bpe_model_copy(&json.model, model);
     for (size_t i = 0; !s && i < special_count; i++)
         if (special_tokens[i].length == 0)
@@ -187,7 +188,8 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
     if (!s)
         s = token_index_init(&json.index, &json.model);
     if (!s)
-        s = take_special(&json, special_tokens, special_count);
+        s = mark_special(&json, special_tokens, special_count);
+    /* The whole text, then one write. */
     if (!s)
         s = append_all(&json);
     if (!s)

@@ -1,15 +1,16 @@
 /**
  * @file
- * @brief A BPE model as tokenizer.json, the one file of Hugging Face's `tokenizers` and `transformers`.
+ * @brief Writes a BPE model as tokenizer.json, the single file of Hugging Face's `tokenizers` and `transformers`.
  *
- * - It says what vocab.json and merges.txt leave open: the pre-tokenizer (GPT-2's pattern, nothing put before the
- * text), the decoder, and the special tokens, so that the file alone gives the same ids.
- * - Special tokens stand there as they are, all other tokens in GPT-2's alphabet (tokenizer/byte_alphabet.h).
+ * - Besides the tokens and merges of vocab.json and merges.txt it has the pre-tokenizer (GPT-2's pattern, without a
+ * blank before the text), the decoder and the special tokens. So the file alone gives the same ids.
+ * - Special tokens are written as they are, all other tokens in GPT-2's alphabet (tokenizer/byte_alphabet.h).
  * @see https://huggingface.co/docs/tokenizers
  */
 #ifndef CS336_TOKENIZER_FILES_TOKENIZER_JSON_H
 #define CS336_TOKENIZER_FILES_TOKENIZER_JSON_H
 
+#include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
@@ -17,17 +18,21 @@
 
 #include <stddef.h>
 
+CS336_API_BEGIN
+
 /**
  * @brief Writes a model and its special tokens.
- * @param writer          where to; the caller commits or abandons it
- * @param model           as bpe_train() or bpe_model_read() leave it
- * @param special_tokens  those that the vocabulary does not hold get the ids after it, as in tokenizer_create()
- * @param special_count   how many
- * @retval CS336_ERANGE  a special token is empty, is not UTF-8, or shares its text with another token: a single byte, a
- *                       part of a merge, or one whose spelling it is
+ * @param writer          the file; the caller commits or abandons it
+ * @param model           from bpe_train() or bpe_model_read()
+ * @param special_tokens  those that the vocabulary does not have get the ids after it, as in tokenizer_create()
+ * @param special_count   number of special tokens
+ * @retval CS336_ERANGE  a special token is empty, is not UTF-8, or cannot be told from another token: it is a single
+ *                       byte, belongs to a merge, or is written like another token's spelling
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_json_write(FileWriter *writer, const BPEModel *model,
                                              const ByteString *special_tokens, size_t special_count);
+
+CS336_API_END
 
 #endif

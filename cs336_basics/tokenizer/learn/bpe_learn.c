@@ -50,12 +50,7 @@ typedef struct {
 
 /* ---- the cells ---- */
 
-/* Returns how many copies of a word hold its count: a cell counts to 2^32 - 1. */
-static size_t copies_of_word(uint64_t count)
-{
-    return (size_t)((count - 1) / UINT32_MAX + 1);
-}
-
+/* Writes a word. A cell counts to 2^32 - 1; a word with more occurrences is written several times. */
 static void write_word(Learner *learner, ByteString word, uint64_t count, const int32_t *byte_ids)
 {
     for (; count > 0; count -= count < UINT32_MAX ? count : UINT32_MAX) {
@@ -70,8 +65,10 @@ static void write_word(Learner *learner, ByteString word, uint64_t count, const 
 static Status write_cells(Learner *learner, const WordTable *words)
 {
     size_t count = 1;
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-        count += cursor.word.length > 1 ? (cursor.word.length + 1) * copies_of_word(cursor.count) : 0;
+    for (WordCursor cursor = {0}; word_table_next(words, &cursor);) {
+        const size_t copies = (size_t)((cursor.count - 1) / UINT32_MAX + 1);
+        count += cursor.word.length > 1 ? (cursor.word.length + 1) * copies : 0;
+    }
     if (count > UINT32_MAX)
         return status_fail(CS336_ERANGE, "bpe_train: %zu bytes of distinct pre-tokens, expected at most %u", count,
                            UINT32_MAX);
@@ -110,17 +107,6 @@ static Status reserve_tokens(Learner *learner, size_t wanted)
     return CS336_OK;
 }
 
-static Status begin_learner(Learner *learner, WordTable *words, size_t wanted)
-{
-    uint64_t total = 0;
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-        total += cursor.count;
-    learner->floor = total / wanted / FLOOR_DIVISOR + 1;
-    Status s = write_cells(learner, words);
-    word_table_deinit(words);
-    return s ? s : reserve_tokens(learner, wanted);
-}
-
 static void end_learner(Learner *learner)
 {
     Side *sides[] = {&learner->left, &learner->right};
@@ -156,11 +142,14 @@ static size_t next_pair(const Learner *learner, size_t position, int32_t *left, 
     }
 }
 
-static Status count_pairs(Learner *learner)
+/* Makes learner->pairs the pairs whose count is not below the floor, with their positions. */
+static Status collect_pairs(Learner *learner)
 {
     BPEPairs *pairs = &learner->pairs;
     int32_t left, right;
     Status s = CS336_OK;
+    /* Count all pairs. */
+    bpe_pairs_clear(pairs);
     for (size_t position = 0; !s && (position = next_pair(learner, position, &left, &right));) {
         uint32_t number = bpe_pairs_find(pairs, left, right);
         if (number == NO_PAIR)
@@ -170,22 +159,13 @@ static Status count_pairs(Learner *learner)
         pairs->pairs[number].count += learner->cells[position].count;
         pairs->pairs[number].position_count++;
     }
-    return CS336_OK;
-}
-
-/* Makes learner->pairs the pairs whose count is not below the floor, with their positions. */
-static Status collect_pairs(Learner *learner)
-{
-    BPEPairs *pairs = &learner->pairs;
-    bpe_pairs_clear(pairs);
-    Status s = count_pairs(learner);
+    /* Put those that are frequent enough into the heap. */
     bpe_pairs_keep(pairs, learner->floor);
     for (uint32_t i = 0; !s && i < pairs->pair_count; i++) {
         s = bpe_pairs_enter(pairs, i, pairs->pairs[i].position_count);
         pairs->pairs[i].position_count = 0;
     }
     /* Visit the cells again and write the positions. */
-    int32_t left, right;
     for (size_t position = 0; !s && (position = next_pair(learner, position, &left, &right));) {
         const uint32_t number = bpe_pairs_find(pairs, left, right);
         if (number != NO_PAIR)
@@ -196,7 +176,8 @@ static Status collect_pairs(Learner *learner)
 
 /* ---- one merge ---- */
 
-static inline void see(Side *side, int32_t token, size_t position, uint32_t count)
+/* Records that a token is a neighbour of an occurrence, and the position of its pair with the merged token. */
+static inline void record_neighbour(Side *side, int32_t token, size_t position, uint32_t count)
 {
     Neighbour *neighbour = &side->neighbours[token];
     if (neighbour->sighting_count++ == 0)
@@ -208,8 +189,9 @@ static inline void see(Side *side, int32_t token, size_t position, uint32_t coun
 /*
  * Replaces the occurrences of a pair, from left to right, by the merged token, and records their neighbours.
  *
- * At a position that the pair has lost, the first or the second cell holds another token now: tokens only grow, so a
- * token of more than one byte never ends where one like it once began.
+ * At a position that the pair has lost, the first or the second cell holds another token now. The second cell cannot be
+ * the last one of another `right`: tokens only grow, so the token in this cell reaches at least as far as the `right`
+ * that once began there.
  *
  * Returns the count of the occurrences that directly follow another one. Such an occurrence has the merged token on its
  * left. The one before it had pair->left on its right when it was replaced, and has recorded that.
@@ -230,15 +212,16 @@ static uint64_t replace_occurrences(Learner *learner, const Pair *pair, int32_t 
         first->token = after[-1].token = merged;
         const int32_t left = first[-1].token, right = after->token;
         if (left != EDGE)
-            see(&learner->left, left, position - learner->lengths[left], first->count);
+            record_neighbour(&learner->left, left, position - learner->lengths[left], first->count);
         if (right != EDGE)
-            see(&learner->right, right, position, first->count);
+            record_neighbour(&learner->right, right, position, first->count);
         if (left == merged)
             adjacent += first->count;
     }
     return adjacent;
 }
 
+/* Takes occurrences from a pair, if the pair is not left out. */
 static void subtract_count(BPEPairs *pairs, int32_t left, int32_t right, uint64_t count)
 {
     const uint32_t number = bpe_pairs_find(pairs, left, right);
@@ -281,6 +264,10 @@ static Status reserve_sightings(Side *side, size_t count)
     return array_reserve(&side->sightings, &side->sighting_capacity, count, sizeof *side->sightings);
 }
 
+/*
+ * Merges a pair wherever it occurs: adds the merged token to the model, replaces the occurrences, and updates the pairs
+ * on both sides of them. The pairs that lose have been there before; those that gain all appear here.
+ */
 static Status merge_pair(Learner *learner, uint32_t number)
 {
     BPEPairs *pairs = &learner->pairs;
@@ -318,6 +305,7 @@ static Status merge_pair(Learner *learner, uint32_t number)
 
 /* ---- all merges ---- */
 
+/* Merges the best pair, again and again, until there are enough tokens or no pair is left. */
 static Status merge_all(Learner *learner, const BPETrainConfig *config)
 {
     const size_t wanted = config->vocab_size - learner->model->vocab_size;
@@ -331,11 +319,11 @@ static Status merge_all(Learner *learner, const BPETrainConfig *config)
             done++;
             if (!s && config->progress)
                 config->progress(config->progress_context, BPE_MERGING, done, wanted);
-        } else if (learner->floor > 1) {
+        } else if (learner->floor > 1) { /* no pair at the floor is left */
             learner->floor = learner->floor / FLOOR_STEP + 1;
             s = collect_pairs(learner);
         } else {
-            break; /* no pair is left */
+            break; /* no pair at all */
         }
     }
     return s;
@@ -344,7 +332,14 @@ static Status merge_all(Learner *learner, const BPETrainConfig *config)
 Status bpe_learn(BPEModel *model, WordTable *words, const BPETrainConfig *config)
 {
     Learner learner = {.model = model, .pairs = {.model = model}};
-    Status s = begin_learner(&learner, words, config->vocab_size);
+    uint64_t total = 0;
+    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
+        total += cursor.count;
+    learner.floor = total / config->vocab_size / FLOOR_DIVISOR + 1;
+    Status s = write_cells(&learner, words);
+    word_table_deinit(words);
+    if (!s)
+        s = reserve_tokens(&learner, config->vocab_size);
     if (!s)
         s = merge_all(&learner, config);
     end_learner(&learner);

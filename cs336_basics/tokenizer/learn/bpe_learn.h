@@ -24,8 +24,11 @@
 #ifndef CS336_TOKENIZER_LEARN_BPE_LEARN_H
 #define CS336_TOKENIZER_LEARN_BPE_LEARN_H
 
+#include "core/api.h"
 #include "tokenizer/learn/bpe_train.h"
 #include "tokenizer/learn/word_table.h"
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief Adds merges to a model whose last 256 tokens are the bytes, until it has config->vocab_size tokens.
@@ -35,5 +38,7 @@
  * @retval CS336_EINTERRUPTED  config->stop was set
  */
 CS336_MUST_CHECK Status bpe_learn(BPEModel *model, WordTable *words, const BPETrainConfig *config);
+
+CS336_INTERNAL_END
 
 #endif

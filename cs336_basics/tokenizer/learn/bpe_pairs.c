@@ -9,6 +9,7 @@ enum {
 
 /* ---- the index ---- */
 
+/* Enters all pairs into the index, which is empty. */
 static void index_pairs(BPEPairs *pairs)
 {
     for (uint32_t i = 0; i < pairs->pair_count; i++) {
@@ -18,7 +19,7 @@ static void index_pairs(BPEPairs *pairs)
     }
 }
 
-/* Doubles the index unless at most half of its slots are used with one more pair. */
+/* Doubles the index if one more pair would use more than half of its slots. */
 static Status reserve_slot(BPEPairs *pairs)
 {
     if (2 * (pairs->pair_count + 1) <= pairs->slot_count)
@@ -105,7 +106,7 @@ static int compare_tokens(const BPEModel *model, int32_t a, int32_t b)
 }
 
 /* True if a is merged before b. */
-static inline bool before(const BPEPairs *pairs, const Candidate *a, const Candidate *b)
+static inline bool before(const BPEPairs *pairs, const PairCandidate *a, const PairCandidate *b)
 {
     if (a->count != b->count)
         return a->count > b->count;
@@ -114,7 +115,7 @@ static inline bool before(const BPEPairs *pairs, const Candidate *a, const Candi
     return (order ? order : compare_tokens(pairs->model, p->right, q->right)) > 0;
 }
 
-static void sift_up(BPEPairs *pairs, Candidate candidate)
+static void sift_up(BPEPairs *pairs, PairCandidate candidate)
 {
     size_t i = pairs->heap_count++;
     for (; i > 0 && before(pairs, &candidate, &pairs->heap[(i - 1) / 2]); i = (i - 1) / 2)
@@ -123,7 +124,7 @@ static void sift_up(BPEPairs *pairs, Candidate candidate)
 }
 
 /* Puts a candidate at the top, from where it sinks. */
-static void replace_top(BPEPairs *pairs, Candidate candidate)
+static void replace_top(BPEPairs *pairs, PairCandidate candidate)
 {
     size_t i = 0;
     for (size_t child; (child = 2 * i + 1) < pairs->heap_count; i = child) {
@@ -151,14 +152,14 @@ Status bpe_pairs_enter(BPEPairs *pairs, uint32_t number, uint32_t position_count
     if (s)
         return s;
     pair->position_count = position_count;
-    sift_up(pairs, (Candidate){.count = pair->count, .pair = number});
+    sift_up(pairs, (PairCandidate){.count = pair->count, .pair = number});
     return CS336_OK;
 }
 
 bool bpe_pairs_pop(BPEPairs *pairs, uint64_t least_count, uint32_t *best)
 {
     while (pairs->heap_count > 0) {
-        Candidate top = pairs->heap[0];
+        PairCandidate top = pairs->heap[0];
         const uint64_t count = pairs->pairs[top.pair].count;
         if (count < least_count) {
             remove_top(pairs);

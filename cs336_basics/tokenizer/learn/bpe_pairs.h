@@ -13,12 +13,15 @@
 #ifndef CS336_TOKENIZER_LEARN_BPE_PAIRS_H
 #define CS336_TOKENIZER_LEARN_BPE_PAIRS_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 #define NO_PAIR UINT32_MAX
 
@@ -39,7 +42,7 @@ typedef struct {
 typedef struct {
     uint64_t count; /**< the pair's count when the entry was made or corrected */
     uint32_t pair;
-} Candidate;
+} PairCandidate;
 
 typedef struct PositionSlab PositionSlab;
 
@@ -51,7 +54,7 @@ typedef struct {
     PairSlot *slots; /**< hash table from tokens to numbers, with open addressing */
     size_t slot_count;
     PositionSlab *slabs;
-    Candidate *heap; /**< a binary heap with the best candidate at index 0 */
+    PairCandidate *heap; /**< a binary heap with the best candidate at index 0 */
     size_t heap_count, heap_capacity;
 } BPEPairs;
 
@@ -95,5 +98,7 @@ bool bpe_pairs_pop(BPEPairs *pairs, uint64_t least_count, uint32_t *best);
 
 /** @brief Removes all pairs and frees their memory. */
 void bpe_pairs_clear(BPEPairs *pairs);
+
+CS336_INTERNAL_END
 
 #endif

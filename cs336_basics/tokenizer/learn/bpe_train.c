@@ -10,6 +10,7 @@
 
 /* ---- the vocabulary before the first merge ---- */
 
+/* True if tokens[index] is also given earlier in the list. */
 static bool given_before(const ByteString *tokens, size_t index)
 {
     for (size_t i = 0; i < index; i++)
@@ -18,6 +19,7 @@ static bool given_before(const ByteString *tokens, size_t index)
     return false;
 }
 
+/* Adds the special tokens and the bytes to an empty model, and checks the size that is wanted. */
 static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
 {
     Status s = CS336_OK;
@@ -50,6 +52,7 @@ static void report_counting(void *context, size_t done, size_t total)
     listener->progress(listener->context, BPE_COUNTING, done, total);
 }
 
+/* Counts the words of the sources. */
 static Status count_pretokens(WordTable *words, const WordSource *sources, size_t source_count,
                               const BPETrainConfig *config)
 {
@@ -70,15 +73,6 @@ static Status count_pretokens(WordTable *words, const WordSource *sources, size_
     return s;
 }
 
-static void fill_stats(BPETrainStats *stats, const WordTable *words, const WordSource *sources, size_t source_count)
-{
-    *stats = (BPETrainStats){.distinct_pretokens = word_table_size(words)};
-    for (size_t i = 0; i < source_count; i++)
-        stats->bytes += sources[i].content.length;
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-        stats->pretokens += cursor.count;
-}
-
 static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sources, size_t source_count,
                     const BPETrainConfig *config)
 {
@@ -86,8 +80,13 @@ static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sou
     Status s = begin_vocabulary(model, config);
     if (!s)
         s = count_pretokens(&words, sources, source_count, config);
-    if (!s && stats)
-        fill_stats(stats, &words, sources, source_count);
+    if (!s && stats) {
+        *stats = (BPETrainStats){.distinct_pretokens = word_table_size(&words)};
+        for (size_t i = 0; i < source_count; i++)
+            stats->bytes += sources[i].content.length;
+        for (WordCursor cursor = {0}; word_table_next(&words, &cursor);)
+            stats->pretokens += cursor.count;
+    }
     if (!s)
         s = bpe_learn(model, &words, config);
     if (s)

@@ -15,13 +15,16 @@
 #ifndef CS336_TOKENIZER_LEARN_BPE_TRAIN_H
 #define CS336_TOKENIZER_LEARN_BPE_TRAIN_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 typedef enum {
     BPE_COUNTING, /**< done and total are bytes of text */
@@ -68,5 +71,7 @@ CS336_MUST_CHECK Status bpe_train(BPEModel *model, BPETrainStats *stats, const B
  */
 CS336_MUST_CHECK Status bpe_train_files(BPEModel *model, BPETrainStats *stats, const char *const *paths,
                                         size_t path_count, const BPETrainConfig *config);
+
+CS336_API_END
 
 #endif

@@ -26,6 +26,7 @@ typedef struct {
     ParallelFailure failure;
 } Job;
 
+/* Computes the context and numbers the chunks of all sources. */
 static Status begin_job(Job *job)
 {
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
@@ -154,6 +155,7 @@ static Status count_pretokens(WordTally *words, const uint8_t *text, size_t leng
     return s;
 }
 
+/* Counts the segments of a chunk, one after the other. */
 static Status count_chunk(WordTally *words, const SpecialTokens *special, const View *view, Chunk chunk)
 {
     const uint8_t *text = view->text + (chunk.begin - view->begin), *readable = view->text + (view->end - view->begin);
@@ -184,6 +186,7 @@ static Status count_chunks(Job *job, WordTally *words)
     while (!s && !parallel_failed(&job->failure) &&
            (number = atomic_fetch_add(&job->next_chunk, 1)) < job->first_chunk[job->source_count]) {
         Chunk chunk = {0};
+        /* The source that the chunk belongs to. */
         while (number >= job->first_chunk[source + 1])
             source++;
         if (parallel_stop_asked(job->config->stop))
@@ -208,6 +211,7 @@ Status count_words(WordTable *words, const WordSource *sources, size_t source_co
     *words = (WordTable){0};
     Status s = begin_job(&job);
     if (!s) {
+        /* Each thread counts in a tally of its own, which passes words on to the table. */
 #pragma omp parallel num_threads(config->threads)
         {
             WordTally *tally;

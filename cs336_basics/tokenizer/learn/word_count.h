@@ -11,14 +11,17 @@
 #ifndef CS336_TOKENIZER_LEARN_WORD_COUNT_H
 #define CS336_TOKENIZER_LEARN_WORD_COUNT_H
 
+#include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/learn/word_table.h"
 #include "tokenizer/split/special_tokens.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief A text in memory, or one that is read from a file while it is counted. */
 typedef struct {
@@ -45,5 +48,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status count_words(WordTable *words, const WordSource *sources, size_t source_count,
                                     const WordCountConfig *config);
+
+CS336_INTERNAL_END
 
 #endif

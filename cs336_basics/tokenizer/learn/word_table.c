@@ -44,7 +44,7 @@ static inline size_t next_slot(const WordShard *shard, size_t slot)
     return (slot + 1) & (shard->slot_count - 1);
 }
 
-/* Doubles the slots unless at most three quarters of them are used with one more word. */
+/* Doubles the slots if one more word would use more than three quarters of them. */
 static Status reserve_slot(WordShard *shard)
 {
     if (4 * (shard->used + 1) <= 3 * shard->slot_count)
@@ -55,6 +55,7 @@ static Status reserve_slot(WordShard *shard)
     larger.slots = memory_allocate_table(larger.slot_count, sizeof *larger.slots);
     if (!larger.slots)
         return status_fail(CS336_ENOMEM, "word_table_add: no memory for %zu words", larger.slot_count);
+    /* Move all words to their slots in the larger array. */
     for (size_t i = 0; i < shard->slot_count; i++) {
         const WordSlot *entry = &shard->slots[i];
         if (entry->count == 0)

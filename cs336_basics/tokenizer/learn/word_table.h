@@ -5,12 +5,12 @@
  * - A word of at most 15 bytes, as almost every word is, is its own key: see word_key.h. The key of a longer word is
  * its hash and where its bytes are stored; the bytes are compared too, so two words of equal hash stay apart.
  * - The table consists of 64 shards, chosen by the first bits of the hash, each with a lock of its own. With a few
- *   threads, two of them rarely want the same shard. A shard that is full doubles alone, so the table grows in small
- *   steps.
+ *   threads, two of them rarely want the same shard. A full shard doubles alone, so the table grows little by little.
  */
 #ifndef CS336_TOKENIZER_LEARN_WORD_TABLE_H
 #define CS336_TOKENIZER_LEARN_WORD_TABLE_H
 
+#include "core/api.h"
 #include "core/parallel.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /** @brief A word's shard is the first bits of its hash: of word_key_hash() if it has at most WORD_KEY_BYTES. */
 enum { WORD_SHARD_BITS = 6, WORD_SHARDS = 1 << WORD_SHARD_BITS };
@@ -68,5 +70,7 @@ typedef struct {
 bool word_table_next(const WordTable *table, WordCursor *cursor);
 
 void word_table_deinit(WordTable *table);
+
+CS336_INTERNAL_END
 
 #endif

@@ -33,6 +33,7 @@ static Status evict(WordTally *tally, WordSlot word, size_t slot)
     return tally->batch_counts[shard] == WORD_TABLE_BATCH ? add_batch(tally, shard) : CS336_OK;
 }
 
+/* Counts one occurrence in a slot; another word in that slot is evicted. */
 static inline Status count_short(WordTally *tally, WordKey key, size_t slot)
 {
     WordSlot *entry = &tally->latest[slot];

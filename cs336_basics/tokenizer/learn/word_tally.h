@@ -10,11 +10,14 @@
 #ifndef CS336_TOKENIZER_LEARN_WORD_TALLY_H
 #define CS336_TOKENIZER_LEARN_WORD_TALLY_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/learn/word_table.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 enum {
     WORD_TALLY_BITS =
@@ -48,5 +51,7 @@ CS336_MUST_CHECK Status word_tally_count(WordTally *tally, const uint8_t *begin,
 
 /** @brief Adds all counts to the table that have not reached it yet. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status word_tally_finish(WordTally *tally);
+
+CS336_INTERNAL_END
 
 #endif

@@ -8,11 +8,14 @@
 #ifndef CS336_TOKENIZER_SPLIT_CUT_H
 #define CS336_TOKENIZER_SPLIT_CUT_H
 
+#include "core/api.h"
 #include "tokenizer/split/special_tokens.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief True if a pre-token begins at index @p cut whatever bytes follow the text, and the pre-tokens before it are
@@ -29,5 +32,7 @@ size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t begin);
  * @param ended  true if the text ends after @p length bytes; if not, a special token that may be cut off there counts
  */
 bool text_may_be_cut(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
+
+CS336_INTERNAL_END
 
 #endif

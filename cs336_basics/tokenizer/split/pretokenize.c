@@ -27,10 +27,10 @@ void pretokenizer_feed(Pretokenizer *p, const uint8_t *text, size_t length, bool
 
 Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *bytes)
 {
-    uint64_t class[UNICODE_CLASS_COUNT], rest_class[UNICODE_CLASS_COUNT] = {0};
+    uint64_t classes[UNICODE_CLASS_COUNT], rest_class[UNICODE_CLASS_COUNT] = {0};
     /* Bytes at the front may belong to a character that began in the group before. */
     for (int k = 0; k < UNICODE_CLASS_COUNT; k++)
-        class[k] = p->rest_class[k];
+        classes[k] = p->rest_class[k];
     group.inner = p->rest;
     p->rest = 0;
     /* Each character that begins in this group sets the bits of its bytes; those behind the group are kept for later.
@@ -40,19 +40,19 @@ Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *by
         const uint8_t *text = group.text + first;
         const Utf8Class c = utf8_class(text, (size_t)(p->end - text));
         const uint64_t all = (1u << c.length) - 1, inner = all & ~UINT64_C(1);
-        class[c.class] |= all << first;
+        classes[c.unicode_class] |= all << first;
         group.inner |= inner << first;
         if (first + c.length > GROUP_BYTES) {
-            rest_class[c.class] = all >> (GROUP_BYTES - first);
-            p->rest = rest_class[c.class];
+            rest_class[c.unicode_class] = all >> (GROUP_BYTES - first);
+            p->rest = rest_class[c.unicode_class];
         }
-        if (c.class == UNICODE_SPACE && visible_at(text + c.length, p->end))
+        if (c.unicode_class == UNICODE_SPACE && visible_at(text + c.length, p->end))
             group.last_spaces |= UINT64_C(1) << first;
     }
     /* What is left is malformed. */
-    class[UNICODE_OTHER] |= bytes->beyond & ~(class[0] | class[1] | class[2] | class[3]);
+    classes[UNICODE_OTHER] |= bytes->beyond & ~(classes[0] | classes[1] | classes[2] | classes[3]);
     for (int k = 0; k < UNICODE_CLASS_COUNT; k++) {
-        group.class[k] |= class[k];
+        group.classes[k] |= classes[k];
         p->rest_class[k] = rest_class[k];
     }
     return group;

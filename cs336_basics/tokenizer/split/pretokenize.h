@@ -9,18 +9,21 @@
  *   the scanner decides 64 bytes at a time, as bits of 64-bit integers, and never branches on a pre-token's length.
  * - Text between two special tokens is a text of its own: its ends are ends of text. Any bytes are a text: see
  *   unicode.h for malformed UTF-8.
- * - A text may be given in several stretches. Each byte is scanned once, and pre-tokens do not depend on the cuts.
+ * - A text may be given in several chunks. Each byte is scanned once, and pre-tokens do not depend on the cuts.
  *
  * The scanner reads only the bytes that it is given.
  */
 #ifndef CS336_TOKENIZER_SPLIT_PRETOKENIZE_H
 #define CS336_TOKENIZER_SPLIT_PRETOKENIZE_H
 
+#include "core/api.h"
 #include "tokenizer/unicode.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_API_BEGIN
 
 /** @brief Most ends that pretokenizer_next() finds in 64 bytes: one before each byte, and the end of the text. */
 enum { PRETOKENS_PER_GROUP = 65 };
@@ -42,7 +45,7 @@ typedef struct {
 void pretokenizer_begin(Pretokenizer *pretokenizer);
 
 /**
- * @brief Gives a text or its next stretch. pretokenizer_next() must have returned 0 for the stretch before.
+ * @brief Gives a text or its next chunk. pretokenizer_next() must have returned 0 for the chunk before.
  * @param text    the bytes from `unscanned` on, at the same or another address, and those that follow; @p length bytes
  *                that must stay until pretokenizer_next() returns 0
  * @param ended   true if the text ends there
@@ -61,5 +64,7 @@ void pretokenizer_feed(Pretokenizer *pretokenizer, const uint8_t *text, size_t l
  *             use(begin, ends[i]);
  */
 size_t pretokenizer_next(Pretokenizer *pretokenizer, const uint8_t **ends, size_t capacity);
+
+CS336_API_END
 
 #endif

@@ -11,6 +11,7 @@
 #include "kernels/byte_group.h"
 #include "tokenizer/split/pretokenize_table.h"
 
+/* Compares 64 bytes with the ranges of the ASCII classes. */
 VECTOR_INLINE ByteClasses classify_bytes(const uint8_t *text)
 {
     const ByteGroup group = group_load(text);
@@ -34,19 +35,20 @@ static unsigned contraction_length(const uint8_t *text, const uint8_t *end)
     return (a == 'l' && b == 'l') || ((a == 'v' || a == 'r') && b == 'e') ? 3 : 0;
 }
 
+/* Computes what the rules need to know about the group at p->unscanned. */
 static Group describe_group(Pretokenizer *p, const ByteClasses *bytes)
 {
     const size_t left = (size_t)(p->end - p->unscanned);
     const uint64_t inside = left < GROUP_BYTES ? (UINT64_C(1) << left) - 1 : ~UINT64_C(0);
     Group group = {.text = p->unscanned, .inside = inside, .blanks = bytes->blanks, .quotes = bytes->quotes};
-    group.class[UNICODE_LETTER] = bytes->letters;
-    group.class[UNICODE_NUMBER] = bytes->digits;
-    group.class[UNICODE_SPACE] = bytes->spaces;
-    group.class[UNICODE_OTHER] = inside & ~(bytes->letters | bytes->digits | bytes->spaces | bytes->beyond);
+    group.classes[UNICODE_LETTER] = bytes->letters;
+    group.classes[UNICODE_NUMBER] = bytes->digits;
+    group.classes[UNICODE_SPACE] = bytes->spaces;
+    group.classes[UNICODE_OTHER] = inside & ~(bytes->letters | bytes->digits | bytes->spaces | bytes->beyond);
     if (bytes->beyond)
         group = pretokens_beyond_ascii(p, group, bytes);
     /* White space before a visible byte. For byte 63 the next byte lies in the next group. */
-    group.last_spaces |= bytes->spaces & (inside & ~group.class[UNICODE_SPACE]) >> 1;
+    group.last_spaces |= bytes->spaces & (inside & ~group.classes[UNICODE_SPACE]) >> 1;
     if (bytes->spaces >> 63 && visible_at(p->unscanned + GROUP_BYTES, p->end))
         group.last_spaces |= UINT64_C(1) << 63;
     return group;
@@ -61,8 +63,8 @@ static uint64_t starts_by_class(const Pretokenizer *p, const Group *group)
 {
     uint64_t same = 0;
     for (int k = 0; k < UNICODE_CLASS_COUNT; k++)
-        same |= group->class[k] & (group->class[k] << 1 | p->class_before[k]);
-    const uint64_t after_blank = (group->blanks << 1 | p->blank_before) & ~group->class[UNICODE_SPACE];
+        same |= group->classes[k] & (group->classes[k] << 1 | p->class_before[k]);
+    const uint64_t after_blank = (group->blanks << 1 | p->blank_before) & ~group->classes[UNICODE_SPACE];
     return (group->inside & ~same & ~after_blank & ~group->inner) | group->last_spaces;
 }
 
@@ -97,7 +99,7 @@ static uint64_t find_starts(Pretokenizer *p, const ByteClasses *bytes)
     p->no_start = p->start = 0;
     const uint64_t starts = split_contractions(p, &group, starts_by_class(p, &group) | after_contraction);
     for (int k = 0; k < UNICODE_CLASS_COUNT; k++)
-        p->class_before[k] = group.class[k] >> 63;
+        p->class_before[k] = group.classes[k] >> 63;
     p->blank_before = group.blanks >> 63;
     return starts & ~no_start & group.inside;
 }

@@ -2,9 +2,12 @@
 #ifndef CS336_TOKENIZER_SPLIT_PRETOKENIZE_TABLE_H
 #define CS336_TOKENIZER_SPLIT_PRETOKENIZE_TABLE_H
 
+#include "core/api.h"
 #include "kernels/bytes.h"
 #include "tokenizer/split/pretokenize.h"
 #include "tokenizer/unicode.h"
+
+CS336_INTERNAL_BEGIN
 
 /*
  * Groups of bytes that one call of a scanner takes at most. It classifies all of them before it uses the first one: in
@@ -25,12 +28,12 @@ typedef struct {
 
 /* What the scanner knows about a group's bytes: bit i of each bitset is about byte i. */
 typedef struct {
-    const uint8_t *text;                 /* the group's first byte */
-    uint64_t inside;                     /* the byte lies before the end of the text */
-    uint64_t class[UNICODE_CLASS_COUNT]; /* the character that the byte belongs to has this UnicodeClass */
-    uint64_t blanks;                     /* the byte is ' ' */
-    uint64_t quotes;                     /* the byte is ' */
-    uint64_t inner;                      /* the byte is not the first of its character */
+    const uint8_t *text;                   /* the group's first byte */
+    uint64_t inside;                       /* the byte lies before the end of the text */
+    uint64_t classes[UNICODE_CLASS_COUNT]; /* the character that the byte belongs to has this UnicodeClass */
+    uint64_t blanks;                       /* the byte is ' ' */
+    uint64_t quotes;                       /* the byte is ' */
+    uint64_t inner;                        /* the byte is not the first of its character */
     uint64_t last_spaces; /* the byte begins a character of white space, and a visible character follows */
 } Group;
 
@@ -44,7 +47,7 @@ Group pretokens_beyond_ascii(Pretokenizer *p, Group group, const ByteClasses *by
 /* True if a character that is not white space begins at `text`. */
 static inline bool visible_at(const uint8_t *text, const uint8_t *end)
 {
-    return text < end && utf8_class(text, (size_t)(end - text)).class != UNICODE_SPACE;
+    return text < end && utf8_class(text, (size_t)(end - text)).unicode_class != UNICODE_SPACE;
 }
 
 typedef struct {
@@ -57,5 +60,7 @@ typedef struct {
 } PretokenizeTable;
 
 extern const PretokenizeTable pretokenize_portable, pretokenize_avx2, pretokenize_avx512;
+
+CS336_INTERNAL_END
 
 #endif

@@ -12,6 +12,7 @@ static int longest_first(const void *a, const void *b)
     return byte_string_compare(*x, *y);
 }
 
+/* Copies the tokens, in the given order, and all their bytes into one allocation. */
 static Status copy_tokens(SpecialTokens *special, const ByteString *tokens, size_t count)
 {
     size_t total = 0;
@@ -67,6 +68,7 @@ Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, siz
         special_tokens_deinit(special);
         return s;
     }
+    /* Sort, and drop repeated tokens, which are neighbours then. */
     qsort(special->tokens, count, sizeof *special->tokens, longest_first);
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !byte_string_equal(special->tokens[i], special->tokens[special->count - 1]))

@@ -8,6 +8,7 @@
 #ifndef CS336_TOKENIZER_SPLIT_SPECIAL_TOKENS_H
 #define CS336_TOKENIZER_SPLIT_SPECIAL_TOKENS_H
 
+#include "core/api.h"
 #include "core/status.h"
 #include "kernels/bytes.h"
 #include "tokenizer/buffers.h"
@@ -15,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /**
  * @brief Most distinct pairs of first bytes that are searched for 64 bytes at a time. Each pair costs two comparisons a
@@ -58,5 +61,7 @@ SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *te
  * @param ended  true if the text ends after @p length bytes; if not, a token that may be cut off there counts too
  */
 bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
+
+CS336_INTERNAL_END
 
 #endif

@@ -1,0 +1,481 @@
+#include "core/arena.h"
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "core/status.h"
+#include "core/tensor.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- status ---- */
+
+START_TEST(test_status_message_may_hold_the_previous_one)
+{
+    assert_fails(status_fail(CS336_EIO, "%d bytes", 3), CS336_EIO, "3 bytes");
+    assert_fails(status_fail(CS336_EFORMAT, "file: %s", status_message()), CS336_EFORMAT, "file: 3 bytes");
+    assert_fails(status_fail(CS336_EFORMAT, "%s", status_message()), CS336_EFORMAT, "file: 3 bytes");
+}
+END_TEST
+
+START_TEST(test_status_message_is_cut_where_its_buffer_ends)
+{
+    ck_assert_int_eq(status_fail(CS336_EIO, "%2000d", 1), CS336_EIO);
+    ck_assert_uint_eq(strlen(status_message()), 511);
+}
+END_TEST
+
+START_TEST(test_status_message_belongs_to_its_thread)
+{
+    int foreign = 0;
+    ck_assert_int_eq(status_fail(CS336_EIO, "outside"), CS336_EIO);
+#pragma omp parallel num_threads(3) reduction(+ : foreign)
+    {
+        char mine[32];
+        snprintf(mine, sizeof mine, "thread %d", parallel_thread());
+        const Status s = parallel_thread() ? status_fail(CS336_ERANGE, "%s", mine) : CS336_OK;
+#pragma omp barrier
+        foreign += strcmp(status_message(), s ? mine : "outside") != 0;
+    }
+    ck_assert_int_eq(foreign, 0);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+START_TEST(test_memory_of_the_process_has_a_peak)
+{
+    enum { MUCH = 64 << 20 };
+    const size_t before = memory_process_peak();
+    ck_assert_uint_gt(before, 1 << 16);
+    uint8_t *block = memory_allocate(MUCH);
+    ck_assert_ptr_nonnull(block);
+    memset(block, 1, MUCH);
+    const size_t with = memory_process_peak();
+    memory_release(block);
+    ck_assert_uint_ge(with, MUCH);
+    ck_assert_uint_ge(memory_process_peak(), MUCH); /* the system counts to within some pages */
+    ck_assert_uint_lt(before, with);
+}
+END_TEST
+
+START_TEST(test_memory_counts_the_bytes_asked_for)
+{
+    const size_t before = memory_in_use();
+    memory_reset_peak();
+    void *first = memory_allocate(100), *second = memory_allocate_zeroed(3, 50);
+    ck_assert_uint_eq(memory_in_use(), before + 250);
+    first = memory_resize(first, 10);
+    ck_assert_uint_eq(memory_in_use(), before + 160);
+    memory_release(second);
+    ck_assert_uint_eq(memory_in_use(), before + 10);
+    ck_assert_uint_eq(memory_peak(), before + 260);
+    memory_reset_peak();
+    ck_assert_uint_eq(memory_peak(), before + 10);
+    memory_release(first);
+    memory_release(NULL);
+    ck_assert_uint_eq(memory_in_use(), before);
+}
+END_TEST
+
+START_TEST(test_memory_blocks_are_aligned_and_do_not_overlap)
+{
+    enum { BLOCKS = 300 };
+    unsigned char *blocks[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = memory_allocate(i);
+        ck_assert_uint_eq((uintptr_t)blocks[i] % MEMORY_ALIGNMENT, 0);
+        memset(blocks[i], (int)i % 251, i);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        for (size_t j = 0; j < i; j++)
+            ck_assert_uint_eq(blocks[i][j], i % 251);
+        memory_release(blocks[i]);
+    }
+}
+END_TEST
+
+START_TEST(test_memory_is_zeroed_on_demand)
+{
+    for (int round = 0; round < 20; round++) {
+        unsigned char *dirty = memory_allocate(3000);
+        memset(dirty, 0xa5, 3000);
+        memory_release(dirty);
+        unsigned char *clean = memory_allocate_zeroed(1000, 3);
+        for (size_t i = 0; i < 3000; i++)
+            ck_assert_uint_eq(clean[i], 0);
+        memory_release(clean);
+    }
+}
+END_TEST
+
+START_TEST(test_memory_resize_keeps_the_contents)
+{
+    char *text = memory_resize(NULL, 8);
+    memcpy(text, "1234567", 8);
+    text = memory_resize(text, 100000);
+    ck_assert_str_eq(text, "1234567");
+    text = memory_resize(text, 4);
+    ck_assert_mem_eq(text, "1234", 4);
+    memory_fail_at(1);
+    ck_assert_ptr_null(memory_resize(text, 5));
+    ck_assert_mem_eq(text, "1234", 4);
+    memory_release(text);
+}
+END_TEST
+
+START_TEST(test_memory_limit_refuses_what_exceeds_it)
+{
+    const size_t before = memory_in_use();
+    memory_reset_peak();
+    memory_set_limit(before + 100);
+    ck_assert_ptr_null(memory_allocate(101));
+    void *block = memory_allocate(100);
+    ck_assert_ptr_nonnull(block);
+    ck_assert_ptr_null(memory_allocate(1));
+    ck_assert_uint_eq(memory_in_use(), before + 100);
+    memory_set_limit(0);
+    void *more = memory_allocate(1);
+    ck_assert_ptr_nonnull(more);
+    memory_release(more);
+    memory_release(block);
+    ck_assert_uint_eq(memory_in_use(), before);
+    ck_assert_uint_eq(memory_peak(), before + 101);
+}
+END_TEST
+
+START_TEST(test_memory_that_was_refused_does_not_count)
+{
+    const size_t before = memory_in_use();
+    memory_reset_peak();
+    ck_assert_ptr_null(memory_allocate(SIZE_MAX));
+    ck_assert_ptr_null(memory_allocate_zeroed(SIZE_MAX / 2, 3));
+    if (!test_is_instrumented()) /* sanitizers end the process here */
+        ck_assert_ptr_null(memory_allocate(SIZE_MAX / 4));
+    ck_assert_uint_eq(memory_in_use(), before);
+    ck_assert_uint_eq(memory_peak(), before);
+}
+END_TEST
+
+START_TEST(test_memory_fails_once_at_the_chosen_allocation)
+{
+    memory_fail_at(3);
+    for (int i = 1; i <= 5; i++) {
+        void *block = memory_allocate(1);
+        ck_assert_int_eq(block == NULL, i == 3);
+        memory_release(block);
+    }
+    memory_fail_at(1);
+    memory_fail_at(0);
+    void *block = memory_allocate(1);
+    ck_assert_ptr_nonnull(block);
+    memory_release(block);
+}
+END_TEST
+
+START_TEST(test_memory_counts_across_threads)
+{
+    const size_t before = memory_in_use();
+    memory_reset_peak();
+    memory_set_limit(before + 4000);
+#pragma omp parallel for num_threads(3)
+    for (int i = 0; i < 3000; i++) {
+        void *block = memory_allocate((size_t)i % 2000), *larger = memory_resize(block, 2100);
+        memory_release(larger ? larger : block);
+        memory_release(memory_allocate_zeroed((size_t)i % 100, 3));
+    }
+    memory_set_limit(0);
+    ck_assert_uint_eq(memory_in_use(), before);
+    ck_assert_uint_le(memory_peak(), before + 4000);
+}
+END_TEST
+
+START_TEST(test_memory_sizes_saturate_instead_of_wrapping)
+{
+    ck_assert_uint_eq(memory_product(7, 6), 42);
+    ck_assert_uint_eq(memory_product(SIZE_MAX, 0), 0);
+    ck_assert_uint_eq(memory_product(SIZE_MAX, 1), SIZE_MAX);
+    ck_assert_uint_eq(memory_product(SIZE_MAX / 2 + 1, 2), SIZE_MAX);
+    ck_assert_uint_eq(memory_aligned(0), 0);
+    ck_assert_uint_eq(memory_aligned(1), 64);
+    ck_assert_uint_eq(memory_aligned(128), 128);
+    ck_assert_uint_eq(memory_aligned(SIZE_MAX - 63), SIZE_MAX - 63);
+    ck_assert_uint_eq(memory_aligned(SIZE_MAX - 62), SIZE_MAX);
+}
+END_TEST
+
+START_TEST(test_memory_copies_text)
+{
+    const char *text = "copied";
+    char *copy = memory_copy_text(text);
+    ck_assert_str_eq(copy, text);
+    ck_assert_ptr_ne(copy, text);
+    memory_release(copy);
+    memory_fail_at(1);
+    ck_assert_ptr_null(memory_copy_text(text));
+}
+END_TEST
+
+/* ---- arena ---- */
+
+typedef struct {
+    Tensor hidden;
+    float *number;
+} Views;
+
+static Status bind_views(Views *views, Arena *arena)
+{
+    const size_t start = arena_mark(arena);
+    views->hidden = arena_tensor(arena, 3, 5);
+    const size_t mark = arena_mark(arena);
+    arena_tensor(arena, 1000);
+    arena_release(arena, mark);
+    views->number = arena_take(arena, sizeof *views->number);
+    return arena_keep(arena, start);
+}
+
+START_TEST(test_arena_measures_then_binds_with_the_same_calls)
+{
+    Views views;
+    Arena measure = {0}, arena;
+    const size_t before = memory_in_use();
+    assert_ok(bind_views(&views, &measure));
+    ck_assert_ptr_null(views.hidden.data);
+    ck_assert_ptr_null(views.number);
+    ck_assert_uint_eq(measure.peak, 64 + 4032); /* 60 bytes and 4000 bytes, each rounded up */
+    ck_assert_uint_eq(measure.used, 64 + 64);
+    assert_ok(arena_init(&arena, measure.peak));
+    assert_ok(bind_views(&views, &arena));
+    ck_assert_str_eq(tensor_shape_text(views.hidden), "(3, 5)");
+    ck_assert_ptr_eq(views.hidden.data, arena.base);
+    ck_assert_ptr_eq(views.number, arena.base + 64);
+    for (size_t i = 0; i < 15; i++)
+        ck_assert(views.hidden.data[i] == 0);
+    arena_deinit(&arena);
+    arena_deinit(&arena);
+    ck_assert_uint_eq(memory_in_use(), before);
+}
+END_TEST
+
+START_TEST(test_arena_says_when_it_is_full)
+{
+    Arena arena;
+    assert_ok(arena_init(&arena, 100));
+    ck_assert_ptr_eq(arena_take(&arena, 1), arena.base);
+    const size_t mark = arena_mark(&arena);
+    ck_assert_ptr_null(arena_take(&arena, 65));
+    assert_fails(arena_keep(&arena, mark), CS336_ENOMEM, "arena_take: 65 bytes asked for, 64 of 128 left");
+    const Tensor view = arena_tensor(&arena, 17);
+    assert_fails(arena_keep(&arena, mark), CS336_ENOMEM, "arena_take: 68 bytes asked for, 64 of 128 left");
+    ck_assert_ptr_null(view.data);
+    ck_assert_str_eq(tensor_shape_text(view), "(17)");
+    ck_assert_ptr_eq(arena_take(&arena, 64), arena.base + 64);
+    assert_ok(arena_status(&arena));
+    ck_assert_ptr_null(arena_take(&arena, SIZE_MAX - 3));
+    assert_fails(arena_status(&arena), CS336_ENOMEM, "arena_take: 18446744073709551612 bytes asked for, 0 of 128 left");
+    arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_arena_remembers_what_did_not_fit)
+{
+    Arena arena;
+    assert_ok(arena_init(&arena, 192));
+    const size_t mark = arena_mark(&arena);
+    arena_take(&arena, 64);
+    ck_assert_ptr_null(arena_take(&arena, 129));
+    ck_assert_ptr_null(arena_take(&arena, 1)); /* would fit */
+    const size_t late = arena_mark(&arena);
+    arena_release(&arena, late); /* of a callee that asked for nothing */
+    const char *first = "arena_take: 129 bytes asked for, 128 of 192 left";
+    assert_fails(arena_status(&arena), CS336_ENOMEM, first);
+    assert_fails(arena_keep(&arena, late), CS336_ENOMEM, first);
+    ck_assert_uint_eq(arena.used, 64);
+    assert_fails(arena_keep(&arena, mark), CS336_ENOMEM, first);
+    ck_assert_uint_eq(arena.used, 0);
+    assert_ok(arena_status(&arena));
+    ck_assert_ptr_eq(arena_take(&arena, 192), arena.base);
+    arena_deinit(&arena);
+}
+END_TEST
+
+START_TEST(test_arena_expects_what_a_callee_takes)
+{
+    Arena measure = {0};
+    arena_take(&measure, 64);
+    arena_expect(&measure, 200);
+    arena_expect(&measure, 100);
+    ck_assert_uint_eq(measure.used, 64);
+    ck_assert_uint_eq(measure.peak, 264);
+    arena_expect(&measure, SIZE_MAX);
+    ck_assert_uint_eq(measure.peak, SIZE_MAX);
+}
+END_TEST
+
+START_TEST(test_arena_refuses_to_measure_what_no_memory_holds)
+{
+    Arena measure = {0};
+    arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 40);
+    assert_fails(arena_keep(&measure, 0), CS336_ENOMEM,
+                 "arena_take: 18446744073709551615 bytes asked for, 18446744073709551614 of 18446744073709551614 left");
+    ck_assert_uint_eq(measure.peak, SIZE_MAX);
+    measure = (Arena){0};
+    arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 21); /* 2^63 bytes */
+    ck_assert_uint_eq(measure.peak, (size_t)1 << 63);
+    arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 21);
+    assert_fails(arena_status(&measure), CS336_ENOMEM,
+                 "arena_take: 9223372036854775808 bytes asked for, 9223372036854775806 of 18446744073709551614 left");
+    ck_assert_uint_eq(measure.peak, SIZE_MAX);
+}
+END_TEST
+
+START_TEST(test_arena_init_reports_a_want_of_memory)
+{
+    Arena arena;
+    memory_fail_at(1);
+    assert_fails(arena_init(&arena, 5), CS336_ENOMEM, "arena_init: no memory for 5 bytes");
+    ck_assert_ptr_null(arena.base);
+    assert_fails(arena_init(&arena, SIZE_MAX), CS336_ENOMEM, "arena_init: no memory for 18446744073709551615 bytes");
+    arena_deinit(&arena);
+}
+END_TEST
+
+/* ---- parallel ---- */
+
+START_TEST(test_parallel_failure_is_the_first_one_with_its_message)
+{
+    ParallelFailure failure = {0};
+    ck_assert(!parallel_failed(&failure));
+    assert_ok(parallel_result(&failure));
+    parallel_set_threads(3);
+    const int last = parallel_threads() - 1;
+    char expected[32];
+    snprintf(expected, sizeof expected, "on thread %d", last);
+#pragma omp parallel num_threads(parallel_threads())
+    if (parallel_thread() == last)
+        parallel_fail(&failure, status_fail(CS336_EIO, "on thread %d", parallel_thread()));
+    parallel_fail(&failure, status_fail(CS336_ERANGE, "too late"));
+    ck_assert(parallel_failed(&failure));
+    assert_fails(parallel_result(&failure), CS336_EIO, expected);
+}
+END_TEST
+
+START_TEST(test_parallel_reserves_a_block_for_each_thread)
+{
+    parallel_set_threads(3);
+    const int threads = parallel_threads();
+    assert_ok(parallel_reserve(1000, 500));
+    memset(parallel_shared(parallel_workspace()), 9, 1000);
+    unsigned char *of_thread[64] = {0};
+    const ParallelWorkspace *workspace = parallel_workspace();
+#pragma omp parallel num_threads(threads)
+    {
+        unsigned char *own = parallel_private(workspace);
+        memset(own, parallel_thread() + 1, 500);
+        of_thread[parallel_thread()] = own;
+    }
+    for (int t = 0; t < threads && of_thread[t]; t++) {
+        ck_assert_uint_eq((uintptr_t)of_thread[t] % MEMORY_ALIGNMENT, 0);
+        for (size_t i = 0; i < 500; i++)
+            ck_assert_int_eq(of_thread[t][i], t + 1);
+    }
+    ck_assert_ptr_eq(parallel_private(parallel_workspace()), of_thread[0]);
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert_int_eq(((unsigned char *)parallel_shared(parallel_workspace()))[i], 9);
+    parallel_release();
+}
+END_TEST
+
+START_TEST(test_parallel_workspace_only_grows)
+{
+    const size_t before = memory_in_use();
+    parallel_set_threads(1);
+    assert_ok(parallel_reserve(1000, 0));
+    const size_t after = memory_in_use();
+    const void *shared = parallel_shared(parallel_workspace());
+    assert_ok(parallel_reserve(10, 0));
+    ck_assert_ptr_eq(parallel_shared(parallel_workspace()), shared);
+    ck_assert_uint_eq(memory_in_use(), after);
+    assert_ok(parallel_reserve(0, 100));
+    ck_assert_ptr_eq(parallel_shared(parallel_workspace()), shared);
+    assert_ok(parallel_reserve(5000, 0));
+    memset(parallel_shared(parallel_workspace()), 1, 5000);
+    memset(parallel_private(parallel_workspace()), 1, 100);
+    parallel_set_threads(2);
+    assert_ok(parallel_reserve(0, 0));
+    const ParallelWorkspace *workspace = parallel_workspace();
+#pragma omp parallel num_threads(2)
+    memset(parallel_private(workspace), 1, 100);
+    parallel_release();
+    ck_assert_uint_eq(memory_in_use(), before);
+}
+END_TEST
+
+START_TEST(test_parallel_reserve_recovers_from_a_want_of_memory)
+{
+    const size_t before = memory_in_use();
+    parallel_set_threads(1);
+    memory_fail_at(1);
+    ck_assert_int_eq(parallel_reserve(0, 0), CS336_ENOMEM);
+    ck_assert_ptr_null(parallel_workspace());
+    memory_fail_at(2);
+    assert_fails(parallel_reserve(100, 100), CS336_ENOMEM, "parallel_reserve: no memory for 128 bytes");
+    memory_fail_at(2);
+    assert_fails(parallel_reserve(100, 200), CS336_ENOMEM, "parallel_reserve: no memory for 256 bytes");
+    assert_fails(parallel_reserve(0, SIZE_MAX - 1), CS336_ENOMEM,
+                 "parallel_reserve: no memory for 18446744073709551615 bytes");
+    assert_ok(parallel_reserve(100, 200));
+    memset(parallel_shared(parallel_workspace()), 1, 100);
+    memset(parallel_private(parallel_workspace()), 1, 200);
+    parallel_release();
+    ck_assert_uint_eq(memory_in_use(), before);
+}
+END_TEST
+
+START_TEST(test_parallel_threads_follow_the_choice)
+{
+    parallel_set_threads(0);
+    const int at_first = parallel_threads();
+    ck_assert_int_ge(at_first, 1);
+    ck_assert_int_eq(parallel_thread(), 0);
+    parallel_set_threads(3);
+#ifdef _OPENMP
+    ck_assert_int_eq(parallel_threads(), 3);
+#else
+    ck_assert_int_eq(parallel_threads(), 1);
+#endif
+    parallel_set_threads(0);
+    ck_assert_int_eq(parallel_threads(), at_first);
+}
+END_TEST
+
+const TestCase core_tests[] = {
+    TEST(test_status_message_may_hold_the_previous_one, "status"),
+    TEST(test_status_message_is_cut_where_its_buffer_ends, "status"),
+    TEST(test_status_message_belongs_to_its_thread, "status"),
+    TEST(test_memory_of_the_process_has_a_peak, "memory"),
+    TEST(test_memory_counts_the_bytes_asked_for, "memory"),
+    TEST(test_memory_blocks_are_aligned_and_do_not_overlap, "memory"),
+    TEST(test_memory_is_zeroed_on_demand, "memory"),
+    TEST(test_memory_resize_keeps_the_contents, "memory"),
+    TEST(test_memory_limit_refuses_what_exceeds_it, "memory"),
+    TEST(test_memory_that_was_refused_does_not_count, "memory"),
+    TEST(test_memory_fails_once_at_the_chosen_allocation, "memory"),
+    TEST(test_memory_counts_across_threads, "memory"),
+    TEST(test_memory_sizes_saturate_instead_of_wrapping, "memory"),
+    TEST(test_memory_copies_text, "memory"),
+    TEST(test_arena_measures_then_binds_with_the_same_calls, "arena"),
+    TEST(test_arena_says_when_it_is_full, "arena"),
+    TEST(test_arena_remembers_what_did_not_fit, "arena"),
+    TEST(test_arena_expects_what_a_callee_takes, "arena"),
+    TEST(test_arena_refuses_to_measure_what_no_memory_holds, "arena"),
+    TEST(test_arena_init_reports_a_want_of_memory, "arena"),
+    TEST(test_parallel_failure_is_the_first_one_with_its_message, "parallel"),
+    TEST(test_parallel_reserves_a_block_for_each_thread, "parallel"),
+    TEST(test_parallel_workspace_only_grows, "parallel"),
+    TEST(test_parallel_reserve_recovers_from_a_want_of_memory, "parallel"),
+    TEST(test_parallel_threads_follow_the_choice, "parallel"),
+    {0},
+};

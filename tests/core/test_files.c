@@ -1,0 +1,360 @@
+#define _POSIX_C_SOURCE 200809L
+#include "core/directory.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/memory.h"
+#include "core/safetensors.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/files.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- file ---- */
+
+static Status replace(void *path)
+{
+    FileWriter writer = {0};
+    Status s = file_create(&writer, path);
+    for (int i = 0; !s && i < 3; i++)
+        s = file_write(&writer, "new", 3);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    return s;
+}
+
+START_TEST(test_commit_replaces_the_file_in_one_step)
+{
+    const char *directory = temp_directory("commit"), *path = temp_path("commit/file");
+    write_file(path, "old", 3);
+    FileWriter writer;
+    assert_ok(file_create(&writer, path));
+    assert_ok(file_write(&writer, "longer", 6));
+    assert_file_holds(path, "old", 3);
+    assert_ok(file_commit(&writer));
+    assert_file_holds(path, "longer", 6);
+    ck_assert_uint_eq(directory_entries(directory), 1);
+}
+END_TEST
+
+START_TEST(test_a_committed_file_has_the_permissions_of_any_new_file)
+{
+    const char *path = temp_path("permissions");
+    umask(027);
+    assert_ok(replace((void *)(uintptr_t)path));
+    struct stat about;
+    ck_assert_int_eq(stat(path, &about), 0);
+    ck_assert_uint_eq(about.st_mode & 0777, 0640);
+}
+END_TEST
+
+START_TEST(test_abandon_leaves_the_old_file)
+{
+    const char *directory = temp_directory("abandon"), *path = temp_path("abandon/file");
+    const size_t before = memory_in_use();
+    write_file(path, "old", 3);
+    FileWriter writer;
+    assert_ok(file_create(&writer, path));
+    assert_ok(file_write(&writer, "new", 3));
+    file_abandon(&writer);
+    file_abandon(&writer);
+    assert_file_holds(path, "old", 3);
+    ck_assert_uint_eq(directory_entries(directory), 1);
+    ck_assert_uint_eq(memory_in_use(), before);
+}
+END_TEST
+
+START_TEST(test_a_full_disk_leaves_the_old_file_and_no_other)
+{
+    const char *directory = temp_directory("full"), *path = temp_path("full/file");
+    write_file(path, "old", 3);
+    file_fail_at(2);
+    assert_path_fails(replace((void *)(uintptr_t)path), CS336_EIO, path, ": cannot write: No space left on device");
+    assert_file_holds(path, "old", 3);
+    assert_write_failures_are_clean(replace, (void *)(uintptr_t)path, directory);
+    assert_file_holds(path, "newnewnew", 9);
+}
+END_TEST
+
+START_TEST(test_a_device_that_is_full_is_noticed_at_commit)
+{
+    assert_fails(replace((void *)(uintptr_t) "/dev/full"), CS336_EIO,
+                 "/dev/full: cannot write: No space left on device");
+    FileWriter writer;
+    assert_ok(file_create(&writer, "/dev/full"));
+    fprintf(writer.stream, "lost");
+    assert_fails(file_flush(&writer), CS336_EIO, "/dev/full: cannot write: No space left on device");
+    assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: the disk is full or the stream broke");
+    assert_ok(file_create(&writer, "/dev/full"));
+    fprintf(writer.stream, "lost");
+    assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: No space left on device");
+    struct stat about;
+    ck_assert(stat("/dev/full", &about) == 0 && S_ISCHR(about.st_mode));
+}
+END_TEST
+
+START_TEST(test_an_earlier_failure_of_the_stream_is_noticed_at_commit)
+{
+    FileWriter writer;
+    assert_ok(file_create(&writer, "/dev/full"));
+    setvbuf(writer.stream, NULL, _IONBF, 0);
+    fprintf(writer.stream, "lost");
+    assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: the disk is full or the stream broke");
+}
+END_TEST
+
+START_TEST(test_create_refuses_what_cannot_be_written)
+{
+    const char *directory = temp_directory("refused"), *file = temp_path("refused/file");
+    const char *missing = temp_path("refused/missing/file"), *below_file = temp_path("refused/file/below");
+    write_file(file, "", 0);
+    const size_t before = memory_in_use();
+    FileWriter writer;
+    assert_path_fails(file_create(&writer, directory), CS336_EIO, directory, ": cannot write: Is a directory");
+    assert_path_fails(file_create(&writer, missing), CS336_EIO, missing, ": cannot write: No such file or directory");
+    assert_path_fails(file_create(&writer, below_file), CS336_EIO, below_file, ": cannot write: Not a directory");
+    ck_assert_uint_eq(directory_entries(directory), 1);
+    ck_assert_uint_eq(memory_in_use(), before);
+}
+END_TEST
+
+START_TEST(test_create_in_an_unwritable_directory_fails)
+{
+    enum { NOBODY = 65534 };
+    const char *directory = temp_directory("unwritable"), *path = temp_path("unwritable/file");
+    ck_assert_int_eq(chmod(directory, 0555), 0);
+    /* The superuser may write anywhere, and so becomes somebody else who may only look. */
+    const bool superuser = geteuid() == 0;
+    ck_assert_int_eq(superuser ? chmod(temp_path("."), 0755) : 0, 0);
+    ck_assert_int_eq(superuser ? seteuid(NOBODY) : 0, 0);
+    struct stat about;
+    ck_assert_int_eq(stat(directory, &about), 0);
+    FileWriter writer;
+    const Status s = file_create(&writer, path);
+    ck_assert_int_eq(superuser ? seteuid(0) : 0, 0);
+    chmod(directory, 0755);
+    assert_path_fails(s, CS336_EIO, path, ": cannot write: Permission denied");
+}
+END_TEST
+
+START_TEST(test_a_failed_rename_leaves_no_temporary_file)
+{
+    const char *directory = temp_directory("rename"), *path = temp_path("rename/target");
+    FileWriter writer;
+    assert_ok(file_create(&writer, path));
+    assert_ok(directory_make(path));
+    assert_path_fails(file_commit(&writer), CS336_EIO, path, ": cannot write: Is a directory");
+    ck_assert_uint_eq(directory_entries(directory), 1);
+}
+END_TEST
+
+START_TEST(test_create_without_memory_leaves_nothing)
+{
+    const char *directory = temp_directory("memory"), *path = temp_path("memory/file");
+    FileWriter writer;
+    char message[512];
+    snprintf(message, sizeof message, "file_create: no memory for the path %s", path);
+    memory_fail_at(1);
+    assert_fails(file_create(&writer, path), CS336_ENOMEM, message);
+    assert_allocation_failures_say(replace, (void *)(uintptr_t)path,
+                                   "file_create: no memory for the path */memory/file");
+    ck_assert_uint_eq(directory_entries(directory), 1);
+}
+END_TEST
+
+START_TEST(test_dash_is_standard_output)
+{
+    const char *path = temp_path("output");
+    fflush(stdout);
+    const int saved = dup(STDOUT_FILENO);
+    ck_assert_ptr_nonnull(freopen(path, "wb", stdout));
+    FileWriter writer;
+    Status s = file_create(&writer, "-");
+    if (!s)
+        s = file_write(&writer, "to the pipe", 11);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    const int restored = dup2(saved, STDOUT_FILENO);
+    close(saved);
+    ck_assert_int_ge(restored, 0);
+    assert_ok(s);
+    assert_file_holds(path, "to the pipe", 11);
+    assert_ok(file_create(&writer, "-"));
+    file_fail_at(1);
+    assert_fails(file_write(&writer, "x", 1), CS336_EIO, "standard output: cannot write: No space left on device");
+    file_abandon(&writer);
+}
+END_TEST
+
+START_TEST(test_map_shows_the_bytes_of_a_file)
+{
+    const char *path = temp_path("mapped"), *empty = temp_path("empty");
+    write_file(path, "some\0bytes", 10);
+    write_file(empty, "", 0);
+    MappedFile file;
+    assert_ok(file_map(&file, path));
+    ck_assert_uint_eq(file.size, 10);
+    ck_assert_mem_eq(file.data, "some\0bytes", 10);
+    file_unmap(&file);
+    file_unmap(&file);
+    assert_ok(file_map(&file, empty));
+    ck_assert_uint_eq(file.size, 0);
+    ck_assert_ptr_null(file.data);
+    file_unmap(&file);
+}
+END_TEST
+
+START_TEST(test_map_refuses_what_is_no_file)
+{
+    const char *missing = temp_path("missing"), *directory = temp_directory("directory"),
+               *pipe_path = temp_path("pipe");
+    MappedFile file;
+    assert_path_fails(file_map(&file, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
+    assert_path_fails(file_map(&file, directory), CS336_EIO, directory, ": cannot read: Is a directory");
+    ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
+    assert_path_fails(file_map(&file, pipe_path), CS336_EIO, pipe_path, ": cannot map: not a regular file");
+}
+END_TEST
+
+static Status make_nested_directory(void *path)
+{
+    return directory_make(path);
+}
+
+START_TEST(test_make_directory_makes_parents_too)
+{
+    const char *path = temp_path("nested//b/c/"), *inner = temp_path("nested/b/c"), *file = temp_path("nested/file");
+    assert_ok(directory_make(path));
+    assert_ok(directory_make(path));
+    assert_ok(directory_make("/"));
+    ck_assert_uint_eq(directory_entries(inner), 0);
+    write_file(file, "", 0);
+    const char *below = temp_path("nested/file/d");
+    assert_path_fails(directory_make(below), CS336_EIO, file, ": cannot make directory: Not a directory");
+    assert_fails(directory_make(""), CS336_EIO, "directory_make: the path is empty");
+    char message[512];
+    snprintf(message, sizeof message, "directory_make: no memory for the path %s", path);
+    memory_fail_at(1);
+    assert_fails(directory_make(path), CS336_ENOMEM, message);
+    assert_allocation_failures_say(make_nested_directory, (void *)(uintptr_t)path,
+                                   "directory_make: no memory for the path */nested//b/c/");
+}
+END_TEST
+
+/* ---- JSON ---- */
+
+START_TEST(test_json_errors_name_line_and_column)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", ":1:0: '[' or '{' expected near end of file"},
+        {"{\n  \"a\": 1,\n  \"b\" 2\n}", ":3:7: ':' expected near '2'"},
+        {"{\"a\": [1, 2}", ":1:12: ']' expected near '}'"},
+        {"{\"a\": 1} x", ":1:10: end of file expected near 'x'"},
+        {"{\"a\": 1, \"a\": 2}", ":1:12: duplicate object key near '\"a\"'"},
+        {"[\"\xff\"]", ":1:2: unable to decode byte 0xff near '\"'"},
+    };
+    const char *path = temp_path("bad.json");
+    const size_t before = memory_in_use();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *value;
+        write_file(path, cases[i].text, strlen(cases[i].text));
+        assert_path_fails(json_read(&value, path), CS336_EFORMAT, path, cases[i].message);
+        ck_assert_ptr_null(value);
+        ck_assert_uint_eq(memory_in_use(), before);
+    }
+    json_t *value;
+    const char *missing = temp_path("missing.json");
+    assert_path_fails(json_read(&value, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
+    ck_assert_ptr_null(value);
+}
+END_TEST
+
+static const char LONG_JSON[] =
+    "{\"a key of some length\": [123456789012345678, 2.5, true, null], \"\\u00e9\": \"text that "
+    "is longer than the sixteen bytes of a small buffer\"}";
+
+START_TEST(test_json_values_are_those_of_the_text)
+{
+    json_t *value;
+    assert_ok(json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text"));
+    const json_t *list = json_object_get(value, "a key of some length");
+    ck_assert(json_integer_value(json_array_get(list, 0)) == 123456789012345678);
+    ck_assert_str_eq(json_string_value(json_object_get(value, "é")),
+                     "text that is longer than the sixteen bytes of a small buffer");
+    json_decref(value);
+}
+END_TEST
+
+/* jansson's allocator belongs to the whole process, so to the program that loads the library. */
+START_TEST(test_the_library_leaves_jansson_as_it_is)
+{
+    json_malloc_t allocate;
+    json_free_t release;
+    const size_t before = memory_in_use();
+    json_t *value;
+    assert_ok(json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text"));
+    ck_assert_uint_eq(memory_in_use(), before);
+    json_decref(value);
+    json_get_alloc_funcs(&allocate, &release);
+    ck_assert(allocate == malloc && release == free);
+}
+END_TEST
+
+static Status write_long_json(void *path)
+{
+    json_t *value;
+    Status s = json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text");
+    FileWriter writer = {0};
+    if (!s)
+        s = file_create(&writer, path);
+    if (!s)
+        s = json_write(&writer, value, JSON_COMPACT);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    json_decref(value);
+    return s;
+}
+
+START_TEST(test_json_is_written_in_the_order_of_its_keys)
+{
+    const char *directory = temp_directory("json"), *path = temp_path("json/file");
+    static const char expected[] = "{\"a key of some length\":[123456789012345678,2.5,true,null],\"é\":\"text that is "
+                                   "longer than the sixteen bytes of a small buffer\"}";
+    assert_ok(write_long_json((void *)(uintptr_t)path));
+    assert_file_holds(path, expected, sizeof expected - 1);
+    assert_write_failures_are_clean(write_long_json, (void *)(uintptr_t)path, directory);
+    assert_allocation_failures_say(write_long_json, (void *)(uintptr_t)path,
+                                   "file_create: no memory for the path */json/file");
+}
+END_TEST
+
+const TestCase files_tests[] = {
+    TEST(test_commit_replaces_the_file_in_one_step, "file"),
+    TEST(test_a_committed_file_has_the_permissions_of_any_new_file, "file"),
+    TEST(test_abandon_leaves_the_old_file, "file"),
+    TEST(test_a_full_disk_leaves_the_old_file_and_no_other, "file"),
+    TEST_UNLESS(test_a_device_that_is_full_is_noticed_at_commit, "file", no_full_device),
+    TEST_UNLESS(test_an_earlier_failure_of_the_stream_is_noticed_at_commit, "file", no_full_device),
+    TEST(test_create_refuses_what_cannot_be_written, "file"),
+    TEST(test_create_in_an_unwritable_directory_fails, "file"),
+    TEST(test_a_failed_rename_leaves_no_temporary_file, "file"),
+    TEST(test_create_without_memory_leaves_nothing, "file"),
+    TEST(test_dash_is_standard_output, "file"),
+    TEST(test_map_shows_the_bytes_of_a_file, "file"),
+    TEST(test_map_refuses_what_is_no_file, "file"),
+    TEST(test_make_directory_makes_parents_too, "file"),
+    TEST(test_json_errors_name_line_and_column, "json"),
+    TEST(test_json_values_are_those_of_the_text, "json"),
+    TEST(test_the_library_leaves_jansson_as_it_is, "json"),
+    TEST(test_json_is_written_in_the_order_of_its_keys, "json"),
+    {0},
+};

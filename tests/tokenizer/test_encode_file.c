@@ -1,0 +1,276 @@
+#include "core/file.h"
+#include "core/memory.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/compare_ids.h"
+#include "tests/support/failures.h"
+#include "tests/support/random_text.h"
+#include "tokenizer/encode/encode_file.h"
+#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/split/pretokenize.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_BYTES = 4000, VOCABULARY = 400 };
+
+static const ByteString specials[] = {ATOM("<|a|>"), ATOM("aba"), ATOM("x y\n"), ATOM("\n<|a|>\n")};
+static const ByteString atoms[] = {ATOM("<|a|>"), ATOM("<|a"), ATOM("aab"), ATOM("ab"),   ATOM("x y"),      ATOM(" "),
+                                   ATOM("\n"),    ATOM("é"),   ATOM("'s"),  ATOM("12"),   ATOM("\xE4\xB8"), ATOM("\0"),
+                                   ATOM("东"),    ATOM("'ll"), ATOM("  "),  ATOM("\xFF"), ATOM("\xC2\xA0")};
+
+static Tokenizer *make_tokenizer(size_t special_count)
+{
+    static const char text[] =
+        "aab aabaab abab aaaa aaab bbab abba aaaaaaaabbbbabab xxyx é éé 东东 'll it's he's 12 1212 "
+        "<|a|> <| |> |>x x|> \xFF\xFF \n\n\n  \n x y\n aa\xC2\xA0 a\xC2\xA0 aabb ab word words";
+    const ByteString texts[] = {byte_string(text)};
+    const BPETrainConfig config = {.vocab_size = VOCABULARY, .threads = 1};
+    BPEModel model;
+    Tokenizer *tokenizer;
+    assert_ok(bpe_train(&model, NULL, texts, 1, &config));
+    assert_ok(tokenizer_create(&tokenizer, &model, specials, special_count));
+    bpe_model_deinit(&model);
+    return tokenizer;
+}
+
+static bool same_ids(const TokenList *a, const TokenList *b)
+{
+    return a->count == b->count && (a->count == 0 || memcmp(a->ids, b->ids, a->count * sizeof *a->ids) == 0);
+}
+
+/* Applies the merges to each pre-token at once, without cache and sections. */
+static TokenList encode_plainly(const Tokenizer *tokenizer, ByteString text)
+{
+    TokenList ids = {0};
+    MergeScratch scratch = {0};
+    Pretokenizer pretokenizer;
+    const uint8_t *begin = text.bytes, *ends[8 * PRETOKENS_PER_GROUP];
+    pretokenizer_begin(&pretokenizer);
+    pretokenizer_feed(&pretokenizer, text.bytes, text.length, true);
+    for (size_t count; (count = pretokenizer_next(&pretokenizer, ends, COUNT(ends))) > 0;)
+        for (size_t i = 0; i < count; begin = ends[i++]) {
+            const size_t length = (size_t)(ends[i] - begin);
+            assert_ok(merge_scratch_reserve(&scratch, length));
+            const size_t id_count = merge_table_apply(&tokenizer->merges, &scratch, begin, length);
+            assert_ok(token_list_append(&ids, scratch.ids, id_count));
+        }
+    merge_scratch_deinit(&scratch);
+    return ids;
+}
+
+/* ---- chunks and threads ---- */
+
+START_TEST(test_threads_and_chunks_do_not_change_ids)
+{
+    static const size_t chunks[] = {1, 2, 7, 60, 300, 0};
+    static const int threads[] = {1, 2, 3, 8};
+    Rng rng = rng_seeded(6);
+    for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials)) {
+        Tokenizer *tokenizer = make_tokenizer(special_count);
+        for (int trial = 0; trial < 10; trial++) {
+            uint8_t text[TEXT_BYTES], buffer[LONGEST_TEXT];
+            size_t length = 0;
+            for (ByteString more; length + LONGEST_TEXT <= sizeof text; length += more.length) {
+                more = random_text(&rng, buffer, atoms, COUNT(atoms), 30);
+                memcpy(text + length, more.bytes, more.length);
+            }
+            TokenList expected = {0};
+            assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = text, .length = length}));
+            for (size_t c = 0; c < COUNT(chunks); c++)
+                for (size_t t = 0; t < COUNT(threads); t++) {
+                    const EncodeConfig config = {.threads = threads[t], .chunk_bytes = chunks[c]};
+                    TokenList ids = {0};
+                    assert_ok(encode_text(tokenizer, (ByteString){.bytes = text, .length = length}, token_list_sink,
+                                          &ids, &config));
+                    if (!same_ids(&expected, &ids))
+                        ck_abort_msg("text %d, chunks of %zu, %d threads: %zu ids, expected %zu", trial, chunks[c],
+                                     threads[t], ids.count, expected.count);
+                    token_list_deinit(&ids);
+                }
+            token_list_deinit(&expected);
+        }
+        tokenizer_destroy(tokenizer);
+    }
+}
+END_TEST
+
+/* A chunk without a safe cut, of more ids than a thread keeps: the rest waits for its turn. */
+START_TEST(test_a_chunk_of_many_ids_is_not_kept)
+{
+    const size_t half = 400000, length = 2 * half + 1;
+    Tokenizer *tokenizer = make_tokenizer(0);
+    uint8_t *text = malloc(length);
+    memset(text, 'w', length);
+    text[half] = ' ';
+    const EncodeConfig config = {.threads = 2};
+    TokenList ids = {0}, expected = {0};
+    const ByteString all = {.bytes = text, .length = length};
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &config));
+    assert_ok(tokenizer_encode(tokenizer, &expected, all));
+    ck_assert_uint_gt(ids.count, half);
+    ck_assert(same_ids(&expected, &ids));
+    token_list_deinit(&ids);
+    token_list_deinit(&expected);
+    free(text);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+/* ---- bounded memory ---- */
+
+static void assert_encodes_within(const Tokenizer *tokenizer, ByteString text, size_t cache_bytes, size_t limit)
+{
+    TokenList expected = encode_plainly(tokenizer, text);
+    IdComparison comparison = {.expected = &expected};
+    Encoder *encoder;
+    const size_t before = memory_in_use();
+    memory_set_limit(before + limit);
+    assert_ok(encoder_create_small(&encoder, tokenizer, cache_bytes, compare_ids, &comparison));
+    for (size_t i = 0; i < text.length; i += 1000)
+        assert_ok(encoder_feed(encoder, text.bytes + i, text.length - i < 1000 ? text.length - i : 1000));
+    assert_ok(encoder_finish(encoder));
+    encoder_destroy(encoder);
+    memory_set_limit(0);
+    assert_ids_equal(&comparison);
+    token_list_deinit(&expected);
+}
+
+/* Pre-tokens of many lengths, of few and many tokens. Each comes twice: when it is new, and after the cache evicted it.
+ */
+START_TEST(test_distinct_pretokens_without_end_take_bounded_memory)
+{
+    const size_t words = test_is_instrumented() ? 20000 : 100000, most = 2 * words * 60;
+    Tokenizer *tokenizer = make_tokenizer(0);
+    uint8_t *text = malloc(most);
+    size_t length = 0;
+    for (size_t turn = 0; turn < 2; turn++) {
+        Rng rng = rng_seeded(7);
+        for (size_t i = 0; i < words; i++) {
+            text[length++] = ' ';
+            for (size_t k = rng_below(&rng, 8) ? rng_below(&rng, 12) + 1 : rng_below(&rng, 50) + 1; k > 0; k--)
+                text[length++] = (uint8_t)("abwors"[rng_below(&rng, 6)]);
+        }
+    }
+    const ByteString all = {.bytes = text, .length = length};
+    assert_encodes_within(tokenizer, all, 1 << 17, 1 << 20); /* the cache is bounded */
+    assert_encodes_within(tokenizer, all, 1 << 30, 1 << 20); /* memory is */
+    free(text);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+START_TEST(test_pretokens_without_end_take_bounded_memory)
+{
+    static const char *const letters[] = {"a", "ab", "aab", "abwors", "\xE4\xB8\x9C"};
+    const size_t length = test_is_instrumented() ? 60000 : 600000;
+    Tokenizer *tokenizer = make_tokenizer(0);
+    uint8_t *text = malloc(length);
+    for (size_t k = 0; k < COUNT(letters); k++)
+        for (int random = 0; random < 2; random++) {
+            Rng rng = rng_seeded(8);
+            const size_t period = strlen(letters[k]);
+            for (size_t i = 0; i < length; i++)
+                text[i] = (uint8_t)letters[k][random ? rng_below(&rng, period) : i % period];
+            assert_encodes_within(tokenizer, (ByteString){.bytes = text, .length = length}, 1 << 17, 1 << 20);
+        }
+    free(text);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+/* ---- what goes wrong ---- */
+
+static Status full(void *context, const int32_t *ids, size_t count)
+{
+    (void)context;
+    (void)ids;
+    (void)count;
+    return status_fail(CS336_EIO, "no room");
+}
+
+static void count_progress(void *context, size_t done, size_t total)
+{
+    size_t *progress = context;
+    ck_assert_uint_gt(done, *progress);
+    ck_assert_uint_eq(total, 1000);
+    *progress = done;
+}
+
+START_TEST(test_encoding_says_how_far_it_is_and_why_it_ends)
+{
+    Tokenizer *tokenizer = make_tokenizer(0);
+    uint8_t text[1000];
+    size_t progress = 0;
+    TokenList ids = {0};
+    atomic_int stop = 0;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (uint8_t)("ab "[i % 3]);
+    const ByteString all = {.bytes = text, .length = sizeof text};
+    EncodeConfig config = {
+        .threads = 3, .chunk_bytes = 100, .stop = &stop, .progress = count_progress, .context = &progress};
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &config));
+    ck_assert_uint_eq(progress, sizeof text);
+    assert_fails(encode_text(tokenizer, all, full, NULL, &config), CS336_EIO, "no room");
+    stop = 1;
+    assert_fails(encode_text(tokenizer, all, token_list_sink, &ids, &config), CS336_EINTERRUPTED,
+                 "encode_text: stopped after 0 of 1000 bytes");
+    assert_fails(encode_file(tokenizer, "tests/fixtures/none", token_list_sink, &ids, &config), CS336_EIO,
+                 "tests/fixtures/none: cannot read: No such file or directory");
+    token_list_deinit(&ids);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+START_TEST(test_a_file_is_encoded_as_its_text)
+{
+    const char *path = "tests/fixtures/tokenizer/story.txt";
+    Tokenizer *tokenizer = make_tokenizer(COUNT(specials));
+    MappedFile file;
+    TokenList ids = {0}, expected = {0};
+    const EncodeConfig config = {.chunk_bytes = 500};
+    assert_ok(file_map(&file, path));
+    assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = file.data, .length = file.size}));
+    assert_ok(encode_file(tokenizer, path, token_list_sink, &ids, &config));
+    ck_assert(ids.count > 0 && same_ids(&expected, &ids));
+    ids.count = 0;
+    assert_ok(encode_text(tokenizer, (ByteString){0}, token_list_sink, &ids, &config));
+    ck_assert_uint_eq(ids.count, 0);
+    file_unmap(&file);
+    token_list_deinit(&ids);
+    token_list_deinit(&expected);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+static Status attempt(void *context)
+{
+    TokenList ids = {0};
+    const EncodeConfig config = {.threads = 1, .chunk_bytes = 16};
+    const Status s =
+        encode_text(context, byte_string("ab aab 12 words and more words"), token_list_sink, &ids, &config);
+    token_list_deinit(&ids);
+    return s;
+}
+
+START_TEST(test_encoding_a_text_survives_every_failed_allocation)
+{
+    Tokenizer *tokenizer = make_tokenizer(0);
+    assert_allocation_failures_say(attempt, tokenizer, "encode_text: no memory for 1 threads",
+                                   "encoder_create: no memory", "word_cache_init: no memory for 2048 pre-tokens",
+                                   "tokenizer_encode: no memory for a pre-token of 4096 bytes",
+                                   "array_reserve: no memory for *[0-9] elements of *[0-9] bytes");
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+const TestCase encode_file_tests[] = {
+    TEST(test_threads_and_chunks_do_not_change_ids, "tokenizer"),
+    TEST(test_a_chunk_of_many_ids_is_not_kept, "tokenizer"),
+    TEST(test_distinct_pretokens_without_end_take_bounded_memory, "tokenizer"),
+    TEST(test_pretokens_without_end_take_bounded_memory, "tokenizer"),
+    TEST(test_encoding_says_how_far_it_is_and_why_it_ends, "tokenizer"),
+    TEST(test_a_file_is_encoded_as_its_text, "tokenizer"),
+    TEST(test_encoding_a_text_survives_every_failed_allocation, "tokenizer"),
+    {0},
+};

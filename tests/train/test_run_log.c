@@ -1,0 +1,204 @@
+#include "core/memory.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/files.h"
+#include "train/run_log.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static RunLogEntry entry_of(size_t step)
+{
+    return (RunLogEntry){.step = step,
+                         .tokens = step * 64,
+                         .seconds = 0.5 * (double)step,
+                         .train_loss = 4 - 0.125 * (double)step,
+                         .validated = step % 2 == 0,
+                         .val_loss = 3.25,
+                         .lr = 0.001,
+                         .grad_norm = 1.5,
+                         .tokens_per_second = 128};
+}
+
+static void write_log(const char *path, size_t steps)
+{
+    RunLog log;
+    double seconds;
+    assert_ok(run_log_open(&log, &seconds, path, 0));
+    for (size_t step = 1; step <= steps; step++) {
+        const RunLogEntry entry = entry_of(step);
+        assert_ok(run_log_append(&log, &entry));
+    }
+    run_log_close(&log);
+}
+
+static const char three_lines[] =
+    "{\"step\":1,\"tokens\":64,\"seconds\":0.5,\"train_loss\":3.875,\"lr\":0.001,\"grad_norm\":1.5,"
+    "\"tokens_per_second\":128.0}\n"
+    "{\"step\":2,\"tokens\":128,\"seconds\":1.0,\"train_loss\":3.75,\"val_loss\":3.25,\"lr\":0.001,\"grad_norm\":1.5,"
+    "\"tokens_per_second\":128.0}\n"
+    "{\"step\":3,\"tokens\":192,\"seconds\":1.5,\"train_loss\":3.625,\"lr\":0.001,\"grad_norm\":1.5,"
+    "\"tokens_per_second\":128.0}\n";
+
+START_TEST(test_run_log_writes_json_lines)
+{
+    const char *path = temp_path("log.jsonl");
+    write_log(path, 3);
+    assert_file_holds(path, three_lines, strlen(three_lines));
+}
+END_TEST
+
+START_TEST(test_run_log_begins_anew)
+{
+    const char *path = temp_path("log.jsonl");
+    write_log(path, 5);
+    write_log(path, 3);
+    assert_file_holds(path, three_lines, strlen(three_lines));
+}
+END_TEST
+
+START_TEST(test_run_log_is_cut_to_the_step)
+{
+    const char *path = temp_path("log.jsonl");
+    write_log(path, 7);
+    RunLog log;
+    double seconds;
+    assert_ok(run_log_open(&log, &seconds, path, 3));
+    run_log_close(&log);
+    ck_assert_double_eq(seconds, 1.5);
+    assert_file_holds(path, three_lines, strlen(three_lines));
+}
+END_TEST
+
+START_TEST(test_run_log_goes_on_after_the_cut)
+{
+    const char *path = temp_path("log.jsonl");
+    write_log(path, 2);
+    FILE *stream = fopen(path, "ab");
+    fputs("{\"step\":3,\"tok", stream); /* what a kill leaves of a line */
+    fclose(stream);
+    RunLog log;
+    double seconds;
+    assert_ok(run_log_open(&log, &seconds, path, 5));
+    ck_assert_double_eq(seconds, 1);
+    const RunLogEntry third = entry_of(3);
+    assert_ok(run_log_append(&log, &third));
+    run_log_close(&log);
+    assert_file_holds(path, three_lines, strlen(three_lines));
+}
+END_TEST
+
+START_TEST(test_run_log_is_made_when_missing)
+{
+    const char *path = temp_path("new.jsonl");
+    RunLog log;
+    double seconds = 7;
+    assert_ok(run_log_open(&log, &seconds, path, 12));
+    run_log_close(&log);
+    ck_assert_double_eq(seconds, 0);
+    assert_file_holds(path, "", 0);
+}
+END_TEST
+
+START_TEST(test_run_log_errors)
+{
+    const char *path = temp_path("log.jsonl");
+    char message[2048];
+    RunLog log;
+    double seconds;
+    const char *const bad[] = {"no json\n{\"step\":2}\n", "[1]\n", "{\"step\":-1,\"seconds\":1}\n",
+                               "{\"step\":1,\"seconds\":\"1\"}\n"};
+    for (size_t i = 0; i < 4; i++) {
+        write_file(path, bad[i], strlen(bad[i]));
+        snprintf(message, sizeof message, "%s: line 1 is no object with step and seconds", path);
+        assert_fails(run_log_open(&log, &seconds, path, 9), CS336_EFORMAT, message);
+        assert_file_holds(path, bad[i], strlen(bad[i]));
+        assert_ok(run_log_open(&log, &seconds, path, 0)); /* which clears whatever is there */
+        run_log_close(&log);
+        assert_file_holds(path, "", 0);
+    }
+    const char *nowhere = temp_path("nowhere/log.jsonl");
+    snprintf(message, sizeof message, "%s: cannot write: No such file or directory", nowhere);
+    assert_fails(run_log_open(&log, &seconds, nowhere, 0), CS336_EIO, message);
+    run_log_close(&log);
+}
+END_TEST
+
+typedef struct {
+    RunLog log;
+    const char *path;
+} LogAttempt;
+
+static Status append_second(void *context)
+{
+    LogAttempt *attempt = context;
+    const RunLogEntry second = entry_of(2);
+    return run_log_append(&attempt->log, &second);
+}
+
+static Status reopen(void *context)
+{
+    LogAttempt *attempt = context;
+    double seconds;
+    const Status s = run_log_open(&attempt->log, &seconds, attempt->path, 3);
+    run_log_close(&attempt->log);
+    return s;
+}
+
+/* A full disk in the middle of a line: the log holds whole lines only, and the next one comes after them. */
+START_TEST(test_run_log_full_disk_leaves_whole_lines)
+{
+    LogAttempt attempt = {.path = temp_path("log.jsonl")};
+    double seconds;
+    assert_ok(run_log_open(&attempt.log, &seconds, attempt.path, 0));
+    const RunLogEntry first = entry_of(1), third = entry_of(3);
+    assert_ok(run_log_append(&attempt.log, &first));
+    assert_write_failures_are_clean(append_second, &attempt, temp_path("."));
+    assert_ok(run_log_append(&attempt.log, &third));
+    run_log_close(&attempt.log);
+    assert_file_holds(attempt.path, three_lines, strlen(three_lines));
+}
+END_TEST
+
+/* A device takes no line back: that is said, for the log may now end in half a line. */
+START_TEST(test_run_log_that_cannot_be_cut_says_so)
+{
+    RunLog log = {.writer = {.stream = fopen("/dev/null", "ab"), .path = memory_copy_text("null")}};
+    const RunLogEntry first = entry_of(1);
+    file_fail_at(1);
+    assert_fails(run_log_append(&log, &first), CS336_EIO, "null: cannot write, and cannot take back half a line");
+    file_fail_at(0);
+    run_log_close(&log);
+}
+END_TEST
+
+START_TEST(test_run_log_allocation_failures)
+{
+    LogAttempt attempt = {.path = temp_path("log.jsonl")};
+    double seconds;
+    assert_ok(run_log_open(&attempt.log, &seconds, attempt.path, 0));
+    const RunLogEntry first = entry_of(1), third = entry_of(3);
+    assert_ok(run_log_append(&attempt.log, &first));
+    assert_ok(append_second(&attempt));
+    assert_ok(run_log_append(&attempt.log, &third));
+    run_log_close(&attempt.log);
+    assert_allocation_failures_say(reopen, &attempt, "file_create: no memory for the path */log.jsonl",
+                                   "run_log_open: no memory for the path */log.jsonl");
+    assert_file_holds(attempt.path, three_lines, strlen(three_lines));
+}
+END_TEST
+
+const TestCase run_log_tests[] = {
+    TEST(test_run_log_writes_json_lines, "experiment_log"),
+    TEST(test_run_log_begins_anew, "experiment_log"),
+    TEST(test_run_log_is_cut_to_the_step, "experiment_log"),
+    TEST(test_run_log_goes_on_after_the_cut, "experiment_log"),
+    TEST(test_run_log_is_made_when_missing, "experiment_log"),
+    TEST(test_run_log_errors, "experiment_log"),
+    TEST(test_run_log_full_disk_leaves_whole_lines, "experiment_log"),
+    TEST(test_run_log_that_cannot_be_cut_says_so, "experiment_log"),
+    TEST(test_run_log_allocation_failures, "experiment_log"),
+    {0},
+};
