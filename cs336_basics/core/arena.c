@@ -5,14 +5,15 @@
 #include <assert.h>
 #include <stdint.h>
 
-enum { FAILED_BEFORE = 1 }; /* a mark of an arena that had failed already; other marks are multiples of the alignment */
+/* The mark of an arena that has refused a request already. Other marks are multiples of MEMORY_ALIGNMENT. */
+enum { FAILED_BEFORE = 1 };
 
 Status arena_init(Arena *arena, size_t capacity)
 {
     const size_t rounded = memory_aligned(capacity);
     *arena = (Arena){.base = memory_allocate_zeroed(rounded, 1)};
     if (!arena->base)
-        return status_fail(CS336_ENOMEM, "arena_init: no memory for %zu bytes", capacity);
+        return status_fail(CS336_ENOMEM, "%s: no memory for %zu bytes", __func__, capacity);
     memory_ask_for_huge_pages(arena->base);
     arena->capacity = rounded;
     return CS336_OK;
@@ -24,7 +25,10 @@ void arena_deinit(Arena *arena)
     *arena = (Arena){0};
 }
 
-/* An arena that measures has room for any size_t. Rounding up a size near SIZE_MAX gives SIZE_MAX, which never fits. */
+/*
+ * Returns the bytes of the allocation. An arena that measures has room for any size but SIZE_MAX, to which
+ * memory_aligned() rounds up sizes that are too large to round.
+ */
 static size_t capacity_of(const Arena *arena)
 {
     return arena->base ? arena->capacity : SIZE_MAX - 1;
@@ -76,7 +80,7 @@ Status arena_status(Arena *arena)
 {
     if (!arena->refused)
         return CS336_OK;
-    arena->asked = true;
+    arena->reported = true;
     return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", arena->refused,
                        capacity_of(arena) - arena->used, capacity_of(arena));
 }
@@ -91,10 +95,10 @@ Status arena_keep(Arena *arena, size_t mark)
 
 void arena_release(Arena *arena, size_t mark)
 {
-    if (mark == FAILED_BEFORE)
+    if (mark == FAILED_BEFORE) /* the failure belongs to an earlier function, which releases it */
         return;
-    assert(mark <= arena->used && (!arena->refused || arena->asked || !arena->base));
+    assert(mark <= arena->used && (!arena->refused || arena->reported || !arena->base));
     arena->used = mark;
     arena->refused = 0;
-    arena->asked = false;
+    arena->reported = false;
 }

@@ -4,8 +4,8 @@
  *
  * - An arena without memory only measures. It hands out NULL and counts the bytes, so the code that takes memory also
  *   measures it. NULL must not be read or written.
- * - The arena remembers the first request that does not fit, and hands out NULL from then on. No request needs a test
- *   of its own: ask arena_keep() or arena_status() once, after the last request and before the memory is used.
+ * - The arena remembers the first request that does not fit, and hands out NULL from then on. So no request needs a
+ *   test of its own: call arena_keep() or arena_status() once, after the last request and before the memory is used.
  * - A function that takes memory begins with arena_mark(). It ends with arena_keep() if its caller goes on using the
  *   memory, or with arena_release() if the memory was scratch.
  * - Each request begins at a multiple of MEMORY_ALIGNMENT bytes.
@@ -39,14 +39,14 @@
 
 CS336_API_BEGIN
 
-/** @brief Zeroed, it is an arena that measures. */
+/** @brief An arena. A zeroed struct is an arena without memory, which measures. */
 typedef struct {
     unsigned char *base; /**< the allocation; NULL: only measure */
     size_t capacity;     /**< bytes of the allocation */
     size_t used;         /**< bytes handed out */
     size_t peak;         /**< the most that used has been; SIZE_MAX if more was asked for than memory can have */
-    size_t refused;      /**< bytes of the first request that did not fit; 0: all did */
-    bool asked;          /**< arena_status() has told of that request */
+    size_t refused;      /**< bytes of the first request that did not fit; 0: all fitted */
+    bool reported;       /**< arena_status() has reported that request */
 } Arena;
 
 /** @brief Allocates zeroed memory. @retval CS336_ENOMEM  the message says how many bytes were asked for */
@@ -55,7 +55,9 @@ CS336_MUST_CHECK Status arena_init(Arena *arena, size_t capacity);
 /** @brief Frees the memory; a zeroed arena is fine. */
 void arena_deinit(Arena *arena);
 
-/** @brief Takes @p bytes, whose contents are undefined. Returns NULL when measuring, and after a request did not fit.
+/**
+ * @brief Takes @p bytes, whose contents are undefined.
+ * @return NULL when measuring, and as soon as one request did not fit
  */
 void *arena_take(Arena *arena, size_t bytes);
 
@@ -71,26 +73,26 @@ Tensor arena_tensor_like(Arena *arena, Tensor like);
 /** @brief Raises the peak as if a callee took @p bytes and gave them back: for measuring scratch. */
 void arena_expect(Arena *arena, size_t bytes);
 
-/** @brief Remembers how much is handed out. Pass the mark to arena_keep() or arena_release(). */
+/** @brief Returns a mark: how much is handed out. Pass it to arena_keep() or arena_release(). */
 size_t arena_mark(const Arena *arena);
 
 /**
- * @brief Asks whether all requests did fit.
- * @retval CS336_ENOMEM  one did not; when measuring, no memory could be so large
+ * @brief Checks that all requests fitted.
+ * @retval CS336_ENOMEM  one did not; when measuring: together they exceed what a size_t can count
  */
 CS336_MUST_CHECK Status arena_status(Arena *arena);
 
 /**
- * @brief arena_status() for a function whose caller keeps the memory. After a failure, gives back all that was taken
- * since the mark.
+ * @brief Checks, as arena_status() does, for a function whose caller goes on using the memory. On failure, gives back
+ * all that was taken since the mark.
  */
 CS336_MUST_CHECK Status arena_keep(Arena *arena, size_t mark);
 
 /**
  * @brief Gives back all that was taken since the mark, and forgets a request that did not fit since then.
  *
- * Asserts that arena_status() was asked about such a request, unless the arena only measures: a function that forgets
- * to ask cannot go unnoticed.
+ * Asserts that arena_status() was called after such a request, unless the arena only measures: it catches a function
+ * that forgets the check.
  */
 void arena_release(Arena *arena, size_t mark);
 

@@ -13,7 +13,7 @@
 /* ---- threads ---- */
 
 #ifdef _OPENMP
-/* OpenMP's own setting belongs to the thread that calls omp_set_num_threads(). This one belongs to the process. */
+/* The number of threads for the whole process: OpenMP's own setting holds only for the thread that sets it. */
 static atomic_int chosen_threads; /* 0: OpenMP's choice */
 
 int parallel_threads(void)
@@ -56,12 +56,12 @@ int parallel_threads_for(size_t numbers)
 /* ---- the workspace ---- */
 
 struct ParallelWorkspace {
-    size_t shared_bytes, thread_bytes; /* thread_bytes: for each of `threads` */
-    int threads;
+    size_t shared_bytes, thread_bytes; /* sizes of the shared buffer, and of one thread's share of `private` */
+    int threads;                       /* for which `private` has room */
     unsigned char *shared, *private;
 };
 
-/* A key, and not _Thread_local: it frees the workspace when its thread ends. */
+/* A pthread key rather than _Thread_local, because the key calls release() when its thread ends. */
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
@@ -77,7 +77,7 @@ static void release(void *pointer)
 
 static void make_key(void)
 {
-    /* It fails only in a process with hundreds of keys; then every thread finds no workspace, and reserving fails. */
+    /* pthread_key_create() fails only in a process that has hundreds of keys. Then parallel_reserve() fails. */
     (void)pthread_key_create(&key, release);
 }
 
@@ -117,13 +117,14 @@ Status parallel_reserve(size_t shared_bytes, size_t thread_bytes)
     const int threads = parallel_threads();
     ParallelWorkspace *workspace = own_workspace();
     Status s = workspace ? CS336_OK : make_workspace(&workspace);
-    /* Each size is 0 while its buffer is replaced: a failure leaves no buffer that seems to be there. */
+    /* The shared buffer. Its size is 0 while it is replaced, so that a failure leaves a buffer of size 0. */
     if (!s && shared_bytes > workspace->shared_bytes) {
         workspace->shared_bytes = 0;
         s = grow(&workspace->shared, memory_aligned(shared_bytes));
         if (!s)
             workspace->shared_bytes = memory_aligned(shared_bytes);
     }
+    /* The threads' own buffers, side by side in one allocation. */
     if (!s && (thread_bytes > workspace->thread_bytes || threads > workspace->threads)) {
         const size_t each =
             thread_bytes > workspace->thread_bytes ? memory_aligned(thread_bytes) : workspace->thread_bytes;

@@ -46,7 +46,7 @@ int parallel_threads_for(size_t numbers);
 /** @brief Returns the index of the calling thread inside a parallel loop, and 0 outside. */
 int parallel_thread(void);
 
-/** @brief The workspace of one thread that calls the library. */
+/** @brief The workspace of one thread of the host program: a shared buffer, and one for each thread of a loop. */
 typedef struct ParallelWorkspace ParallelWorkspace;
 
 /**
@@ -61,15 +61,15 @@ typedef struct ParallelWorkspace ParallelWorkspace;
 CS336_MUST_CHECK Status parallel_reserve(size_t shared_bytes, size_t thread_bytes);
 
 /**
- * @brief Returns the calling thread's workspace, NULL before the first parallel_reserve(). Fetch it before a loop:
- * inside, OpenMP's other threads are calling threads too.
+ * @brief Returns the calling thread's workspace, NULL before the first parallel_reserve(). Call it before a loop:
+ * inside, the threads that OpenMP started would look for workspaces of their own.
  */
 const ParallelWorkspace *parallel_workspace(void);
 
 /** @brief Returns the buffer that all threads of a loop share, valid until the next parallel_reserve(); or NULL. */
 void *parallel_shared(const ParallelWorkspace *workspace);
 
-/** @brief Returns the buffer of the loop's thread that calls this; call it inside the loop. */
+/** @brief Returns the calling thread's own buffer. Call it inside the loop. */
 void *parallel_private(const ParallelWorkspace *workspace);
 
 /** @brief A spinlock: use it only around a few instructions. A zeroed struct is an unlocked lock. */

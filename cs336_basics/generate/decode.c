@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+/* Returns the bytes of scratch: the model's or the sampler's, which do not run at the same time. */
 static size_t scratch_bytes(const TransformerLM *lm)
 {
     const size_t model = transformer_lm_forward_scratch(lm, 1, lm->config.context_length);
@@ -9,7 +10,7 @@ static size_t scratch_bytes(const TransformerLM *lm)
     return model > sample ? model : sample;
 }
 
-/* Places everything that the decoder owns in the arena, or measures it. */
+/* Takes everything that the decoder owns from the arena, which may only measure. */
 static Status bind(Decoder *decoder, Arena *arena, bool cached)
 {
     const TransformerLMConfig *config = &decoder->lm->config;
@@ -43,7 +44,10 @@ void decoder_deinit(Decoder *decoder)
     *decoder = (Decoder){0};
 }
 
-/* The cached keys belong to positions in the window. When these change, all tokens must be computed again. */
+/*
+ * Empties the caches. The cached keys were rotated by their positions in the window: when tokens move to other
+ * positions, all must be computed again.
+ */
 static void clear_caches(Decoder *decoder)
 {
     decoder->computed = 0;
@@ -58,7 +62,7 @@ void decoder_reset(Decoder *decoder)
     clear_caches(decoder);
 }
 
-/* Appends a token; a full window first keeps only its last half. */
+/* Appends a token to the window. A full window first drops its first half. */
 static void append(Decoder *decoder, int32_t id)
 {
     const size_t capacity = decoder->lm->config.context_length, half = capacity / 2;
@@ -73,7 +77,7 @@ static void append(Decoder *decoder, int32_t id)
 Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count)
 {
     if (count == 0)
-        return status_fail(CS336_ERANGE, "decoder_feed: no token given, expected at least one");
+        return status_fail(CS336_ERANGE, "%s: no token given, expected at least one", __func__);
     for (size_t i = 0; i < count; i++)
         append(decoder, ids[i]);
     const size_t length = decoder->length, vocab_size = decoder->lm->config.vocab_size;
@@ -102,6 +106,7 @@ Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t p
         s = decoder_feed(decoder, prompt, prompt_length);
     while (!s && generated < config->max_tokens) {
         int32_t token;
+        /* Choose a token, hand it over, and compute the logits of the next one unless this was the last. */
         s = sample_token(&token, tensor_select(decoder->logits, 0, 0), &config->sample, rng, &decoder->memory);
         if (s || token == config->stop_token)
             break;

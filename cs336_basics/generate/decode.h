@@ -6,8 +6,8 @@
  * - The window holds the tokens that the model sees, at most context_length. When it is full and another token comes,
  *   the window keeps its last half, which moves to positions 0, 1, ..., and the token is appended.
  * - With a key-value cache, the model computes only tokens whose keys and values are not cached: a prompt at once, then
- *   one token at a time, and the kept half after the window moved. Without a cache it computes the whole window for
- *   each token. Both see the same windows, so their logits agree up to rounding.
+ *   one token at a time. After the window has moved, it computes the half that was kept again. Without a cache it
+ *   computes the whole window for each token. The logits of both agree up to rounding.
  */
 #ifndef CS336_GENERATE_DECODE_H
 #define CS336_GENERATE_DECODE_H
@@ -23,19 +23,22 @@
 
 CS336_API_BEGIN
 
+/** @brief A model, its window, and the memory that generating takes. */
 typedef struct {
     const TransformerLM *lm;
     Arena memory;          /**< owns everything below */
     KeyValueCache *caches; /**< one for each layer; NULL: without cache */
     int32_t *window;       /**< (context_length) ids, the first length of them in use */
     size_t length;         /**< tokens in the window */
-    size_t computed;       /**< the first of these, whose keys and values are in the caches */
+    size_t computed;       /**< how many of them, from the first on, have their keys and values in the caches */
     Tensor logits;         /**< (1, vocab_size) for the token after the last of the window */
     Tensor all_logits;     /**< (1, context_length, vocab_size), without cache only */
 } Decoder;
 
 /** @brief Allocates a decoder for @p lm, which must outlive it; @p cached: with a cache. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached);
+
+/** @brief Frees what decoder_init() allocated. */
 void decoder_deinit(Decoder *decoder);
 
 /** @brief Empties the window: the next token is the first of a text. */
@@ -45,7 +48,7 @@ void decoder_reset(Decoder *decoder);
  * @brief Appends tokens to the window and computes the logits of the next one.
  * @param ids    any number of ids; the model computes only those that the window keeps
  * @param count  at least 1
- * @retval CS336_ERANGE  no token, or an id is not below vocab_size; the window is then unspecified
+ * @retval CS336_ERANGE  no token, or an id is not below vocab_size; the contents of the window are then unspecified
  * @retval CS336_ENOMEM  the workspace could not grow
  */
 CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);

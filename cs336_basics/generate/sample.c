@@ -8,31 +8,37 @@
 
 enum {
     WEIGHTS_AT_ONCE = 512, /* exponentials in a buffer of 2 KiB on the stack, which stays in the L1 cache */
-    BUCKET_SHIFT = 19,     /* bits of a weight that do not select its bucket: of 23 fraction bits, 4 do, which makes 16
-                              buckets for each power of two */
-    BUCKETS = (0x3f800000 >> BUCKET_SHIFT) + 1, /* up to that of 1.0f, 0x3f800000: no weight is greater */
+    BUCKET_SHIFT = 19,     /* low bits of a weight that do not select its bucket: the exponent and 4 of the 23 fraction
+                              bits do, which makes 16 buckets for each power of two */
+    BUCKETS = (0x3f800000 >> BUCKET_SHIFT) + 1, /* the last is that of 1.0f, 0x3f800000: no weight is greater */
 };
 
 Status sample_check(const SampleConfig *config)
 {
     if (!(config->temperature >= 0 && isfinite(config->temperature)))
-        return status_fail(CS336_ERANGE, "sample_check: temperature is %g, expected a finite number of at least 0",
+        return status_fail(CS336_ERANGE, "%s: temperature is %g, expected a finite number of at least 0", __func__,
                            config->temperature);
     if (!(config->top_p >= 0 && config->top_p <= 1))
-        return status_fail(CS336_ERANGE, "sample_check: top_p is %g, expected a number from 0 to 1", config->top_p);
+        return status_fail(CS336_ERANGE, "%s: top_p is %g, expected a number from 0 to 1", __func__, config->top_p);
     return CS336_OK;
+}
+
+static SampleCandidate *take_candidates(Arena *arena, size_t vocab_size)
+{
+    return arena_take(arena, vocab_size * sizeof(SampleCandidate));
 }
 
 size_t sample_scratch(size_t vocab_size)
 {
     Arena measure = {0};
-    arena_take(&measure, vocab_size * sizeof(SampleCandidate));
+    take_candidates(&measure, vocab_size);
     return measure.peak;
 }
 
+/* Finds the index of the largest logit. Fails if a logit is NaN or +inf, or all are -inf. */
 static Status find_largest(size_t *largest, const float *logits, size_t vocab_size)
 {
-    /* Count NaN and +inf without a branch, so that the loop is vectorised; look for the first only if there is one. */
+    /* Count NaN and +inf without a branch, so that the loop is vectorised. If there are any, find the first. */
     int unusable = 0;
     for (size_t i = 0; i < vocab_size; i++)
         unusable += !(logits[i] < INFINITY);
@@ -40,6 +46,7 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
         if (!(logits[i] < INFINITY))
             return status_fail(CS336_ERANGE, "sample_candidates: logit %zu is %g, expected a number", i,
                                (double)logits[i]);
+    /* The maximum, then the lowest index at which it stands. */
     const float maximum = vecmath()->max(logits, vocab_size);
     if (isinf(maximum))
         return status_fail(CS336_ERANGE, "sample_candidates: all %zu logits are -inf", vocab_size);
@@ -50,8 +57,8 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
 }
 
 /*
- * Orders the likelier first, and of equals the lower id. This order is total, so the result does not depend on how
- * qsort() treats equals.
+ * Orders the likelier candidate first, and of two equally likely ones that of the lower id. No two candidates are equal
+ * then, so the result does not depend on how qsort() orders equal ones.
  */
 static int compare(const void *left, const void *right)
 {
@@ -61,6 +68,7 @@ static int compare(const void *left, const void *right)
     return (a->token > b->token) - (a->token < b->token);
 }
 
+/* Divides the weights by their sum: they become probabilities. */
 static void normalise(SampleCandidate *candidates, size_t count)
 {
     double sum = 0;
@@ -83,8 +91,8 @@ static size_t nucleus(const SampleCandidate *candidates, size_t count, double we
 }
 
 /*
- * Returns the bucket of a weight: floats with the same exponent and the same first fraction bits share one. As the bits
- * of positive floats are ordered like the floats, so are the buckets.
+ * Returns the bucket of a weight: floats with the same exponent and the same first 4 fraction bits share one. The bits
+ * of positive floats, read as integers, are ordered like the floats; so the buckets are in the order of the weights.
  */
 static size_t bucket_of(double weight)
 {
@@ -141,11 +149,13 @@ static size_t compute_weights(SampleCandidate *candidates, double *sum, const fl
     size_t count = 0;
     *sum = 0;
     for (size_t first = 0; first < vocab_size; first += WEIGHTS_AT_ONCE) {
+        /* The exponents in double, the exponentials in float32. */
         const size_t n = vocab_size - first < WEIGHTS_AT_ONCE ? vocab_size - first : WEIGHTS_AT_ONCE;
         float weight[WEIGHTS_AT_ONCE];
         for (size_t i = 0; i < n; i++)
             weight[i] = (float)(((double)logits[first + i] - maximum) / temperature);
         *sum += (double)vec->exp_shifted(weight, weight, 0, n);
+        /* Keep the tokens that can be drawn. */
         for (size_t i = 0; i < n; i++)
             if (weight[i] > 0)
                 candidates[count++] =
@@ -163,11 +173,13 @@ Status sample_candidates(SampleCandidate *candidates, size_t *count, Tensor logi
         s = find_largest(&largest, logits.data, vocab_size);
     if (s)
         return s;
+    /* Temperature 0: the largest logit alone. */
     if (config->temperature == 0) {
         candidates[0] = (SampleCandidate){.probability = 1, .token = (int32_t)largest};
         *count = 1;
         return CS336_OK;
     }
+    /* The weights of all tokens; with top_p, only those that reach its share of the sum; then divide by their sum. */
     double sum;
     *count =
         compute_weights(candidates, &sum, logits.data, vocab_size, (double)logits.data[largest], config->temperature);
@@ -180,13 +192,16 @@ Status sample_candidates(SampleCandidate *candidates, size_t *count, Tensor logi
 Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng, Arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
-    SampleCandidate *candidates = arena_take(scratch, tensor_extent(logits, -1) * sizeof *candidates);
+    SampleCandidate *candidates = take_candidates(scratch, tensor_extent(logits, -1));
     size_t count = 0;
     Status s = arena_status(scratch);
     if (!s)
         s = sample_candidates(candidates, &count, logits, config);
     if (!s) {
-        /* Invert the cumulative distribution. Rounding may leave its sum below u: then it is the last candidate. */
+        /*
+         * Draw by inverting the cumulative distribution: u, uniform in [0, 1), falls into the interval of one
+         * candidate. Rounding may leave the sum of all probabilities below u: then the last candidate is drawn.
+         */
         double u = rng_uniform(rng);
         size_t i = 0;
         while (i + 1 < count && u >= candidates[i].probability)

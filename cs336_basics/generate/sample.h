@@ -36,11 +36,12 @@ size_t sample_scratch(size_t vocab_size);
  * @brief Computes the distribution that sample_token() draws from.
  * \f[ q_i = \frac{e^{l_i / \tau}}{\sum_j e^{l_j / \tau}}, \qquad
  *     p_i = \frac{q_i}{\sum_{j \in V(p)} q_j} \text{ for } i \in V(p), \text{ else } 0 \f]
- * The set V(p) is never empty; of equally likely tokens, those of lower id enter it first. Exponentials are float32.
+ * Here V(p) is the smallest set of likeliest tokens whose q sum to at least top_p. It is never empty; of equally likely
+ * tokens, those of lower id enter it first. Exponentials are float32.
  * Sums are double, because top_p is compared with a sum over the whole vocabulary. With top_p = 1 the q are
  * softmax_forward() of the logits divided by the temperature: test_sampling_probabilities_are_the_softmax.
- * @param[out] candidates  room for vocab_size; the first @p count are the result, in no particular order; their sum is
- * 1
+ * @param[out] candidates  room for vocab_size; the first @p count are the result, in no particular order, and their
+ *                         probabilities sum to 1
  * @param[out] count       tokens that can be drawn, at least 1
  * @param[in]  logits      (vocab_size); -inf: the token cannot be drawn
  * @param[in]  config      temperature 0 leaves one candidate: the largest logit, and of equal ones the lowest id

@@ -17,21 +17,17 @@ static Status check_config(const char *function, size_t step, const AdamWConfig 
 {
     if (step == 0)
         return status_fail(CS336_ERANGE, "%s: step is 0, the first is 1", function);
-    Status s = optim_check_rate(function, "lr", config->lr);
-    if (!s)
-        s = check_beta(function, "beta1", config->beta1);
-    if (!s)
-        s = check_beta(function, "beta2", config->beta2);
-    if (!s)
-        s = optim_check_rate(function, "eps", config->eps);
-    if (!s)
-        s = optim_check_rate(function, "weight_decay", config->weight_decay);
-    return s;
+    if (optim_check_rate(function, "lr", config->lr) || check_beta(function, "beta1", config->beta1) ||
+        check_beta(function, "beta2", config->beta2) || optim_check_rate(function, "eps", config->eps) ||
+        optim_check_rate(function, "weight_decay", config->weight_decay))
+        return CS336_ERANGE;
+    return CS336_OK;
 }
 
+/* Computes in double what is the same for all numbers of a step. */
 static AdamWScalars scalars_of(size_t step, const AdamWConfig *config)
 {
-    /* The moments start at 0; these factors correct their bias towards it. */
+    /* The moments start at 0. Dividing them by these factors corrects their bias towards 0. */
     const double correction1 = 1 - pow(config->beta1, (double)step), correction2 = 1 - pow(config->beta2, (double)step);
     return (AdamWScalars){
         .grad_factor = 1,
@@ -45,6 +41,7 @@ static AdamWScalars scalars_of(size_t step, const AdamWConfig *config)
     };
 }
 
+/* Updates one parameter, chunk by chunk. */
 static void update(const Parameter *parameter, const AdamWScalars *scalars)
 {
     const VecmathKernels *vec = vecmath();
@@ -56,10 +53,11 @@ static void update(const Parameter *parameter, const AdamWScalars *scalars)
                    count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);
 }
 
-/* Both public steps: they differ in the factor of the gradients, and in what becomes of these. */
+/* Takes the step of both public functions. They differ in grad_factor and in clear: see AdamWScalars. */
 static Status take_step(const char *function, ParameterList parameters, double grad_factor, bool clear, size_t step,
                         const AdamWConfig *config)
 {
+    /* Check everything before anything is changed. */
     Status s = check_config(function, step, config);
     if (!s)
         s = optim_check_rate(function, "grad_factor", grad_factor);
@@ -67,6 +65,7 @@ static Status take_step(const char *function, ParameterList parameters, double g
         s = optim_check(function, parameters, true);
     if (s)
         return s;
+    /* Update each parameter that has a gradient. */
     AdamWScalars scalars = scalars_of(step, config);
     scalars.grad_factor = (float)grad_factor;
     scalars.clear = clear;
@@ -78,10 +77,10 @@ static Status take_step(const char *function, ParameterList parameters, double g
 
 Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config)
 {
-    return take_step("adamw_step", parameters, 1, false, step, config);
+    return take_step(__func__, parameters, 1, false, step, config);
 }
 
 Status adamw_step_and_clear(ParameterList parameters, double grad_factor, size_t step, const AdamWConfig *config)
 {
-    return take_step("adamw_step_and_clear", parameters, grad_factor, true, step, config);
+    return take_step(__func__, parameters, grad_factor, true, step, config);
 }

@@ -25,7 +25,8 @@ typedef struct {
  *     m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
  *     \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t}\, \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \f]
  *
- * The training loop runs adamw_step_and_clear(), the same code with clipping and clearing included.
+ * The training loop runs adamw_step_and_clear(), which also clips and clears in the same pass over memory:
+ * test_adamw_clips_steps_and_clears_in_one.
  * @param[in,out] parameters  values and moments are updated; parameters without gradient are skipped
  * @param[in]     step        t, 1 for the first
  * @param[in]     config      rates
@@ -38,8 +39,8 @@ CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const 
 /**
  * @brief Multiplies the gradients by a factor, takes adamw_step(), and sets the gradients to 0 for the next batch.
  *
- * gradient_norm() and this function read the gradients twice. clip_gradients(), adamw_step() and parameters_zero_grad()
- * do the same in four passes, and the step is limited by memory bandwidth.
+ * With gradient_norm(), a training step then passes over the gradients twice. clip_gradients(), adamw_step() and
+ * parameters_zero_grad() take four passes to do the same, and the step is limited by memory bandwidth.
  * @param[in] grad_factor  clip_factor(), or 1
  * @retval CS336_ESHAPE, CS336_ERANGE  as adamw_step(), or grad_factor is negative or not finite; nothing was changed
  * @see test_adamw_clips_steps_and_clears_in_one

@@ -16,20 +16,17 @@ static Status check_tensor(const char *function, const Parameter *parameter, con
 
 Status optim_check(const char *function, ParameterList parameters, bool moments)
 {
-    Status s = CS336_OK;
-    for (size_t i = 0; i < parameters.count && !s; i++) {
-        const Parameter *parameter = &parameters.items[i];
-        if (!parameter->grad.data)
-            continue;
-        s = check_tensor(function, parameter, "value", parameter->value);
-        if (!s)
-            s = check_tensor(function, parameter, "gradient", parameter->grad);
-        if (!s && moments)
-            s = check_tensor(function, parameter, "first moment", parameter->first_moment);
-        if (!s && moments)
-            s = check_tensor(function, parameter, "second moment", parameter->second_moment);
+    for (size_t i = 0; i < parameters.count; i++) {
+        const Parameter *p = &parameters.items[i];
+        if (p->grad.data &&
+            (check_tensor(function, p, "value", p->value) || check_tensor(function, p, "gradient", p->grad)))
+            return CS336_ESHAPE;
+        if (p->grad.data && moments &&
+            (check_tensor(function, p, "first moment", p->first_moment) ||
+             check_tensor(function, p, "second moment", p->second_moment)))
+            return CS336_ESHAPE;
     }
-    return s;
+    return CS336_OK;
 }
 
 Status optim_check_rate(const char *function, const char *name, double rate)

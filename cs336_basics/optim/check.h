@@ -16,7 +16,7 @@ CS336_INTERNAL_BEGIN
 
 /**
  * @brief Numbers in a chunk of a tensor, which one thread takes at a time: 16 KiB of each array. The size is fixed, so
- * that chunks, and so results, are the same for any number of threads.
+ * that the chunks and the results are the same for any number of threads.
  */
 enum { OPTIM_CHUNK = 4096 };
 

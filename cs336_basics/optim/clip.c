@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* Chunks of a tensor whose squares one thread sums: a fixed number, so that the order of additions is fixed, too. */
+/* Chunks of a tensor, each summed by one thread: a fixed number, so that the order of additions is fixed, too. */
 enum { NORM_CHUNKS = 64 };
 
 static double sum_of_squares_of(const float *x, size_t count)
@@ -27,6 +27,7 @@ static double sum_of_squares(Tensor grad)
         const size_t first = chunk * each < count ? chunk * each : count, left = count - first;
         chunk_sum[chunk] = sum_of_squares_of(grad.data + first, left < each ? left : each);
     }
+    /* The chunks' sums are added in order. */
     for (size_t chunk = 0; chunk < NORM_CHUNKS; chunk++)
         sum += chunk_sum[chunk];
     return sum;
@@ -42,7 +43,7 @@ static void scale(Tensor grad, float factor)
                    count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);
 }
 
-/* Checks the parameters and measures their common norm. */
+/* Checks the parameters, and computes the norm of all their gradients together. */
 static Status norm_of(double *norm, const char *function, ParameterList parameters)
 {
     double sum = 0;
@@ -56,7 +57,7 @@ static Status norm_of(double *norm, const char *function, ParameterList paramete
 
 Status gradient_norm(double *norm, ParameterList parameters)
 {
-    return norm_of(norm, "gradient_norm", parameters);
+    return norm_of(norm, __func__, parameters);
 }
 
 double clip_factor(double norm, double max_norm)
@@ -69,8 +70,9 @@ Status clip_gradients(double *norm, ParameterList parameters, double max_norm)
     double total;
     /* An infinite max_norm is allowed: the norm is measured and nothing is clipped. */
     if (!(max_norm >= 0))
-        return status_fail(CS336_ERANGE, "clip_gradients: max_norm is %g, expected at least 0", max_norm);
-    const Status s = norm_of(&total, "clip_gradients", parameters);
+        return status_fail(CS336_ERANGE, "%s: max_norm is %g, expected at least 0", __func__, max_norm);
+    /* Measure, then scale if the norm is too large. */
+    const Status s = norm_of(&total, __func__, parameters);
     if (s)
         return s;
     if (norm)

@@ -6,11 +6,12 @@
 
 Status sgd_step(ParameterList parameters, size_t step, double lr)
 {
-    Status s = optim_check_rate("sgd_step", "lr", lr);
+    Status s = optim_check_rate(__func__, "lr", lr);
     if (!s)
-        s = optim_check("sgd_step", parameters, false);
+        s = optim_check(__func__, parameters, false);
     if (s)
         return s;
+    /* theta -= rate g, for each parameter that has a gradient */
     const float rate = (float)(lr / sqrt((double)step + 1));
     for (size_t p = 0; p < parameters.count; p++) {
         const Parameter *parameter = &parameters.items[p];

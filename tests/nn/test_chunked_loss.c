@@ -69,10 +69,13 @@ START_TEST(test_cross_entropy_is_log_sum_exp_less_the_target)
 {
     enum { ROWS = 70 };
     const Tensor logits = sample("lce.logits", 0, 3, ROWS, VOCAB).value, l = filled(NAN, ROWS, 1);
-    const Tensor grad = filled(NAN, ROWS, VOCAB), softmax = filled(NAN, ROWS, VOCAB);
+    const Tensor grad = filled(NAN, ROWS, VOCAB), softmax = filled(NAN, ROWS, VOCAB), same = filled(NAN, ROWS, VOCAB);
     const TokenTensor targets = sample_ids("lce.targets", VOCAB, ROWS);
     assert_ok(log_sum_exp_forward(l, logits));
+    /* The gradient of the log-sum-exp is the softmax. */
     assert_ok(log_sum_exp_backward(softmax, filled(1, ROWS, 1), l, logits));
+    assert_ok(softmax_forward(same, logits, -1));
+    assert_allclose(softmax, same, 1e-5, 1e-6);
     for (size_t row = 0; row < ROWS; row++) {
         const size_t target = (size_t)tokens_at(targets, row);
         const float expected = *tensor_row(l, row), logit = tensor_row(logits, row)[target];

@@ -1,5 +1,6 @@
 /* SwiGLU, and SiLU without a gate: PyTorch's values and gradients, central differences, exact scratch. */
 #include "nn/feed_forward.h"
+#include "nn/functional.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/reference_layers.h"
@@ -115,6 +116,28 @@ START_TEST(test_silu_feed_forward_gradients)
 }
 END_TEST
 
+START_TEST(test_feed_forward_is_silu_between_two_maps)
+{
+    FeedForwardProblem p = feed_forward_problem("silu_ffn", false);
+    const Tensor x = p.x.value, y = filled_like(NAN, x), grad_x = filled_like(NAN, x);
+    FeedForward grad = feed_forward_grad(false), expected = feed_forward_grad(false);
+    run_feed_forward(y, grad_x, &grad, &p, &p.ffn);
+    /* y = W2 hidden with hidden = SiLU(up) and up = W1 x, and back. */
+    const Tensor up = filled(NAN, 2, 3, 10), hidden = filled(NAN, 2, 3, 10), grad_hidden = filled(NAN, 2, 3, 10);
+    const Tensor expected_y = filled_like(NAN, x), expected_x = filled_like(NAN, x);
+    assert_ok(linear_forward(up, x, &p.ffn.w1));
+    assert_ok(silu_forward(hidden, up));
+    assert_ok(linear_forward(expected_y, hidden, &p.ffn.w2));
+    assert_ok(linear_backward(grad_hidden, &expected.w2, p.grad_y.value, hidden, &p.ffn.w2));
+    assert_ok(silu_backward(grad_hidden, grad_hidden, up));
+    assert_ok(linear_backward(expected_x, &expected.w1, grad_hidden, x, &p.ffn.w1));
+    assert_allclose(y, expected_y, 1e-6, 1e-7);
+    assert_allclose(grad_x, expected_x, 1e-6, 1e-7);
+    assert_allclose(grad.w1.weight, expected.w1.weight, 1e-6, 1e-7);
+    assert_allclose(grad.w2.weight, expected.w2.weight, 1e-6, 1e-7);
+}
+END_TEST
+
 START_TEST(test_swiglu_skips_what_is_not_wanted)
 {
     const FeedForwardProblem p = feed_forward_problem("swiglu", true);
@@ -199,6 +222,7 @@ const TestCase feed_forward_tests[] = {
     TEST(test_swiglu_gradients, "positionwise_feedforward"),
     TEST(test_swiglu_gradients_of_neighbouring_weights, "positionwise_feedforward"),
     TEST(test_silu_feed_forward_gradients, "swiglu_ablation"),
+    TEST(test_feed_forward_is_silu_between_two_maps, "swiglu_ablation"),
     TEST(test_swiglu_skips_what_is_not_wanted, "positionwise_feedforward"),
     TEST(test_feed_forward_infers_in_exactly_its_scratch, "positionwise_feedforward"),
     TEST(test_feed_forward_goes_back_in_exactly_its_scratch, "positionwise_feedforward"),
