@@ -12,7 +12,7 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief Bytes in a group: a bitset of 64 bits has one bit for each. */
+/** @brief Bytes in a byte group: a bitset of 64 bits has one bit for each. */
 enum { GROUP_BYTES = 64 };
 
 /** @brief Two neighbouring bytes. */
@@ -30,7 +30,7 @@ size_t bytes_find_pair(const uint8_t *text, size_t length, size_t begin, const B
 /** @brief The kernels of one instruction set, for bytes.c alone. */
 typedef struct {
     /**
-     * @brief Searches @p groups groups of bytes. It reads one byte more than the groups have.
+     * @brief Searches @p groups byte groups. It reads one byte more than these have.
      * @param[out] found  the bits of the bytes at which a pair begins, in the first group that has any; else untouched
      * @return the number of that group, or @p groups if no pair begins in any
      */
