@@ -102,8 +102,10 @@ bool parallel_failed(const ParallelFailure *failure);
 /** @brief Returns the first failure after the loop, and gives its message to the calling thread; or CS336_OK. */
 CS336_MUST_CHECK Status parallel_result(const ParallelFailure *failure);
 
-/** @brief Frees the calling thread's workspace, as the end of the thread does; the next parallel_reserve() makes
- * another. */
+/**
+ * @brief Frees the calling thread's workspace, as the end of the thread does. The next parallel_reserve() makes
+ * another.
+ */
 void parallel_release(void);
 
 CS336_API_END

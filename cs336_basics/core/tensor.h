@@ -73,8 +73,10 @@ size_t tensor_count(Tensor t);
 /** @brief Returns the number of rows: the product of all extents but the last. */
 size_t tensor_rows(Tensor t);
 
-/** @brief Returns the address of the first element of row @p row, counted in row-major order over the leading
- * dimensions. */
+/**
+ * @brief Returns the address of the first element of row @p row, counted in row-major order over the leading
+ * dimensions.
+ */
 float *tensor_row(Tensor t, size_t row);
 
 /** @brief True if two views have the same rank and extents; strides may differ. */
@@ -122,7 +124,7 @@ void tensor_copy(Tensor destination, Tensor source);
 /** @brief Sets every element. */
 void tensor_fill(Tensor t, float value);
 
-/** @brief Number of ids, and the id at a position counted in row-major order. */
+/** @brief Return the number of ids, and the id at an index counted in row-major order. */
 size_t tokens_count(TokenTensor t);
 int32_t tokens_at(TokenTensor t, size_t index);
 

@@ -13,6 +13,7 @@ enum {
 
 /* ---- checks ---- */
 
+/* Checks query (..., q, d_k), key (..., k, d_k) and value (..., k, d_v). */
 static Status check_inputs(const char *function, Tensor query, Tensor key, Tensor value)
 {
     if (query.rank < 2)
@@ -35,8 +36,9 @@ static Status check_inputs(const char *function, Tensor query, Tensor key, Tenso
 /* Checks a tensor that is written row by row: no element twice, and each row contiguous. */
 static Status check_written_rows(const char *function, const char *name, Tensor t)
 {
-    const Status s = nn_check_written_of(function, name, t);
-    return s ? s : nn_check_rows_contiguous_of(function, name, t);
+    if (nn_check_written_of(function, name, t) || nn_check_rows_contiguous_of(function, name, t))
+        return CS336_ESHAPE;
+    return CS336_OK;
 }
 
 /* Broadcasts mask.where to the shape of the scores, (..., q, k). For the other kinds of mask, it is left out. */
@@ -60,15 +62,11 @@ static Status broadcast_mask(AttentionPlan *plan, const char *function)
 Status attention_plan(AttentionPlan *plan, const char *function)
 {
     const Tensor query = plan->query, value = plan->value;
-    Status s = check_inputs(function, query, plan->key, value);
-    if (!s)
-        s = nn_check_last_of(function, "output", plan->output, query, tensor_extent(value, -1));
-    if (!s)
-        s = check_written_rows(function, "output", plan->output);
-    if (!s && plan->log_sum_exp.data)
-        s = nn_check_last_of(function, "log_sum_exp", plan->log_sum_exp, query, 1);
-    if (s)
-        return s;
+    if (check_inputs(function, query, plan->key, value) ||
+        nn_check_last_of(function, "output", plan->output, query, tensor_extent(value, -1)) ||
+        check_written_rows(function, "output", plan->output) ||
+        (plan->log_sum_exp.data && nn_check_last_of(function, "log_sum_exp", plan->log_sum_exp, query, 1)))
+        return CS336_ESHAPE;
     /* The sizes. */
     plan->queries = tensor_extent(query, -2);
     plan->keys = tensor_extent(plan->key, -2);
@@ -87,29 +85,30 @@ Status attention_plan(AttentionPlan *plan, const char *function)
     return broadcast_mask(plan, function);
 }
 
+/* Checks a gradient that is wanted: the shape of `like`, written row by row. */
 static Status check_gradient(const char *function, const char *name, Tensor grad, Tensor like)
 {
     if (!grad.data)
         return CS336_OK;
-    const Status s = nn_check_last_of(function, name, grad, like, tensor_extent(like, -1));
-    return s ? s : check_written_rows(function, name, grad);
+    if (nn_check_last_of(function, name, grad, like, tensor_extent(like, -1)) ||
+        check_written_rows(function, name, grad))
+        return CS336_ESHAPE;
+    return CS336_OK;
 }
 
 Status attention_plan_gradients(const AttentionPlan *plan, const char *function)
 {
     const AttentionGradients *grad = &plan->grad;
-    Status s = nn_check_last_of(function, "grad_output", grad->output, plan->output, tensor_extent(plan->output, -1));
-    if (!s)
-        s = nn_check_rows_contiguous_of(function, "grad_output", grad->output);
-    if (!s && !plan->log_sum_exp.data)
-        s = status_fail(CS336_ESHAPE, "%s: log_sum_exp is missing: the forward pass must have kept it", function);
-    if (!s)
-        s = check_gradient(function, "grad_query", grad->query, plan->query);
-    if (!s)
-        s = check_gradient(function, "grad_key", grad->key, plan->key);
-    if (!s)
-        s = check_gradient(function, "grad_value", grad->value, plan->value);
-    return s;
+    if (nn_check_last_of(function, "grad_output", grad->output, plan->output, plan->d_v) ||
+        nn_check_rows_contiguous_of(function, "grad_output", grad->output))
+        return CS336_ESHAPE;
+    if (!plan->log_sum_exp.data)
+        return status_fail(CS336_ESHAPE, "%s: log_sum_exp is missing: the forward pass must have kept it", function);
+    if (check_gradient(function, "grad_query", grad->query, plan->query) ||
+        check_gradient(function, "grad_key", grad->key, plan->key) ||
+        check_gradient(function, "grad_value", grad->value, plan->value))
+        return CS336_ESHAPE;
+    return CS336_OK;
 }
 
 /* ---- sizes ---- */

@@ -3,9 +3,9 @@
  * @brief Checks of shapes and strides, with one wording each, for every function in nn/.
  *
  * - Each check returns CS336_OK, or CS336_ESHAPE after recording "FUNCTION: what is wrong" for status_message().
- * - The macros name the function (`__func__`) and the tensors (their variables) in the message. The functions behind
- *   them, nn_check_..._of(), take these names as arguments: for a helper that checks on behalf of its caller.
- * - Checks are joined with ||, which stops at the first that fails:
+ * - The macros put the name of the function (`__func__`) and of the variables into the message. The functions, which
+ * end in _of, take these names as arguments: for a helper that checks on behalf of its caller.
+ * - Several checks are joined with ||, which stops at the first that fails:
  *
  * @code
  * if (nn_check_same_shape(y, x) || nn_check_rows_contiguous(x) || nn_check_rows_contiguous(y))
@@ -26,13 +26,17 @@ CS336_INTERNAL_BEGIN
 CS336_MUST_CHECK Status nn_check_same_shape_of(const char *function, const char *name, Tensor t, const char *other_name,
                                                Tensor other);
 
-/** @brief Checks that @p t has the leading dimensions of @p like and the last extent @p last; fails with "FUNCTION: t
- * is (2), expected (2, 1)". */
+/**
+ * @brief Checks that @p t has the leading dimensions of @p like and the last extent @p last; fails with "FUNCTION: t is
+ * (2), expected (2, 1)".
+ */
 #define nn_check_last(t, like, last) nn_check_last_of(__func__, #t, (t), (like), (last))
 CS336_MUST_CHECK Status nn_check_last_of(const char *function, const char *name, Tensor t, Tensor like, size_t last);
 
-/** @brief Checks that the numbers of each row are adjacent in memory; fails with "FUNCTION: rows of x are not
- * contiguous". */
+/**
+ * @brief Checks that the numbers of each row are adjacent in memory; fails with "FUNCTION: rows of x are not
+ * contiguous".
+ */
 #define nn_check_rows_contiguous(t) nn_check_rows_contiguous_of(__func__, #t, (t))
 CS336_MUST_CHECK Status nn_check_rows_contiguous_of(const char *function, const char *name, Tensor t);
 

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* Columns of the table's gradient in one chunk: 64 floats are 4 cache lines, so two threads rarely write to one line.
- */
+/* Columns of the gradient in one chunk: 64 floats are 4 cache lines, so two threads rarely write to one line. */
 enum { CHUNK_COLUMNS = 64 };
 
 static Status check(const char *function, const char *name, Tensor y, TokenTensor ids, Tensor weight)

@@ -301,10 +301,10 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
     AttentionPlan plan = {
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     QueryBlock measured;
-    /* Check everything, and reserve the workspace of every thread. */
-    Status s = attention_plan(&plan, __func__);
-    if (!s)
-        s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
+    if (attention_plan(&plan, __func__))
+        return CS336_ESHAPE;
+    /* Reserve a query block in the workspace of every thread. */
+    const Status s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
     plan.workspace = parallel_workspace();
@@ -421,12 +421,10 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
     KeyBlock measured;
-    /* Check everything, and reserve the workspace of every thread. */
-    Status s = attention_plan(&plan, __func__);
-    if (!s)
-        s = attention_plan_gradients(&plan, __func__);
-    if (!s)
-        s = parallel_reserve(0, key_block_bind(&measured, &plan, NULL));
+    if (attention_plan(&plan, __func__) || attention_plan_gradients(&plan, __func__))
+        return CS336_ESHAPE;
+    /* Reserve a key block in the workspace of every thread, and take delta. */
+    Status s = parallel_reserve(0, key_block_bind(&measured, &plan, NULL));
     if (s)
         return s;
     plan.workspace = parallel_workspace();
@@ -435,8 +433,7 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
     s = arena_keep(scratch, mark);
     if (s)
         return s;
-    /* Without queries or keys all gradients are 0. Else threads take whole heads if there are enough for all of them.
-     */
+    /* Without queries or keys all gradients are 0. Else threads take whole heads, if there are enough for all. */
     if (plan.queries == 0 || plan.keys == 0) {
         attention_clear_gradient(grad_query);
         attention_clear_gradient(grad_key);

@@ -24,8 +24,10 @@ static size_t equally_spaced_rows(Tensor t)
     return rows;
 }
 
-/* Returns how many rows form one matrix in both tensors. Both numbers are products of the innermost extents, so the
- * smaller one divides the larger. */
+/*
+ * Returns how many rows form one matrix in both tensors. Both numbers are products of the innermost extents, so the
+ * smaller one divides the larger.
+ */
 static size_t rows_per_matrix(Tensor a, Tensor b)
 {
     const size_t rows_a = equally_spaced_rows(a), rows_b = equally_spaced_rows(b);
@@ -64,9 +66,9 @@ static Status check(const char *function, const char *name_x, Tensor x, const ch
 
 Status linear_forward(Tensor y, Tensor x, const Linear *linear)
 {
-    Status s = check(__func__, "x", x, "y", y, linear->weight);
-    if (!s)
-        s = matmul_reserve();
+    if (check(__func__, "x", x, "y", y, linear->weight))
+        return CS336_ESHAPE;
+    const Status s = matmul_reserve();
     if (s)
         return s;
     const Tensor weight_transposed = tensor_transpose(linear->weight, 0, 1);

@@ -113,8 +113,7 @@ CS336_MUST_CHECK Status transformer_lm_parameters(ParameterList *list, Arena *ar
                                                   const TransformerLM *grad, const TransformerLM *first,
                                                   const TransformerLM *second);
 
-/** @brief Returns the bytes of scratch for transformer_lm_forward(), and for transformer_lm_loss() without or with
- * gradients. */
+/** @brief Returns the bytes of scratch for transformer_lm_forward(), and for transformer_lm_loss(). */
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq);
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients);
 

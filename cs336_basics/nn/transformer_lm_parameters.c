@@ -1,5 +1,7 @@
-/* The parameters of a model: their names, order in memory, shapes and initial values. The passes are in
- * transformer_lm.c. */
+/*
+ * The parameters of a model: their names, order in memory, shapes and initial values. The passes are in
+ * transformer_lm.c.
+ */
 #include "core/memory.h"
 #include "nn/transformer_lm.h"
 
@@ -16,8 +18,10 @@ typedef struct {
     size_t offset; /* bytes from the start of TransformerBlock, or of TransformerLM, to the parameter's Tensor */
 } Entry;
 
-/* In memory order. q, k and v follow one another, and so do w1 and w3: linear_forward_all() computes each group in one
- * product. */
+/*
+ * In memory order. q, k and v follow one another, and so do w1 and w3: linear_forward_all() computes the three, or the
+ * two, in one product.
+ */
 static const Entry before_layers[] = {
     {"token_embeddings.weight", TABLE, offsetof(TransformerLM, token_embeddings.weight)},
 };
