@@ -21,8 +21,10 @@
 
 CS336_API_BEGIN
 
+/** @brief Dimensions of a tensor at most. Training needs four of them: (batch, heads, seq, d_k). */
 enum { TENSOR_MAX_RANK = 8 };
 
+/** @brief A view of float32 numbers: element (i, j, ...) is data[i * stride[0] + j * stride[1] + ...]. */
 typedef struct {
     float *data;                       /**< first element; NULL where a result is not wanted */
     int rank;                          /**< number of dimensions in use */
@@ -30,6 +32,7 @@ typedef struct {
     ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in floats */
 } Tensor;
 
+/** @brief A view of token ids or positions, which are only read. */
 typedef struct {
     const int32_t *data;               /**< first id; NULL if none are given */
     int rank;                          /**< number of dimensions in use */
@@ -37,6 +40,7 @@ typedef struct {
     ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in ids */
 } TokenTensor;
 
+/** @brief A view of booleans, which are only read. */
 typedef struct {
     const bool *data;                  /**< first value; NULL if none are given */
     int rank;                          /**< number of dimensions in use */
@@ -44,7 +48,8 @@ typedef struct {
     ptrdiff_t stride[TENSOR_MAX_RANK]; /**< distance between neighbours, in values */
 } MaskTensor;
 
-/** @brief Turns `2, 3` into the two arguments `2, (const size_t[]){2, 3}`: rank and shape. */
+/** @brief Turns `2, 3` into the two arguments `2, (const size_t[]){2, 3}`: the rank, and an unnamed array, the shape.
+ */
 #define TENSOR_EXTENTS(...)                                                   \
     (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (const size_t[]) \
     {                                                                         \
@@ -53,7 +58,8 @@ typedef struct {
 
 /**
  * @name Row-major views of memory
- * `tensor(x, batch, seq, d_model)`
+ * `tensor(x, batch, seq, d_model)` views the floats from the pointer x on, as `x.view(batch, seq, d_model)` does in
+ * PyTorch. No number is copied.
  * @{
  */
 #define tensor(data, ...) tensor_of((data), TENSOR_EXTENTS(__VA_ARGS__))
@@ -148,7 +154,7 @@ bool tokens_broadcast(TokenTensor *t, int rank, const size_t *shape);
 bool mask_broadcast(MaskTensor *t, int rank, const size_t *shape);
 /** @} */
 
-/** @brief "(2, 3, 64)", for messages. The text stays valid until the same thread asks for four more. */
+/** @brief Returns "(2, 3, 64)", for messages. The text stays valid until the same thread asks for four more. */
 const char *shape_text(int rank, const size_t *shape);
 const char *tensor_shape_text(Tensor t);
 

@@ -12,7 +12,7 @@ enum {
     BLOCK_ROWS = 168,     /* rows of A, about: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
     BLOCKS_OF_B = 2,      /* double buffering: threads multiply with one while others pack the next */
-    B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS,
+    B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS, /* floats in the shared workspace */
 
     /* Threads. */
     FMAS_PER_THREAD = 500000,   /* multiply-adds, 5 to 10 us: a thread with less to do costs more than it gains */

@@ -32,7 +32,7 @@ enum { TILE_ROWS = 8 }; /* NEON: 16 of 32 */
 #else
 enum { TILE_ROWS = 4 }; /* SSE2, without fused multiply-add: 8 of 16, as products need registers, too */
 #endif
-enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS };
+enum { TILE_VECTORS = 2, TILE_COLUMNS = TILE_VECTORS * VECTOR_FLOATS }; /* the width of the register tile */
 #if defined(VECTOR_BF16)
 enum { GROUP_DEPTH = 2 };
 #else

@@ -2,7 +2,7 @@
  * @file
  * @brief The Transformer language model (handout section 3.5, problem transformer_lm).
  *
- * token ids -> embeddings -> layers -> final norm -> lm_head -> logits.
+ *     token ids -> embeddings -> layers -> final norm -> lm_head -> logits
  *
  * - transformer_lm_forward() computes logits.
  * - transformer_lm_loss() computes the training loss and, if asked, all gradients. The logits of all tokens never exist
@@ -113,8 +113,10 @@ CS336_MUST_CHECK Status transformer_lm_parameters(ParameterList *list, Arena *ar
                                                   const TransformerLM *grad, const TransformerLM *first,
                                                   const TransformerLM *second);
 
-/** @brief Returns the bytes of scratch for transformer_lm_forward(), and for transformer_lm_loss(). */
+/** @brief Returns the bytes of scratch for transformer_lm_forward() and transformer_lm_decode(). */
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq);
+
+/** @brief Returns the bytes of scratch for transformer_lm_loss(), with gradients or for the loss alone. */
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients);
 
 /**
