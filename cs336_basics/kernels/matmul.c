@@ -7,23 +7,24 @@
 
 enum {
     /* Blocks. Each is sized for a cache level, with AVX-512's register tile of 14 x 32 floats as the example. */
-    BLOCK_DEPTH = 512,    /* groups along k: a panel of B is then 64 KiB, near the size of L1; fewer would
-                             read and write C more often, once for each block of k */
-    BLOCK_ROWS = 168,     /* rows of A, about: 12 register tiles; 336 KiB, packed by one thread into its L2 */
+    BLOCK_DEPTH = 512,    /* groups along k: a panel of B is then 64 KiB, near the size of L1; with a smaller depth, C
+                             would be read and written more often, once for each block of k */
+    BLOCK_ROWS = 168,     /* rows of A, at most: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
     BLOCKS_OF_B = 2,      /* double buffering: threads multiply with one while others pack the next */
     B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS, /* floats in the shared workspace */
 
     /* Threads. */
     FMAS_PER_THREAD = 500000,   /* multiply-adds, 5 to 10 us: a thread with less to do costs more than it gains */
-    NUMBERS_PER_THREAD = 64000, /* numbers of A and B, 256 KB: these take about as long to read from memory */
-    EVEN_TILES = 8,             /* least height in register tiles of even chunks: 8 and 9 differ by 1/8 */
+    NUMBERS_PER_THREAD = 64000, /* numbers of A and B, 256 KB: to read them from memory takes about as long */
+    EVEN_TILES = 8, /* register tiles, at least, in the height of a chunk if rows are divided evenly: heights
+                       differ by one tile, and so the chunks' times by at most 1/8 */
 
     FEW_ROWS = 16,          /* rows of A, at most, for which B is not packed: a number of B serves only 16 FMAs */
     CACHE_LINE_FLOATS = 16, /* floats in 64 bytes: threads write whole lines, to avoid false sharing */
 };
 
-/* C = alpha A B + beta C */
+/* The arguments of matmul(): C = alpha A B + beta C. */
 typedef struct {
     const MatmulKernels *kernels;
     Matrix c;

@@ -8,9 +8,9 @@
 #include <float.h>
 
 /*
- * A fused multiply-add has a latency of 4 cycles: with one sum, each would wait for the one before. Reductions keep
- * four independent vectors of partial results instead. Vector number i of x goes to partial result i mod 4. The last
- * vectors, fewer than four, go to the first partial result.
+ * A fused multiply-add has a latency of 4 cycles. With a single sum, each would wait for the one before. So reductions
+ * keep four independent vectors of partial results: vector number i of x goes to partial result i mod 4. If fewer than
+ * four vectors are left at the end, all of these go to the first partial result.
  */
 enum {
     VECMATH_SUMS = 4,                            /* partial results: FMA latency in cycles, at one FMA a cycle */
