@@ -36,7 +36,7 @@ size_t sample_scratch(size_t vocab_size)
 }
 
 /* Finds the index of the largest logit. Fails if a logit is NaN or +inf, or all are -inf. */
-static Status find_largest(size_t *largest, const float *logits, size_t vocab_size)
+static Status find_largest(size_t *largest, const char *function, const float *logits, size_t vocab_size)
 {
     /* Count NaN and +inf without a branch, so that the loop is vectorised. If there are any, find the first. */
     int unusable = 0;
@@ -44,12 +44,11 @@ static Status find_largest(size_t *largest, const float *logits, size_t vocab_si
         unusable += !(logits[i] < INFINITY);
     for (size_t i = 0; unusable && i < vocab_size; i++)
         if (!(logits[i] < INFINITY))
-            return status_fail(CS336_ERANGE, "sample_candidates: logit %zu is %g, expected a number", i,
-                               (double)logits[i]);
+            return status_fail(CS336_ERANGE, "%s: logit %zu is %g, expected a number", function, i, (double)logits[i]);
     /* The maximum, then the lowest index at which it stands. */
     const float maximum = vecmath()->max(logits, vocab_size);
     if (isinf(maximum))
-        return status_fail(CS336_ERANGE, "sample_candidates: all %zu logits are -inf", vocab_size);
+        return status_fail(CS336_ERANGE, "%s: all %zu logits are -inf", function, vocab_size);
     *largest = 0;
     while (logits[*largest] != maximum)
         ++*largest;
@@ -170,7 +169,7 @@ Status sample_candidates(SampleCandidate *candidates, size_t *count, Tensor logi
     size_t largest;
     Status s = sample_check(config);
     if (!s)
-        s = find_largest(&largest, logits.data, vocab_size);
+        s = find_largest(&largest, __func__, logits.data, vocab_size);
     if (s)
         return s;
     /* Temperature 0: the largest logit alone. */

@@ -80,7 +80,7 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool s
 
 /* ---- forward ---- */
 
-/* The arguments of mha_forward(), or of mha_decode() if there is a cache. */
+/* What differs between mha_forward() and mha_decode(), which runs if there is a cache. */
 typedef struct {
     MultiHeadSelfAttentionSaved *saved;
     KeyValueCache *cache; /* NULL: x is a whole sequence */
@@ -164,7 +164,8 @@ static Status add_branch(Tensor grad, Tensor grad_branch, RMSNorm *grad_norm, Te
 }
 
 /*
- * Forward, with a norm before each branch (pre), after each sum (post), or nowhere, where it passes its input on:
+ * Forward. With NORM_PRE, pre1 and pre2 are norm1 and norm2; with NORM_POST, post1 and post2 are. What is not a norm
+ * returns its input:
  *
  *     sum1 = x + MHA(pre1(x))        z = post1(sum1)
  *     sum2 = z + FFN(pre2(z))        y = post2(sum2)

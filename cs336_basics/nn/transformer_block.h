@@ -3,7 +3,8 @@
  * @brief One layer: attention and feed-forward, each with a norm and a residual (handout section 3.5, problem
  * transformer_block).
  *
- * Pre-norm is the course's layer; post-norm and no norm are its ablations:
+ * Pre-norm is the course's layer; post-norm and no norm are its ablations. norm1 and norm2 have the weights ln1 and
+ * ln2:
  * - pre:  z = x + MHA(norm1(x)),  y = z + FFN(norm2(z))
  * - post: z = norm1(x + MHA(x)),  y = norm2(z + FFN(z))
  * - none: z = x + MHA(x),         y = z + FFN(z)

@@ -120,8 +120,8 @@ Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const Transfo
     /* All layers must have seen the same tokens. */
     for (size_t i = 1; !s && i < lm->config.num_layers; i++)
         if (caches[i].length != length)
-            s = status_fail(CS336_ESHAPE, "transformer_lm_decode: layer %zu has %zu rows in its cache, layer 0 has %zu",
-                            i, caches[i].length, length);
+            s = status_fail(CS336_ESHAPE, "%s: layer %zu has %zu rows in its cache, layer 0 has %zu", __func__, i,
+                            caches[i].length, length);
     if (s)
         return s;
     s = run_layers(&normed, lm, caches, ids, scratch);
