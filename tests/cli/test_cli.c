@@ -249,7 +249,7 @@ START_TEST(test_training_bad_input)
         {"--train train.bin --beta1 1", "trainer_check: betas 1 and 0.95, expected 0 <= beta < 1"},
         {"--train train.bin --min-lr 1", "trainer_check: learning rates 1 to 0.001, expected 0 <= minimum <= maximum"},
         {"--train train.bin --resume",
-         "new/checkpoint.safetensors: No such file or directory; cs336 train without --resume makes such a file"},
+         "new/checkpoint.safetensors: No such file or directory; to begin a run, leave out --resume"},
     };
     make_tokens();
     assert_shell_ok(": >empty.bin; head -c 301 train.bin >odd.bin; head -c 32 train.bin >short.bin; "
@@ -293,7 +293,7 @@ START_TEST(test_overwriting_a_run_removes_its_checkpoint)
     assert_prints("nothing left to do: the checkpoint in run is of step 6\n");
     ck_assert_int_eq(shell(TRAIN " --out run --overwrite --lr 1e6 --warmup-steps 0 --max-grad-norm 0"), 1);
     ck_assert_ptr_nonnull(strstr(shell_errors, "a lower learning rate may help"));
-    assert_shell_fails(1, "cs336 train: run holds a run that saved no checkpoint: --overwrite begins anew",
+    assert_shell_fails(1, "cs336 train: run contains a run without a checkpoint: begin it again with --overwrite",
                        TRAIN " --out run --resume");
 }
 END_TEST

@@ -26,7 +26,7 @@ START_TEST(test_train_refuses_a_directory_that_holds_a_run)
 {
     make_tokens();
     assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 6 --out run && cp -r run copy");
-    assert_shell_fails(1, "cs336 train: run holds a training run: --resume goes on with it, --overwrite deletes it",
+    assert_shell_fails(1, "cs336 train: run contains a training run: --resume continues it, --overwrite deletes it",
                        "cs336 train --train train.bin " MODEL " --steps 6 --out run");
     assert_shell_fails(2,
                        "cs336 train: --resume keeps the run in DIR, --overwrite deletes it: give one of them; see "
@@ -289,7 +289,7 @@ START_TEST(test_a_config_json_of_somebody_else_is_not_replaced)
     make_tokens();
     write_file(temp_path("config.json"), "mine", 4);
     assert_shell_fails(1,
-                       "cs336 train: . holds the config.json of a run that saved no checkpoint: --overwrite deletes it",
+                       "cs336 train: . contains the config.json of a run without a checkpoint: --overwrite deletes it",
                        "cs336 train --train train.bin " MODEL " --steps 2 --out .");
     assert_file_holds(temp_path("config.json"), "mine", 4);
 }
@@ -321,7 +321,7 @@ START_TEST(test_a_damaged_end_of_the_log_is_cut_off)
     ck_assert_int_eq(shell("cs336 train --train train.bin " MODEL " --steps 9 --log-every 1 --out run --resume"), 1);
     ck_assert_str_eq(
         shell_errors,
-        "cs336 train: run/log.jsonl: a line before step 3 is no object with step and seconds; remove it\n");
+        "cs336 train: run/log.jsonl: line 3 is not a JSON object with step and seconds; remove this line\n");
     assert_shell_ok("cmp run/log.jsonl noted");
 }
 END_TEST
@@ -331,8 +331,8 @@ START_TEST(test_the_way_on_is_told_when_the_newest_checkpoint_is_gone)
     make_tokens();
     assert_shell_ok(SMALL "--steps 6 --keep 3 --out run && rm run/checkpoint.safetensors");
     assert_shell_fails(1,
-                       "cs336 train: run has no checkpoint.safetensors, but an older state: rename "
-                       "checkpoint-step-4.safetensors to it, then --resume",
+                       "cs336 train: run has no checkpoint.safetensors: to resume from an older one, first "
+                       "rename checkpoint-step-4.safetensors to it",
                        SMALL "--steps 6 --out run --resume");
     assert_shell_ok("mv run/checkpoint-step-4.safetensors run/checkpoint.safetensors");
     assert_shell_ok(SMALL "--steps 6 --out run --resume");

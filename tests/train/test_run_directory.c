@@ -54,7 +54,7 @@ START_TEST(test_a_new_run_does_not_touch_an_old_one)
     MappedFile log;
     assert_ok(file_map(&log, temp_path("old/log.jsonl")));
     char message[1024];
-    snprintf(message, sizeof message, "%s holds a training run: --resume goes on with it, --overwrite deletes it",
+    snprintf(message, sizeof message, "%s contains a training run: --resume continues it, --overwrite deletes it",
              temp_path("old"));
     assert_fails(run("old", config, 0, RUN_NEW), CS336_EIO, message);
     assert_fails(run_directory_check(temp_path("old"), RUN_NEW), CS336_EIO, message);
@@ -75,17 +75,17 @@ START_TEST(test_a_kept_checkpoint_or_a_log_alone_is_a_run_too)
     write_file(temp_path("kept/checkpoint-step-3.safetensors"), "", 0);
     write_file(temp_path("log/log.jsonl"), "{}\n", 3);
     char message[1024];
-    snprintf(message, sizeof message, "%s holds a training run: --resume goes on with it, --overwrite deletes it",
+    snprintf(message, sizeof message, "%s contains a training run: --resume continues it, --overwrite deletes it",
              temp_path("kept"));
     assert_fails(run_directory_check(temp_path("kept"), RUN_NEW), CS336_EIO, message);
-    snprintf(message, sizeof message,
-             "%s holds the log.jsonl of a run that saved no checkpoint: --overwrite deletes it", temp_path("log"));
+    snprintf(message, sizeof message, "%s contains the log.jsonl of a run without a checkpoint: --overwrite deletes it",
+             temp_path("log"));
     assert_fails(run_directory_check(temp_path("log"), RUN_NEW), CS336_EIO, message);
     write_file(temp_path("log/log.jsonl"), "", 0);
     assert_ok(run_directory_check(temp_path("log"), RUN_NEW));
     write_file(temp_path("log/config.json"), "{}", 2);
     snprintf(message, sizeof message,
-             "%s holds the config.json of a run that saved no checkpoint: --overwrite deletes it", temp_path("log"));
+             "%s contains the config.json of a run without a checkpoint: --overwrite deletes it", temp_path("log"));
     assert_fails(run_directory_check(temp_path("log"), RUN_NEW), CS336_EIO, message);
 }
 END_TEST
@@ -235,7 +235,8 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
         const size_t index = tensor_count(places[i]) - 1 - i;
         const float before = places[i].data[index];
         places[i].data[index] = bad[i];
-        snprintf(message, sizeof message, "%s: not written: number %zu of %s%s is %g; a lower learning rate may help",
+        snprintf(message, sizeof message,
+                 "%s: not written: number %zu of %s%s is %g, expected finite numbers; a lower learning rate may help",
                  path, index, prefixes[i], last->name, (double)bad[i]);
         assert_fails(trainer_save(&tiny.trainer, path), CS336_ERANGE, message);
         assert_file_holds(path, good.data, good.size);

@@ -328,7 +328,7 @@ START_TEST(test_checkpoint_of_another_run)
     assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path,
                       ": seed is 7, expected 8");
     assert_path_fails(tiny_training_run("nowhere", &config, RUN_RESUME, NULL), CS336_EIO, nowhere,
-                      ": No such file or directory; cs336 train without --resume makes such a file");
+                      ": No such file or directory; to begin a run, leave out --resume");
     ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
 }
 END_TEST
@@ -365,7 +365,7 @@ START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
     char path[512];
     snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
     assert_path_fails(tiny_training_run("run", &config, RUN_OVERWRITE, NULL), CS336_EIO, path,
-                      ": not a regular file, and the run would write it");
+                      ": expected a regular file, which the run can replace");
 }
 END_TEST
 
