@@ -111,7 +111,7 @@ START_TEST(test_two_presses_of_ctrl_c_at_once_save)
     make_tokens();
     ck_assert_int_eq(terminal_run("exec \"$program\" " ENDLESS " --out run", "tokens/s", "\003\003\003"), 0);
     ck_assert_ptr_nonnull(
-        strstr(shell_output, "the run ends after this step and is saved; Ctrl-C again ends it now, unsaved"));
+        strstr(shell_output, "the run stops after this step and is saved; Ctrl-C again stops it now, unsaved"));
     ck_assert_ptr_nonnull(strstr(shell_output, "stopped after step "));
     assert_shell_ok("test -s run/checkpoint.safetensors");
 }
@@ -146,12 +146,11 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
                            "--lr 1e6 --warmup-steps 0 --max-grad-norm 0"),
                      1);
     ck_assert_ptr_nonnull(strstr(shell_errors,
-                                 "a lower learning rate may help\nolder states are kept of step 2: rename "
-                                 "run/checkpoint-step-N.safetensors to checkpoint.safetensors to go back to it with "
-                                 "--resume\n"));
+                                 "a lower learning rate may help\nolder checkpoints: step 2; to resume from one, "
+                                 "first rename run/checkpoint-step-N.safetensors to checkpoint.safetensors\n"));
     /* The settings that diverged differ from the run's, which was said first. */
-    ck_assert(strncmp(shell_errors, "cs336 train: the run goes on with other settings: lr 1e+06 (was 0.001), ", 71) ==
-              0);
+    ck_assert(
+        strncmp(shell_errors, "cs336 train: the run continues with changed settings: lr 1e+06 (was 0.001), ", 76) == 0);
     assert_shell_ok(
         "cmp run/checkpoint.safetensors good && mv run/checkpoint-step-2.safetensors "
         "run/checkpoint.safetensors && cs336 train --train train.bin " MODEL
@@ -169,34 +168,34 @@ START_TEST(test_no_output_is_another_output_or_an_input)
     static const struct {
         const char *line, *message;
     } cases[] = {
-        {BPE "--vocab ./sf --merges sf", "train-bpe: sf: cannot write: it is the vocabulary too"},
-        {BPE "--vocab sf --merges ./sf", "train-bpe: ./sf: cannot write: it is the vocabulary too"},
-        {BPE "--vocab sf --merges sub/../sf", "train-bpe: sub/../sf: cannot write: it is the vocabulary too"},
-        {BPE "--vocab sub/sf --merges linked/sf", "train-bpe: linked/sf: cannot write: it is the vocabulary too"},
+        {BPE "--vocab ./sf --merges sf", "train-bpe: sf: cannot write: it is also the vocabulary"},
+        {BPE "--vocab sf --merges ./sf", "train-bpe: ./sf: cannot write: it is also the vocabulary"},
+        {BPE "--vocab sf --merges sub/../sf", "train-bpe: sub/../sf: cannot write: it is also the vocabulary"},
+        {BPE "--vocab sub/sf --merges linked/sf", "train-bpe: linked/sf: cannot write: it is also the vocabulary"},
         {BPE "--vocab sf --merges m --tokenizer-json ./m",
-         "train-bpe: ./m: cannot write: it is the list of merges too"},
-        {BPE "--vocab - --merges -", "train-bpe: -: cannot write: it is the vocabulary too"},
-        {BPE "--vocab hard --merges m", "train-bpe: hard: cannot write: it is the input too"},
-        {BPE "--vocab sf --merges - >>train.txt", "train-bpe: -: cannot write: it is the input too"},
+         "train-bpe: ./m: cannot write: it is also the list of merges"},
+        {BPE "--vocab - --merges -", "train-bpe: -: cannot write: it is also the vocabulary"},
+        {BPE "--vocab hard --merges m", "train-bpe: hard: cannot write: it is also the input"},
+        {BPE "--vocab sf --merges - >>train.txt", "train-bpe: -: cannot write: it is also the input"},
         {"cs336 encode" FILES "--input train.txt --output ./vocab.json",
-         "encode: ./vocab.json: cannot write: it is the vocabulary too"},
+         "encode: ./vocab.json: cannot write: it is also the vocabulary"},
         {"cs336 encode" FILES "--input train.txt --output merges.txt",
-         "encode: merges.txt: cannot write: it is the list of merges too"},
+         "encode: merges.txt: cannot write: it is also the list of merges"},
         {"cs336 encode" FILES "--input train.txt --output - >>train.txt",
-         "encode: -: cannot write: it is the input too"},
-        {"cs336 encode" FILES "--input - --output soft <train.txt", "encode: soft: cannot write: it is the input too"},
+         "encode: -: cannot write: it is also the input"},
+        {"cs336 encode" FILES "--input - --output soft <train.txt", "encode: soft: cannot write: it is also the input"},
         {"cs336 decode" FILES "--input train.bin --output linked/../vocab.json",
-         "decode: linked/../vocab.json: cannot write: it is the vocabulary too"},
+         "decode: linked/../vocab.json: cannot write: it is also the vocabulary"},
         {"cs336 decode" FILES "--input train.bin --output ./train.bin",
-         "decode: ./train.bin: cannot write: it is the input too"},
+         "decode: ./train.bin: cannot write: it is also the input"},
         {"cs336 decode" FILES "--input train.bin --output merges.txt",
-         "decode: merges.txt: cannot write: it is the list of merges too"},
+         "decode: merges.txt: cannot write: it is also the list of merges"},
         {"cs336 tokenizer-json" FILES "--output ./merges.txt",
-         "tokenizer-json: ./merges.txt: cannot write: it is the list of merges too"},
+         "tokenizer-json: ./merges.txt: cannot write: it is also the list of merges"},
         {"cs336 train --train run/log.jsonl " MODEL " --steps 2 --overwrite --out run",
-         "train: --train run/log.jsonl: the run in run would write or remove it"},
+         "train: --train run/log.jsonl: the run in run would overwrite or delete this file"},
         {"cs336 train --train train.bin --val sub/../run/config.json " MODEL " --steps 2 --overwrite --out run",
-         "train: --val sub/../run/config.json: the run in run would write or remove it"},
+         "train: --val sub/../run/config.json: the run in run would overwrite or delete this file"},
     };
     make_tokens();
     assert_shell_ok("mkdir sub run && ln -s sub linked && ln train.txt hard && ln -s train.txt soft && "
@@ -245,7 +244,7 @@ START_TEST(test_resuming_keeps_as_many_checkpoints_as_the_run_began_with)
     assert_shell_ok(SMALL "--steps 8 --out run --resume >log && ls run | wc -l && cmp run/config.json before");
     ck_assert_str_eq(shell_output, "5\n");
     assert_shell_ok(SMALL "--steps 8 --lr 0.5 --out run --resume && ls run | wc -l && cmp run/config.json before");
-    ck_assert_ptr_nonnull(strstr(shell_output, "nothing left to do: the checkpoint in run is of step 8\n5\n"));
+    ck_assert_ptr_nonnull(strstr(shell_output, "nothing left to do: the checkpoint in run is at step 8\n5\n"));
 }
 END_TEST
 
