@@ -47,14 +47,14 @@ static void open_terminals(void)
 {
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
         const char *name = isatty(streams[i].descriptor) ? ttyname(streams[i].descriptor) : NULL;
-        const int own = name ? open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
-        if (own >= 0)
-            streams[i].descriptor = own;
+        const int reopened = name ? open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+        if (reopened >= 0)
+            streams[i].descriptor = reopened;
     }
 }
 
 /* Writes a line if the stream takes it within a second. True if it was written. */
-static bool say(OutputStream *stream, const char *text, size_t length)
+static bool write_line(OutputStream *stream, const char *text, size_t length)
 {
     enum { PATIENCE = 1000 }; /* milliseconds to wait for a slow reader, before its lines are skipped */
     struct pollfd out = {.fd = stream->descriptor, .events = POLLOUT};
@@ -81,7 +81,7 @@ bool work_say(WorkStream stream, const char *format, ...)
     const size_t bytes = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
     if (stream == WORK_STDOUT)
         fflush(stdout);
-    return say(&streams[stream], text, bytes);
+    return write_line(&streams[stream], text, bytes);
 }
 
 void work_flush_stdout(void)
@@ -110,7 +110,7 @@ static atomic_llong last_signal;        /* nanoseconds on the clock of work_seco
 static const char *_Atomic stop_notice; /* NULL: none */
 
 /* Prints the notice, but only to a terminal that open_terminals() has opened: a signal handler must not block. */
-static void say_notice(void)
+static void print_notice(void)
 {
     const char *notice = atomic_load(&stop_notice);
     const int descriptor = streams[WORK_STDERR].descriptor;
@@ -122,7 +122,8 @@ static void say_notice(void)
 
 /*
  * The signal handler. It may interrupt any function, so it calls only those that POSIX allows in a handler, and
- * restores errno. A later signal from the keyboard gets the default action, which ends the process.
+ * restores errno. A signal from the keyboard more than half a second after the one before gets the default action,
+ * which ends the process.
  */
 static void ask_to_stop(int number)
 {
@@ -130,7 +131,7 @@ static void ask_to_stop(int number)
     const long long time = (long long)(1e9 * work_seconds()), previous_time = atomic_exchange(&last_signal, time);
     const bool from_keyboard = number == SIGINT || number == SIGQUIT;
     if (atomic_exchange(&stop, 1) == 0) {
-        say_notice();
+        print_notice();
     } else if (from_keyboard && (double)(time - previous_time) > 1e9 * SECONDS_OF_ONE_PRESS) {
         signal(number, SIG_DFL);
         raise(number);
@@ -138,6 +139,7 @@ static void ask_to_stop(int number)
     errno = old_errno;
 }
 
+/* Installs ask_to_stop() for every signal that asks a process to end; `flags` are those of sigaction(). */
 static const atomic_int *install_handler(int flags)
 {
     static const int signals[] = {

@@ -23,8 +23,8 @@ double work_seconds(void);
  * SIGINT (Ctrl-C), SIGTERM, SIGQUIT, SIGHUP (unless nohup ignores it), SIGXCPU and others. SIGPIPE and SIGXFSZ are
  * ignored: the write that caused them fails with an error instead.
  *
- * A second Ctrl-C ends the process at once, if it comes more than half a second after the first. Within half a second
- * it counts as the same press, because keys bounce and terminals repeat them.
+ * Another Ctrl-C ends the process at once, if it comes more than half a second after the previous one. Within half a
+ * second it counts as the same press, because keys bounce and terminals repeat them.
  */
 const atomic_int *work_stop_flag(void);
 

@@ -37,7 +37,7 @@ static Status cannot(const char *verb, const char *path, int reason)
 enum { RANDOM_LETTERS = 6 }; /* the X's at the end of a template, which mkstemp() replaces by random letters */
 
 /* Returns PATH.cs336-tmp-XXXXXX, the template for mkstemp(), or NULL without memory. */
-static char *temporary_beside(const char *path)
+static char *temporary_template(const char *path)
 {
     const size_t size = strlen(path) + strlen(DIRECTORY_TEMPORARY) + RANDOM_LETTERS + 1;
     char *text = memory_allocate(size);
@@ -54,7 +54,7 @@ static Status name_target(FileWriter *writer, const char *path, bool exists)
         return cannot("write", path, errno);
     const char *target = exists ? resolved : path;
     writer->target = memory_copy_text(target);
-    writer->temporary = writer->target ? temporary_beside(target) : NULL;
+    writer->temporary = writer->target ? temporary_template(target) : NULL;
     if (writer->temporary)
         return CS336_OK;
     return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
@@ -112,6 +112,7 @@ Status file_create(FileWriter *writer, const char *path)
     struct stat info;
     const bool exists = !standard_output && stat(path, &info) == 0;
     *writer = (FileWriter){0};
+    /* Refuse what must not be replaced. */
     if (exists && S_ISDIR(info.st_mode))
         return cannot("write", path, EISDIR);
     if (exists && S_ISREG(info.st_mode) && access(path, W_OK) != 0)
@@ -165,7 +166,10 @@ Status file_flush(FileWriter *writer)
     return CS336_OK;
 }
 
-/* Call it before the stream is closed: the lock ends with the stream, and other processes remove unlocked files. */
+/*
+ * Renames the temporary file over the target and syncs the directory. The stream must still be open: its lock ends when
+ * it is closed, and another process may remove a temporary file without a lock.
+ */
 static Status rename_over_target(FileWriter *writer)
 {
     if (rename(writer->temporary, writer->target) != 0)

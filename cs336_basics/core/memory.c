@@ -28,7 +28,7 @@ typedef struct {
 } Header;
 
 enum {
-    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and most ARM systems */
+    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and allowed ARM systems */
     LARGE_BLOCK = 1 << 20 /* bytes: 1 MiB. From this size a block is returned at once; smaller ones are reused, which
                              saves the page faults of fresh memory. glibc raises its own limit up to 32 MiB */
 };
@@ -56,10 +56,10 @@ static bool must_fail(void)
  */
 static bool count_in(size_t bytes)
 {
-    const size_t most = atomic_load(&limit);
+    const size_t allowed = atomic_load(&limit);
     size_t used = atomic_load(&in_use);
     do {
-        if (bytes > SIZE_MAX - used || (most && used + bytes > most))
+        if (bytes > SIZE_MAX - used || (allowed && used + bytes > allowed))
             return false;
     } while (!atomic_compare_exchange_weak(&in_use, &used, used + bytes));
     return true;

@@ -17,6 +17,7 @@ enum {
 
 static const char METADATA[] = "__metadata__";
 
+/* Each type's name in the header, and the bytes of an element. */
 static const struct {
     const char *name;
     size_t size;
@@ -33,6 +34,7 @@ size_t safetensors_element_size(SafetensorsType type)
     return types[type].size;
 }
 
+/* Returns the bytes of an array's data, or SIZE_MAX if they overflow. */
 static size_t entry_bytes(const SafetensorsEntry *entry)
 {
     size_t bytes = types[entry->type].size;
@@ -51,14 +53,14 @@ static size_t size_of_json(const json_t *value)
 static Status read_type(SafetensorsEntry *entry, const json_t *value, const char *path)
 {
     const char *name = json_string_value(value);
-    for (size_t i = 0; name && i < sizeof types / sizeof *types; i++) {
+    if (!name)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" has a dtype that is not a string", path, entry->name);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(name, types[i].name) == 0) {
             entry->type = (SafetensorsType)i;
             return CS336_OK;
         }
     }
-    if (!name)
-        return status_fail(CS336_EFORMAT, "%s: array \"%s\" has a dtype that is not a string", path, entry->name);
     return status_fail(CS336_EFORMAT, "%s: array \"%s\" has dtype \"%s\", expected one such as \"F32\"", path,
                        entry->name, name);
 }
@@ -89,6 +91,7 @@ static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uin
         s = read_shape(entry, json_object_get(value, "shape"), path);
     if (s)
         return s;
+    /* The first byte of the data, and the byte after the last one. */
     const json_t *offsets = json_object_get(value, "data_offsets");
     const size_t begin = size_of_json(json_array_get(offsets, 0)), end = size_of_json(json_array_get(offsets, 1));
     if (json_array_size(offsets) != 2 || begin > end || end == SIZE_MAX)
@@ -104,7 +107,10 @@ static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uin
     return CS336_OK;
 }
 
-/* Orders arrays by address for qsort(). An empty array has the address of the array after it, so it sorts first. */
+/*
+ * Orders arrays by address for qsort(). An empty array has the address of the array after it, so at equal addresses the
+ * smaller one comes first. Names decide between several empty arrays, so that the order is always the same.
+ */
 static int by_address(const void *a, const void *b)
 {
     const SafetensorsEntry *first = a, *second = b;
@@ -148,6 +154,7 @@ static Status check_metadata(json_t *value, const char *path)
     return CS336_OK;
 }
 
+/* Reads the arrays that the header lists, and checks the metadata, which stays in the header. */
 static Status read_entries(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
 {
     if (!json_is_object((const json_t *)file->header))
@@ -272,7 +279,7 @@ static Status set_new(json_t *object, const char *key, json_t *value, const char
  * Returns an array's entry in the header, or NULL. jansson's setters fail if the value is NULL because it could not be
  * made, and release a value that they cannot store. So one check at the end is enough.
  */
-static json_t *describe(const SafetensorsEntry *entry, size_t begin)
+static json_t *header_entry(const SafetensorsEntry *entry, size_t begin)
 {
     json_t *value = json_object(), *shape = json_array(), *offsets = json_array();
     const size_t end = begin + entry_bytes(entry);
@@ -290,6 +297,7 @@ static json_t *describe(const SafetensorsEntry *entry, size_t begin)
     return NULL;
 }
 
+/* Fills the header: the metadata, then an entry for each array. */
 static Status build_header(json_t *header, const char *path, const SafetensorsEntry *entries, size_t count,
                            const SafetensorsText *metadata, size_t metadata_count)
 {
@@ -306,15 +314,16 @@ static Status build_header(json_t *header, const char *path, const SafetensorsEn
     for (size_t i = 0; !s && i < count; i++) {
         if (strcmp(entries[i].name, METADATA) == 0)
             return status_fail(CS336_EFORMAT, "%s: an array cannot be named %s", path, METADATA);
-        s = set_new(header, entries[i].name, describe(&entries[i], begin), path);
+        s = set_new(header, entries[i].name, header_entry(&entries[i], begin), path);
         begin += entry_bytes(&entries[i]);
     }
     return s;
 }
 
+/* Writes the length, the header, and blanks up to a multiple of 8 bytes. */
 static Status write_header(FileWriter *writer, const char *text)
 {
-    static const char padding[LENGTH_BYTES] = "       ";
+    static const char padding[LENGTH_BYTES] = "       "; /* at most 7 blanks */
     const size_t length = strlen(text), spaces = (LENGTH_BYTES - length % LENGTH_BYTES) % LENGTH_BYTES;
     const uint64_t padded = length + spaces;
     Status s = file_write(writer, &padded, sizeof padded);

@@ -67,11 +67,11 @@ static Status find_kept(KeptRange *kept, const char *path, size_t first, size_t 
     return CS336_OK;
 }
 
-size_t run_directory_kept(size_t *steps, size_t most, const char *path)
+size_t run_directory_kept(size_t *steps, size_t capacity, const char *path)
 {
     KeptRange kept;
     size_t count = 0, first = 1;
-    while (count < most && !find_kept(&kept, path, first, SIZE_MAX) && kept.count) {
+    while (count < capacity && !find_kept(&kept, path, first, SIZE_MAX) && kept.count) {
         steps[count++] = kept.lowest;
         first = kept.lowest + 1;
     }
@@ -89,12 +89,12 @@ static Status path_in(char **path, const char *directory, const char *name)
     return CS336_OK;
 }
 
-/* Removes kept checkpoints of the steps first ... last, the lowest step first, until at most `most` are left. */
-static Status remove_kept(const char *path, size_t first, size_t last, size_t most)
+/* Removes kept checkpoints of the steps first ... last, the lowest step first, until at most `keep` are left. */
+static Status remove_kept(const char *path, size_t first, size_t last, size_t keep)
 {
     KeptRange kept;
     Status s = find_kept(&kept, path, first, last);
-    while (!s && kept.count > most) {
+    while (!s && kept.count > keep) {
         char name[NAME_BYTES], *file;
         kept_name(name, kept.lowest);
         s = path_in(&file, path, name);
@@ -192,7 +192,7 @@ bool run_directory_owns(const char *path, const char *file)
     if (!realpath(file, real))
         return false;
     const char *name = directory_split(directory, real);
-    /* Is it in this directory? Inode numbers tell, whatever the directory is called. */
+    /* Is it in this directory? Device and inode number identify a directory, whatever its name. */
     if (stat(path, &run) != 0 || stat(directory, &parent) != 0 || run.st_dev != parent.st_dev ||
         run.st_ino != parent.st_ino)
         return false;
@@ -205,7 +205,7 @@ bool run_directory_owns(const char *path, const char *file)
 
 /* ---- opening and closing ---- */
 
-/* Sets the paths, also after the directory was renamed. */
+/* Sets the paths of the directory and its files; called again if the directory was renamed. */
 static Status name_files(RunDirectory *run, const char *path)
 {
     char **const files[FILES] = {&run->checkpoint, &run->log, &run->config};
@@ -219,7 +219,7 @@ static Status name_files(RunDirectory *run, const char *path)
     return s;
 }
 
-/* The checkpoint that could be resumed goes first. */
+/* Removes the files of the old run, first the checkpoint, because the run could be resumed from it. */
 static Status remove_old_run(const RunDirectory *run)
 {
     Status s = file_remove(run->checkpoint);

@@ -72,8 +72,8 @@ CS336_MUST_CHECK Status run_directory_keep_checkpoint(RunDirectory *run);
  */
 CS336_MUST_CHECK Status run_directory_prune(RunDirectory *run, size_t step);
 
-/** @brief Lists the steps of at most @p most files checkpoint-step-N.safetensors, ascending. @return their number */
-size_t run_directory_kept(size_t *steps, size_t most, const char *path);
+/** @brief Lists the steps of up to @p capacity files checkpoint-step-N.safetensors, ascending. @return their number */
+size_t run_directory_kept(size_t *steps, size_t capacity, const char *path);
 
 /** @brief Releases the lock and the memory; a zeroed struct is allowed. */
 void run_directory_close(RunDirectory *run);

@@ -169,14 +169,14 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
 
 Status trainer_validate(Trainer *trainer, double *loss)
 {
-    Rng rng = rng_stream(trainer->config.seed, STREAM_VALIDATION);
+    Rng rng = rng_stream(trainer->config.seed, STREAM_VALIDATION); /* the same windows each time */
     double sum = 0;
     for (size_t i = 0; i < trainer->config.val_batches; i++) {
-        float of_batch;
-        const Status s = loss_of_batch(trainer, &of_batch, NULL, trainer->val, &rng);
+        float batch_loss;
+        const Status s = loss_of_batch(trainer, &batch_loss, NULL, trainer->val, &rng);
         if (s)
             return s;
-        sum += (double)of_batch;
+        sum += (double)batch_loss;
     }
     *loss = sum / (double)trainer->config.val_batches;
     return CS336_OK;

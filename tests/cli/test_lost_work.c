@@ -1,4 +1,4 @@
-/* What people made with the program survives: kills, dead pipes, second runs, and outputs that are inputs. */
+/* Tests that no work is lost: by kills, closed pipes, a second run in a directory, or an output that is an input. */
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/files.h"
@@ -38,7 +38,7 @@ START_TEST(test_train_refuses_a_directory_that_holds_a_run)
 }
 END_TEST
 
-/* The old checkpoint goes before the log and the configuration change, so a mixture of two runs cannot be resumed. */
+/* --overwrite removes the old checkpoint first, so that a mixture of two runs cannot be resumed after a kill. */
 START_TEST(test_an_overwriting_run_that_is_killed_never_resumes_the_old_one)
 {
     make_tokens();
@@ -72,7 +72,7 @@ END_TEST
 
 /* ---- signals, pipes and terminals ---- */
 
-/* tee dies by the same Ctrl-C, often before the run prints its next line. */
+/* Ctrl-C also ends tee, often before the run prints its next line. */
 START_TEST(test_ctrl_c_saves_when_output_is_piped)
 {
     make_tokens();
@@ -96,7 +96,7 @@ START_TEST(test_a_reader_that_goes_does_not_end_the_run)
 }
 END_TEST
 
-/* A reader that is there and reads nothing, as a terminal stopped by Ctrl-S: 64 KB later the pipe is full. */
+/* A reader that does not read, like a terminal stopped by Ctrl-S. The pipe is full after 64 KiB. */
 START_TEST(test_a_reader_that_stops_reading_does_not_stop_the_run)
 {
     make_tokens();
@@ -117,7 +117,7 @@ START_TEST(test_two_presses_of_ctrl_c_at_once_save)
 }
 END_TEST
 
-/* A step of seconds: who presses again half a second later does not want to wait for its end. */
+/* A step here takes seconds. A second Ctrl-C half a second after the first ends the run without waiting for it. */
 START_TEST(test_a_later_ctrl_c_ends_the_run_at_once)
 {
     make_tokens();
@@ -148,7 +148,7 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
     ck_assert_ptr_nonnull(strstr(shell_errors,
                                  "a lower learning rate may help\nolder checkpoints: step 2; to resume from one, "
                                  "first rename run/checkpoint-step-N.safetensors to checkpoint.safetensors\n"));
-    /* The settings that diverged differ from the run's, which was said first. */
+    /* The first message says that the settings differ from those of the run so far. */
     ck_assert(
         strncmp(shell_errors, "cs336 train: the run continues with changed settings: lr 1e+06 (was 0.001), ", 76) == 0);
     assert_shell_ok(
@@ -159,7 +159,7 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
 }
 END_TEST
 
-/* ---- outputs that are each other or an input ---- */
+/* ---- an output that is also another output or an input ---- */
 
 START_TEST(test_no_output_is_another_output_or_an_input)
 {
@@ -209,7 +209,7 @@ START_TEST(test_no_output_is_another_output_or_an_input)
     assert_shell_ok("for file in train.txt train.bin vocab.json merges.txt; do cmp $file kept/$file || exit; done; "
                     "cmp run/log.jsonl kept/log.jsonl && cmp run/config.json kept/config.json && ls sub sf m 2>log; "
                     "test -z \"$(ls sub)\" && ! test -e sf && ! test -e m");
-    /* Two names that differ are two files. */
+    /* The same name in two directories is two files. */
     assert_shell_ok(BPE "--vocab sub/sf --merges sf");
 #undef BPE
 #undef FILES
@@ -233,7 +233,7 @@ START_TEST(test_killed_saves_leave_no_files)
 }
 END_TEST
 
-/* ---- what a tester found around these cases ---- */
+/* ---- unusual directories and files ---- */
 
 #define SMALL "cs336 train --train train.bin " MODEL " --checkpoint-every 2 "
 
@@ -294,7 +294,7 @@ START_TEST(test_a_config_json_of_somebody_else_is_not_replaced)
 }
 END_TEST
 
-/* The disk, here a limit on the size of files, is full for a while: the run says so and goes on. */
+/* The log cannot grow, here because of a limit on the size of files: the run reports it and continues. */
 START_TEST(test_a_log_that_cannot_grow_does_not_end_the_run)
 {
     make_tokens();
@@ -315,7 +315,7 @@ START_TEST(test_a_damaged_end_of_the_log_is_cut_off)
                     "cp run/log.jsonl good && printf '{\"step\":7,\"tok\\0\\0\\n\\0\\0\\n' >>run/log.jsonl");
     assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 9 --stop-at 8 --log-every 1 --out run --resume && "
                     "head -6 run/log.jsonl | cmp - good && test $(wc -l <run/log.jsonl) = 8");
-    /* A note among the lines of steps that are done is somebody's own. */
+    /* A line that a user inserted between finished steps is not removed: the run refuses to resume. */
     assert_shell_ok("{ head -2 good; echo note; tail -4 good; } >run/log.jsonl && cp run/log.jsonl noted");
     ck_assert_int_eq(shell("cs336 train --train train.bin " MODEL " --steps 9 --log-every 1 --out run --resume"), 1);
     ck_assert_str_eq(
