@@ -59,7 +59,7 @@ START_TEST(test_encode_reports_bad_inputs)
         {1, "cs336 encode --vocab v.json --merges m.txt --input text empty --output x",
          "cs336 encode: empty: is empty"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text other --output other",
-         "cs336 encode: other: cannot write: it is the input too"},
+         "cs336 encode: other: cannot write: it is also the input"},
         {1, "echo a | cs336 encode --vocab v.json --merges m.txt --input - text - --output x",
          "cs336 encode: standard input: can be read only once, given 2 times"},
     };

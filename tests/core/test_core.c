@@ -56,7 +56,7 @@ START_TEST(test_memory_of_the_process_has_a_peak)
     const size_t with = memory_process_peak();
     memory_release(block);
     ck_assert_uint_ge(with, MUCH);
-    ck_assert_uint_ge(memory_process_peak(), MUCH); /* the system counts to within some pages */
+    ck_assert_uint_ge(memory_process_peak(), MUCH); /* the system counts some pages too many or too few */
     ck_assert_uint_lt(before, with);
 }
 END_TEST
@@ -288,7 +288,7 @@ START_TEST(test_arena_remembers_what_did_not_fit)
     ck_assert_ptr_null(arena_take(&arena, 129));
     ck_assert_ptr_null(arena_take(&arena, 1)); /* would fit */
     const size_t late = arena_mark(&arena);
-    arena_release(&arena, late); /* of a callee that asked for nothing */
+    arena_release(&arena, late); /* as a callee does that took nothing */
     const char *first = "arena_take: 129 bytes asked for, 128 of 192 left";
     assert_fails(arena_status(&arena), CS336_ENOMEM, first);
     assert_fails(arena_keep(&arena, late), CS336_ENOMEM, first);

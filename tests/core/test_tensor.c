@@ -9,7 +9,7 @@
 
 enum { BATCH = 2, SEQ = 3, D = 8, N = BATCH * SEQ * D };
 
-/* (BATCH, SEQ, D) with each element its own row-major index. */
+/* Returns a (BATCH, SEQ, D) tensor in which each element is its own row-major index. */
 static Tensor counted(float *numbers)
 {
     for (int i = 0; i < N; i++)
