@@ -103,7 +103,7 @@ static atomic_int stop;
 static atomic_llong last_signal; /* nanoseconds on the clock of work_seconds() */
 static const char *_Atomic stop_notice;
 
-/* On a terminal that does not block: a handler must not wait. */
+/* Writes to a terminal that was opened with O_NONBLOCK, because a signal handler must not wait. */
 static void say_notice(void)
 {
     const char *notice = atomic_load(&stop_notice);

@@ -115,7 +115,7 @@ Status file_create(FileWriter *writer, const char *path)
     writer->path = memory_copy_text(standard_output ? "standard output" : path);
     if (!writer->path)
         return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
-    /* A pipe or device is a place to write to; renaming over it would replace it by a file. */
+    /* A pipe or a device is written to directly: a rename would replace it by a file. */
     if (standard_output || (exists && !S_ISREG(about.st_mode))) {
         writer->stream = standard_output ? stdout : fopen(path, "wb");
     } else {
@@ -277,19 +277,20 @@ void file_unmap(MappedFile *file)
 
 Status file_open(FileReader *reader, const char *path)
 {
-    return open_regular(reader, path, "read in pieces");
+    return open_regular(reader, path, "read in chunks");
 }
 
-Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at)
+Status file_read_at(const FileReader *reader, void *destination, size_t bytes, size_t offset)
 {
     for (size_t have = 0; have < bytes;) {
-        const ssize_t got = pread(reader->descriptor, (uint8_t *)to + have, bytes - have, (off_t)(at + have));
+        const ssize_t got =
+            pread(reader->descriptor, (uint8_t *)destination + have, bytes - have, (off_t)(offset + have));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return cannot("read", reader->path, errno);
         if (got == 0)
-            return status_fail(CS336_EIO, "%s: cannot read: it ends before byte %zu", reader->path, at + bytes);
+            return status_fail(CS336_EIO, "%s: cannot read: it ends before byte %zu", reader->path, offset + bytes);
         have += (size_t)got;
     }
     return CS336_OK;

@@ -8,8 +8,8 @@
  * - A temporary file is locked (flock) while its writer lives. The lock of a killed process is gone, so the next
  *   file_create() of the same path knows the leftover and removes it.
  * - A symbolic link stays: the file that it leads to is replaced. One that leads nowhere is replaced itself.
- * - Reading is by memory map, an empty file maps to size 0; or piece by piece, where a file is larger than what may be
- *   held of it.
+ * - A file is read through a memory map (an empty file maps to size 0), or in chunks if it is larger than the memory
+ *   that it may take.
  * - Messages name the path and the operating system's reason.
  */
 #ifndef CS336_CORE_FILE_H
@@ -86,8 +86,8 @@ typedef struct {
 /** @brief Opens a file for reading. @retval CS336_EIO  it cannot be opened or is no regular file */
 CS336_MUST_CHECK Status file_open(FileReader *reader, const char *path);
 
-/** @brief Reads @p bytes from place @p at on. @retval CS336_EIO  also when the file ends before */
-CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at);
+/** @brief Reads @p bytes from byte @p offset on. @retval CS336_EIO  also when the file ends before */
+CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *destination, size_t bytes, size_t offset);
 void file_close(FileReader *reader);
 
 /** @brief The @p n -th file_write() from now on (1 is the next) fails as on a full disk, once; 0 cancels. For tests. */

@@ -27,7 +27,7 @@ typedef struct {
     Status status;
 } Sink;
 
-static int write_piece(const char *text, size_t bytes, void *context)
+static int write_text(const char *text, size_t bytes, void *context)
 {
     Sink *sink = context;
     /* jansson goes on after some failures: the first one counts. */
@@ -39,7 +39,7 @@ static int write_piece(const char *text, size_t bytes, void *context)
 Status json_write(FileWriter *writer, const json_t *value, size_t flags)
 {
     Sink sink = {.writer = writer};
-    const int failed = json_dump_callback(value, write_piece, &sink, flags);
+    const int failed = json_dump_callback(value, write_text, &sink, flags);
     if (sink.status)
         return sink.status;
     if (failed)

@@ -3,7 +3,7 @@
  * @brief JSON by jansson, with messages that say where.
  *
  * - jansson allocates with malloc(). A library that replaced its allocator would change it for the whole process, and a
- *   host program that uses jansson too would free blocks with the wrong function.
+ *   host program that uses jansson too would free memory with the wrong function.
  * - jansson's own functions build and take apart values; json_decref() gives one back.
  * @see https://jansson.readthedocs.io
  */

@@ -17,9 +17,10 @@
 #endif
 
 /*
- * A header with the block's size precedes it. The header has a cache line of its own, which keeps the block aligned:
+ * A header with the allocation's size precedes it. The header has a cache line of its own, which keeps the allocation
+ * aligned:
  *
- *     raw (from malloc) ... | header, 64 bytes | block ...
+ *     raw (from malloc) ... | header, 64 bytes | allocation ...
  *     |<------------- distance -------------->|
  */
 typedef struct {
@@ -27,15 +28,15 @@ typedef struct {
 } Header;
 
 enum {
-    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and most ARM systems */
-    LARGE_BLOCK = 1 << 20 /* bytes from which memory_return_large_blocks() returns a block */
+    HUGE_PAGE = 1 << 21,       /* bytes: 2 MiB, as on x86-64 and most ARM systems */
+    LARGE_ALLOCATION = 1 << 20 /* bytes from which memory_return_large_blocks() returns an allocation */
 };
 
 static atomic_size_t in_use, peak, limit, fail_countdown;
 
-static Header *header_of(void *block)
+static Header *header_of(void *allocation)
 {
-    return (Header *)((unsigned char *)block - MEMORY_ALIGNMENT);
+    return (Header *)((unsigned char *)allocation - MEMORY_ALIGNMENT);
 }
 
 /* Counts memory_fail_at() down; true once, when it reaches this allocation. */
@@ -81,7 +82,7 @@ static size_t distance_in(const void *raw)
     return MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - (uintptr_t)raw % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
 }
 
-static void *begin_block(unsigned char *raw, size_t bytes)
+static void *begin_allocation(unsigned char *raw, size_t bytes)
 {
     const size_t distance = distance_in(raw);
     *header_of(raw + distance) = (Header){.size = bytes, .distance = distance};
@@ -97,12 +98,12 @@ static void *obtain(size_t bytes, void *(*get)(size_t))
         return NULL;
     }
     update_peak();
-    return begin_block(raw, bytes);
+    return begin_allocation(raw, bytes);
 }
 
-static void *raw_of(void *block)
+static void *raw_of(void *allocation)
 {
-    return (unsigned char *)block - header_of(block)->distance;
+    return (unsigned char *)allocation - header_of(allocation)->distance;
 }
 
 static void *allocate(size_t bytes, void *(*get)(size_t))
@@ -128,19 +129,19 @@ void *memory_allocate_zeroed(size_t count, size_t size)
 void *memory_allocate_table(size_t count, size_t size)
 {
     const size_t bytes = memory_product(count, size);
-    void *block = memory_allocate(bytes);
-    return block ? memset(block, 0, bytes) : NULL;
+    void *allocation = memory_allocate(bytes);
+    return allocation ? memset(allocation, 0, bytes) : NULL;
 }
 
 /* realloc() may return another alignment than before: then the distance changes, and the contents must be moved. */
-void *memory_resize(void *block, size_t bytes)
+void *memory_resize(void *allocation, size_t bytes)
 {
-    if (!block)
+    if (!allocation)
         return memory_allocate(bytes);
-    const Header old = *header_of(block);
+    const Header old = *header_of(allocation);
     if (too_large(bytes) || must_fail() || !count_in(bytes))
         return NULL;
-    unsigned char *raw = realloc(raw_of(block), bytes + 2 * MEMORY_ALIGNMENT);
+    unsigned char *raw = realloc(raw_of(allocation), bytes + 2 * MEMORY_ALIGNMENT);
     if (!raw) {
         atomic_fetch_sub(&in_use, bytes);
         return NULL;
@@ -149,26 +150,26 @@ void *memory_resize(void *block, size_t bytes)
     if (distance_in(raw) != old.distance)
         memmove(raw + distance_in(raw), raw + old.distance, old.size < bytes ? old.size : bytes);
     atomic_fetch_sub(&in_use, old.size);
-    return begin_block(raw, bytes);
+    return begin_allocation(raw, bytes);
 }
 
-void memory_release(void *block)
+void memory_release(void *allocation)
 {
-    if (!block)
+    if (!allocation)
         return;
-    atomic_fetch_sub(&in_use, header_of(block)->size);
-    free(raw_of(block));
+    atomic_fetch_sub(&in_use, header_of(allocation)->size);
+    free(raw_of(allocation));
 }
 
-void memory_ask_for_huge_pages(void *block)
+void memory_ask_for_huge_pages(void *allocation)
 {
 #if defined(MADV_HUGEPAGE)
-    const uintptr_t from = (uintptr_t)block, to = from + header_of(block)->size;
+    const uintptr_t from = (uintptr_t)allocation, to = from + header_of(allocation)->size;
     const uintptr_t first = (from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, end = to / HUGE_PAGE * HUGE_PAGE;
     if (first < end)
         (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
 #else
-    (void)block;
+    (void)allocation;
 #endif
 }
 
@@ -182,7 +183,7 @@ void memory_give_back(void)
 void memory_return_large_blocks(void)
 {
 #if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);
 #endif
 }
 

@@ -112,17 +112,17 @@ static Status check_no_gaps(SafetensorsFile *file, const uint8_t *data, size_t d
 {
     if (file->count)
         qsort(file->entries, file->count, sizeof *file->entries, by_address);
-    size_t place = 0;
+    size_t offset = 0;
     for (size_t i = 0; i < file->count; i++) {
         const SafetensorsEntry *entry = &file->entries[i];
         const size_t begin = (size_t)((const uint8_t *)entry->data - data);
-        if (begin != place)
+        if (begin != offset)
             return status_fail(CS336_EFORMAT, "%s: array \"%s\" starts at byte %zu of the data, expected %zu",
-                               file->path, entry->name, begin, place);
-        place += entry_bytes(entry);
+                               file->path, entry->name, begin, offset);
+        offset += entry_bytes(entry);
     }
-    if (place != data_bytes)
-        return status_fail(CS336_EFORMAT, "%s: the arrays take %zu bytes, the file has %zu", file->path, place,
+    if (offset != data_bytes)
+        return status_fail(CS336_EFORMAT, "%s: the arrays take %zu bytes, the file has %zu", file->path, offset,
                            data_bytes);
     return CS336_OK;
 }
@@ -283,12 +283,12 @@ static Status build_header(json_t *header, const char *path, const SafetensorsEn
         for (size_t i = 0; !s && i < metadata_count; i++)
             s = set_new(texts, metadata[i].key, json_string(metadata[i].value), path);
     }
-    size_t place = 0;
+    size_t offset = 0;
     for (size_t i = 0; !s && i < count; i++) {
         if (strcmp(entries[i].name, METADATA) == 0)
             return status_fail(CS336_EFORMAT, "%s: an array cannot be named %s", path, METADATA);
-        s = set_new(header, entries[i].name, describe(&entries[i], place), path);
-        place += entry_bytes(&entries[i]);
+        s = set_new(header, entries[i].name, describe(&entries[i], offset), path);
+        offset += entry_bytes(&entries[i]);
     }
     return s;
 }

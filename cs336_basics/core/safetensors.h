@@ -51,7 +51,7 @@ typedef struct {
     MappedFile file;
     char *path;                /**< for messages */
     void *header;              /**< parsed JSON, owner of the strings */
-    SafetensorsEntry *entries; /**< in order of their place in the file */
+    SafetensorsEntry *entries; /**< in the order of their data in the file */
     size_t count;
 } SafetensorsFile;
 

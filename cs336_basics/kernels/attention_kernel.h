@@ -31,7 +31,7 @@ static size_t smaller_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The part of begin ... end - 1 that lies in 0 ... extent - 1. */
+/* Returns the intersection of begin ... end - 1 and 0 ... extent - 1. */
 static Range clip_range(ptrdiff_t begin, ptrdiff_t end, size_t extent)
 {
     const ptrdiff_t low = begin > 0 ? begin : 0, high = end < (ptrdiff_t)extent ? end : (ptrdiff_t)extent;

@@ -16,13 +16,13 @@ static const char ITERATION[] = "iteration", RNG[] = "rng.", CONFIG[] = "config.
 
 enum { KEY_BYTES = 128, NUMBERS_BYTES = 48 };
 
-static Status check_part(const char *function, const char *name, const char *part, Tensor t, Tensor value)
+static Status check_shape(const char *function, const char *name, const char *role, Tensor t, Tensor value)
 {
     if (!tensor_same_shape(t, value))
-        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, part, name, tensor_shape_text(t),
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, role, name, tensor_shape_text(t),
                            tensor_shape_text(value));
     if (!tensor_contiguous(t))
-        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, part, name);
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, role, name);
     return CS336_OK;
 }
 
@@ -31,11 +31,11 @@ static Status check_parameters(const char *function, ParameterList parameters)
     Status s = CS336_OK;
     for (size_t i = 0; i < parameters.count && !s; i++) {
         const Parameter *p = &parameters.items[i];
-        s = check_part(function, p->name, "value", p->value, p->value);
+        s = check_shape(function, p->name, "value", p->value, p->value);
         if (!s && p->first_moment.data)
-            s = check_part(function, p->name, "first moment", p->first_moment, p->value);
+            s = check_shape(function, p->name, "first moment", p->first_moment, p->value);
         if (!s && p->second_moment.data)
-            s = check_part(function, p->name, "second moment", p->second_moment, p->value);
+            s = check_shape(function, p->name, "second moment", p->second_moment, p->value);
     }
     return s;
 }

@@ -23,7 +23,7 @@ CS336_API_BEGIN
 typedef struct {
     size_t step;              /**< steps done */
     size_t tokens;            /**< tokens trained on, in all */
-    double seconds;           /**< time of the run, resumed parts added up */
+    double seconds;           /**< time spent on the run, by all processes that trained it */
     double train_loss;        /**< of this step's batch, before the step; nats per token */
     bool validated;           /**< val_loss was measured at this step */
     double val_loss;          /**< after the step */

@@ -66,8 +66,8 @@ typedef struct {
     const TrainerObserver *observer;
     RunDirectory directory;
     RunLog log;
-    double start_time;                /**< of this process's part of the run, on clock_seconds() */
-    double earlier_seconds;           /**< that the parts before it took */
+    double start_time;                /**< when this process began to train, on clock_seconds() */
+    double earlier_seconds;           /**< that the processes before this one trained */
     double step_seconds, step_tokens; /**< of the steps since the last line of the log */
 } Run;
 
@@ -103,7 +103,7 @@ static size_t last_step(const TrainerConfig *config)
     return config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
 }
 
-/* Goes back to the checkpoint, and says what is about to be different from the run's part before it. */
+/* Goes back to the checkpoint, and reports which settings differ from those of the run so far. */
 static Status resume(Run *run)
 {
     Trainer *trainer = run->trainer;
