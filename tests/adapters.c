@@ -350,12 +350,12 @@ Status run_encode(TokenList *ids, const Tokenizer *tokenizer, ByteString text)
     return tokenizer_encode(tokenizer, ids, text);
 }
 
-Status run_encode_iterable(const Tokenizer *tokenizer, NextPiece *next, void *pieces, TakeIds *take, void *taker)
+Status run_encode_iterable(const Tokenizer *tokenizer, NextChunk *next, void *chunks, TakeIds *take, void *taker)
 {
     Encoder *encoder;
     Status s = encoder_create(&encoder, tokenizer, take, taker);
-    for (ByteString piece; !s && (piece = next(pieces)).length > 0;)
-        s = encoder_feed(encoder, piece.bytes, piece.length);
+    for (ByteString chunk; !s && (chunk = next(chunks)).length > 0;)
+        s = encoder_feed(encoder, chunk.bytes, chunk.length);
     if (!s)
         s = encoder_finish(encoder);
     encoder_destroy(encoder);

@@ -232,14 +232,14 @@ void release_tokenizer(Tokenizer *tokenizer);
 /** @brief The ids of a text, appended; token_list_deinit() frees the list. Memory is core/memory's. */
 CS336_MUST_CHECK Status run_encode(TokenList *ids, const Tokenizer *tokenizer, ByteString text);
 
-/** @brief Gives the next piece of a text, cut anywhere, valid until the next call; of length 0 at the end. */
-typedef ByteString NextPiece(void *pieces);
+/** @brief Gives the next chunk of a text, cut anywhere, valid until the next call; of length 0 at the end. */
+typedef ByteString NextChunk(void *chunks);
 
 /** @brief Takes ids as they are found. */
 typedef Status TakeIds(void *taker, const int32_t *ids, size_t count);
 
-/** @brief The ids of a text that comes in pieces, without ever holding the text. */
-CS336_MUST_CHECK Status run_encode_iterable(const Tokenizer *tokenizer, NextPiece *next, void *pieces, TakeIds *take,
+/** @brief The ids of a text that comes in chunks, without ever holding the text. */
+CS336_MUST_CHECK Status run_encode_iterable(const Tokenizer *tokenizer, NextChunk *next, void *chunks, TakeIds *take,
                                             void *taker);
 
 /** @brief The text of ids, appended, malformed UTF-8 as U+FFFD; byte_list_deinit() frees the list. */

@@ -114,10 +114,10 @@ static bool write_next(Corpus *corpus, FILE *text)
 {
     const uint64_t number = corpus->next++;
     if (corpus->documents) {
-        const size_t place = (size_t)(number % corpus->document_count);
-        if (place == 0)
+        const size_t index = (size_t)(number % corpus->document_count);
+        if (index == 0)
             shuffle(corpus, number / corpus->document_count);
-        const ByteString document = corpus->documents[place];
+        const ByteString document = corpus->documents[index];
         return fwrite(document.bytes, 1, document.length, text) == document.length;
     }
     const size_t length = story_write(corpus->story, NULL, &corpus->program, 1, number);

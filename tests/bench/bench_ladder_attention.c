@@ -1,4 +1,4 @@
-/* From attention as the formula has it to the library's tiles, in time and memory: docs/performance.md. */
+/* From attention as the formula has it to the library's score blocks, in time and memory: docs/performance.md. */
 #include "core/arena.h"
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -125,39 +125,39 @@ static Tensor view(const Problem *x, float *data)
     return tensor(data, x->heads, x->seq, D);
 }
 
-static void tiles(const Problem *x, AttentionMask mask)
+static void blocks(const Problem *x, AttentionMask mask)
 {
     bench_require(scaled_dot_product_attention_forward(view(x, x->output), tensor(x->log_sum_exp, x->heads, x->seq, 1),
                                                        view(x, x->query), view(x, x->key), view(x, x->value), mask));
 }
 
-static void tiles_backward(Problem *x, AttentionMask mask)
+static void blocks_backward(Problem *x, AttentionMask mask)
 {
-    tiles(x, mask);
+    blocks(x, mask);
     bench_require(scaled_dot_product_attention_backward(
         view(x, x->grad_query), view(x, x->grad_key), view(x, x->grad_value), view(x, x->grad_output),
         view(x, x->output), tensor(x->log_sum_exp, x->heads, x->seq, 1), view(x, x->query), view(x, x->key),
         view(x, x->value), mask, &x->scratch));
 }
 
-static void all_tiles(Problem *x)
+static void all_blocks(Problem *x)
 {
-    tiles(x, (AttentionMask){.kind = ATTEND_ALL});
+    blocks(x, (AttentionMask){.kind = ATTEND_ALL});
 }
 
-static void causal_tiles(Problem *x)
+static void causal_blocks(Problem *x)
 {
-    tiles(x, (AttentionMask){.kind = ATTEND_CAUSAL});
+    blocks(x, (AttentionMask){.kind = ATTEND_CAUSAL});
 }
 
-static void all_tiles_backward(Problem *x)
+static void all_blocks_backward(Problem *x)
 {
-    tiles_backward(x, (AttentionMask){.kind = ATTEND_ALL});
+    blocks_backward(x, (AttentionMask){.kind = ATTEND_ALL});
 }
 
-static void causal_tiles_backward(Problem *x)
+static void causal_blocks_backward(Problem *x)
 {
-    tiles_backward(x, (AttentionMask){.kind = ATTEND_CAUSAL});
+    blocks_backward(x, (AttentionMask){.kind = ATTEND_CAUSAL});
 }
 
 /* ---- problems ---- */
@@ -327,11 +327,11 @@ void bench_ladder_attention(void)
     static const Rung rungs[] = {
         {"loops", loops, 1, ATTEND_CAUSAL, false},
         {"matmul()", products, 1, ATTEND_CAUSAL, false},
-        {"all tiles", all_tiles, 0, ATTEND_ALL, false},
-        {"causal tiles", causal_tiles, 0, ATTEND_CAUSAL, false},
+        {"all blocks", all_blocks, 0, ATTEND_ALL, false},
+        {"causal blocks", causal_blocks, 0, ATTEND_CAUSAL, false},
         {"matmul()", products_backward, 2, ATTEND_CAUSAL, true},
-        {"all tiles", all_tiles_backward, 0, ATTEND_ALL, true},
-        {"causal tiles", causal_tiles_backward, 0, ATTEND_CAUSAL, true},
+        {"all blocks", all_blocks_backward, 0, ATTEND_ALL, true},
+        {"causal blocks", causal_blocks_backward, 0, ATTEND_CAUSAL, true},
     };
     Problem problem = make_problem(HEADS, SEQ);
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)

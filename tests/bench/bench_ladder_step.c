@@ -98,7 +98,7 @@ static void maps_row(const char *name, size_t count, size_t d_out)
 /* ---- the loss: logits of all tokens, or of a chunk at a time ---- */
 
 typedef struct {
-    Linear head, grad;
+    Linear lm_head, grad;
     Tensor x, grad_x;
     TokenTensor targets;
     float loss;
@@ -109,10 +109,10 @@ static double whole(void *context)
     Loss *x = context;
     Tensor logits = random_rows(ROWS, VOCAB), log_sum_exp = random_rows(ROWS, 1);
     const double start = bench_now();
-    bench_require(linear_forward(logits, x->x, &x->head));
+    bench_require(linear_forward(logits, x->x, &x->lm_head));
     bench_require(cross_entropy_forward(&x->loss, log_sum_exp, logits, x->targets));
     bench_require(cross_entropy_backward(logits, log_sum_exp, logits, x->targets));
-    bench_require(linear_backward(x->grad_x, &x->grad, logits, x->x, &x->head));
+    bench_require(linear_backward(x->grad_x, &x->grad, logits, x->x, &x->lm_head));
     const double end = bench_now();
     memory_release(logits.data);
     memory_release(log_sum_exp.data);
@@ -123,9 +123,9 @@ static double chunks(void *context)
 {
     Loss *x = context;
     Arena scratch;
-    bench_require(arena_init(&scratch, linear_cross_entropy_scratch(x->x, &x->head)));
+    bench_require(arena_init(&scratch, linear_cross_entropy_scratch(x->x, &x->lm_head)));
     const double start = bench_now();
-    bench_require(linear_cross_entropy(&x->loss, x->grad_x, &x->grad, x->x, x->targets, &x->head, &scratch));
+    bench_require(linear_cross_entropy(&x->loss, x->grad_x, &x->grad, x->x, x->targets, &x->lm_head, &scratch));
     const double end = bench_now();
     arena_deinit(&scratch);
     return end - start;
@@ -182,7 +182,7 @@ static void loss_rows(void)
     static int32_t ids[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = (int32_t)(i * 7919 % VOCAB);
-    Loss x = {.head.weight = random_rows(VOCAB, D_MODEL),
+    Loss x = {.lm_head.weight = random_rows(VOCAB, D_MODEL),
               .grad.weight = random_rows(VOCAB, D_MODEL),
               .x = random_rows(ROWS, D_MODEL),
               .grad_x = random_rows(ROWS, D_MODEL),
@@ -200,7 +200,7 @@ static void loss_rows(void)
                           .ours = {.run = bytes_of_chunks, .context = &x},
                           .peers = {{"all logits", bytes_of_whole, &x}},
                           .rounds = 1});
-    const Tensor *const all[] = {&x.head.weight, &x.grad.weight, &x.x, &x.grad_x};
+    const Tensor *const all[] = {&x.lm_head.weight, &x.grad.weight, &x.x, &x.grad_x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_release(all[i]->data);
 }

@@ -25,7 +25,8 @@ typedef struct {
 
 void chart_add(ChartCurve *curve, double x, double ours, double peer);
 
-/** @brief Curves, two in a row; those of fewer than two points are left out. @retval CS336_EIO  gnuplot failed */
+/** @brief Draws the curves, two charts side by side. Curves of fewer than two points are left out. @retval CS336_EIO
+ * gnuplot failed */
 CS336_MUST_CHECK Status chart_curves(const char *path, const char *title, const ChartCurve *const *curves,
                                      size_t count);
 

@@ -154,7 +154,7 @@ static float *product_with(int threads, const TestMatrix *a, const TestMatrix *b
 {
     float *result = malloc(c->count * sizeof *result);
     ck_assert_ptr_nonnull(result);
-    memcpy(result, c->block, c->count * sizeof *result);
+    memcpy(result, c->storage, c->count * sizeof *result);
     reserve_for(threads);
     matmul_bf16((Matrix){result, c->view.row_stride, c->view.column_stride}, test_matrix_input(a), test_matrix_input(b),
                 c->rows, c->columns, a->columns, 0.7f, -0.3f);
@@ -182,15 +182,15 @@ START_TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads)
                     free(more);
                 }
                 free(one);
-                free(a.block);
-                free(b.block);
-                free(c.block);
+                free(a.storage);
+                free(b.storage);
+                free(c.storage);
             }
 }
 END_TEST
 
 /* A vector is multiplied as any other matrix, so a row does not depend on the rows beside it. */
-START_TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place)
+START_TEST(test_matmul_bf16_equal_rows_and_columns_give_equal_elements)
 {
     enum { M = 47, N = 101, K = 83 };
     reserve_for(2);
@@ -204,9 +204,9 @@ START_TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place)
             for (size_t j = 0; j < N; j++)
                 ck_assert_msg(memcmp(test_matrix_element(&c, i, j), &alone, sizeof alone) == 0,
                               "%s: (%zu, %zu) differs from the product of one row and column", isa_name(isa), i, j);
-        free(a.block);
-        free(b.block);
-        free(c.block);
+        free(a.storage);
+        free(b.storage);
+        free(c.storage);
     }
 }
 END_TEST
@@ -228,7 +228,7 @@ const TestCase matmul_bf16_tests[] = {
     TEST(test_matmul_bf16_random_shapes_agree_with_the_rounded_triple_loop, "kernels"),
     TEST(test_matmul_bf16_sizes_beyond_every_block_agree_with_the_rounded_triple_loop, "kernels"),
     TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads, "kernels"),
-    TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place, "kernels"),
+    TEST(test_matmul_bf16_equal_rows_and_columns_give_equal_elements, "kernels"),
     TEST(test_matmul_bf16_infinities_and_nan_go_where_they_belong, "kernels"),
     {0},
 };

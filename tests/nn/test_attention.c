@@ -215,7 +215,7 @@ END_TEST
 
 static void check_fixture(const char *name, const AttentionCase *problem)
 {
-    static const char *const parts[] = {"y", "grad_query", "grad_key", "grad_value"};
+    static const char *const result_names[] = {"y", "grad_query", "grad_key", "grad_value"};
     Fixture fixture;
     AttentionRun run;
     fixture_open(&fixture, "attention");
@@ -224,7 +224,7 @@ static void check_fixture(const char *name, const AttentionCase *problem)
     const Tensor results[] = {run.output, run.grad_query, run.grad_key, run.grad_value};
     for (int i = 0; i < 4; i++) {
         char key[64];
-        snprintf(key, sizeof key, "%s.%s", name, parts[i]);
+        snprintf(key, sizeof key, "%s.%s", name, result_names[i]);
         assert_allclose(results[i], fixture_tensor(&fixture, key), RTOL, ATOL);
     }
     attention_run_deinit(&run);

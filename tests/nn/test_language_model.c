@@ -182,7 +182,7 @@ START_TEST(test_lm_loss_is_the_cross_entropy_of_the_logits)
     SmallModel m;
     TokenTensor ids, targets;
     float with_gradients, alone, expected;
-    /* 1136 tokens: two whole chunks of lm_head and a part */
+    /* 1136 tokens: two whole chunks of rows, and a smaller one */
     init(&m, 71, 16);
     small_model_batch(&m, "many", &ids, &targets);
     const Tensor logits = filled(NAN, 71, 16, 40);

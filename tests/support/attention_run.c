@@ -13,9 +13,9 @@ enum { SEED = 7 };
 
 static void *allocate(size_t bytes)
 {
-    void *block = malloc(bytes ? bytes : 1);
-    ck_assert_ptr_nonnull(block);
-    return block;
+    void *memory = malloc(bytes ? bytes : 1);
+    ck_assert_ptr_nonnull(memory);
+    return memory;
 }
 
 /* A tensor (leading..., rows, columns), of near-normal numbers if it has a name and of NaN if not. */

@@ -25,10 +25,10 @@ typedef enum {
 typedef struct {
     Matrix view;
     size_t rows, columns, count;
-    float *block;
+    float *storage;
 } TestMatrix;
 
-/** @brief Makes a matrix of random numbers. The caller frees its block. */
+/** @brief Makes a matrix of random numbers. The caller frees its storage. */
 TestMatrix test_matrix(Layout layout, size_t rows, size_t columns);
 
 float *test_matrix_element(const TestMatrix *p, size_t i, size_t j);
@@ -50,7 +50,7 @@ extern const MatrixProduct IN_FLOAT32, IN_BFLOAT16;
 void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const TestMatrix *a,
                            const TestMatrix *b, float alpha);
 
-/** @brief Checks one product of random numbers, and that nothing of the block around C is written. */
+/** @brief Checks one product of random numbers, and that nothing beside C in its storage is written. */
 void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layout, Layout b_layout, size_t m, size_t n,
                     size_t k, float alpha, float beta);
 

@@ -34,16 +34,16 @@ function may_include(source, target, levels) {
 }
 
 {
-    split($1, position, ":") # file, line
-    sub(/^\.\//, "", position[1])
-    source = folder_of(position[1])
+    split($1, location, ":") # file, line
+    sub(/^\.\//, "", location[1])
+    source = folder_of(location[1])
     target = $2 ~ /\// ? folder_of($2) : source # a header beside its source
     split(source, source_path, "/")
     split(target, target_path, "/")
     count++
     if (!may_include(source_path[1], target_path[1], level) ||
         (source != target && source_path[1] == target_path[1] && !may_include(source, target, room_level))) {
-        print "cs336_basics/" position[1] ":" position[2] ": #include \"" $2 "\": " reason
+        print "cs336_basics/" location[1] ":" location[2] ": #include \"" $2 "\": " reason
         wrong++
     }
 }

@@ -229,19 +229,19 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
     assert_ok(file_map(&good, path));
     const ParameterList parameters = tiny.trainer.parameters;
     const Parameter *last = &parameters.items[parameters.count - 1];
-    Tensor const places[] = {last->value, last->first_moment, last->second_moment};
+    Tensor const tensors[] = {last->value, last->first_moment, last->second_moment};
     const char *const prefixes[] = {"", "optimizer.first_moment.", "optimizer.second_moment."};
     for (size_t i = 0; i < 3; i++) {
-        const size_t index = tensor_count(places[i]) - 1 - i;
-        const float before = places[i].data[index];
-        places[i].data[index] = bad[i];
+        const size_t index = tensor_count(tensors[i]) - 1 - i;
+        const float before = tensors[i].data[index];
+        tensors[i].data[index] = bad[i];
         snprintf(message, sizeof message, "%s: not written: number %zu of %s%s is %g; a lower learning rate may help",
                  path, index, prefixes[i], last->name, (double)bad[i]);
         assert_fails(trainer_save(&tiny.trainer, path), CS336_ERANGE, message);
         assert_file_holds(path, good.data, good.size);
-        places[i].data[index] = before;
+        tensors[i].data[index] = before;
     }
-    places[0].data[0] = 3e38F; /* the largest numbers are numbers */
+    tensors[0].data[0] = 3e38F; /* the largest numbers are numbers */
     assert_ok(trainer_save(&tiny.trainer, path));
     file_unmap(&good);
     tiny_training_deinit(&tiny);

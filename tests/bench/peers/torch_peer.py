@@ -81,7 +81,7 @@ class Layer(nn.Module):
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embedding, self.norm, self.head = nn.Embedding(VOCAB, D_MODEL), Norm(), linear(D_MODEL, VOCAB)
+        self.embedding, self.norm, self.lm_head = nn.Embedding(VOCAB, D_MODEL), Norm(), linear(D_MODEL, VOCAB)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         rates = 1e4 ** (-torch.arange(0, D_HEAD, 2) / D_HEAD)
         angles = torch.arange(CONTEXT)[:, None] * rates
@@ -92,7 +92,7 @@ class Model(nn.Module):
         x = self.embedding(ids)
         for layer in self.layers:
             x = layer(x, self.cosine, self.sine)
-        return self.head(self.norm(x))
+        return self.lm_head(self.norm(x))
 
 
 # ---- what can be asked: each returns a function that is one run ----
