@@ -24,7 +24,8 @@ CS336_API_BEGIN
  *
  * In the model every softmax is fused with what reads it, so that the probabilities are never written to memory:
  * - scaled_dot_product_attention_forward() has one for each query: test_attention_is_softmax_between_two_products;
- * - cross_entropy_row() turns it into the gradient of the loss: test_linear_cross_entropy_is_that_of_the_whole;
+ * - cross_entropy_row() turns it into the gradient of the loss:
+ * test_linear_cross_entropy_equals_linear_and_cross_entropy;
  * - sample_candidates() keeps only the likeliest, with sums in double: test_sampling_probabilities_are_the_softmax.
  * @param[out] y          the shape of x, overwritten; may be x itself
  * @param[in]  x          (...)
@@ -102,7 +103,7 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
  *
  * The model runs linear_cross_entropy(), in training and in evaluation. That function calls the same
  * cross_entropy_row() on some rows at a time, because the logits of all rows would be its largest array:
- * test_linear_cross_entropy_is_that_of_the_whole.
+ * test_linear_cross_entropy_equals_linear_and_cross_entropy.
  * @param[out] loss         one number, summed in double
  * @param[out] log_sum_exp  (..., 1), for the backward pass; data NULL when only the loss is wanted
  * @param[in]  logits       (..., vocab)
@@ -132,7 +133,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
  * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
  *
  * The model runs cross_entropy_row(), which computes loss and gradient from the same exponentials:
- * test_linear_cross_entropy_is_that_of_the_whole.
+ * test_linear_cross_entropy_equals_linear_and_cross_entropy.
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
  * @param[in]  log_sum_exp, logits, targets  as the forward pass had them
  * @retval CS336_ESHAPE, CS336_ERANGE  as cross_entropy_forward()

@@ -17,7 +17,8 @@ START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
     static const ProductShape shapes[] = {{1, 1, 1},   {2, 3, 5},   {7, 31, 17}, {14, 32, 16}, {15, 33, 1},
                                           {13, 37, 0}, {1, 67, 71}, {61, 1, 73}, {29, 65, 47}};
     reserve_for(2);
-    /* Every fifth combination: five shapes later the others have had their turn. */
+    /* Every fifth combination of shape and layouts. The next shapes have other combinations, so all layouts are tested.
+     */
     assert_layouts(&IN_FLOAT32, shapes, sizeof shapes / sizeof *shapes, test_is_instrumented() ? 35 : 5);
 }
 END_TEST
@@ -92,7 +93,7 @@ END_TEST
 
 START_TEST(test_matmul_equal_rows_and_columns_give_equal_elements)
 {
-    /* Packed, with few rows, with few columns. */
+    /* Shapes of the packed product, and of those with few rows and with few columns. */
     static const size_t shapes[][3] = {{47, 101, 83}, {13, 101, 83}, {101, 8, 83}, {1, 101, 83}};
     reserve_for(2);
     FOR_EACH_ISA (isa)

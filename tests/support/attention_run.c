@@ -18,7 +18,7 @@ static void *allocate(size_t bytes)
     return memory;
 }
 
-/* A tensor (leading..., rows, columns), of near-normal numbers if it has a name and of NaN if not. */
+/* Makes a tensor (leading..., rows, columns) of near-normal numbers, or of NaN if the name is NULL. */
 static Tensor make(AttentionRun *run, const AttentionCase *problem, const char *name, double sigma, size_t rows,
                    size_t columns)
 {

@@ -61,7 +61,7 @@ static double as_it_is(float x)
 
 const MatrixProduct IN_FLOAT32 = {"matmul", matmul, as_it_is}, IN_BFLOAT16 = {"matmul_bf16", matmul_bf16, bfloat16_of};
 
-/* What the product makes of each number of a matrix, row after row. */
+/* Returns the numbers of a matrix, row after row, rounded as the product rounds them. */
 static double *operands(const MatrixProduct *product, const TestMatrix *p)
 {
     double *x = malloc((p->rows * p->columns + 1) * sizeof *x);
@@ -112,7 +112,7 @@ void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layo
     memcpy(before, c.storage, c.count * sizeof *before);
     product->multiply(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, alpha, beta);
 
-    /* k + 3 roundings of half a unit in the last place each, of at most the sum of all magnitudes. */
+    /* The product rounds k + 3 times, each time by at most half a unit in the last place of the sum of magnitudes. */
     const double tolerance = (double)(k + 3) * 0x1p-24;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
