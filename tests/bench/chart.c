@@ -7,7 +7,7 @@
 
 static const char *const our_colour = "#1f6fb2", *const peer_colour = "#d9822b", *const grey = "#8a8a8a";
 
-/* NULL without gnuplot, which is said once. */
+/* Starts gnuplot. Returns NULL if it is not installed, with one message for all charts. */
 static FILE *open_gnuplot(const char *path, int width, int height)
 {
     static bool said;

@@ -1,4 +1,4 @@
-"""PyTorch as a line peer of the benchmarks (line_peer.py). It can be asked for
+"""PyTorch as a line peer of the benchmarks (line_peer.py). It answers these requests:
 
     threads N                      use N threads; 0
     sdpa forward|both B H T D      seconds of causal attention in float32, forward or forward and backward
@@ -41,7 +41,7 @@ class Norm(nn.Module):
 
 
 def rotate(x, cosine, sine):
-    """RoPE: each pair of neighbours is turned by its position's angle."""
+    """RoPE: rotates each pair of neighbours by the angle of its position."""
     first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((first * cosine - second * sine, first * sine + second * cosine), -1).flatten(-2)
 
@@ -95,7 +95,7 @@ class Model(nn.Module):
         return self.lm_head(self.norm(x))
 
 
-# ---- what can be asked: each returns a function that is one run ----
+# ---- requests: each function returns a function that does one run ----
 
 
 def sdpa(what, batch, heads, length, d):
@@ -151,7 +151,7 @@ class Answers:
     request, run = "", None
 
     def timed(self, request):
-        """The first run of what is asked, which warms up or compiles, is not timed."""
+        """The first run of each request is not timed: it warms up or compiles."""
         if request != self.request:
             self.request, self.run = "", None
             kind, *arguments = request.split()
