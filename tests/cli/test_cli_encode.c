@@ -13,7 +13,7 @@
 
 /* ---- several inputs ---- */
 
-/* No token spans two files: neither "the" and " cat", nor "<" and "|x|>", are joined. */
+/* No token crosses from one file to the next: neither "the" and " cat", nor "<" and "|x|>", are joined. */
 START_TEST(test_each_input_is_a_separate_text)
 {
     assert_shell_ok(TRAIN);
