@@ -19,7 +19,7 @@
 /*
  * A header stands before each block. It takes a whole cache line, so that the block after it is aligned:
  *
- *     raw (from malloc) ... | header, 64 bytes | allocation ...
+ *     raw (from malloc) ... | header, 64 bytes | block ...
  *     |<------------- distance -------------->|
  */
 typedef struct {
@@ -35,9 +35,9 @@ enum {
 
 static atomic_size_t in_use, peak, limit, fail_countdown;
 
-static Header *header_of(void *allocation)
+static Header *header_of(void *block)
 {
-    return (Header *)((unsigned char *)allocation - MEMORY_ALIGNMENT);
+    return (Header *)((unsigned char *)block - MEMORY_ALIGNMENT);
 }
 
 /* Counts memory_fail_at() down. True if this allocation is the one that must fail. */
@@ -108,7 +108,7 @@ static void *allocate(size_t bytes, void *(*get_raw)(size_t))
         return NULL;
     }
     update_peak();
-    return begin_allocation(raw, bytes);
+    return begin_block(raw, bytes);
 }
 
 static void *zeroed(size_t bytes)
@@ -129,19 +129,19 @@ void *memory_allocate_zeroed(size_t count, size_t size)
 void *memory_allocate_table(size_t count, size_t size)
 {
     const size_t bytes = memory_product(count, size);
-    void *allocation = memory_allocate(bytes);
-    return allocation ? memset(allocation, 0, bytes) : NULL;
+    void *block = memory_allocate(bytes);
+    return block ? memset(block, 0, bytes) : NULL;
 }
 
 /* realloc() may return memory of another alignment. Then the distance changes, and the contents must be moved. */
 void *memory_resize(void *block, size_t bytes)
 {
-    if (!allocation)
+    if (!block)
         return memory_allocate(bytes);
-    const Header old = *header_of(allocation);
+    const Header old = *header_of(block);
     if (too_large(bytes) || must_fail() || !count_in(bytes))
         return NULL;
-    unsigned char *raw = realloc(raw_of(allocation), bytes + 2 * MEMORY_ALIGNMENT);
+    unsigned char *raw = realloc(raw_of(block), bytes + 2 * MEMORY_ALIGNMENT);
     if (!raw) {
         atomic_fetch_sub(&in_use, bytes);
         return NULL;
@@ -151,18 +151,18 @@ void *memory_resize(void *block, size_t bytes)
     if (distance_in(raw) != old.distance)
         memmove(raw + distance_in(raw), raw + old.distance, old.size < bytes ? old.size : bytes);
     atomic_fetch_sub(&in_use, old.size);
-    return begin_allocation(raw, bytes);
+    return begin_block(raw, bytes);
 }
 
-void memory_release(void *allocation)
+void memory_release(void *block)
 {
-    if (!allocation)
+    if (!block)
         return;
-    atomic_fetch_sub(&in_use, header_of(allocation)->size);
-    free(raw_of(allocation));
+    atomic_fetch_sub(&in_use, header_of(block)->size);
+    free(raw_of(block));
 }
 
-void memory_ask_for_huge_pages(void *allocation)
+void memory_ask_for_huge_pages(void *block)
 {
 #if defined(MADV_HUGEPAGE)
     /* The huge pages that lie completely inside the block. */
@@ -172,7 +172,7 @@ void memory_ask_for_huge_pages(void *allocation)
     if (first_page < pages_end)
         (void)madvise((void *)first_page, pages_end - first_page, MADV_HUGEPAGE);
 #else
-    (void)allocation;
+    (void)block;
 #endif
 }
 
@@ -186,7 +186,7 @@ void memory_give_back(void)
 void memory_return_large_blocks(void)
 {
 #if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 #endif
 }
 

@@ -34,22 +34,22 @@ void *memory_allocate_zeroed(size_t count, size_t size);
 void *memory_allocate_table(size_t count, size_t size);
 
 /**
- * @brief Resizes @p allocation (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old allocation is
+ * @brief Resizes @p block (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old block is
  * unchanged.
  */
-void *memory_resize(void *allocation, size_t bytes);
+void *memory_resize(void *block, size_t bytes);
 
-/** @brief Frees an allocation; NULL is allowed. */
-void memory_release(void *allocation);
+/** @brief Frees a block; NULL is allowed. */
+void memory_release(void *block);
 
 /**
- * @brief Asks the kernel to map a large allocation with huge pages, for memory that is read many times.
+ * @brief Asks the kernel to map a large block with huge pages, for memory that is read many times.
  *
  * The TLB holds the addresses of a limited number of pages (about 2000 here). With 4 KiB pages a 32 MB table does not
  * fit it, and each random access costs a page walk; with 2 MiB pages it fits easily. The kernel needs longer to provide
- * a huge page, so an allocation that is written only once gets slower. The kernel may ignore the request.
+ * a huge page, so a block that is written only once gets slower. The kernel may ignore the request.
  */
-void memory_ask_for_huge_pages(void *allocation);
+void memory_ask_for_huge_pages(void *block);
 
 /**
  * @brief Returns memory to the kernel that was freed but that the C library keeps for later. Call it when a computation
