@@ -10,7 +10,7 @@ CC     ?= cc
 BUILD  ?= release
 PREFIX ?= /usr/local
 CFLAGS ?= -g
-# As many jobs as processors, unless -j says otherwise.
+# make runs as many jobs as there are processors, unless -j says otherwise.
 MAKEFLAGS += --no-print-directory
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
@@ -18,7 +18,7 @@ endif
 # V=1 prints every command.
 Q := $(if $(V),,@)
 
-# A variant of the build (release, asan, ...) has its own folder; the release's products lie in build/ itself.
+# Each variant of the build (release, asan, ...) has its own folder. Only the release's products are in build/ itself.
 VARIANT := build/$(BUILD)
 OUT     := $(if $(filter release,$(BUILD)),build,$(VARIANT))
 
@@ -30,14 +30,15 @@ PKG_LIBS     := $(call pkg,--libs $(PACKAGES))
 CHECK_CFLAGS := $(call pkg,--cflags check)
 CHECK_LIBS   := $(call pkg,--libs check)
 WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
-# Never -ffast-math: it folds isnan, isinf and the -inf of masks away. Without errno, square roots vectorise.
+# -ffast-math is never used: it would remove isnan, isinf and the -inf of masks. -fno-math-errno lets the compiler
+# vectorise square roots.
 OPTIMIZE     ?= -O3
 C336_CPPFLAGS = -Ics336_basics -DCS336_VERSION='"$(VERSION)"' $(CPPFLAGS) $(PKG_CFLAGS)
 C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -pthread -fvisibility=hidden $(WARNINGS) $(OPENMP_CFLAGS) $(SANITIZE) $(CFLAGS)
 C336_LDFLAGS  = -pthread $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
 C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
-# OpenMP when the compiler has it; OPENMP=0 does without.
+# The build uses OpenMP if the compiler has it. OPENMP=0 builds without it.
 compiles = $(shell printf 'int main(void){return 0;}' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo yes)
 ifeq ($(OPENMP),0)
 else ifeq ($(call compiles,-fopenmp),yes)
@@ -54,13 +55,13 @@ ifneq (,$(findstring clang,$(shell $(CC) --version 2>/dev/null)))
 WARNINGS += -Wno-pass-failed
 endif
 
-# What is missing is said at once, not by a compiler that finds no header.
+# A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
 NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
-$(error not installed: $(MISSING). `make deps` installs what is needed, `make doctor` says what each piece is for)
+$(error not installed: $(MISSING). `make deps` installs what is needed, `make doctor` says what each package is for)
 endif
 
 # ---- the library and the program -----------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 VERSION := 0.1.0
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))
 
-# The shared library's name holds the major version (SONAME); programs find it at link time by the name without.
+# The name of the shared library ends with the major version (SONAME). Linkers look for a link of the name without it.
 ifeq ($(shell uname -s),Darwin)
 SHARED_NAME   := libcs336.$(MAJOR).dylib
 SHARED_LINK   := libcs336.dylib
@@ -95,15 +96,15 @@ PROGRAM := $(OUT)/cs336
 TESTS   := $(VARIANT)/run_tests
 
 .PHONY: all
-all: $(LIBRARY) $(SHARED) $(PROGRAM) ## build/libcs336.a, build/libcs336.so and the program build/cs336
+all: $(LIBRARY) $(SHARED) $(PROGRAM) ## builds build/libcs336.a, build/libcs336.so and the program build/cs336
 
 $(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-# A source NAME_avx2.c, NAME_avx512.c or NAME_avx512_bf16.c is compiled for that instruction set; kernels/isa.h picks one
-# when the program runs.
+# NAME_avx2.c, NAME_avx512.c and NAME_avx512_bf16.c are compiled for the instruction set in their name. The program picks
+# one of them when it starts (kernels/isa.h).
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)))
 kernels_for = $(call object,$(filter %_$(1).c,$(LIB_SOURCES) $(wildcard tests/bench/*.c)))
 AVX2_FLAGS  := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt
@@ -133,7 +134,7 @@ DEMO_STEPS ?= 1500
 EOT        := <|endoftext|>
 
 .PHONY: demo
-demo: $(PROGRAM) ## the whole pipeline in two minutes; TEXT=file.txt on a text of your own
+demo: $(PROGRAM) ## runs the whole pipeline in two minutes; TEXT=file.txt takes a text of your own
 	@tests/tools/demo.sh $(PROGRAM) $(DEMO) '$(DEMO_STEPS)' "$$TEXT"
 
 # ---- tests ---------------------------------------------------------------------------------------------------------
@@ -144,29 +145,29 @@ $(TESTS): $(TEST_OBJECTS) $(LIBRARY)
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
 .PHONY: test asan ubsan tsan valgrind mutants torture interface
-test: $(TESTS) $(PROGRAM) ## the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
+test: $(TESTS) $(PROGRAM) ## runs the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
 	    $(TEST_ENVIRONMENT) $(TEST_WRAPPER) $(TESTS)
 
-asan: ## the tests with gcc's or clang's AddressSanitizer and LeakSanitizer
+asan: ## runs the tests with AddressSanitizer and LeakSanitizer
 	@$(MAKE) BUILD=asan OPTIMIZE=-O1 SANITIZE='-fsanitize=address -fno-omit-frame-pointer' \
 	    CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' test
-ubsan: ## the tests with UndefinedBehaviorSanitizer
+ubsan: ## runs the tests with UndefinedBehaviorSanitizer
 	@$(MAKE) BUILD=ubsan OPTIMIZE=-O1 SANITIZE='-fsanitize=undefined -fno-sanitize-recover=all' \
 	    CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' test
-tsan: ## the tests with ThreadSanitizer (clang, libomp and its Archer tool, which knows OpenMP's barriers)
+tsan: ## runs the tests with ThreadSanitizer (needs clang and libomp, whose Archer tool knows OpenMP's barriers)
 	@$(MAKE) BUILD=tsan CC=clang OPTIMIZE=-O1 SANITIZE=-fsanitize=thread CPPFLAGS='$(CPPFLAGS) -DCS336_INSTRUMENTED' \
 	    TEST_ENVIRONMENT="OMP_TOOL_LIBRARIES=$$(clang -print-file-name=libarcher.so) \
 	    TSAN_OPTIONS=ignore_noninstrumented_modules=1" test
-valgrind: ## the tests under valgrind (which hides AVX-512, so the AVX2 kernels run)
+valgrind: ## runs the tests under valgrind (it hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
-interface: $(LIBRARY) $(SHARED) ## every header compiles alone, as C and C++; the library exports what its headers offer and no more
+interface: $(LIBRARY) $(SHARED) ## checks that every header compiles alone, as C and C++, and that the library exports what they offer and no more
 	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)'
-torture: $(PROGRAM) ## kills training at random moments and counts what survives; ROUNDS=100
+torture: $(PROGRAM) ## kills training at random moments, and counts how often the work survived; ROUNDS=100
 	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
-mutants: ## one wrong solution per problem: each must make that problem's course test fail
+mutants: ## tests the tests: each wrong solution must make a course test fail; K=softmax selects by name
 	@tests/tools/run_mutants.sh $(K)
 
 # ---- benchmarks ----------------------------------------------------------------------------------------------------
@@ -180,31 +181,31 @@ $(BENCH): $(BENCH_OBJECTS) $(LIBRARY)
 -include $(BENCH_OBJECTS:.o=.d)
 
 .PHONY: bench
-bench: $(BENCH) ## ours beside the peers and the machine's limits; K=sdpa selects by name; build/bench/
+bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/bench/; K=sdpa selects by name
 	@K='$(K)' $(BENCH) build/bench
 
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
 .PHONY: docs format format-check arrows lint install clean help doctor deps
-docs: ## the reference and the guides as HTML: build/docs/html/index.html
+docs: ## builds the reference and the guides as HTML: build/docs/html/index.html
 	@mkdir -p build/docs
 	@(cat docs/Doxyfile; command -v dot >/dev/null || { echo 'HAVE_DOT = NO'; \
 	    echo 'make docs: no Graphviz, so no include graphs (make deps installs it)' >&2; }) | doxygen -
 	@echo 'build/docs/html/index.html'
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
-format: ## clang-format every source file
+format: ## runs clang-format on every source file
 	@clang-format -i $(FORMATTED)
-format-check: ## fail if clang-format would change anything
+format-check: ## fails if clang-format would change anything
 	@clang-format --dry-run -Werror $(FORMATTED)
-arrows: ## fail if an #include points upwards, against the order of the folders (README.md)
+arrows: ## fails if an #include points upwards or sideways in the order of the folders (README.md)
 	@tests/tools/check_arrows.sh
-lint: arrows ## clang-tidy and cppcheck
+lint: arrows ## runs clang-tidy and cppcheck
 	@clang-tidy --quiet $(LIB_SOURCES) $(CLI_SOURCES) -- -std=c11 $(C336_CPPFLAGS) -fopenmp
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=uninitvar --suppress=uninitStructMember -Ics336_basics cs336_basics
 
-install: all ## into PREFIX (/usr/local), below DESTDIR if given: program, libraries, headers, pkg-config file
+install: all ## installs program, libraries, headers and pkg-config file into PREFIX (/usr/local), below DESTDIR if given
 	@for h in $(HEADERS:cs336_basics/%=%); do \
 	    install -d '$(DESTDIR)$(PREFIX)/include/cs336/'$$(dirname $$h) && \
 	    install -m 644 cs336_basics/$$h '$(DESTDIR)$(PREFIX)/include/cs336/'$$h || exit 1; done
@@ -219,14 +220,14 @@ install: all ## into PREFIX (/usr/local), below DESTDIR if given: program, libra
 	    > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cs336.pc'
 	@echo 'installed into $(DESTDIR)$(PREFIX)'
 
-clean: ## remove build/
+clean: ## removes build/
 	rm -rf build
 
-help: ## this list
+help: ## prints this list
 	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
-deps: ## install the packages for everything above (Debian and its kin, or Homebrew)
+deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
 	    build-essential pkg-config libjansson-dev check doxygen graphviz clang libomp-dev clang-format \
 	    clang-tidy cppcheck valgrind gnuplot-nox; \
@@ -234,5 +235,5 @@ deps: ## install the packages for everything above (Debian and its kin, or Homeb
 	    clang-format cppcheck gnuplot; \
 	else echo 'make deps: neither apt-get nor brew here; install jansson, Check, Doxygen and Graphviz' >&2; exit 1; fi
 
-doctor: ## what is installed, and what each missing piece would add
+doctor: ## prints what is installed, and what each missing package would add
 	@tests/tools/doctor.sh '$(CC)' '$(OPENMP_LDFLAGS)'

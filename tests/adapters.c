@@ -57,7 +57,7 @@ Status run_scaled_dot_product_attention(Tensor output, Tensor Q, Tensor K, Tenso
     return scaled_dot_product_attention_forward(output, (Tensor){0}, Q, K, V, where);
 }
 
-/* Tables in memory of their own: arena_deinit() when done, also after a failure. */
+/* Makes RoPE's tables in an arena of their own. The caller calls arena_deinit(), also after a failure. */
 static Status make_rope(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_seq_len)
 {
     Arena measure = {0};
@@ -122,7 +122,7 @@ Status run_multihead_self_attention_with_rope(Tensor output, size_t d_model, siz
     return s;
 }
 
-/* A weight of the dictionary; data NULL, which no layer accepts, where there is none. */
+/* Returns a weight of the state dict, or a tensor without data, which every layer refuses. */
 static Tensor find_weight(StateDict weights, const char *name)
 {
     for (size_t i = 0; i < weights.count; i++)
@@ -304,7 +304,7 @@ Status run_get_batch(int32_t *inputs, int32_t *targets, const int32_t *dataset, 
 
 /* ---- Tokenizer ---- */
 
-/* The product's merges are by id: each part is looked up, and so is what they make. */
+/* Adds a merge to the model. The model's merges are ids, so both tokens and the merged token are looked up. */
 static Status add_merge(BPEModel *model, const TokenIndex *index, MergePair pair)
 {
     ByteList joint = {0};
@@ -350,12 +350,12 @@ Status run_encode(TokenList *ids, const Tokenizer *tokenizer, ByteString text)
     return tokenizer_encode(tokenizer, ids, text);
 }
 
-Status run_encode_iterable(const Tokenizer *tokenizer, NextPiece *next, void *pieces, TakeIds *take, void *taker)
+Status run_encode_iterable(const Tokenizer *tokenizer, NextChunk *next, void *chunks, TakeIds *take, void *taker)
 {
     Encoder *encoder;
     Status s = encoder_create(&encoder, tokenizer, take, taker);
-    for (ByteString piece; !s && (piece = next(pieces)).length > 0;)
-        s = encoder_feed(encoder, piece.bytes, piece.length);
+    for (ByteString chunk; !s && (chunk = next(chunks)).length > 0;)
+        s = encoder_feed(encoder, chunk.bytes, chunk.length);
     if (!s)
         s = encoder_finish(encoder);
     encoder_destroy(encoder);

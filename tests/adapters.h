@@ -1,14 +1,14 @@
 /**
  * @file
- * @brief What the course's suites call: one adapter for each function that the assignment asks for.
+ * @brief The functions that the course's suites call: one adapter for each function that the assignment asks for.
  *
- * To check your own C against the suites, write adapters.c anew: each function below hands its arguments to your code
- * and copies the result out. Nothing else of this project is called by test_nn_utils.c, test_model.c, test_optimizer.c,
+ * To check your own C against the suites, rewrite adapters.c. Each function below passes its arguments to your code and
+ * copies the result out. Nothing else of this project is called by test_nn_utils.c, test_model.c, test_optimizer.c,
  * test_data.c, test_serialization.c, test_train_bpe.c and test_tokenizer.c.
  *
- * - Tensors are views of the caller's memory (core/tensor.h): inputs and outputs come contiguous unless a test says
- *   otherwise, outputs have the right shape and come first. An adapter keeps no view after it returned.
- * - "..." stands for any number of leading, batch-like dimensions, also none.
+ * - Tensors are views of the caller's memory (core/tensor.h). They are contiguous unless a test says otherwise. Outputs
+ *   come first and have the right shape. An adapter keeps no view after it has returned.
+ * - "..." stands for any number of leading, batch-like dimensions, or none.
  * - An adapter returns CS336_OK, or an error whose message status_message() gives.
  */
 #ifndef CS336_TESTS_ADAPTERS_H
@@ -232,14 +232,14 @@ void release_tokenizer(Tokenizer *tokenizer);
 /** @brief The ids of a text, appended; token_list_deinit() frees the list. Memory is core/memory's. */
 CS336_MUST_CHECK Status run_encode(TokenList *ids, const Tokenizer *tokenizer, ByteString text);
 
-/** @brief Gives the next piece of a text, cut anywhere, valid until the next call; of length 0 at the end. */
-typedef ByteString NextPiece(void *pieces);
+/** @brief Gives the next chunk of a text, cut anywhere, valid until the next call; of length 0 at the end. */
+typedef ByteString NextChunk(void *chunks);
 
 /** @brief Takes ids as they are found. */
 typedef Status TakeIds(void *taker, const int32_t *ids, size_t count);
 
-/** @brief The ids of a text that comes in pieces, without ever holding the text. */
-CS336_MUST_CHECK Status run_encode_iterable(const Tokenizer *tokenizer, NextPiece *next, void *pieces, TakeIds *take,
+/** @brief The ids of a text that comes in chunks, without ever holding the text. */
+CS336_MUST_CHECK Status run_encode_iterable(const Tokenizer *tokenizer, NextChunk *next, void *chunks, TakeIds *take,
                                             void *taker);
 
 /** @brief The text of ids, appended, malformed UTF-8 as U+FFFD; byte_list_deinit() frees the list. */

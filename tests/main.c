@@ -1,6 +1,6 @@
 /*
- * Runs the suites. K selects by part of a test's name or problem id, as `pytest -k` does; Check's own variables
- * (CK_VERBOSITY, CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as documented there.
+ * Runs the suites. The environment variable K selects the tests whose name or problem contains it, as `pytest -k` does.
+ * The variables of the Check framework (CK_VERBOSITY, CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as its manual says.
  */
 #include "tests/suites.h"
 
@@ -9,9 +9,9 @@
 #include <string.h>
 
 enum {
-    COURSE_SUITES = 7, /* the first ones of SUITES, one for each file of the course */
-    DEFAULT_SECONDS = 20,
-    SLOWER_WHEN_INSTRUMENTED = 20
+    COURSE_SUITES = 7,            /* the first suites of SUITES, one for each file of the course */
+    DEFAULT_SECONDS = 20,         /* time limit of a test that names none */
+    SLOWER_WHEN_INSTRUMENTED = 20 /* factor of the time limits under sanitizers and valgrind */
 };
 
 static const TestSuite suites[] = {
@@ -38,7 +38,7 @@ static size_t count_running(const TestCase *cases, const char *pattern)
     return count;
 }
 
-/* What was selected and cannot run here. */
+/* Prints the selected tests that cannot run here, and why. Returns their number. */
 static size_t report_skipped(const char *pattern)
 {
     size_t count = 0;
@@ -51,7 +51,7 @@ static size_t report_skipped(const char *pattern)
     return count;
 }
 
-/* One TCase a test: a selection by name is then a selection of cases, and each has its own time limit. */
+/* Makes a Check suite of the selected tests. Each test is a TCase of its own, so each has its own time limit. */
 static Suite *suite_of(const TestSuite *table, const char *pattern)
 {
     Suite *suite = suite_create(table->name);

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Every table of tests. The course's seven suites come first; their files lie beside this one. The others are in
+ * @brief The list of all suites. The course's seven come first, and their files are beside this one. The others are in
  * folders named after the folder of cs336_basics that they test.
  */
 #ifndef CS336_TESTS_SUITES_H

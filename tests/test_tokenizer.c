@@ -343,9 +343,9 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
     return token_list_append(context, ids, count);
 }
 
-static const size_t piece_sizes[] = {BY_LINES, 1, 2, 3, 7, 64, 1001, 1 << 20};
+static const size_t chunk_sizes[] = {BY_LINES, 1, 2, 3, 7, 64, 1001, 1 << 20};
 
-static TokenList encode_pieces(const Setting *setting, ByteString text, size_t size)
+static TokenList encode_in_chunks(const Setting *setting, ByteString text, size_t size)
 {
     TokenList ids = {0};
     Cutter cutter = {.rest = text, .size = size};
@@ -356,8 +356,8 @@ static TokenList encode_pieces(const Setting *setting, ByteString text, size_t s
 static void streamed_story_roundtrip(const Setting *setting)
 {
     Text text = story(setting);
-    for (size_t i = 0; i < sizeof piece_sizes / sizeof *piece_sizes; i++) {
-        TokenList ids = encode_pieces(setting, text.bytes, piece_sizes[i]);
+    for (size_t i = 0; i < sizeof chunk_sizes / sizeof *chunk_sizes; i++) {
+        TokenList ids = encode_in_chunks(setting, text.bytes, chunk_sizes[i]);
         assert_decodes_to(setting, &ids, text.bytes);
         token_list_deinit(&ids);
     }
@@ -374,8 +374,8 @@ static void streamed_story_matches(const Setting *setting)
 {
     Text text = story(setting);
     TokenList expected = expected_ids(setting, text.name);
-    for (size_t i = 0; i < sizeof piece_sizes / sizeof *piece_sizes; i++) {
-        TokenList ids = encode_pieces(setting, text.bytes, piece_sizes[i]);
+    for (size_t i = 0; i < sizeof chunk_sizes / sizeof *chunk_sizes; i++) {
+        TokenList ids = encode_in_chunks(setting, text.bytes, chunk_sizes[i]);
         assert_same_ids(&ids, &expected);
         assert_decodes_to(setting, &ids, text.bytes);
         token_list_deinit(&ids);

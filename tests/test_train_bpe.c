@@ -99,10 +99,10 @@ START_TEST(test_train_bpe)
 }
 END_TEST
 
-static bool holds(ByteString text, const char *part)
+static bool holds(ByteString text, const char *wanted)
 {
-    for (size_t i = 0; i + strlen(part) <= text.length; i++)
-        if (memcmp(text.bytes + i, part, strlen(part)) == 0)
+    for (size_t i = 0; i + strlen(wanted) <= text.length; i++)
+        if (memcmp(text.bytes + i, wanted, strlen(wanted)) == 0)
             return true;
     return false;
 }

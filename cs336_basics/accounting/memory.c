@@ -23,9 +23,9 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
     const double norms = config->norm == NORM_NONE ? 0 : 2, up = config->ffn == FFN_SWIGLU ? 4 : 2;
     const double layer =
         tokens * ((6 + norms) * d + up * (double)config->d_ff) + 2 * tokens * length * (double)config->num_heads;
-    const double head = tokens * (norms / 2 * d + 2 * (double)config->vocab_size);
+    const double outputs = tokens * (norms / 2 * d + 2 * (double)config->vocab_size);
     return with_activations((double)account_parameters(config).total,
-                            BYTES_PER_NUMBER * ((double)config->num_layers * layer + head));
+                            BYTES_PER_NUMBER * ((double)config->num_layers * layer + outputs));
 }
 
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes)

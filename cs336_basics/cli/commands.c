@@ -21,19 +21,19 @@ int command_failed(const char *command)
 
 Status command_needs_file(const char *path, const char *maker)
 {
-    struct stat about;
+    struct stat info;
     const char *wrong = NULL;
-    if (stat(path, &about) != 0)
+    if (stat(path, &info) != 0)
         wrong = strerror(errno);
-    else if (S_ISDIR(about.st_mode))
+    else if (S_ISDIR(info.st_mode))
         wrong = "is a directory";
-    else if (S_ISREG(about.st_mode) && about.st_size == 0)
+    else if (S_ISREG(info.st_mode) && info.st_size == 0)
         wrong = "is empty";
     if (!wrong)
         return CS336_OK;
     if (!maker)
         return status_fail(CS336_EIO, "%s: %s", path, wrong);
-    return status_fail(CS336_EIO, "%s: %s; %s makes such a file", path, wrong, maker);
+    return status_fail(CS336_EIO, "%s: %s; expected a file, for example from %s", path, wrong, maker);
 }
 
 static bool is_standard(const char *path)
@@ -41,53 +41,56 @@ static bool is_standard(const char *path)
     return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
 }
 
-/* Says which file a path leads to. "-" is the stream that the shell opened. */
-static bool identify(struct stat *about, const CommandFile *file)
+/* Finds the device and inode number of a file; "-" is the file that the shell opened. False if it does not exist. */
+static bool identify(struct stat *info, const CommandFile *file)
 {
     const int stream = file->written ? STDOUT_FILENO : STDIN_FILENO;
-    return (is_standard(file->path) ? fstat(stream, about) : stat(file->path, about)) == 0;
+    return (is_standard(file->path) ? fstat(stream, info) : stat(file->path, info)) == 0;
 }
 
 /*
- * True if two names of files that do not exist yet are names of one file. Only the file system knows: it may ignore
- * letter case, and directories have several names. So a temporary file is made beside the first name, and looked for
- * beside the second.
+ * True if two names, of files that do not exist yet, name the same file. Only the file system knows: it may ignore
+ * letter case, and a directory may have several names. So make a temporary file with the first name and a suffix, and
+ * see whether the second name with this suffix finds it.
  */
-static bool name_one_new_file(const char *path, const char *other)
+static bool name_same_new_file(const char *path, const char *other)
 {
     char probe[DIRECTORY_PATH_BYTES], other_probe[DIRECTORY_PATH_BYTES];
-    struct stat about, other_about;
+    struct stat info, other_info;
     if (strcmp(path, other) == 0)
         return true;
     const int length = snprintf(probe, sizeof probe, "%s" DIRECTORY_TEMPORARY "XXXXXX", path);
     const int descriptor = length < (int)sizeof probe ? mkstemp(probe) : -1;
     if (descriptor < 0)
-        return false; /* it cannot be written at all, which is said elsewhere */
+        return false; /* not writable, which command_needs_writable() reports */
     snprintf(other_probe, sizeof other_probe, "%s%s", other, probe + strlen(path));
-    const bool same = fstat(descriptor, &about) == 0 && stat(other_probe, &other_about) == 0 &&
-                      about.st_dev == other_about.st_dev && about.st_ino == other_about.st_ino;
+    const bool same = fstat(descriptor, &info) == 0 && stat(other_probe, &other_info) == 0 &&
+                      info.st_dev == other_info.st_dev && info.st_ino == other_info.st_ino;
     close(descriptor);
     unlink(probe);
     return same;
 }
 
-static bool are_one_file(const CommandFile *a, const CommandFile *b)
+static bool are_same_file(const CommandFile *a, const CommandFile *b)
 {
+    /* Files that do not exist yet can only be compared by name. */
     struct stat first, second;
     const bool first_exists = identify(&first, a), second_exists = identify(&second, b);
     if (!first_exists && !second_exists)
-        return a->written && b->written && name_one_new_file(a->path, b->path);
+        return a->written && b->written && name_same_new_file(a->path, b->path);
+    /* Two outputs to standard output would be mixed, also in a pipe. */
     if (a->written && b->written && is_standard(a->path) && is_standard(b->path))
         return true;
+    /* Files that exist have a device and an inode number. Pipes and devices may be shared. */
     return first_exists && second_exists && S_ISREG(first.st_mode) && first.st_dev == second.st_dev &&
            first.st_ino == second.st_ino;
 }
 
 static Status check_pair(const CommandFile *output, const CommandFile *other)
 {
-    if (!output->path || !other->path || !are_one_file(output, other))
+    if (!output->path || !other->path || !are_same_file(output, other))
         return CS336_OK;
-    return status_fail(CS336_EIO, "%s: cannot write: it is %s too", output->path, other->what);
+    return status_fail(CS336_EIO, "%s: cannot write: it is also %s", output->path, other->what);
 }
 
 Status command_files_differ(const CommandFile *files, size_t count, const TextList *inputs)
@@ -96,6 +99,7 @@ Status command_files_differ(const CommandFile *files, size_t count, const TextLi
     for (size_t i = 0; i < count; i++) {
         if (!files[i].written)
             continue;
+        /* Compare output i with all inputs, and with the outputs before it. */
         for (size_t j = 0; !s && j < count; j++)
             if (j < i || !files[j].written)
                 s = check_pair(&files[i], &files[j]);
@@ -107,9 +111,9 @@ Status command_files_differ(const CommandFile *files, size_t count, const TextLi
 
 Status command_needs_writable(const char *output)
 {
-    struct stat about;
+    struct stat info;
     FileWriter writer;
-    if (strcmp(output, "-") == 0 || (stat(output, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)))
+    if (strcmp(output, "-") == 0 || (stat(output, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
         return CS336_OK;
     const Status s = file_create(&writer, output);
     if (!s)

@@ -1,8 +1,9 @@
 /**
  * @file
- * @brief The subcommands of `cs336`, and what they share: exit codes and the form of messages.
+ * @brief The subcommands of the program `cs336`, their exit codes, and checks of files that several of them need.
  *
- * A command gets its own name as argv[0], parses its options, calls the library and reports. It returns an exit code.
+ * The function of a command gets the command's name as argv[0]. It parses its options, calls the library, prints a
+ * report, and returns an exit code.
  */
 #ifndef CS336_CLI_COMMANDS_H
 #define CS336_CLI_COMMANDS_H
@@ -17,7 +18,7 @@ CS336_INTERNAL_BEGIN
 
 enum {
     EXIT_OK = 0,
-    EXIT_BAD_INPUT = 1, /**< a file, a model or the machine does not allow it */
+    EXIT_BAD_INPUT = 1, /**< the command failed: because of a file, a setting or the machine */
     EXIT_BAD_USAGE = 2  /**< the command line is wrong */
 };
 
@@ -31,36 +32,37 @@ int command_train(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_account(int argc, char **argv);
 
-/** @brief Prints "cs336 COMMAND: " and the latest status_message() as one line to stderr. @return EXIT_BAD_INPUT */
+/** @brief Prints "cs336 COMMAND: " and status_message() as one line to stderr. @return EXIT_BAD_INPUT */
 int command_failed(const char *command);
 
 /**
- * @brief Checks that a file is there and not empty before a command starts to work on it.
+ * @brief Checks that an input file exists and is not empty, before the command begins its work.
  * @param path   the file
- * @param maker  the command that makes such a file, as "cs336 encode"; NULL: nobody in particular
+ * @param maker  the command that writes such files, as "cs336 encode", for the message; NULL if any file will do
  * @retval CS336_EIO  it is missing, empty or a directory; the message names @p maker
  */
 CS336_MUST_CHECK Status command_needs_file(const char *path, const char *maker);
 
-/** @brief A file of the command line. */
+/** @brief A file that is named on the command line. */
 typedef struct {
-    const char *path; /**< NULL: not given; "-" is standard input or output */
-    const char *what; /**< in messages: "the input", "--vocab" */
-    bool written;
+    const char *path; /**< NULL if not given; "-" is standard input or output */
+    const char *what; /**< name for messages: "the input", "the vocabulary" */
+    bool written;     /**< true for an output, false for an input */
 } CommandFile;
 
 /**
- * @brief Checks that no output is another output or an input, by whatever name: links, "./", or letter case where the
- * file system ignores it. Call it before anything is written.
- * @param inputs  more inputs, or NULL
- * @retval CS336_EIO  the message names both
+ * @brief Checks that no output is the same file as an input or another output. It compares files rather than names, so
+ * it finds links, "./x" beside "x", and "X" beside "x" if the file system ignores letter case. Call it before anything
+ * is written.
+ * @param inputs  further inputs, or NULL
+ * @retval CS336_EIO  two are the same file; the message names both
  */
 CS336_MUST_CHECK Status command_files_differ(const CommandFile *files, size_t count, const TextList *inputs);
 
 /**
- * @brief Checks that a file can be written where a command will write it, before it works for hours.
- * Pipes, devices and "-" are left alone.
- * @retval CS336_EIO  a directory, or in a directory that is missing or unwritable
+ * @brief Checks that the output can be written, before the command works for hours. Pipes, devices and "-" are not
+ * checked.
+ * @retval CS336_EIO  it is a directory, or its directory is missing or not writable
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status command_needs_writable(const char *output);

@@ -48,7 +48,7 @@ static void show_progress(const EncodeInputs *inputs)
     if (!progress || inputs->done == 0 || !work_is_due(progress))
         return;
     const double megabytes = (double)inputs->done / 1e6;
-    const double speed = work_megabytes_per_second((double)inputs->done, work_seconds() - progress->phase_began);
+    const double speed = work_megabytes_per_second((double)inputs->done, work_seconds() - progress->phase_start);
     /* A file that grew since it was measured must not give a negative time. */
     if (inputs->total)
         work_show(progress, "%.1f of %.1f MB, %.1f MB/s, %s left", megabytes, (double)inputs->total / 1e6, speed,

@@ -2,7 +2,7 @@
  * @file
  * @brief Encodes the input files of a command one after the other, and shows a line of progress.
  *
- * Each file is a separate text: no pre-token and no special token spans two files.
+ * Each file is a separate text: no pre-token and no special token crosses from one file to the next.
  */
 #ifndef CS336_CLI_ENCODE_INPUTS_H
 #define CS336_CLI_ENCODE_INPUTS_H

@@ -66,9 +66,9 @@ static void reserve_standard_descriptors(void)
 
 /*
  * Limits the time that OpenMP threads busy-wait. A thread that finishes its share of a parallel loop first spins, then
- * sleeps. On a busy machine a spinning thread takes the processor from the thread that it waits for; training ran ten
- * times slower. So threads shall spin for microseconds only: 3000 iterations with gcc's OpenMP, 1 millisecond with
- * clang's. Both read these variables before main() begins, so the program sets them and executes itself again.
+ * sleeps. On a busy machine a spinning thread takes the processor from the thread that it waits for, and training ran
+ * ten times slower. So threads spin only briefly: 3000 iterations (some microseconds) with gcc's OpenMP, 1 millisecond
+ * with clang's. Both read these variables before main() begins, so the program sets them and executes itself again.
  */
 static void limit_busy_waiting(char **argv)
 {
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         printf("cs336 %s\n", cs336_version());
         return close_stdout(EXIT_OK);
     }
-    /* A command. A wrong CS336_ISA is only a warning. */
+    /* A command. A CS336_ISA that names no instruction set is only a warning. */
     if (isa_check_override())
         fprintf(stderr, "cs336: %s\n", status_message());
     for (size_t i = 0; commands[i].name; i++)

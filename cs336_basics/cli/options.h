@@ -5,7 +5,7 @@
  * - Each option has a target, a variable that holds the default before options_parse() and the answer after it.
  * - A value that begins with "--" must be given as `--name=value`.
  * - If an option is given twice, the last one counts. Options of type OPTION_TEXTS collect all their values instead.
- *   Those whose values are files also take several in a row, as a shell expands a pattern: `--input *.txt`.
+ *   Those whose values are files also take several values, as a shell expands a pattern: `--input *.txt`.
  *
  * @code
  * const char *input = NULL;

@@ -56,7 +56,7 @@ typedef struct {
 /**
  * @brief Opens a file that must not be empty, or standard input.
  * @param path   "-" is standard input
- * @param maker  the command that makes such a file, or NULL
+ * @param maker  the command that writes such files, or NULL
  * @retval CS336_EIO  missing, empty, or a directory
  */
 CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const char *maker);

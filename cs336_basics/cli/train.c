@@ -19,59 +19,64 @@ typedef struct {
     size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
-    int dtype; /**< as DType */
+    int dtype; /* a DType */
     bool resume, overwrite;
 } TrainOptions;
 
-enum { NOT_GIVEN = -1 };
+enum { NOT_GIVEN = -1 }; /* default of --min-lr, which depends on --lr */
 
+/* Returns OPTIONS_PARSED, or the exit code if the command ends here. */
 static int parse(TrainOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_HEADING("Files"),
-        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "tokens to learn from, from cs336 encode"),
-        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "tokens to measure the validation loss on"),
-        OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED, "log.jsonl, checkpoint.safetensors, config.json"),
-        OPTION_FLAG("resume", &o->resume, "go on from the checkpoint in DIR"),
-        OPTION_FLAG("overwrite", &o->overwrite, "delete the run that DIR holds, and begin anew"),
+        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens, written by cs336 encode"),
+        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens, written by cs336 encode"),
+        OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
+                    "directory for log.jsonl, checkpoint.safetensors and config.json"),
+        OPTION_FLAG("resume", &o->resume, "continue the run in DIR from its checkpoint"),
+        OPTION_FLAG("overwrite", &o->overwrite, "delete the run in DIR and begin a new one"),
         MODEL_OPTION_LINES(o->model),
         OPTION_HEADING("Run"),
-        OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences a step"),
-        OPTION_SIZE("steps", &o->steps, "N", 1, "length of the run"),
-        OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1, "pause after this step, to --resume (default --steps)"),
+        OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences per step"),
+        OPTION_SIZE("steps", &o->steps, "N", 1, "number of steps in the whole run"),
+        OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1,
+                            "save and stop after this step; --resume continues (default --steps)"),
         OPTION_CHOICE("dtype", &o->dtype, dtype_names, "float32|bf16",
-                      "in what matrix products multiply; sums and weights stay float32"),
-        OPTION_SEED(&o->seed, "of weights, batches and validation windows"),
+                      "type of the inputs of matrix products; sums and weights stay float32"),
+        OPTION_SEED(&o->seed, "seed of weights, batches and validation windows"),
         OPTION_THREADS(&o->threads),
         OPTION_HEADING("Optimizer"),
         OPTION_NUMBER("lr", &o->lr, "X", 0, 1e6, "largest learning rate"),
         OPTION_NUMBER_UNSHOWN("min-lr", &o->min_lr, "X", 0, 1e6, "learning rate at the end (default a tenth of --lr)"),
         OPTION_SIZE_UNSHOWN("warmup-steps", &o->warmup_steps, "N", 0,
-                            "steps of rising learning rate (default a twentieth of --steps)"),
+                            "steps in which the learning rate rises (default a twentieth of --steps)"),
         OPTION_SIZE_UNSHOWN("decay-steps", &o->decay_steps, "N", 1,
                             "step at which --min-lr is reached (default --steps)"),
         OPTION_NUMBER("beta1", &o->beta1, "X", 0, 1, "decay of AdamW's first moment"),
         OPTION_NUMBER("beta2", &o->beta2, "X", 0, 1, "decay of AdamW's second moment"),
         OPTION_NUMBER("eps", &o->eps, "X", 0, 1, "AdamW's epsilon"),
         OPTION_NUMBER("weight-decay", &o->weight_decay, "X", 0, 1e6, "AdamW's weight decay"),
-        OPTION_NUMBER("max-grad-norm", &o->max_grad_norm, "X", 0, 1e30, "norm to clip gradients to; 0: no clipping"),
+        OPTION_NUMBER("max-grad-norm", &o->max_grad_norm, "X", 0, 1e30,
+                      "gradients are clipped to this norm; 0: no clipping"),
         OPTION_HEADING("Reports"),
-        OPTION_SIZE("log-every", &o->log_every, "N", 1, "steps between lines of the log"),
-        OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps between validations; 0: at the end only"),
-        OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches of a validation, always the same"),
-        OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0, "steps between checkpoints; 0: at the end only"),
+        OPTION_SIZE("log-every", &o->log_every, "N", 1, "steps from one line of the log to the next"),
+        OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps from one validation to the next; 0: at the end only"),
+        OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches in each validation, always the same"),
+        OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0,
+                    "steps from one checkpoint to the next; 0: at the end only"),
         OPTION_SIZE_UNSHOWN("keep", &o->keep, "N", 1,
-                            "checkpoints that stay: the newest, and those before it as checkpoint-step-N.safetensors "
-                            "(default 2, or as the resumed run has it)"),
+                            "number of checkpoints to keep, the older ones as checkpoint-step-N.safetensors "
+                            "(default 2, or as in the resumed run)"),
         OPTION_NUMBER_UNSHOWN("loss-floor", &o->loss_floor, "X", 0, 1e3,
                               "entropy of the data in nats per token, to compare the loss with"),
     };
     const OptionTable table =
         OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
-    const int done = options_parse(&table, argc, argv);
-    if (done == OPTIONS_PARSED && o->resume && o->overwrite)
+    const int result = options_parse(&table, argc, argv);
+    if (result == OPTIONS_PARSED && o->resume && o->overwrite)
         return options_bad_usage(&table, "--resume keeps the run in DIR, --overwrite deletes it: give one of them");
-    return done;
+    return result;
 }
 
 static RunStart start_of(const TrainOptions *o)
@@ -81,6 +86,7 @@ static RunStart start_of(const TrainOptions *o)
 
 static TrainerConfig config_of(const TrainOptions *o)
 {
+    /* Defaults that depend on other options. */
     const size_t decay_steps = o->decay_steps ? o->decay_steps : o->steps;
     const size_t warmup = o->steps / 20 < decay_steps ? o->steps / 20 : decay_steps;
     TransformerLMConfig model = model_options_config(&o->model);
@@ -108,44 +114,53 @@ static TrainerConfig config_of(const TrainOptions *o)
 /* ---- progress ---- */
 
 typedef struct {
-    size_t first, end; /**< the first and last step of this process; first 0: not known yet */
-    double began, drawn, val_loss;
-    bool validated; /**< val_loss is known */
-    bool terminal;
-    bool dirty; /**< a line stands there that the next one is drawn over */
+    size_t first, end;            /* first and last step of this process; first is 0 until it is known */
+    double start_time, line_time; /* when the run began and the latest line was printed, on work_seconds() */
+    double val_loss;              /* of the latest validation */
+    bool validated;               /* true if val_loss is set */
+    bool terminal;                /* true if stdout is a terminal */
+    bool dirty;                   /* true if the terminal shows a line that the next one overwrites */
 } Progress;
 
-/* At most 80 columns in runs of less than 10000 steps and ten minutes. */
-static void print_line(Progress *progress, const RunLogEntry *entry, double seconds, bool stays)
+/*
+ * Prints a line. On a terminal the next line overwrites it unless it is permanent. It has at most 80 columns in runs of
+ * less than 10000 steps and ten minutes.
+ */
+static void print_line(Progress *progress, const RunLogEntry *entry, double time, bool permanent)
 {
     char validation[32] = "";
-    const double each = (seconds - progress->began) / (double)(entry->step - progress->first + 1);
+    const double seconds_per_step = (time - progress->start_time) / (double)(entry->step - progress->first + 1);
     if (progress->validated)
         snprintf(validation, sizeof validation, "val %.4f  ", progress->val_loss);
-    const char *begin = !progress->terminal ? "" : stays ? WORK_LINE_CLEAR : WORK_LINE_BEGIN;
+    const char *begin = !progress->terminal ? "" : permanent ? WORK_LINE_CLEAR : WORK_LINE_BEGIN;
     if (work_say(WORK_STDOUT, "%sstep %4zu/%zu  loss %.4f  %slr %.1e  %s tokens/s  %s left%s", begin, entry->step,
                  progress->end, entry->train_loss, validation, entry->lr, count_text(entry->tokens_per_second),
-                 work_time(each * (double)(progress->end - entry->step)).text, stays ? "\n" : WORK_LINE_END))
-        progress->dirty = !stays;
+                 work_time(seconds_per_step * (double)(progress->end - entry->step)).text,
+                 permanent ? "\n" : WORK_LINE_END))
+        progress->dirty = !permanent;
 }
 
-/* On a terminal one line that changes, ten times a second, kept at each validation; otherwise the log's lines. */
+/*
+ * Called after each step. On a terminal it updates one line ten times per second; the lines with a validation are
+ * permanent. If stdout is a file or a pipe, it prints a line for each line of the log.
+ */
 static void show_step(void *context, const RunLogEntry *entry, bool logged)
 {
-    enum { DRAWS_A_SECOND = 10 };
+    enum { LINES_PER_SECOND = 10 }; /* on a terminal: more would be faster than people can read */
     Progress *progress = context;
-    const double seconds = work_seconds();
+    const double time = work_seconds();
     if (!progress->first)
         progress->first = entry->step;
     if (entry->validated) {
         progress->validated = true;
         progress->val_loss = entry->val_loss;
     }
-    const bool stays = !progress->terminal || entry->validated || entry->step == progress->end;
-    if (progress->terminal ? !stays && seconds - progress->drawn < 1.0 / DRAWS_A_SECOND : !logged)
+    /* Is it time for a line? */
+    const bool permanent = !progress->terminal || entry->validated || entry->step == progress->end;
+    if (progress->terminal ? !permanent && time - progress->line_time < 1.0 / LINES_PER_SECOND : !logged)
         return;
-    progress->drawn = seconds;
-    print_line(progress, entry, seconds, stays);
+    progress->line_time = time;
+    print_line(progress, entry, time, permanent);
     if (entry->validated && !isfinite(entry->val_loss))
         work_say(WORK_STDERR, "cs336 train: step %zu: the validation loss is %s\n", entry->step,
                  isnan(entry->val_loss) ? "not a number" : "infinite");
@@ -161,9 +176,10 @@ static void show_notice(void *context, const char *text)
 
 static void print_header(const TrainOptions *o, const Trainer *trainer)
 {
+    enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such as "size     " */
     const TrainerConfig *config = &trainer->config;
-    const double tokens = (double)config->batch_size * (double)config->model.context_length;
-    model_config_print("model", 9, &config->model);
+    const double tokens_per_step = (double)config->batch_size * (double)config->model.context_length;
+    model_config_print("model", LABEL_COLUMNS, &config->model);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
            count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
@@ -171,7 +187,7 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     if (trainer->val)
         printf(", %s to validate", count_text((double)trainer->val->count));
     printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
-           config->model.context_length, count_text((double)config->steps * tokens));
+           config->model.context_length, count_text((double)config->steps * tokens_per_step));
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
            isa_name(isa_in_use()));
     if (config->model.dtype == DTYPE_BF16)
@@ -181,9 +197,10 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
 }
 
-/* How the run ended: on stdout, or where nobody takes it any more, on stderr. */
+/* Prints how the run ended: to stdout, or to stderr if the reader of stdout is gone. */
 static void print_end(const TrainOptions *o, const RunLogEntry *last, const Progress *progress)
 {
+    /* Parts of the message that only some runs have. */
     char text[1024], validation[128] = "", floor[160] = "";
     if (last->validated)
         snprintf(validation, sizeof validation, "; validation loss %.4f nats per token, perplexity %.2f",
@@ -191,10 +208,12 @@ static void print_end(const TrainOptions *o, const RunLogEntry *last, const Prog
     if (!isnan(o->loss_floor) && last->validated)
         snprintf(floor, sizeof floor, "entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n",
                  o->loss_floor, last->val_loss, last->val_loss - o->loss_floor);
+    /* The message: no step was done, the run stopped before its last step, or it is complete. */
     if (last->tokens == 0)
-        snprintf(text, sizeof text, "nothing left to do: the checkpoint in %s is of step %zu\n", o->out, last->step);
+        snprintf(text, sizeof text, "nothing left to do: the checkpoint in %s is at step %zu\n", o->out, last->step);
     else if (last->step < o->steps)
-        snprintf(text, sizeof text, "stopped after step %zu of %zu, saved; the same command with --resume goes on\n",
+        snprintf(text, sizeof text,
+                 "stopped after step %zu of %zu and saved; to continue, run the same command with --resume\n",
                  last->step, o->steps);
     else
         snprintf(text, sizeof text,
@@ -204,41 +223,45 @@ static void print_end(const TrainOptions *o, const RunLogEntry *last, const Prog
         work_say(WORK_STDERR, "%s", text);
 }
 
-/* A run that diverged: its newest checkpoint may have begun to. */
-static void print_way_back(const TrainOptions *o)
+/* For a run that diverged: its newest checkpoint may already be bad, so the older ones are named. */
+static void print_older_checkpoints(const TrainOptions *o)
 {
-    enum { SHOWN = 8 };
+    enum { SHOWN = 8 }; /* steps to name at most, so that the message stays on one line */
     size_t steps[SHOWN];
     const size_t count = run_directory_kept(steps, SHOWN, o->out);
     for (size_t i = 0; i < count; i++)
-        fprintf(stderr, "%s%zu", i ? ", " : "older states are kept of step ", steps[i]);
+        fprintf(stderr, "%s%zu", i ? ", " : "older checkpoints: step ", steps[i]);
     if (count)
         fprintf(stderr,
-                ": rename %s/checkpoint-step-N.safetensors to checkpoint.safetensors to go back to it with --resume\n",
+                "; to resume from one, first rename %s/checkpoint-step-N.safetensors to checkpoint.safetensors\n",
                 o->out);
 }
 
+/* Checks that the run can be written, and that it does not overwrite its own inputs. */
 static Status check_files(const TrainOptions *o)
 {
     Status s = run_directory_check(o->out, start_of(o));
     if (!s && run_directory_owns(o->out, o->train))
-        s = status_fail(CS336_EIO, "--train %s: the run in %s would write or remove it", o->train, o->out);
+        s = status_fail(CS336_EIO, "--train %s: the run in %s would overwrite or delete this file", o->train, o->out);
     if (!s && o->val && run_directory_owns(o->out, o->val))
-        s = status_fail(CS336_EIO, "--val %s: the run in %s would write or remove it", o->val, o->out);
+        s = status_fail(CS336_EIO, "--val %s: the run in %s would overwrite or delete this file", o->val, o->out);
     return s;
 }
 
-/* Before anything is allocated: a system that promises more memory than it has would end the process in the middle. */
-static Status needs_memory(const TrainerConfig *config)
+/*
+ * Compares the memory that the run needs with the machine's, before anything is allocated. Linux lets programs allocate
+ * more memory than the machine has (overcommit), and kills the process when it uses too much of it.
+ */
+static Status check_memory(const TrainerConfig *config)
 {
 #ifdef _SC_PHYS_PAGES
     AccountMemory needed;
-    const double there = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    const double installed = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     const Status s = account_memory_measured(&needed, &config->model, config->batch_size, config->model.context_length);
-    if (!s && needed.total > there && there > 0)
+    if (!s && needed.total > installed && installed > 0)
         return status_fail(CS336_ENOMEM,
-                           "the run takes %sB of memory, this machine has %sB; a smaller --batch-size helps",
-                           count_text(needed.total), count_text(there));
+                           "the run needs %sB of memory, this machine has %sB; try a smaller --batch-size",
+                           count_text(needed.total), count_text(installed));
     return s;
 #else
     (void)config;
@@ -249,15 +272,17 @@ static Status needs_memory(const TrainerConfig *config)
 static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
 {
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
-    static const char notice[] = "\nthe run ends after this step and is saved; Ctrl-C again ends it now, unsaved\n";
+    static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
+    /* trainer_run() calls show_step() after each step and reads the flag that the signal handlers set. */
     Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps, .terminal = isatty(STDOUT_FILENO) != 0};
     const TrainerObserver observer = {
         .step = show_step, .notice = show_notice, .context = &progress, .stop = work_stop_flag_saving(notice)};
     RunLogEntry last;
     print_header(o, trainer);
     work_flush_stdout();
-    progress.began = work_seconds();
+    progress.start_time = work_seconds();
     const Status s = trainer_run(trainer, o->out, start_of(o), &observer, &last);
+    /* Stopped by Ctrl-C is a success too: the run is saved. */
     if (!s || s == CS336_EINTERRUPTED) {
         print_end(o, &last, &progress);
         return CS336_OK;
@@ -287,11 +312,12 @@ int command_train(int argc, char **argv)
                       .weight_decay = 0.1,
                       .max_grad_norm = 1,
                       .loss_floor = (double)NAN};
-    const int done = parse(&o, argc, argv);
-    if (done != OPTIONS_PARSED)
-        return done;
+    const int result = parse(&o, argc, argv);
+    if (result != OPTIONS_PARSED)
+        return result;
     const TrainerConfig config = config_of(&o);
     parallel_set_threads((int)o.threads);
+    /* Check everything that can be checked before the model is allocated. */
     TokenFile train = {0}, val = {0};
     Trainer trainer = {0};
     bool diverged = false;
@@ -305,14 +331,15 @@ int command_train(int argc, char **argv)
     if (!s && o.val)
         s = token_file_open(&val, o.val, config.model.vocab_size);
     if (!s)
-        s = needs_memory(&config);
+        s = check_memory(&config);
+    /* Train. */
     if (!s)
         s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
     if (!s)
         s = run(&o, &trainer, &diverged);
     const int code = s ? command_failed("train") : EXIT_OK;
     if (diverged)
-        print_way_back(&o);
+        print_older_checkpoints(&o);
     trainer_deinit(&trainer);
     token_file_close(&train);
     token_file_close(&val);

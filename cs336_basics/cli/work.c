@@ -13,56 +13,61 @@
 #include <time.h>
 #include <unistd.h>
 
-static const double SECONDS_ON_A_TERMINAL = 0.1, SECONDS_IN_A_FILE = 10, SECONDS_OF_SILENCE = 1;
+/* Seconds from one line of progress to the next; a file should not fill with lines. */
+static const double SECONDS_ON_A_TERMINAL = 0.1, SECONDS_IN_A_FILE = 10;
+/* Seconds before the first line, so that short work prints none. */
+static const double SECONDS_OF_SILENCE = 1;
 
 double work_seconds(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 /* ---- lines that may be skipped ---- */
 
 typedef struct {
     int descriptor;
-    bool dead; /* nobody will ever read it */
-    bool late; /* nobody has read it for a second */
-} Listener;
+    bool closed; /* its reader is gone for good: a closed pipe or terminal */
+    bool stuck;  /* its reader did not read for a second: do not wait again until it reads */
+} OutputStream;
 
-static Listener listeners[] = {
+static OutputStream streams[] = {
     [WORK_STDOUT] = {.descriptor = STDOUT_FILENO},
     [WORK_STDERR] = {.descriptor = STDERR_FILENO},
 };
 
 /*
- * poll() says of a terminal that it takes something, not that it takes a whole line, and write() then waits. Only a
- * terminal opened anew can be made non-blocking: the descriptor that we were given is shared with other programs.
+ * Opens the terminals a second time, without blocking. poll() tells that a terminal takes a byte, but not that it takes
+ * a whole line, so that write() might wait. The descriptors that we were given cannot be made non-blocking, because
+ * they are shared with other programs such as the shell.
  */
 static void open_terminals(void)
 {
-    for (size_t i = 0; i < sizeof listeners / sizeof *listeners; i++) {
-        const char *name = isatty(listeners[i].descriptor) ? ttyname(listeners[i].descriptor) : NULL;
-        const int own = name ? open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
-        if (own >= 0)
-            listeners[i].descriptor = own;
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+        const char *name = isatty(streams[i].descriptor) ? ttyname(streams[i].descriptor) : NULL;
+        const int reopened = name ? open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+        if (reopened >= 0)
+            streams[i].descriptor = reopened;
     }
 }
 
-static bool say(Listener *listener, const char *text, size_t length)
+/* Writes a line if the stream takes it within a second. True if it was written. */
+static bool write_line(OutputStream *stream, const char *text, size_t length)
 {
-    enum { MILLISECONDS = 1000 };
-    struct pollfd out = {.fd = listener->descriptor, .events = POLLOUT};
-    if (listener->dead)
+    enum { PATIENCE = 1000 }; /* milliseconds to wait for a slow reader, before its lines are skipped */
+    struct pollfd out = {.fd = stream->descriptor, .events = POLLOUT};
+    if (stream->closed)
         return false;
-    const int ready = poll(&out, 1, listener->late ? 0 : MILLISECONDS);
-    listener->late = ready == 0;
+    const int ready = poll(&out, 1, stream->stuck ? 0 : PATIENCE);
+    stream->stuck = ready == 0;
     if (ready <= 0)
         return false;
-    /* A pipe that takes something takes PIPE_BUF bytes, which is more than a line. */
-    const ssize_t written = write(listener->descriptor, text, length);
-    listener->late = written < 0 && errno == EAGAIN;
-    listener->dead = written < 0 && (errno == EPIPE || errno == EIO || errno == EBADF);
+    /* poll() reports a pipe as ready only if it has room for PIPE_BUF bytes, which is more than a line. */
+    const ssize_t written = write(stream->descriptor, text, length);
+    stream->stuck = written < 0 && errno == EAGAIN;
+    stream->closed = written < 0 && (errno == EPIPE || errno == EIO || errno == EBADF);
     return written == (ssize_t)length;
 }
 
@@ -76,7 +81,7 @@ bool work_say(WorkStream stream, const char *format, ...)
     const size_t bytes = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
     if (stream == WORK_STDOUT)
         fflush(stdout);
-    return say(&listeners[stream], text, bytes);
+    return write_line(&streams[stream], text, bytes);
 }
 
 void work_flush_stdout(void)
@@ -84,13 +89,13 @@ void work_flush_stdout(void)
     if (fflush(stdout) == 0)
         return;
     if (errno != EPIPE)
-        work_say(WORK_STDERR, "cs336: cannot write to standard output: %s; the run goes on\n", strerror(errno));
-    listeners[WORK_STDOUT].dead = true;
-    /* What is still in the buffer goes nowhere, and no error remains for the end of the program. */
-    const int nowhere = open("/dev/null", O_WRONLY);
-    if (nowhere >= 0) {
-        dup2(nowhere, STDOUT_FILENO);
-        close(nowhere);
+        work_say(WORK_STDERR, "cs336: cannot write to standard output: %s; the run continues\n", strerror(errno));
+    streams[WORK_STDOUT].closed = true;
+    /* Discard what is still in the buffer, so that the end of the program does not report this error again. */
+    const int null_device = open("/dev/null", O_WRONLY);
+    if (null_device >= 0) {
+        dup2(null_device, STDOUT_FILENO);
+        close(null_device);
         fflush(stdout);
         clearerr(stdout);
     }
@@ -98,37 +103,43 @@ void work_flush_stdout(void)
 
 /* ---- signals ---- */
 
+/* Seconds within which several signals from the keyboard count as one press of Ctrl-C. */
 static const double SECONDS_OF_ONE_PRESS = 0.5;
 static atomic_int stop;
-static atomic_llong last_signal; /* nanoseconds on the clock of work_seconds() */
-static const char *_Atomic stop_notice;
+static atomic_llong last_signal;        /* nanoseconds on the clock of work_seconds() */
+static const char *_Atomic stop_notice; /* NULL: none */
 
-/* On a terminal that does not block: a handler must not wait. */
-static void say_notice(void)
+/* Prints the notice, but only to a terminal that open_terminals() has opened: a signal handler must not block. */
+static void print_notice(void)
 {
     const char *notice = atomic_load(&stop_notice);
-    const int descriptor = listeners[WORK_STDERR].descriptor;
+    const int descriptor = streams[WORK_STDERR].descriptor;
     if (!notice || descriptor == STDERR_FILENO)
         return;
     const ssize_t written = write(descriptor, notice, strlen(notice));
     (void)written;
 }
 
-/* Calls only what POSIX allows in a signal handler. */
+/*
+ * The signal handler. It may interrupt any function, so it calls only those that POSIX allows in a handler, and
+ * restores errno. A signal from the keyboard more than half a second after the one before gets the default action,
+ * which ends the process.
+ */
 static void ask_to_stop(int number)
 {
-    const int error = errno;
-    const long long now = (long long)(1e9 * work_seconds()), before = atomic_exchange(&last_signal, now);
+    const int old_errno = errno;
+    const long long time = (long long)(1e9 * work_seconds()), previous_time = atomic_exchange(&last_signal, time);
     const bool from_keyboard = number == SIGINT || number == SIGQUIT;
     if (atomic_exchange(&stop, 1) == 0) {
-        say_notice();
-    } else if (from_keyboard && (double)(now - before) > 1e9 * SECONDS_OF_ONE_PRESS) {
+        print_notice();
+    } else if (from_keyboard && (double)(time - previous_time) > 1e9 * SECONDS_OF_ONE_PRESS) {
         signal(number, SIG_DFL);
         raise(number);
     }
-    errno = error;
+    errno = old_errno;
 }
 
+/* Installs ask_to_stop() for every signal that asks a process to end; `flags` are those of sigaction(). */
 static const atomic_int *install_handler(int flags)
 {
     static const int signals[] = {
@@ -150,12 +161,17 @@ static const atomic_int *install_handler(int flags)
     memset(&action, 0, sizeof action);
     action.sa_handler = ask_to_stop;
     action.sa_flags = flags;
+    /*
+     * A signal that the parent process set to be ignored stays ignored, such as SIGHUP under nohup. SIGINT and SIGTERM
+     * are always handled: a shell script ignores SIGINT for its background processes, but they should stop if asked.
+     */
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction old;
         const bool ignored = sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN;
         if (!ignored || signals[i] == SIGINT || signals[i] == SIGTERM)
             sigaction(signals[i], &action, NULL);
     }
+    /* Their default action would end the process. Ignored, the write fails with EPIPE or EFBIG. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     return &stop;
@@ -180,15 +196,18 @@ Status work_check_stop(void)
 
 WorkProgress work_begin(const char *command)
 {
-    const double now = work_seconds();
-    return (WorkProgress){
-        .command = command, .began = now, .drawn = now, .phase_began = now, .terminal = isatty(STDERR_FILENO) != 0};
+    const double time = work_seconds();
+    return (WorkProgress){.command = command,
+                          .start_time = time,
+                          .line_time = time,
+                          .phase_start = time,
+                          .terminal = isatty(STDERR_FILENO) != 0};
 }
 
 bool work_is_due(const WorkProgress *progress)
 {
-    const double now = work_seconds(), pause = progress->terminal ? SECONDS_ON_A_TERMINAL : SECONDS_IN_A_FILE;
-    return now - progress->began >= SECONDS_OF_SILENCE && now - progress->drawn >= pause;
+    const double time = work_seconds(), pause = progress->terminal ? SECONDS_ON_A_TERMINAL : SECONDS_IN_A_FILE;
+    return time - progress->start_time >= SECONDS_OF_SILENCE && time - progress->line_time >= pause;
 }
 
 void work_show(WorkProgress *progress, const char *format, ...)
@@ -201,31 +220,31 @@ void work_show(WorkProgress *progress, const char *format, ...)
     fputs(progress->terminal ? WORK_LINE_END : "\n", stderr);
     fflush(stderr);
     progress->dirty = true;
-    progress->drawn = work_seconds();
+    progress->line_time = work_seconds();
 }
 
 WorkTime work_time(double seconds)
 {
     WorkTime time;
     const double days = seconds / 86400;
-    const long whole = days < 3 ? lround(seconds) : 0;
+    const long rounded = days < 3 ? lround(seconds) : 0;
     if (days >= 3)
         snprintf(time.text, sizeof time.text, "%.0f days", days);
-    else if (whole >= 3600)
-        snprintf(time.text, sizeof time.text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+    else if (rounded >= 3600)
+        snprintf(time.text, sizeof time.text, "%ld:%02ld:%02ld", rounded / 3600, rounded / 60 % 60, rounded % 60);
     else
-        snprintf(time.text, sizeof time.text, "%ld:%02ld", whole / 60, whole % 60);
+        snprintf(time.text, sizeof time.text, "%ld:%02ld", rounded / 60, rounded % 60);
     return time;
 }
 
 void work_begin_phase(WorkProgress *progress)
 {
-    progress->phase_began = work_seconds();
+    progress->phase_start = work_seconds();
 }
 
 WorkTime work_left(const WorkProgress *progress, size_t done, size_t total)
 {
-    const double passed = work_seconds() - progress->phase_began;
+    const double passed = work_seconds() - progress->phase_start;
     return work_time(passed * (double)(total - done) / (double)done);
 }
 
@@ -234,7 +253,7 @@ double work_end(WorkProgress *progress)
     if (progress->dirty && progress->terminal)
         fputs(WORK_LINE_CLEAR, stderr);
     progress->dirty = false;
-    return work_seconds() - progress->began;
+    return work_seconds() - progress->start_time;
 }
 
 FILE *work_summary_stream(const char *output)

@@ -1,7 +1,7 @@
 /**
  * @file
- * @brief What commands that work for a while share: a line of progress on stderr, and an end by Ctrl-C that leaves no
- * half-written file.
+ * @brief For commands that run for a while: a clock, a line of progress, output that never blocks, and signals such as
+ * Ctrl-C, which set a flag so that the command can finish cleanly.
  */
 #ifndef CS336_CLI_WORK_H
 #define CS336_CLI_WORK_H
@@ -15,89 +15,91 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief Seconds on a clock that only goes forward. */
+/** @brief Returns the seconds of a monotonic clock, which a change of the system's time does not affect. */
 double work_seconds(void);
 
 /**
- * @brief A flag that every signal which asks the process to end sets from now on: SIGINT, SIGTERM, SIGQUIT, SIGHUP
- * (unless nohup ignores it), SIGXCPU, ... SIGPIPE and SIGXFSZ become errors of the write that raised them.
+ * @brief Installs signal handlers and returns a flag. Each signal that asks the process to end sets the flag to 1:
+ * SIGINT (Ctrl-C), SIGTERM, SIGQUIT, SIGHUP (unless nohup ignores it), SIGXCPU and others. SIGPIPE and SIGXFSZ are
+ * ignored: the write that caused them fails with an error instead.
  *
- * Half a second after the last Ctrl-C another one ends the process at once. Sooner it counts as the same press: keys
- * bounce, and terminals repeat them.
+ * Another Ctrl-C ends the process at once, if it comes more than half a second after the previous one. Within half a
+ * second it counts as the same press, because keys bounce and terminals repeat them.
  */
 const atomic_int *work_stop_flag(void);
 
 /**
- * @brief The same for a command that saves its state before it ends. Its system calls are restarted after a signal, so
- * that a save is not cut short.
- * @param notice  what the first signal says on a terminal, as "saving; Ctrl-C again ends at once, without saving"
+ * @brief Like work_stop_flag(), for a command that saves its state before it ends. System calls that a signal
+ * interrupts are restarted (SA_RESTART), so that saving is not cut short.
+ * @param notice  message that the first signal prints on a terminal
  */
 const atomic_int *work_stop_flag_saving(const char *notice);
 
-/** @brief The two streams that a run talks to. */
+/** @brief The two output streams of a program. */
 typedef enum { WORK_STDOUT, WORK_STDERR } WorkStream;
 
 /**
- * @brief Prints a line, or skips it where nobody takes it: a run does not wait for its reader. log.jsonl has every
- * line.
+ * @brief Prints a line, or skips it if the reader of the stream does not read: training never waits for its reader.
+ * log.jsonl has every line.
  *
- * A pipe whose reader has gone, and a terminal that hung up, are dead from then on. A reader that takes nothing for a
- * second, as a terminal stopped by Ctrl-S, misses lines until it reads again.
- * @return whether the line was taken
+ * If a pipe's reader is gone or a terminal was closed, nothing is printed to it any more. If a reader does not read for
+ * a second, such as a terminal stopped by Ctrl-S, it misses lines until it reads again.
+ * @return true if the line was printed
  */
 bool work_say(WorkStream stream, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
 
-/** @brief Flushes what printf() wrote before a run begins. If that fails, stdout is dead and the run goes on without.
- */
+/** @brief Flushes what printf() wrote before the training. If that fails, nothing more is printed to stdout. */
 void work_flush_stdout(void);
 
 /**
- * @name Around a line that is drawn over and over
- * The terminal cuts it at its edge: a line that wraps could not be drawn over.
+ * @name Control sequences around a line that is overwritten again and again
+ * WORK_LINE_BEGIN turns the terminal's line wrapping off, because a wrapped line could not be overwritten.
  * @{
  */
-#define WORK_LINE_BEGIN "\r\033[K\033[?7l"
-#define WORK_LINE_END "\033[?7h"
-#define WORK_LINE_CLEAR "\r\033[K"
+#define WORK_LINE_BEGIN "\r\033[K\033[?7l" /**< go to column 1, clear the line, do not wrap */
+#define WORK_LINE_END "\033[?7h"           /**< wrap again */
+#define WORK_LINE_CLEAR "\r\033[K"         /**< go to column 1, clear the line */
 /** @} */
 
-/** @brief CS336_EINTERRUPTED once the flag is set. */
+/** @brief Returns CS336_EINTERRUPTED if the flag is set. */
 CS336_MUST_CHECK Status work_check_stop(void);
 
+/** @brief A line of progress on stderr. On a terminal it is overwritten; in a file each line follows the one before. */
 typedef struct {
-    const char *command;
-    double began, drawn; /**< seconds */
-    double phase_began;  /**< seconds: what work_left() measures the speed from */
-    bool terminal;       /**< stderr is one: the line is overwritten, else lines follow each other, but seldom */
-    bool dirty;          /**< a line stands there */
+    const char *command; /**< name, for the beginning of the line */
+    double start_time;   /**< times are in seconds, from work_seconds() */
+    double line_time;    /**< of the latest line */
+    double phase_start;  /**< of the phase; work_left() measures the speed since then */
+    bool terminal;       /**< true if stderr is a terminal */
+    bool dirty;          /**< true if a line was printed that work_end() clears */
 } WorkProgress;
 
-/** @brief Begins to measure; nothing is shown in the first second. */
+/** @brief Starts the clock. No line is due in the first second. */
 WorkProgress work_begin(const char *command);
 
-/** @brief Whether it is time to show something again: then call work_show(). */
+/** @brief True if a line is due: every 0.1 s on a terminal, every 10 s in a file. Then call work_show(). */
 bool work_is_due(const WorkProgress *progress);
 void work_show(WorkProgress *progress, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
 
-/** @brief A time as people read it: "1:05" minutes and seconds, "2:00:00" with hours, "4 days". */
+/** @brief A duration as text: "1:05" (minutes and seconds), "2:00:00" (with hours), or "4 days". */
 typedef struct {
     char text[24]; /**< ends in a zero byte */
 } WorkTime;
 WorkTime work_time(double seconds);
 
-/** @brief The next phase begins, whose speed is its own. */
+/** @brief Begins the next phase of the work, whose speed work_left() measures afresh. */
 void work_begin_phase(WorkProgress *progress);
 
-/** @brief How long the rest of the phase takes if it goes on as it went; @p done is more than 0. */
+/** @brief Estimates the time that the rest of the phase takes at the speed so far; @p done > 0. */
 WorkTime work_left(const WorkProgress *progress, size_t done, size_t total);
 
-/** @brief Takes the line away. @return seconds since work_begin() */
+/** @brief Clears the line of progress on a terminal. @return seconds since work_begin() */
 double work_end(WorkProgress *progress);
 
-/** @brief Where a command's summary goes: stdout, unless its results go there. @param output  of the results */
+/** @brief Returns the stream for a command's summary: stderr if @p output is "-", so that results have stdout alone. */
 FILE *work_summary_stream(const char *output);
 
-/** @brief A rate of bytes in 10^6 bytes a second; 0 when no time has passed. */
+/** @brief Returns a speed in 10^6 bytes per second; 0 if no time has passed. */
 double work_megabytes_per_second(double bytes, double seconds);
 
 CS336_INTERNAL_END

@@ -1,11 +1,11 @@
 /**
  * @file
- * @brief What a header puts around its declarations.
+ * @brief Macros that each header puts around its declarations.
  *
- * - CS336_API_BEGIN ... CS336_API_END: functions of the library's interface. The shared library exports these and no
- *   others, so that a function called `matmul` here never meets one of another library.
- * - CS336_INTERNAL_BEGIN ... CS336_INTERNAL_END: functions that only the library itself calls.
- * - Both can be included from C++.
+ * - CS336_API_BEGIN ... CS336_API_END encloses the library's interface. The shared library exports only these
+ * functions, so that a function named `matmul` here cannot clash with one of another library.
+ * - CS336_INTERNAL_BEGIN ... CS336_INTERNAL_END encloses functions that only the library itself and its program call.
+ * - Both let C++ include the header: `extern "C"` makes C++ use the plain names of C functions.
  */
 #ifndef CS336_CORE_API_H
 #define CS336_CORE_API_H

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief C11's atomic types for headers that C++ includes too, where they have other names before C++23.
+ * @brief Atomic types for headers that C++ programs include too. Before C++23 these types are only in namespace std.
  */
 #ifndef CS336_CORE_ATOMIC_H
 #define CS336_CORE_ATOMIC_H

@@ -19,23 +19,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static atomic_size_t fail_countdown;
+static atomic_size_t fail_countdown; /* file_write() calls until the one that fails; 0: none fails */
 
 void file_fail_at(size_t n)
 {
     atomic_store(&fail_countdown, n);
 }
 
-static Status cannot(const char *what, const char *path, int reason)
+/* Reports "PATH: cannot VERB: REASON"; `reason` is a value of errno. */
+static Status cannot(const char *verb, const char *path, int reason)
 {
-    return status_fail(CS336_EIO, "%s: cannot %s: %s", path, what, strerror(reason));
+    return status_fail(CS336_EIO, "%s: cannot %s: %s", path, verb, strerror(reason));
 }
 
 /* ---- temporary files ---- */
 
-enum { RANDOM_LETTERS = 6 }; /* that mkstemp() puts after DIRECTORY_TEMPORARY */
+enum { RANDOM_LETTERS = 6 }; /* the X's at the end of a template, which mkstemp() replaces by random letters */
 
-static char *temporary_beside(const char *path)
+/* Returns PATH.cs336-tmp-XXXXXX, the template for mkstemp(), or NULL without memory. */
+static char *temporary_template(const char *path)
 {
     const size_t size = strlen(path) + strlen(DIRECTORY_TEMPORARY) + RANDOM_LETTERS + 1;
     char *text = memory_allocate(size);
@@ -44,7 +46,7 @@ static char *temporary_beside(const char *path)
     return text;
 }
 
-/* Names the file that a rename shall replace, and the temporary one beside it. */
+/* Sets writer->target and writer->temporary. realpath() follows symbolic links, so that they stay. */
 static Status name_target(FileWriter *writer, const char *path, bool exists)
 {
     char resolved[PATH_MAX];
@@ -52,46 +54,48 @@ static Status name_target(FileWriter *writer, const char *path, bool exists)
         return cannot("write", path, errno);
     const char *target = exists ? resolved : path;
     writer->target = memory_copy_text(target);
-    writer->temporary = writer->target ? temporary_beside(target) : NULL;
+    writer->temporary = writer->target ? temporary_template(target) : NULL;
     if (writer->temporary)
         return CS336_OK;
     return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
 }
 
 /*
- * A locked file of a name that mkstemp() makes of the template. Between its creation and its lock another process may
- * take it for a leftover and remove it: then there is another attempt. Where the file system has no locks, nobody
- * removes anything.
+ * Creates a file from mkstemp()'s template, locks it and returns its descriptor, or -1. Between creation and lock
+ * another process may take the file for a leftover and remove it. Then the file has no name any more (0 links), and the
+ * loop tries again. If the file system has no locks, flock() fails, but then no other process removes leftovers either.
  */
 static int make_locked_file(char *template)
 {
-    const size_t random = strlen(template) - RANDOM_LETTERS;
+    char *letters = template + strlen(template) - RANDOM_LETTERS;
     for (;;) {
-        memset(template + random, 'X', RANDOM_LETTERS);
-        struct stat about;
+        memset(letters, 'X', RANDOM_LETTERS);
+        struct stat info;
         const int descriptor = mkstemp(template);
         if (descriptor < 0)
             return -1;
         fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-        if (flock(descriptor, LOCK_EX) != 0 || fstat(descriptor, &about) != 0 || about.st_nlink > 0)
+        if (flock(descriptor, LOCK_EX) != 0 || fstat(descriptor, &info) != 0 || info.st_nlink > 0)
             return descriptor;
         close(descriptor);
     }
 }
 
-/* mkstemp() makes a file that only its owner reads. This one gets the target's permissions, or those of a new file. */
+/* Opens the temporary file with the permissions that the target has, or that a new file would get. */
 static FILE *open_temporary(FileWriter *writer)
 {
+    /* Remove what killed writers of the same target left behind. */
     char directory[DIRECTORY_PATH_BYTES];
     const char *name = directory_split(directory, writer->target);
     directory_remove_leftovers(directory, name);
     const int descriptor = make_locked_file(writer->temporary);
     if (descriptor < 0)
         return NULL;
-    struct stat about;
+    /* mkstemp() lets only the owner read and write. The umask can be read only by setting it. */
+    struct stat info;
     const mode_t mask = umask(0);
     umask(mask);
-    const mode_t mode = stat(writer->target, &about) == 0 ? about.st_mode & 0777 : 0666 & ~mask;
+    const mode_t mode = stat(writer->target, &info) == 0 ? info.st_mode & 0777 : 0666 & ~mask;
     FILE *stream = fchmod(descriptor, mode) == 0 ? fdopen(descriptor, "wb") : NULL;
     if (!stream) {
         const int reason = errno;
@@ -105,18 +109,19 @@ static FILE *open_temporary(FileWriter *writer)
 Status file_create(FileWriter *writer, const char *path)
 {
     const bool standard_output = strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
-    struct stat about;
-    const bool exists = !standard_output && stat(path, &about) == 0;
+    struct stat info;
+    const bool exists = !standard_output && stat(path, &info) == 0;
     *writer = (FileWriter){0};
-    if (exists && S_ISDIR(about.st_mode))
+    /* Refuse what must not be replaced. */
+    if (exists && S_ISDIR(info.st_mode))
         return cannot("write", path, EISDIR);
-    if (exists && S_ISREG(about.st_mode) && access(path, W_OK) != 0)
+    if (exists && S_ISREG(info.st_mode) && access(path, W_OK) != 0)
         return cannot("write", path, errno);
     writer->path = memory_copy_text(standard_output ? "standard output" : path);
     if (!writer->path)
         return status_fail(CS336_ENOMEM, "file_create: no memory for the path %s", path);
-    /* A pipe or device is a place to write to; renaming over it would replace it by a file. */
-    if (standard_output || (exists && !S_ISREG(about.st_mode))) {
+    /* Pipes and devices are opened directly: renaming over one would replace it by a file. */
+    if (standard_output || (exists && !S_ISREG(info.st_mode))) {
         writer->stream = standard_output ? stdout : fopen(path, "wb");
     } else {
         const Status s = name_target(writer, path, exists);
@@ -128,6 +133,7 @@ Status file_create(FileWriter *writer, const char *path)
     }
     if (writer->stream)
         return CS336_OK;
+    /* Not opened: there is no temporary file that file_abandon() could remove. */
     const Status s = cannot("write", path, errno);
     memory_release(writer->temporary);
     writer->temporary = NULL;
@@ -137,6 +143,7 @@ Status file_create(FileWriter *writer, const char *path)
 
 Status file_write(FileWriter *writer, const void *data, size_t bytes)
 {
+    /* Count file_fail_at() down; the call that takes it from 1 to 0 fails. */
     size_t n = atomic_load(&fail_countdown);
     while (n && !atomic_compare_exchange_weak(&fail_countdown, &n, n - 1)) {
     }
@@ -149,17 +156,20 @@ Status file_write(FileWriter *writer, const void *data, size_t bytes)
 
 Status file_flush(FileWriter *writer)
 {
-    if (ferror(writer->stream)) /* an fprintf() of the caller failed, its errno is gone */
-        return status_fail(CS336_EIO, "%s: cannot write: the disk is full or the stream broke", writer->path);
+    if (ferror(writer->stream)) /* an earlier fprintf() of the caller failed, and its errno is lost */
+        return status_fail(CS336_EIO, "%s: cannot write: an earlier write failed; the disk may be full", writer->path);
     if (fflush(writer->stream) != 0)
         return cannot("write", writer->path, errno);
-    /* EINVAL and ENOSYS: this file system cannot sync. */
+    /* EINVAL and ENOSYS mean that this file system has no sync. */
     if (writer->temporary && fsync(fileno(writer->stream)) != 0 && errno != EINVAL && errno != ENOSYS)
         return cannot("write", writer->path, errno);
     return CS336_OK;
 }
 
-/* Renames while the stream is still open: its lock keeps other processes from taking the file for a leftover. */
+/*
+ * Renames the temporary file over the target and syncs the directory. The stream must still be open: its lock ends when
+ * it is closed, and another process may remove a temporary file without a lock.
+ */
 static Status rename_over_target(FileWriter *writer)
 {
     if (rename(writer->temporary, writer->target) != 0)
@@ -229,22 +239,22 @@ Status file_link(const char *path, const char *second_path)
 
 /* ---- reading ---- */
 
-/* `verb` is what a file that is not regular cannot be asked for. */
-static Status open_regular(FileReader *reader, const char *path, const char *verb)
+Status file_open(FileReader *reader, const char *path)
 {
-    *reader = (FileReader){.descriptor = open(path, O_RDONLY | O_NONBLOCK), .path = path}; /* a pipe would wait */
+    /* Without O_NONBLOCK, opening a pipe waits until another process writes to it. */
+    *reader = (FileReader){.descriptor = open(path, O_RDONLY | O_NONBLOCK), .path = path};
     if (reader->descriptor < 0)
         return cannot("read", path, errno);
-    struct stat about;
+    struct stat info;
     Status s = CS336_OK;
-    if (fstat(reader->descriptor, &about) != 0)
+    if (fstat(reader->descriptor, &info) != 0)
         s = cannot("read", path, errno);
-    else if (S_ISDIR(about.st_mode))
+    else if (S_ISDIR(info.st_mode))
         s = cannot("read", path, EISDIR);
-    else if (!S_ISREG(about.st_mode))
-        s = status_fail(CS336_EIO, "%s: cannot %s: not a regular file", path, verb);
+    else if (!S_ISREG(info.st_mode))
+        s = status_fail(CS336_EIO, "%s: cannot read: expected a regular file", path);
     else
-        reader->size = (size_t)about.st_size;
+        reader->size = (size_t)info.st_size;
     if (s)
         close(reader->descriptor);
     return s;
@@ -254,7 +264,7 @@ Status file_map(MappedFile *file, const char *path)
 {
     FileReader reader;
     *file = (MappedFile){0};
-    Status s = open_regular(&reader, path, "map");
+    Status s = file_open(&reader, path);
     if (s)
         return s;
     if (reader.size > 0) {
@@ -275,22 +285,18 @@ void file_unmap(MappedFile *file)
     *file = (MappedFile){0};
 }
 
-Status file_open(FileReader *reader, const char *path)
+Status file_read_at(const FileReader *reader, void *destination, size_t bytes, size_t offset)
 {
-    return open_regular(reader, path, "read in pieces");
-}
-
-Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at)
-{
-    for (size_t have = 0; have < bytes;) {
-        const ssize_t got = pread(reader->descriptor, (uint8_t *)to + have, bytes - have, (off_t)(at + have));
+    for (size_t done = 0; done < bytes;) {
+        const ssize_t got =
+            pread(reader->descriptor, (uint8_t *)destination + done, bytes - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return cannot("read", reader->path, errno);
         if (got == 0)
-            return status_fail(CS336_EIO, "%s: cannot read: it ends before byte %zu", reader->path, at + bytes);
-        have += (size_t)got;
+            return status_fail(CS336_EIO, "%s: cannot read: it ends before byte %zu", reader->path, offset + bytes);
+        done += (size_t)got;
     }
     return CS336_OK;
 }

@@ -1,16 +1,22 @@
 /**
  * @file
- * @brief Files that are either whole or not there.
+ * @brief Writes files completely or not at all, and reads them.
  *
- * - Output goes to a temporary file beside the target, PATH.cs336-tmp-XXXXXX. file_commit() renames it over the target:
- *   a full disk, an error or a kill leaves the old file as it was, and the new one has its permissions. A file that may
- *   not be written is not replaced either. Only "-", /dev/stdout, pipes and devices are written directly.
- * - A temporary file is locked (flock) while its writer lives. The lock of a killed process is gone, so the next
- *   file_create() of the same path knows the leftover and removes it.
- * - A symbolic link stays: the file that it leads to is replaced. One that leads nowhere is replaced itself.
- * - Reading is by memory map, an empty file maps to size 0; or piece by piece, where a file is larger than what may be
- *   held of it.
- * - Messages name the path and the operating system's reason.
+ * Writing:
+ * - The bytes go to a temporary file beside the target, PATH.cs336-tmp-XXXXXX. file_commit() renames it over the
+ *   target, which the kernel does in one step. After a full disk, an error or a kill, the old file is unchanged.
+ * - The replaced file passes its permissions on. A file without write permission is not replaced.
+ * - Pipes, devices, "-" and /dev/stdout are written directly, because a rename would turn them into files.
+ * - A temporary file is locked (flock) while its writer lives, and the kernel releases the lock of a killed process.
+ *   So the next file_create() of the same path can tell which temporary files are leftovers, and removes them.
+ * - If the path is a symbolic link, the link stays, and the file that it points to is replaced. A link that points to
+ *   no file is itself replaced.
+ *
+ * Reading:
+ * - file_map() maps a whole file into memory. file_open() and file_read_at() read a few bytes at a time, for callers
+ *   with a limit on memory.
+ *
+ * Messages name the path and the operating system's reason.
  */
 #ifndef CS336_CORE_FILE_H
 #define CS336_CORE_FILE_H
@@ -25,46 +31,47 @@
 CS336_API_BEGIN
 
 typedef struct {
-    FILE *stream;    /**< for fprintf(), whose failure file_commit() notices; NULL when closed */
-    char *path;      /**< target, for messages too */
-    char *temporary; /**< where the bytes are until file_commit(); NULL when they are written at once */
-    char *target;    /**< what the temporary file replaces: the path, links followed */
+    FILE *stream; /**< open for writing. Callers may use fprintf(): file_commit() notices its failure. NULL: closed */
+    char *path;   /**< as given to file_create(), for messages */
+    char *temporary; /**< path of the temporary file; NULL if the bytes go to the target directly */
+    char *target;    /**< the file to replace: the path after following symbolic links */
 } FileWriter;
 
 /**
- * @brief Opens a temporary file beside @p path; "-" is standard output.
- * @retval CS336_EIO     a directory, or in a directory that is missing or unwritable
+ * @brief Opens a temporary file beside @p path, or standard output for "-".
+ * @retval CS336_EIO     @p path is a directory, or its directory is missing or not writable
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status file_create(FileWriter *writer, const char *path);
 
-/** @brief Writes @p bytes from @p data. @retval CS336_EIO  the disk is full or the stream broke */
+/** @brief Writes @p bytes bytes of @p data. @retval CS336_EIO  such as a full disk or a closed pipe */
 CS336_MUST_CHECK Status file_write(FileWriter *writer, const void *data, size_t bytes);
 
 /**
- * @brief Brings the bytes to the disk, so that file_commit() finds no full disk: for files that belong together.
+ * @brief Flushes the stream and syncs the file to the disk. Call it on each of several files that belong together
+ * before the first file_commit(): then a full disk is noticed before any of them is replaced.
  * @retval CS336_EIO
  */
 CS336_MUST_CHECK Status file_flush(FileWriter *writer);
 
 /**
- * @brief Syncs the file, renames it over the target, and syncs the directory, so that the new name survives a power
- * cut. On failure the temporary file is removed.
+ * @brief Syncs the file, renames it over the target, and syncs the directory. The rename then survives a power cut. On
+ * failure the temporary file is removed.
  * @retval CS336_EIO
  */
 CS336_MUST_CHECK Status file_commit(FileWriter *writer);
 
-/** @brief Removes the temporary file; after file_commit(), or on a zeroed writer, it does nothing. */
+/** @brief Closes the stream and removes the temporary file. Does nothing after file_commit() or on a zeroed writer. */
 void file_abandon(FileWriter *writer);
 
 /**
- * @brief Gives a file a second name, which is replaced if it exists: a hard link, or a copy where there are none.
- * A symbolic link is followed, so that the second name keeps what it leads to now.
+ * @brief Makes @p second_path a hard link to the file, or a copy if the file system has no hard links. A file that
+ * exists at @p second_path is replaced. If @p path is a symbolic link, the link is followed.
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status file_link(const char *path, const char *second_path);
 
-/** @brief Removes a file; a missing one is fine. @retval CS336_EIO  also for a directory */
+/** @brief Removes a file, if it exists. @retval CS336_EIO  such as for a directory */
 CS336_MUST_CHECK Status file_remove(const char *path);
 
 typedef struct {
@@ -72,25 +79,28 @@ typedef struct {
     size_t size;         /**< bytes */
 } MappedFile;
 
-/** @brief Maps a file for reading. @retval CS336_EIO  it cannot be opened, is a directory, or cannot be mapped */
+/**
+ * @brief Maps a file into memory for reading. An empty file gives size 0.
+ * @retval CS336_EIO  it cannot be opened or mapped, or is not a regular file
+ */
 CS336_MUST_CHECK Status file_map(MappedFile *file, const char *path);
 void file_unmap(MappedFile *file);
 
-/** @brief A regular file, open for reading anywhere in it. */
+/** @brief A regular file that is open for reading at any offset. */
 typedef struct {
     int descriptor;
-    const char *path; /**< the caller's, for messages */
-    size_t size;      /**< bytes when it was opened */
+    const char *path; /**< for messages; the caller's string, which must outlive the reader */
+    size_t size;      /**< bytes of the file when it was opened */
 } FileReader;
 
-/** @brief Opens a file for reading. @retval CS336_EIO  it cannot be opened or is no regular file */
+/** @brief Opens a file for reading. @retval CS336_EIO  it cannot be opened or is not a regular file */
 CS336_MUST_CHECK Status file_open(FileReader *reader, const char *path);
 
-/** @brief Reads @p bytes from place @p at on. @retval CS336_EIO  also when the file ends before */
-CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *to, size_t bytes, size_t at);
+/** @brief Reads @p bytes bytes that start at byte @p offset. @retval CS336_EIO  such as when the file ends earlier */
+CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *destination, size_t bytes, size_t offset);
 void file_close(FileReader *reader);
 
-/** @brief The @p n -th file_write() from now on (1 is the next) fails as on a full disk, once; 0 cancels. For tests. */
+/** @brief For tests: lets the @p n -th file_write() from now fail once, as on a full disk. 1 is the next; 0 cancels. */
 void file_fail_at(size_t n);
 
 CS336_API_END

@@ -22,15 +22,16 @@ Status json_read(json_t **value, const char *path)
     return s;
 }
 
+/* The context of write_text(). */
 typedef struct {
     FileWriter *writer;
-    Status status;
+    Status status; /* of the first write that failed */
 } Sink;
 
-static int write_piece(const char *text, size_t bytes, void *context)
+/* Called by jansson for each stretch of text. jansson may call again after a failure: write nothing more then. */
+static int write_text(const char *text, size_t bytes, void *context)
 {
     Sink *sink = context;
-    /* jansson goes on after some failures: the first one counts. */
     if (!sink->status)
         sink->status = file_write(sink->writer, text, bytes);
     return sink->status ? -1 : 0;
@@ -39,7 +40,7 @@ static int write_piece(const char *text, size_t bytes, void *context)
 Status json_write(FileWriter *writer, const json_t *value, size_t flags)
 {
     Sink sink = {.writer = writer};
-    const int failed = json_dump_callback(value, write_piece, &sink, flags);
+    const int failed = json_dump_callback(value, write_text, &sink, flags);
     if (sink.status)
         return sink.status;
     if (failed)

@@ -1,10 +1,11 @@
 /**
  * @file
- * @brief JSON by jansson, with messages that say where.
+ * @brief Reads and writes JSON with jansson. Messages name file, line and column.
  *
- * - jansson allocates with malloc(). A library that replaced its allocator would change it for the whole process, and a
- *   host program that uses jansson too would free blocks with the wrong function.
- * - jansson's own functions build and take apart values; json_decref() gives one back.
+ * - jansson keeps its own allocator, malloc(). Replacing the allocator would change it for the whole process. A host
+ *   program that also uses jansson would then free blocks with the wrong function.
+ * - Callers build and inspect values with jansson's functions. A value is freed when json_decref() drops its last
+ *   reference.
  * @see https://jansson.readthedocs.io
  */
 #ifndef CS336_CORE_JSON_H
@@ -20,23 +21,23 @@
 CS336_INTERNAL_BEGIN
 
 /**
- * @brief Parses an object or array. A key that comes twice in one object is an error.
+ * @brief Parses an object or array. A duplicate key in an object is an error.
  * @param[out] value  a new reference; NULL on failure
- * @param[in]  text   UTF-8, need not end in a zero byte; may be NULL when @p bytes is 0
+ * @param[in]  text   UTF-8 without a final zero byte; may be NULL if @p bytes is 0
  * @param[in]  bytes  length of text
- * @param[in]  path   where the text comes from, for messages
- * @retval CS336_EFORMAT  not JSON; the message is "path:line:column: what"
+ * @param[in]  path   the file that the text comes from, for messages
+ * @retval CS336_EFORMAT  not JSON; the message is "path:line:column: what is wrong"
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status json_parse(json_t **value, const char *text, size_t bytes, const char *path);
 
-/** @brief json_parse() of a whole file. @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM */
+/** @brief Parses a whole file like json_parse(). @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM */
 CS336_MUST_CHECK Status json_read(json_t **value, const char *path);
 
 /**
- * @brief Writes a value in the order its keys were set.
- * @param writer  where to; the caller commits or abandons it
- * @param value   what
+ * @brief Writes a value as text, with the keys of objects in the order in which they were set.
+ * @param writer  destination; the caller commits or abandons it
+ * @param value   the value to write
  * @param flags   jansson's: JSON_COMPACT, JSON_INDENT(2), JSON_REAL_PRECISION(17), ...
  * @retval CS336_EIO     as file_write()
  * @retval CS336_ENOMEM

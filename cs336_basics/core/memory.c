@@ -17,29 +17,31 @@
 #endif
 
 /*
- * A header with the block's size precedes it. The header has a cache line of its own, which keeps the block aligned:
+ * A header stands before each block. It takes a whole cache line, so that the block after it is aligned:
  *
- *     raw (from malloc) ... | header, 64 bytes | block ...
+ *     raw (from malloc) ... | header, 64 bytes | allocation ...
  *     |<------------- distance -------------->|
  */
 typedef struct {
-    size_t size, distance;
+    size_t size;     /* bytes of the block, as the caller asked for them */
+    size_t distance; /* bytes from the raw memory to the block */
 } Header;
 
 enum {
-    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and most ARM systems */
-    LARGE_BLOCK = 1 << 20 /* bytes from which memory_return_large_blocks() returns a block */
+    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and allowed ARM systems */
+    LARGE_BLOCK = 1 << 20 /* bytes: 1 MiB. From this size a block is returned at once; smaller ones are reused, which
+                             saves the page faults of fresh memory. glibc raises its own limit up to 32 MiB */
 };
 
 static atomic_size_t in_use, peak, limit, fail_countdown;
 
-static Header *header_of(void *block)
+static Header *header_of(void *allocation)
 {
-    return (Header *)((unsigned char *)block - MEMORY_ALIGNMENT);
+    return (Header *)((unsigned char *)allocation - MEMORY_ALIGNMENT);
 }
 
-/* Counts memory_fail_at() down; true once, when it reaches this allocation. */
-static int must_fail(void)
+/* Counts memory_fail_at() down. True if this allocation is the one that must fail. */
+static bool must_fail(void)
 {
     size_t n = atomic_load(&fail_countdown);
     while (n && !atomic_compare_exchange_weak(&fail_countdown, &n, n - 1)) {
@@ -48,25 +50,26 @@ static int must_fail(void)
 }
 
 /*
- * Counts the bytes before they are allocated, so that two threads cannot exceed the limit together. False if it is
- * exceeded.
+ * Adds the bytes to `in_use`, or returns false if that would exceed the limit. Callers count before they allocate:
+ * otherwise two threads could pass the check together and exceed the limit. The compare-exchange stores the sum only if
+ * no other thread changed `in_use` since it was read; if one did, the loop checks again with the new value.
  */
-static int count_in(size_t bytes)
+static bool count_in(size_t bytes)
 {
-    const size_t most = atomic_load(&limit);
-    size_t now = atomic_load(&in_use);
+    const size_t allowed = atomic_load(&limit);
+    size_t used = atomic_load(&in_use);
     do {
-        if (bytes > SIZE_MAX - now || (most && now + bytes > most))
-            return 0;
-    } while (!atomic_compare_exchange_weak(&in_use, &now, now + bytes));
-    return 1;
+        if (bytes > SIZE_MAX - used || (allowed && used + bytes > allowed))
+            return false;
+    } while (!atomic_compare_exchange_weak(&in_use, &used, used + bytes));
+    return true;
 }
 
 static void update_peak(void)
 {
-    const size_t now = atomic_load(&in_use);
-    size_t seen = atomic_load(&peak);
-    while (now > seen && !atomic_compare_exchange_weak(&peak, &seen, now)) {
+    const size_t used = atomic_load(&in_use);
+    size_t highest = atomic_load(&peak);
+    while (used > highest && !atomic_compare_exchange_weak(&peak, &highest, used)) {
     }
 }
 
@@ -81,6 +84,7 @@ static size_t distance_in(const void *raw)
     return MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - (uintptr_t)raw % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
 }
 
+/* Writes the header into raw memory and returns the block. */
 static void *begin_block(unsigned char *raw, size_t bytes)
 {
     const size_t distance = distance_in(raw);
@@ -88,26 +92,23 @@ static void *begin_block(unsigned char *raw, size_t bytes)
     return raw + distance;
 }
 
-/* Allocates bytes that are counted already. */
-static void *obtain(size_t bytes, void *(*get)(size_t))
-{
-    void *raw = get(bytes + 2 * MEMORY_ALIGNMENT);
-    if (!raw) {
-        atomic_fetch_sub(&in_use, bytes);
-        return NULL;
-    }
-    update_peak();
-    return begin_block(raw, bytes);
-}
-
 static void *raw_of(void *block)
 {
     return (unsigned char *)block - header_of(block)->distance;
 }
 
-static void *allocate(size_t bytes, void *(*get)(size_t))
+/* Allocates a block; get_raw is malloc, or zeroed below. */
+static void *allocate(size_t bytes, void *(*get_raw)(size_t))
 {
-    return too_large(bytes) || must_fail() || !count_in(bytes) ? NULL : obtain(bytes, get);
+    if (too_large(bytes) || must_fail() || !count_in(bytes))
+        return NULL;
+    void *raw = get_raw(bytes + 2 * MEMORY_ALIGNMENT);
+    if (!raw) {
+        atomic_fetch_sub(&in_use, bytes);
+        return NULL;
+    }
+    update_peak();
+    return begin_allocation(raw, bytes);
 }
 
 static void *zeroed(size_t bytes)
@@ -128,47 +129,50 @@ void *memory_allocate_zeroed(size_t count, size_t size)
 void *memory_allocate_table(size_t count, size_t size)
 {
     const size_t bytes = memory_product(count, size);
-    void *block = memory_allocate(bytes);
-    return block ? memset(block, 0, bytes) : NULL;
+    void *allocation = memory_allocate(bytes);
+    return allocation ? memset(allocation, 0, bytes) : NULL;
 }
 
-/* realloc() may return another alignment than before: then the distance changes, and the contents must be moved. */
+/* realloc() may return memory of another alignment. Then the distance changes, and the contents must be moved. */
 void *memory_resize(void *block, size_t bytes)
 {
-    if (!block)
+    if (!allocation)
         return memory_allocate(bytes);
-    const Header old = *header_of(block);
+    const Header old = *header_of(allocation);
     if (too_large(bytes) || must_fail() || !count_in(bytes))
         return NULL;
-    unsigned char *raw = realloc(raw_of(block), bytes + 2 * MEMORY_ALIGNMENT);
+    unsigned char *raw = realloc(raw_of(allocation), bytes + 2 * MEMORY_ALIGNMENT);
     if (!raw) {
         atomic_fetch_sub(&in_use, bytes);
         return NULL;
     }
+    /* While both sizes are counted: realloc() may have held both blocks at once. */
     update_peak();
     if (distance_in(raw) != old.distance)
         memmove(raw + distance_in(raw), raw + old.distance, old.size < bytes ? old.size : bytes);
     atomic_fetch_sub(&in_use, old.size);
-    return begin_block(raw, bytes);
+    return begin_allocation(raw, bytes);
 }
 
-void memory_release(void *block)
+void memory_release(void *allocation)
 {
-    if (!block)
+    if (!allocation)
         return;
-    atomic_fetch_sub(&in_use, header_of(block)->size);
-    free(raw_of(block));
+    atomic_fetch_sub(&in_use, header_of(allocation)->size);
+    free(raw_of(allocation));
 }
 
-void memory_ask_for_huge_pages(void *block)
+void memory_ask_for_huge_pages(void *allocation)
 {
 #if defined(MADV_HUGEPAGE)
-    const uintptr_t from = (uintptr_t)block, to = from + header_of(block)->size;
-    const uintptr_t first = (from + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, end = to / HUGE_PAGE * HUGE_PAGE;
-    if (first < end)
-        (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+    /* The huge pages that lie completely inside the block. */
+    const uintptr_t begin = (uintptr_t)block, end = begin + header_of(block)->size;
+    const uintptr_t first_page = (begin + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const uintptr_t pages_end = end / HUGE_PAGE * HUGE_PAGE;
+    if (first_page < pages_end)
+        (void)madvise((void *)first_page, pages_end - first_page, MADV_HUGEPAGE);
 #else
-    (void)block;
+    (void)allocation;
 #endif
 }
 
@@ -182,7 +186,7 @@ void memory_give_back(void)
 void memory_return_large_blocks(void)
 {
 #if defined(__GLIBC__)
-    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);
 #endif
 }
 
@@ -220,7 +224,8 @@ void memory_reset_peak(void)
     atomic_store(&peak, atomic_load(&in_use));
 }
 
-/* Linux: VmHWM is this program's peak, but ru_maxrss includes the peak of the process that started it. */
+/* Linux: VmHWM in /proc is the peak of this program. ru_maxrss also includes the peak of the process that started it.
+ */
 size_t memory_process_peak(void)
 {
     char line[200];
@@ -233,7 +238,7 @@ size_t memory_process_peak(void)
     struct rusage usage;
     if (kilobytes > 0 || getrusage(RUSAGE_SELF, &usage) != 0)
         return 1024 * (size_t)kilobytes;
-#if defined(__APPLE__)
+#if defined(__APPLE__) /* macOS reports bytes, other systems kilobytes */
     return (size_t)usage.ru_maxrss;
 #else
     return 1024 * (size_t)usage.ru_maxrss;

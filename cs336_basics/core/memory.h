@@ -1,9 +1,9 @@
 /**
  * @file
- * @brief All allocations of the library.
+ * @brief Allocates and counts the library's memory.
  *
- * - Every block of the library comes from here and is counted, except those inside jansson.
- * - A limit makes further allocations fail, as they do when a machine has no memory left. Tests use it.
+ * - Every block of the library is allocated and counted here, except those inside jansson.
+ * - A limit makes further allocations fail, as on a machine without memory left. Tests use it.
  * - Blocks are aligned to 64 bytes: a cache line, and an AVX-512 vector.
  * - All functions may be called from several threads at once.
  */
@@ -18,14 +18,14 @@ CS336_API_BEGIN
 
 enum { MEMORY_ALIGNMENT = 64 };
 
-/** @brief Returns a block of at least @p bytes (0 is allowed), or NULL when memory or the limit is exhausted. */
+/** @brief Returns a block of at least @p bytes (0 is allowed), or NULL if memory or the limit is exhausted. */
 void *memory_allocate(size_t bytes);
 
 /** @brief Returns an array of @p count zeroed elements, or NULL, also when count * size overflows. */
 void *memory_allocate_zeroed(size_t count, size_t size);
 
 /**
- * @brief Returns a zeroed array for a hash table, whose pages it touches once.
+ * @brief Returns a zeroed array for a hash table, after writing to each of its pages once.
  *
  * Fresh memory from the kernel is mapped to one shared zero page, and the first write to each page faults. A hash table
  * is read before it is written, so those faults would come in the middle of a parallel loop and interrupt every thread
@@ -34,55 +34,58 @@ void *memory_allocate_zeroed(size_t count, size_t size);
 void *memory_allocate_table(size_t count, size_t size);
 
 /**
- * @brief Resizes @p block (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old block is
+ * @brief Resizes @p allocation (may be NULL) to @p bytes, as realloc() does. If it returns NULL, the old allocation is
  * unchanged.
  */
-void *memory_resize(void *block, size_t bytes);
+void *memory_resize(void *allocation, size_t bytes);
 
-/** @brief Frees a block; NULL is allowed. */
-void memory_release(void *block);
+/** @brief Frees an allocation; NULL is allowed. */
+void memory_release(void *allocation);
 
 /**
- * @brief Asks the kernel to map a large block with huge pages, for memory that is read many times.
+ * @brief Asks the kernel to map a large allocation with huge pages, for memory that is read many times.
  *
  * The TLB holds the addresses of a limited number of pages (about 2000 here). With 4 KiB pages a 32 MB table does not
  * fit it, and each random access costs a page walk; with 2 MiB pages it fits easily. The kernel needs longer to provide
- * a huge page, so a block that is written only once gets slower. The kernel may ignore the request.
+ * a huge page, so an allocation that is written only once gets slower. The kernel may ignore the request.
  */
-void memory_ask_for_huge_pages(void *block);
+void memory_ask_for_huge_pages(void *allocation);
 
-/** @brief Returns freed memory that the C library keeps to the kernel. Call it after work whose peak is over. */
+/**
+ * @brief Returns memory to the kernel that was freed but that the C library keeps for later. Call it when a computation
+ * that needed much memory is finished.
+ */
 void memory_give_back(void);
 
 /**
- * @brief Makes the C library return each large block to the kernel as soon as it is released; glibc would begin to keep
- * such blocks. This changes the whole process, so a program calls it, never the library.
+ * @brief Makes the C library return each large block to the kernel as soon as it is released. glibc would otherwise
+ * begin to keep such blocks. The setting changes the whole process, so a program calls it, never the library.
  */
 void memory_return_large_blocks(void);
 
 /** @brief Returns a copy of a string, or NULL. */
 char *memory_copy_text(const char *text);
 
-/** @brief Returns count * size, or SIZE_MAX when that overflows; no allocation of SIZE_MAX succeeds. */
+/** @brief Returns count * size, or SIZE_MAX if that overflows. An allocation of SIZE_MAX bytes always fails. */
 size_t memory_product(size_t count, size_t size);
 
-/** @brief Returns @p bytes rounded up to a multiple of MEMORY_ALIGNMENT, or SIZE_MAX when that overflows. */
+/** @brief Returns @p bytes rounded up to a multiple of MEMORY_ALIGNMENT, or SIZE_MAX if that overflows. */
 size_t memory_aligned(size_t bytes);
 
-/** @brief Returns the bytes of all blocks in use, as their callers asked for them. */
+/** @brief Returns the bytes of all blocks in use: the sum of what the callers asked for. */
 size_t memory_in_use(void);
 
 /** @brief Returns the greatest memory_in_use() since the start, or since the last memory_reset_peak(). */
 size_t memory_peak(void);
 void memory_reset_peak(void);
 
-/** @brief Returns the peak resident memory of the whole process in bytes, or 0 where the system does not tell. */
+/** @brief Returns the peak resident memory of the whole process in bytes, or 0 if the system does not report it. */
 size_t memory_process_peak(void);
 
-/** @brief Lets allocations fail that would bring memory_in_use() above @p bytes; 0 removes the limit. */
+/** @brief Makes allocations fail that would raise memory_in_use() above @p bytes; 0 removes the limit. */
 void memory_set_limit(size_t bytes);
 
-/** @brief Lets the @p n -th allocation from now on fail, once; 1 is the next, 0 cancels. For tests of error paths. */
+/** @brief For tests: makes the @p n -th allocation from now fail once. 1 is the next; 0 cancels. */
 void memory_fail_at(size_t n);
 
 CS336_API_END

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief A list of named tensors: all that the optimizer, clipping and checkpoints know of a model.
+ * @brief A list of named tensors. Optimizer, clipping and checkpoints see a model only as this list.
  */
 #ifndef CS336_CORE_PARAMETER_H
 #define CS336_CORE_PARAMETER_H
@@ -10,13 +10,13 @@
 
 CS336_API_BEGIN
 
-/** @brief One trainable tensor; all four views have the same shape. */
+/** @brief A trainable tensor. Its four views have the same shape. */
 typedef struct {
-    const char *name;     /**< PyTorch's state-dict name, such as "layers.0.attn.q_proj.weight" */
+    const char *name;     /**< as in PyTorch's state_dict: "layers.0.attn.q_proj.weight" */
     Tensor value;         /**< contiguous */
-    Tensor grad;          /**< contiguous; data NULL: frozen, skipped by optimizer and clipping */
-    Tensor first_moment;  /**< AdamW's m; data NULL where there is no optimizer state */
-    Tensor second_moment; /**< AdamW's v */
+    Tensor grad;          /**< contiguous; data NULL if frozen: optimizer and clipping skip it */
+    Tensor first_moment;  /**< AdamW's m; data NULL if there is no optimizer state */
+    Tensor second_moment; /**< AdamW's v; data NULL likewise */
 } Parameter;
 
 typedef struct {

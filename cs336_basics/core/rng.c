@@ -5,7 +5,10 @@
 
 static const double TWO_PI = 6.283185307179586476925286766559;
 
-/* The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): a bijection that spreads every bit over all others. */
+/*
+ * The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): a bijection in which each input bit changes about half of
+ * the output bits. The constant 0x9e37..., 2^64 divided by the golden ratio, is from the same paper.
+ */
 static uint64_t mix(uint64_t x)
 {
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -23,7 +26,8 @@ Rng rng_stream(uint64_t seed, uint64_t stream)
     return (Rng){.seed = mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) + stream)};
 }
 
-/* Two rounds, the second keyed again: sequences of neighbouring seeds have nothing in common. */
+/* Mixes twice and adds the seed in between: after one mix, sequences of neighbouring seeds could still be correlated.
+ */
 uint64_t rng_bits(Rng *rng)
 {
     return mix(mix(rng->seed ^ (++rng->counter * UINT64_C(0x9e3779b97f4a7c15))) + rng->seed);
@@ -37,7 +41,7 @@ double rng_uniform(Rng *rng)
 uint64_t rng_below(Rng *rng, uint64_t bound)
 {
     assert(bound > 0);
-    /* 2^64 mod bound values at the low end would make some results likelier: draw again. */
+    /* 2^64 is no multiple of bound: the first 2^64 mod bound values would make some results likelier. Draw again. */
     const uint64_t rejected = (UINT64_MAX - bound + 1) % bound;
     uint64_t bits;
     do

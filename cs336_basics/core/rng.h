@@ -1,10 +1,12 @@
 /**
  * @file
- * @brief Seeded random numbers whose state is two integers.
+ * @brief Random numbers from a seed. The state of a generator is two integers.
  *
- * - Counter-based: the n-th number is a hash of (seed, n), so the state saves, restores and skips at no cost.
- * - Same seed, same bits and uniforms on every machine; normals are as equal as the logarithms and cosines of the
- *   mathematical libraries. The number of threads plays no part: a generator is used from one thread at a time.
+ * - The generator is counter-based: its n-th number is a hash of (seed, n). To save, restore or skip ahead is to copy
+ *   or change the two integers.
+ * - The same seed gives the same bits and uniform numbers on every machine. Normal numbers use log() and cos(), whose
+ *   last bits may differ between mathematical libraries.
+ * - One thread at a time may use a generator, so the number of threads does not change what is drawn.
  * @see Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, 2011.
  */
 #ifndef CS336_CORE_RNG_H
@@ -18,29 +20,30 @@
 CS336_API_BEGIN
 
 typedef struct {
-    uint64_t seed;    /**< which sequence */
+    uint64_t seed;    /**< selects the sequence */
     uint64_t counter; /**< numbers drawn so far */
 } Rng;
 
-/** @brief A generator at the start of the sequence of @p seed. */
+/** @brief Returns a generator at the start of the sequence of @p seed. */
 Rng rng_seeded(uint64_t seed);
 
-/** @brief A generator for another purpose (weights, batches, samples) under the same seed, independent of the first. */
+/** @brief Returns an independent generator for each @p stream (weights, batches, samples) under one seed. */
 Rng rng_stream(uint64_t seed, uint64_t stream);
 
-/** @brief 64 uniform bits. */
+/** @brief Draws 64 random bits. */
 uint64_t rng_bits(Rng *rng);
 
-/** @brief Uniform in [0, 1), a multiple of 2^-53. */
+/** @brief Draws a uniform number in [0, 1), a multiple of 2^-53. */
 double rng_uniform(Rng *rng);
 
-/** @brief Uniform integer in [0, bound), without bias; bound > 0. */
+/** @brief Draws an integer in [0, bound), each with the same probability; bound > 0. */
 uint64_t rng_below(Rng *rng, uint64_t bound);
 
-/** @brief Standard normal; each draw uses two uniforms (Box and Muller, the cosine half). */
+/** @brief Draws from N(0, 1) by the Box-Muller method: two uniform numbers for each draw, of which the cosine is used.
+ */
 double rng_normal(Rng *rng);
 
-/** @brief Fills @p values with N(0, sigma^2) truncated at +-limit * sigma, by rejection. */
+/** @brief Fills @p values from N(0, sigma^2). Draws beyond +-limit * sigma are repeated (truncated normal). */
 void rng_truncated_normal(Rng *rng, float *values, size_t count, double sigma, double limit);
 
 CS336_API_END

@@ -7,13 +7,17 @@
 #include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "arrays are mapped as they lie in the file, which is little-endian"
+#error "arrays are used as they are in the file, in little-endian order; this machine is big-endian"
 #endif
 
-enum { LENGTH_BYTES = 8, MAX_HEADER_BYTES = 100000000 };
+enum {
+    LENGTH_BYTES = 8,            /* the header's length at the start of the file, an uint64_t */
+    MAX_HEADER_BYTES = 100000000 /* the limit of the format's reference implementation */
+};
 
 static const char METADATA[] = "__metadata__";
 
+/* Each type's name in the header, and the bytes of an element. */
 static const struct {
     const char *name;
     size_t size;
@@ -30,6 +34,7 @@ size_t safetensors_element_size(SafetensorsType type)
     return types[type].size;
 }
 
+/* Returns the bytes of an array's data, or SIZE_MAX if they overflow. */
 static size_t entry_bytes(const SafetensorsEntry *entry)
 {
     size_t bytes = types[entry->type].size;
@@ -38,8 +43,8 @@ static size_t entry_bytes(const SafetensorsEntry *entry)
     return bytes;
 }
 
-/* A non-negative integer, or SIZE_MAX, which is beyond any file. */
-static size_t integer(const json_t *value)
+/* Returns a non-negative integer; or SIZE_MAX, which no file can hold, if the value is anything else. */
+static size_t size_of_json(const json_t *value)
 {
     const json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
     return n < 0 || (json_int_t)(size_t)n != n ? SIZE_MAX : (size_t)n;
@@ -48,14 +53,16 @@ static size_t integer(const json_t *value)
 static Status read_type(SafetensorsEntry *entry, const json_t *value, const char *path)
 {
     const char *name = json_string_value(value);
-    for (size_t i = 0; name && i < sizeof types / sizeof *types; i++) {
+    if (!name)
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" has a dtype that is not a string", path, entry->name);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(name, types[i].name) == 0) {
             entry->type = (SafetensorsType)i;
             return CS336_OK;
         }
     }
-    return status_fail(CS336_EFORMAT, "%s: array \"%s\" has dtype %s%s%s, expected one such as \"F32\"", path,
-                       entry->name, name ? "\"" : "", name ? name : "that is no string", name ? "\"" : "");
+    return status_fail(CS336_EFORMAT, "%s: array \"%s\" has dtype \"%s\", expected one such as \"F32\"", path,
+                       entry->name, name);
 }
 
 static Status read_shape(SafetensorsEntry *entry, const json_t *value, const char *path)
@@ -67,14 +74,15 @@ static Status read_shape(SafetensorsEntry *entry, const json_t *value, const cha
                            json_array_size(value), TENSOR_MAX_RANK);
     entry->rank = (int)json_array_size(value);
     for (int i = 0; i < entry->rank; i++) {
-        entry->shape[i] = integer(json_array_get(value, (size_t)i));
+        entry->shape[i] = size_of_json(json_array_get(value, (size_t)i));
         if (entry->shape[i] == SIZE_MAX)
-            return status_fail(CS336_EFORMAT, "%s: array \"%s\" has a shape that is no list of sizes", path,
+            return status_fail(CS336_EFORMAT, "%s: array \"%s\" has a shape that is not a list of sizes", path,
                                entry->name);
     }
     return CS336_OK;
 }
 
+/* Reads one array's type, shape and offsets, and checks that they agree with each other and with the file. */
 static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uint8_t *data, size_t data_bytes,
                          const char *path)
 {
@@ -83,8 +91,9 @@ static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uin
         s = read_shape(entry, json_object_get(value, "shape"), path);
     if (s)
         return s;
+    /* The first byte of the data, and the byte after the last one. */
     const json_t *offsets = json_object_get(value, "data_offsets");
-    const size_t begin = integer(json_array_get(offsets, 0)), end = integer(json_array_get(offsets, 1));
+    const size_t begin = size_of_json(json_array_get(offsets, 0)), end = size_of_json(json_array_get(offsets, 1));
     if (json_array_size(offsets) != 2 || begin > end || end == SIZE_MAX)
         return status_fail(CS336_EFORMAT, "%s: array \"%s\" has data_offsets that are not [begin, end]", path,
                            entry->name);
@@ -98,7 +107,10 @@ static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uin
     return CS336_OK;
 }
 
-/* An empty array shares its address with its successor and comes before it. */
+/*
+ * Orders arrays by address for qsort(). An empty array has the address of the array after it, so at equal addresses the
+ * smaller one comes first. Names decide between several empty arrays, so that the order is always the same.
+ */
 static int by_address(const void *a, const void *b)
 {
     const SafetensorsEntry *first = a, *second = b;
@@ -108,43 +120,45 @@ static int by_address(const void *a, const void *b)
     return n != m ? (n < m ? -1 : 1) : strcmp(first->name, second->name);
 }
 
+/* Checks that the arrays, in the order of their data, follow each other from the first byte to the last. */
 static Status check_no_gaps(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
 {
     if (file->count)
         qsort(file->entries, file->count, sizeof *file->entries, by_address);
-    size_t place = 0;
+    size_t expected = 0; /* byte of the data at which the next array must begin */
     for (size_t i = 0; i < file->count; i++) {
         const SafetensorsEntry *entry = &file->entries[i];
         const size_t begin = (size_t)((const uint8_t *)entry->data - data);
-        if (begin != place)
+        if (begin != expected)
             return status_fail(CS336_EFORMAT, "%s: array \"%s\" starts at byte %zu of the data, expected %zu",
-                               file->path, entry->name, begin, place);
-        place += entry_bytes(entry);
+                               file->path, entry->name, begin, expected);
+        expected += entry_bytes(entry);
     }
-    if (place != data_bytes)
-        return status_fail(CS336_EFORMAT, "%s: the arrays take %zu bytes, the file has %zu", file->path, place,
+    if (expected != data_bytes)
+        return status_fail(CS336_EFORMAT, "%s: the arrays have %zu bytes, but the file has %zu", file->path, expected,
                            data_bytes);
     return CS336_OK;
 }
 
-static Status read_metadata(json_t *value, const char *path)
+static Status check_metadata(json_t *value, const char *path)
 {
     const char *key;
     json_t *text;
     if (!json_is_object(value))
-        return status_fail(CS336_EFORMAT, "%s: %s is no JSON object", path, METADATA);
+        return status_fail(CS336_EFORMAT, "%s: %s is not a JSON object", path, METADATA);
     json_object_foreach(value, key, text)
     {
         if (!json_is_string(text))
-            return status_fail(CS336_EFORMAT, "%s: %s \"%s\" is no string", path, METADATA, key);
+            return status_fail(CS336_EFORMAT, "%s: %s \"%s\" is not a string", path, METADATA, key);
     }
     return CS336_OK;
 }
 
+/* Reads the arrays that the header lists, and checks the metadata, which stays in the header. */
 static Status read_entries(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
 {
     if (!json_is_object((const json_t *)file->header))
-        return status_fail(CS336_EFORMAT, "%s: the header is no JSON object", file->path);
+        return status_fail(CS336_EFORMAT, "%s: the header is not a JSON object", file->path);
     file->entries = memory_allocate_zeroed(json_object_size(file->header), sizeof *file->entries);
     if (!file->entries)
         return status_fail(CS336_ENOMEM, "%s: no memory for %zu arrays", file->path, json_object_size(file->header));
@@ -154,7 +168,7 @@ static Status read_entries(SafetensorsFile *file, const uint8_t *data, size_t da
     json_object_foreach((json_t *)file->header, name, value)
     {
         if (strcmp(name, METADATA) == 0) {
-            s = read_metadata(value, file->path);
+            s = check_metadata(value, file->path);
         } else {
             file->entries[file->count].name = name;
             s = read_entry(&file->entries[file->count++], value, data, data_bytes, file->path);
@@ -169,14 +183,16 @@ static Status read_header(SafetensorsFile *file)
 {
     const size_t size = file->file.size;
     if (size < LENGTH_BYTES)
-        return status_fail(CS336_EFORMAT, "%s: %zu bytes, a safetensors file has at least %d", file->path, size,
+        return status_fail(CS336_EFORMAT, "%s: the file has %zu bytes, expected at least %d", file->path, size,
                            LENGTH_BYTES);
+    /* The length. */
     uint64_t length;
     memcpy(&length, file->file.data, sizeof length);
     if (length > size - LENGTH_BYTES || length > MAX_HEADER_BYTES)
         return status_fail(CS336_EFORMAT,
-                           "%s: header of %llu bytes in a file of %zu: cut short, or no safetensors file", file->path,
-                           (unsigned long long)length, size);
+                           "%s: header of %llu bytes in a file of %zu: cut short, or not a safetensors file",
+                           file->path, (unsigned long long)length, size);
+    /* The header, and the arrays that it describes. */
     json_t *header;
     Status s = json_parse(&header, (const char *)file->file.data + LENGTH_BYTES, (size_t)length, file->path);
     file->header = header;
@@ -221,7 +237,7 @@ const char *safetensors_metadata(const SafetensorsFile *file, const char *key)
     return json_string_value(json_object_get(json_object_get(file->header, METADATA), key));
 }
 
-Status safetensors_read(Tensor to, const SafetensorsFile *file, const char *name)
+Status safetensors_read(Tensor destination, const SafetensorsFile *file, const char *name)
 {
     const SafetensorsEntry *entry = safetensors_find(file, name);
     if (!entry)
@@ -229,20 +245,25 @@ Status safetensors_read(Tensor to, const SafetensorsFile *file, const char *name
     if (entry->type != SAFETENSORS_F32)
         return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s, expected F32", file->path, name,
                            types[entry->type].name);
-    if (entry->rank != to.rank || memcmp(entry->shape, to.shape, (size_t)to.rank * sizeof *to.shape) != 0)
+    if (entry->rank != destination.rank ||
+        memcmp(entry->shape, destination.shape, (size_t)entry->rank * sizeof *entry->shape) != 0)
         return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected %s", file->path, name,
-                           shape_text(entry->rank, entry->shape), tensor_shape_text(to));
-    const size_t rows = tensor_rows(to), columns = tensor_extent(to, -1);
-    const uint8_t *from = entry->data;
+                           shape_text(entry->rank, entry->shape), tensor_shape_text(destination));
+    /* Copy number by number: the tensor's rows may have any stride, and the file's numbers may be unaligned. */
+    const size_t rows = tensor_rows(destination), columns = tensor_extent(destination, -1);
+    const uint8_t *source = entry->data;
     for (size_t row = 0; row < rows; row++) {
-        float *out = tensor_row(to, row);
-        for (size_t i = 0; i < columns; i++, from += sizeof(float))
-            memcpy(&out[(ptrdiff_t)i * to.stride[to.rank - 1]], from, sizeof(float));
+        float *out = tensor_row(destination, row);
+        for (size_t i = 0; i < columns; i++, source += sizeof(float))
+            memcpy(&out[(ptrdiff_t)i * destination.stride[destination.rank - 1]], source, sizeof(float));
     }
     return CS336_OK;
 }
 
-/* Sets a key that must not be there yet. The value is taken over, also on failure; NULL is the failure to make it. */
+/*
+ * Adds a key, which must be absent, and takes over the caller's reference to the value, also on failure. A value of
+ * NULL is an error: jansson returns NULL instead of a string that is not UTF-8.
+ */
 static Status set_new(json_t *object, const char *key, json_t *value, const char *path)
 {
     if (json_object_get(object, key)) {
@@ -254,8 +275,11 @@ static Status set_new(json_t *object, const char *key, json_t *value, const char
     return status_fail(CS336_EFORMAT, "%s: the name or the text of \"%s\" is not UTF-8", path, key);
 }
 
-/* jansson's setters take NULL for a value that could not be made, and give a value back that they cannot keep. */
-static json_t *describe(const SafetensorsEntry *entry, size_t begin)
+/*
+ * Returns an array's entry in the header, or NULL. jansson's setters fail if the value is NULL because it could not be
+ * made, and release a value that they cannot store. So one check at the end is enough.
+ */
+static json_t *header_entry(const SafetensorsEntry *entry, size_t begin)
 {
     json_t *value = json_object(), *shape = json_array(), *offsets = json_array();
     const size_t end = begin + entry_bytes(entry);
@@ -273,9 +297,11 @@ static json_t *describe(const SafetensorsEntry *entry, size_t begin)
     return NULL;
 }
 
+/* Fills the header: the metadata, then an entry for each array. */
 static Status build_header(json_t *header, const char *path, const SafetensorsEntry *entries, size_t count,
                            const SafetensorsText *metadata, size_t metadata_count)
 {
+    /* The metadata. */
     Status s = CS336_OK;
     if (metadata_count) {
         s = set_new(header, METADATA, json_object(), path);
@@ -283,19 +309,21 @@ static Status build_header(json_t *header, const char *path, const SafetensorsEn
         for (size_t i = 0; !s && i < metadata_count; i++)
             s = set_new(texts, metadata[i].key, json_string(metadata[i].value), path);
     }
-    size_t place = 0;
+    /* The arrays. */
+    size_t begin = 0; /* byte of the data */
     for (size_t i = 0; !s && i < count; i++) {
         if (strcmp(entries[i].name, METADATA) == 0)
             return status_fail(CS336_EFORMAT, "%s: an array cannot be named %s", path, METADATA);
-        s = set_new(header, entries[i].name, describe(&entries[i], place), path);
-        place += entry_bytes(&entries[i]);
+        s = set_new(header, entries[i].name, header_entry(&entries[i], begin), path);
+        begin += entry_bytes(&entries[i]);
     }
     return s;
 }
 
+/* Writes the length, the header, and blanks up to a multiple of 8 bytes. */
 static Status write_header(FileWriter *writer, const char *text)
 {
-    static const char padding[LENGTH_BYTES] = "       ";
+    static const char padding[LENGTH_BYTES] = "       "; /* at most 7 blanks */
     const size_t length = strlen(text), spaces = (LENGTH_BYTES - length % LENGTH_BYTES) % LENGTH_BYTES;
     const uint64_t padded = length + spaces;
     Status s = file_write(writer, &padded, sizeof padded);
@@ -309,6 +337,7 @@ static Status write_header(FileWriter *writer, const char *text)
 Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
                          const SafetensorsText *metadata, size_t metadata_count)
 {
+    /* The header as text. */
     FileWriter writer = {0};
     char *text = NULL;
     json_t *header = json_object();
@@ -319,6 +348,7 @@ Status safetensors_write(const char *path, const SafetensorsEntry *entries, size
         text = json_dumps(header, JSON_COMPACT);
     if (!s && !text)
         s = status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
+    /* The file: length and header, then the arrays. */
     if (!s)
         s = file_create(&writer, path);
     if (!s)

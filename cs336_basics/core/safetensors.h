@@ -2,9 +2,10 @@
  * @file
  * @brief The safetensors format: named arrays and a table of strings, memory-mapped when read.
  *
- * - Layout: 8 bytes little-endian header length, a JSON header, then the arrays without gaps.
- * - Reading checks everything the header promises against the file before a pointer is handed out.
- * - Writing is atomic (core/file) and gives the same bytes for the same contents.
+ * - Layout: the header's length as a little-endian 64-bit integer, the header in JSON, then the arrays without gaps.
+ * - safetensors_open() checks types, shapes and offsets of the header against the file, so that no entry points
+ *   outside the file.
+ * - Writing replaces the file in one step (core/file.h). The same contents give the same bytes.
  * @see https://github.com/huggingface/safetensors, section Format
  */
 #ifndef CS336_CORE_SAFETENSORS_H
@@ -33,16 +34,16 @@ typedef enum {
     SAFETENSORS_F64
 } SafetensorsType;
 
-/** @brief One array of a file, or one to be written. */
+/** @brief An array of a file that is open or to be written. */
 typedef struct {
     const char *name;
     SafetensorsType type;
     int rank; /**< 0 to TENSOR_MAX_RANK */
     size_t shape[TENSOR_MAX_RANK];
-    const void *data; /**< row-major, little-endian; in a file at any address, so copy it out with memcpy */
+    const void *data; /**< row-major, little-endian. In an open file it may be unaligned: copy it with memcpy */
 } SafetensorsEntry;
 
-/** @brief A pair of strings of the file's metadata. */
+/** @brief An entry of the file's metadata, which is a table of strings. */
 typedef struct {
     const char *key, *value;
 } SafetensorsText;
@@ -50,41 +51,42 @@ typedef struct {
 typedef struct {
     MappedFile file;
     char *path;                /**< for messages */
-    void *header;              /**< parsed JSON, owner of the strings */
-    SafetensorsEntry *entries; /**< in order of their place in the file */
+    void *header;              /**< json_t, the parsed header; it owns the names and the metadata */
+    SafetensorsEntry *entries; /**< in the order of their data in the file */
     size_t count;
 } SafetensorsFile;
 
 /**
  * @brief Maps and checks a file.
  * @retval CS336_EIO      it cannot be read
- * @retval CS336_EFORMAT  cut short, header not JSON, offsets outside the file, overlapping or with gaps, unknown type,
- *                        more than 8 dimensions, extents that do not give the number of bytes
+ * @retval CS336_EFORMAT  the file is cut short, its header is not JSON, a type is unknown, an array has more than 8
+ *                        dimensions, the shape does not fit the number of bytes, or the arrays overlap or leave gaps
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path);
 void safetensors_close(SafetensorsFile *file);
 
-/** @brief The array of that name, or NULL. */
+/** @brief Returns the array of that name, or NULL. */
 const SafetensorsEntry *safetensors_find(const SafetensorsFile *file, const char *name);
 
-/** @brief The metadata string of that key, or NULL. */
+/** @brief Returns the metadata string of that key, or NULL. */
 const char *safetensors_metadata(const SafetensorsFile *file, const char *key);
 
 /**
- * @brief A float32 array copied into a view.
- * @retval CS336_EFORMAT  no array of that name, or another type
- * @retval CS336_ESHAPE   other extents than the view
+ * @brief Copies a float32 array into a tensor, which may be any view.
+ * @retval CS336_EFORMAT  there is no array of that name, or it is not float32
+ * @retval CS336_ESHAPE   its shape is not that of @p destination
  */
-CS336_MUST_CHECK Status safetensors_read(Tensor to, const SafetensorsFile *file, const char *name);
+CS336_MUST_CHECK Status safetensors_read(Tensor destination, const SafetensorsFile *file, const char *name);
 
-/** @brief Bytes of one element. */
+/** @brief Returns the bytes of one element. */
 size_t safetensors_element_size(SafetensorsType type);
 
 /**
- * @brief Writes a file atomically, arrays and strings in the given order, the header padded to 8 bytes.
- * @retval CS336_EIO      the disk is full, the directory unwritable
- * @retval CS336_EFORMAT  two arrays or two strings of one name, an array named "__metadata__", text that is not UTF-8
+ * @brief Writes a file with the arrays and strings in the given order. Blanks pad the header to a multiple of 8 bytes,
+ * so that the arrays begin aligned.
+ * @retval CS336_EIO      such as a full disk or a directory without write permission
+ * @retval CS336_EFORMAT  a name or a key is given twice, an array is named "__metadata__", or a text is not UTF-8
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,

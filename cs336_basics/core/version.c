@@ -2,5 +2,5 @@
 
 const char *cs336_version(void)
 {
-    return CS336_VERSION; /* from the Makefile, where the SONAME and the pkg-config file take it from too */
+    return CS336_VERSION; /* defined in the Makefile, which uses it for the SONAME and the pkg-config file too */
 }

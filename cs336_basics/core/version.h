@@ -9,7 +9,10 @@
 
 CS336_API_BEGIN
 
-/** @brief "MAJOR.MINOR.PATCH" of the library that the program runs with; MAJOR is also the number in its SONAME. */
+/**
+ * @brief Returns the version of the library that the program has loaded, "MAJOR.MINOR.PATCH". MAJOR is also the number
+ * in the name that the loader looks for (SONAME).
+ */
 const char *cs336_version(void);
 
 CS336_API_END

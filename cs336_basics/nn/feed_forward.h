@@ -35,7 +35,7 @@ typedef struct {
 /**
  * @brief Takes @p saved from the arena, for an input of the shape of @p x.
  * @retval CS336_ENOMEM  the arena is full
- * @see test_feed_forward_infers_in_exactly_its_scratch
+ * @see test_feed_forward_inference_takes_exactly_its_scratch
  */
 CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *arena, Tensor x,
                                                 const FeedForward *ffn);

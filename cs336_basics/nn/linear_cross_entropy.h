@@ -33,7 +33,7 @@ size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear);
  * @retval CS336_ESHAPE  extents differ, there is no row, or x or grad_x is not contiguous
  * @retval CS336_ERANGE  a target is not below d_out; nothing was written
  * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
- * @see Handout section 4.1, problem cross_entropy; test_linear_cross_entropy_is_that_of_the_whole
+ * @see Handout section 4.1, problem cross_entropy; test_linear_cross_entropy_equals_linear_and_cross_entropy
  */
 CS336_MUST_CHECK Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, TokenTensor targets,
                                              const Linear *linear, Arena *scratch);

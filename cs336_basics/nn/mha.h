@@ -101,7 +101,7 @@ CS336_MUST_CHECK Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad
  * @retval CS336_ESHAPE  the cache has another shape or too little room, or as mha_forward()
  * @retval CS336_ERANGE  a position outside the tables
  * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
- * @see test_mha_decodes_as_it_goes_forward
+ * @see test_mha_decode_equals_forward
  */
 CS336_MUST_CHECK Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfAttention *mha,
                                    const RoPE *rope, Arena *scratch);

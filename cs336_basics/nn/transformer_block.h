@@ -95,7 +95,7 @@ CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlo
 /**
  * @brief transformer_block_forward() for tokens that follow those in the cache; arguments as mha_decode() has them.
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_forward(), feed_forward_forward() and rmsnorm_forward()
- * @see test_block_decodes_as_it_goes_forward
+ * @see test_block_decode_equals_forward
  */
 CS336_MUST_CHECK Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x,
                                                  const TransformerBlock *block, const RoPE *rope, Arena *scratch);

@@ -175,7 +175,7 @@ CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena
  * @retval CS336_ESHAPE  the caches are too short or of different lengths, or logits do not fit
  * @retval CS336_ERANGE  an id is not below vocab_size
  * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
- * @see Problem decoding; test_lm_decodes_as_it_goes_forward
+ * @see Problem decoding; test_lm_decode_equals_forward
  */
 CS336_MUST_CHECK Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const TransformerLM *lm,
                                               TokenTensor ids, Arena *scratch);

@@ -2,7 +2,7 @@
  * Expectations are linear. The expectation of a template is the sum over its operations. The expectation of an expanded
  * rule is the entropy of its choice plus the mean over its alternatives.
  *
- * Only the fields of variables couple distant parts of a story. So a variable stays open until one of its fields is
+ * Only the fields of variables couple distant sentences of a story. So a variable stays open until one of its fields is
  * expanded. There each value is tried in turn and is fixed inside that field, where other fields of the same variable
  * may occur. The variables that it was drawn from are fixed before it. No probability depends on anything else, so an
  * open variable still has the distribution that it was drawn from.

@@ -123,9 +123,9 @@ static Status read_template(StoryTemplate *template, StoryOp *ops, const StoryPr
                 return s;
             text += close + 1;
         } else {
-            const size_t span = strcspn(text, "{|");
-            *ops = (StoryOp){.kind = STORY_TEXT, .text = text, .length = (uint32_t)span};
-            text += span;
+            const size_t literal_length = strcspn(text, "{|");
+            *ops = (StoryOp){.kind = STORY_TEXT, .text = text, .length = (uint32_t)literal_length};
+            text += literal_length;
         }
         ops++;
         template->count++;
@@ -222,7 +222,7 @@ static Status bind_rules(StoryProgram *program, StoryOp **ops, const StoryGramma
     s = arena_keep(arena, 0);
     if (s)
         return s;
-    /* Each rule takes the next part of the arrays. */
+    /* Each rule takes the next elements of the arrays. */
     for (size_t t = 0; t < STORY_MAX_TABLES && grammar->tables[t]; t++) {
         for (const StoryRule *source = grammar->tables[t]; source->name; source++) {
             if (find_rule(program, source->name, strlen(source->name)) < program->num_rules)

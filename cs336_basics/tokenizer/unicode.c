@@ -8,7 +8,7 @@ UnicodeClass unicode_class(uint32_t code_point)
 {
     if (code_point >= UNICODE_CLASSES_END)
         return UNICODE_OTHER;
-    const uint64_t classes = unicode_block_classes[unicode_block[code_point / 256]][code_point % 256 / 32];
+    const uint64_t classes = unicode_leaf_classes[unicode_leaf[code_point / 256]][code_point % 256 / 32];
     return (UnicodeClass)(classes >> 2 * (code_point % 32) & 3);
 }
 

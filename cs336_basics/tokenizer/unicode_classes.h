@@ -1,7 +1,7 @@
 /*
  * Written by tests/tools/make_unicode_classes.py: the classes of Unicode 16.0 that tokenizer/unicode.h names, two bits
- * a code point. Code points come in blocks of 256, equal blocks are stored once; from UNICODE_CLASSES_END on all are
- * OTHER.
+ * a code point. The table has two levels: each 256 code points have a leaf, and equal leaves are stored once. From
+ * UNICODE_CLASSES_END on all code points are OTHER.
  */
 #ifndef CS336_TOKENIZER_UNICODE_CLASSES_H
 #define CS336_TOKENIZER_UNICODE_CLASSES_H
@@ -15,7 +15,7 @@ CS336_INTERNAL_BEGIN
 /* clang-format off */
 enum { UNICODE_CLASSES_END = 0x32400 };
 
-static const uint8_t unicode_block[UNICODE_CLASSES_END / 256] = {
+static const uint8_t unicode_leaf[UNICODE_CLASSES_END / 256] = {
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1, 17, 18, 19, 1, 20, 21,
     22, 23, 24, 25, 26, 27, 1, 28, 29, 30, 31, 31, 32, 31, 31, 33, 31, 31, 31, 31, 34, 35, 36, 31,
     37, 38, 39, 31, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
@@ -52,7 +52,7 @@ static const uint8_t unicode_block[UNICODE_CLASSES_END / 256] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 132,
 };
 
-static const uint64_t unicode_block_classes[133][8] = {
+static const uint64_t unicode_leaf_classes[133][8] = {
     {0xfffffffffaabffff, 0xfff55555fffffffe, 0xffc0000000000003, 0xffc0000000000003,
      0xfffffffffffffbff, 0xd5c7f35fffcffffe, 0x0000c00000000000, 0x0000c00000000000},
     {0x0000000000000000, 0x0000000000000000, 0x0000000000000000, 0x0000000000000000,

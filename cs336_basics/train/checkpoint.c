@@ -10,19 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Prefixes of the names of arrays. */
 static const char VALUE[] = "", FIRST_MOMENT[] = "optimizer.first_moment.",
                   SECOND_MOMENT[] = "optimizer.second_moment.";
+/* Prefixes of the keys of the metadata. */
 static const char ITERATION[] = "iteration", RNG[] = "rng.", CONFIG[] = "config.";
 
-enum { KEY_BYTES = 128, NUMBERS_BYTES = 48 };
+enum {
+    KEY_BYTES = 128,   /* of a prefix, a key of up to 100 bytes and the zero byte */
+    NUMBERS_BYTES = 48 /* two 64-bit numbers of up to 20 digits, a blank and the zero byte need 42 */
+};
 
-static Status check_part(const char *function, const char *name, const char *part, Tensor t, Tensor value)
+/* Checks one tensor of a parameter. `role` is "value", "first moment" or "second moment", for messages. */
+static Status check_tensor_of_parameter(const char *function, const char *name, const char *role, Tensor t,
+                                        Tensor value)
 {
     if (!tensor_same_shape(t, value))
-        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, part, name, tensor_shape_text(t),
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is %s, value is %s", function, role, name, tensor_shape_text(t),
                            tensor_shape_text(value));
     if (!tensor_contiguous(t))
-        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, part, name);
+        return status_fail(CS336_ESHAPE, "%s: %s of %s is not contiguous", function, role, name);
     return CS336_OK;
 }
 
@@ -31,24 +38,25 @@ static Status check_parameters(const char *function, ParameterList parameters)
     Status s = CS336_OK;
     for (size_t i = 0; i < parameters.count && !s; i++) {
         const Parameter *p = &parameters.items[i];
-        s = check_part(function, p->name, "value", p->value, p->value);
+        s = check_tensor_of_parameter(function, p->name, "value", p->value, p->value);
         if (!s && p->first_moment.data)
-            s = check_part(function, p->name, "first moment", p->first_moment, p->value);
+            s = check_tensor_of_parameter(function, p->name, "first moment", p->first_moment, p->value);
         if (!s && p->second_moment.data)
-            s = check_part(function, p->name, "second moment", p->second_moment, p->value);
+            s = check_tensor_of_parameter(function, p->name, "second moment", p->second_moment, p->value);
     }
     return s;
 }
 
 /* ---- Saving ---- */
 
-/* What goes into the file; names and texts lie in an arena, and all is NULL while that only measures. */
+/* The contents of the file. Arrays and strings are in an arena; the pointers are NULL while the arena only measures. */
 typedef struct {
     SafetensorsEntry *entries;
     SafetensorsText *texts;
     size_t entry_count, text_count;
 } Contents;
 
+/* Returns the two strings joined into one, in the arena; or NULL while the arena only measures. */
 static const char *join(Arena *arena, const char *prefix, const char *name)
 {
     const size_t n = strlen(prefix), m = strlen(name) + 1;
@@ -82,6 +90,7 @@ static void add_text(Contents *contents, Arena *arena, const char *prefix, const
     contents->text_count++;
 }
 
+/* Lists all values first, then all first moments, then all second moments. */
 static void collect_tensors(Contents *contents, Arena *arena, ParameterList parameters)
 {
     const Parameter *items = parameters.items;
@@ -110,6 +119,7 @@ static void collect_texts(Contents *contents, Arena *arena, const Checkpoint *ch
     }
 }
 
+/* Called twice with the same arguments: once to measure the memory that the lists need, once to fill them. */
 static Status collect(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
 {
     const size_t mark = arena_mark(arena);
@@ -119,10 +129,13 @@ static Status collect(Contents *contents, Arena *arena, const Checkpoint *checkp
     return arena_keep(arena, mark);
 }
 
-/* A float is finite unless all bits of its exponent are set. Comparing bits lets the compiler use vectors. */
+/*
+ * A float32 number is infinite or NaN exactly if all bits of its exponent are set. The compiler turns this comparison
+ * of bits into vector instructions, unlike a call of isfinite() that ends the loop early.
+ */
 static bool all_finite(const float *numbers, size_t count)
 {
-    const uint32_t exponent = 0x7F800000;
+    const uint32_t exponent = 0x7F800000; /* bits 23 to 30 */
     uint32_t found = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
@@ -139,17 +152,21 @@ static Status check_finite(const char *path, const Contents *contents)
         const Tensor t = tensor_of((float *)(uintptr_t)entry->data, entry->rank, entry->shape);
         if (all_finite(t.data, tensor_count(t)))
             continue;
+        /* Name the first bad number. */
         size_t index = 0;
         while (isfinite(t.data[index]))
             index++;
-        return status_fail(CS336_ERANGE, "%s: not written: number %zu of %s is %g; a lower learning rate may help",
-                           path, index, entry->name, (double)t.data[index]);
+        return status_fail(
+            CS336_ERANGE,
+            "%s: not written: number %zu of %s is %g, expected finite numbers; a lower learning rate may help", path,
+            index, entry->name, (double)t.data[index]);
     }
     return CS336_OK;
 }
 
 Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
 {
+    /* The lists of tensors and texts. */
     Contents contents;
     Arena measure = {0}, arena = {0};
     Status s = check_parameters("checkpoint_save", checkpoint->parameters);
@@ -159,6 +176,7 @@ Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
         s = arena_init(&arena, measure.peak);
     if (!s)
         s = collect(&contents, &arena, checkpoint);
+    /* The file. */
     if (!s)
         s = check_finite(path, &contents);
     if (!s)
@@ -169,6 +187,7 @@ Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
 
 /* ---- Loading ---- */
 
+/* Returns the string of the key PREFIX KEY in the metadata, or NULL. */
 static const char *text_of(const CheckpointFile *file, const char *prefix, const char *key)
 {
     char joined[KEY_BYTES];
@@ -177,12 +196,12 @@ static const char *text_of(const CheckpointFile *file, const char *prefix, const
     return length < KEY_BYTES ? safetensors_metadata(&file->tensors, joined) : NULL;
 }
 
-/* Reads @p count decimal numbers with single blanks between them, and nothing else. */
+/* Reads `count` decimal numbers. True if the text is exactly these, with one blank between two. */
 static bool read_numbers(uint64_t *numbers, size_t count, const char *text)
 {
     for (size_t i = 0; i < count; i++) {
         char *end;
-        if (*text < '0' || *text > '9')
+        if (*text < '0' || *text > '9') /* strtoull() would skip blanks and accept a sign */
             return false;
         errno = 0;
         numbers[i] = strtoull(text, &end, 10);
@@ -219,6 +238,7 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key)
     return text_of(file, CONFIG, key);
 }
 
+/* Returns the array PREFIX NAME, or NULL. */
 static const SafetensorsEntry *find(const CheckpointFile *file, const char *prefix, const char *name)
 {
     const size_t n = strlen(prefix);
@@ -230,7 +250,9 @@ static const SafetensorsEntry *find(const CheckpointFile *file, const char *pref
     return NULL;
 }
 
-static Status check_tensor(const CheckpointFile *file, const char *prefix, const char *name, Tensor t)
+/* Checks that the file has the array PREFIX NAME with the type and shape of a tensor; a tensor without data needs none.
+ */
+static Status check_array(const CheckpointFile *file, const char *prefix, const char *name, Tensor t)
 {
     if (!t.data)
         return CS336_OK;
@@ -246,34 +268,38 @@ static Status check_tensor(const CheckpointFile *file, const char *prefix, const
     return CS336_OK;
 }
 
-static bool belongs(const char *name, ParameterList parameters)
+static const char *without_prefix(const char *name, const char *prefix)
 {
+    const size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) == 0 ? name + n : name;
+}
+
+/* True if an array of the file is the value or a moment of one of the parameters. */
+static bool belongs_to_a_parameter(const char *array, ParameterList parameters)
+{
+    const char *name = without_prefix(without_prefix(array, FIRST_MOMENT), SECOND_MOMENT);
     for (size_t i = 0; i < parameters.count; i++)
         if (strcmp(name, parameters.items[i].name) == 0)
             return true;
     return false;
 }
 
-static const char *without(const char *prefix, const char *name)
+static Status check_arrays(const CheckpointFile *file, ParameterList parameters)
 {
-    const size_t n = strlen(prefix);
-    return strncmp(name, prefix, n) == 0 ? name + n : name;
-}
-
-static Status check_tensors(const CheckpointFile *file, ParameterList parameters)
-{
+    /* Each tensor of the parameters has its array. */
     Status s = CS336_OK;
     for (size_t i = 0; i < parameters.count && !s; i++) {
         const Parameter *p = &parameters.items[i];
-        s = check_tensor(file, VALUE, p->name, p->value);
+        s = check_array(file, VALUE, p->name, p->value);
         if (!s)
-            s = check_tensor(file, FIRST_MOMENT, p->name, p->first_moment);
+            s = check_array(file, FIRST_MOMENT, p->name, p->first_moment);
         if (!s)
-            s = check_tensor(file, SECOND_MOMENT, p->name, p->second_moment);
+            s = check_array(file, SECOND_MOMENT, p->name, p->second_moment);
     }
+    /* Each array of the file has its parameter. */
     for (size_t i = 0; i < file->tensors.count && !s; i++) {
         const char *name = file->tensors.entries[i].name;
-        if (!belongs(without(SECOND_MOMENT, without(FIRST_MOMENT, name)), parameters))
+        if (!belongs_to_a_parameter(name, parameters))
             s = status_fail(CS336_EFORMAT, "%s: array \"%s\" belongs to no parameter of the model", file->tensors.path,
                             name);
     }
@@ -295,7 +321,7 @@ static Status check_config(const CheckpointFile *file, const Checkpoint *checkpo
     return CS336_OK;
 }
 
-/* The state of one generator, in @p state; checked first and set when nothing can fail any more. */
+/* Reads the state of one generator into *state, which is unchanged on failure. */
 static Status read_generator(Rng *state, const CheckpointFile *file, const char *name)
 {
     uint64_t numbers[2];
@@ -309,25 +335,27 @@ static Status read_generator(Rng *state, const CheckpointFile *file, const char 
     return CS336_OK;
 }
 
-static void copy_tensor(Tensor to, const CheckpointFile *file, const char *prefix, const char *name)
+static void copy_tensor(Tensor destination, const CheckpointFile *file, const char *prefix, const char *name)
 {
-    if (to.data)
-        memcpy(to.data, find(file, prefix, name)->data, tensor_count(to) * sizeof(float));
+    if (destination.data)
+        memcpy(destination.data, find(file, prefix, name)->data, tensor_count(destination) * sizeof(float));
 }
 
 Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
 {
-    Rng state;
+    /* Check everything first, the generators by reading them into a variable that is not used. */
+    Rng unused;
     uint64_t iteration = 0;
     Status s = check_parameters("checkpoint_read", checkpoint->parameters);
     if (!s)
         s = check_config(file, checkpoint);
     if (!s)
-        s = check_tensors(file, checkpoint->parameters);
+        s = check_arrays(file, checkpoint->parameters);
     for (size_t i = 0; i < checkpoint->generator_count && !s; i++)
-        s = read_generator(&state, file, checkpoint->generators[i].name);
+        s = read_generator(&unused, file, checkpoint->generators[i].name);
     if (s)
         return s;
+    /* Then change everything. None of this can fail. */
     for (size_t i = 0; i < checkpoint->parameters.count; i++) {
         const Parameter *p = &checkpoint->parameters.items[i];
         copy_tensor(p->value, file, VALUE, p->name);

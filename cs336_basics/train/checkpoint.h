@@ -2,19 +2,20 @@
  * @file
  * @brief Saves and restores a training run (handout section 5.2, problem checkpointing).
  *
- * - Knows only a ParameterList: any model, Transformer or not.
- * - The file is safetensors: weights by their state-dict names, AdamW's moments as "optimizer.first_moment.NAME" and
- *   "optimizer.second_moment.NAME"; iteration, generator states and configuration are strings of its metadata:
- *   "iteration", "rng.NAME" (seed and counter), "config.KEY".
- * - Written atomically, and only if every number in it is finite: NaN never replaces weights. The same state gives the
- * same bytes: no time, no path, no thread count.
- * - Loading checks everything before it changes anything: after a failure the target is as it was.
+ * - A checkpoint needs only a ParameterList, so it works for any model, Transformer or not.
+ * - The file format is safetensors. A weight has its state_dict name; AdamW's moments are "optimizer.first_moment.NAME"
+ *   and "optimizer.second_moment.NAME". The file's metadata holds the rest as strings: "iteration", "rng.NAME" (seed
+ * and counter of a generator) and "config.KEY".
+ * - Saving replaces the file in one step, and only if every number is finite: NaN never replaces good weights.
+ * - The same state gives the same bytes, because the file contains no time, path or number of threads.
+ * - Loading checks everything before it changes anything. After a failure the model and the run are unchanged.
  *
  * @code
- * CheckpointFile file;                                    // generate: the configuration comes before the model
+ * // Load a model whose configuration is only in the file, without optimizer state:
+ * CheckpointFile file;
  * Status s = checkpoint_open(&file, path);
  * const char *d_model = checkpoint_config(&file, "d_model");
- * ...                                                     // build the model; parameters without moments
+ * ...                                                // build the model, list its parameters without moments
  * s = checkpoint_read(&(Checkpoint){.parameters = list}, &file);
  * checkpoint_close(&file);
  * @endcode
@@ -32,66 +33,68 @@
 
 CS336_API_BEGIN
 
-/** @brief A generator whose state goes with the run. */
+/** @brief A random generator whose state is part of the checkpoint. */
 typedef struct {
-    const char *name; /**< what it draws, such as "batch" */
+    const char *name; /**< what it draws, such as "batches" */
     Rng *rng;         /**< read by checkpoint_save(), set by checkpoint_load() */
 } CheckpointRng;
 
-/** @brief The state of a run: what is saved, and where it is restored to. */
+/** @brief The state of a run: the source of checkpoint_save() and the destination of checkpoint_load(). */
 typedef struct {
-    ParameterList parameters; /**< values, and moments where their data is not NULL */
-    size_t iteration;         /**< steps done; set by loading */
+    ParameterList parameters; /**< the values; and the moments whose data is not NULL */
+    size_t iteration;         /**< steps done; set by checkpoint_load() */
     const CheckpointRng *generators;
     size_t generator_count;
-    const SafetensorsText *config; /**< keys and values; loading compares the file's with these */
+    const SafetensorsText *config; /**< keys and values; checkpoint_load() compares the file's values with these */
     size_t config_count;
 } Checkpoint;
 
 /** @brief An open checkpoint. */
 typedef struct {
-    SafetensorsFile tensors; /**< weights and moments */
+    SafetensorsFile tensors; /**< weights, moments and metadata */
 } CheckpointFile;
 
 /**
- * @brief Writes the whole state to @p path, or leaves the file that is there as it was.
- * @retval CS336_EIO      the directory or disk refuses
- * @retval CS336_ERANGE   a number is NaN or infinite; the message names it
- * @retval CS336_ESHAPE   a value is not contiguous, or a moment's shape differs from its value's
- * @retval CS336_EFORMAT  two parameters, generators or keys of one name, or text that is not UTF-8
+ * @brief Writes the whole state to @p path. After a failure an existing file is unchanged.
+ * @retval CS336_EIO      the file cannot be written
+ * @retval CS336_ERANGE   a number is NaN or infinite; the message says which
+ * @retval CS336_ESHAPE   a value is not contiguous, or the shape of a moment differs from its value's
+ * @retval CS336_EFORMAT  two parameters, generators or keys have the same name, or a text is not UTF-8
  * @retval CS336_ENOMEM
  * @see test_checkpointing
  */
 CS336_MUST_CHECK Status checkpoint_save(const char *path, const Checkpoint *checkpoint);
 
 /**
- * @brief Opens a file and checks that it is a whole checkpoint.
+ * @brief Opens a file and checks that it is a complete checkpoint.
  * @retval CS336_EIO      it cannot be read
  * @retval CS336_EFORMAT  cut short, damaged, or not a checkpoint
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status checkpoint_open(CheckpointFile *file, const char *path);
 
-/** @brief Closes the file; a zeroed one is fine. Strings that checkpoint_config() gave end with it. */
+/** @brief Closes the file; a zeroed struct is allowed. Strings from checkpoint_config() become invalid. */
 void checkpoint_close(CheckpointFile *file);
 
-/** @brief The configuration's value of that key (up to 100 bytes long), or NULL. */
+/** @brief Returns the value of a key of the configuration, or NULL. The key has at most 100 bytes. */
 const char *checkpoint_config(const CheckpointFile *file, const char *key);
 
 /**
  * @brief Restores parameters, iteration and generators.
- * @param[in,out] checkpoint  its parameters must be those of the file, no more and no fewer, with the same shapes;
- * where a parameter has no moments, the file's are passed over. Each pair of its configuration must be in the file with
- * the same value; further ones in the file are passed over.
- * @param[in]     file        open
- * @retval CS336_EFORMAT  a tensor, generator or configuration is missing, extra or of another type or value
- * @retval CS336_ESHAPE   a tensor has another shape, or the checkpoint's parameters themselves do not fit together
+ * @param[in,out] checkpoint  Its parameters must be exactly those of the file, with the same shapes. If a parameter has
+ *                            no moments, the file's moments are ignored. Each key of its configuration must have the
+ *                            same value in the file; further keys of the file are ignored.
+ * @param[in]     file        an open checkpoint
+ * @retval CS336_EFORMAT  a tensor, generator or key is missing in the file, or has another type or value; or the file
+ *                        has a tensor that belongs to no parameter
+ * @retval CS336_ESHAPE   a tensor has another shape; or in @p checkpoint itself, a moment's shape is not its value's or
+ *                        a tensor is not contiguous
  */
 CS336_MUST_CHECK Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file);
 
 /**
- * @brief checkpoint_open(), checkpoint_read() and checkpoint_close() in one.
- * @retval CS336_EIO, CS336_EFORMAT, CS336_ESHAPE, CS336_ENOMEM  as these
+ * @brief Calls checkpoint_open(), checkpoint_read() and checkpoint_close().
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ESHAPE, CS336_ENOMEM  as for these functions
  * @see test_checkpointing
  */
 CS336_MUST_CHECK Status checkpoint_load(Checkpoint *checkpoint, const char *path);

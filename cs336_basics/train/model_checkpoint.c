@@ -11,9 +11,10 @@ const char *const position_names[] = {"rope", "none", NULL};
 const char *const ffn_names[] = {"swiglu", "silu", NULL};
 const char *const dtype_names[] = {"float32", "bf16", NULL};
 
-/* ---- to text ---- */
+/* ---- configuration to text ---- */
 
-static char *next_value(ModelConfigText *text, size_t *used, const char *key)
+/* Adds a pair with this key and returns its empty value, 32 bytes; *used counts the pairs. */ static char *
+next_value(ModelConfigText *text, size_t *used, const char *key)
 {
     char *value = text->values[*used];
     text->pairs[(*used)++] = (SafetensorsText){.key = key, .value = value};
@@ -25,7 +26,7 @@ static void put_size(ModelConfigText *text, size_t *used, const char *key, size_
     snprintf(next_value(text, used, key), sizeof text->values[0], "%zu", size);
 }
 
-/* Nine digits give every float32 back. */
+/* Nine significant digits identify every float32 exactly. */
 static void put_float(ModelConfigText *text, size_t *used, const char *key, float number)
 {
     snprintf(next_value(text, used, key), sizeof text->values[0], "%.9g", (double)number);
@@ -53,15 +54,18 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
     put_name(text, &used, "dtype", dtype_names[config->dtype]);
 }
 
-/* ---- from text ---- */
+/* ---- configuration from text ---- */
 
-/* Remembers its first failure: after one, the readers below return 0 and nobody has to ask in between. */
+/*
+ * Reads one value after the other and remembers the first failure. After a failure the functions below return 0, so
+ * that the caller checks `status` only once, at the end.
+ */
 typedef struct {
     const CheckpointFile *file;
     Status status;
 } ConfigReader;
 
-/* The value of a key; NULL after a failure. */
+/* Returns the value of a key as text, or NULL after a failure. */
 static const char *read_text(ConfigReader *reader, const char *key)
 {
     if (reader->status)
@@ -77,7 +81,7 @@ static const char *read_text(ConfigReader *reader, const char *key)
 static void fail(ConfigReader *reader, const char *key, const char *value, const char *expected)
 {
     reader->status =
-        status_fail(CS336_EFORMAT, "%s: %s is \"%s\", %s", reader->file->tensors.path, key, value, expected);
+        status_fail(CS336_EFORMAT, "%s: %s is \"%s\", expected %s", reader->file->tensors.path, key, value, expected);
 }
 
 static size_t read_size(ConfigReader *reader, const char *key)
@@ -87,7 +91,7 @@ static size_t read_size(ConfigReader *reader, const char *key)
     errno = 0;
     const unsigned long long number = value ? strtoull(value, &end, 10) : 0;
     if (value && (*value < '0' || *value > '9' || *end || errno || number > SIZE_MAX))
-        fail(reader, key, value, "expected a whole number");
+        fail(reader, key, value, "a whole number");
     return (size_t)number;
 }
 
@@ -97,19 +101,24 @@ static float read_float(ConfigReader *reader, const char *key)
     char *end;
     const float number = value ? strtof(value, &end) : 0;
     if (value && (end == value || *end || !isfinite(number)))
-        fail(reader, key, value, "expected a number");
+        fail(reader, key, value, "a number");
     return number;
 }
 
-/* The index of the value in a list of names. */
+/* Returns the index of the value in a list of names. */
 static int read_name(ConfigReader *reader, const char *key, const char *const *names)
 {
     const char *value = read_text(reader, key);
-    for (int i = 0; value && names[i]; i++)
+    if (!value)
+        return 0;
+    for (int i = 0; names[i]; i++)
         if (strcmp(names[i], value) == 0)
             return i;
-    if (value)
-        fail(reader, key, value, "which is unknown");
+    /* Unknown. Show the names that are allowed, as "swiglu|silu". */
+    char expected[64] = "";
+    for (size_t i = 0, used = 0; names[i] && used < sizeof expected; i++)
+        used += (size_t)snprintf(expected + used, sizeof expected - used, "%s%s", i ? "|" : "", names[i]);
+    fail(reader, key, value, expected);
     return 0;
 }
 
@@ -134,6 +143,7 @@ Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file
 
 /* ---- the model ---- */
 
+/* Takes weights, RoPE tables and the list of parameters from the arena. Called to measure, then to bind. */
 static Status bind(TrainedModel *model, ParameterList *parameters, Arena *arena, const TransformerLMConfig *config)
 {
     Status s = transformer_lm_bind(&model->lm, arena, config);
@@ -151,16 +161,19 @@ Status trained_model_load(TrainedModel *model, const char *path)
     TransformerLMConfig config = {0};
     ParameterList parameters = {0};
     Arena measure = {0};
+    /* The configuration. */
     Status s = checkpoint_open(&file, path);
     if (!s)
         s = model_config_read(&config, &file);
     config.dtype = DTYPE_FLOAT32;
+    /* A model of that configuration. */
     if (!s)
         s = bind(model, &parameters, &measure, &config);
     if (!s)
         s = arena_init(&model->memory, measure.peak);
     if (!s)
         s = bind(model, &parameters, &model->memory, &config);
+    /* Its weights. */
     if (!s) {
         Checkpoint checkpoint = {.parameters = parameters};
         s = checkpoint_read(&checkpoint, &file);

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief A Transformer LM's configuration in a checkpoint, and the model back from the file alone.
+ * @brief Stores the configuration of a Transformer LM in its checkpoint, and loads a model from a checkpoint file
+ * alone.
  */
 #ifndef CS336_TRAIN_MODEL_CHECKPOINT_H
 #define CS336_TRAIN_MODEL_CHECKPOINT_H
@@ -14,31 +15,32 @@
 
 CS336_API_BEGIN
 
-/** @brief Names of NormPlacement, PositionKind, FeedForwardKind and DType in their order, ended by NULL. */
+/** @brief Names of the values of NormPlacement, PositionKind, FeedForwardKind and DType, in the order of these enums.
+ * Each list ends with NULL. */
 extern const char *const norm_names[], *const position_names[], *const ffn_names[], *const dtype_names[];
 
-enum { MODEL_CONFIG_KEYS = 12 };
+enum { MODEL_CONFIG_KEYS = 12 }; /**< fields of TransformerLMConfig */
 
-/** @brief A configuration as the strings that a checkpoint holds; pairs points into values and must stay with it. */
+/** @brief A configuration as strings for a checkpoint. `pairs` points into `values`, so the struct cannot be copied. */
 typedef struct {
     char values[MODEL_CONFIG_KEYS][32];
     SafetensorsText pairs[MODEL_CONFIG_KEYS];
 } ModelConfigText;
 
-/** @brief Writes every field of the configuration, named as in TransformerLMConfig. */
+/** @brief Converts each field of the configuration to a string. Its key is the field's name in TransformerLMConfig. */
 void model_config_text(ModelConfigText *text, const TransformerLMConfig *config);
 
 /**
- * @brief Reads the configuration back, and checks that such a model can exist.
- * @retval CS336_EFORMAT  a key is missing or its value not understood
- * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
+ * @brief Reads the configuration from a checkpoint, and checks it with transformer_lm_check().
+ * @retval CS336_EFORMAT  a key is missing, or its value is not a number or name that it may have
+ * @retval CS336_ESHAPE, CS336_ERANGE  from transformer_lm_check()
  */
 CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file);
 
-/** @brief A model for inference, which is in float32 whatever dtype it was trained in. */
+/** @brief A model for inference. It computes in float32, also if it was trained with another dtype. */
 typedef struct {
     TransformerLM lm;
-    size_t iteration; /**< training steps behind it */
+    size_t iteration; /**< training steps done */
     Arena memory;     /**< owns weights and RoPE tables */
 } TrainedModel;
 
@@ -46,7 +48,7 @@ typedef struct {
  * @brief Loads the weights of a checkpoint, without optimizer state.
  * @retval CS336_EIO      it cannot be read
  * @retval CS336_EFORMAT  cut short, damaged, or not the checkpoint of a language model
- * @retval CS336_ESHAPE, CS336_ERANGE  its configuration is of no model that can exist, or not that of its weights
+ * @retval CS336_ESHAPE, CS336_ERANGE  its configuration is invalid, or does not fit the shapes of its weights
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trained_model_load(TrainedModel *model, const char *path);

@@ -22,7 +22,7 @@ static bool set_name(json_t *object, const char *key, const char *name)
     return json_object_set_new(object, key, json_string(name)) == 0;
 }
 
-/* NULL: no memory. */
+/* Returns all settings as a JSON object, or NULL without memory. */
 static json_t *config_object(const TrainerConfig *config)
 {
     const TransformerLMConfig *model = &config->model;
@@ -66,29 +66,31 @@ Status run_config_write(const char *path, const TrainerConfig *config)
     return s;
 }
 
-/* The model, batch size and seed are compared with the checkpoint's; these are only in config.json. */
+/* The settings to compare. Model, batch size and seed are not among them: trainer_restore() compares these with the
+   checkpoint. */
 static const char *const optimizer_keys[] = {"lr",    "min_lr", "warmup_steps", "decay_steps",   "beta1",
                                              "beta2", "eps",    "weight_decay", "max_grad_norm", NULL};
 
-static void add_difference(RunConfigBefore *before, const char *key, double number, double old_number)
+static void add_difference(RunConfigComparison *comparison, const char *key, double number, double old_number)
 {
-    const size_t used = strlen(before->differences);
-    if (fabs(number - old_number) > 1e-8 * fabs(old_number)) /* config.json has nine digits */
-        snprintf(before->differences + used, sizeof before->differences - used, "%s%s %g (was %g)", used ? ", " : "",
-                 key, number, old_number);
+    const double tolerance = 1e-8; /* relative: config.json has nine significant digits */
+    const size_t used = strlen(comparison->differences);
+    if (fabs(number - old_number) > tolerance * fabs(old_number))
+        snprintf(comparison->differences + used, sizeof comparison->differences - used, "%s%s %g (was %g)",
+                 used ? ", " : "", key, number, old_number);
 }
 
-void run_config_before(RunConfigBefore *before, const char *path, const TrainerConfig *config)
+void run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config)
 {
     json_t *old = NULL, *object = config_object(config);
-    *before = (RunConfigBefore){0};
+    *comparison = (RunConfigComparison){0};
     if (!json_read(&old, path)) {
-        before->keep = (size_t)json_integer_value(json_object_get(old, "keep"));
+        comparison->stored_keep = (size_t)json_integer_value(json_object_get(old, "keep"));
         for (size_t i = 0; optimizer_keys[i]; i++) {
             const json_t *value = json_object_get(old, optimizer_keys[i]);
             if (json_is_number(value))
-                add_difference(before, optimizer_keys[i], json_number_value(json_object_get(object, optimizer_keys[i])),
-                               json_number_value(value));
+                add_difference(comparison, optimizer_keys[i],
+                               json_number_value(json_object_get(object, optimizer_keys[i])), json_number_value(value));
         }
     }
     json_decref(old);

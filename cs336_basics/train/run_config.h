@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief config.json of a run: every setting that it was started with, for people and for plots.
+ * @brief Writes config.json, which records every setting of a run for people and for plots; and compares it when the
+ * run is resumed.
  */
 #ifndef CS336_TRAIN_RUN_CONFIG_H
 #define CS336_TRAIN_RUN_CONFIG_H
@@ -14,14 +15,14 @@ CS336_INTERNAL_BEGIN
 /** @brief Writes the configuration as one JSON object. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status run_config_write(const char *path, const TrainerConfig *config);
 
-/** @brief What the configuration of a run's start says when the run goes on. */
+/** @brief The settings in config.json, compared with those of the process that resumes the run. */
 typedef struct {
-    size_t keep;           /**< 0: not known */
-    char differences[512]; /**< "lr 0.001 (was 0.01), ...": settings that make the rest of the run another one; or "" */
-} RunConfigBefore;
+    size_t stored_keep;    /**< `keep` in config.json; 0 if unknown */
+    char differences[512]; /**< optimizer settings that differ, as "lr 0.001 (was 0.01), ..."; "" if none does */
+} RunConfigComparison;
 
-/** @brief Reads config.json and compares it; a file that is missing or damaged says nothing. */
-void run_config_before(RunConfigBefore *before, const char *path, const TrainerConfig *config);
+/** @brief Compares config.json with @p config. A file that is missing or damaged counts as one without differences. */
+void run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config);
 
 CS336_INTERNAL_END
 

@@ -13,19 +13,19 @@
 #include <sys/stat.h>
 
 static const char CHECKPOINT[] = "checkpoint.safetensors", LOG[] = "log.jsonl", CONFIG[] = "config.json";
-static const char *const names[] = {CHECKPOINT, LOG, CONFIG};
-enum { NAMES = sizeof names / sizeof *names };
+static const char *const file_names[] = {CHECKPOINT, LOG, CONFIG};
+enum { FILES = sizeof file_names / sizeof *file_names };
 
 /* ---- the kept checkpoints ---- */
 
-enum { NAME_BYTES = 64 };
+enum { NAME_BYTES = 64 }; /* "checkpoint-step-N.safetensors" with a 64-bit N of up to 20 digits needs 49 */
 
 static void kept_name(char name[NAME_BYTES], size_t step)
 {
     snprintf(name, NAME_BYTES, "checkpoint-step-%zu.safetensors", step);
 }
 
-/* The step of a kept checkpoint's name; 0 for every other name. */
+/* Returns N if the file is named checkpoint-step-N.safetensors, and 0 for every other name. */
 static size_t kept_step(const char *file)
 {
     static const char prefix[] = "checkpoint-step-";
@@ -36,15 +36,17 @@ static size_t kept_step(const char *file)
     const unsigned long long step = strtoull(file + sizeof prefix - 1, NULL, 10);
     if (errno || step > SIZE_MAX)
         return 0;
+    /* strtoull() also accepts "08", "+8" and any suffix: only the name that we would write ourselves counts. */
     kept_name(name, (size_t)step);
     return strcmp(name, file) == 0 ? (size_t)step : 0;
 }
 
-/* Kept checkpoints of the steps from `first` to `last`. */
+/* The kept checkpoints of a range of steps. */
 typedef struct {
-    size_t count, lowest, highest; /* all 0: there are none */
+    size_t count, lowest, highest; /* number of files, lowest and highest step; all 0 if there are none */
 } KeptRange;
 
+/* Reads which checkpoints of the steps first ... last the directory contains. */
 static Status find_kept(KeptRange *kept, const char *path, size_t first, size_t last)
 {
     *kept = (KeptRange){0};
@@ -65,17 +67,18 @@ static Status find_kept(KeptRange *kept, const char *path, size_t first, size_t 
     return CS336_OK;
 }
 
-size_t run_directory_kept(size_t *steps, size_t most, const char *path)
+size_t run_directory_kept(size_t *steps, size_t capacity, const char *path)
 {
     KeptRange kept;
     size_t count = 0, first = 1;
-    while (count < most && !find_kept(&kept, path, first, SIZE_MAX) && kept.count) {
+    while (count < capacity && !find_kept(&kept, path, first, SIZE_MAX) && kept.count) {
         steps[count++] = kept.lowest;
         first = kept.lowest + 1;
     }
     return count;
 }
 
+/* Allocates the path DIRECTORY/NAME. */
 static Status path_in(char **path, const char *directory, const char *name)
 {
     const size_t size = strlen(directory) + strlen(name) + 2;
@@ -86,12 +89,12 @@ static Status path_in(char **path, const char *directory, const char *name)
     return CS336_OK;
 }
 
-/* Removes kept checkpoints of these steps, the earliest first, until at most `most` are left. */
-static Status remove_kept(const char *path, size_t first, size_t last, size_t most)
+/* Removes kept checkpoints of the steps first ... last, the lowest step first, until at most `keep` are left. */
+static Status remove_kept(const char *path, size_t first, size_t last, size_t keep)
 {
     KeptRange kept;
     Status s = find_kept(&kept, path, first, last);
-    while (!s && kept.count > most) {
+    while (!s && kept.count > keep) {
         char name[NAME_BYTES], *file;
         kept_name(name, kept.lowest);
         s = path_in(&file, path, name);
@@ -104,28 +107,29 @@ static Status remove_kept(const char *path, size_t first, size_t last, size_t mo
     return s;
 }
 
-/* ---- what a directory holds ---- */
+/* ---- checks of an existing directory ---- */
 
-/* Bytes of a file of the directory; 0: it is empty or not there. */
+/* Returns the size of a file in bytes, and 0 if it does not exist. */
 static size_t bytes_of(const char *directory, const char *name)
 {
     char path[DIRECTORY_PATH_BYTES];
-    struct stat about;
+    struct stat info;
     const int length = snprintf(path, sizeof path, "%s/%s", directory, name);
-    return length < (int)sizeof path && stat(path, &about) == 0 ? (size_t)about.st_size : 0;
+    return length < (int)sizeof path && stat(path, &info) == 0 ? (size_t)info.st_size : 0;
 }
 
-/* A directory or a pipe where the run shall write a file would be found out about after the old run is gone. */
+/* Checks that no file of the run is a directory or a pipe. Writing it would fail only after the old run is removed. */
 static Status check_regular(const char *directory)
 {
-    for (size_t i = 0; i < NAMES; i++) {
+    for (size_t i = 0; i < FILES; i++) {
         char path[DIRECTORY_PATH_BYTES];
-        struct stat about;
-        const int length = snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+        struct stat info;
+        const int length = snprintf(path, sizeof path, "%s/%s", directory, file_names[i]);
         if (length >= (int)sizeof path)
-            return status_fail(CS336_EIO, "%s: a path of more than %d bytes", directory, DIRECTORY_PATH_BYTES);
-        if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
-            return status_fail(CS336_EIO, "%s: not a regular file, and the run would write it", path);
+            return status_fail(CS336_EIO, "%s: path too long: with %s it has %d bytes, expected less than %d",
+                               directory, file_names[i], length, DIRECTORY_PATH_BYTES);
+        if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+            return status_fail(CS336_EIO, "%s: expected a regular file, which the run can replace", path);
     }
     return CS336_OK;
 }
@@ -133,10 +137,10 @@ static Status check_regular(const char *directory)
 static Status check_new(const char *path, const KeptRange *kept)
 {
     if (bytes_of(path, CHECKPOINT) || kept->count)
-        return status_fail(CS336_EIO, "%s holds a training run: --resume goes on with it, --overwrite deletes it",
+        return status_fail(CS336_EIO, "%s contains a training run: --resume continues it, --overwrite deletes it",
                            path);
     if (bytes_of(path, LOG) || bytes_of(path, CONFIG))
-        return status_fail(CS336_EIO, "%s holds the %s of a run that saved no checkpoint: --overwrite deletes it", path,
+        return status_fail(CS336_EIO, "%s contains the %s of a run without a checkpoint: --overwrite deletes it", path,
                            bytes_of(path, LOG) ? LOG : CONFIG);
     return CS336_OK;
 }
@@ -147,12 +151,12 @@ static Status check_resume(const char *path, const KeptRange *kept)
         return CS336_OK;
     if (kept->count)
         return status_fail(
-            CS336_EIO, "%s has no %s, but an older state: rename checkpoint-step-%zu.safetensors to it, then --resume",
+            CS336_EIO, "%s has no %s: to resume from an older one, first rename checkpoint-step-%zu.safetensors to it",
             path, CHECKPOINT, kept->highest);
     if (bytes_of(path, LOG) || bytes_of(path, CONFIG))
-        return status_fail(CS336_EIO, "%s holds a run that saved no checkpoint: --overwrite begins anew", path);
-    return status_fail(CS336_EIO, "%s/%s: No such file or directory; cs336 train without --resume makes such a file",
-                       path, CHECKPOINT);
+        return status_fail(CS336_EIO, "%s contains a run without a checkpoint: begin it again with --overwrite", path);
+    return status_fail(CS336_EIO, "%s/%s: No such file or directory; to begin a run, leave out --resume", path,
+                       CHECKPOINT);
 }
 
 static Status check_files(const char *path, RunStart start)
@@ -170,10 +174,10 @@ static Status check_files(const char *path, RunStart start)
 
 Status run_directory_check(const char *path, RunStart start)
 {
-    struct stat about;
+    struct stat info;
     int lock = -1;
-    /* What a run that is at work has written so far says nothing about the way on. */
-    Status s = stat(path, &about) == 0 && S_ISDIR(about.st_mode) ? directory_lock(&lock, path) : CS336_OK;
+    /* First take the lock: if another process is writing a run here, that is the message to give. */
+    Status s = stat(path, &info) == 0 && S_ISDIR(info.st_mode) ? directory_lock(&lock, path) : CS336_OK;
     if (!s)
         s = check_files(path, start);
     directory_unlock(lock);
@@ -182,35 +186,40 @@ Status run_directory_check(const char *path, RunStart start)
 
 bool run_directory_owns(const char *path, const char *file)
 {
+    /* The path without symbolic links. A file that does not exist has none. */
     char real[DIRECTORY_PATH_BYTES], directory[DIRECTORY_PATH_BYTES];
     struct stat run, parent;
     if (!realpath(file, real))
         return false;
     const char *name = directory_split(directory, real);
+    /* Is it in this directory? Device and inode number identify a directory, whatever its name. */
     if (stat(path, &run) != 0 || stat(directory, &parent) != 0 || run.st_dev != parent.st_dev ||
         run.st_ino != parent.st_ino)
         return false;
-    for (size_t i = 0; i < NAMES; i++)
-        if (strcmp(name, names[i]) == 0)
+    /* Is it a file of a run? */
+    for (size_t i = 0; i < FILES; i++)
+        if (strcmp(name, file_names[i]) == 0)
             return true;
     return kept_step(name) || directory_is_temporary(name, NULL);
 }
 
 /* ---- opening and closing ---- */
 
+/* Sets the paths of the directory and its files; called again if the directory was renamed. */
 static Status name_files(RunDirectory *run, const char *path)
 {
-    char **const files[NAMES] = {&run->checkpoint, &run->log, &run->config};
-    for (size_t i = 0; i < NAMES; i++)
+    char **const files[FILES] = {&run->checkpoint, &run->log, &run->config};
+    for (size_t i = 0; i < FILES; i++)
         memory_release(*files[i]), *files[i] = NULL;
     memory_release(run->path);
     run->path = memory_copy_text(path);
     Status s = run->path ? CS336_OK : status_fail(CS336_ENOMEM, "trainer_run: no memory for the path %s", path);
-    for (size_t i = 0; !s && i < NAMES; i++)
-        s = path_in(files[i], path, names[i]);
+    for (size_t i = 0; !s && i < FILES; i++)
+        s = path_in(files[i], path, file_names[i]);
     return s;
 }
 
+/* Removes the files of the old run, first the checkpoint, because the run could be resumed from it. */
 static Status remove_old_run(const RunDirectory *run)
 {
     Status s = file_remove(run->checkpoint);
@@ -227,6 +236,7 @@ Status run_directory_open(RunDirectory *run, const char *path, RunStart start)
 {
     char parent[DIRECTORY_PATH_BYTES];
     *run = (RunDirectory){.lock = -1, .keep = 1};
+    /* Make the directory, and sync its parent so that the new name survives a power cut. */
     Status s = name_files(run, path);
     if (!s)
         s = directory_make(path);
@@ -234,7 +244,7 @@ Status run_directory_open(RunDirectory *run, const char *path, RunStart start)
         directory_split(parent, path);
         s = directory_sync(parent);
     }
-    /* From here on the directory is ours alone. */
+    /* Lock it: from here on no other process writes to it. */
     if (!s)
         s = directory_lock(&run->lock, path);
     if (!s)
@@ -261,7 +271,7 @@ void run_directory_close(RunDirectory *run)
 
 Status run_directory_keep_checkpoint(RunDirectory *run)
 {
-    /* Somebody may have renamed the directory, and even have begun another run under its old name. */
+    /* The directory may have been renamed, and another run may even have begun under its old name. */
     Status s = CS336_OK;
     if (!directory_is_locked(run->lock, run->path)) {
         char path[DIRECTORY_PATH_BYTES];
@@ -271,6 +281,7 @@ Status run_directory_keep_checkpoint(RunDirectory *run)
     }
     if (s || run->keep == 1 || run->saved == 0)
         return s;
+    /* A hard link: the checkpoint has both names until the next one is renamed over the first. */
     char name[NAME_BYTES], *second_path;
     kept_name(name, run->saved);
     s = path_in(&second_path, run->path, name);
@@ -282,9 +293,13 @@ Status run_directory_keep_checkpoint(RunDirectory *run)
 
 Status run_directory_prune(RunDirectory *run, size_t step)
 {
-    /* Steps between the checkpoint before and this one were computed by an earlier run that went further. */
+    /*
+     * Checkpoints of the steps after the previous checkpoint and up to this one: they are from an earlier attempt that
+     * had gone further before the user went back. The run has now computed these steps again.
+     */
     const size_t first = run->saved && run->saved < step ? run->saved + 1 : step;
     Status s = remove_kept(run->path, first, step, 0);
+    /* The oldest ones, until with the newest there are `keep`. */
     if (!s && step > 1)
         s = remove_kept(run->path, 1, step - 1, run->keep - 1);
     run->saved = step;

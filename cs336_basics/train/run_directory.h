@@ -1,12 +1,13 @@
 /**
  * @file
- * @brief The files of a training run, and the order in which they change, so that a kill at any moment loses nothing.
+ * @brief Manages the files of a training run. Their order of change loses no saved step, whenever the process is
+ * killed.
  *
- * - checkpoint.safetensors is the newest state. The states before it that are kept are checkpoint-step-N.safetensors;
- * to go back to one, rename it to checkpoint.safetensors and resume.
- * - log.jsonl holds a line, and the disk has it, before a checkpoint of that step or a later one exists.
- * - config.json is the configuration of the latest start.
- * - One process at a time: it holds a lock on the directory, which the system takes back however the process ends.
+ * - checkpoint.safetensors is the newest checkpoint. Older ones are kept as checkpoint-step-N.safetensors. To return to
+ *   one of these, rename it to checkpoint.safetensors and resume.
+ * - log.jsonl: the lines up to a step are synced to the disk before a checkpoint of that step is written.
+ * - config.json is the configuration of the latest start or resume.
+ * - Only one process may write to the directory: it holds a lock, which the kernel releases when the process ends.
  */
 #ifndef CS336_TRAIN_RUN_DIRECTORY_H
 #define CS336_TRAIN_RUN_DIRECTORY_H
@@ -19,57 +20,62 @@
 
 CS336_API_BEGIN
 
-/** @brief What to do with a run that the directory holds already. */
+/** @brief What to do if the directory already contains a run. */
 typedef enum {
-    RUN_NEW,      /**< refuse: nobody's run is lost */
-    RUN_RESUME,   /**< go on from its checkpoint */
-    RUN_OVERWRITE /**< delete it */
+    RUN_NEW,      /**< fail, so that no run is lost by mistake */
+    RUN_RESUME,   /**< continue the run from its checkpoint */
+    RUN_OVERWRITE /**< delete the run and begin at step 1 */
 } RunStart;
 
 typedef struct {
-    char *path, *checkpoint, *log, *config;
-    int lock;
-    size_t keep;  /**< checkpoints that stay, the newest among them */
-    size_t saved; /**< step of the newest checkpoint; 0: there is none, or it was not read */
+    char *path;                      /**< the directory */
+    char *checkpoint, *log, *config; /**< paths of its files */
+    int lock;                        /**< of directory_lock() */
+    size_t keep;                     /**< number of checkpoints to keep, the newest one included */
+    size_t saved;                    /**< step of checkpoint.safetensors; 0 if there is none or it was not read yet */
 } RunDirectory;
 
 /**
- * @brief Says early, and changes nothing, whether run_directory_open() would refuse.
- * @retval CS336_EIO     another process writes there, the directory holds a run and @p start is RUN_NEW, it holds no
- * checkpoint and @p start is RUN_RESUME, or one of its names is not a regular file; the message says the way on
+ * @brief Checks what run_directory_open() will check, and changes nothing. A command calls it before long preparations.
+ * @retval CS336_EIO  another process writes to the directory; @p start is RUN_NEW and the directory contains a run;
+ *                    @p start is RUN_RESUME and it contains no checkpoint; or a file to write is not a regular file.
+ * The message says what the user can do
  */
 CS336_MUST_CHECK Status run_directory_check(const char *path, RunStart start);
 
-/** @brief True if a run in this directory writes or removes this file, by its real name: an input must be another. */
+/**
+ * @brief True if a run in the directory @p path would write or remove @p file, also if @p file is a link to one of the
+ * run's files. Such a file cannot be an input of the run.
+ */
 bool run_directory_owns(const char *path, const char *file);
 
 /**
- * @brief Makes the directory, locks it, and removes what killed processes left half-written. RUN_OVERWRITE then removes
- * the old run, its newest checkpoint first: what remains after a kill cannot be resumed.
- * @retval CS336_EIO     as run_directory_check(); another process writes there; it cannot be made; a file cannot be
- *                       removed
+ * @brief Makes the directory, locks it, and removes temporary files of killed processes. RUN_OVERWRITE then removes the
+ * old run. Its newest checkpoint goes first, so that after a kill the rest of the old run cannot be resumed.
+ * @retval CS336_EIO     as for run_directory_check(); or the directory cannot be made, or a file cannot be removed
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_directory_open(RunDirectory *run, const char *path, RunStart start);
 
 /**
- * @brief Before a checkpoint is written: gives the newest one a second name that stays. Finds the directory again if it
- * was renamed.
+ * @brief Call it before a checkpoint is written: gives the checkpoint that is about to be replaced a second name,
+ * checkpoint-step-N.safetensors. If the directory was renamed during the run, this finds its new path.
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_directory_keep_checkpoint(RunDirectory *run);
 
 /**
- * @brief After a checkpoint of @p step was written or read: removes the older ones beyond those to keep, a second name
- * of the newest, and those of an earlier run whose steps have been computed again.
+ * @brief Call it after a checkpoint of @p step was written or read: removes the oldest checkpoints until `keep` are
+ * left. It also removes a second name of the newest checkpoint, and checkpoints of steps that this run has computed
+ * again.
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_directory_prune(RunDirectory *run, size_t step);
 
-/** @brief The steps of up to @p most kept checkpoints that are older than the newest, ascending. @return how many */
-size_t run_directory_kept(size_t *steps, size_t most, const char *path);
+/** @brief Lists the steps of up to @p capacity files checkpoint-step-N.safetensors, ascending. @return their number */
+size_t run_directory_kept(size_t *steps, size_t capacity, const char *path);
 
-/** @brief Gives the lock back; a zeroed struct is fine. */
+/** @brief Releases the lock and the memory; a zeroed struct is allowed. */
 void run_directory_close(RunDirectory *run);
 
 CS336_API_END

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Nine digits give every float32 back. */
-enum { PRECISION = 9 };
+enum { PRECISION = 9 }; /* significant digits that identify every float32 exactly */
 
+/* Reads step and seconds from the line of that number; the rest of the line is not needed. */
 static Status read_line(size_t *step, double *seconds, const char *line, size_t bytes, const char *path, size_t number)
 {
     json_t *object = NULL;
@@ -27,47 +27,52 @@ static Status read_line(size_t *step, double *seconds, const char *line, size_t 
         *step = (size_t)json_integer_value(step_value);
         *seconds = json_number_value(seconds_value);
     } else {
-        s = status_fail(CS336_EFORMAT, "%s: line %zu is no object with step and seconds", path, number);
+        s = status_fail(CS336_EFORMAT, "%s: line %zu is not a JSON object with step and seconds", path, number);
     }
     json_decref(object);
     return s;
 }
 
 /*
- * Bytes of the lines up to the step. A crash may leave anything of the lines after the last checkpoint, which were not
- * synced: a line that cannot be read is an error only if it is the first, or if a line of an earlier step follows.
+ * Sets *kept to the bytes of the lines up to last_step, and *seconds to the time of the last of them.
+ *
+ * The lines after the last checkpoint were not synced, so a crash may have left anything there. A damaged line is
+ * therefore an error only if it is the first line, or if a line of a step up to last_step follows it.
  */
 static Status lines_up_to(size_t *kept, double *seconds, const MappedFile *file, const char *path, size_t last_step)
 {
-    Status damage = CS336_OK;
-    size_t number = 1, offset = 0;
+    size_t number = 0;  /* of the line, from 1 */
+    size_t damaged = 0; /* number of the first damaged line; 0: none so far */
+    size_t offset = 0;  /* byte at which the line begins */
     for (const char *text = (const char *)file->data, *end; offset < file->size; offset = (size_t)(end + 1 - text)) {
+        /* A line without an end is what a kill left: drop it. */
         end = memchr(text + offset, '\n', file->size - offset);
         if (!end)
             break;
+        number++;
         size_t step = 0;
         double time = 0;
-        const Status s = read_line(&step, &time, text + offset, (size_t)(end - text) - offset, path, number++);
-        if (s == CS336_ENOMEM)
-            return s;
-        if (s && *kept == 0)
+        const Status s = read_line(&step, &time, text + offset, (size_t)(end - text) - offset, path, number);
+        if (s == CS336_ENOMEM || (s && *kept == 0))
             return s;
         if (s) {
-            damage = damage ? damage : s;
+            damaged = damaged ? damaged : number;
             continue;
         }
         if (step > last_step)
             break;
-        if (damage)
-            return status_fail(damage, "%s: a line before step %zu is no object with step and seconds; remove it", path,
-                               step);
+        /* A line to keep. */
+        if (damaged)
+            return status_fail(CS336_EFORMAT,
+                               "%s: line %zu is not a JSON object with step and seconds; remove this line", path,
+                               damaged);
         *seconds = time;
         *kept = (size_t)(end + 1 - text);
     }
     return CS336_OK;
 }
 
-/* Writes the log anew with its lines up to the step. */
+/* Replaces the log by a file with only the lines up to the step. */
 static Status cut_log(double *seconds, const char *path, size_t step)
 {
     MappedFile file;
@@ -89,16 +94,22 @@ static Status cut_log(double *seconds, const char *path, size_t step)
 
 Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
 {
-    struct stat about;
+    struct stat info;
     *log = (RunLog){0};
     *seconds = 0;
-    const Status s = step == 0 ? file_remove(path) : stat(path, &about) == 0 ? cut_log(seconds, path, step) : CS336_OK;
+    /* The lines to keep. */
+    Status s = CS336_OK;
+    if (step == 0)
+        s = file_remove(path);
+    else if (stat(path, &info) == 0)
+        s = cut_log(seconds, path, step);
     if (s)
         return s;
+    /* The stream. */
     log->writer.path = memory_copy_text(path);
     if (!log->writer.path)
         return status_fail(CS336_ENOMEM, "run_log_open: no memory for the path %s", path);
-    /* Unbuffered: a line is in the file once it is written, and what fails leaves nothing to be written later. */
+    /* Without a buffer a line is in the file once it is written, and nothing of a failed line is written later. */
     log->writer.stream = fopen(path, "ab");
     if (log->writer.stream && setvbuf(log->writer.stream, NULL, _IONBF, 0) == 0)
         return CS336_OK;
@@ -107,12 +118,13 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
 }
 
-/* Sets a number; JSON has none that is not finite. False: no memory. */
+/* Sets a number; NaN and infinity become null. Returns false without memory. */
 static bool set_number(json_t *object, const char *key, double number)
 {
     return json_object_set_new(object, key, isfinite(number) ? json_real(number) : json_null()) == 0;
 }
 
+/* Returns NULL without memory. */
 static json_t *object_of(const RunLogEntry *entry)
 {
     json_t *object = json_object();
@@ -129,28 +141,30 @@ static json_t *object_of(const RunLogEntry *entry)
 
 Status run_log_append(RunLog *log, const RunLogEntry *entry)
 {
+    /* The line as text. */
     json_t *object = object_of(entry);
     char *line = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(PRECISION)) : NULL;
     json_decref(object);
     if (!line)
         return status_fail(CS336_ENOMEM, "run_log_append: no memory for a line");
+    /* The size to return to if the write fails. */
     const int descriptor = fileno(log->writer.stream);
-    struct stat before;
-    const bool measured = fstat(descriptor, &before) == 0;
-    /* The line and its end go out in one write: who follows the log sees whole lines. */
+    struct stat old;
+    const bool measured = fstat(descriptor, &old) == 0;
+    /* Write the text and the newline in one call: a program that follows the log then sees complete lines only. */
     const size_t length = strlen(line);
     line[length] = '\n';
     Status s = file_write(&log->writer, line, length + 1);
     free(line);
     clearerr(log->writer.stream);
-    if (s && measured && ftruncate(descriptor, before.st_size) != 0)
-        s = status_fail(CS336_EIO, "%s: cannot write, and cannot take back half a line", log->writer.path);
+    if (s && measured && ftruncate(descriptor, old.st_size) != 0)
+        s = status_fail(CS336_EIO, "%s: cannot write, and cannot remove the incomplete line", log->writer.path);
     return s;
 }
 
 Status run_log_sync(RunLog *log)
 {
-    if (fsync(fileno(log->writer.stream)) == 0 || errno == EINVAL) /* EINVAL: a pipe or device, which has no disk */
+    if (fsync(fileno(log->writer.stream)) == 0 || errno == EINVAL) /* EINVAL: a pipe or device */
         return CS336_OK;
     return status_fail(CS336_EIO, "%s: cannot write: %s", log->writer.path, strerror(errno));
 }

@@ -1,12 +1,12 @@
 /**
  * @file
- * @brief The course of a training run as JSON lines (handout section 7.1, problem experiment_log).
+ * @brief Logs a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
- * - One object a line, with the keys step, tokens, seconds, train_loss, val_loss (when it was measured), lr, grad_norm
- *   and tokens_per_second. A number that is NaN or infinite, which JSON lacks, is null. Each line is in the file before
- *   training goes on.
- * - A run that resumes at a checkpoint first writes the log anew with the lines up to that step, so that no step stands
- * in it twice. A copy or a hard link of the old log keeps its lines.
+ * - Each line is an object with the keys step, tokens, seconds, train_loss, val_loss (if it was measured), lr,
+ * grad_norm and tokens_per_second. JSON has no NaN and no infinity: such a number is written as null.
+ * - A line is in the file before training continues. There is no buffer that a kill could lose.
+ * - A run that resumes at a checkpoint first replaces the log by a file with only the lines up to that step. Otherwise
+ *   the steps that are computed again would be in the log twice. A hard link of the old log keeps the old lines.
  */
 #ifndef CS336_TRAIN_RUN_LOG_H
 #define CS336_TRAIN_RUN_LOG_H
@@ -22,42 +22,44 @@ CS336_API_BEGIN
 
 typedef struct {
     size_t step;              /**< steps done */
-    size_t tokens;            /**< tokens trained on, in all */
-    double seconds;           /**< time of the run, resumed parts added up */
-    double train_loss;        /**< of this step's batch, before the step; nats per token */
-    bool validated;           /**< val_loss was measured at this step */
-    double val_loss;          /**< after the step */
+    size_t tokens;            /**< tokens trained on since the start of the run */
+    double seconds;           /**< time that the run took so far, summed over all processes that resumed it */
+    double train_loss;        /**< of this step's batch, before the update; nats per token */
+    bool validated;           /**< true if val_loss was measured at this step */
+    double val_loss;          /**< after the update; nats per token */
     double lr;                /**< learning rate of this step */
-    double grad_norm;         /**< before clipping */
-    double tokens_per_second; /**< since the line before, without validation and saving */
+    double grad_norm;         /**< norm of all gradients, before clipping */
+    double tokens_per_second; /**< since the previous line, without the time of validation and saving */
 } RunLogEntry;
 
 typedef struct {
-    FileWriter writer; /**< appends; its path is ours */
+    FileWriter
+        writer; /**< its stream appends to the log directly, without a temporary file; the RunLog owns its path */
 } RunLog;
 
 /**
- * @brief Opens a log to append to.
+ * @brief Opens a log to append to it.
  * @param[out] log
- * @param[out] seconds  of the last line that stays; 0 when none does
- * @param[in]  path     made when it is not there
- * @param[in]  step     lines of later steps go, and so does what a crash left of the lines after it; 0: all lines go
+ * @param[out] seconds  `seconds` of the last line that is kept; 0 if none is
+ * @param[in]  path     created if it does not exist
+ * @param[in]  step     lines of later steps are removed, and damaged lines after the last one that is kept; 0 removes
+ *                      all lines
  * @retval CS336_EIO      it cannot be read or written
- * @retval CS336_EFORMAT  a line up to the step is no object with step and seconds; the message names it
+ * @retval CS336_EFORMAT  a line up to the step is not an object with step and seconds; the message gives its number
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step);
 
 /**
- * @brief Appends a line; when that fails, what had been written of it is taken back.
+ * @brief Appends a line. On failure the file is cut to its old size, so that it never contains part of a line.
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_log_append(RunLog *log, const RunLogEntry *entry);
 
-/** @brief Brings all lines to the disk. @retval CS336_EIO */
+/** @brief Syncs all lines to the disk. @retval CS336_EIO */
 CS336_MUST_CHECK Status run_log_sync(RunLog *log);
 
-/** @brief Closes the file; a zeroed log is fine. */
+/** @brief Closes the file; a zeroed log is allowed. */
 void run_log_close(RunLog *log);
 
 CS336_API_END

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* Generators under the run's seed. */
+/* One independent random generator for each purpose, all from the run's seed. Checkpoints depend on these numbers. */
 enum { STREAM_WEIGHTS, STREAM_BATCHES, STREAM_VALIDATION };
 
 /* ---- setting up ---- */
@@ -17,6 +17,7 @@ Status trainer_check(const TrainerConfig *config)
     const Status s = transformer_lm_check(&config->model);
     if (s)
         return s;
+    /* Counts of steps and the schedule. */
     if (config->batch_size == 0 || config->steps == 0 || config->log_every == 0)
         return status_fail(CS336_ERANGE, "trainer_check: batch_size %zu, steps %zu, log_every %zu: expected at least 1",
                            config->batch_size, config->steps, config->log_every);
@@ -27,10 +28,11 @@ Status trainer_check(const TrainerConfig *config)
           schedule->min_lr <= schedule->max_lr))
         return status_fail(CS336_ERANGE, "trainer_check: learning rates %g to %g, expected 0 <= minimum <= maximum",
                            schedule->min_lr, schedule->max_lr);
+    /* The optimizer. */
     if (!(adamw->beta1 >= 0 && adamw->beta1 < 1 && adamw->beta2 >= 0 && adamw->beta2 < 1))
         return status_fail(CS336_ERANGE, "trainer_check: betas %g and %g, expected 0 <= beta < 1", adamw->beta1,
                            adamw->beta2);
-    /* The update computes in float32, where a small eps may be 0 and a large one infinite. */
+    /* The update computes in float32: there 1e-50 is 0, and 1e39 is infinite. */
     if (!((float)adamw->eps > 0 && isfinite((float)adamw->eps) && adamw->weight_decay >= 0 &&
           isfinite((float)adamw->weight_decay)))
         return status_fail(CS336_ERANGE,
@@ -41,6 +43,7 @@ Status trainer_check(const TrainerConfig *config)
     return CS336_OK;
 }
 
+/* Takes everything except the scratch from the arena. Called to measure, then to bind. */
 static Status bind(Trainer *trainer, Arena *arena)
 {
     const TransformerLMConfig *model = &trainer->config.model;
@@ -72,14 +75,17 @@ static Status allocate(Trainer *trainer)
     return s;
 }
 
-/* All ids, once and before the first step: a run must not end hours later at the first bad window. */
+/*
+ * Checks all ids of a file once, before the first step. Otherwise a bad id would end the run hours later, when a batch
+ * first contains it. token_file_read() checks what it reads; `inputs` has room for the tokens of a batch.
+ */
 static Status check_ids(Trainer *trainer, const TokenFile *file)
 {
-    const size_t room = trainer->config.batch_size * trainer->config.model.context_length;
+    const size_t capacity = trainer->config.batch_size * trainer->config.model.context_length;
     Status s = CS336_OK;
-    for (size_t start = 0; !s && start < file->count; start += room) {
+    for (size_t start = 0; !s && start < file->count; start += capacity) {
         const size_t left = file->count - start;
-        s = token_file_read(trainer->inputs, file, start, left < room ? left : room);
+        s = token_file_read(trainer->inputs, file, start, left < capacity ? left : capacity);
     }
     return s;
 }
@@ -87,11 +93,13 @@ static Status check_ids(Trainer *trainer, const TokenFile *file)
 Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train, const TokenFile *val)
 {
     *trainer = (Trainer){.config = *config, .train = train, .val = config->val_batches ? val : NULL};
+    /* The configuration, and the lengths of the files. */
     Status s = trainer_check(config);
     if (!s)
         s = token_file_check_context(train, config->model.context_length);
     if (!s && trainer->val)
         s = token_file_check_context(val, config->model.context_length);
+    /* Memory; then the ids, which are read into it. */
     if (!s)
         s = allocate(trainer);
     if (!s)
@@ -102,6 +110,7 @@ Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFi
         trainer_deinit(trainer);
         return s;
     }
+    /* Initial weights, and the generator of batches. */
     Rng weights = rng_stream(config->seed, STREAM_WEIGHTS);
     transformer_lm_initialise(&trainer->lm, &weights);
     trainer->batches = rng_stream(config->seed, STREAM_BATCHES);
@@ -117,6 +126,7 @@ void trainer_deinit(Trainer *trainer)
 
 /* ---- steps ---- */
 
+/* Draws a batch from the file and computes its loss; also its gradients, added to grad, unless grad is NULL. */
 static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng)
 {
     const size_t batch = trainer->config.batch_size, context = trainer->config.model.context_length;
@@ -133,16 +143,23 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     const size_t step = trainer->step + 1;
     AdamWConfig adamw = config->adamw;
     adamw.lr = cosine_schedule_lr(&config->schedule, step);
+
+    /* Loss and gradients of a random batch. */
     Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, &trainer->batches);
     if (!s)
         s = gradient_norm(grad_norm, trainer->parameters);
     if (!s && !(isfinite(*loss) && isfinite(*grad_norm)))
         s = status_fail(CS336_ERANGE,
-                        "step %zu: the loss is %g and the gradient's norm %g; a lower learning rate may help", step,
-                        (double)*loss, *grad_norm);
+                        "step %zu: the loss is %g and the gradient norm %g, expected finite numbers; a lower learning "
+                        "rate may help",
+                        step, (double)*loss, *grad_norm);
+
+    /* Clip and update in one pass over the parameters, which also sets the gradients to 0. */
     const double max_norm = config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY;
     if (!s)
         s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm), step, &adamw);
+
+    /* After a failure the weights are unchanged, but some gradients may be computed. */
     if (s)
         parameters_zero_grad(trainer->parameters);
     else
@@ -152,14 +169,14 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
 
 Status trainer_validate(Trainer *trainer, double *loss)
 {
-    Rng rng = rng_stream(trainer->config.seed, STREAM_VALIDATION);
+    Rng rng = rng_stream(trainer->config.seed, STREAM_VALIDATION); /* the same windows each time */
     double sum = 0;
     for (size_t i = 0; i < trainer->config.val_batches; i++) {
-        float of_batch;
-        const Status s = loss_of_batch(trainer, &of_batch, NULL, trainer->val, &rng);
+        float batch_loss;
+        const Status s = loss_of_batch(trainer, &batch_loss, NULL, trainer->val, &rng);
         if (s)
             return s;
-        sum += (double)of_batch;
+        sum += (double)batch_loss;
     }
     *loss = sum / (double)trainer->config.val_batches;
     return CS336_OK;

@@ -1,13 +1,15 @@
 /**
  * @file
- * @brief A model in training: its setup, a step, a validation (handout section 5.3, problem training_together).
+ * @brief Trains a model in memory: setup, one step, one validation (handout section 5.3, problem training_together).
  *
- * - A step: a random batch, loss and gradients, clipping, the schedule's rate, AdamW. Step t runs from 1 and uses the
- *   schedule's rate at t, so that the first step already learns and the last ends the schedule.
- * - Validation uses the same windows of the validation file each time.
- * - Everything lies in memory; train/training_run.h is the loop around the steps, with the files of a run.
- * - Same configuration, files and seed: same checkpoint bytes for any number of threads, and the same when the run was
- *   stopped at any checkpoint and resumed.
+ * - A step draws a random batch, computes loss and gradients, clips the gradients and updates the weights with AdamW.
+ * - Steps count from 1, and step t uses the schedule's learning rate at t. The rate at 0 would be 0 with a warm-up, so
+ *   that the first step would learn nothing.
+ * - Each validation uses the same windows of the validation file, so that its losses can be compared.
+ * - The same configuration, token files and seed give the same checkpoint bytes: for any number of threads, and also if
+ *   the run was stopped at a checkpoint and resumed.
+ *
+ * train/training_run.h has the loop of steps, which writes the files of a run.
  */
 #ifndef CS336_TRAIN_TRAINER_H
 #define CS336_TRAIN_TRAINER_H
@@ -29,39 +31,40 @@ CS336_API_BEGIN
 typedef struct {
     TransformerLMConfig model;
     size_t batch_size;
-    size_t steps;   /**< length of the run */
-    size_t stop_at; /**< the step after which it pauses, to be resumed; 0: not before the end */
+    size_t steps;   /**< length of the whole run */
+    size_t stop_at; /**< save and return after this step, to resume later; 0: not before the end */
     CosineSchedule schedule;
-    AdamWConfig adamw;       /**< its lr is the schedule's */
-    double max_grad_norm;    /**< 0: no clipping */
-    uint64_t seed;           /**< of weights, batches and validation windows */
-    size_t log_every;        /**< steps between lines of the log */
-    size_t val_every;        /**< steps between validations; 0: only after the last step */
-    size_t val_batches;      /**< batches of a validation; 0: none */
-    size_t checkpoint_every; /**< steps between checkpoints; 0: only after the last step */
-    size_t keep;             /**< checkpoints that stay: the newest and those before it; 0: as the run began, or 2 */
+    AdamWConfig adamw;       /**< its `lr` is ignored: the schedule gives the learning rate */
+    double max_grad_norm;    /**< the gradients are scaled down to this norm; 0: no clipping */
+    uint64_t seed;           /**< of initial weights, batches and validation windows */
+    size_t log_every;        /**< steps from one line of the log to the next */
+    size_t val_every;        /**< steps from one validation to the next; 0: only after the last step */
+    size_t val_batches;      /**< batches in each validation; 0: no validation */
+    size_t checkpoint_every; /**< steps from one checkpoint to the next; 0: only after the last step */
+    size_t keep;             /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
 } TrainerConfig;
 
-/** @brief Says whether a run of this configuration can start. @retval CS336_ESHAPE, CS336_ERANGE */
+/** @brief Checks that a run can have this configuration. @retval CS336_ESHAPE, CS336_ERANGE */
 CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
 
-/** @brief A run in memory. */
+/** @brief The state of a run in memory. */
 typedef struct {
     TrainerConfig config;
     const TokenFile *train, *val;
-    TransformerLM lm, grad, first_moment, second_moment; /**< grad is 0 between steps */
-    ParameterList parameters;
-    Rng batches;               /**< draws the training windows */
-    size_t step;               /**< steps done */
-    int32_t *inputs, *targets; /**< (batch, context_length) */
-    Arena memory;              /**< weights, gradients, moments, batch */
-    Arena scratch;             /**< activations of a step */
+    TransformerLM lm, grad, first_moment, second_moment; /**< same structure; grad is zeroed after each step */
+    ParameterList parameters;                            /**< the same tensors as a list */
+    Rng batches;                                         /**< draws the training windows */
+    size_t step;                                         /**< steps done */
+    int32_t *inputs, *targets;                           /**< (batch_size, context_length) */
+    Arena memory;                                        /**< owns weights, gradients, moments and the batch */
+    Arena scratch;                                       /**< for the activations of a step */
 } Trainer;
 
 /**
- * @brief Checks configuration and data, allocates, and initialises the weights from the seed.
- * @param train, val  must outlive the trainer; val may be NULL when val_batches is 0
- * @retval CS336_ESHAPE, CS336_ERANGE  the configuration; too few tokens for a window; an id outside the vocabulary
+ * @brief Checks configuration and token files, allocates memory, and initialises the weights from the seed.
+ * @param train, val  must outlive the trainer; val may be NULL if val_batches is 0
+ * @retval CS336_ESHAPE, CS336_ERANGE  from trainer_check(); or a file has too few tokens for a window, or an id outside
+ *                                     the vocabulary
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train,
@@ -69,17 +72,19 @@ CS336_MUST_CHECK Status trainer_init(Trainer *trainer, const TrainerConfig *conf
 void trainer_deinit(Trainer *trainer);
 
 /**
- * @brief One step of training.
- * @param[out] loss       of the batch, before the step; nats per token
- * @param[out] grad_norm  before clipping
- * @retval CS336_ERANGE  loss or gradients are not finite, or an id is outside the vocabulary; weights, moments and step
- *                       are unchanged
- * @retval CS336_ENOMEM  the workspace could not grow
+ * @brief Does one step of training.
+ * @param[out] loss       mean loss of the batch before the update, in nats per token
+ * @param[out] grad_norm  norm of all gradients before clipping
+ * @retval CS336_ERANGE  the loss or a gradient is not finite, or an id is outside the vocabulary. Weights, moments and
+ *                       step are unchanged
+ * @retval CS336_ENOMEM  the workspace cannot grow
  */
 CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad_norm);
 
-/** @brief Mean loss over the validation windows, nats per token; NaN or infinite when the model is. @retval
- * CS336_ERANGE, CS336_ENOMEM */
+/**
+ * @brief Computes the mean loss over the validation windows, in nats per token. It may be NaN or infinite.
+ * @retval CS336_ERANGE, CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
 
 CS336_API_END

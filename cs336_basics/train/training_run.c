@@ -12,9 +12,9 @@
 
 /* ---- saving and restoring ---- */
 
-enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 };
+enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 }; /* the model's keys, batch_size and seed */
 
-/* What a Checkpoint points to while it is saved or loaded. */
+/* The memory that a Checkpoint points to while it is saved or loaded. */
 typedef struct {
     ModelConfigText model;
     char batch_size[32], seed[32];
@@ -22,7 +22,9 @@ typedef struct {
     CheckpointRng rng;
 } RunState;
 
-/* Resuming compares the configuration below with the file's: the model, the batch size and the seed decide the bytes.
+/*
+ * Describes the trainer's state as a Checkpoint. Its configuration has the settings that resuming may not change: the
+ * model, the batch size and the seed. Optimizer settings may change, so they are only in config.json.
  */
 static Checkpoint checkpoint_of(const Trainer *trainer, RunState *state, Rng *batches)
 {
@@ -66,19 +68,19 @@ typedef struct {
     const TrainerObserver *observer;
     RunDirectory directory;
     RunLog log;
-    double start_time;                /**< of this process's part of the run, on clock_seconds() */
-    double earlier_seconds;           /**< that the parts before it took */
-    double step_seconds, step_tokens; /**< of the steps since the last line of the log */
+    double start_time;                /* when this process began the run, on clock_seconds() */
+    double earlier_seconds;           /* time that earlier processes spent on the run, from the log */
+    double step_seconds, step_tokens; /* sums over the steps since the last line of the log */
 } Run;
 
 static double clock_seconds(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* True if something that happens every so many steps (0: never) happens after this one. */
+/* True if something that happens every `every` steps (0: never) happens after this step. */
 static bool is_due(size_t every, size_t step)
 {
     return every && step % every == 0;
@@ -89,8 +91,8 @@ static bool has_notices(const Run *run)
     return run->observer && run->observer->notice;
 }
 
-/* A failure to write that ends nothing if somebody hears of it; others stay failures. */
-static Status tolerate(const Run *run, Status s)
+/* If the status is a failure of a file and the observer takes notices: reports it there and returns CS336_OK. */
+static Status tolerate_file_failure(const Run *run, Status s)
 {
     if (s != CS336_EIO || !has_notices(run))
         return s;
@@ -98,25 +100,26 @@ static Status tolerate(const Run *run, Status s)
     return CS336_OK;
 }
 
+/* Returns the step after which this process stops. */
 static size_t last_step(const TrainerConfig *config)
 {
     return config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
 }
 
-/* Goes back to the checkpoint, and says what is about to be different from the run's part before it. */
+/* Restores the checkpoint, and reports the settings that differ from those in config.json. */
 static Status resume(Run *run)
 {
     Trainer *trainer = run->trainer;
     const Status s = trainer_restore(trainer, run->directory.checkpoint);
     if (s)
         return s;
-    RunConfigBefore before;
-    run_config_before(&before, run->directory.config, &trainer->config);
-    if (before.keep && !trainer->config.keep)
-        trainer->config.keep = before.keep;
-    if (*before.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {
-        char text[sizeof before.differences + 64];
-        snprintf(text, sizeof text, "the run goes on with other settings: %s", before.differences);
+    RunConfigComparison comparison;
+    run_config_compare(&comparison, run->directory.config, &trainer->config);
+    if (comparison.stored_keep && !trainer->config.keep) /* not given: as in config.json */
+        trainer->config.keep = comparison.stored_keep;
+    if (*comparison.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {
+        char text[sizeof comparison.differences + 64];
+        snprintf(text, sizeof text, "the run continues with changed settings: %s", comparison.differences);
         run->observer->notice(run->observer->context, text);
     }
     return CS336_OK;
@@ -124,28 +127,30 @@ static Status resume(Run *run)
 
 static Status begin(Run *run, const char *directory, RunStart start)
 {
-    enum { KEEP = 2 }; /* the newest checkpoint of a run that diverges may be a bad one */
+    enum { KEEP = 2 }; /* checkpoints: if a run diverges, the newest one may already be bad, and the one before helps */
     Trainer *trainer = run->trainer;
     Status s = run_directory_open(&run->directory, directory, start);
-    /* Everything about the checkpoint is checked before a file changes. */
+    /* Read and check the checkpoint before any file changes. */
     if (!s && start == RUN_RESUME)
         s = resume(run);
+    /* Remove checkpoints beyond `keep`, which may be smaller than in the run so far. */
     trainer->config.keep = trainer->config.keep ? trainer->config.keep : KEEP;
     run->directory.keep = trainer->config.keep;
     if (!s)
         s = run_directory_prune(&run->directory, trainer->step);
     run->start_time = clock_seconds();
-    /* A run that has nothing left to do changes no file. */
+    /* A run that is already complete leaves log and configuration as they are. */
     if (s || trainer->step >= last_step(&trainer->config))
         return s;
-    /* The log loses the lines of steps that are computed again. */
+    /* Cut the lines of steps that will be computed again from the log, and record the configuration. */
     s = run_log_open(&run->log, &run->earlier_seconds, run->directory.log, trainer->step);
     return s ? s : run_config_write(run->directory.config, &trainer->config);
 }
 
 /*
- * The log reaches the disk before the checkpoint. If the machine fails in between, resuming cuts the log's last lines
- * off again. The other way round, lines of steps that the checkpoint has passed would be missing for good.
+ * Saves a checkpoint. The log is synced first: if the machine fails between the two, resuming cuts the newer lines of
+ * the log. In the other order the log could lack lines of steps that the checkpoint already includes, and these steps
+ * are never computed again.
  */
 static Status save(Run *run)
 {
@@ -156,22 +161,22 @@ static Status save(Run *run)
         s = trainer_save(run->trainer, run->directory.checkpoint);
     if (!s)
         return run_directory_prune(&run->directory, run->trainer->step);
-    /* Nothing was written: the newest checkpoint needs no second name. */
-    char message[512];
+    /* Not written: remove the second name of the newest checkpoint again. A failure of this is added to the message. */
+    char message[512]; /* a copy, because run_directory_prune() may replace status_message() */
     snprintf(message, sizeof message, "%s", status_message());
     if (run->directory.saved && run_directory_prune(&run->directory, run->directory.saved))
         return status_fail(s, "%s; then %s", message, status_message());
     return status_fail(s, "%s", message);
 }
 
-/* One step of training, its validation if one is due, and its line in the log. */
+/* Does one step of training, the validation if one is due, and writes the line of the log if one is due. */
 static Status advance(Run *run, RunLogEntry *entry)
 {
     Trainer *trainer = run->trainer;
     const TrainerConfig *config = &trainer->config;
     const size_t batch_tokens = config->batch_size * config->model.context_length;
 
-    /* The step itself. Only its time counts for tokens per second. */
+    /* The step. Only its time counts for tokens per second. */
     const double step_start = clock_seconds();
     float loss;
     Status s = trainer_step(trainer, &loss, &entry->grad_norm);
@@ -186,9 +191,9 @@ static Status advance(Run *run, RunLogEntry *entry)
     entry->validated = config->val_batches && (last || is_due(config->val_every, step));
     if (entry->validated)
         s = trainer_validate(trainer, &entry->val_loss);
-    const bool logged = last || entry->validated || is_due(config->log_every, step);
 
-    /* The line. */
+    /* The line of the log. */
+    const bool logged = last || entry->validated || is_due(config->log_every, step);
     entry->step = step;
     entry->tokens = step * batch_tokens;
     entry->seconds = run->earlier_seconds + clock_seconds() - run->start_time;
@@ -196,7 +201,7 @@ static Status advance(Run *run, RunLogEntry *entry)
     entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
     if (!s && logged) {
-        s = tolerate(run, run_log_append(&run->log, entry));
+        s = tolerate_file_failure(run, run_log_append(&run->log, entry));
         run->step_seconds = run->step_tokens = 0;
     }
     if (!s && run->observer && run->observer->step)
@@ -215,11 +220,12 @@ static Status train(Run *run, RunLogEntry *entry)
         s = advance(run, entry);
         if (s)
             break;
+        /* The last checkpoint of this process must be written; the run continues without one of the others. */
         const bool stopping = parallel_stop_asked(stop) && trainer->step < end;
         if (stopping || trainer->step == end)
             s = save(run);
         else if (is_due(config->checkpoint_every, trainer->step))
-            s = tolerate(run, save(run));
+            s = tolerate_file_failure(run, save(run));
         if (!s && stopping)
             s = status_fail(CS336_EINTERRUPTED, "stopped after step %zu of %zu", trainer->step, config->steps);
     }

@@ -1,9 +1,9 @@
 /**
  * @file
- * @brief The training loop with its files: log, checkpoints, configuration (handout section 5.3, problem
+ * @brief Runs the training loop and writes its files: log, checkpoints and configuration (handout section 5.3, problem
  * training_together).
  *
- * train/run_directory.h says which files a run has and in which order they change.
+ * train/run_directory.h describes these files and the order in which they change.
  */
 #ifndef CS336_TRAIN_TRAINING_RUN_H
 #define CS336_TRAIN_TRAINING_RUN_H
@@ -20,46 +20,46 @@
 CS336_API_BEGIN
 
 /**
- * @brief Saves the run's whole state.
+ * @brief Saves the run's whole state as a checkpoint.
  * @retval CS336_EIO, CS336_ENOMEM
- * @retval CS336_ERANGE  a weight or moment is not finite; the file that was there is intact
+ * @retval CS336_ERANGE  a weight or moment is not finite; an existing file is unchanged
  */
 CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
 
 /**
- * @brief Goes back to a saved state.
- * @retval CS336_EIO      it cannot be read
- * @retval CS336_EFORMAT  cut short, or of another model, batch size or seed; the trainer is unchanged
- * @retval CS336_ESHAPE   a weight has another shape; the trainer is unchanged
+ * @brief Restores a saved state. After a failure the trainer is unchanged.
+ * @retval CS336_EIO      the checkpoint cannot be read
+ * @retval CS336_EFORMAT  it is cut short, or has another model, batch size or seed
+ * @retval CS336_ESHAPE   a weight has another shape
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 
-/** @brief What a run tells, and what it asks. */
+/** @brief Functions that trainer_run() calls, and a flag that it reads. Each pointer may be NULL. */
 typedef struct {
-    void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< after each step; NULL: nobody listens */
+    void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< called after each step */
     /**
-     * A line for people: a setting that differs from the run's so far; a line of the log or a checkpoint that could not
-     * be written, after which the run goes on, as the disk may have room again later. NULL: such a failure ends the
-     * run.
+     * Called with a message for the user: settings that differ from those before a resume; or a line of the log or a
+     * checkpoint in the middle of the run that could not be written. The run then continues, because the disk may have
+     * space again later. If this is NULL, such a failure ends the run.
      */
     void (*notice)(void *context, const char *text);
-    void *context;
-    const atomic_int *stop; /**< not 0: finish the step, save and return; NULL: never */
+    void *context;          /**< passed to both functions */
+    const atomic_int *stop; /**< if it becomes nonzero, the run finishes its step, saves and returns */
 } TrainerObserver;
 
 /**
- * @brief Trains to the end, or to stop_at.
- * @param directory  made when missing
- * @param start      what to do with a run that the directory holds already
- * @param observer   NULL: nobody
- * @param last       the last step's entry; with the final validation loss when the run came to its end
- * @retval CS336_OK           steps, or stop_at, are done and saved
- * @retval CS336_EINTERRUPTED the observer asked to stop; saved
- * @retval CS336_EIO          a file could not be read or written; the checkpoint that was there is intact. Or the
- *                            directory holds a run and @p start is RUN_NEW, or another process writes to it
- * @retval CS336_ERANGE       the loss or a weight is not finite; the last checkpoint is intact
- * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged, or of another run
+ * @brief Trains until the run is complete, or until after the step `stop_at`.
+ * @param directory  for the files of the run; made if it does not exist
+ * @param start      what to do if the directory already contains a run
+ * @param observer   may be NULL
+ * @param last       entry of the last step, with the final validation loss if the run is complete
+ * @retval CS336_OK           the run is complete, or has reached stop_at, and is saved
+ * @retval CS336_EINTERRUPTED the observer's stop flag was set; the run is saved
+ * @retval CS336_EIO          a file could not be read or written, and the existing checkpoint is unchanged; or
+ *                            run_directory_open() failed
+ * @retval CS336_ERANGE       the loss or a weight is not finite; the existing checkpoint is unchanged
+ * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged or belongs to another run
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, RunStart start,

@@ -76,13 +76,13 @@ float *bench_numbers(size_t n)
 /* ---- taking turns ---- */
 
 typedef struct {
-    double best; /* the run's own figure, less is better; INFINITY before the first */
+    double best; /* least figure (seconds or bytes) of all runs so far; INFINITY before the first */
     char why[WHY_BYTES];
 } Turns;
 
 /*
- * The threads of OpenMP and OpenBLAS look out for more work for many milliseconds after a product, on the processors
- * that the other side needs next.
+ * After a product, the threads of OpenMP and OpenBLAS spin for many milliseconds while they wait for more work. They
+ * would take the processors from the next side, so this waits until they sleep.
  */
 static void let_threads_fall_asleep(void)
 {
@@ -122,7 +122,7 @@ static double figure_of(const BenchRow *row, const Turns *turns)
     return row->rate ? row->scale / turns->best : row->scale * turns->best;
 }
 
-/* How many times better x is than y. */
+/* Returns how many times better x is than y. */
 static double times_better(const BenchRow *row, double x, double y)
 {
     return row->rate ? x / y : y / x;
@@ -168,7 +168,7 @@ static void show_row(const BenchRow *row, BenchResult result, const char *peer_n
     fflush(stdout);
 }
 
-/* On a terminal, which row is under way. */
+/* Shows on a terminal which row is measured now. */
 static void show_progress(const char *name)
 {
     if (isatty(STDERR_FILENO))

@@ -1,12 +1,12 @@
 /**
  * @file
- * @brief What the benchmarks share: rows that time us beside a peer and beside the machine's limit.
+ * @brief The frame of all benchmarks: rows that time our code beside a peer and beside the machine's limit.
  *
- * - Machines are shared and noisy, so ours, the peers and the limit take turns, and the best run of each counts.
+ * - Machines are shared and noisy. So ours, the peers and the limit run in turn, and the best run of each counts.
  * - A run is a function that returns its own seconds (or bytes). A row says how these become its unit.
- * - A group is one function, bench_NAME() in bench_NAME.c, that calls bench_row() for each of its rows. Rows whose name
- *   K does not select return at once; what is expensive to prepare asks bench_selected() first.
- * - A peer that is missing or breaks never yields a number: its cell says why.
+ * - A group is one function, bench_NAME() in bench_NAME.c, that calls bench_row() for each of its rows. bench_row()
+ *   returns at once if K does not select the row. A row whose preparation is expensive asks bench_selected() first.
+ * - A peer that is missing or fails gives no number, and the row says why.
  */
 #ifndef CS336_TESTS_BENCH_H
 #define CS336_TESTS_BENCH_H
@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** @brief Every group, in the table's order. */
+/** @brief All groups, in the order of the table. */
 #define BENCH_GROUPS(X) \
     X(matmul)           \
     X(sdpa)             \
@@ -35,16 +35,16 @@
 BENCH_GROUPS(BENCH_DECLARE)
 #undef BENCH_DECLARE
 
-/** @brief One run: its seconds (or bytes), measured by itself; or what bench_failed() returns. */
+/** @brief Runs once. Returns the seconds (or bytes) that it measured itself, or what bench_failed() returned. */
 typedef double BenchRun(void *context);
 
-/** @brief What a peer's cell says when it is not here. */
+/** @brief The text of a row whose peer is not installed. */
 #define BENCH_NOT_INSTALLED "not installed"
 
-/** @brief Notes why a run has no result, and returns the NAN that stands for it. */
+/** @brief Records why a run has no result. Returns NAN, which stands for a missing result. */
 double bench_failed(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 
-/** @brief What the latest bench_failed() noted. */
+/** @brief Returns the text of the latest bench_failed(). */
 const char *bench_failure(void);
 
 typedef struct {
@@ -53,14 +53,14 @@ typedef struct {
     void *context;
 } BenchSide;
 
-/** @brief With what the machine bounds a row; measured in turn with it, by as many threads, with the same instructions.
- */
+/** @brief What limits a row on this machine. It is measured in turn with the row, with the same threads and
+ * instructions. */
 typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_BF16, BENCH_BANDWIDTH } BenchLimit;
 
 enum { BENCH_PEERS = 3 };
 
 typedef struct {
-    const char *name; /**< unique and lasting: people select and compare by it */
+    const char *name; /**< unique, and the same in all versions: people select and compare rows by it */
     const char *unit; /**< of the row's figures */
     double scale;     /**< figure = scale * run, or scale / run for a rate */
     bool rate;        /**< more is better; else less is better (times, bytes) */
@@ -78,34 +78,37 @@ typedef struct {
     double ours, peer, limit;
 } BenchResult;
 
-/** @brief Measures, prints and records one row; nothing but NANs when K does not select it. */
+/** @brief Measures, prints and records one row. If K does not select it, all figures are NAN. */
 BenchResult bench_row(const BenchRow *row);
 
-/** @brief The rest of a row whose runs return seconds, or bytes, and that shows milliseconds, or megabytes. */
+/** @brief Fields of a row whose runs return seconds and that shows milliseconds, or bytes and megabytes. */
 #define BENCH_MILLISECONDS .unit = "ms", .scale = 1e3
 #define BENCH_MEGABYTES .unit = "MB", .scale = 1e-6
 
-/** @brief Whether K selects the row of this name. */
+/** @brief True if K selects the row of this name. */
 bool bench_selected(const char *name);
 
-/** @brief Seconds of a steady clock. */
+/** @brief Returns the seconds of a monotonic clock. */
 double bench_now(void);
 
-/** @brief Random numbers in [-0.5, 0.5), to be given to memory_release(); exits when memory is exhausted. */
+/** @brief Returns random numbers in [-0.5, 0.5), for memory_release(). Ends the program when memory is exhausted. */
 float *bench_numbers(size_t n);
 
-/** @brief Ends the program with one line when @p status is a failure: for what prepares a run. */
+/** @brief Ends the program with a message if @p status is a failure. For the preparation of runs. */
 void bench_require(Status status);
 
-/** @brief Fused multiply-adds that all threads do in registers, once: billions of operations (two each) a second. */
+/** @brief Measures the fused multiply-adds of all threads in registers. Returns 10^9 operations a second, two for each.
+ */
 double bench_fma_peak(void);
 
-/** @brief The same of bfloat16 pairs added to float32 sums; where the CPU has no such instructions, bench_fma_peak().
- */
+/** @brief Measures the same for bfloat16 pairs added to float32 sums, or bench_fma_peak() on CPUs without them. */
 double bench_bf16_peak(void);
 
-/** @brief Gigabytes a second at which all threads add up so much memory, which they did before: of as much as a row
- * reads, the caches hold the same share. */
+/**
+ * @brief Measures the gigabytes a second at which all threads add up @p bytes of memory.
+ *
+ * The threads have read the memory before, and it is as much as the row reads. So the caches hold the same share of it.
+ */
 double bench_read_bandwidth(size_t bytes);
 
 #endif

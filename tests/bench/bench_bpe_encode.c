@@ -1,6 +1,6 @@
 /*
- * Encoding and decoding the files that CS336_CORPORA names with GPT-2's vocabulary, which lies in COURSE, beside other
- * tokenizers. All but one row are work for one thread: `taskset -c 0 make bench K='bpe encode'` pins it.
+ * Encodes and decodes the files that CS336_CORPORA names, beside other tokenizers. GPT-2's vocabulary is in the
+ * directory COURSE. All rows but one use one thread: `taskset -c 0 make bench K='bpe encode'` pins it to a core.
  */
 #include "core/file.h"
 #include "core/memory.h"
@@ -23,7 +23,7 @@ static BenchProcess tiktoken = {.name = "tiktoken", .line = PEER("tiktoken")};
 typedef struct {
     Tokenizer *tokenizer;
     MappedFile file;
-    Encoder *encoder; /* has seen the text */
+    Encoder *encoder; /* its cache has seen the text */
     TokenList ids;
     ByteList text;
 } EncodeWork;
@@ -43,7 +43,7 @@ static double result_of(Status s, double start)
     return s ? bench_failed("%s", status_message()) : bench_now() - start;
 }
 
-/* The first pass over a text in a fresh process, whose memory is new too. */
+/* Asks a fresh process for its first pass over a text. Its memory is fresh, too, so page faults are included. */
 double encode_first_pass(const char *path)
 {
     Tokenizer *tokenizer;
@@ -120,7 +120,7 @@ static double decode_replace(void *context)
     return result_of(tokenizer_decode_replace(work->tokenizer, &work->text, work->ids.ids, work->ids.count), start);
 }
 
-/* A row of bytes of the text a second; the caller adds the peers. */
+/* Measures a row in megabytes of text a second, beside the peers. */
 static BenchRow rate_row(char name[NAME_BYTES], const EncodeWork *work, const char *path, const char *what,
                          BenchSide ours)
 {
@@ -175,11 +175,11 @@ static void rows(EncodeWork *work, const char *path)
 
 void bench_bpe_encode(void)
 {
-    const char *at = getenv("CS336_CORPORA"), *pattern = getenv("K");
+    const char *paths = getenv("CS336_CORPORA"), *pattern = getenv("K");
     const bool asked = pattern && (strstr(pattern, "bpe encode") || strstr(pattern, "bpe decode"));
     if (!bench_selected("bpe encode") && !bench_selected("bpe decode") && !asked)
         return;
-    if (!at || !*at || !getenv("COURSE")) {
+    if (!paths || !*paths || !getenv("COURSE")) {
         if (asked)
             fprintf(stderr, "bench: bpe encode: CS336_CORPORA names texts with : between them, COURSE the directory of "
                             "gpt2_vocab.json\n");
@@ -187,14 +187,14 @@ void bench_bpe_encode(void)
     }
     EncodeWork work = {0};
     bench_require(load(&work.tokenizer));
-    while (*at) {
+    while (*paths) {
         char path[PATH_BYTES];
-        const size_t length = strcspn(at, ":");
+        const size_t length = strcspn(paths, ":");
         if (length > 0 && length < sizeof path) {
-            snprintf(path, sizeof path, "%.*s", (int)length, at);
+            snprintf(path, sizeof path, "%.*s", (int)length, paths);
             rows(&work, path);
         }
-        at += length + (at[length] == ':');
+        paths += length + (paths[length] == ':');
     }
     token_list_deinit(&work.ids);
     byte_list_deinit(&work.text);

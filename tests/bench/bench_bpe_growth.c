@@ -1,8 +1,10 @@
 /*
- * How training and encoding grow with the text, from 1 to 300 MB, and training with the number of merges.
+ * Measures how the time and memory of training and encoding grow with the text, from 1 to 300 MB, and those of training
+ * with the number of merges.
  *
- * The text is the first file that CS336_CORPORA names, its documents in a random order, all of them again and again
- * in another order; or, without a corpus, stories without end. A longer text begins with the shorter one.
+ * The text is made of the documents of the first file that CS336_CORPORA names, in random order. When all are used,
+ * they follow again in another order. Without a corpus the documents are stories. A longer text begins with the shorter
+ * one.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "core/file.h"
@@ -27,40 +29,40 @@ enum { MEGABYTE = 1000000, MERGES = 10000, BYTES_AND_SEPARATOR = 257, MERGES_TEX
 /* ---- documents ---- */
 
 typedef struct {
-    MappedFile file; /* of size 0: stories */
+    MappedFile file; /* size 0: stories instead */
     ByteString *documents;
     size_t document_count;
     StoryProgram program;
     char *story;
-    uint64_t next; /* document, or story, to be written */
+    uint64_t next; /* number of the next document or story */
 } Corpus;
 
 static const uint8_t *find(const uint8_t *text, const uint8_t *end, const char *what)
 {
     const size_t length = strlen(what);
     while ((size_t)(end - text) >= length) {
-        const uint8_t *at = memchr(text, what[0], (size_t)(end - text) - length + 1);
-        if (!at)
+        const uint8_t *found = memchr(text, what[0], (size_t)(end - text) - length + 1);
+        if (!found)
             break;
-        if (memcmp(at, what, length) == 0)
-            return at;
-        text = at + 1;
+        if (memcmp(found, what, length) == 0)
+            return found;
+        text = found + 1;
     }
     return NULL;
 }
 
-/* A document goes to the end of its separator. With `documents` NULL they are only counted. */
+/* Splits a file into documents, each with the separator found its end. If `documents` is NULL it only counts them. */
 static size_t split(MappedFile file, ByteString *documents)
 {
-    const uint8_t *at = file.data, *const end = file.data + file.size;
+    const uint8_t *found = file.data, *const end = file.data + file.size;
     size_t count = 0;
-    while (at < end) {
-        const uint8_t *separator = find(at, end, STORY_SEPARATOR);
+    while (found < end) {
+        const uint8_t *separator = find(found, end, STORY_SEPARATOR);
         const uint8_t *next = separator ? separator + strlen(STORY_SEPARATOR) : end;
         if (documents)
-            documents[count] = (ByteString){.bytes = at, .length = (size_t)(next - at)};
+            documents[count] = (ByteString){.bytes = found, .length = (size_t)(next - found)};
         count++;
-        at = next;
+        found = next;
     }
     return count;
 }
@@ -114,10 +116,10 @@ static bool write_next(Corpus *corpus, FILE *text)
 {
     const uint64_t number = corpus->next++;
     if (corpus->documents) {
-        const size_t place = (size_t)(number % corpus->document_count);
-        if (place == 0)
+        const size_t index = (size_t)(number % corpus->document_count);
+        if (index == 0)
             shuffle(corpus, number / corpus->document_count);
-        const ByteString document = corpus->documents[place];
+        const ByteString document = corpus->documents[index];
         return fwrite(document.bytes, 1, document.length, text) == document.length;
     }
     const size_t length = story_write(corpus->story, NULL, &corpus->program, 1, number);
@@ -135,7 +137,7 @@ static const char *path_of(const char *name)
     return path;
 }
 
-/* Appends documents until the text has so many bytes, and perhaps a document more. Returns its bytes. */
+/* Appends documents until the text has found least this many bytes. Returns its bytes. */
 static double grow_text(Corpus *corpus, size_t megabytes)
 {
     FILE *text = fopen(path_of(BPE_TEXT), "ab");
@@ -235,7 +237,7 @@ static bool wants(const char *what, size_t x, const char *unit)
     return bench_selected(row_name(what, x, unit));
 }
 
-/* The vocabulary to encode with is learned from the first ten megabytes. */
+/* Learns the vocabulary for encoding from the first 10 MB. */
 static void write_model(Corpus *corpus)
 {
     char vocab[sizeof directory.path + 20], merges[sizeof directory.path + 20];

@@ -1,5 +1,4 @@
-/* Learning a vocabulary from the files that CS336_CORPORA names, beside other trainers: time, and the process' memory.
- */
+/* Learns a vocabulary from each file that CS336_CORPORA names, beside other trainers: time and peak memory. */
 #include "core/file.h"
 #include "core/parallel.h"
 #include "tests/bench/bench.h"
@@ -90,16 +89,16 @@ static void rows(const char *path)
 
 void bench_bpe_train(void)
 {
-    const char *at = getenv("CS336_CORPORA");
-    if ((!at || !*at) && getenv("K") && strstr(getenv("K"), "bpe train"))
+    const char *paths = getenv("CS336_CORPORA");
+    if ((!paths || !*paths) && getenv("K") && strstr(getenv("K"), "bpe train"))
         fprintf(stderr, "bench: bpe train: no corpus; CS336_CORPORA names files with : between them\n");
-    while (at && *at) {
+    while (paths && *paths) {
         char path[PATH_BYTES];
-        const size_t length = strcspn(at, ":");
+        const size_t length = strcspn(paths, ":");
         if (length > 0 && length < sizeof path) {
-            snprintf(path, sizeof path, "%.*s", (int)length, at);
+            snprintf(path, sizeof path, "%.*s", (int)length, paths);
             rows(path);
         }
-        at += length + (at[length] == ':');
+        paths += length + (paths[length] == ':');
     }
 }

@@ -1,11 +1,11 @@
-/* Generating text, one stream, with a model of the size that llama2.c is usually tried with. */
+/* Generates one text with a model of the size that is usual for llama2.c, beside llama2.c. */
 #include "generate/decode.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/llama2.h"
 
 #include <math.h>
 
-/* 116 MB are read for each token: the layers, and 32 000 rows for the logits. */
+/* Each token reads 116 MB: the layers, and 32 000 rows for the logits. */
 static const TransformerLMConfig sizes = {.vocab_size = 32000,
                                           .context_length = 256,
                                           .d_model = 512,
@@ -19,7 +19,7 @@ typedef struct {
     TransformerLM lm;
     Arena memory;
     Decoder decoder;
-    double first; /* when the first token came */
+    double first; /* seconds of the clock when the first token came; NAN before it */
 } Generation;
 
 static Status bind(Generation *x, Arena *arena)
@@ -55,7 +55,7 @@ static Status receive(void *context, int32_t token)
     return CS336_OK;
 }
 
-/* As llama2.c counts: greedily to the end of the context, from the first token to the last. */
+/* Generates greedily to the end of the context. As llama2.c does, it times the tokens after the first one. */
 static double run(void *context)
 {
     Generation *x = context;
@@ -75,7 +75,7 @@ void bench_generate(void)
     if (!bench_selected(name))
         return;
     const double tokens = (double)sizes.context_length - 1;
-    const size_t not_read = sizes.vocab_size * sizes.d_model; /* of the embedding a token reads one row */
+    const size_t not_read = sizes.vocab_size * sizes.d_model; /* a token reads only one row of the embedding */
     Generation x;
     Llama2 llama2;
     generation_init(&x);

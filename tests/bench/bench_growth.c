@@ -1,4 +1,4 @@
-/* How time and memory grow: attention with the length of the sequence, a training step with the batch. */
+/* Measures how time and memory grow: of attention with the sequence, and of a training step with the batch. */
 #include "tests/bench/bench.h"
 #include "tests/bench/chart.h"
 #include "tests/bench/report.h"
@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* One head of 64, forward and backward. */
+/* Times one head of 64 numbers, forward and backward. */
 static BenchResult sdpa_time(const char *name, size_t length)
 {
     if (!bench_selected(name))
@@ -69,7 +69,7 @@ static BenchResult step_peak(const char *name, size_t batch)
                 bench_question(&bench_torch, "step sdpa float32 %zu", batch));
 }
 
-/* Rows "growth NAME X" for each x, and their curve. */
+/* Measures a row "growth NAME X" for each x, and adds its figures to a curve. */
 static void grow(ChartCurve *curve, const char *name, const size_t *x, size_t count,
                  BenchResult (*measure)(const char *name, size_t x))
 {

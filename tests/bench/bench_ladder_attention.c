@@ -1,4 +1,5 @@
-/* From attention as the formula has it to the library's tiles, in time and memory: docs/performance.md. */
+/* The steps from the plain formula of attention to the library's score blocks, in time and memory: docs/performance.md.
+ */
 #include "core/arena.h"
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -11,12 +12,12 @@
 #include <string.h>
 
 enum { HEADS = 8, SEQ = 2048, D = 64 };
-enum { SMALL_HEADS = 3, SMALL_SEQ = 150 }; /* for the check */
+enum { SMALL_HEADS = 3, SMALL_SEQ = 150 }; /* of the problem that checks a step */
 
 typedef struct {
     size_t heads, seq;
     float scale;
-    float *numbers;                                                   /* holds the next two lines */
+    float *numbers;                                                   /* memory of all tensors in the next two lines */
     float *query, *key, *value, *grad_output;                         /* (heads, seq, D) */
     float *output, *grad_query, *grad_key, *grad_value, *log_sum_exp; /* likewise; the last (heads, seq) */
     float *p, *grad_p;                                                /* (heads, seq, seq), or NULL */
@@ -33,7 +34,7 @@ typedef struct {
 
 /* ---- scores in memory ---- */
 
-/* Row after row, the formula: scores, softmax, weighted sum of the values. */
+/* Computes the formula row by row: scores, softmax, weighted sum of the values. */
 static void loops(Problem *x)
 {
     const size_t seq = x->seq;
@@ -58,7 +59,7 @@ static void loops(Problem *x)
     }
 }
 
-/* A head's matrices: of D columns, of seq columns, and their transposes. */
+/* Views of the matrices of one head: with D columns, with seq columns, and transposed. */
 static ConstMatrix narrow(const float *x)
 {
     return (ConstMatrix){x, D, 1};
@@ -74,7 +75,7 @@ static ConstMatrix transposed(ConstMatrix a)
     return (ConstMatrix){a.data, a.column_stride, a.row_stride};
 }
 
-/* scores = factor left right^T, (seq, seq) from two of (seq, D) */
+/* Computes scores = factor left right^T for each head: (seq, seq) from two matrices (seq, D). */
 static void multiply_rows(const Problem *x, float *scores, const float *left, const float *right, float factor)
 {
     const size_t n = x->seq;
@@ -83,12 +84,12 @@ static void multiply_rows(const Problem *x, float *scores, const float *left, co
                transposed(narrow(right + head * n * D)), n, n, D, factor, 0);
 }
 
-/* to = factor weights from, (seq, D) from (seq, seq) or its transpose and (seq, D) */
-static void weigh(const Problem *x, float *to, ConstMatrix weights, const float *from, float factor)
+/* Computes y = factor weights x for each head: (seq, D) from (seq, seq), perhaps transposed, and (seq, D). */
+static void weigh(const Problem *problem, float *y, ConstMatrix weights, const float *x, float factor)
 {
-    const size_t n = x->seq;
-    for (size_t head = 0; head < x->heads; head++, weights.data += n * n)
-        matmul((Matrix){to + head * n * D, D, 1}, weights, narrow(from + head * n * D), n, D, n, factor, 0);
+    const size_t n = problem->seq;
+    for (size_t head = 0; head < problem->heads; head++, weights.data += n * n)
+        matmul((Matrix){y + head * n * D, D, 1}, weights, narrow(x + head * n * D), n, D, n, factor, 0);
 }
 
 static void products(Problem *x)
@@ -105,7 +106,7 @@ static void products(Problem *x)
     weigh(x, x->output, wide(x->p, n), x->value, 1);
 }
 
-/* With the probabilities that the forward pass left: dV = P^T dO, dP = dO V^T, dS, dQ = dS K, dK = dS^T Q. */
+/* Uses the probabilities P of the forward pass: dV = P^T dO, dP = dO V^T, dS from dP, dQ = dS K, dK = dS^T Q. */
 static void products_backward(Problem *x)
 {
     const size_t n = x->seq;
@@ -125,39 +126,39 @@ static Tensor view(const Problem *x, float *data)
     return tensor(data, x->heads, x->seq, D);
 }
 
-static void tiles(const Problem *x, AttentionMask mask)
+static void blocks(const Problem *x, AttentionMask mask)
 {
     bench_require(scaled_dot_product_attention_forward(view(x, x->output), tensor(x->log_sum_exp, x->heads, x->seq, 1),
                                                        view(x, x->query), view(x, x->key), view(x, x->value), mask));
 }
 
-static void tiles_backward(Problem *x, AttentionMask mask)
+static void blocks_backward(Problem *x, AttentionMask mask)
 {
-    tiles(x, mask);
+    blocks(x, mask);
     bench_require(scaled_dot_product_attention_backward(
         view(x, x->grad_query), view(x, x->grad_key), view(x, x->grad_value), view(x, x->grad_output),
         view(x, x->output), tensor(x->log_sum_exp, x->heads, x->seq, 1), view(x, x->query), view(x, x->key),
         view(x, x->value), mask, &x->scratch));
 }
 
-static void all_tiles(Problem *x)
+static void all_blocks(Problem *x)
 {
-    tiles(x, (AttentionMask){.kind = ATTEND_ALL});
+    blocks(x, (AttentionMask){.kind = ATTEND_ALL});
 }
 
-static void causal_tiles(Problem *x)
+static void causal_blocks(Problem *x)
 {
-    tiles(x, (AttentionMask){.kind = ATTEND_CAUSAL});
+    blocks(x, (AttentionMask){.kind = ATTEND_CAUSAL});
 }
 
-static void all_tiles_backward(Problem *x)
+static void all_blocks_backward(Problem *x)
 {
-    tiles_backward(x, (AttentionMask){.kind = ATTEND_ALL});
+    blocks_backward(x, (AttentionMask){.kind = ATTEND_ALL});
 }
 
-static void causal_tiles_backward(Problem *x)
+static void causal_blocks_backward(Problem *x)
 {
-    tiles_backward(x, (AttentionMask){.kind = ATTEND_CAUSAL});
+    blocks_backward(x, (AttentionMask){.kind = ATTEND_CAUSAL});
 }
 
 /* ---- problems ---- */
@@ -171,7 +172,7 @@ static Problem make_problem(size_t heads, size_t seq)
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         *arrays[i] = x.numbers + i * n;
     for (size_t i = 0; i < n; i++)
-        x.query[i] *= 8; /* scores of about 1 */
+        x.query[i] *= 8; /* gives scores of about 1 */
     bench_require(arena_init(&x.scratch, scaled_dot_product_attention_scratch(view(&x, x.query))));
     return x;
 }
@@ -184,7 +185,7 @@ static void release_problem(Problem *x)
 
 /* ---- the check ---- */
 
-/* One query in double precision, which sees the first `seen` keys of its head; its probabilities go to p. */
+/* Computes one query in double precision. It sees the first `seen` keys of its head. Writes its probabilities to p. */
 static void attend_exactly(double *output, double *p, const Problem *x, size_t row, size_t seen)
 {
     const size_t first = row / x->seq * x->seq;
@@ -203,7 +204,7 @@ static void attend_exactly(double *output, double *p, const Problem *x, size_t r
     }
 }
 
-/* What one query adds to the gradients of its keys and values, and the gradient of the query itself. */
+/* Computes the gradient of one query, and adds what it contributes to the gradients of its keys and values. */
 static void differentiate_exactly(double *grad_query, double *grad_key, double *grad_value, const double *output,
                                   const double *p, const Problem *x, size_t row, size_t seen)
 {
@@ -257,7 +258,7 @@ typedef struct {
     Problem *problem;
 } Climb;
 
-/* Scores are allocated and touched before the clock starts: a program would keep them from step to step. */
+/* Allocates and touches the scores before it starts the clock, because a program would keep them between steps. */
 static double seconds(void *context)
 {
     const Climb *climb = context;
@@ -276,7 +277,7 @@ static double seconds(void *context)
     return end - start;
 }
 
-/* The most beside inputs, outputs and gradients, the workspace of the threads included. */
+/* Returns the peak memory besides inputs, outputs and gradients. The workspace of the threads is included. */
 static double bytes(void *context)
 {
     parallel_release();
@@ -327,11 +328,11 @@ void bench_ladder_attention(void)
     static const Rung rungs[] = {
         {"loops", loops, 1, ATTEND_CAUSAL, false},
         {"matmul()", products, 1, ATTEND_CAUSAL, false},
-        {"all tiles", all_tiles, 0, ATTEND_ALL, false},
-        {"causal tiles", causal_tiles, 0, ATTEND_CAUSAL, false},
+        {"all blocks", all_blocks, 0, ATTEND_ALL, false},
+        {"causal blocks", causal_blocks, 0, ATTEND_CAUSAL, false},
         {"matmul()", products_backward, 2, ATTEND_CAUSAL, true},
-        {"all tiles", all_tiles_backward, 0, ATTEND_ALL, true},
-        {"causal tiles", causal_tiles_backward, 0, ATTEND_CAUSAL, true},
+        {"all blocks", all_blocks_backward, 0, ATTEND_ALL, true},
+        {"causal blocks", causal_blocks_backward, 0, ATTEND_CAUSAL, true},
     };
     Problem problem = make_problem(HEADS, SEQ);
     for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++)

@@ -1,4 +1,4 @@
-/* From the triple loop to matmul(), one idea a step, each beside the step before it: docs/performance.md. */
+/* The steps from the triple loop to matmul(), one idea each, beside the step before: docs/performance.md. */
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "kernels/isa.h"
@@ -17,7 +17,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Every element one sum of products. */
+/* Computes each element as one sum of products. */
 static void naive(float *c, const float *a, const float *b, size_t m, size_t n, size_t k, float *work)
 {
     (void)work;
@@ -41,7 +41,7 @@ static void row_by_row(float *restrict c, const float *a, const float *b, size_t
                 c[i * n + j] += a[i * k + l] * b[l * n + j];
 }
 
-/* A block of B stays in the cache while all rows of A pass. */
+/* A block of B stays in the cache while all rows of A use it. */
 static void cached(float *restrict c, const float *a, const float *b, size_t m, size_t n, size_t k, float *work)
 {
     (void)work;
@@ -123,7 +123,7 @@ static double multiply(void *context)
     return seconds;
 }
 
-/* No factor exceeds 1/2, so a float's k additions err by at most k units of 2^-24 of k / 4. */
+/* No factor exceeds 1/2, so sums are below k / 4. Each of k additions in float errs by at most 2^-24 of that. */
 static bool is_right(const Rung *rung)
 {
     Product x = make_product(rung, (Shape){LADDER_ROWS + 16, CACHED_COLUMNS + 32, 2 * LADDER_DEPTH + 30});

@@ -1,5 +1,4 @@
-/* What each piece of the training step and of decoding gains over doing it in its separate parts: docs/performance.md.
- */
+/* Times each optimisation of the training step and of decoding beside the code without it: docs/performance.md. */
 #include "core/arena.h"
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -20,7 +19,7 @@
 /* The reference model, a batch of 8 x 256 tokens. */
 enum { ROWS = 2048, D_MODEL = 512, D_FF = 1344, VOCAB = 10000 };
 
-/* Largest difference of two arrays: what is timed must be the same work. */
+/* Returns the largest difference of two arrays. Both sides of a row must compute the same. */
 static double difference(const float *x, const float *y, size_t n)
 {
     double most = 0;
@@ -29,14 +28,14 @@ static double difference(const float *x, const float *y, size_t n)
     return most;
 }
 
-/* ---- maps that read the same input: apart, or as one product ---- */
+/* ---- linear maps of the same input: separate products, or one product ---- */
 
 enum { MOST_MAPS = 3 };
 
 typedef struct {
     size_t count, d_out;
-    Linear map, grad;                         /* of all, (count * d_out, D_MODEL) */
-    Linear maps[MOST_MAPS], grads[MOST_MAPS]; /* their rows */
+    Linear map, grad;                         /* all maps as one, (count * d_out, D_MODEL) */
+    Linear maps[MOST_MAPS], grads[MOST_MAPS]; /* each map: some rows of the one above */
     Tensor x, grad_x;                         /* (ROWS, D_MODEL) */
     Tensor y, grad_y;                         /* (ROWS, count * d_out) */
 } Maps;
@@ -98,40 +97,40 @@ static void maps_row(const char *name, size_t count, size_t d_out)
 /* ---- the loss: logits of all tokens, or of a chunk at a time ---- */
 
 typedef struct {
-    Linear head, grad;
+    Linear lm_head, grad;
     Tensor x, grad_x;
     TokenTensor targets;
     float loss;
 } Loss;
 
-static double whole(void *context)
+static double all_logits(void *context)
 {
     Loss *x = context;
     Tensor logits = random_rows(ROWS, VOCAB), log_sum_exp = random_rows(ROWS, 1);
     const double start = bench_now();
-    bench_require(linear_forward(logits, x->x, &x->head));
+    bench_require(linear_forward(logits, x->x, &x->lm_head));
     bench_require(cross_entropy_forward(&x->loss, log_sum_exp, logits, x->targets));
     bench_require(cross_entropy_backward(logits, log_sum_exp, logits, x->targets));
-    bench_require(linear_backward(x->grad_x, &x->grad, logits, x->x, &x->head));
+    bench_require(linear_backward(x->grad_x, &x->grad, logits, x->x, &x->lm_head));
     const double end = bench_now();
     memory_release(logits.data);
     memory_release(log_sum_exp.data);
     return end - start;
 }
 
-static double chunks(void *context)
+static double in_chunks(void *context)
 {
     Loss *x = context;
     Arena scratch;
-    bench_require(arena_init(&scratch, linear_cross_entropy_scratch(x->x, &x->head)));
+    bench_require(arena_init(&scratch, linear_cross_entropy_scratch(x->x, &x->lm_head)));
     const double start = bench_now();
-    bench_require(linear_cross_entropy(&x->loss, x->grad_x, &x->grad, x->x, x->targets, &x->head, &scratch));
+    bench_require(linear_cross_entropy(&x->loss, x->grad_x, &x->grad, x->x, x->targets, &x->lm_head, &scratch));
     const double end = bench_now();
     arena_deinit(&scratch);
     return end - start;
 }
 
-/* The most that a run takes, the workspace of the threads included. */
+/* Returns the peak memory of a run. The workspace of the threads is included. */
 static double bytes_of(BenchRun *run, void *context)
 {
     parallel_release();
@@ -141,28 +140,28 @@ static double bytes_of(BenchRun *run, void *context)
     return (double)(memory_peak() - before);
 }
 
-static double bytes_of_whole(void *context)
+static double bytes_of_all_logits(void *context)
 {
-    return bytes_of(whole, context);
+    return bytes_of(all_logits, context);
 }
 
 static double bytes_of_chunks(void *context)
 {
-    return bytes_of(chunks, context);
+    return bytes_of(in_chunks, context);
 }
 
-/* Both ways from gradients of zero. */
+/* True if both ways give the same loss and gradient. */
 static bool same_loss(Loss *x)
 {
     const size_t n = ROWS * D_MODEL;
     bool same = true;
-    chunks(x);
+    in_chunks(x);
     const float loss = x->loss;
     float *grad_x = memory_allocate(n * sizeof *grad_x);
     if (!grad_x)
         bench_require(status_fail(CS336_ENOMEM, "no memory for a gradient"));
     tensor_copy(tensor(grad_x, ROWS, D_MODEL), x->grad_x);
-    whole(x);
+    all_logits(x);
     same = fabsf(loss - x->loss) <= 1e-5f * loss && difference(grad_x, x->grad_x.data, n) <= 1e-7;
     memory_release(grad_x);
     return same;
@@ -171,7 +170,7 @@ static bool same_loss(Loss *x)
 static double other_loss(void *context)
 {
     (void)context;
-    return bench_failed("chunks give another loss");
+    return bench_failed("the chunks give another loss");
 }
 
 static void loss_rows(void)
@@ -182,7 +181,7 @@ static void loss_rows(void)
     static int32_t ids[ROWS];
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = (int32_t)(i * 7919 % VOCAB);
-    Loss x = {.head.weight = random_rows(VOCAB, D_MODEL),
+    Loss x = {.lm_head.weight = random_rows(VOCAB, D_MODEL),
               .grad.weight = random_rows(VOCAB, D_MODEL),
               .x = random_rows(ROWS, D_MODEL),
               .grad_x = random_rows(ROWS, D_MODEL),
@@ -190,29 +189,29 @@ static void loss_rows(void)
     const bool same = same_loss(&x);
     bench_row(&(BenchRow){.name = time,
                           BENCH_MILLISECONDS,
-                          .ours = {.run = same ? chunks : other_loss, .context = &x},
-                          .peers = {{"all logits", whole, &x}},
+                          .ours = {.run = same ? in_chunks : other_loss, .context = &x},
+                          .peers = {{"all logits", all_logits, &x}},
                           .limit = BENCH_FMA,
                           .amount = 3 * 2.0 * ROWS * D_MODEL * VOCAB});
     bench_row(&(BenchRow){.name = memory,
                           .unit = "MB",
                           .scale = 1e-6,
                           .ours = {.run = bytes_of_chunks, .context = &x},
-                          .peers = {{"all logits", bytes_of_whole, &x}},
+                          .peers = {{"all logits", bytes_of_all_logits, &x}},
                           .rounds = 1});
-    const Tensor *const all[] = {&x.head.weight, &x.grad.weight, &x.x, &x.grad_x};
+    const Tensor *const all[] = {&x.lm_head.weight, &x.grad.weight, &x.x, &x.grad_x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_release(all[i]->data);
 }
 
-/* ---- SwiGLU: function by function, whole arrays in between, or row by row ---- */
+/* ---- SwiGLU: function by function over all rows, or row by row ---- */
 
 typedef struct {
-    Tensor up, gate, grad;                              /* (ROWS, D_FF); grad is of what forward gives */
-    Tensor silu, hidden, grad_silu, grad_up, grad_gate; /* only where functions pass them on */
+    Tensor up, gate, grad;                              /* (ROWS, D_FF); grad is the gradient of hidden */
+    Tensor silu, hidden, grad_silu, grad_up, grad_gate; /* results that one function passes to the next */
 } SwiGLU;
 
-/* y = a b, element by element */
+/* Computes y = a b, element by element. */
 static void multiply(Tensor y, Tensor a, Tensor b)
 {
 #pragma omp parallel for
@@ -232,7 +231,7 @@ static double by_functions(void *context)
     return bench_now() - start;
 }
 
-/* As the layer does it: backward turns up and gate into their gradients, and grad into what forward gave. */
+/* Works as the layer does: backward overwrites up and gate by their gradients, and grad by the hidden numbers. */
 static double by_rows(void *context)
 {
     const SwiGLU *x = context;
@@ -265,14 +264,14 @@ static void swiglu_row(void)
         memory_release(t[i].data);
 }
 
-/* ---- the optimizer: a pass for each of its parts, or two passes for all ---- */
+/* ---- the optimizer: one pass each for clipping, AdamW and clearing, or two passes for all ---- */
 
 enum { PARAMETERS = 22700000 }; /* of the reference model */
 
 static const AdamWConfig adamw = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1};
 
 typedef struct {
-    ParameterList list; /* one parameter, whose gradient every run finds as it was at first */
+    ParameterList list; /* one parameter; every run starts from the same gradient */
     Tensor grad;
 } Optimizer;
 
@@ -307,7 +306,7 @@ static void optimizer_row(void)
     for (int i = 0; i < 5; i++)
         t[i] = tensor(bench_numbers(PARAMETERS), PARAMETERS);
     for (size_t i = 0; i < PARAMETERS; i++)
-        t[3].data[i] *= t[3].data[i]; /* squares are averaged here */
+        t[3].data[i] *= t[3].data[i]; /* a second moment is an average of squares, so not negative */
     Parameter parameter = {"weight", t[0], t[1], t[2], t[3]};
     Optimizer x = {{&parameter, 1}, t[4]};
     bench_row(&(BenchRow){.name = name,
@@ -315,12 +314,13 @@ static void optimizer_row(void)
                           .ours = {.run = in_two_passes, .context = &x},
                           .peers = {{"pass by pass", in_passes, &x}},
                           .limit = BENCH_BANDWIDTH,
-                          .amount = 9.0 * sizeof(float) * PARAMETERS}); /* the norm reads one; four read and written */
+                          .amount = 9.0 * sizeof(float) *
+                                    PARAMETERS}); /* the norm reads one array; AdamW reads and writes four */
     for (int i = 0; i < 5; i++)
         memory_release(t[i].data);
 }
 
-/* ---- the whole step ---- */
+/* ---- the all_logits step ---- */
 
 enum { BATCH = 8 };
 
@@ -370,7 +370,7 @@ static double unpacked(void *context)
     return bench_now() - start;
 }
 
-/* The ladder's product, whose least tile has eight rows. */
+/* The ladder's product. Its smallest register tile has eight rows, so seven rows are computed in vain. */
 static double packed(void *context)
 {
     const Token *t = context;

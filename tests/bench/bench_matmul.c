@@ -8,13 +8,13 @@
 
 #include <stdio.h>
 
-/* N: as it lies, T: transposed; (m, n, k) as in matmul(). A NULL form ends a list. */
+/* The form says for A and B: N, row-major; T, transposed. (m, n, k) are those of matmul(). A NULL form ends a list. */
 typedef struct {
     const char *form;
     size_t m, n, k;
 } Shape;
 
-/* Forward (NT), gradients of the input (NN) and of the weight (TN). */
+/* The forward pass (NT), and the gradients of the input (NN) and of the weight (TN). */
 static const Shape products[] = {
     {"NT", 1024, 1024, 1024}, {"NT", 8192, 512, 512},  {"NT", 8192, 1344, 512},  {"NT", 2048, 10000, 512},
     {"NN", 1024, 1024, 1024}, {"NN", 8192, 512, 1344}, {"NN", 2048, 512, 10000}, {"TN", 1024, 1024, 1024},
@@ -57,7 +57,7 @@ static double multiply(void *context)
     return bench_now() - start;
 }
 
-/* What a first course of programming writes: every element one sum of products, form NT, where both rows lie. */
+/* The textbook's triple loop: each element is one sum of products. Form NT, so both factors are read along rows. */
 static double multiply_naively(void *context)
 {
     const Operands *x = context;
@@ -79,7 +79,7 @@ static void name_row(char name[80], const char *kind, const Shape *s, int thread
              threads > 1 ? "s" : "");
 }
 
-/* A row of billions of operations a second; the caller adds the peers. */
+/* Returns a row in 10^9 operations a second. The caller adds the peers. */
 static BenchRow product_row(const char *name, Operands *x)
 {
     const double operations = 2.0 * (double)x->shape.m * (double)x->shape.n * (double)x->shape.k;
@@ -113,7 +113,7 @@ static void float32_row(const Shape *s, int threads)
     release_operands(&x);
 }
 
-/* Ours rounds its float32 operands as it packs them; PyTorch's are bfloat16 already. */
+/* Ours rounds its float32 operands while it packs them. PyTorch's operands are bfloat16 already. */
 static void bf16_row(const Shape *s, int threads)
 {
     char name[80];
@@ -156,8 +156,7 @@ static void portable_row(const Shape *s)
     release_operands(&x);
 }
 
-/* W x as decoding needs it (NT), or W^T x (NN): every weight is read once and used once, so the memory's speed is all.
- */
+/* Computes W x, as decoding does (NT), or W^T x (NN). Each weight is read and used once, so memory is the limit. */
 static void vector_row(const Shape *s, int threads)
 {
     char name[80];
@@ -179,7 +178,7 @@ static void vector_row(const Shape *s, int threads)
     release_operands(&x);
 }
 
-/* Runs the rows of another instruction set, where this CPU has it. */
+/* Runs the rows of another instruction set, if this CPU has it. */
 static void with_isa(Isa isa, int threads)
 {
     const Isa best = isa_in_use();

@@ -1,4 +1,4 @@
-/* Peak memory: the whole process, a fresh one for each figure, program and libraries included. */
+/* Measures the peak memory of a whole process, program and libraries included; a fresh one for each figure. */
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"
 

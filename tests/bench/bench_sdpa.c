@@ -1,4 +1,4 @@
-/* Scaled dot-product attention, causal, float32, beside PyTorch and the FMA peak. */
+/* Times causal scaled dot-product attention in float32 beside PyTorch and the FMA peak. */
 #include "core/parallel.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"

@@ -1,4 +1,4 @@
-/* Training steps of the reference model, beside PyTorch and llm.c, and AdamW alone. */
+/* Times training steps of the reference model beside PyTorch and llm.c, and AdamW alone. */
 #include "core/memory.h"
 #include "optim/adamw.h"
 #include "tests/bench/bench.h"
@@ -7,7 +7,7 @@
 
 enum { BATCH = 8 };
 
-/* Tokens a second of a step; the caller adds the peers. */
+/* Returns a row in tokens a second. The caller adds the peers. */
 static BenchRow step_row(const char *name, StepWork *work)
 {
     return (BenchRow){.name = name,
@@ -38,7 +38,7 @@ static void beside_torch(const char *name, DType dtype)
     step_work_deinit(&work);
 }
 
-/* llm.c has one turn only, because it validates first, on five batches; so ours has several runs in its own. */
+/* llm.c validates on five batches before it trains, so it has only one turn. Ours has three runs in its one turn. */
 static double best_of_three(void *work)
 {
     double best = step_work_run(work);

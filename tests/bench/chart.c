@@ -7,7 +7,7 @@
 
 static const char *const our_colour = "#1f6fb2", *const peer_colour = "#d9822b", *const grey = "#8a8a8a";
 
-/* NULL without gnuplot, which is said once. */
+/* Starts gnuplot. Returns NULL if it is not installed, with one message for all charts. */
 static FILE *open_gnuplot(const char *path, int width, int height)
 {
     static bool said;
@@ -75,11 +75,11 @@ static void draw_curve(FILE *gnuplot, const ChartCurve *curve)
 
 Status chart_curves(const char *path, const char *title, const ChartCurve *const *curves, size_t count)
 {
-    int panels = 0;
+    int charts = 0;
     for (size_t i = 0; i < count; i++)
-        panels += has_line(curves[i]);
-    const int columns = panels < 2 ? 1 : 2, rows = (panels + columns - 1) / columns;
-    FILE *gnuplot = panels > 0 ? open_gnuplot(path, 480 * columns, 60 + 340 * rows) : NULL;
+        charts += has_line(curves[i]);
+    const int columns = charts < 2 ? 1 : 2, rows = (charts + columns - 1) / columns;
+    FILE *gnuplot = charts > 0 ? open_gnuplot(path, 480 * columns, 60 + 340 * rows) : NULL;
     if (!gnuplot)
         return CS336_OK;
     fprintf(gnuplot, "set key bottom right\nset multiplot layout %d,%d title \"%s\"\n", rows, columns, title);

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Charts of the figures, as SVG, drawn by gnuplot. Where it is not installed one line says so and none is drawn.
+ * @brief Charts of the figures as SVG, drawn by gnuplot. Without gnuplot there are no charts, and one line says so.
  */
 #ifndef CS336_TESTS_BENCH_CHART_H
 #define CS336_TESTS_BENCH_CHART_H
@@ -12,11 +12,11 @@
 
 enum { CHART_POINTS = 16 };
 
-/** @brief Ours and the peer's over some size; y NAN where there is none. */
+/** @brief The curves of ours and of the peer over some size. A missing y is NAN. */
 typedef struct {
-    const char *x, *y; /**< what the axes show */
+    const char *x, *y; /**< labels of the axes */
     const char *peer;  /**< name of the other curve; NULL: PyTorch */
-    bool log_y;        /**< x is logarithmic always: sizes grow by factors */
+    bool log_y;        /**< x is always logarithmic, because sizes grow by factors */
     struct {
         double x, ours, peer;
     } points[CHART_POINTS];
@@ -25,7 +25,8 @@ typedef struct {
 
 void chart_add(ChartCurve *curve, double x, double ours, double peer);
 
-/** @brief Curves, two in a row; those of fewer than two points are left out. @retval CS336_EIO  gnuplot failed */
+/** @brief Draws the curves, two charts side by side. Curves of fewer than two points are left out. @retval CS336_EIO
+ * gnuplot failed */
 CS336_MUST_CHECK Status chart_curves(const char *path, const char *title, const ChartCurve *const *curves,
                                      size_t count);
 
@@ -35,7 +36,7 @@ typedef struct {
     double ratio;
 } ChartBar;
 
-/** @brief A bar a row from 1 to its ratio, on a logarithmic axis. @retval CS336_EIO  gnuplot failed */
+/** @brief Draws a bar for each row, from 1 to its ratio, on a logarithmic axis. @retval CS336_EIO  gnuplot failed */
 CS336_MUST_CHECK Status chart_bars(const char *path, const ChartBar *bars, size_t count);
 
 #endif

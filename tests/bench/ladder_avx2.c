@@ -1,4 +1,4 @@
-/* The ladder's vectors for AVX2 and FMA; the Makefile gives this file the flags. */
+/* The ladder for AVX2 and FMA. The Makefile compiles this file with the flags for them. */
 #if defined(__x86_64__)
 #define VECTOR_FLOATS 8
 #define KERNEL(name) name##_avx2

@@ -1,4 +1,4 @@
-/* The steps of the ladder for one instruction set: see ladder.h, and kernels/vector.h for its vectors. */
+/* The steps of ladder.h for one instruction set. kernels/vector.h has the vectors. */
 #ifndef CS336_TESTS_LADDER_STEPS_H
 #define CS336_TESTS_LADDER_STEPS_H
 
@@ -9,9 +9,9 @@
 #include <string.h>
 
 #if VECTOR_FLOATS == 16 || defined(__aarch64__)
-enum { TILE_ROWS = 8 }; /* of 32 registers, 16 hold the tile */
+enum { TILE_ROWS = 8 }; /* rows of a register tile, which takes 16 of 32 registers */
 #else
-enum { TILE_ROWS = 4 }; /* of 16 registers, 8 */
+enum { TILE_ROWS = 4 }; /* 8 of 16 registers */
 #endif
 enum { TILE_COLUMNS = 2 * VECTOR_FLOATS, DEPTH = LADDER_DEPTH, BLOCK_ROWS = LADDER_ROWS };
 
@@ -20,7 +20,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The blocked loops, VECTOR_FLOATS numbers of C at a time. */
+/* The loops with blocks, now with vectors: VECTOR_FLOATS numbers of C at a time. */
 static void KERNEL(vectors)(float *c, const float *a, const float *b, size_t m, size_t n, size_t k, float *work)
 {
     (void)work;
@@ -34,7 +34,10 @@ static void KERNEL(vectors)(float *c, const float *a, const float *b, size_t m, 
                                      vector_load(c + i * n + j) + a[i * k + l] * vector_load(b + l * n + j));
 }
 
-/* A piece of C += A B. Row i of A begins at a + i * a_row, its steps a_step apart; those of B are b_step apart. */
+/*
+ * Computes one register tile of C += A B. Row i of A begins at a + i * a_row, and its next number is a_step further.
+ * The next row of B is b_step further.
+ */
 VECTOR_INLINE void add_tile(float *c, size_t c_row, const float *a, size_t a_row, size_t a_step, const float *b,
                             size_t b_step, size_t k)
 {
@@ -50,13 +53,13 @@ VECTOR_INLINE void add_tile(float *c, size_t c_row, const float *a, size_t a_row
     }
     VECTOR_UNROLL
     for (size_t i = 0; i < TILE_ROWS; i++) {
-        float *at = c + i * c_row;
-        vector_store(at, vector_load(at) + sum[i][0]);
-        vector_store(at + VECTOR_FLOATS, vector_load(at + VECTOR_FLOATS) + sum[i][1]);
+        float *row = c + i * c_row;
+        vector_store(row, vector_load(row) + sum[i][0]);
+        vector_store(row + VECTOR_FLOATS, vector_load(row + VECTOR_FLOATS) + sum[i][1]);
     }
 }
 
-/* A piece of C stays in registers for DEPTH steps: C is neither read nor written in between. */
+/* A register tile of C stays in registers for DEPTH steps of k, in which C is neither read nor written. */
 static void KERNEL(tile)(float *c, const float *a, const float *b, size_t m, size_t n, size_t k, float *work)
 {
     (void)work;
@@ -67,7 +70,7 @@ static void KERNEL(tile)(float *c, const float *a, const float *b, size_t m, siz
                 add_tile(c + i * n + j, n, a + i * k + l, k, 1, b + l * n + j, n, smaller(DEPTH, k - l));
 }
 
-/* Columns j .. j + TILE_COLUMNS - 1 of B one step after the other; and rows of A. */
+/* Packs TILE_COLUMNS columns of B, one step of k after the other. pack_a() does the same for TILE_ROWS rows of A. */
 static void pack_b(float *panel, const float *b, size_t n, size_t k)
 {
     for (size_t l = 0; l < k; l++, panel += TILE_COLUMNS)
@@ -89,7 +92,7 @@ static void multiply_panels(float *c, size_t c_row, const float *a_panels, const
             add_tile(c + i * c_row + j, c_row, a_panels + i * k, 1, TILE_ROWS, b_panels + j * k, TILE_COLUMNS, k);
 }
 
-/* Both factors rewritten first, in the order in which the tiles read them. */
+/* Packs both factors first, in the order in which the register tiles read them. */
 static void KERNEL(panels)(float *c, const float *a, const float *b, size_t m, size_t n, size_t k, float *work)
 {
     float *a_panels = work, *b_panels = work + m * k;
@@ -102,8 +105,8 @@ static void KERNEL(panels)(float *c, const float *a, const float *b, size_t m, s
 }
 
 /*
- * DEPTH steps at a time: a panel of B then fits the first cache level, BLOCK_ROWS rows of A the second, and the
- * rewritten part of B the third. Threads share out the rows.
+ * Takes DEPTH steps of k at a time. A panel of B then stays in L1, a block of A (BLOCK_ROWS rows) in L2, and the packed
+ * block of B in L3. The threads divide the rows.
  */
 static void KERNEL(blocks)(float *c, const float *a, const float *b, size_t m, size_t n, size_t k, float *work)
 {

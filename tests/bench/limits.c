@@ -10,14 +10,14 @@
 #endif
 
 enum {
-    CHAINS = 12,      /* sums that hide the latency of one addition */
-    BF16_CHAINS = 16, /* and of one of pairs, which takes longer */
+    CHAINS = 12,      /* independent sums: enough to hide the latency of an FMA */
+    BF16_CHAINS = 16, /* the same for pairs of bfloat16 numbers, which take longer */
     PEAK_STEPS = 5000000
 };
 
 /*
- * PEAK_STEPS multiply-adds in each of CHAINS vectors, with the instructions of one set. Their first numbers are read
- * from volatile memory: the compiler must not find two chains to be equal, or their ends.
+ * Does PEAK_STEPS multiply-adds in each of CHAINS vectors, with the instructions of one set. The first numbers come
+ * from volatile memory, so that the compiler cannot compute the sums itself or find two of them equal.
  */
 #define PEAK(name, floats, instructions)                                \
     instructions static float name(void)                                \
@@ -43,7 +43,7 @@ PEAK(peak_avx512, 16, __attribute__((target("avx512f,fma"))))
 #endif
 
 #if defined(__x86_64__)
-/* The same with pairs of bfloat16 numbers: two multiply-adds into each of the 16 sums. */
+/* Does the same with pairs of bfloat16 numbers: two multiply-adds into each of 16 sums. */
 __attribute__((target("avx512f,avx512bf16"))) static float peak_bf16(void)
 {
     volatile float half = 0.5f;
@@ -78,7 +78,7 @@ static float run_peak(Isa isa)
     return peak_portable();
 }
 
-/* By all threads at once: billions of operations a second, when each step of a run does so many in each of its sums. */
+/* Runs `run` on all threads. Returns 10^9 operations a second; a step does `operations` of them in each of `sums`. */
 static double peak_of_all(float (*run)(Isa), Isa isa, int sums, int operations)
 {
     const int threads = parallel_threads();

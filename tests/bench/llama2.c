@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Its texts end at token 1: a row of zeros there, as embedding and classifier, is never the likeliest. */
+/* llama2.c ends a text at token 1. A row of zeros in embedding and classifier keeps that token from being chosen. */
 enum { END_OF_TEXT = 1 };
 
 static Status write_numbers(FileWriter *writer, float *numbers, size_t count, float scale)
@@ -20,7 +20,7 @@ static Status write_numbers(FileWriter *writer, float *numbers, size_t count, fl
     return file_write(writer, numbers, count * sizeof *numbers);
 }
 
-/* Sizes, embedding, then each weight of all layers, final norm, and room that once held RoPE's tables. */
+/* Writes sizes, embedding, each weight of all layers, final norm, and the bytes that llama2.c skips (RoPE's tables). */
 static Status write_model(const char *path, const TransformerLMConfig *c)
 {
     const int32_t sizes[] = {(int32_t)c->d_model,       (int32_t)c->d_ff,      (int32_t)c->num_layers,
@@ -46,7 +46,7 @@ static Status write_model(const char *path, const TransformerLMConfig *c)
     return s;
 }
 
-/* The longest text's length, then each token's score, length and text. */
+/* Writes the length of the longest token, then score, length and text of each token. */
 static Status write_vocabulary(const char *path, size_t count)
 {
     const float score = 0;

@@ -2,8 +2,8 @@
  * @file
  * @brief llama2.c as a peer: CS336_LLAMA2, its program `run`.
  *
- * A model and a vocabulary are written for it into a temporary directory: random weights of the configuration's sizes,
- * embedding and classifier shared. No token's text is printable, so that it prints none and runs undisturbed.
+ * The bench writes a model and a vocabulary into a temporary directory: random weights of the configuration's sizes,
+ * with embedding and classifier shared. No token has a printable text, so llama2.c loses no time with printing.
  */
 #ifndef CS336_TESTS_BENCH_LLAMA2_H
 #define CS336_TESTS_BENCH_LLAMA2_H
@@ -20,8 +20,7 @@ typedef struct {
 void llama2_init(Llama2 *llama2, const TransformerLMConfig *config);
 void llama2_deinit(Llama2 *llama2);
 
-/** @brief A BenchRun: seconds of the tokens of a text of context_length, without the first, that it generates greedily.
- */
+/** @brief A BenchRun. Generates context_length tokens greedily. Returns the seconds after the first one. */
 double llama2_generate(void *llama2);
 
 #endif

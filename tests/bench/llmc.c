@@ -27,7 +27,8 @@ enum {
     TOKENS = 40 * BATCH * CONTEXT + 1
 };
 
-/* Embeddings, positions, final norm; per layer two norms, q k v, projection, and the two maps of the feed-forward. */
+/* Counts the parameters: embeddings, positions, final norm; per layer two norms, q k v, projection, and the two maps
+ * of the feed-forward network. */
 static const size_t weights =
     (size_t)(PADDED_VOCAB + CONTEXT + 2) * WIDTH + (size_t)LAYERS * (4 * WIDTH + (12 * (size_t)WIDTH + 9) * WIDTH);
 

@@ -14,7 +14,7 @@ BenchProcess openblas_avx512 = {
 BenchProcess openblas_avx2 = {
     .name = "OpenBLAS", .role = "openblas", .variable = "OPENBLAS_CORETYPE", .value = "Haswell"};
 
-/* The part of the C interface that is used, and its constants. */
+/* The functions of CBLAS that the bench calls, and their constants. */
 enum { ROW_MAJOR = 101, AS_IT_LIES = 111, TRANSPOSED = 112 };
 typedef void Sgemm(int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,
                    int lda, const float *b, int ldb, float beta, float *c, int ldc);
@@ -26,7 +26,7 @@ static Sgemm *multiply;
 static Sgemv *multiply_vector;
 static SetThreads *set_threads;
 
-/* POSIX lets a symbol's address become a function; ISO C has no cast for it. */
+/* Copies the symbol's address into a function pointer: POSIX allows it, and ISO C has no cast for it. */
 static bool find(void *library, const char *name, void *function)
 {
     void *symbol = dlsym(library, name);
@@ -85,6 +85,6 @@ static double answer(const char *request)
 
 int openblas_peer(void)
 {
-    unsetenv("OPENBLAS_L2_SIZE"); /* OpenBLAS knows its best blocks itself; a wrong size here halves its speed */
+    unsetenv("OPENBLAS_L2_SIZE"); /* OpenBLAS finds the size itself; a wrong one halves its speed */
     return load() ? bench_serve(answer, set_threads) : puts("absent") == EOF;
 }

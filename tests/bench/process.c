@@ -26,8 +26,8 @@ BenchProcess bench_torch = {.name = "PyTorch",
 /* ---- reading lines ---- */
 
 /*
- * One line without its end; false when the stream ended, broke or kept silent for too long. Read byte by byte: lines
- * are short and rare, and nothing is left in a buffer of ours.
+ * Reads one line, without its newline. Returns false if the stream ended, failed or was silent for too long. It reads
+ * byte by byte: lines are short and rare, and no buffer then holds bytes of the next line.
  */
 static bool read_line(int stream, char *line, size_t capacity)
 {
@@ -64,7 +64,7 @@ static void become(const BenchProcess *process, int input, int output)
     _exit(COMMAND_MISSING);
 }
 
-/* All four ends close in other children: a peer must see the end of its input when we are gone. */
+/* Opens both pipes. Other children close all four ends, so a peer sees the end of its input when this program ends. */
 static bool open_pipes(int request[2], int answer[2])
 {
     if (pipe(request) != 0)
@@ -92,8 +92,8 @@ static double start(BenchProcess *process)
         become(process, request[0], answer[1]);
     close(request[0]);
     close(answer[1]);
-    process->to = request[1];
-    process->from = answer[0];
+    process->requests = request[1];
+    process->answers = answer[0];
     process->threads = 0;
     process->state = PROCESS_RUNS;
     if (process->pid < 0) {
@@ -101,7 +101,7 @@ static double start(BenchProcess *process)
         return bench_failed("%s: no process: %s", process->name, strerror(errno));
     }
     char greeting[ANSWER_BYTES];
-    if (read_line(process->from, greeting, sizeof greeting) && strcmp(greeting, "ready") == 0)
+    if (read_line(process->answers, greeting, sizeof greeting) && strcmp(greeting, "ready") == 0)
         return 0;
     bench_process_end(process);
     process->state = PROCESS_ABSENT;
@@ -112,8 +112,8 @@ void bench_process_end(BenchProcess *process)
 {
     if (process->state != PROCESS_RUNS)
         return;
-    close(process->to);
-    close(process->from);
+    close(process->requests);
+    close(process->answers);
     if (process->pid > 0) {
         kill(process->pid, SIGTERM);
         waitpid(process->pid, NULL, 0);
@@ -131,9 +131,9 @@ static double exchange(BenchProcess *process, const char *request)
 {
     char line[ANSWER_BYTES];
     const int length = snprintf(line, sizeof line, "%s\n", request);
-    if (write(process->to, line, (size_t)length) != length)
+    if (write(process->requests, line, (size_t)length) != length)
         return broken(process, "it ended");
-    if (!read_line(process->from, line, sizeof line))
+    if (!read_line(process->answers, line, sizeof line))
         return broken(process, "it ended without an answer");
     char *end;
     const double number = strtod(line, &end);
@@ -207,7 +207,7 @@ int bench_serve(double (*answer)(const char *request), void (*set_threads)(int t
 
 /* ---- commands ---- */
 
-/* On a terminal of its own, because what writes to a pipe keeps its lines back until thousands of bytes are there. */
+/* Starts a command on a pseudo-terminal. On a pipe, the C library would buffer its lines until they are 4 KiB or so. */
 static pid_t start_on_terminal(int *output, const char *directory, const char *line)
 {
     const int master = posix_openpt(O_RDWR | O_NOCTTY);
@@ -235,12 +235,12 @@ int bench_command(double *numbers, int wanted, const char *text, const char *dir
     const pid_t pid = start_on_terminal(&output, directory, shell_line);
     char line[ANSWER_BYTES];
     while (pid > 0 && found < wanted && read_line(output, line, sizeof line)) {
-        const char *at = strstr(line, text);
+        const char *match = strstr(line, text);
         char *end;
-        if (!at)
+        if (!match)
             continue;
-        numbers[found] = strtod(at + strlen(text), &end);
-        found += end != at + strlen(text);
+        numbers[found] = strtod(match + strlen(text), &end);
+        found += end != match + strlen(text);
     }
     if (pid > 0) {
         kill(pid, SIGTERM);
@@ -268,7 +268,7 @@ static void on_signals(void (*handler)(int))
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* Children share the terminal and end by the same Ctrl-C, so what waits for one goes on, and comes here. */
+/* Ctrl-C ends the children, too, because they share the terminal. Whoever waits for one continues, and calls this. */
 void bench_leave_when_interrupted(void)
 {
     if (interrupted)

@@ -37,7 +37,7 @@ Status report_begin(const char *directory)
     rows = json_array();
     if (!rows)
         return status_fail(CS336_ENOMEM, "bench: no memory");
-    FileWriter writer; /* a directory that cannot be written is found now, not after the first row */
+    FileWriter writer; /* opened now, so that a directory without write permission is found before the first row */
     const Status writable = file_create(&writer, report_path("bench.jsonl"));
     file_abandon(&writer);
     return writable;

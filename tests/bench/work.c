@@ -157,7 +157,7 @@ static Status encode_stream(Encoder *encoder, FILE *text)
     return s ? s : encoder_finish(encoder);
 }
 
-/* One thread, a stream: what is read is never held. */
+/* Encodes the file as a stream with one thread, so the text is never in memory as a whole. */
 static double bpe_encode_once(const char *directory)
 {
     char vocab[PATH_BYTES], merges[PATH_BYTES], path[PATH_BYTES];

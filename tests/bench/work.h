@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Our own work that several tables time, also in a child (`--peer ours`), where its memory can be measured.
+ * @brief The work of our library that several groups time. A child (`--peer ours`) can do it, too, so that its memory
+ * is measured.
  */
 #ifndef CS336_TESTS_BENCH_WORK_H
 #define CS336_TESTS_BENCH_WORK_H
@@ -13,7 +14,7 @@ typedef struct {
     size_t batch, heads, length, d;
 } SdpaShape;
 
-/** @brief Operations of the products in one run: the triangle below the diagonal, 2 of them forward and 5 backward. */
+/** @brief Returns the operations of one run: the triangle below the diagonal, 2 products forward and 5 backward. */
 double sdpa_operations(SdpaShape shape, bool backward);
 
 typedef struct {
@@ -24,39 +25,41 @@ typedef struct {
 
 void sdpa_work_init(SdpaWork *work, SdpaShape shape, bool backward);
 void sdpa_work_deinit(SdpaWork *work);
-/** @brief A BenchRun: forward, and backward if the work was made with it. */
+/** @brief A BenchRun. Runs the forward pass, and the backward pass if the work was made with it. */
 double sdpa_work_run(void *work);
 
-/** @brief One step of the course's reference model with everything: batch, loss, gradients, clipping, AdamW. */
+/** @brief One whole training step of the reference model: batch, loss, gradients, clipping, AdamW. */
 typedef struct {
     int32_t *text;
     TokenFile tokens;
     Trainer trainer;
 } StepWork;
 
-/** @brief Vocabulary 10 000, context 256, d_model 512, 4 layers, 16 heads, d_ff 1344. */
+/** @brief Returns the reference model: vocabulary 10 000, context 256, d_model 512, 4 layers, 16 heads, d_ff 1344. */
 TransformerLMConfig bench_reference_model(DType dtype);
 
-/** @brief Operations of the products of one step, causal attention counted as its triangle. */
+/** @brief Returns the operations of the products of one step; of causal attention only the triangle counts. */
 double step_operations(size_t batch);
 
-/** @brief Makes a trainer and takes a first step, which is never timed: it meets memory for the first time. */
+/** @brief Makes a trainer and takes the first step, which is not timed, because its memory still causes page faults. */
 CS336_MUST_CHECK Status step_work_init(StepWork *work, size_t batch, DType dtype);
 void step_work_deinit(StepWork *work);
-/** @brief A BenchRun. */
+/** @brief A BenchRun: one step. */
 double step_work_run(void *work);
 
-/** @brief What each file of bench_bpe_growth.c is called in its directory. */
+/** @brief Names of the files of bench_bpe_growth.c in its temporary directory. */
 #define BPE_TEXT "text.txt"
 #define BPE_VOCAB "vocab.json"
 #define BPE_MERGES "merges.txt"
 
-/** @brief Seconds that encoding a file with GPT-2's vocabulary takes, which lies in COURSE. */
+/** @brief Encodes a file with GPT-2's vocabulary from the directory COURSE. Returns the seconds. */
 double encode_first_pass(const char *path);
 
 /**
- * @brief This program as a child that answers "sdpa forward|both B H T D", "step DTYPE B", "train VOCABULARY TEXT"
- * "encode DIRECTORY" (of the text there) and "first TEXT" (encode_first_pass()), each in seconds, and "peak" in bytes.
+ * @brief This program as a line peer.
+ *
+ * It answers "sdpa forward|both B H T D", "step DTYPE B", "train VOCABULARY TEXT", "encode DIRECTORY" (of the text
+ * there) and "first TEXT" (encode_first_pass()) with seconds, and "peak" with bytes.
  */
 extern BenchProcess bench_ours_in_a_child;
 double ours_answer(const char *request);

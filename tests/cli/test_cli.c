@@ -186,7 +186,7 @@ START_TEST(test_pipeline_from_stories_to_generated_text)
     assert_prints("6 steps, 192 tokens in ");
     assert_prints("entropy floor 0.5000 nats per token, validation loss ");
     assert_shell_ok(TRAIN " --out run --stop-at 4");
-    assert_prints("stopped after step 4 of 6, saved; the same command with --resume goes on");
+    assert_prints("stopped after step 4 of 6 and saved; to continue, run the same command with --resume");
     assert_shell_ok(TRAIN " --out run --resume --threads 1");
     assert_shell_ok("cmp run/checkpoint.safetensors whole/checkpoint.safetensors");
     assert_shell_ok("cmp run/config.json whole/config.json");
@@ -233,11 +233,12 @@ START_TEST(test_training_bad_input)
     static const struct {
         const char *line, *message;
     } cases[] = {
-        {"--train nowhere.bin", "nowhere.bin: No such file or directory; cs336 encode makes such a file"},
-        {"--train empty.bin", "empty.bin: is empty; cs336 encode makes such a file"},
-        {"--train .", ".: is a directory; cs336 encode makes such a file"},
+        {"--train nowhere.bin",
+         "nowhere.bin: No such file or directory; expected a file, for example from cs336 encode"},
+        {"--train empty.bin", "empty.bin: is empty; expected a file, for example from cs336 encode"},
+        {"--train .", ".: is a directory; expected a file, for example from cs336 encode"},
         {"--train train.bin --val nowhere.bin",
-         "nowhere.bin: No such file or directory; cs336 encode makes such a file"},
+         "nowhere.bin: No such file or directory; expected a file, for example from cs336 encode"},
         {"--train odd.bin", "odd.bin: 301 bytes, expected a multiple of 2: ids are uint16 for a vocabulary of 300"},
         {"--train short.bin", "short.bin: 16 token ids, expected more than the context length 16"},
         {"--train train.bin --val short.bin", "short.bin: 16 token ids, expected more than the context length 16"},
@@ -249,7 +250,7 @@ START_TEST(test_training_bad_input)
         {"--train train.bin --beta1 1", "trainer_check: betas 1 and 0.95, expected 0 <= beta < 1"},
         {"--train train.bin --min-lr 1", "trainer_check: learning rates 1 to 0.001, expected 0 <= minimum <= maximum"},
         {"--train train.bin --resume",
-         "new/checkpoint.safetensors: No such file or directory; cs336 train without --resume makes such a file"},
+         "new/checkpoint.safetensors: No such file or directory; to begin a run, leave out --resume"},
     };
     make_tokens();
     assert_shell_ok(": >empty.bin; head -c 301 train.bin >odd.bin; head -c 32 train.bin >short.bin; "
@@ -262,7 +263,7 @@ START_TEST(test_training_bad_input)
         ck_assert_int_ne(shell("test -e new"), 0);
     }
     ck_assert_int_eq(shell(TRAIN " --out new --batch-size 1000000000"), 1);
-    ck_assert(strncmp(shell_errors, "cs336 train: the run takes ", 27) == 0);
+    ck_assert(strncmp(shell_errors, "cs336 train: the run needs ", 27) == 0);
     assert_shell_fails(1, "cs336 train: train.bin: cannot make directory: Not a directory",
                        TRAIN " --out train.bin/run");
 }
@@ -290,10 +291,10 @@ START_TEST(test_overwriting_a_run_removes_its_checkpoint)
     make_tokens();
     assert_shell_ok(TRAIN " --out run");
     assert_shell_ok(TRAIN " --out run --resume");
-    assert_prints("nothing left to do: the checkpoint in run is of step 6\n");
+    assert_prints("nothing left to do: the checkpoint in run is at step 6\n");
     ck_assert_int_eq(shell(TRAIN " --out run --overwrite --lr 1e6 --warmup-steps 0 --max-grad-norm 0"), 1);
     ck_assert_ptr_nonnull(strstr(shell_errors, "a lower learning rate may help"));
-    assert_shell_fails(1, "cs336 train: run holds a run that saved no checkpoint: --overwrite begins anew",
+    assert_shell_fails(1, "cs336 train: run contains a run without a checkpoint: begin it again with --overwrite",
                        TRAIN " --out run --resume");
 }
 END_TEST
@@ -336,12 +337,15 @@ START_TEST(test_generating_bad_input)
 {
     make_tokens();
     assert_shell_ok(TRAIN " --out run");
-    assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory; cs336 train makes such a file",
-                       GENERATE " --checkpoint nowhere");
-    assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory; cs336 train-bpe makes such a file",
-                       GENERATE " --vocab nowhere");
-    assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory; cs336 train-bpe makes such a file",
-                       GENERATE " --merges nowhere");
+    assert_shell_fails(
+        1, "cs336 generate: nowhere: No such file or directory; expected a file, for example from cs336 train",
+        GENERATE " --checkpoint nowhere");
+    assert_shell_fails(
+        1, "cs336 generate: nowhere: No such file or directory; expected a file, for example from cs336 train-bpe",
+        GENERATE " --vocab nowhere");
+    assert_shell_fails(
+        1, "cs336 generate: nowhere: No such file or directory; expected a file, for example from cs336 train-bpe",
+        GENERATE " --merges nowhere");
     assert_shell_ok(
         "cs336 train-bpe --input train.txt --vocab-size 280 --special-token '<|endoftext|>' --vocab v --merges m "
         "2>log");

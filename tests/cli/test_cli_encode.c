@@ -13,7 +13,7 @@
 
 /* ---- several inputs ---- */
 
-/* No token spans two files: neither "the" and " cat", nor "<" and "|x|>", are joined. */
+/* No token crosses from one file to the next: neither "the" and " cat", nor "<" and "|x|>", are joined. */
 START_TEST(test_each_input_is_a_separate_text)
 {
     assert_shell_ok(TRAIN);
@@ -59,7 +59,7 @@ START_TEST(test_encode_reports_bad_inputs)
         {1, "cs336 encode --vocab v.json --merges m.txt --input text empty --output x",
          "cs336 encode: empty: is empty"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text other --output other",
-         "cs336 encode: other: cannot write: it is the input too"},
+         "cs336 encode: other: cannot write: it is also the input"},
         {1, "echo a | cs336 encode --vocab v.json --merges m.txt --input - text - --output x",
          "cs336 encode: standard input: can be read only once, given 2 times"},
     };

@@ -1,4 +1,4 @@
-/* What people made with the program survives: kills, dead pipes, second runs, and outputs that are inputs. */
+/* Tests that no work is lost: by kills, closed pipes, a second run in a directory, or an output that is an input. */
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/files.h"
@@ -26,7 +26,7 @@ START_TEST(test_train_refuses_a_directory_that_holds_a_run)
 {
     make_tokens();
     assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 6 --out run && cp -r run copy");
-    assert_shell_fails(1, "cs336 train: run holds a training run: --resume goes on with it, --overwrite deletes it",
+    assert_shell_fails(1, "cs336 train: run contains a training run: --resume continues it, --overwrite deletes it",
                        "cs336 train --train train.bin " MODEL " --steps 6 --out run");
     assert_shell_fails(2,
                        "cs336 train: --resume keeps the run in DIR, --overwrite deletes it: give one of them; see "
@@ -38,7 +38,7 @@ START_TEST(test_train_refuses_a_directory_that_holds_a_run)
 }
 END_TEST
 
-/* The old checkpoint goes before the log and the configuration change, so a mixture of two runs cannot be resumed. */
+/* --overwrite removes the old checkpoint first, so that a mixture of two runs cannot be resumed after a kill. */
 START_TEST(test_an_overwriting_run_that_is_killed_never_resumes_the_old_one)
 {
     make_tokens();
@@ -72,7 +72,7 @@ END_TEST
 
 /* ---- signals, pipes and terminals ---- */
 
-/* tee dies by the same Ctrl-C, often before the run prints its next line. */
+/* Ctrl-C also ends tee, often before the run prints its next line. */
 START_TEST(test_ctrl_c_saves_when_output_is_piped)
 {
     make_tokens();
@@ -96,7 +96,7 @@ START_TEST(test_a_reader_that_goes_does_not_end_the_run)
 }
 END_TEST
 
-/* A reader that is there and reads nothing, as a terminal stopped by Ctrl-S: 64 KB later the pipe is full. */
+/* A reader that does not read, like a terminal stopped by Ctrl-S. The pipe is full after 64 KiB. */
 START_TEST(test_a_reader_that_stops_reading_does_not_stop_the_run)
 {
     make_tokens();
@@ -111,13 +111,13 @@ START_TEST(test_two_presses_of_ctrl_c_at_once_save)
     make_tokens();
     ck_assert_int_eq(terminal_run("exec \"$program\" " ENDLESS " --out run", "tokens/s", "\003\003\003"), 0);
     ck_assert_ptr_nonnull(
-        strstr(shell_output, "the run ends after this step and is saved; Ctrl-C again ends it now, unsaved"));
+        strstr(shell_output, "the run stops after this step and is saved; Ctrl-C again stops it now, unsaved"));
     ck_assert_ptr_nonnull(strstr(shell_output, "stopped after step "));
     assert_shell_ok("test -s run/checkpoint.safetensors");
 }
 END_TEST
 
-/* A step of seconds: who presses again half a second later does not want to wait for its end. */
+/* A step here takes seconds. A second Ctrl-C half a second after the first ends the run without waiting for it. */
 START_TEST(test_a_later_ctrl_c_ends_the_run_at_once)
 {
     make_tokens();
@@ -146,12 +146,11 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
                            "--lr 1e6 --warmup-steps 0 --max-grad-norm 0"),
                      1);
     ck_assert_ptr_nonnull(strstr(shell_errors,
-                                 "a lower learning rate may help\nolder states are kept of step 2: rename "
-                                 "run/checkpoint-step-N.safetensors to checkpoint.safetensors to go back to it with "
-                                 "--resume\n"));
-    /* The settings that diverged differ from the run's, which was said first. */
-    ck_assert(strncmp(shell_errors, "cs336 train: the run goes on with other settings: lr 1e+06 (was 0.001), ", 71) ==
-              0);
+                                 "a lower learning rate may help\nolder checkpoints: step 2; to resume from one, "
+                                 "first rename run/checkpoint-step-N.safetensors to checkpoint.safetensors\n"));
+    /* The first message says that the settings differ from those of the run so far. */
+    ck_assert(
+        strncmp(shell_errors, "cs336 train: the run continues with changed settings: lr 1e+06 (was 0.001), ", 76) == 0);
     assert_shell_ok(
         "cmp run/checkpoint.safetensors good && mv run/checkpoint-step-2.safetensors "
         "run/checkpoint.safetensors && cs336 train --train train.bin " MODEL
@@ -160,7 +159,7 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
 }
 END_TEST
 
-/* ---- outputs that are each other or an input ---- */
+/* ---- an output that is also another output or an input ---- */
 
 START_TEST(test_no_output_is_another_output_or_an_input)
 {
@@ -169,34 +168,34 @@ START_TEST(test_no_output_is_another_output_or_an_input)
     static const struct {
         const char *line, *message;
     } cases[] = {
-        {BPE "--vocab ./sf --merges sf", "train-bpe: sf: cannot write: it is the vocabulary too"},
-        {BPE "--vocab sf --merges ./sf", "train-bpe: ./sf: cannot write: it is the vocabulary too"},
-        {BPE "--vocab sf --merges sub/../sf", "train-bpe: sub/../sf: cannot write: it is the vocabulary too"},
-        {BPE "--vocab sub/sf --merges linked/sf", "train-bpe: linked/sf: cannot write: it is the vocabulary too"},
+        {BPE "--vocab ./sf --merges sf", "train-bpe: sf: cannot write: it is also the vocabulary"},
+        {BPE "--vocab sf --merges ./sf", "train-bpe: ./sf: cannot write: it is also the vocabulary"},
+        {BPE "--vocab sf --merges sub/../sf", "train-bpe: sub/../sf: cannot write: it is also the vocabulary"},
+        {BPE "--vocab sub/sf --merges linked/sf", "train-bpe: linked/sf: cannot write: it is also the vocabulary"},
         {BPE "--vocab sf --merges m --tokenizer-json ./m",
-         "train-bpe: ./m: cannot write: it is the list of merges too"},
-        {BPE "--vocab - --merges -", "train-bpe: -: cannot write: it is the vocabulary too"},
-        {BPE "--vocab hard --merges m", "train-bpe: hard: cannot write: it is the input too"},
-        {BPE "--vocab sf --merges - >>train.txt", "train-bpe: -: cannot write: it is the input too"},
+         "train-bpe: ./m: cannot write: it is also the list of merges"},
+        {BPE "--vocab - --merges -", "train-bpe: -: cannot write: it is also the vocabulary"},
+        {BPE "--vocab hard --merges m", "train-bpe: hard: cannot write: it is also the input"},
+        {BPE "--vocab sf --merges - >>train.txt", "train-bpe: -: cannot write: it is also the input"},
         {"cs336 encode" FILES "--input train.txt --output ./vocab.json",
-         "encode: ./vocab.json: cannot write: it is the vocabulary too"},
+         "encode: ./vocab.json: cannot write: it is also the vocabulary"},
         {"cs336 encode" FILES "--input train.txt --output merges.txt",
-         "encode: merges.txt: cannot write: it is the list of merges too"},
+         "encode: merges.txt: cannot write: it is also the list of merges"},
         {"cs336 encode" FILES "--input train.txt --output - >>train.txt",
-         "encode: -: cannot write: it is the input too"},
-        {"cs336 encode" FILES "--input - --output soft <train.txt", "encode: soft: cannot write: it is the input too"},
+         "encode: -: cannot write: it is also the input"},
+        {"cs336 encode" FILES "--input - --output soft <train.txt", "encode: soft: cannot write: it is also the input"},
         {"cs336 decode" FILES "--input train.bin --output linked/../vocab.json",
-         "decode: linked/../vocab.json: cannot write: it is the vocabulary too"},
+         "decode: linked/../vocab.json: cannot write: it is also the vocabulary"},
         {"cs336 decode" FILES "--input train.bin --output ./train.bin",
-         "decode: ./train.bin: cannot write: it is the input too"},
+         "decode: ./train.bin: cannot write: it is also the input"},
         {"cs336 decode" FILES "--input train.bin --output merges.txt",
-         "decode: merges.txt: cannot write: it is the list of merges too"},
+         "decode: merges.txt: cannot write: it is also the list of merges"},
         {"cs336 tokenizer-json" FILES "--output ./merges.txt",
-         "tokenizer-json: ./merges.txt: cannot write: it is the list of merges too"},
+         "tokenizer-json: ./merges.txt: cannot write: it is also the list of merges"},
         {"cs336 train --train run/log.jsonl " MODEL " --steps 2 --overwrite --out run",
-         "train: --train run/log.jsonl: the run in run would write or remove it"},
+         "train: --train run/log.jsonl: the run in run would overwrite or delete this file"},
         {"cs336 train --train train.bin --val sub/../run/config.json " MODEL " --steps 2 --overwrite --out run",
-         "train: --val sub/../run/config.json: the run in run would write or remove it"},
+         "train: --val sub/../run/config.json: the run in run would overwrite or delete this file"},
     };
     make_tokens();
     assert_shell_ok("mkdir sub run && ln -s sub linked && ln train.txt hard && ln -s train.txt soft && "
@@ -210,7 +209,7 @@ START_TEST(test_no_output_is_another_output_or_an_input)
     assert_shell_ok("for file in train.txt train.bin vocab.json merges.txt; do cmp $file kept/$file || exit; done; "
                     "cmp run/log.jsonl kept/log.jsonl && cmp run/config.json kept/config.json && ls sub sf m 2>log; "
                     "test -z \"$(ls sub)\" && ! test -e sf && ! test -e m");
-    /* Two names that differ are two files. */
+    /* The same name in two directories is two files. */
     assert_shell_ok(BPE "--vocab sub/sf --merges sf");
 #undef BPE
 #undef FILES
@@ -234,7 +233,7 @@ START_TEST(test_killed_saves_leave_no_files)
 }
 END_TEST
 
-/* ---- what a tester found around these cases ---- */
+/* ---- unusual directories and files ---- */
 
 #define SMALL "cs336 train --train train.bin " MODEL " --checkpoint-every 2 "
 
@@ -245,7 +244,7 @@ START_TEST(test_resuming_keeps_as_many_checkpoints_as_the_run_began_with)
     assert_shell_ok(SMALL "--steps 8 --out run --resume >log && ls run | wc -l && cmp run/config.json before");
     ck_assert_str_eq(shell_output, "5\n");
     assert_shell_ok(SMALL "--steps 8 --lr 0.5 --out run --resume && ls run | wc -l && cmp run/config.json before");
-    ck_assert_ptr_nonnull(strstr(shell_output, "nothing left to do: the checkpoint in run is of step 8\n5\n"));
+    ck_assert_ptr_nonnull(strstr(shell_output, "nothing left to do: the checkpoint in run is at step 8\n5\n"));
 }
 END_TEST
 
@@ -289,13 +288,13 @@ START_TEST(test_a_config_json_of_somebody_else_is_not_replaced)
     make_tokens();
     write_file(temp_path("config.json"), "mine", 4);
     assert_shell_fails(1,
-                       "cs336 train: . holds the config.json of a run that saved no checkpoint: --overwrite deletes it",
+                       "cs336 train: . contains the config.json of a run without a checkpoint: --overwrite deletes it",
                        "cs336 train --train train.bin " MODEL " --steps 2 --out .");
     assert_file_holds(temp_path("config.json"), "mine", 4);
 }
 END_TEST
 
-/* The disk, here a limit on the size of files, is full for a while: the run says so and goes on. */
+/* The log cannot grow, here because of a limit on the size of files: the run reports it and continues. */
 START_TEST(test_a_log_that_cannot_grow_does_not_end_the_run)
 {
     make_tokens();
@@ -316,12 +315,12 @@ START_TEST(test_a_damaged_end_of_the_log_is_cut_off)
                     "cp run/log.jsonl good && printf '{\"step\":7,\"tok\\0\\0\\n\\0\\0\\n' >>run/log.jsonl");
     assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 9 --stop-at 8 --log-every 1 --out run --resume && "
                     "head -6 run/log.jsonl | cmp - good && test $(wc -l <run/log.jsonl) = 8");
-    /* A note among the lines of steps that are done is somebody's own. */
+    /* A line that a user inserted between finished steps is not removed: the run refuses to resume. */
     assert_shell_ok("{ head -2 good; echo note; tail -4 good; } >run/log.jsonl && cp run/log.jsonl noted");
     ck_assert_int_eq(shell("cs336 train --train train.bin " MODEL " --steps 9 --log-every 1 --out run --resume"), 1);
     ck_assert_str_eq(
         shell_errors,
-        "cs336 train: run/log.jsonl: a line before step 3 is no object with step and seconds; remove it\n");
+        "cs336 train: run/log.jsonl: line 3 is not a JSON object with step and seconds; remove this line\n");
     assert_shell_ok("cmp run/log.jsonl noted");
 }
 END_TEST
@@ -331,8 +330,8 @@ START_TEST(test_the_way_on_is_told_when_the_newest_checkpoint_is_gone)
     make_tokens();
     assert_shell_ok(SMALL "--steps 6 --keep 3 --out run && rm run/checkpoint.safetensors");
     assert_shell_fails(1,
-                       "cs336 train: run has no checkpoint.safetensors, but an older state: rename "
-                       "checkpoint-step-4.safetensors to it, then --resume",
+                       "cs336 train: run has no checkpoint.safetensors: to resume from an older one, first "
+                       "rename checkpoint-step-4.safetensors to it",
                        SMALL "--steps 6 --out run --resume");
     assert_shell_ok("mv run/checkpoint-step-4.safetensors run/checkpoint.safetensors");
     assert_shell_ok(SMALL "--steps 6 --out run --resume");

@@ -50,13 +50,13 @@ START_TEST(test_memory_of_the_process_has_a_peak)
     enum { MUCH = 64 << 20 };
     const size_t before = memory_process_peak();
     ck_assert_uint_gt(before, 1 << 16);
-    uint8_t *block = memory_allocate(MUCH);
-    ck_assert_ptr_nonnull(block);
-    memset(block, 1, MUCH);
+    uint8_t *allocation = memory_allocate(MUCH);
+    ck_assert_ptr_nonnull(allocation);
+    memset(allocation, 1, MUCH);
     const size_t with = memory_process_peak();
-    memory_release(block);
+    memory_release(allocation);
     ck_assert_uint_ge(with, MUCH);
-    ck_assert_uint_ge(memory_process_peak(), MUCH); /* the system counts to within some pages */
+    ck_assert_uint_ge(memory_process_peak(), MUCH); /* the system counts some pages too many or too few */
     ck_assert_uint_lt(before, with);
 }
 END_TEST
@@ -80,19 +80,19 @@ START_TEST(test_memory_counts_the_bytes_asked_for)
 }
 END_TEST
 
-START_TEST(test_memory_blocks_are_aligned_and_do_not_overlap)
+START_TEST(test_allocations_are_aligned_and_do_not_overlap)
 {
-    enum { BLOCKS = 300 };
-    unsigned char *blocks[BLOCKS];
-    for (size_t i = 0; i < BLOCKS; i++) {
-        blocks[i] = memory_allocate(i);
-        ck_assert_uint_eq((uintptr_t)blocks[i] % MEMORY_ALIGNMENT, 0);
-        memset(blocks[i], (int)i % 251, i);
+    enum { ALLOCATIONS = 300 };
+    unsigned char *allocations[ALLOCATIONS];
+    for (size_t i = 0; i < ALLOCATIONS; i++) {
+        allocations[i] = memory_allocate(i);
+        ck_assert_uint_eq((uintptr_t)allocations[i] % MEMORY_ALIGNMENT, 0);
+        memset(allocations[i], (int)i % 251, i);
     }
-    for (size_t i = 0; i < BLOCKS; i++) {
+    for (size_t i = 0; i < ALLOCATIONS; i++) {
         for (size_t j = 0; j < i; j++)
-            ck_assert_uint_eq(blocks[i][j], i % 251);
-        memory_release(blocks[i]);
+            ck_assert_uint_eq(allocations[i][j], i % 251);
+        memory_release(allocations[i]);
     }
 }
 END_TEST
@@ -132,15 +132,15 @@ START_TEST(test_memory_limit_refuses_what_exceeds_it)
     memory_reset_peak();
     memory_set_limit(before + 100);
     ck_assert_ptr_null(memory_allocate(101));
-    void *block = memory_allocate(100);
-    ck_assert_ptr_nonnull(block);
+    void *allocation = memory_allocate(100);
+    ck_assert_ptr_nonnull(allocation);
     ck_assert_ptr_null(memory_allocate(1));
     ck_assert_uint_eq(memory_in_use(), before + 100);
     memory_set_limit(0);
     void *more = memory_allocate(1);
     ck_assert_ptr_nonnull(more);
     memory_release(more);
-    memory_release(block);
+    memory_release(allocation);
     ck_assert_uint_eq(memory_in_use(), before);
     ck_assert_uint_eq(memory_peak(), before + 101);
 }
@@ -163,15 +163,15 @@ START_TEST(test_memory_fails_once_at_the_chosen_allocation)
 {
     memory_fail_at(3);
     for (int i = 1; i <= 5; i++) {
-        void *block = memory_allocate(1);
-        ck_assert_int_eq(block == NULL, i == 3);
-        memory_release(block);
+        void *allocation = memory_allocate(1);
+        ck_assert_int_eq(allocation == NULL, i == 3);
+        memory_release(allocation);
     }
     memory_fail_at(1);
     memory_fail_at(0);
-    void *block = memory_allocate(1);
-    ck_assert_ptr_nonnull(block);
-    memory_release(block);
+    void *allocation = memory_allocate(1);
+    ck_assert_ptr_nonnull(allocation);
+    memory_release(allocation);
 }
 END_TEST
 
@@ -182,8 +182,8 @@ START_TEST(test_memory_counts_across_threads)
     memory_set_limit(before + 4000);
 #pragma omp parallel for num_threads(3)
     for (int i = 0; i < 3000; i++) {
-        void *block = memory_allocate((size_t)i % 2000), *larger = memory_resize(block, 2100);
-        memory_release(larger ? larger : block);
+        void *allocation = memory_allocate((size_t)i % 2000), *larger = memory_resize(allocation, 2100);
+        memory_release(larger ? larger : allocation);
         memory_release(memory_allocate_zeroed((size_t)i % 100, 3));
     }
     memory_set_limit(0);
@@ -288,7 +288,7 @@ START_TEST(test_arena_remembers_what_did_not_fit)
     ck_assert_ptr_null(arena_take(&arena, 129));
     ck_assert_ptr_null(arena_take(&arena, 1)); /* would fit */
     const size_t late = arena_mark(&arena);
-    arena_release(&arena, late); /* of a callee that asked for nothing */
+    arena_release(&arena, late); /* as a callee does that took nothing */
     const char *first = "arena_take: 129 bytes asked for, 128 of 192 left";
     assert_fails(arena_status(&arena), CS336_ENOMEM, first);
     assert_fails(arena_keep(&arena, late), CS336_ENOMEM, first);
@@ -362,7 +362,7 @@ START_TEST(test_parallel_failure_is_the_first_one_with_its_message)
 }
 END_TEST
 
-START_TEST(test_parallel_reserves_a_block_for_each_thread)
+START_TEST(test_parallel_reserves_a_workspace_for_each_thread)
 {
     parallel_set_threads(3);
     const int threads = parallel_threads();
@@ -457,7 +457,7 @@ const TestCase core_tests[] = {
     TEST(test_status_message_belongs_to_its_thread, "status"),
     TEST(test_memory_of_the_process_has_a_peak, "memory"),
     TEST(test_memory_counts_the_bytes_asked_for, "memory"),
-    TEST(test_memory_blocks_are_aligned_and_do_not_overlap, "memory"),
+    TEST(test_allocations_are_aligned_and_do_not_overlap, "memory"),
     TEST(test_memory_is_zeroed_on_demand, "memory"),
     TEST(test_memory_resize_keeps_the_contents, "memory"),
     TEST(test_memory_limit_refuses_what_exceeds_it, "memory"),
@@ -473,7 +473,7 @@ const TestCase core_tests[] = {
     TEST(test_arena_refuses_to_measure_what_no_memory_holds, "arena"),
     TEST(test_arena_init_reports_a_want_of_memory, "arena"),
     TEST(test_parallel_failure_is_the_first_one_with_its_message, "parallel"),
-    TEST(test_parallel_reserves_a_block_for_each_thread, "parallel"),
+    TEST(test_parallel_reserves_a_workspace_for_each_thread, "parallel"),
     TEST(test_parallel_workspace_only_grows, "parallel"),
     TEST(test_parallel_reserve_recovers_from_a_want_of_memory, "parallel"),
     TEST(test_parallel_threads_follow_the_choice, "parallel"),

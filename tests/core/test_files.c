@@ -89,7 +89,8 @@ START_TEST(test_a_device_that_is_full_is_noticed_at_commit)
     assert_ok(file_create(&writer, "/dev/full"));
     fprintf(writer.stream, "lost");
     assert_fails(file_flush(&writer), CS336_EIO, "/dev/full: cannot write: No space left on device");
-    assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: the disk is full or the stream broke");
+    assert_fails(file_commit(&writer), CS336_EIO,
+                 "/dev/full: cannot write: an earlier write failed; the disk may be full");
     assert_ok(file_create(&writer, "/dev/full"));
     fprintf(writer.stream, "lost");
     assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: No space left on device");
@@ -104,7 +105,8 @@ START_TEST(test_an_earlier_failure_of_the_stream_is_noticed_at_commit)
     assert_ok(file_create(&writer, "/dev/full"));
     setvbuf(writer.stream, NULL, _IONBF, 0);
     fprintf(writer.stream, "lost");
-    assert_fails(file_commit(&writer), CS336_EIO, "/dev/full: cannot write: the disk is full or the stream broke");
+    assert_fails(file_commit(&writer), CS336_EIO,
+                 "/dev/full: cannot write: an earlier write failed; the disk may be full");
 }
 END_TEST
 
@@ -128,7 +130,7 @@ START_TEST(test_create_in_an_unwritable_directory_fails)
     enum { NOBODY = 65534 };
     const char *directory = temp_directory("unwritable"), *path = temp_path("unwritable/file");
     ck_assert_int_eq(chmod(directory, 0555), 0);
-    /* The superuser may write anywhere, and so becomes somebody else who may only look. */
+    /* Root may write anywhere, so the test becomes a user without write permission for the call. */
     const bool superuser = geteuid() == 0;
     ck_assert_int_eq(superuser ? chmod(temp_path("."), 0755) : 0, 0);
     ck_assert_int_eq(superuser ? seteuid(NOBODY) : 0, 0);
@@ -218,7 +220,7 @@ START_TEST(test_map_refuses_what_is_no_file)
     assert_path_fails(file_map(&file, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
     assert_path_fails(file_map(&file, directory), CS336_EIO, directory, ": cannot read: Is a directory");
     ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
-    assert_path_fails(file_map(&file, pipe_path), CS336_EIO, pipe_path, ": cannot map: not a regular file");
+    assert_path_fails(file_map(&file, pipe_path), CS336_EIO, pipe_path, ": cannot read: expected a regular file");
 }
 END_TEST
 
@@ -293,7 +295,7 @@ START_TEST(test_json_values_are_those_of_the_text)
 }
 END_TEST
 
-/* jansson's allocator belongs to the whole process, so to the program that loads the library. */
+/* jansson's allocator is shared by the whole process, so only the host program may replace it. */
 START_TEST(test_the_library_leaves_jansson_as_it_is)
 {
     json_malloc_t allocate;

@@ -1,4 +1,4 @@
-/* The library inside a host program: several threads that compute, objects made in one call, nothing left behind. */
+/* Tests the library inside a host program, which computes in several threads and creates and destroys objects. */
 #define _POSIX_C_SOURCE 200809L
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -23,8 +23,7 @@
 
 enum { HOSTS = 3, ROUNDS = 60, WIDTH = 40, LONGEST = 90, NUMBERS = LONGEST * WIDTH };
 
-/* What one host thread computes, of a size of its own, so that its workspace and its results differ from the others'.
- */
+/* The work of one host thread. Each thread has another number of rows, so that workspaces and results differ. */
 typedef struct {
     size_t rows;
     float x[NUMBERS], weight[WIDTH * WIDTH];
@@ -33,7 +32,7 @@ typedef struct {
     Status status;
 } Host;
 
-/* A matrix product and attention: both borrow the workspace. */
+/* Computes a matrix product and attention, which both borrow the workspace. */
 static Status compute(float out[2][NUMBERS], Host *host)
 {
     const size_t shape[] = {host->rows, WIDTH}, square[] = {WIDTH, WIDTH};
@@ -98,7 +97,7 @@ START_TEST(test_the_number_of_threads_is_the_same_for_all_host_threads)
 }
 END_TEST
 
-/* ---- one call ---- */
+/* ---- objects made by one call ---- */
 
 static Status make_model(void *config)
 {

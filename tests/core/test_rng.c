@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdint.h>
 
-/* Expected numbers: tests/tools/rng_reference.py. */
+/* The expected numbers are from tests/tools/rng_reference.py. */
 START_TEST(test_rng_gives_the_numbers_of_its_definition)
 {
     static const struct {
@@ -53,7 +53,7 @@ START_TEST(test_rng_state_is_saved_by_copying_it)
 }
 END_TEST
 
-/* Pearson's statistic; its expectation is bins - 1, its standard deviation sqrt(2 (bins - 1)). */
+/* Returns Pearson's chi-square statistic. Its expected value is bins - 1, its standard deviation sqrt(2 (bins - 1)). */
 static double chi_square(const size_t *counts, size_t bins, double expected)
 {
     double sum = 0;
@@ -76,7 +76,7 @@ START_TEST(test_rng_below_is_uniform)
 }
 END_TEST
 
-/* A plain remainder would fall into the lowest third every other time. */
+/* With bits % bound, half of the draws would be in the lowest third. */
 START_TEST(test_rng_below_a_large_bound_has_no_bias)
 {
     enum { DRAWS = 30000 };
@@ -118,7 +118,7 @@ START_TEST(test_rng_normal_has_the_moments_of_a_normal)
         for (int k = 1; k <= 4; k++)
             moment[k] += pow(z, k) / DRAWS;
     }
-    /* standard deviations of the moments: sqrt((E z^2k - (E z^k)^2) / n) with E z^2, z^4, z^6, z^8 = 1, 3, 15, 105 */
+    /* Standard deviations of the moments: sqrt((E z^2k - (E z^k)^2) / n) with E z^2, z^4, z^6, z^8 = 1, 3, 15, 105 */
     ck_assert_double_eq_tol(moment[1], 0, 5 * sqrt(1.0 / DRAWS));
     ck_assert_double_eq_tol(moment[2], 1, 5 * sqrt(2.0 / DRAWS));
     ck_assert_double_eq_tol(moment[3], 0, 5 * sqrt(15.0 / DRAWS));
@@ -127,7 +127,7 @@ START_TEST(test_rng_normal_has_the_moments_of_a_normal)
 }
 END_TEST
 
-/* Variance of a standard normal cut at +-L: 1 - 2 L phi(L) / (2 Phi(L) - 1). */
+/* Returns the variance of a standard normal truncated at +-L: 1 - 2 L phi(L) / (2 Phi(L) - 1). */
 static double truncated_variance(double limit)
 {
     const double density = exp(-limit * limit / 2) / sqrt(2 * acos(-1));

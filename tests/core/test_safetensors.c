@@ -175,7 +175,7 @@ START_TEST(test_safetensors_that_cannot_be_read_back_are_not_written)
 }
 END_TEST
 
-/* Writes length, header and data_bytes zeros; the length is the header's unless another is given. */
+/* Writes a file of the header's length, the header, and data_bytes zero bytes. */
 static void write_raw(const char *path, const char *header, size_t data_bytes)
 {
     uint8_t bytes[2048] = {0};
@@ -197,14 +197,14 @@ START_TEST(test_safetensors_headers_are_checked_against_the_file)
     } cases[] = {
         {"{\"a\" 1}", 0, ":1:6: ':' expected near '1'"},
         {"{\"a\":{},\"a\":{}}", 0, ":1:11: duplicate object key near '\"a\"'"},
-        {"[1]", 0, ": the header is no JSON object"},
-        {"{\"__metadata__\":1}", 0, ": __metadata__ is no JSON object"},
-        {"{\"__metadata__\":{\"seed\":1}}", 0, ": __metadata__ \"seed\" is no string"},
-        {"{\"a\":1}", 0, ": array \"a\" has dtype that is no string, expected one such as \"F32\""},
+        {"[1]", 0, ": the header is not a JSON object"},
+        {"{\"__metadata__\":1}", 0, ": __metadata__ is not a JSON object"},
+        {"{\"__metadata__\":{\"seed\":1}}", 0, ": __metadata__ \"seed\" is not a string"},
+        {"{\"a\":1}", 0, ": array \"a\" has a dtype that is not a string"},
         {"{\"a\":{\"dtype\":\"F8\"}}", 0, ": array \"a\" has dtype \"F8\", expected one such as \"F32\""},
         {A_F32 "\"data_offsets\":[0,4]}}", 4, ": array \"a\" has no shape"},
-        {A_F32 "\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, ": array \"a\" has a shape that is no list of sizes"},
-        {A_F32 "\"shape\":[1.0],\"data_offsets\":[0,4]}}", 4, ": array \"a\" has a shape that is no list of sizes"},
+        {A_F32 "\"shape\":[-1],\"data_offsets\":[0,4]}}", 4, ": array \"a\" has a shape that is not a list of sizes"},
+        {A_F32 "\"shape\":[1.0],\"data_offsets\":[0,4]}}", 4, ": array \"a\" has a shape that is not a list of sizes"},
         {A_F32 "\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4,
          ": array \"a\" has 9 dimensions, expected at most 8"},
         {A_F32 "\"shape\":[1]}}", 4, ": array \"a\" has data_offsets that are not [begin, end]"},
@@ -221,7 +221,7 @@ START_TEST(test_safetensors_headers_are_checked_against_the_file)
         {A_F32 "\"shape\":[4611686018427387905,4],\"data_offsets\":[0,16]}}", 16,
          ": array \"a\" is (4611686018427387905, 4) of F32 but has 16 bytes"},
         {A_F32 "\"shape\":[1],\"data_offsets\":[4,8]}}", 8, ": array \"a\" starts at byte 4 of the data, expected 0"},
-        {A_F32 "\"shape\":[1],\"data_offsets\":[0,4]}}", 5, ": the arrays take 4 bytes, the file has 5"},
+        {A_F32 "\"shape\":[1],\"data_offsets\":[0,4]}}", 5, ": the arrays have 4 bytes, but the file has 5"},
         {A_F32 "\"shape\":[2],\"data_offsets\":[4,12]},\"b\":{\"dtype\":\"U8\",\"shape\":[5],\"data_offsets\":[0,5]}}",
          12, ": array \"a\" starts at byte 4 of the data, expected 5"},
     };
@@ -243,13 +243,13 @@ START_TEST(test_safetensors_length_is_checked_against_the_file)
     SafetensorsFile file;
     write_file(path, "", 0);
     assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path,
-                      ": 0 bytes, a safetensors file has at least 8");
+                      ": the file has 0 bytes, expected at least 8");
     write_file(path, "\3\0\0\0\0\0\0\0{}", 10);
     assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path,
-                      ": header of 3 bytes in a file of 10: cut short, or no safetensors file");
+                      ": header of 3 bytes in a file of 10: cut short, or not a safetensors file");
     write_file(path, "\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
     assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path,
-                      ": header of 18446744073709551615 bytes in a file of 10: cut short, or no safetensors file");
+                      ": header of 18446744073709551615 bytes in a file of 10: cut short, or not a safetensors file");
     const char *missing = temp_path("missing.safetensors");
     assert_path_fails(safetensors_open(&file, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
 }

@@ -9,7 +9,7 @@
 
 enum { BATCH = 2, SEQ = 3, D = 8, N = BATCH * SEQ * D };
 
-/* (BATCH, SEQ, D) with each element its own row-major index. */
+/* Returns a (BATCH, SEQ, D) tensor in which each element is its own row-major index. */
 static Tensor counted(float *numbers)
 {
     for (int i = 0; i < N; i++)
@@ -65,13 +65,13 @@ START_TEST(test_tensor_transpose_exchanges_two_dimensions)
 }
 END_TEST
 
-START_TEST(test_tensor_slice_and_select_show_a_part)
+START_TEST(test_tensor_slice_and_select_are_views)
 {
     float numbers[N];
-    const Tensor x = counted(numbers), part = tensor_slice(x, -1, 2, 3), row = tensor_select(x, 1, 2);
-    ck_assert_str_eq(tensor_shape_text(part), "(2, 3, 3)");
-    ck_assert(at(part, 1, 2, 0) == at(x, 1, 2, 2));
-    ck_assert(at(part, 0, 1, 2) == at(x, 0, 1, 4));
+    const Tensor x = counted(numbers), slice = tensor_slice(x, -1, 2, 3), row = tensor_select(x, 1, 2);
+    ck_assert_str_eq(tensor_shape_text(slice), "(2, 3, 3)");
+    ck_assert(at(slice, 1, 2, 0) == at(x, 1, 2, 2));
+    ck_assert(at(slice, 0, 1, 2) == at(x, 0, 1, 4));
     ck_assert_str_eq(tensor_shape_text(row), "(2, 8)");
     for (size_t b = 0; b < BATCH; b++)
         for (size_t i = 0; i < D; i++)
@@ -106,9 +106,9 @@ END_TEST
 START_TEST(test_tensor_contiguity_ignores_extents_of_one)
 {
     float numbers[N];
-    const Tensor x = counted(numbers), part = tensor_slice(x, -1, 0, 4), column = tensor_slice(x, -1, 3, 1);
+    const Tensor x = counted(numbers), slice = tensor_slice(x, -1, 0, 4), column = tensor_slice(x, -1, 3, 1);
     ck_assert(tensor_contiguous(x) && tensor_rows_contiguous(x));
-    ck_assert(!tensor_contiguous(part) && tensor_rows_contiguous(part));
+    ck_assert(!tensor_contiguous(slice) && tensor_rows_contiguous(slice));
     ck_assert(!tensor_contiguous(tensor_transpose(x, 1, 2)) && !tensor_rows_contiguous(tensor_transpose(x, 1, 2)));
     ck_assert(!tensor_contiguous(column) && tensor_rows_contiguous(column));
     ck_assert(tensor_contiguous(tensor_slice(x, 0, 1, 1)));
@@ -257,7 +257,7 @@ const TestCase tensor_tests[] = {
     TEST(test_tensor_is_row_major, "tensor"),
     TEST(test_tensor_split_makes_heads_without_copying, "tensor"),
     TEST(test_tensor_transpose_exchanges_two_dimensions, "tensor"),
-    TEST(test_tensor_slice_and_select_show_a_part, "tensor"),
+    TEST(test_tensor_slice_and_select_are_views, "tensor"),
     TEST(test_tensor_with_last_undoes_a_slice_of_the_last_dimension, "tensor"),
     TEST(test_tensor_insert_adds_an_extent_of_one, "tensor"),
     TEST(test_tensor_contiguity_ignores_extents_of_one, "tensor"),

@@ -18,7 +18,7 @@ static void random_ids(int32_t *ids, size_t count, uint64_t seed)
         ids[i] = (int32_t)rng_below(&rng, VOCAB);
 }
 
-/* The window after n tokens, by the rule: 1 to 8 tokens, then 5 to 8 again and again. */
+/* Returns where the window begins after n tokens. It holds up to 8 tokens; when it is full it keeps its last half. */
 static size_t window_start(size_t n)
 {
     return n <= CONTEXT ? 0 : (n - CONTEXT + 3) / 4 * 4;
@@ -72,7 +72,7 @@ START_TEST(test_cached_logits_equal_uncached)
         for (size_t n = 0; n < TEXT; n++) {
             assert_ok(decoder_feed(&cached, &ids[n], 1));
             assert_ok(decoder_feed(&uncached, &ids[n], 1));
-            /* Without norms logits are as large as 70, and rounding with them. */
+            /* Without norms logits reach 70, so rounding errors are larger. */
             const double scale = config.norm == NORM_NONE ? largest(uncached.logits) : 1;
             assert_allclose_array("logits", cached.logits.data, uncached.logits.data, VOCAB, 0, 1e-4 * scale);
         }
@@ -83,7 +83,8 @@ START_TEST(test_cached_logits_equal_uncached)
 }
 END_TEST
 
-/* Prompts of every length, also longer than the window, give what the same tokens one by one give. */
+/* A prompt that is fed at once gives the logits of the same tokens one by one, for every length, beyond the window,
+ * too. */
 START_TEST(test_prompt_at_once_equals_one_by_one)
 {
     TinyLM tiny;

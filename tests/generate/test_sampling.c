@@ -19,7 +19,7 @@ static void probabilities(double *p, const float *logits, size_t count, double t
         p[i] /= sum;
 }
 
-/* Draws through the public function, with scratch of exactly the promised size. */
+/* Draws with the public function, with exactly the scratch that it asks for. */
 static void draw(size_t *counts, size_t vocab_size, const float *logits, SampleConfig config, size_t draws,
                  uint64_t seed)
 {
@@ -59,7 +59,7 @@ START_TEST(test_sampling_follows_the_softmax)
         double p[SMALL];
         probabilities(p, some_logits, SMALL, temperatures[t]);
         draw(counts, SMALL, some_logits, (SampleConfig){.temperature = temperatures[t], .top_p = 1}, DRAWS, 11 + t);
-        /* 7 degrees of freedom: 29.9 is passed by chance once in 10 000. */
+        /* A chi-square variable of 7 degrees of freedom exceeds 29.9 once in 10 000 times. */
         ck_assert_double_lt(chi_square(counts, p, SMALL, DRAWS), 29.9);
     }
 }
@@ -90,7 +90,8 @@ END_TEST
 START_TEST(test_sampling_top_p_renormalises)
 {
     enum { DRAWS = 40000 };
-    /* Sorted, the probabilities are about 0.443, 0.180, 0.081 twice, ...: 0.7 needs three, 0 first of the equals. */
+    /* Sorted, the probabilities are about 0.443, 0.180, 0.081, 0.081, ... Top-p 0.7 keeps three; id 0 is the first of
+     * the equal ones. */
     size_t counts[SMALL] = {0};
     double p[SMALL];
     probabilities(p, some_logits, SMALL, 1);
@@ -100,12 +101,15 @@ START_TEST(test_sampling_top_p_renormalises)
     draw(counts, SMALL, some_logits, (SampleConfig){.temperature = 1, .top_p = 0.7}, DRAWS, 5);
     const size_t seen[3] = {counts[2], counts[4], counts[0]};
     ck_assert_uint_eq(seen[0] + seen[1] + seen[2], DRAWS);
-    /* 2 degrees of freedom: 18.4 is passed by chance once in 10 000. */
+    /* A chi-square variable of 2 degrees of freedom exceeds 18.4 once in 10 000 times. */
     ck_assert_double_lt(chi_square(seen, expected, 3, DRAWS), 18.4);
 }
 END_TEST
 
-/* By enumeration: of all sets that reach p, the fewest members; of those, the likeliest; of those, the lowest ids. */
+/*
+ * Finds the smallest set by enumeration: of all sets that reach p those with the fewest members, of these the most
+ * probable, of these the one with the lowest ids.
+ */
 static unsigned smallest_set(const double *p, size_t count, double top_p)
 {
     unsigned best = 0, best_size = (unsigned)count + 1;
@@ -119,7 +123,7 @@ static unsigned smallest_set(const double *p, size_t count, double top_p)
         if (sum < top_p)
             continue;
         const bool equal = fabs(sum - best_sum) < 1e-12;
-        /* Of two sets of equal size, the lowest differing id decides, that is the lowest differing bit. */
+        /* Of two equal sets the lowest id that only one has decides: the lowest differing bit. */
         const unsigned differ = set ^ best, lowest = differ & (~differ + 1U);
         if (size < best_size || (size == best_size && (equal ? (set & lowest) != 0 : sum > best_sum)))
             best = set, best_size = size, best_sum = sum;
@@ -132,7 +136,7 @@ START_TEST(test_top_p_keeps_the_smallest_set)
     Rng rng = rng_seeded(3);
     for (int round = 0; round < 200; round++) {
         float logits[SMALL];
-        /* Multiples of a half: many equal ones. */
+        /* Multiples of 1/2: many logits are equal. */
         for (size_t i = 0; i < SMALL; i++)
             logits[i] = (float)rng_below(&rng, 7) / 2;
         const SampleConfig config = {.temperature = 1, .top_p = 0.001 + 0.998 * rng_uniform(&rng)};
@@ -153,7 +157,7 @@ START_TEST(test_top_p_keeps_the_smallest_set)
 }
 END_TEST
 
-/* The selection without the shortcuts: every token, sorted. */
+/* Selects the candidates without shortcuts: it sorts all tokens. */
 static int likelier(const void *left, const void *right)
 {
     const SampleCandidate *a = left, *b = right;
@@ -183,7 +187,8 @@ START_TEST(test_top_p_of_a_large_vocabulary_agrees_with_sorting)
             while (sum < rates[r])
                 sum += sorted[expected++].probability;
             assert_ok(sample_candidates(candidates, &count, tensor(logits, VOCAB), &(SampleConfig){1, rates[r]}));
-            /* The rounding of exponentials to float32 may add or drop one where the sum just reaches the rate. */
+            /* Exponentials are rounded to float32, which may add or drop one candidate where the sum just reaches
+             * top_p. */
             ck_assert_msg(count + 1 >= expected && count <= expected + 1, "%zu candidates, expected %zu", count,
                           expected);
             double total = 0;
@@ -193,7 +198,7 @@ START_TEST(test_top_p_of_a_large_vocabulary_agrees_with_sorting)
                               candidates[i].token, kept, least);
                 ck_assert_double_eq_tol(candidates[i].probability, kept / sum, 2e-3 * kept / sum);
                 total += candidates[i].probability;
-                p[candidates[i].token] = -1; /* none comes twice */
+                p[candidates[i].token] = -1; /* a candidate that came twice would fail here */
             }
             ck_assert_double_eq_tol(total, 1, 1e-12);
         }

@@ -7,14 +7,14 @@
 
 #include <stdlib.h>
 
-START_TEST(test_pairs_of_bytes_are_found_where_they_first_stand)
+START_TEST(test_pairs_of_bytes_are_found_at_their_first_occurrence)
 {
     static const BytePair pairs[] = {{'<', '|'}, {'a', 'a'}, {0, 0xFF}, {0x80, 0}};
     static const uint8_t alphabet[] = {'<', '|', 'a', 0, 0xFF, 0x80, 'b', 'b', 'b', 'b', 'b', 'b'};
     size_t found = 0;
     for (int trial = 0; trial < 4000; trial++) {
         const size_t length = random_below(300), pair_count = 1 + random_below(COUNT(pairs));
-        uint8_t *text = malloc(length ? length : 1); /* exactly what may be read */
+        uint8_t *text = malloc(length ? length : 1); /* exactly the bytes that may be read */
         ck_assert_ptr_nonnull(text);
         for (size_t i = 0; i < length; i++)
             text[i] = random_below(4) == 0 ? 'b' : alphabet[random_below(sizeof alphabet)];
@@ -34,8 +34,8 @@ START_TEST(test_pairs_of_bytes_are_found_where_they_first_stand)
 }
 END_TEST
 
-/* More pairs of first bytes than are searched for 64 bytes at a time. */
-START_TEST(test_special_tokens_may_begin_in_many_ways)
+/* With more than SPECIAL_TOKEN_PAIRS different first bytes, the search cannot test 64 bytes at a time any more. */
+START_TEST(test_special_tokens_with_many_first_bytes_are_found)
 {
     enum { TOKENS = 3 * SPECIAL_TOKEN_PAIRS, TEXT = 200 };
     uint8_t names[TOKENS][3], text[TEXT];
@@ -63,7 +63,7 @@ START_TEST(test_special_tokens_may_begin_in_many_ways)
 END_TEST
 
 const TestCase bytes_tests[] = {
-    TEST(test_pairs_of_bytes_are_found_where_they_first_stand, "kernels"),
-    TEST(test_special_tokens_may_begin_in_many_ways, "tokenizer"),
+    TEST(test_pairs_of_bytes_are_found_at_their_first_occurrence, "kernels"),
+    TEST(test_special_tokens_with_many_first_bytes_are_found, "tokenizer"),
     {0},
 };

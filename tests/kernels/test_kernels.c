@@ -67,7 +67,7 @@ END_TEST
 
 enum { LONGEST_ROW = 200 };
 
-/* Distance of actual from the exact result in units of a float's last place there. */
+/* Returns the error of `actual` in units in the last place (ulps) of the exact result. */
 static double ulps(float actual, double exact)
 {
     const double size = fabs(exact);
@@ -77,19 +77,19 @@ static double ulps(float actual, double exact)
 
 START_TEST(test_vec_exp_is_within_two_ulps_of_libm_everywhere)
 {
-    enum { BLOCK = 4096 };
-    static float x[BLOCK], y[BLOCK];
+    enum { COUNT = 4096 };
+    static float x[COUNT], y[COUNT];
     const uint32_t step = test_is_instrumented() ? 60013 : 4001;
     FOR_EACH_ISA (isa) {
         double worst = 0;
         float worst_at = 0;
-        for (uint64_t bits = 0; bits <= UINT32_MAX; bits += (uint64_t)BLOCK * step) {
-            for (size_t i = 0; i < BLOCK; i++) {
+        for (uint64_t bits = 0; bits <= UINT32_MAX; bits += (uint64_t)COUNT * step) {
+            for (size_t i = 0; i < COUNT; i++) {
                 const uint32_t pattern = (uint32_t)(bits + i * step);
                 memcpy(&x[i], &pattern, sizeof pattern);
             }
-            vecmath()->exp_shifted(y, x, 0, BLOCK);
-            for (size_t i = 0; i < BLOCK; i++) {
+            vecmath()->exp_shifted(y, x, 0, COUNT);
+            for (size_t i = 0; i < COUNT; i++) {
                 const double exact = exp((double)x[i]);
                 if (isnan(x[i]) || (float)exact == INFINITY) {
                     ck_assert_msg(isnan(x[i]) ? isnan(y[i]) : y[i] == INFINITY, "%s: exp(%g) is %g", isa_name(isa),
@@ -105,7 +105,7 @@ START_TEST(test_vec_exp_is_within_two_ulps_of_libm_everywhere)
 }
 END_TEST
 
-/* Masks are -inf and errors show as NaN or inf: a build that assumes there are none (-ffast-math) fails here. */
+/* A build that assumes that there are no NaN and no infinities (-ffast-math) fails here. Masks are -inf. */
 START_TEST(test_infinities_and_nan_survive_the_compiler)
 {
     const float special[] = {-INFINITY, INFINITY, NAN, 0.0f, -0.0f, 89, -104, 88.5f};

@@ -17,7 +17,8 @@ START_TEST(test_matmul_every_layout_agrees_with_the_triple_loop)
     static const ProductShape shapes[] = {{1, 1, 1},   {2, 3, 5},   {7, 31, 17}, {14, 32, 16}, {15, 33, 1},
                                           {13, 37, 0}, {1, 67, 71}, {61, 1, 73}, {29, 65, 47}};
     reserve_for(2);
-    /* Every fifth combination: five shapes later the others have had their turn. */
+    /* Every fifth combination of shape and layouts. The next shapes have other combinations, so all layouts are tested.
+     */
     assert_layouts(&IN_FLOAT32, shapes, sizeof shapes / sizeof *shapes, test_is_instrumented() ? 35 : 5);
 }
 END_TEST
@@ -70,29 +71,29 @@ START_TEST(test_matmul_is_the_same_for_any_number_of_threads)
                                  c = test_matrix(ROW_MAJOR, m, n);
                 float *start = malloc(m * n * sizeof *start), *one = malloc(m * n * sizeof *one);
                 ck_assert(start && one);
-                memcpy(start, c.block, m * n * sizeof *start);
+                memcpy(start, c.storage, m * n * sizeof *start);
                 reserve_for(1);
                 matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
-                memcpy(one, c.block, m * n * sizeof *one);
+                memcpy(one, c.storage, m * n * sizeof *one);
                 for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
-                    memcpy(c.block, start, m * n * sizeof *start);
+                    memcpy(c.storage, start, m * n * sizeof *start);
                     reserve_for(threads[t]);
                     matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
-                    ck_assert_msg(memcmp(one, c.block, m * n * sizeof *one) == 0,
+                    ck_assert_msg(memcmp(one, c.storage, m * n * sizeof *one) == 0,
                                   "%s: %zu x %zu x %zu differs with %d threads", isa_name(isa), m, n, k, threads[t]);
                 }
-                free(a.block);
-                free(b.block);
-                free(c.block);
+                free(a.storage);
+                free(b.storage);
+                free(c.storage);
                 free(start);
                 free(one);
             }
 }
 END_TEST
 
-START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
+START_TEST(test_matmul_equal_rows_and_columns_give_equal_elements)
 {
-    /* Packed, with few rows, with few columns. */
+    /* Shapes of the packed product, and of those with few rows and with few columns. */
     static const size_t shapes[][3] = {{47, 101, 83}, {13, 101, 83}, {101, 8, 83}, {1, 101, 83}};
     reserve_for(2);
     FOR_EACH_ISA (isa)
@@ -102,16 +103,16 @@ START_TEST(test_matmul_an_element_does_not_depend_on_its_place)
                 const TestMatrix a = test_matrix(ROWS_REPEATED, m, k), b = test_matrix(COLUMNS_REPEATED, k, n),
                                  c = test_matrix((Layout)layout, m, n);
                 for (size_t i = 0; i < c.count; i++)
-                    c.block[i] = 0.3f;
+                    c.storage[i] = 0.3f;
                 matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 0.7f, -0.3f);
                 for (size_t i = 0; i < m; i++)
                     for (size_t j = 0; j < n; j++)
                         ck_assert_msg(
                             memcmp(test_matrix_element(&c, i, j), test_matrix_element(&c, 0, 0), sizeof(float)) == 0,
                             "%s, %zu x %zu: (%zu, %zu) differs from (0, 0)", isa_name(isa), m, n, i, j);
-                free(a.block);
-                free(b.block);
-                free(c.block);
+                free(a.storage);
+                free(b.storage);
+                free(c.storage);
             }
 }
 END_TEST
@@ -150,7 +151,7 @@ const TestCase matmul_tests[] = {
     TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop, "kernels"),
     TEST(test_matmul_without_rows_or_columns_touches_nothing, "kernels"),
     TEST(test_matmul_is_the_same_for_any_number_of_threads, "kernels"),
-    TEST(test_matmul_an_element_does_not_depend_on_its_place, "kernels"),
+    TEST(test_matmul_equal_rows_and_columns_give_equal_elements, "kernels"),
     TEST(test_matmul_infinities_and_nan_go_where_they_belong, "kernels"),
     TEST(test_matmul_reserve_fails_cleanly, "kernels"),
     {0},

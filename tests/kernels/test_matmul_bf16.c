@@ -1,4 +1,4 @@
-/* matmul_bf16(): the rounding of its operands, then the product of what is rounded. */
+/* matmul_bf16(): the rounding of its operands, and the product of the rounded numbers. */
 #include "kernels/matmul.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
@@ -28,8 +28,8 @@ START_TEST(test_bfloat16_by_definition)
         double rounded;
     } cases[] = {
         {1, 1},
-        {0x1.01p0f, 0x1p0},    /* half way: to the even one below, */
-        {0x1.03p0f, 0x1.04p0}, /* or above */
+        {0x1.01p0f, 0x1p0},    /* a tie: to the even number below, */
+        {0x1.03p0f, 0x1.04p0}, /* or to the even number above */
         {0x1.010002p0f, 0x1.02p0},
         {-0x1.02fffep0f, -0x1.02p0},
         {0x1.fefffep0f, 0x1.fep0},
@@ -48,7 +48,7 @@ START_TEST(test_bfloat16_by_definition)
 }
 END_TEST
 
-/* Where numbers are multiplied in pairs, denormals are 0. */
+/* The instructions that multiply pairs of bfloat16 numbers treat denormals as 0. */
 static double rounded_by_kernels(float x)
 {
     return isa_in_use() == ISA_AVX512_BF16 && fabsf(x) < FLT_MIN ? 0 : bfloat16_of(x);
@@ -61,7 +61,7 @@ static void assert_rounded(float x, float y)
                   isa_name(isa_in_use()), (double)x, (double)y, expected);
 }
 
-/* Every upper half of a float32 with lower halves about the middle and at both ends. */
+/* Tests every upper half of a float32 with lower halves near a tie and at both ends. */
 enum { UPPER_HALVES = 1 << 16, LOWER_HALVES = 8 };
 
 static float *all_floats(void)
@@ -149,12 +149,12 @@ START_TEST(test_matmul_bf16_sizes_beyond_every_block_agree_with_the_rounded_trip
 }
 END_TEST
 
-/* The result of one product with so many threads, from the same C each time. */
+/* Returns one product, computed by `threads` threads. It starts with the same C each time. */
 static float *product_with(int threads, const TestMatrix *a, const TestMatrix *b, const TestMatrix *c)
 {
     float *result = malloc(c->count * sizeof *result);
     ck_assert_ptr_nonnull(result);
-    memcpy(result, c->block, c->count * sizeof *result);
+    memcpy(result, c->storage, c->count * sizeof *result);
     reserve_for(threads);
     matmul_bf16((Matrix){result, c->view.row_stride, c->view.column_stride}, test_matrix_input(a), test_matrix_input(b),
                 c->rows, c->columns, a->columns, 0.7f, -0.3f);
@@ -182,15 +182,15 @@ START_TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads)
                     free(more);
                 }
                 free(one);
-                free(a.block);
-                free(b.block);
-                free(c.block);
+                free(a.storage);
+                free(b.storage);
+                free(c.storage);
             }
 }
 END_TEST
 
-/* A vector is multiplied as any other matrix, so a row does not depend on the rows beside it. */
-START_TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place)
+/* A product of one row and one column gives the same number as the same row and column in a larger product. */
+START_TEST(test_matmul_bf16_equal_rows_and_columns_give_equal_elements)
 {
     enum { M = 47, N = 101, K = 83 };
     reserve_for(2);
@@ -204,9 +204,9 @@ START_TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place)
             for (size_t j = 0; j < N; j++)
                 ck_assert_msg(memcmp(test_matrix_element(&c, i, j), &alone, sizeof alone) == 0,
                               "%s: (%zu, %zu) differs from the product of one row and column", isa_name(isa), i, j);
-        free(a.block);
-        free(b.block);
-        free(c.block);
+        free(a.storage);
+        free(b.storage);
+        free(c.storage);
     }
 }
 END_TEST
@@ -228,7 +228,7 @@ const TestCase matmul_bf16_tests[] = {
     TEST(test_matmul_bf16_random_shapes_agree_with_the_rounded_triple_loop, "kernels"),
     TEST(test_matmul_bf16_sizes_beyond_every_block_agree_with_the_rounded_triple_loop, "kernels"),
     TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads, "kernels"),
-    TEST(test_matmul_bf16_an_element_does_not_depend_on_its_place, "kernels"),
+    TEST(test_matmul_bf16_equal_rows_and_columns_give_equal_elements, "kernels"),
     TEST(test_matmul_bf16_infinities_and_nan_go_where_they_belong, "kernels"),
     {0},
 };

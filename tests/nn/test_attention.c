@@ -16,7 +16,7 @@ static const double RTOL = 1e-4, ATOL = 1e-5;
 
 /* ---- shapes and masks, against the reference ---- */
 
-/* Around the sides of a score block, 32 and 128, and of the register tiles. */
+/* Lengths around the sides of a register tile (8, 32) and of a score block (32, 128). */
 static const size_t lengths[] = {1, 7, 63, 64, 65, 129, 200};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
@@ -78,12 +78,12 @@ START_TEST(test_attention_mask_broadcasts)
 {
     enum { B = 2, H = 3, Q = 10, K = 70 };
     bool *values = attention_random_mask((size_t)B * H * Q * K, "mask", 50);
-    MaskTensor turned = mask(values, K, Q); /* as many rows as keys, seen from the side */
-    turned.shape[0] = Q, turned.shape[1] = K;
-    turned.stride[0] = 1, turned.stride[1] = Q;
+    MaskTensor transposed = mask(values, K, Q); /* a view with the mask's dimensions exchanged */
+    transposed.shape[0] = Q, transposed.shape[1] = K;
+    transposed.stride[0] = 1, transposed.stride[1] = Q;
     const MaskTensor masks[] = {
         mask(values, B, H, Q, K), mask(values, H, Q, K), mask(values, B, 1, Q, K), mask(values, Q, K),
-        mask(values, B, 1, 1, K), mask(values, K),       mask(values, Q, 1),       turned,
+        mask(values, B, 1, 1, K), mask(values, K),       mask(values, Q, 1),       transposed,
     };
     for (size_t i = 0; i < sizeof masks / sizeof *masks; i++)
         attention_check(
@@ -135,7 +135,7 @@ START_TEST(test_attention_shares_keys_between_heads)
 }
 END_TEST
 
-/* Lengths that no score block, query block or register tile divides, and a length of one in between. */
+/* Returns a random length, which blocks and register tiles rarely divide; one time in five it is 1. */
 static size_t random_extent(size_t most)
 {
     return random_below(5) == 0 ? 1 : 1 + random_below(most);
@@ -164,7 +164,7 @@ START_TEST(test_attention_of_random_shapes_on_every_instruction_set)
 }
 END_TEST
 
-/* Up to ATTENTION_FEW_QUERIES queries and some more, as when decoding. */
+/* Few queries, as when decoding, have kernels of their own: up to ATTENTION_FEW_QUERIES, and two more than that. */
 START_TEST(test_attention_of_few_queries)
 {
     static const size_t keys[] = {1, 40, 63, 130};
@@ -174,13 +174,13 @@ START_TEST(test_attention_of_few_queries)
             continue;
         for (size_t q = 1; q <= 6; q++)
             for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-                MaskTensor turned = mask(values, keys[k], q);
-                turned.shape[0] = q, turned.shape[1] = keys[k];
-                turned.stride[0] = 1, turned.stride[1] = (ptrdiff_t)q;
+                MaskTensor transposed = mask(values, keys[k], q);
+                transposed.shape[0] = q, transposed.shape[1] = keys[k];
+                transposed.stride[0] = 1, transposed.stride[1] = (ptrdiff_t)q;
                 const AttentionMask masks[] = {{.kind = ATTEND_ALL},
                                                {.kind = ATTEND_CAUSAL},
                                                {ATTEND_WHERE, mask(values, q, keys[k])},
-                                               {ATTEND_WHERE, turned}};
+                                               {ATTEND_WHERE, transposed}};
                 for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
                     attention_check(
                         &(AttentionCase){
@@ -192,14 +192,14 @@ START_TEST(test_attention_of_few_queries)
 }
 END_TEST
 
-/* Documents side by side: a token sees those of its own, so that most score blocks are hidden. */
+/* Several documents in one sequence: a token sees only tokens of its own document, so most score blocks are hidden. */
 START_TEST(test_attention_of_documents)
 {
     enum { SEQ = 230 };
     bool *values = attention_random_mask((size_t)SEQ * SEQ, "mask", 100);
     for (size_t i = 0; i < SEQ * SEQ; i++)
         values[i] = i / SEQ / 70 == i % SEQ / 70 && i % SEQ <= i / SEQ;
-    MaskTensor reversed = mask(values, SEQ, SEQ); /* a token sees those that follow it */
+    MaskTensor reversed = mask(values, SEQ, SEQ); /* each token sees those that follow it in its document */
     reversed.stride[0] = 1, reversed.stride[1] = SEQ;
     const MaskTensor masks[] = {mask(values, SEQ, SEQ), reversed};
     for (int i = 0; i < 2; i++)
@@ -215,7 +215,7 @@ END_TEST
 
 static void check_fixture(const char *name, const AttentionCase *problem)
 {
-    static const char *const parts[] = {"y", "grad_query", "grad_key", "grad_value"};
+    static const char *const result_names[] = {"y", "grad_query", "grad_key", "grad_value"};
     Fixture fixture;
     AttentionRun run;
     fixture_open(&fixture, "attention");
@@ -224,7 +224,7 @@ static void check_fixture(const char *name, const AttentionCase *problem)
     const Tensor results[] = {run.output, run.grad_query, run.grad_key, run.grad_value};
     for (int i = 0; i < 4; i++) {
         char key[64];
-        snprintf(key, sizeof key, "%s.%s", name, parts[i]);
+        snprintf(key, sizeof key, "%s.%s", name, result_names[i]);
         assert_allclose(results[i], fixture_tensor(&fixture, key), RTOL, ATOL);
     }
     attention_run_deinit(&run);
@@ -253,11 +253,11 @@ typedef struct {
     double *query, *key, *value, *grad_output, *output;
     const bool *visible;
     AttentionSizes sizes;
-} Weighted;
+} WeightedOutput;
 
 static double weighted_output(void *context)
 {
-    const Weighted *w = context;
+    const WeightedOutput *w = context;
     reference_attention(w->output, NULL, w->query, w->key, w->value, w->visible, w->sizes);
     return reference_dot(w->output, w->grad_output, w->sizes.batch * w->sizes.queries * w->sizes.d_v);
 }
@@ -280,7 +280,7 @@ START_TEST(test_attention_gradients_are_central_differences)
     reference_widen(key, run.key);
     reference_widen(value, run.value);
     reference_widen(grad_output, run.grad_output);
-    Weighted w = {query, key, value, grad_output, output, visible, {2, Q, K, D_K, D_V}};
+    WeightedOutput w = {query, key, value, grad_output, output, visible, {2, Q, K, D_K, D_V}};
     assert_gradient("query", run.grad_query.data, query, sizeof query / sizeof *query, weighted_output, &w, RTOL, ATOL);
     assert_gradient("key", run.grad_key.data, key, sizeof key / sizeof *key, weighted_output, &w, RTOL, ATOL);
     assert_gradient("value", run.grad_value.data, value, sizeof value / sizeof *value, weighted_output, &w, RTOL, ATOL);
@@ -291,7 +291,7 @@ END_TEST
 
 /* ---- the functions that attention fuses ---- */
 
-/* y = factor x z^T, (rows, columns) from (rows, depth) and (columns, depth): the plain loops. */
+/* Computes y = factor x z^T, (rows, columns) from (rows, depth) and (columns, depth), by plain loops. */
 static void multiply(Tensor y, Tensor x, Tensor z, float factor)
 {
     for (size_t i = 0; i < tensor_extent(y, 0); i++)

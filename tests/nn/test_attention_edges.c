@@ -12,7 +12,7 @@
 
 static const double RTOL = 1e-4, ATOL = 1e-5;
 
-/* ---- what is not seen has no influence ---- */
+/* ---- hidden keys have no influence ---- */
 
 static void assert_all_zero(const char *what, Tensor t)
 {
@@ -22,7 +22,7 @@ static void assert_all_zero(const char *what, Tensor t)
                           (double)tensor_row(t, row)[i]);
 }
 
-/* With the identity as values the output is the matrix of probabilities. */
+/* Checks the probabilities. The values are the identity matrix, so the output is the matrix of probabilities. */
 static void check_probabilities(AttentionMask mask_in_use, const bool *visible, size_t n)
 {
     AttentionRun run;
@@ -57,7 +57,7 @@ START_TEST(test_attention_probabilities_are_zero_where_masked)
 }
 END_TEST
 
-START_TEST(test_attention_rows_that_see_nothing)
+START_TEST(test_attention_queries_that_see_no_key)
 {
     enum { Q = 140, K = 70, D = 8 };
     bool *visible = attention_random_mask(Q * K, "mask", 50);
@@ -78,7 +78,7 @@ START_TEST(test_attention_rows_that_see_nothing)
 }
 END_TEST
 
-START_TEST(test_attention_where_nobody_sees_anything)
+START_TEST(test_attention_where_no_query_sees_a_key)
 {
     bool *visible = attention_random_mask(9 * 70, "mask", 0);
     AttentionRun run;
@@ -124,7 +124,7 @@ static void check_poison(const AttentionCase *problem, float poison, size_t hidd
     attention_run_deinit(&run);
 }
 
-/* Infinities and NaN in keys and values that no query sees, and in a query that sees no key, stay where they are. */
+/* Infinities and NaN in hidden keys and values, and in a query that sees no key, reach no other result. */
 START_TEST(test_attention_hides_infinities_and_nan)
 {
     enum { Q = 70, K = 140, D = 20, HIDDEN = 5 };
@@ -205,7 +205,7 @@ START_TEST(test_attention_of_huge_scores)
             &run,
             &(AttentionCase){
                 .queries = SEQ, .keys = SEQ, .d_k = D, .d_v = D, .sigma = 60, .mask = {.kind = (AttentionKind)kind}});
-        /* Whole numbers: the scores, up to 1e4 and more, are then exact in float32 as in double. */
+        /* Integers: scores of 1e4 and more are then exact in float32, too. */
         for (size_t i = 0; i < SEQ * D; i++) {
             run.query.data[i] = rintf(run.query.data[i]);
             run.key.data[i] = rintf(run.key.data[i]);
@@ -249,7 +249,7 @@ END_TEST
 
 START_TEST(test_attention_memory_does_not_hold_the_scores)
 {
-    enum { MOST = 1 << 20 }; /* a quarter of the scores in the smaller case */
+    enum { MOST = 1 << 20 }; /* bytes: a quarter of the score matrix in the smaller case */
     const size_t seq = test_is_instrumented() ? 1024 : 8192, d = test_is_instrumented() ? 8 : 64;
     AttentionRun run;
     parallel_set_threads(2);
@@ -264,7 +264,7 @@ START_TEST(test_attention_memory_does_not_hold_the_scores)
 }
 END_TEST
 
-START_TEST(test_attention_skips_gradients_that_nobody_wants)
+START_TEST(test_attention_skips_gradients_without_data)
 {
     const AttentionCase problem = {.queries = 70, .keys = 130, .d_k = 8, .d_v = 8, .mask = {.kind = ATTEND_CAUSAL}};
     AttentionRun all, run;
@@ -337,7 +337,7 @@ static void refused_backward(const AttentionRun *run, const char *complaint)
                  CS336_ESHAPE, message);
 }
 
-/* Whether a view whose rows are not contiguous is refused by that name. */
+/* Returns a view whose rows are not contiguous. */
 static Tensor sideways(Tensor t)
 {
     t.stride[t.rank - 1] = 2;
@@ -401,8 +401,8 @@ END_TEST
 
 const TestCase attention_edges_tests[] = {
     TEST(test_attention_probabilities_are_zero_where_masked, SDPA),
-    TEST(test_attention_rows_that_see_nothing, SDPA),
-    TEST(test_attention_where_nobody_sees_anything, SDPA),
+    TEST(test_attention_queries_that_see_no_key, SDPA),
+    TEST(test_attention_where_no_query_sees_a_key, SDPA),
     TEST(test_attention_without_keys, SDPA),
     TEST(test_attention_hides_infinities_and_nan, SDPA),
     TEST(test_attention_causal_rows_do_not_see_later_infinities, SDPA),
@@ -410,7 +410,7 @@ const TestCase attention_edges_tests[] = {
     TEST(test_attention_of_huge_scores, SDPA),
     TEST(test_attention_same_bytes_for_any_number_of_threads, SDPA),
     TEST(test_attention_memory_does_not_hold_the_scores, SDPA),
-    TEST(test_attention_skips_gradients_that_nobody_wants, SDPA),
+    TEST(test_attention_skips_gradients_without_data, SDPA),
     TEST(test_attention_without_memory, SDPA),
     TEST(test_attention_refuses, SDPA),
     {0},

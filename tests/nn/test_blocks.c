@@ -34,7 +34,7 @@ typedef struct {
     Arena memory;
 } BlockProblem;
 
-/* The views of a block's weights in the order of WEIGHT_NAMES. */
+/* Lists the views of a block's weights in the order of WEIGHT_NAMES. */
 static void list_weights(Tensor *views[WEIGHTS], TransformerBlock *b)
 {
     Tensor *const all[WEIGHTS] = {&b->attn.q_proj.weight,      &b->attn.k_proj.weight, &b->attn.v_proj.weight,
@@ -103,8 +103,8 @@ static double block_loss(void *context)
     return reference_dot(y, p->grad_y.wide, COUNT);
 }
 
-static Status block_there_and_back(BlockProblem *p, Tensor y, Tensor grad_x, TransformerBlock *grad, Tensor grad_y,
-                                   Arena *scratch)
+static Status block_forward_and_backward(BlockProblem *p, Tensor y, Tensor grad_x, TransformerBlock *grad,
+                                         Tensor grad_y, Arena *scratch)
 {
     const size_t mark = arena_mark(&p->memory);
     TransformerBlockSaved saved;
@@ -117,7 +117,7 @@ static Status block_there_and_back(BlockProblem *p, Tensor y, Tensor grad_x, Tra
     return s;
 }
 
-/* An arena for any of the passes. */
+/* Returns an arena with enough scratch for each of the passes. */
 static Arena scratch_of(const BlockProblem *p)
 {
     const size_t infer = transformer_block_scratch(p->x.value, &p->block, false);
@@ -131,7 +131,7 @@ static void check_block(NormPlacement norm)
     Arena scratch = scratch_of(p);
     const Tensor y = filled_like(NAN, p->x.value), grad_x = filled_like(NAN, p->x.value);
     TransformerBlock grad = block_zeros(&p->block);
-    assert_ok(block_there_and_back(p, y, grad_x, &grad, p->grad_y.value, &scratch));
+    assert_ok(block_forward_and_backward(p, y, grad_x, &grad, p->grad_y.value, &scratch));
     assert_pytorch(y, p->name, "y");
     assert_pytorch(grad_x, p->name, "grad_x");
     assert_differences("grad_x", grad_x, p->x, block_loss, p);
@@ -174,7 +174,7 @@ START_TEST(test_block_gradient_may_be_overwritten)
         const Tensor y = filled_like(NAN, p->x.value), grad_x = filled_like(NAN, p->x.value);
         TransformerBlock grad = block_zeros(&p->block);
         tensor_copy(grad_x, p->grad_y.value);
-        assert_ok(block_there_and_back(p, y, grad_x, &grad, grad_x, &scratch));
+        assert_ok(block_forward_and_backward(p, y, grad_x, &grad, grad_x, &scratch));
         assert_pytorch(grad_x, p->name, "grad_x");
         assert_pytorch(grad.attn.q_proj.weight, p->name, "grad_attn.q_proj.weight");
         arena_deinit(&scratch);
@@ -183,7 +183,7 @@ START_TEST(test_block_gradient_may_be_overwritten)
 }
 END_TEST
 
-static Status infer_block(void *context, Arena *scratch)
+static Status block_infer_in(void *context, Arena *scratch)
 {
     const BlockProblem *p = context;
     const Tensor y = filled_like(NAN, p->x.value);
@@ -193,20 +193,20 @@ static Status infer_block(void *context, Arena *scratch)
     return s;
 }
 
-static Status back_block(void *context, Arena *scratch)
+static Status block_backward_in(void *context, Arena *scratch)
 {
     BlockProblem *p = context;
     TransformerBlock grad = block_zeros(&p->block);
     const Tensor y = filled_like(NAN, p->x.value);
-    return block_there_and_back(p, y, y, &grad, p->grad_y.value, scratch);
+    return block_forward_and_backward(p, y, y, &grad, p->grad_y.value, scratch);
 }
 
 START_TEST(test_block_takes_exactly_its_scratch)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++) {
         BlockProblem *p = block_problem((NormPlacement)norm);
-        assert_scratch(transformer_block_scratch(p->x.value, &p->block, false), infer_block, p);
-        assert_scratch(transformer_block_scratch(p->x.value, &p->block, true), back_block, p);
+        assert_scratch(transformer_block_scratch(p->x.value, &p->block, false), block_infer_in, p);
+        assert_scratch(transformer_block_scratch(p->x.value, &p->block, true), block_backward_in, p);
         arena_deinit(&p->memory);
     }
 }
@@ -217,7 +217,7 @@ static KeyValueCache cache_of_all(void)
     return (KeyValueCache){filled(NAN, BATCH, HEADS, SEQ, D / HEADS), filled(NAN, BATCH, HEADS, SEQ, D / HEADS), 0};
 }
 
-START_TEST(test_block_decodes_as_it_goes_forward)
+START_TEST(test_block_decode_equals_forward)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++) {
         BlockProblem *p = block_problem((NormPlacement)norm);
@@ -283,70 +283,70 @@ typedef struct {
     Status (*pass)(void *context);
 } Pass;
 
-static Status linear_there(void *context)
+static Status run_linear_forward(void *context)
 {
     const Pass *p = context;
     return linear_forward(p->wide, p->x, &p->block->ffn.w1);
 }
 
-static Status linear_back(void *context)
+static Status run_linear_backward(void *context)
 {
     Pass *p = context;
     return linear_backward(p->y, &p->grad.ffn.w1, p->wide, p->x, &p->block->ffn.w1);
 }
 
-static Status linear_back_add(void *context)
+static Status run_linear_backward_add(void *context)
 {
     Pass *p = context;
     return linear_backward_add(p->y, &p->grad.ffn.w1, p->wide, p->x, &p->block->ffn.w1);
 }
 
-static Status ffn_there(void *context)
+static Status run_ffn_forward(void *context)
 {
     Pass *p = context;
     return feed_forward_forward(p->y, NULL, p->x, &p->block->ffn, &p->scratch);
 }
 
-static Status ffn_back(void *context)
+static Status run_ffn_backward(void *context)
 {
     Pass *p = context;
     return feed_forward_backward(p->y, &p->grad.ffn, p->x, &p->saved.ffn, p->x, &p->block->ffn, &p->scratch);
 }
 
-static Status mha_there(void *context)
+static Status run_mha_forward(void *context)
 {
     Pass *p = context;
     return mha_forward(p->y, NULL, p->x, &p->block->attn, p->rope, NO_POSITIONS, &p->scratch);
 }
 
-static Status mha_back(void *context)
+static Status run_mha_backward(void *context)
 {
     Pass *p = context;
     return mha_backward(p->y, &p->grad.attn, p->x, &p->saved.attn, p->x, &p->block->attn, p->rope, NO_POSITIONS,
                         &p->scratch);
 }
 
-static Status mha_on(void *context)
+static Status run_mha_decode(void *context)
 {
     Pass *p = context;
     p->cache.length = 0;
     return mha_decode(p->y, &p->cache, p->x, &p->block->attn, p->rope, &p->scratch);
 }
 
-static Status block_there(void *context)
+static Status run_block_forward(void *context)
 {
     Pass *p = context;
     return transformer_block_forward(p->y, NULL, p->x, p->block, p->rope, NO_POSITIONS, &p->scratch);
 }
 
-static Status block_back(void *context)
+static Status run_block_backward(void *context)
 {
     Pass *p = context;
     return transformer_block_backward(p->y, &p->grad, p->x, &p->saved, p->x, p->block, p->rope, NO_POSITIONS,
                                       &p->scratch);
 }
 
-static Status block_on(void *context)
+static Status run_block_decode(void *context)
 {
     Pass *p = context;
     p->cache.length = 0;
@@ -359,7 +359,7 @@ static Status pass_afresh(void *context)
     parallel_release();
     const Status s = p->pass(p);
     ck_assert_uint_eq(p->scratch.used, 0);
-    ck_assert_uint_eq(p->cache.length, s || (p->pass != mha_on && p->pass != block_on) ? 0 : SEQ);
+    ck_assert_uint_eq(p->cache.length, s || (p->pass != run_mha_decode && p->pass != run_block_decode) ? 0 : SEQ);
     p->cache.length = 0;
     parallel_release();
     return s;
@@ -367,9 +367,10 @@ static Status pass_afresh(void *context)
 
 START_TEST(test_layers_without_a_workspace_say_so)
 {
-    static Status (*const passes[])(void *) = {linear_there, linear_back, linear_back_add, ffn_there,
-                                               ffn_back,     mha_there,   mha_back,        mha_on,
-                                               block_there,  block_back,  block_on};
+    static Status (*const passes[])(void *) = {run_linear_forward, run_linear_backward, run_linear_backward_add,
+                                               run_ffn_forward,    run_ffn_backward,    run_mha_forward,
+                                               run_mha_backward,   run_mha_decode,      run_block_forward,
+                                               run_block_backward, run_block_decode};
     BlockProblem *problem = block_problem(NORM_PRE);
     Pass p = {.block = &problem->block,
               .rope = &problem->rope,
@@ -426,7 +427,7 @@ const TestCase blocks_tests[] = {
     TEST(test_block_gradients_no_norm, "layer_norm_ablation"),
     TEST(test_block_gradient_may_be_overwritten, "transformer_block"),
     TEST(test_block_takes_exactly_its_scratch, "transformer_block"),
-    TEST(test_block_decodes_as_it_goes_forward, "decoding"),
+    TEST(test_block_decode_equals_forward, "decoding"),
     TEST(test_layers_without_a_workspace_say_so, "transformer_block"),
     TEST(test_block_names_positions_outside_the_tables, "transformer_block"),
     TEST(test_block_names_the_shapes_that_differ, "transformer_block"),

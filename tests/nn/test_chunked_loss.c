@@ -1,4 +1,4 @@
-/* The chunked lm_head and loss against the two whole functions that they stand for. */
+/* linear_cross_entropy() computes lm_head and loss in chunks. It must equal the two functions that it replaces. */
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "nn/functional.h"
@@ -25,8 +25,8 @@ static Problem problem(size_t rows)
                      {.weight = sample("lce.weight", 0, 1, VOCAB, D).value}};
 }
 
-/* logits, then their loss, then back: everything whole. */
-static float whole(Tensor grad_x, Linear *grad, const Problem *p)
+/* Computes all logits, their loss, and the gradients, without chunks. */
+static float without_chunks(Tensor grad_x, Linear *grad, const Problem *p)
 {
     const size_t rows = tensor_rows(p->x);
     const Tensor logits = filled(NAN, rows, VOCAB), log_sum_exp = filled(NAN, rows, 1);
@@ -38,7 +38,7 @@ static float whole(Tensor grad_x, Linear *grad, const Problem *p)
     return loss;
 }
 
-static Status by_chunks(float *loss, Tensor grad_x, Linear *grad, const Problem *p)
+static Status in_chunks(float *loss, Tensor grad_x, Linear *grad, const Problem *p)
 {
     Arena scratch;
     assert_ok(arena_init(&scratch, linear_cross_entropy_scratch(p->x, &p->linear)));
@@ -48,7 +48,7 @@ static Status by_chunks(float *loss, Tensor grad_x, Linear *grad, const Problem 
     return s;
 }
 
-START_TEST(test_linear_cross_entropy_is_that_of_the_whole)
+START_TEST(test_linear_cross_entropy_equals_linear_and_cross_entropy)
 {
     const size_t sizes[] = {1, 7, 1023, 1024, 1025, 2100};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -56,8 +56,8 @@ START_TEST(test_linear_cross_entropy_is_that_of_the_whole)
         const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
         Linear grad = {.weight = filled(0.25F, VOCAB, D)}, expected = {.weight = filled(0.25F, VOCAB, D)};
         float loss;
-        const float expected_loss = whole(expected_x, &expected, &p);
-        assert_ok(by_chunks(&loss, grad_x, &grad, &p));
+        const float expected_loss = without_chunks(expected_x, &expected, &p);
+        assert_ok(in_chunks(&loss, grad_x, &grad, &p));
         ck_assert_float_eq_tol(loss, expected_loss, 2e-6F);
         assert_allclose(grad_x, expected_x, 1e-4, 1e-7);
         assert_allclose(grad.weight, expected.weight, 1e-5, 1e-6);
@@ -98,14 +98,14 @@ START_TEST(test_linear_cross_entropy_skips_what_is_not_wanted)
     Linear grad = {.weight = filled(0, VOCAB, D)}, expected = {.weight = filled(0, VOCAB, D)},
            frozen = {.weight = nothing};
     float loss;
-    const float expected_loss = whole(expected_x, &expected, &p);
-    assert_ok(by_chunks(&loss, nothing, NULL, &p));
+    const float expected_loss = without_chunks(expected_x, &expected, &p);
+    assert_ok(in_chunks(&loss, nothing, NULL, &p));
     ck_assert_float_eq_tol(loss, expected_loss, 2e-6F);
-    assert_ok(by_chunks(&loss, grad_x, NULL, &p));
+    assert_ok(in_chunks(&loss, grad_x, NULL, &p));
     assert_allclose(grad_x, expected_x, 1e-4, 1e-7);
-    assert_ok(by_chunks(&loss, grad_x, &frozen, &p));
+    assert_ok(in_chunks(&loss, grad_x, &frozen, &p));
     assert_allclose(grad_x, expected_x, 1e-4, 1e-7);
-    assert_ok(by_chunks(&loss, nothing, &grad, &p));
+    assert_ok(in_chunks(&loss, nothing, &grad, &p));
     assert_allclose(grad.weight, expected.weight, 1e-5, 1e-6);
 }
 END_TEST
@@ -117,8 +117,8 @@ START_TEST(test_linear_cross_entropy_of_huge_logits)
     const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
     Linear grad = {.weight = filled(0, VOCAB, D)}, expected = {.weight = filled(0, VOCAB, D)};
     float loss;
-    const float expected_loss = whole(expected_x, &expected, &p);
-    assert_ok(by_chunks(&loss, grad_x, &grad, &p));
+    const float expected_loss = without_chunks(expected_x, &expected, &p);
+    assert_ok(in_chunks(&loss, grad_x, &grad, &p));
     ck_assert(isfinite(loss) && loss > 1000);
     ck_assert_float_eq_tol(loss, expected_loss, 1e-6F * expected_loss);
     assert_allclose(grad_x, expected_x, 1e-4, 1e-2);
@@ -201,7 +201,7 @@ START_TEST(test_linear_cross_entropy_names_what_does_not_fit)
 END_TEST
 
 const TestCase chunked_loss_tests[] = {
-    TEST(test_linear_cross_entropy_is_that_of_the_whole, "cross_entropy"),
+    TEST(test_linear_cross_entropy_equals_linear_and_cross_entropy, "cross_entropy"),
     TEST(test_cross_entropy_is_log_sum_exp_less_the_target, "cross_entropy"),
     TEST(test_linear_cross_entropy_skips_what_is_not_wanted, "cross_entropy"),
     TEST(test_linear_cross_entropy_of_huge_logits, "cross_entropy"),

@@ -33,7 +33,7 @@ static FeedForwardProblem feed_forward_problem(const char *layer, bool gated)
 #undef NAMED
 }
 
-/* w3 follows w1 in memory, as in a model. */
+/* Copies w1 and w3 into one tensor, so that w3 follows w1 in memory, as in a model. */
 static FeedForward beside(const FeedForward *ffn)
 {
     const Tensor both = filled(0, 20, 6);
@@ -58,7 +58,7 @@ static double feed_forward_loss(void *context)
     return reference_dot(y, p->grad_y.wide, 36);
 }
 
-/* Forward and backward with an arena for what is saved, and exactly the scratch that is promised. */
+/* Runs both passes with exactly the scratch that the functions ask for. */
 static void run_feed_forward(Tensor y, Tensor grad_x, FeedForward *grad, const FeedForwardProblem *p,
                              const FeedForward *ffn)
 {
@@ -162,7 +162,7 @@ static Status infer_feed_forward(void *context, Arena *scratch)
     return s;
 }
 
-START_TEST(test_feed_forward_infers_in_exactly_its_scratch)
+START_TEST(test_feed_forward_inference_takes_exactly_its_scratch)
 {
     FeedForwardProblem swiglu = feed_forward_problem("swiglu", true), silu = feed_forward_problem("silu_ffn", false);
     assert_scratch(feed_forward_scratch(swiglu.x.value, &swiglu.ffn, false), infer_feed_forward, &swiglu);
@@ -184,7 +184,7 @@ static Status back_feed_forward(void *context, Arena *scratch)
     return s;
 }
 
-START_TEST(test_feed_forward_goes_back_in_exactly_its_scratch)
+START_TEST(test_feed_forward_backward_takes_exactly_its_scratch)
 {
     FeedForwardProblem p = feed_forward_problem("swiglu", true);
     assert_scratch(feed_forward_scratch(p.x.value, &p.ffn, true), back_feed_forward, &p);
@@ -224,8 +224,8 @@ const TestCase feed_forward_tests[] = {
     TEST(test_silu_feed_forward_gradients, "swiglu_ablation"),
     TEST(test_feed_forward_is_silu_between_two_maps, "swiglu_ablation"),
     TEST(test_swiglu_skips_what_is_not_wanted, "positionwise_feedforward"),
-    TEST(test_feed_forward_infers_in_exactly_its_scratch, "positionwise_feedforward"),
-    TEST(test_feed_forward_goes_back_in_exactly_its_scratch, "positionwise_feedforward"),
+    TEST(test_feed_forward_inference_takes_exactly_its_scratch, "positionwise_feedforward"),
+    TEST(test_feed_forward_backward_takes_exactly_its_scratch, "positionwise_feedforward"),
     TEST(test_feed_forward_names_the_shapes_that_differ, "positionwise_feedforward"),
     {0},
 };

@@ -79,7 +79,7 @@ START_TEST(test_softmax_of_huge_numbers)
     float x[N], shifted[N], y[N], y_shifted[N];
     hash_normal(x, N, "x", SEED, 0, 2);
     for (int i = 0; i < N; i++) {
-        x[i] = roundf(x[i] * 256) / 256; /* so that adding 100 or 10 000 is exact */
+        x[i] = roundf(x[i] * 256) / 256; /* multiples of 1/256, to which 100 or 10 000 is added without rounding */
         shifted[i] = x[i] + 100;
     }
     for (int dimension = 0; dimension < 3; dimension++) {
@@ -94,7 +94,7 @@ START_TEST(test_softmax_of_huge_numbers)
 }
 END_TEST
 
-START_TEST(test_softmax_lets_nan_through)
+START_TEST(test_softmax_of_nan_is_nan)
 {
     float x[] = {1, NAN, 2, 3, 4, 5};
     assert_ok(softmax_forward(tensor(x, 2, 3), tensor(x, 2, 3), -1));
@@ -208,7 +208,7 @@ START_TEST(test_cross_entropy_of_huge_logits)
 }
 END_TEST
 
-START_TEST(test_cross_entropy_names_the_bad_target)
+START_TEST(test_cross_entropy_names_a_target_outside_the_vocabulary)
 {
     float logits[ROWS * VOCAB] = {0}, loss, l[ROWS] = {0};
     int32_t ids[ROWS] = {0, 1, 2, 3, 4, VOCAB};
@@ -320,7 +320,7 @@ START_TEST(test_functional_same_bytes_for_any_number_of_threads)
 }
 END_TEST
 
-/* One row of n numbers by all functions, forward and backward, against double precision. */
+/* Runs all functions on one row of n numbers, forward and backward, and compares with double precision. */
 static void check_row(size_t n)
 {
     float x[WIDE], w[WIDE], y[WIDE], grad[WIDE], l, loss;
@@ -374,7 +374,7 @@ END_TEST
 
 /* ---- what is refused ---- */
 
-/* Threads of this process, by Linux; 0 elsewhere. */
+/* Returns the number of threads of this process as Linux counts them; 0 on other systems. */
 static int thread_count(void)
 {
     char line[200];
@@ -475,7 +475,7 @@ const TestCase functional_tests[] = {
     TEST(test_softmax_of_strided_views, "softmax"),
     TEST(test_softmax_in_place, "softmax"),
     TEST(test_softmax_of_huge_numbers, "softmax"),
-    TEST(test_softmax_lets_nan_through, "softmax"),
+    TEST(test_softmax_of_nan_is_nan, "softmax"),
     TEST(test_softmax_refuses, "softmax"),
     TEST(test_log_sum_exp, "cross_entropy"),
     TEST(test_log_sum_exp_of_infinities, "cross_entropy"),
@@ -485,7 +485,7 @@ const TestCase functional_tests[] = {
     TEST(test_silu_refuses, "positionwise_feedforward"),
     TEST(test_cross_entropy_matches_pytorch, "cross_entropy"),
     TEST(test_cross_entropy_of_huge_logits, "cross_entropy"),
-    TEST(test_cross_entropy_names_the_bad_target, "cross_entropy"),
+    TEST(test_cross_entropy_names_a_target_outside_the_vocabulary, "cross_entropy"),
     TEST(test_cross_entropy_refuses, "cross_entropy"),
     TEST(test_functional_gradients_are_central_differences, "functional"),
     TEST(test_functional_same_bytes_for_any_number_of_threads, "functional"),

@@ -123,7 +123,7 @@ static LossContext loss_context(const SmallModel *m, const char *batch)
     return c;
 }
 
-/* Small enough that every number of every parameter is moved both ways in each of the twelve variants. */
+/* Checks one of the twelve variants. The model is so small that central differences of every parameter take no time. */
 static void check_variant(NormPlacement norm, PositionKind position, FeedForwardKind ffn)
 {
     const TransformerLMConfig config = {.vocab_size = 5,
@@ -182,7 +182,7 @@ START_TEST(test_lm_loss_is_the_cross_entropy_of_the_logits)
     SmallModel m;
     TokenTensor ids, targets;
     float with_gradients, alone, expected;
-    /* 1136 tokens: two whole chunks of lm_head and a part */
+    /* 1136 tokens: more than one chunk of rows */
     init(&m, 71, 16);
     small_model_batch(&m, "many", &ids, &targets);
     const Tensor logits = filled(NAN, 71, 16, 40);
@@ -334,7 +334,7 @@ static void tell(void *context, Tensor grad)
     memcpy(told->copies[told->left], grad.data, tensor_count(grad) * sizeof(float));
 }
 
-START_TEST(test_lm_tells_of_final_gradients_from_last_to_first)
+START_TEST(test_lm_reports_finished_gradients_from_last_to_first)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++)
         for (int ffn = FFN_SWIGLU; ffn <= FFN_SILU; ffn++) {
@@ -405,7 +405,7 @@ const TestCase language_model_tests[] = {
     TEST(test_lm_loss_is_the_same_for_any_threads, "transformer_lm"),
     TEST(test_lm_takes_exactly_its_scratch, "transformer_lm"),
     TEST(test_lm_loss_never_holds_all_logits, "transformer_lm"),
-    TEST(test_lm_tells_of_final_gradients_from_last_to_first, "transformer_lm"),
+    TEST(test_lm_reports_finished_gradients_from_last_to_first, "transformer_lm"),
     TEST(test_lm_names_what_does_not_fit, "transformer_lm"),
     {0},
 };

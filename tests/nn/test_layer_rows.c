@@ -1,4 +1,4 @@
-/* What layers do to their rows between the matrix products: fused kernels, gradients that are added, fixed sums. */
+/* The work on single rows between the matrix products: fused kernels, added gradients, sums in a fixed order. */
 #include "core/parallel.h"
 #include "kernels/vecmath.h"
 #include "nn/rmsnorm.h"
@@ -15,7 +15,7 @@
 
 enum { LONGEST = 150, AFTER = 77 };
 
-/* One row of each length, by every instruction set; `run` fails the test itself. */
+/* Calls `run` with each length, on every instruction set. */
 static void for_each_length(void (*run)(size_t n))
 {
     FOR_EACH_ISA (isa) {
@@ -213,7 +213,7 @@ static void check_rotate(size_t pairs)
         for (size_t row = 0; row < 2 * (size_t)ROWS; row++)
             for (size_t i = 0; i < 2 * LONGEST; i++)
                 y[row][i] = AFTER;
-        /* every other row of y */
+        /* writes every second row of y */
         vecmath()->rotate(y[0], 2 * 2 * LONGEST, x[0], 2 * LONGEST, ROWS, cosine, sine, (float)direction, pairs);
         for (size_t row = 0; row < ROWS; row++) {
             assert_allclose_double("y", y[2 * row], expected[row], 2 * pairs, 1e-6, 1e-6);
@@ -247,7 +247,7 @@ START_TEST(test_rope_of_heads_with_positions_of_their_own)
     assert_allclose_double("own positions", y.data, expected, BATCH * HEADS * SEQ * D, 1e-5, 1e-6);
     assert_ok(rope_forward(tensor(y.data, BATCH, 0, SEQ, D), tensor(x.value.data, BATCH, 0, SEQ, D), (TokenTensor){0},
                            &rope));             /* no rows */
-    for (size_t head = 0; head < HEADS; head++) /* rank 2: no heads at all */
+    for (size_t head = 0; head < HEADS; head++) /* tensors of rank 2 have no head dimension */
         assert_ok(rope_forward(tensor_select(tensor_select(y, 0, 1), 0, head),
                                tensor_select(tensor_select(x.value, 0, 1), 0, head),
                                tokens(positions.data + (HEADS + head) * SEQ, SEQ), &rope));

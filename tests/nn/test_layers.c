@@ -80,8 +80,7 @@ START_TEST(test_linear_skips_what_is_not_wanted)
 }
 END_TEST
 
-/* The same numbers behind other strides: columns of a wider buffer, exchanged leading dimensions, a transposed weight.
- */
+/* Tests views with other strides: columns of a wider buffer, exchanged leading dimensions, a transposed weight. */
 static Tensor spread(Tensor t, int variant)
 {
     const size_t a = t.shape[0], b = t.shape[1], c = t.shape[2];
@@ -171,7 +170,7 @@ START_TEST(test_linear_maps_of_one_input_are_those_of_each)
     const Tensor grad_y = sample("grad", 0, 1, 2, 3, 7).value, other = filled_like(0, weights);
     tensor_copy(other, weights);
     for (int layout = 0; layout < 4; layout++) {
-        /* Weights, and outputs, either adjacent or in two tensors. */
+        /* The weights, and the outputs, are adjacent in one tensor, or in two tensors. */
         const Tensor rows = layout & 1 ? other : weights, y = filled(NAN, 2, 3, 7), y2 = filled(NAN, 2, 3, 7);
         const Linear a = {.weight = tensor_slice(weights, 0, 0, 4)}, b = {.weight = tensor_slice(rows, 0, 4, 3)};
         const Tensor grads = filled(1, 7, 5), grads2 = filled(1, 7, 5);

@@ -1,4 +1,4 @@
-/* The whole model with a cache: what it has seen before, it need not see again. */
+/* Decoding with a cache of keys and values: it must give the logits of the forward pass over all tokens. */
 #include "nn/transformer_lm.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
@@ -49,7 +49,7 @@ static void check_decoding(const TransformerLMConfig *config, size_t chunk)
     small_model_deinit(&m);
 }
 
-START_TEST(test_lm_decodes_as_it_goes_forward)
+START_TEST(test_lm_decode_equals_forward)
 {
     TransformerLMConfig config = small_config();
     for (size_t chunk = 1; chunk <= 16; chunk += chunk < 5 ? 1 : 5)
@@ -107,7 +107,7 @@ START_TEST(test_lm_decode_names_what_does_not_fit)
 END_TEST
 
 const TestCase lm_decoding_tests[] = {
-    TEST(test_lm_decodes_as_it_goes_forward, "decoding"),
+    TEST(test_lm_decode_equals_forward, "decoding"),
     TEST(test_lm_decode_names_what_does_not_fit, "decoding"),
     {0},
 };

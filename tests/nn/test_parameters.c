@@ -1,4 +1,4 @@
-/* What a configuration may be, which parameters it has, where they lie and how they start. */
+/* Which configurations are accepted, which parameters a model has, their order in memory and their initial values. */
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/rng.h"
@@ -240,7 +240,7 @@ START_TEST(test_model_without_a_workspace_says_so)
 }
 END_TEST
 
-START_TEST(test_model_gives_back_what_it_took_when_memory_ends)
+START_TEST(test_model_releases_its_memory_when_an_allocation_fails)
 {
     SmallModel m;
     const TransformerLMConfig config = small_config();
@@ -345,7 +345,7 @@ const TestCase parameters_tests[] = {
     TEST(test_model_counts_its_parameters, "transformer_accounting"),
     TEST(test_model_binds_in_exactly_the_measured_memory, "transformer_lm"),
     TEST(test_model_without_a_workspace_says_so, "transformer_lm"),
-    TEST(test_model_gives_back_what_it_took_when_memory_ends, "transformer_lm"),
+    TEST(test_model_releases_its_memory_when_an_allocation_fails, "transformer_lm"),
     TEST(test_model_starts_as_the_handout_says, "linear"),
     TEST(test_model_starts_the_same_from_the_same_seed, "transformer_lm"),
     {0},

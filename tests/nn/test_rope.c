@@ -64,7 +64,7 @@ START_TEST(test_rope_in_place_on_head_views)
     const RopeProblem p = rope_problem();
     Arena arena;
     const RoPE rope = rope_tables(&arena, 1e4F, 8, ROPE_POSITIONS);
-    /* (batch, seq, heads * d_k) in memory, (batch, heads, seq, d_k) to the eye */
+    /* The memory is (batch, seq, heads * d_k); the view is (batch, heads, seq, d_k). */
     const Tensor heads = tensor_transpose(tensor_split(filled(NAN, 2, 5, 24), -1, 3), -3, -2);
     const Tensor y = filled_like(NAN, p.x.value);
     tensor_copy(heads, p.x.value);
@@ -100,8 +100,8 @@ START_TEST(test_rope_broadcasts_positions)
 }
 END_TEST
 
-/* In float the angle itself, some thousand radians, would be off in the fourth digit after the point. */
-START_TEST(test_rope_tables_hold_far_positions)
+/* Angles reach some thousand radians. Computed in float, they would be wrong in the fourth decimal. */
+START_TEST(test_rope_tables_are_exact_at_large_positions)
 {
     enum { FAR = 4096, PAIRS = 4 };
     Arena arena;
@@ -163,7 +163,7 @@ const TestCase rope_tests[] = {
     TEST(test_rope_gradients, "rope"),
     TEST(test_rope_in_place_on_head_views, "rope"),
     TEST(test_rope_broadcasts_positions, "rope"),
-    TEST(test_rope_tables_hold_far_positions, "rope"),
+    TEST(test_rope_tables_are_exact_at_large_positions, "rope"),
     TEST(test_rope_names_what_does_not_fit, "rope"),
     {0},
 };

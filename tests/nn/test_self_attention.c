@@ -56,7 +56,7 @@ static const RoPE *rope_of(const AttentionProblem *p)
     return p->theta > 0 ? &p->tables : NULL;
 }
 
-/* q, k and v one after the other in memory, as in a model, or each for itself. */
+/* The weights of q, k and v are adjacent in memory, as in a model, or in three tensors. */
 static MultiHeadSelfAttention attention_zeros(bool together)
 {
     const Tensor all = filled(0, 3 * D, D);
@@ -92,7 +92,7 @@ static double attention_loss(void *context)
     return reference_dot(y, p->grad_y.wide, COUNT);
 }
 
-/* Forward, then backward with exactly the promised scratch. */
+/* Runs forward and backward with exactly the scratch that the functions ask for. */
 static void run_attention(Tensor y, Tensor grad_x, MultiHeadSelfAttention *grad, const MultiHeadSelfAttention *mha,
                           AttentionProblem *p)
 {
@@ -286,7 +286,7 @@ static void decode_in_chunks(AttentionProblem *p, size_t chunk)
     arena_deinit(&scratch);
 }
 
-START_TEST(test_mha_decodes_as_it_goes_forward)
+START_TEST(test_mha_decode_equals_forward)
 {
     AttentionProblem rotated = attention_problem("mha_rope", 1e4), plain = attention_problem("mha", 0);
     for (size_t chunk = 1; chunk <= SEQ; chunk++) {
@@ -376,7 +376,7 @@ const TestCase self_attention_tests[] = {
     TEST(test_mha_reads_and_writes_strided_views, "multihead_self_attention"),
     TEST(test_mha_positions_broadcast, "multihead_self_attention"),
     TEST(test_mha_of_any_leading_dimensions, "multihead_self_attention"),
-    TEST(test_mha_decodes_as_it_goes_forward, "decoding"),
+    TEST(test_mha_decode_equals_forward, "decoding"),
     TEST(test_mha_decode_names_what_does_not_fit, "decoding"),
     TEST(test_mha_names_what_does_not_fit, "multihead_self_attention"),
     {0},

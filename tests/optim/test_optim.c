@@ -18,7 +18,7 @@ enum { SEED = 336 };
 
 static const AdamWConfig USUAL = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01};
 
-/* A parameter of the hash: value as a model's weight, gradient of deviation 0.01, moments zero. */
+/* Makes a parameter from the hash: values like a model's weights, a gradient of deviation 0.01, moments of zero. */
 static Parameter parameter_of(const char *name, int rank, const size_t *shape)
 {
     Parameter parameter = {.name = name,
@@ -73,7 +73,7 @@ END_TEST
 
 /* ---- SGD ---- */
 
-/* The handout's experiment: weights of deviation 5, loss mean(w^2), ten steps. The last loss over the first. */
+/* Runs the handout's experiment: weights of deviation 5, loss mean(w^2), ten steps. Returns last loss / first loss. */
 static double tuned_loss_ratio(double lr)
 {
     enum { COUNT = 100, STEPS = 10 };
@@ -141,7 +141,7 @@ START_TEST(test_adamw_equals_pytorch_over_1000_steps)
 }
 END_TEST
 
-/* The header's formula, number by number. */
+/* Computes the formula of adamw.h, number by number. */
 static void reference_adamw(double *value, double *first, double *second, double g, size_t t, const AdamWConfig *c)
 {
     *value -= c->lr * c->weight_decay * *value;

@@ -110,7 +110,7 @@ static const char *find_fault(const char *text, size_t length)
         if (!in_word && !strchr(" .,!?:\"\n", c))
             return "a character that stories do not use";
         if (isspace((unsigned char)c) && isspace((unsigned char)before))
-            return "two blanks in a row, or one at the start";
+            return "two blanks side by side, or one at the start";
         if (strchr(".,!?:", c) && !isalnum((unsigned char)before))
             return "punctuation that follows no word";
         if (i >= 2 && islower((unsigned char)c) && before == ' ' && strchr(".?!", text[i - 2]))

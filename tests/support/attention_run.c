@@ -13,12 +13,12 @@ enum { SEED = 7 };
 
 static void *allocate(size_t bytes)
 {
-    void *block = malloc(bytes ? bytes : 1);
-    ck_assert_ptr_nonnull(block);
-    return block;
+    void *memory = malloc(bytes ? bytes : 1);
+    ck_assert_ptr_nonnull(memory);
+    return memory;
 }
 
-/* A tensor (leading..., rows, columns), of near-normal numbers if it has a name and of NaN if not. */
+/* Makes a tensor (leading..., rows, columns) of near-normal numbers, or of NaN if the name is NULL. */
 static Tensor make(AttentionRun *run, const AttentionCase *problem, const char *name, double sigma, size_t rows,
                    size_t columns)
 {

@@ -19,7 +19,7 @@ typedef struct {
     size_t queries, keys, d_k, d_v;
     AttentionMask mask;
     double sigma;     /**< of queries and keys; 0: 1 */
-    bool interleaved; /**< in memory the last leading dimension comes after the sequence, as heads do */
+    bool interleaved; /**< in memory the last leading dimension comes after the sequence, as that of heads does */
 } AttentionCase;
 
 typedef struct {
@@ -32,16 +32,16 @@ typedef struct {
 void attention_run_init(AttentionRun *run, const AttentionCase *problem);
 void attention_run_deinit(AttentionRun *run);
 
-/** @brief Forward and backward pass. */
+/** @brief Runs the forward and the backward pass. */
 void attention_run(AttentionRun *run);
 
-/** @brief Compares all results with the reference. */
+/** @brief Compares all results with the double-precision reference. */
 void attention_run_check(const AttentionRun *run, double rtol, double atol);
 
-/** @brief All four in one. */
+/** @brief Initialises, runs, checks and releases one problem. */
 void attention_check(const AttentionCase *problem, double rtol, double atol);
 
-/** @brief A mask of @p count pseudo-random values, @p percent of them true. Free it. */
+/** @brief Returns @p count pseudo-random booleans, about @p percent of them true. The caller frees them. */
 bool *attention_random_mask(size_t count, const char *name, int percent);
 
 #endif

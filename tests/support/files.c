@@ -73,13 +73,13 @@ void assert_file_holds(const char *path, const void *bytes, size_t count)
     const unsigned char *expected = bytes;
     FILE *stream = fopen(path, "rb");
     ck_assert_msg(stream != NULL, "cannot read %s", path);
-    size_t position = 0;
+    size_t offset = 0;
     int byte;
-    while ((byte = fgetc(stream)) != EOF && position < count && byte == expected[position])
-        position++;
+    while ((byte = fgetc(stream)) != EOF && offset < count && byte == expected[offset])
+        offset++;
     fclose(stream);
-    ck_assert_msg(byte == EOF && position == count, "%s: byte %zu is %d, expected %d (-1: the end)", path, position,
-                  byte, position < count ? expected[position] : -1);
+    ck_assert_msg(byte == EOF && offset == count, "%s: byte %zu is %d, expected %d (-1: the end)", path, offset, byte,
+                  offset < count ? expected[offset] : -1);
 }
 
 size_t directory_entries(const char *path)

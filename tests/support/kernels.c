@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* More than attention takes for heads of 100 numbers. */
-enum { SPOILED_BYTES = 2 << 20 };
+enum { SPOILED_BYTES = 2 << 20 }; /* 2 MiB: more than attention needs for heads of 100 numbers */
 
 void spoil_workspace(void)
 {

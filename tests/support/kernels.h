@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief What tests of kernels share: every instruction set in turn, a spoiled workspace, random numbers without end.
+ * @brief Helpers for tests of kernels: a loop over instruction sets, a workspace of NaN, random numbers.
  */
 #ifndef CS336_TESTS_SUPPORT_KERNELS_H
 #define CS336_TESTS_SUPPORT_KERNELS_H
@@ -17,16 +17,16 @@
             continue;                                           \
         else
 
-/** @brief Fills every thread's workspace, and that of all, with NaN: what earlier calls leave there must not matter. */
+/** @brief Fills the private and the shared workspaces with NaN, because kernels must not read what calls left there. */
 void spoil_workspace(void);
 
-/** @brief The next of a sequence of random bits; the same in every run of a test. */
+/** @brief Returns the next random bits of a sequence that is the same in every run of a test. */
 uint32_t random_bits(void);
 
-/** @brief Uniform in 0 .. n - 1. */
+/** @brief Returns a random number, uniform in 0 .. n - 1. */
 size_t random_below(size_t n);
 
-/** @brief @p n numbers uniform in [-1, 1). */
+/** @brief Writes @p n random numbers, uniform in [-1, 1). */
 void random_fill(float *x, size_t n);
 
 #endif

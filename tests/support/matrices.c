@@ -26,10 +26,10 @@ TestMatrix test_matrix(Layout layout, size_t rows, size_t columns)
         [COLUMNS_REPEATED] = {1, 0},
     };
     TestMatrix p = {.rows = rows, .columns = columns, .count = rows * (2 * columns + 3) + 1};
-    p.block = malloc(p.count * sizeof *p.block);
-    ck_assert_ptr_nonnull(p.block);
-    random_fill(p.block, p.count);
-    p.view = (Matrix){p.block, strides[layout][0], strides[layout][1]};
+    p.storage = malloc(p.count * sizeof *p.storage);
+    ck_assert_ptr_nonnull(p.storage);
+    random_fill(p.storage, p.count);
+    p.view = (Matrix){p.storage, strides[layout][0], strides[layout][1]};
     if (p.view.row_stride < 0)
         p.view.data -= (m - 1) * p.view.row_stride;
     if (p.view.column_stride < 0)
@@ -61,7 +61,7 @@ static double as_it_is(float x)
 
 const MatrixProduct IN_FLOAT32 = {"matmul", matmul, as_it_is}, IN_BFLOAT16 = {"matmul_bf16", matmul_bf16, bfloat16_of};
 
-/* What the product makes of each number of a matrix, row after row. */
+/* Returns the numbers of a matrix, row after row, rounded as the product rounds them. */
 static double *operands(const MatrixProduct *product, const TestMatrix *p)
 {
     double *x = malloc((p->rows * p->columns + 1) * sizeof *x);
@@ -109,10 +109,10 @@ void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layo
                 magnitude[i * n + j] += fabs((double)beta * (double)*test_matrix_element(&c, i, j));
             }
         }
-    memcpy(before, c.block, c.count * sizeof *before);
+    memcpy(before, c.storage, c.count * sizeof *before);
     product->multiply(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, alpha, beta);
 
-    /* k + 3 roundings of half a unit in the last place each, of at most the sum of all magnitudes. */
+    /* The product rounds k + 3 times, each time by at most half a unit in the last place of the sum of magnitudes. */
     const double tolerance = (double)(k + 3) * 0x1p-24;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
@@ -121,14 +121,14 @@ void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layo
                           "%s, %s, %zu x %zu x %zu, layouts %d %d %d, beta %g: (%zu, %zu) is %.9g, expected %.9g",
                           product->name, isa_name(isa_in_use()), m, n, k, c_layout, a_layout, b_layout, (double)beta, i,
                           j, (double)actual, expected[i * n + j]);
-            before[test_matrix_element(&c, i, j) - c.block] = actual;
+            before[test_matrix_element(&c, i, j) - c.storage] = actual;
         }
-    ck_assert_msg(memcmp(before, c.block, c.count * sizeof *before) == 0,
+    ck_assert_msg(memcmp(before, c.storage, c.count * sizeof *before) == 0,
                   "%s, %s, %zu x %zu x %zu, layout %d: wrote beside C", product->name, isa_name(isa_in_use()), m, n, k,
                   c_layout);
-    free(a.block);
-    free(b.block);
-    free(c.block);
+    free(a.storage);
+    free(b.storage);
+    free(c.storage);
     free(before);
     free(expected);
     free(magnitude);
@@ -184,14 +184,14 @@ static void assert_special(const MatrixProduct *product, ProductShape shape, int
     product->multiply(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 1, 0);
     for (size_t i = 0; i < m * n; i++)
         if (isnan(expected[i]))
-            ck_assert(isnan(c.block[i]));
+            ck_assert(isnan(c.storage[i]));
         else if (isinf(expected[i]))
-            ck_assert((double)c.block[i] == expected[i]);
+            ck_assert((double)c.storage[i] == expected[i]);
         else
-            ck_assert(fabs((double)c.block[i] - expected[i]) < 1e-5);
-    free(a.block);
-    free(b.block);
-    free(c.block);
+            ck_assert(fabs((double)c.storage[i] - expected[i]) < 1e-5);
+    free(a.storage);
+    free(b.storage);
+    free(c.storage);
     free(expected);
     free(magnitude);
 }

@@ -8,9 +8,9 @@
 
 static double *doubles(size_t count)
 {
-    double *block = malloc((count ? count : 1) * sizeof *block);
-    ck_assert_ptr_nonnull(block);
-    return block;
+    double *numbers = malloc((count ? count : 1) * sizeof *numbers);
+    ck_assert_ptr_nonnull(numbers);
+    return numbers;
 }
 
 void central_difference(double *gradient, double *x, size_t count, double step, ReferenceLoss *loss, void *context)

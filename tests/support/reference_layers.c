@@ -10,9 +10,9 @@
 
 static double *doubles(size_t count)
 {
-    double *block = malloc((count ? count : 1) * sizeof *block);
-    ck_assert_ptr_nonnull(block);
-    return block;
+    double *numbers = malloc((count ? count : 1) * sizeof *numbers);
+    ck_assert_ptr_nonnull(numbers);
+    return numbers;
 }
 
 void reference_linear(double *y, const double *x, const double *weight, size_t rows, size_t d_in, size_t d_out)

@@ -11,21 +11,21 @@
 
 static const double RTOL = 1e-4, ATOL = 1e-5;
 
-/* A list of all blocks keeps them reachable, so leak checkers do not report them. */
-typedef struct Block {
-    struct Block *next;
+/* A list of all allocations keeps them reachable, so leak checkers do not report them. */
+typedef struct Allocation {
+    struct Allocation *next;
     double numbers[];
-} Block;
+} Allocation;
 
-static Block *blocks;
+static Allocation *allocations;
 
 double *sample_doubles(size_t count)
 {
-    Block *block = malloc(sizeof *block + count * sizeof *block->numbers);
-    ck_assert_ptr_nonnull(block);
-    block->next = blocks;
-    blocks = block;
-    return block->numbers;
+    Allocation *allocation = malloc(sizeof *allocation + count * sizeof *allocation->numbers);
+    ck_assert_ptr_nonnull(allocation);
+    allocation->next = allocations;
+    allocations = allocation;
+    return allocation->numbers;
 }
 
 static Tensor allocated(int rank, const size_t *shape)

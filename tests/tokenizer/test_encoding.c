@@ -165,7 +165,7 @@ START_TEST(test_streaming_gives_the_same_ids_for_every_chunk_size)
                 streamed.count = 0;
                 const Status s = stream(encoder, text, size);
                 if (s || !same_ids(&whole, &streamed))
-                    ck_abort_msg("text %d in pieces of %zu: %zu ids, expected %zu", trial, size, streamed.count,
+                    ck_abort_msg("text %d in chunks of %zu: %zu ids, expected %zu", trial, size, streamed.count,
                                  whole.count);
             }
             token_list_deinit(&whole);

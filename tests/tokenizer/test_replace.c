@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* A million byte strings, drawn as tests/tools/make_replace_digests.py draws them, whose digests are Python's. */
-enum { BLOCKS = 1000, STRINGS = 1000, LONGEST = 12, RANGE_COUNT = 12 };
+enum { BATCHES = 1000, STRINGS = 1000, LONGEST = 12, RANGE_COUNT = 12 };
 
 static const uint8_t ranges[RANGE_COUNT][2] = {{0x00, 0xFF}, {0x00, 0x7F}, {0x80, 0xBF}, {0x80, 0xBF},
                                                {0xC0, 0xDF}, {0xE0, 0xEF}, {0xF0, 0xF5}, {0x8F, 0x90},
@@ -38,13 +38,13 @@ static uint64_t add_to_digest(uint64_t digest, const ByteList *text)
     return (digest ^ 0xFF) * 0x100000001B3U;
 }
 
-/* Whole, and again in two pieces. */
+/* Replaces in the whole string, and again in two chunks of it. */
 static void replace_both_ways(ByteList *text, ByteList *again, const uint8_t *bytes, size_t length, size_t cut)
 {
-    Utf8Replacer whole = {0}, pieces = {0};
+    Utf8Replacer whole = {0}, chunks = {0};
     text->length = again->length = 0;
-    if (utf8_replace(&whole, text, bytes, length, true) || utf8_replace(&pieces, again, bytes, cut, false) ||
-        utf8_replace(&pieces, again, bytes + cut, length - cut, true))
+    if (utf8_replace(&whole, text, bytes, length, true) || utf8_replace(&chunks, again, bytes, cut, false) ||
+        utf8_replace(&chunks, again, bytes + cut, length - cut, true))
         ck_abort_msg("%s", status_message());
 }
 
@@ -53,14 +53,14 @@ START_TEST(test_a_million_byte_strings_are_replaced_as_python_does)
     Lines lines = lines_open("tokenizer/replaced_digests.txt");
     ByteList text = {0}, again = {0};
     uint64_t state = 1;
-    for (size_t block = 0; block < BLOCKS; block++) {
+    for (size_t batch = 0; batch < BATCHES; batch++) {
         uint64_t digest = 0xCBF29CE484222325U, expected = 0;
         for (size_t i = 0; i < STRINGS; i++) {
             uint8_t bytes[LONGEST];
             const size_t length = draw(&state, bytes);
             replace_both_ways(&text, &again, bytes, length, i % (length + 1));
             if (text.length != again.length || (text.length && memcmp(text.bytes, again.bytes, text.length) != 0))
-                ck_abort_msg("block %zu, string %zu: other text in two pieces", block, i);
+                ck_abort_msg("batch %zu, string %zu: other text in two chunks", batch, i);
             digest = add_to_digest(digest, &text);
         }
         uint8_t wanted[LINE_BYTES];
@@ -69,7 +69,7 @@ START_TEST(test_a_million_byte_strings_are_replaced_as_python_does)
         for (size_t i = 0; i < sizeof expected; i++)
             expected = expected << 8 | wanted[i];
         if (digest != expected)
-            ck_abort_msg("block %zu of %d: digest %016llx, Python's is %016llx", block, (int)BLOCKS,
+            ck_abort_msg("batch %zu of %d: digest %016llx, Python's is %016llx", batch, (int)BATCHES,
                          (unsigned long long)digest, (unsigned long long)expected);
     }
     ck_assert(!lines_next(&lines));

@@ -48,7 +48,7 @@ START_TEST(test_shown_tokens_cannot_harm_a_terminal)
 END_TEST
 
 /* A long token is shown up to a whole character, and from there on. */
-START_TEST(test_a_long_token_is_shown_in_parts)
+START_TEST(test_a_long_token_is_shown_on_several_lines)
 {
     char token[201], all[256] = "";
     for (size_t i = 0; i < 100; i++)
@@ -225,7 +225,7 @@ END_TEST
 
 const TestCase tokenizer_json_tests[] = {
     TEST(test_shown_tokens_cannot_harm_a_terminal, "tokenizer_files"),
-    TEST(test_a_long_token_is_shown_in_parts, "tokenizer_files"),
+    TEST(test_a_long_token_is_shown_on_several_lines, "tokenizer_files"),
     TEST(test_tokenizer_json_is_what_hugging_face_saves, "tokenizer_files"),
     TEST(test_a_model_of_bytes_alone_is_json, "tokenizer_files"),
     TEST(test_special_tokens_that_tokenizer_json_cannot_say, "tokenizer_files"),

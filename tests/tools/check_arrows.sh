@@ -1,6 +1,6 @@
 #!/bin/sh
 # Looks at every #include of cs336_basics and fails if one points upwards or sideways: from a folder to one above it or
-# beside it, in the order of the folders at the end of README.md. The same holds for the rooms of a folder.
+# beside it, in the order of the folders at the end of README.md. The same holds inside tokenizer/, in the order of docs/tokenizer.md.
 cd cs336_basics || exit 2
 
 grep -rHnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' --include='*.[ch]' . | awk -F'"' '
@@ -11,13 +11,13 @@ BEGIN {
     level["train"] = level["generate"] = level["accounting"] = 3
     level["cli"] = 4
 
-    # Rooms; what lies in the folder itself belongs to all of them.
-    room_level["tokenizer"] = 0
-    room_level["tokenizer/split"] = room_level["tokenizer/files"] = 1
-    room_level["tokenizer/learn"] = room_level["tokenizer/encode"] = 2
+    # The folders of the tokenizer. The files beside them are shared by all.
+    inner_level["tokenizer"] = 0
+    inner_level["tokenizer/split"] = inner_level["tokenizer/files"] = 1
+    inner_level["tokenizer/learn"] = inner_level["tokenizer/encode"] = 2
 }
 
-# The folder of a file, its rooms included: "core", "tokenizer/learn".
+# The folder of a file, such as "core", "tokenizer/learn".
 function folder_of(path) {
     sub(/\/?[^\/]*$/, "", path)
     return path
@@ -34,16 +34,16 @@ function may_include(source, target, levels) {
 }
 
 {
-    split($1, position, ":") # file, line
-    sub(/^\.\//, "", position[1])
-    source = folder_of(position[1])
+    split($1, location, ":") # file, line
+    sub(/^\.\//, "", location[1])
+    source = folder_of(location[1])
     target = $2 ~ /\// ? folder_of($2) : source # a header beside its source
     split(source, source_path, "/")
     split(target, target_path, "/")
     count++
     if (!may_include(source_path[1], target_path[1], level) ||
-        (source != target && source_path[1] == target_path[1] && !may_include(source, target, room_level))) {
-        print "cs336_basics/" position[1] ":" position[2] ": #include \"" $2 "\": " reason
+        (source != target && source_path[1] == target_path[1] && !may_include(source, target, inner_level))) {
+        print "cs336_basics/" location[1] ":" location[2] ": #include \"" $2 "\": " reason
         wrong++
     }
 }

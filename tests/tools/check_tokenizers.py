@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 def check(name: str, tokenizer: Tokenizer, text: str, ids: list[int]) -> None:
     theirs = tokenizer.encode(text).ids
     if theirs != ids:
-        place = next((i for i, (a, b) in enumerate(zip(theirs, ids)) if a != b), min(len(theirs), len(ids)))
-        sys.exit(f"{name}: {len(theirs)} ids of tokenizers, {len(ids)} of ours, they differ from place {place} on")
+        index = next((i for i, (a, b) in enumerate(zip(theirs, ids)) if a != b), min(len(theirs), len(ids)))
+        sys.exit(f"{name}: {len(theirs)} ids of tokenizers, {len(ids)} of ours, they differ from index {index} on")
     if tokenizer.decode(ids, skip_special_tokens=False) != text:
         sys.exit(f"{name}: the text does not come back")
 

@@ -5,7 +5,7 @@ each thousand strings. Usage: make_replace_digests.py
 """
 import pathlib
 
-BLOCKS, STRINGS, LONGEST = 1000, 1000, 12
+BATCHES, STRINGS, LONGEST = 1000, 1000, 12
 WORD = (1 << 64) - 1
 # Bytes that begin, continue and border on characters. A range is drawn first, then a byte of it.
 RANGES = [(0x00, 0xFF), (0x00, 0x7F), (0x80, 0xBF), (0x80, 0xBF), (0xC0, 0xDF), (0xE0, 0xEF), (0xF0, 0xF5),
@@ -36,7 +36,7 @@ def string(generator: Generator) -> bytes:
 
 def main() -> None:
     generator, lines = Generator(1), []
-    for _ in range(BLOCKS):
+    for _ in range(BATCHES):
         digest = 0xCBF29CE484222325  # FNV-1a; 0xFF, which is in no text, ends each string
         for _ in range(STRINGS):
             for byte in string(generator).decode("utf-8", errors="replace").encode("utf-8") + b"\xff":

@@ -51,7 +51,7 @@ def stable(c: str) -> bool:
     return old not in ("Cn", "Cs") and now == (old[0] if old[0] in "LN" else "")
 
 
-def pieces(rnd: random.Random, wide: list[str]) -> bytes:
+def fragment(rnd: random.Random, wide: list[str]) -> bytes:
     kind = rnd.randrange(9)
     choice = {0: "abcXYZ", 1: "0123789", 2: ".,!?-\"()[]#<|>_", 3: " \n\t\r "}.get(kind)
     if choice:
@@ -69,9 +69,9 @@ def pieces(rnd: random.Random, wide: list[str]) -> bytes:
 
 def pretoken_lengths(text: bytes) -> list[int]:
     decoded = text.decode("utf-8", errors="surrogateescape")  # a malformed byte is one lone surrogate: neither \p{L},
-    parts = [m.group() for m in SPLIT.finditer(decoded)]  # \p{N} nor \s, as U+FFFD
-    assert "".join(parts) == decoded
-    return [len(part.encode("utf-8", errors="surrogateescape")) for part in parts]
+    pretokens = [m.group() for m in SPLIT.finditer(decoded)]  # \p{N} nor \s, as U+FFFD
+    assert "".join(pretokens) == decoded
+    return [len(pretoken.encode("utf-8", errors="surrogateescape")) for pretoken in pretokens]
 
 
 def make_pretokens() -> None:
@@ -81,7 +81,7 @@ def make_pretokens() -> None:
     strings = [c.encode() for c in SPACES + NO_SPACES + CONTRACTIONS]
     strings += [a.encode() + b.encode() + c for a in SPACES for b in ("", " ", "\n") for c in (b"", b"x", b"\xff")]
     for trial in range(1600):
-        strings.append(b"".join(pieces(rnd, latin if trial % 2 else wide) for _ in range(rnd.randint(1, 9))))
+        strings.append(b"".join(fragment(rnd, latin if trial % 2 else wide) for _ in range(rnd.randint(1, 9))))
     lines = [text.hex() + " " + " ".join(map(str, pretoken_lengths(text))) for text in dict.fromkeys(strings) if text]
     write("pretokens.txt", "\n".join(lines) + "\n")
 
@@ -132,7 +132,7 @@ def merge_word(word: tuple[bytes, ...], pair: tuple[bytes, bytes]) -> tuple[byte
 
 
 def train(text: str, vocab_size: int) -> tuple[list[bytes], list[tuple[bytes, bytes]]]:
-    counts = collections.Counter(m.group().encode() for part in text.split(EOT) for m in SPLIT.finditer(part))
+    counts = collections.Counter(m.group().encode() for segment in text.split(EOT) for m in SPLIT.finditer(segment))
     words = {tuple(word[i:i + 1] for i in range(len(word))): count for word, count in counts.items()}
     vocab = [EOT.encode()] + [bytes([b]) for b in PRINTABLE + OTHERS]
     merges = []
@@ -159,7 +159,7 @@ SUFFIXES = ["'s", "'t", "'ll", "'re"]
 ENDINGS = [".\n", "\n\n", ".\n" + EOT + "\n", "! ", "? ", "; ", " (", ") ", ", ", ", ", ". ", ". ", ". "]
 
 
-def corpus_piece(bits: int) -> str:
+def corpus_word(bits: int) -> str:
     """A word and what follows it: fields of a 64-bit number choose both."""
     kind, ending = bits & 31, bits >> 5 & 63
     if kind == 0:
@@ -181,9 +181,9 @@ def corpus() -> bytes:
     out, length, index = [], 0, 0
     while length < CORPUS_BYTES:
         for bits in hash_weights._bits("corpus", index, 1 << 16).tolist():
-            piece = corpus_piece(bits).encode()
-            out.append(piece)
-            length += len(piece)
+            word = corpus_word(bits).encode()
+            out.append(word)
+            length += len(word)
             if length >= CORPUS_BYTES:
                 break
         index += 1

@@ -45,37 +45,42 @@ def write_fixture(classes: list[set[int]]) -> None:
 def write_header(classes: list[set[int]]) -> None:
     class_of = {c: k for k, members in enumerate(classes) for c in members}
     end = (max(class_of) | 255) + 1
-    blocks: dict[tuple[int, ...], int] = {}
+    leaves: dict[tuple[int, ...], int] = {}
     index = []
     for start in range(0, end, 256):
         words = tuple(sum(class_of.get(start + 32 * w + i, OTHER) << 2 * i for i in range(32)) for w in range(8))
-        index.append(blocks.setdefault(words, len(blocks)))
-    assert len(blocks) <= 256
+        index.append(leaves.setdefault(words, len(leaves)))
+    assert len(leaves) <= 256
     rows = [", ".join(map(str, index[i:i + 24])) for i in range(0, len(index), 24)]
-    words = [", ".join(f"0x{word:016x}" for word in block[half:half + 4]) for block in blocks for half in (0, 4)]
+    words = [", ".join(f"0x{word:016x}" for word in leaf[half:half + 4]) for leaf in leaves for half in (0, 4)]
     with open(HEADER, "w", encoding="ascii") as f:
         f.write(f"""\
 /*
- * Written by tests/tools/make_unicode_classes.py: the classes of Unicode 16.0 that tokenizer/unicode.h names, two bits a
- * code point. Code points come in blocks of 256, equal blocks are stored once; from UNICODE_CLASSES_END on all are OTHER.
+ * Written by tests/tools/make_unicode_classes.py: the classes of Unicode 16.0 that tokenizer/unicode.h names, two bits
+ * a code point. The table has two levels: each 256 code points have a leaf, and equal leaves are stored once. From
+ * UNICODE_CLASSES_END on all code points are OTHER.
  */
 #ifndef CS336_TOKENIZER_UNICODE_CLASSES_H
 #define CS336_TOKENIZER_UNICODE_CLASSES_H
 
+#include "core/api.h"
+
 #include <stdint.h>
+
+CS336_INTERNAL_BEGIN
 
 /* clang-format off */
 enum {{ UNICODE_CLASSES_END = 0x{end:X} }};
 
-static const uint8_t unicode_block[UNICODE_CLASSES_END / 256] = {{
+static const uint8_t unicode_leaf[UNICODE_CLASSES_END / 256] = {{
     {(","+chr(10)+"    ").join(rows)},
 }};
 
-static const uint64_t unicode_block_classes[{len(blocks)}][8] = {{
+static const uint64_t unicode_leaf_classes[{len(leaves)}][8] = {{
 """)
         for i in range(0, len(words), 2):
             f.write(f"    {{{words[i]},\n     {words[i + 1]}}},\n")
-        f.write("};\n/* clang-format on */\n\n#endif\n")
+        f.write("};\n/* clang-format on */\n\nCS336_INTERNAL_END\n\n#endif\n")
 
 
 def main() -> None:

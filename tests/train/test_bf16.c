@@ -1,4 +1,4 @@
-/* --dtype bf16: linear maps beside PyTorch, the dtype of a model's parts, and training beside float32. */
+/* Tests --dtype bf16: linear maps against PyTorch, the dtype of each part of a model, and training against float32. */
 #include "core/parallel.h"
 #include "nn/linear.h"
 #include "story/story.h"
@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- PyTorch ---- */
+/* ---- against PyTorch ---- */
 
 START_TEST(test_bfloat16_definition_is_that_of_pytorch)
 {
@@ -96,7 +96,7 @@ END_TEST
 
 enum { STORIES = 100, CORPUS_BYTES = 1 << 17 };
 
-/* Stories, their bytes as tokens: returns the file's path. */
+/* Writes a file of tokens, one for each byte of some stories, and returns its path. */
 static const char *write_corpus(void)
 {
     static uint16_t ids[CORPUS_BYTES];

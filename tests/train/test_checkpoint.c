@@ -12,7 +12,7 @@
 
 enum { WEIGHTS = 6, BIASES = 2, MOMENTS = 3, NUMBERS = (WEIGHTS + BIASES) * MOMENTS };
 
-/* A state of two parameters, two generators and two configuration pairs; a second one is what it is restored to. */
+/* Two parameters, two generators and two pairs of configuration. Tests save one State and load it into another. */
 typedef struct {
     float numbers[NUMBERS];
     Parameter parameters[2];
@@ -65,7 +65,7 @@ static void assert_same_state(const State *a, const State *b)
     ck_assert_uint_eq(a->checkpoint.iteration, b->checkpoint.iteration);
 }
 
-/* Loading must fail so, and leave the state as it was. @p text is the message after "PATH: ". */
+/* Asserts that loading fails with this status and "PATH: TEXT", and that the state is unchanged. */
 static void assert_load_fails(State *state, const char *path, Status expected, const char *text)
 {
     static State before;
@@ -176,7 +176,7 @@ START_TEST(test_checkpoint_of_another_configuration_is_refused)
 }
 END_TEST
 
-/* A file of the state's tensors with other metadata or another type of "fc.bias". */
+/* Writes a file of the state's values with this type of "fc.bias" and this metadata, and returns its path. */
 static const char *written(const State *state, SafetensorsType type, const char *iteration, const char *rng)
 {
     const char *path = temp_path("written.safetensors");
@@ -288,7 +288,6 @@ START_TEST(test_checkpoint_survives_failing_allocations)
     State saved, loaded;
     Work work = {&saved, saved_state(&saved)};
     assert_allocation_failures_say(save, &work, "arena_init: no memory for *[0-9] bytes",
-
                                    "file_create: no memory for the path */saved.safetensors");
     state_init(&loaded, 2);
     work.state = &loaded;

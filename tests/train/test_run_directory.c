@@ -1,4 +1,4 @@
-/* The files of a run: which are kept, which are refused, and what a killed process leaves. */
+/* Tests the directory of a run: existing runs, kept checkpoints, locks, and leftovers of killed processes. */
 #define _POSIX_C_SOURCE 200809L
 #include "core/directory.h"
 #include "core/file.h"
@@ -44,7 +44,7 @@ static TrainerConfig keeping(size_t keep)
     return config;
 }
 
-/* ---- a run that is there ---- */
+/* ---- an existing run ---- */
 
 START_TEST(test_a_new_run_does_not_touch_an_old_one)
 {
@@ -54,7 +54,7 @@ START_TEST(test_a_new_run_does_not_touch_an_old_one)
     MappedFile log;
     assert_ok(file_map(&log, temp_path("old/log.jsonl")));
     char message[1024];
-    snprintf(message, sizeof message, "%s holds a training run: --resume goes on with it, --overwrite deletes it",
+    snprintf(message, sizeof message, "%s contains a training run: --resume continues it, --overwrite deletes it",
              temp_path("old"));
     assert_fails(run("old", config, 0, RUN_NEW), CS336_EIO, message);
     assert_fails(run_directory_check(temp_path("old"), RUN_NEW), CS336_EIO, message);
@@ -75,17 +75,17 @@ START_TEST(test_a_kept_checkpoint_or_a_log_alone_is_a_run_too)
     write_file(temp_path("kept/checkpoint-step-3.safetensors"), "", 0);
     write_file(temp_path("log/log.jsonl"), "{}\n", 3);
     char message[1024];
-    snprintf(message, sizeof message, "%s holds a training run: --resume goes on with it, --overwrite deletes it",
+    snprintf(message, sizeof message, "%s contains a training run: --resume continues it, --overwrite deletes it",
              temp_path("kept"));
     assert_fails(run_directory_check(temp_path("kept"), RUN_NEW), CS336_EIO, message);
-    snprintf(message, sizeof message,
-             "%s holds the log.jsonl of a run that saved no checkpoint: --overwrite deletes it", temp_path("log"));
+    snprintf(message, sizeof message, "%s contains the log.jsonl of a run without a checkpoint: --overwrite deletes it",
+             temp_path("log"));
     assert_fails(run_directory_check(temp_path("log"), RUN_NEW), CS336_EIO, message);
     write_file(temp_path("log/log.jsonl"), "", 0);
     assert_ok(run_directory_check(temp_path("log"), RUN_NEW));
     write_file(temp_path("log/config.json"), "{}", 2);
     snprintf(message, sizeof message,
-             "%s holds the config.json of a run that saved no checkpoint: --overwrite deletes it", temp_path("log"));
+             "%s contains the config.json of a run without a checkpoint: --overwrite deletes it", temp_path("log"));
     assert_fails(run_directory_check(temp_path("log"), RUN_NEW), CS336_EIO, message);
 }
 END_TEST
@@ -116,7 +116,7 @@ START_TEST(test_the_last_checkpoints_are_kept)
     ck_assert(steps[0] == 8 && steps[1] == 10);
     ck_assert_uint_eq(run_directory_kept(steps, 3, temp_path("eight")), 0);
     ck_assert_uint_eq(run_directory_kept(steps, 3, temp_path("nowhere")), 0);
-    /* A smaller number holds at once, and files that only look like checkpoints stay. */
+    /* A smaller --keep removes checkpoints at once, but no file whose name only resembles one. */
     write_file(temp_path("run/checkpoint-step-08.safetensors"), "mine", 4);
     write_file(temp_path("run/checkpoint-step-1.safetensors.old"), "mine", 4);
     write_file(temp_path("run/checkpoint-step-best.safetensors"), "mine", 4);
@@ -132,7 +132,7 @@ START_TEST(test_going_back_to_a_kept_checkpoint)
     assert_ok(run("run", keeping(3), 0, RUN_NEW));
     ck_assert_int_eq(rename(temp_path("run/checkpoint-step-8.safetensors"), temp_path("run/checkpoint.safetensors")),
                      0);
-    /* The states of later steps stay until the run has computed these steps again. */
+    /* Checkpoints of later steps stay until the run has computed these steps again. */
     assert_ok(run("run", keeping(3), 9, RUN_RESUME));
     ck_assert(exists("run/checkpoint-step-10.safetensors"));
     ck_assert(exists("run/checkpoint-step-8.safetensors"));
@@ -142,7 +142,8 @@ START_TEST(test_going_back_to_a_kept_checkpoint)
 }
 END_TEST
 
-/* A kill between the two names of a checkpoint, or between its rename and the pruning, leaves one file too many. */
+/* A kill after the newest checkpoint got its second name, or before the oldest one was removed, leaves a file too many.
+ */
 START_TEST(test_a_checkpoint_too_many_goes_when_the_run_goes_on)
 {
     assert_ok(run("run", keeping(1), 4, RUN_NEW));
@@ -193,7 +194,7 @@ START_TEST(test_leftovers_of_killed_processes_go)
 }
 END_TEST
 
-/* The same for any output: only the target's own leftovers, and not those of living writers. */
+/* Any writer removes the leftovers of its own target, but not those of other targets or of living writers. */
 START_TEST(test_a_writer_removes_the_leftovers_of_its_target)
 {
     const char *directory = temp_directory("out");
@@ -229,19 +230,20 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
     assert_ok(file_map(&good, path));
     const ParameterList parameters = tiny.trainer.parameters;
     const Parameter *last = &parameters.items[parameters.count - 1];
-    Tensor const places[] = {last->value, last->first_moment, last->second_moment};
+    Tensor const tensors[] = {last->value, last->first_moment, last->second_moment};
     const char *const prefixes[] = {"", "optimizer.first_moment.", "optimizer.second_moment."};
     for (size_t i = 0; i < 3; i++) {
-        const size_t index = tensor_count(places[i]) - 1 - i;
-        const float before = places[i].data[index];
-        places[i].data[index] = bad[i];
-        snprintf(message, sizeof message, "%s: not written: number %zu of %s%s is %g; a lower learning rate may help",
+        const size_t index = tensor_count(tensors[i]) - 1 - i;
+        const float before = tensors[i].data[index];
+        tensors[i].data[index] = bad[i];
+        snprintf(message, sizeof message,
+                 "%s: not written: number %zu of %s%s is %g, expected finite numbers; a lower learning rate may help",
                  path, index, prefixes[i], last->name, (double)bad[i]);
         assert_fails(trainer_save(&tiny.trainer, path), CS336_ERANGE, message);
         assert_file_holds(path, good.data, good.size);
-        places[i].data[index] = before;
+        tensors[i].data[index] = before;
     }
-    places[0].data[0] = 3e38F; /* the largest numbers are numbers */
+    tensors[0].data[0] = 3e38F; /* large, but finite */
     assert_ok(trainer_save(&tiny.trainer, path));
     file_unmap(&good);
     tiny_training_deinit(&tiny);
@@ -260,8 +262,7 @@ static void count_losses(void *context, const RunLogEntry *entry, bool logged)
     losses->not_finite += entry->validated && !isfinite(entry->val_loss);
 }
 
-/* A token that only the validation file holds has an embedding that overflows: training goes on, and the log says it.
- */
+/* The embedding of a token that only the validation file contains overflows. Training continues; the log has nulls. */
 START_TEST(test_a_validation_loss_that_is_not_finite_is_logged)
 {
     enum { RARE = 11 };
@@ -300,7 +301,7 @@ START_TEST(test_a_validation_loss_that_is_not_finite_is_logged)
 }
 END_TEST
 
-/* What is 0 or infinite in float32 is refused, whatever it is in double precision. */
+/* Settings that become 0 or infinite in float32 are refused, although they are fine in double precision. */
 START_TEST(test_optimizer_settings_are_checked_in_float32)
 {
     TrainerConfig config = tiny_training_config();

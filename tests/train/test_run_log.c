@@ -77,7 +77,7 @@ START_TEST(test_run_log_goes_on_after_the_cut)
     const char *path = temp_path("log.jsonl");
     write_log(path, 2);
     FILE *stream = fopen(path, "ab");
-    fputs("{\"step\":3,\"tok", stream); /* what a kill leaves of a line */
+    fputs("{\"step\":3,\"tok", stream); /* as after a kill in the middle of a line */
     fclose(stream);
     RunLog log;
     double seconds;
@@ -112,10 +112,10 @@ START_TEST(test_run_log_errors)
                                "{\"step\":1,\"seconds\":\"1\"}\n"};
     for (size_t i = 0; i < 4; i++) {
         write_file(path, bad[i], strlen(bad[i]));
-        snprintf(message, sizeof message, "%s: line 1 is no object with step and seconds", path);
+        snprintf(message, sizeof message, "%s: line 1 is not a JSON object with step and seconds", path);
         assert_fails(run_log_open(&log, &seconds, path, 9), CS336_EFORMAT, message);
         assert_file_holds(path, bad[i], strlen(bad[i]));
-        assert_ok(run_log_open(&log, &seconds, path, 0)); /* which clears whatever is there */
+        assert_ok(run_log_open(&log, &seconds, path, 0)); /* step 0 removes all lines, whatever they are */
         run_log_close(&log);
         assert_file_holds(path, "", 0);
     }
@@ -147,7 +147,7 @@ static Status reopen(void *context)
     return s;
 }
 
-/* A full disk in the middle of a line: the log holds whole lines only, and the next one comes after them. */
+/* The disk is full in the middle of a line: the log still has complete lines only, and the next one follows them. */
 START_TEST(test_run_log_full_disk_leaves_whole_lines)
 {
     LogAttempt attempt = {.path = temp_path("log.jsonl")};
@@ -162,13 +162,13 @@ START_TEST(test_run_log_full_disk_leaves_whole_lines)
 }
 END_TEST
 
-/* A device takes no line back: that is said, for the log may now end in half a line. */
+/* A device cannot be truncated. The message must tell that the log may now end in an incomplete line. */
 START_TEST(test_run_log_that_cannot_be_cut_says_so)
 {
     RunLog log = {.writer = {.stream = fopen("/dev/null", "ab"), .path = memory_copy_text("null")}};
     const RunLogEntry first = entry_of(1);
     file_fail_at(1);
-    assert_fails(run_log_append(&log, &first), CS336_EIO, "null: cannot write, and cannot take back half a line");
+    assert_fails(run_log_append(&log, &first), CS336_EIO, "null: cannot write, and cannot remove the incomplete line");
     file_fail_at(0);
     run_log_close(&log);
 }

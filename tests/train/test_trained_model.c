@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A checkpoint whose configuration differs from a model's in one pair; value NULL leaves the key out. */
+/* Writes a checkpoint in whose configuration one key has another value, or is missing if `value` is NULL. */
 static const char *checkpoint_with(const char *key, const char *value)
 {
     const char *path = temp_path("one.safetensors");
@@ -48,7 +48,7 @@ START_TEST(test_trained_model_errors)
         {"d_ff", "3x", "d_ff is \"3x\", expected a whole number", CS336_EFORMAT},
         {"norm_eps", "nan", "norm_eps is \"nan\", expected a number", CS336_EFORMAT},
         {"rope_theta", "", "rope_theta is \"\", expected a number", CS336_EFORMAT},
-        {"ffn", "gelu", "ffn is \"gelu\", which is unknown", CS336_EFORMAT},
+        {"ffn", "gelu", "ffn is \"gelu\", expected swiglu|silu", CS336_EFORMAT},
         {"num_heads", "5", "transformer_lm_check: num_heads 5 does not divide d_model 12", CS336_ESHAPE},
     };
     TrainedModel model;
@@ -61,7 +61,7 @@ START_TEST(test_trained_model_errors)
         assert_fails(trained_model_load(&model, path), cases[i].status, message);
         ck_assert_uint_eq(memory_in_use(), before);
     }
-    /* The configuration is whole, the parameters are not. */
+    /* The configuration is complete, but parameters are missing. */
     const char *partial = checkpoint_with("", ""), *nowhere = temp_path("nowhere");
     assert_path_fails(trained_model_load(&model, partial), CS336_ESHAPE, partial,
                       ": array \"token_embeddings.weight\" is (1), expected (13, 12)");

@@ -1,4 +1,4 @@
-/* Steps of training and validations. */
+/* Tests steps of training and validations. */
 #include "core/parallel.h"
 #include "data/batch.h"
 #include "data/token_file.h"
@@ -26,14 +26,14 @@ START_TEST(test_training_lowers_the_loss)
         assert_ok(trainer_step(&tiny.trainer, &loss, &norm));
     }
     assert_ok(trainer_validate(&tiny.trainer, &after));
-    /* Guessing uniformly costs ln 13 = 2.56; a text of period 5 costs next to nothing but for its noise. */
+    /* Uniform guesses have the loss ln 13 = 2.56. The text has period 5 and some noise, so it can be learned. */
     ck_assert_double_gt(before, 2);
     ck_assert_double_lt(after, 0.9);
     tiny_training_deinit(&tiny);
 }
 END_TEST
 
-/* A step is what its parts say: the loss of the batch drawn, and AdamW with the schedule's rate on its gradients. */
+/* A step gives the same numbers as the functions that it calls: get_batch(), the loss, the norm, and AdamW's update. */
 START_TEST(test_training_step_is_its_parts)
 {
     const TrainerConfig config = tiny_training_config();
@@ -49,7 +49,8 @@ START_TEST(test_training_step_is_its_parts)
     assert_ok(transformer_lm_loss(&expected, &t->grad, &t->lm, tokens(inputs, batch, context),
                                   tokens(targets, batch, context), NULL, &t->scratch));
     assert_ok(gradient_norm(&expected_norm, t->parameters));
-    const size_t used = (size_t)inputs[0] * config.model.d_model; /* a number of a row of the table that is in use */
+    const size_t used =
+        (size_t)inputs[0] * config.model.d_model; /* index in the embedding of a token that the batch contains */
     const float before = t->parameters.items[0].value.data[used], grad = t->parameters.items[0].grad.data[used];
     ck_assert_float_ne(grad, 0);
     parameters_zero_grad(t->parameters);
@@ -62,7 +63,7 @@ START_TEST(test_training_step_is_its_parts)
     for (size_t i = 0; i < t->parameters.count; i++)
         for (size_t j = 0; j < tensor_count(t->parameters.items[i].grad); j++)
             ck_assert(t->parameters.items[i].grad.data[j] == 0);
-    /* The first step of two of warm-up, rate 0.005: AdamW's first update is the gradient's sign. */
+    /* The first of two warm-up steps has the rate 0.005. AdamW's first update is the rate times the gradient's sign. */
     const double decayed = (double)before * (1 - 0.005 * 0.1), clipped = (double)grad / norm;
     const double moved = 0.005 * clipped / (fabs(clipped) + 1e-8);
     ck_assert_double_eq_tol((double)t->parameters.items[0].value.data[used], decayed - moved, 1e-6);

@@ -1,4 +1,4 @@
-/* Whole runs: their files, going on after a stop, and what ends them. */
+/* Tests complete runs: their files, resuming after a stop, and failures that end them. */
 #include "core/directory.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -25,7 +25,7 @@ static void assert_same_file(const char *a, const char *b)
     file_unmap(&file);
 }
 
-/* Logs agree but for the two keys that depend on the clock. */
+/* Asserts that two logs are equal except for seconds and tokens_per_second, which depend on the clock. */
 static void assert_same_log(const char *a, const char *b)
 {
     FILE *one = fopen(temp_path(a), "rb"), *two = fopen(temp_path(b), "rb");
@@ -106,7 +106,7 @@ START_TEST(test_run_writes_its_files)
     ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
     check_config_file(temp_path("a/b/config.json"), &config);
 
-    /* Lines: every second step, validations at 4, 8 and 12. */
+    /* The log has a line for every second step, and validations at steps 4, 8 and 12. */
     FILE *log = fopen(temp_path("a/b/log.jsonl"), "rb");
     ck_assert_ptr_nonnull(log);
     char line[1024];
@@ -138,12 +138,12 @@ START_TEST(test_resumed_run_equals_an_uninterrupted_one)
     const size_t stops[] = {1, 5, 11};
     for (size_t i = 0; i < 3; i++) {
         config.stop_at = stops[i];
-        assert_ok(tiny_training_run("parts", &config, RUN_OVERWRITE, NULL));
+        assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
         config.stop_at = 0;
-        assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
-        assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-        assert_same_log("whole/log.jsonl", "parts/log.jsonl");
-        assert_same_file("whole/config.json", "parts/config.json");
+        assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+        assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
+        assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
+        assert_same_file("whole/config.json", "resumed/config.json");
     }
 }
 END_TEST
@@ -198,51 +198,51 @@ START_TEST(test_run_stops_when_asked_and_resumes)
     assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     Interruption interruption = {.at = 7};
     const TrainerObserver observer = {.step = interrupt, .context = &interruption, .stop = &interruption.stop};
-    assert_fails(tiny_training_run("parts", &config, RUN_OVERWRITE, &observer), CS336_EINTERRUPTED,
+    assert_fails(tiny_training_run("resumed", &config, RUN_OVERWRITE, &observer), CS336_EINTERRUPTED,
                  "stopped after step 7 of 12");
     ck_assert_uint_eq(interruption.last, 7);
-    assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    assert_same_log("whole/log.jsonl", "parts/log.jsonl");
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
+    assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
     interruption = (Interruption){.at = TINY_STEPS};
     assert_ok(tiny_training_run("too_late", &config, RUN_OVERWRITE, &observer));
     assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
 }
 END_TEST
 
-/* The disk is full when the second checkpoint comes: the first one is intact, and the run goes on from it. */
+/* The disk is full when the second checkpoint is written. The first one stays intact, and the run resumes from it. */
 START_TEST(test_full_disk_keeps_the_checkpoint)
 {
     TrainerConfig config = tiny_training_config();
     assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 5;
-    assert_ok(tiny_training_run("parts", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
     assert_ok(tiny_training_run("five", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 0;
     config.log_every = 100;
     config.val_every = 0;
-    config.steps = 11; /* step 10 saves, and no line of the log comes before it */
+    config.steps = 11; /* step 10 saves a checkpoint, and no line of the log is written before it */
     TinyTraining tiny;
     assert_ok(tiny_training_init(&tiny, &config));
     RunLogEntry last;
     char message[2048];
     snprintf(message, sizeof message, "%s/checkpoint.safetensors: cannot write: No space left on device",
              temp_path("parts"));
-    /* The writes of config.json come first; the one after them is the checkpoint's. */
+    /* Fail each write in turn. Those of config.json come first; the test ends at the first write of the checkpoint. */
     Status s = CS336_OK;
     for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
         ck_assert_uint_lt(n, 1000);
         file_fail_at(n);
-        s = trainer_run(&tiny.trainer, temp_path("parts"), RUN_RESUME, NULL, &last);
+        s = trainer_run(&tiny.trainer, temp_path("resumed"), RUN_RESUME, NULL, &last);
         ck_assert_int_eq(s, CS336_EIO);
-        assert_same_file("five/checkpoint.safetensors", "parts/checkpoint.safetensors");
+        assert_same_file("five/checkpoint.safetensors", "resumed/checkpoint.safetensors");
     }
     file_fail_at(0);
     tiny_training_deinit(&tiny);
     config = tiny_training_config();
-    assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("parts")), 3);
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
+    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 3);
 }
 END_TEST
 
@@ -328,13 +328,15 @@ START_TEST(test_checkpoint_of_another_run)
     assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path,
                       ": seed is 7, expected 8");
     assert_path_fails(tiny_training_run("nowhere", &config, RUN_RESUME, NULL), CS336_EIO, nowhere,
-                      ": No such file or directory; cs336 train without --resume makes such a file");
+                      ": No such file or directory; to begin a run, leave out --resume");
     ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
 }
 END_TEST
 
-/* Each attempt waits for the disk, so only some of the several hundred allocations fail here; checkpoint_save() and
-   run_log_append() have tests of their own for each of theirs. */
+/*
+ * Lets allocations fail, but not each of the several hundred, because each attempt waits for the disk. Other tests fail
+ * every allocation of checkpoint_save() and run_log_append().
+ */
 START_TEST(test_run_allocation_failures)
 {
     enum { STRIDE = 61 };
@@ -365,11 +367,11 @@ START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
     char path[512];
     snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
     assert_path_fails(tiny_training_run("run", &config, RUN_OVERWRITE, NULL), CS336_EIO, path,
-                      ": not a regular file, and the run would write it");
+                      ": expected a regular file, which the run can replace");
 }
 END_TEST
 
-/* ---- the model back from its checkpoint ---- */
+/* ---- loading the model from a checkpoint ---- */
 
 START_TEST(test_trained_model_is_the_trainers)
 {

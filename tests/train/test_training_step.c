@@ -1,4 +1,4 @@
-/* A whole step of training, large enough that every loop of it is shared out among threads. */
+/* Tests a step of training that is large enough for each of its loops to use several threads. */
 #include "core/parallel.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"

@@ -166,7 +166,7 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
     if (!s)
         s = make_encoders(&job, workers, threads);
     if (!s) {
-        /* Each thread takes the next chunk; the ordered part runs in the order of the chunks. */
+        /* Each thread takes the next chunk; the ordered region runs in the order of the chunks. */
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads((int)threads)
         for (size_t i = 0; i < chunks; i++) {
             Worker *worker = &workers[parallel_thread()];

@@ -1,13 +1,13 @@
 """BPE encoders as line peers of the benchmarks (line_peer.py): `bpe_encode_peer.py NAME DIRECTORY`.
 
-NAME is gigatoken, tokie or tiktoken; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. They can be asked for
-the seconds of
+NAME is gigatoken, tokie or tiktoken; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. A peer answers these
+requests with seconds:
 
-    threads N      0; what a library does with one text is its own choice
-    cold PATH      the text as one string, by an encoder that has seen none
-    warm PATH      the same once more
-    file PATH      the file, by all threads, by an encoder that has seen none
-    decode PATH    the text's ids to text
+    threads N      0; each library chooses its threads itself
+    cold PATH      encodes the text as one string, with a fresh encoder
+    warm PATH      encodes the same text again
+    file PATH      encodes the file with all threads, with a fresh encoder
+    decode PATH    decodes the ids of the text
 
 Documents are joined without <|endoftext|>, so the peers have slightly less to do.
 """

@@ -1,6 +1,6 @@
 """BPE trainers as line peers of the benchmarks (line_peer.py): `bpe_peer.py gigabpe|rustbpe|tokenizers`.
 
-They can be asked for
+A peer answers these requests:
 
     threads N           0; each library uses all processors
     train VOCAB PATH    seconds of learning a vocabulary with <|endoftext|>, GPT-2's pattern and the 256 bytes
@@ -29,7 +29,7 @@ def rustbpe():
     import rustbpe as library
 
     def train(vocab_size, path):
-        """It takes documents, so reading and splitting are not its time."""
+        """The trainer takes documents, so reading and splitting the file are not timed."""
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             documents = [document for document in file.read().split(SEPARATOR) if document]
         start = time.perf_counter()

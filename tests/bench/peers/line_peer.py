@@ -1,4 +1,4 @@
-"""What the benchmarks' peers have in common: one request a line on standard input, one answer a line on standard output.
+"""The loop of a line peer: it reads one request a line from standard input and answers on standard output.
 
 tests/bench/process.h is the other end. An answer is a number, or "error WHY"; the first line is "ready", or "absent"
 where the library is not installed.
@@ -22,7 +22,7 @@ def serve(answer):
 
 
 def peak():
-    """Bytes: the most memory that this process has had."""
+    """Returns the peak memory of this process in bytes."""
     try:
         with open("/proc/self/status") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))

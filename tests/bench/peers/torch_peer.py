@@ -1,4 +1,4 @@
-"""PyTorch as a line peer of the benchmarks (line_peer.py). It can be asked for
+"""PyTorch as a line peer of the benchmarks (line_peer.py). It answers these requests:
 
     threads N                      use N threads; 0
     sdpa forward|both B H T D      seconds of causal attention in float32, forward or forward and backward
@@ -41,7 +41,7 @@ class Norm(nn.Module):
 
 
 def rotate(x, cosine, sine):
-    """RoPE: each pair of neighbours is turned by its position's angle."""
+    """RoPE: rotates each pair of neighbours by the angle of its position."""
     first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((first * cosine - second * sine, first * sine + second * cosine), -1).flatten(-2)
 
@@ -81,7 +81,7 @@ class Layer(nn.Module):
 class Model(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embedding, self.norm, self.head = nn.Embedding(VOCAB, D_MODEL), Norm(), linear(D_MODEL, VOCAB)
+        self.embedding, self.norm, self.lm_head = nn.Embedding(VOCAB, D_MODEL), Norm(), linear(D_MODEL, VOCAB)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         rates = 1e4 ** (-torch.arange(0, D_HEAD, 2) / D_HEAD)
         angles = torch.arange(CONTEXT)[:, None] * rates
@@ -92,10 +92,10 @@ class Model(nn.Module):
         x = self.embedding(ids)
         for layer in self.layers:
             x = layer(x, self.cosine, self.sine)
-        return self.head(self.norm(x))
+        return self.lm_head(self.norm(x))
 
 
-# ---- what can be asked: each returns a function that is one run ----
+# ---- requests: each function returns a function that does one run ----
 
 
 def sdpa(what, batch, heads, length, d):
@@ -151,7 +151,7 @@ class Answers:
     request, run = "", None
 
     def timed(self, request):
-        """The first run of what is asked, which warms up or compiles, is not timed."""
+        """The first run of each request is not timed: it warms up or compiles."""
         if request != self.request:
             self.request, self.run = "", None
             kind, *arguments = request.split()
