@@ -87,7 +87,7 @@ int main(int argc, char **argv)
 {
     limit_busy_waiting(argv);
     reserve_standard_descriptors();
-    memory_return_large_blocks();
+    memory_return_large_allocations();
     /* Options of the program itself. */
     if (argc < 2) {
         print_help(stderr);

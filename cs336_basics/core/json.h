@@ -3,7 +3,7 @@
  * @brief Reads and writes JSON with jansson. Messages name file, line and column.
  *
  * - jansson keeps its own allocator, malloc(). Replacing the allocator would change it for the whole process. A host
- *   program that also uses jansson would then free blocks with the wrong function.
+ *   program that also uses jansson would then free allocations with the wrong function.
  * - Callers build and inspect values with jansson's functions. A value is freed when json_decref() drops its last
  *   reference.
  * @see https://jansson.readthedocs.io

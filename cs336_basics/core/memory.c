@@ -17,20 +17,21 @@
 #endif
 
 /*
- * A header stands before each block. It takes a whole cache line, so that the block after it is aligned:
+ * A header stands before each allocation. It takes a whole cache line, so that the allocation after it is aligned:
  *
  *     raw (from malloc) ... | header, 64 bytes | allocation ...
  *     |<------------- distance -------------->|
  */
 typedef struct {
-    size_t size;     /* bytes of the block, as the caller asked for them */
-    size_t distance; /* bytes from the raw memory to the block */
+    size_t size;     /* bytes of the allocation, as the caller asked for them */
+    size_t distance; /* bytes from the raw memory to the allocation */
 } Header;
 
 enum {
-    HUGE_PAGE = 1 << 21,  /* bytes: 2 MiB, as on x86-64 and allowed ARM systems */
-    LARGE_BLOCK = 1 << 20 /* bytes: 1 MiB. From this size a block is returned at once; smaller ones are reused, which
-                             saves the page faults of fresh memory. glibc raises its own limit up to 32 MiB */
+    HUGE_PAGE = 1 << 21, /* bytes: 2 MiB, as on x86-64 and allowed ARM systems */
+    LARGE_ALLOCATION =
+        1 << 20 /* bytes: 1 MiB. From this size an allocation is returned at once; smaller ones are reused, which
+              saves the page faults of fresh memory. glibc raises its own limit up to 32 MiB */
 };
 
 static atomic_size_t in_use, peak, limit, fail_countdown;
@@ -84,20 +85,20 @@ static size_t distance_in(const void *raw)
     return MEMORY_ALIGNMENT + (MEMORY_ALIGNMENT - (uintptr_t)raw % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
 }
 
-/* Writes the header into raw memory and returns the block. */
-static void *begin_block(unsigned char *raw, size_t bytes)
+/* Writes the header into raw memory and returns the allocation. */
+static void *begin_allocation(unsigned char *raw, size_t bytes)
 {
     const size_t distance = distance_in(raw);
     *header_of(raw + distance) = (Header){.size = bytes, .distance = distance};
     return raw + distance;
 }
 
-static void *raw_of(void *block)
+static void *raw_of(void *allocation)
 {
-    return (unsigned char *)block - header_of(block)->distance;
+    return (unsigned char *)allocation - header_of(allocation)->distance;
 }
 
-/* Allocates a block; get_raw is malloc, or zeroed below. */
+/* Allocates an allocation; get_raw is malloc, or zeroed below. */
 static void *allocate(size_t bytes, void *(*get_raw)(size_t))
 {
     if (too_large(bytes) || must_fail() || !count_in(bytes))
@@ -134,7 +135,7 @@ void *memory_allocate_table(size_t count, size_t size)
 }
 
 /* realloc() may return memory of another alignment. Then the distance changes, and the contents must be moved. */
-void *memory_resize(void *block, size_t bytes)
+void *memory_resize(void *allocation, size_t bytes)
 {
     if (!allocation)
         return memory_allocate(bytes);
@@ -146,7 +147,7 @@ void *memory_resize(void *block, size_t bytes)
         atomic_fetch_sub(&in_use, bytes);
         return NULL;
     }
-    /* While both sizes are counted: realloc() may have held both blocks at once. */
+    /* While both sizes are counted: realloc() may have held both allocations at once. */
     update_peak();
     if (distance_in(raw) != old.distance)
         memmove(raw + distance_in(raw), raw + old.distance, old.size < bytes ? old.size : bytes);
@@ -165,8 +166,8 @@ void memory_release(void *allocation)
 void memory_ask_for_huge_pages(void *allocation)
 {
 #if defined(MADV_HUGEPAGE)
-    /* The huge pages that lie completely inside the block. */
-    const uintptr_t begin = (uintptr_t)block, end = begin + header_of(block)->size;
+    /* The huge pages that lie completely inside the allocation. */
+    const uintptr_t begin = (uintptr_t)allocation, end = begin + header_of(allocation)->size;
     const uintptr_t first_page = (begin + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     const uintptr_t pages_end = end / HUGE_PAGE * HUGE_PAGE;
     if (first_page < pages_end)
@@ -183,7 +184,7 @@ void memory_give_back(void)
 #endif
 }
 
-void memory_return_large_blocks(void)
+void memory_return_large_allocations(void)
 {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION);

@@ -2,9 +2,9 @@
  * @file
  * @brief Allocates and counts the library's memory.
  *
- * - Every block of the library is allocated and counted here, except those inside jansson.
+ * - Every allocation of the library is made and counted here, except those inside jansson.
  * - A limit makes further allocations fail, as on a machine without memory left. Tests use it.
- * - Blocks are aligned to 64 bytes: a cache line, and an AVX-512 vector.
+ * - They are aligned to 64 bytes: a cache line, and an AVX-512 vector.
  * - All functions may be called from several threads at once.
  */
 #ifndef CS336_CORE_MEMORY_H
@@ -18,7 +18,7 @@ CS336_API_BEGIN
 
 enum { MEMORY_ALIGNMENT = 64 };
 
-/** @brief Returns a block of at least @p bytes (0 is allowed), or NULL if memory or the limit is exhausted. */
+/** @brief Returns an allocation of at least @p bytes (0 is allowed), or NULL if memory or the limit is exhausted. */
 void *memory_allocate(size_t bytes);
 
 /** @brief Returns an array of @p count zeroed elements, or NULL, also when count * size overflows. */
@@ -58,10 +58,11 @@ void memory_ask_for_huge_pages(void *allocation);
 void memory_give_back(void);
 
 /**
- * @brief Makes the C library return each large block to the kernel as soon as it is released. glibc would otherwise
- * begin to keep such blocks. The setting changes the whole process, so a program calls it, never the library.
+ * @brief Makes the C library return each large allocation to the kernel as soon as it is released. glibc would
+ * otherwise begin to keep such allocations. The setting changes the whole process, so a program calls it, never the
+ * library.
  */
-void memory_return_large_blocks(void);
+void memory_return_large_allocations(void);
 
 /** @brief Returns a copy of a string, or NULL. */
 char *memory_copy_text(const char *text);
@@ -72,7 +73,7 @@ size_t memory_product(size_t count, size_t size);
 /** @brief Returns @p bytes rounded up to a multiple of MEMORY_ALIGNMENT, or SIZE_MAX if that overflows. */
 size_t memory_aligned(size_t bytes);
 
-/** @brief Returns the bytes of all blocks in use: the sum of what the callers asked for. */
+/** @brief Returns the bytes of all allocations in use: the sum of what the callers asked for. */
 size_t memory_in_use(void);
 
 /** @brief Returns the greatest memory_in_use() since the start, or since the last memory_reset_peak(). */

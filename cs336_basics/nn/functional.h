@@ -137,7 +137,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
  * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
  *
  * The model runs cross_entropy_row(), which computes loss and gradient from the same exponentials:
- * test_linear_cross_entropy_equals_linear_and_cross_entropy.
+ * test_linear_cross_entropy_is_that_of_the_whole.
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
  * @param[in]  log_sum_exp, logits, targets  as the forward pass had them
  * @retval CS336_ESHAPE, CS336_ERANGE  as cross_entropy_forward()
