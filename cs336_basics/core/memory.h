@@ -4,7 +4,7 @@
  *
  * - Every allocation of the library is made and counted here, except those inside jansson.
  * - A limit makes further allocations fail, as on a machine without memory left. Tests use it.
- * - They are aligned to 64 bytes: a cache line, and an AVX-512 vector.
+ * - Allocations are aligned to 64 bytes: a cache line, and an AVX-512 vector.
  * - All functions may be called from several threads at once.
  */
 #ifndef CS336_CORE_MEMORY_H
