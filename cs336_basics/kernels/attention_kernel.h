@@ -10,7 +10,7 @@
 
 /*
  * A register tile is ATTENTION_TILE_ROWS x PANEL floats, which stay in vector registers during a product: 8 x 2 vectors
- * of the 32 registers of AVX-512, 4 x 2 of 16 registers elsewhere. The others hold the operands.
+ * of the 32 registers of AVX-512, 4 x 2 of 16 registers elsewhere. The other registers hold the operands.
  */
 enum {
     ATTENTION_TILE_ROWS = VECTOR_FLOATS == 16 ? 8 : 4, /* rows of a register tile */
@@ -22,6 +22,7 @@ typedef Vector RegisterTile[ATTENTION_TILE_ROWS][2];
 
 /* ---- which scores count ---- */
 
+/* The indices begin ... end - 1. */
 typedef struct {
     size_t begin, end;
 } Range;

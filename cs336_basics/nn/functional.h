@@ -107,7 +107,7 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
  *
  * The model runs linear_cross_entropy(), in training and in evaluation. That function also calls cross_entropy_row(),
  * but it holds the logits of at most 1024 rows at a time, because all logits would be the model's largest array:
- * test_linear_cross_entropy_is_that_of_the_whole.
+ * test_linear_cross_entropy_equals_linear_and_cross_entropy.
  * @param[out] loss         one number, summed in double
  * @param[out] log_sum_exp  (..., 1), for the backward pass; data NULL when only the loss is wanted
  * @param[in]  logits       (..., vocab)
@@ -137,7 +137,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
  * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
  *
  * The model runs cross_entropy_row(), which computes loss and gradient from the same exponentials:
- * test_linear_cross_entropy_is_that_of_the_whole.
+ * test_linear_cross_entropy_equals_linear_and_cross_entropy.
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
  * @param[in]  log_sum_exp, logits, targets  as the forward pass had them
  * @retval CS336_ESHAPE, CS336_ERANGE  as cross_entropy_forward()
