@@ -39,7 +39,7 @@ static Tensor weight_of(Fixture *fixture, const char *name, int rank, const size
 static const char *const projections[] = {"layers.0.attn.q_proj.weight", "layers.0.attn.k_proj.weight",
                                           "layers.0.attn.v_proj.weight", "layers.0.attn.output_proj.weight"};
 
-/* ---- A layer's parts ---- */
+/* ---- The layers ---- */
 
 START_TEST(test_linear)
 {

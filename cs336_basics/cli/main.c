@@ -75,7 +75,7 @@ static void limit_busy_waiting(char **argv)
 #ifdef _OPENMP
     if (!getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT") && setenv("GOMP_SPINCOUNT", "3000", 1) == 0 &&
         setenv("KMP_BLOCKTIME", "1", 0) == 0) {
-        execv("/proc/self/exe", argv); /* Linux: this very program, whatever it was called */
+        execv("/proc/self/exe", argv); /* Linux: the path of this program, whatever its name */
         execvp(argv[0], argv);
     }
 #else

@@ -36,7 +36,7 @@ static Status cannot(const char *verb, const char *path, int reason)
 
 enum { RANDOM_LETTERS = 6 }; /* the X's at the end of a template, which mkstemp() replaces by random letters */
 
-/* Returns PATH.cs336-tmp-XXXXXX, the template for mkstemp(), or NULL without memory. */
+/* Returns PATH.cs336-tmp-XXXXXX, the template for mkstemp(), or NULL if there is no memory. */
 static char *temporary_template(const char *path)
 {
     const size_t size = strlen(path) + strlen(DIRECTORY_TEMPORARY) + RANDOM_LETTERS + 1;

@@ -98,7 +98,7 @@ static void *raw_of(void *allocation)
     return (unsigned char *)allocation - header_of(allocation)->distance;
 }
 
-/* Allocates an allocation; get_raw is malloc, or zeroed below. */
+/* Allocates; get_raw is malloc, or zeroed below. */
 static void *allocate(size_t bytes, void *(*get_raw)(size_t))
 {
     if (too_large(bytes) || must_fail() || !count_in(bytes))

@@ -93,7 +93,7 @@ VECTOR_INLINE Vector group_multiply_add(float a, Vector b, Vector sum)
  * row's store overwrites that.
  */
 _Static_assert((int)TILE_ROWS <= (int)VECTOR_FLOATS || TILE_ROWS % VECTOR_FLOATS == 0, "stores would collide");
-_Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the block");
+_Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the memory of the panels");
 
 /* Packs contiguous rows: squares are transposed in registers, and the rows of the next panel are prefetched. */
 VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel, const float *source, ptrdiff_t row,

@@ -239,7 +239,7 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key)
 }
 
 /* Returns the array PREFIX NAME, or NULL. */
-static const SafetensorsEntry *find(const CheckpointFile *file, const char *prefix, const char *name)
+static const SafetensorsEntry *find_array(const CheckpointFile *file, const char *prefix, const char *name)
 {
     const size_t n = strlen(prefix);
     for (size_t i = 0; i < file->tensors.count; i++) {
@@ -250,14 +250,13 @@ static const SafetensorsEntry *find(const CheckpointFile *file, const char *pref
     return NULL;
 }
 
-/* Checks that the file has the array PREFIX NAME with the type and shape of a tensor; a tensor without data needs none.
- */
+/* Checks that the file has the array PREFIX NAME with the type and shape of t. If t has no data, it needs no array. */
 static Status check_array(const CheckpointFile *file, const char *prefix, const char *name, Tensor t)
 {
     if (!t.data)
         return CS336_OK;
     const char *path = file->tensors.path;
-    const SafetensorsEntry *entry = find(file, prefix, name);
+    const SafetensorsEntry *entry = find_array(file, prefix, name);
     if (!entry)
         return status_fail(CS336_EFORMAT, "%s: no array \"%s%s\"", path, prefix, name);
     if (entry->type != SAFETENSORS_F32)
@@ -338,7 +337,7 @@ static Status read_generator(Rng *state, const CheckpointFile *file, const char 
 static void copy_tensor(Tensor destination, const CheckpointFile *file, const char *prefix, const char *name)
 {
     if (destination.data)
-        memcpy(destination.data, find(file, prefix, name)->data, tensor_count(destination) * sizeof(float));
+        memcpy(destination.data, find_array(file, prefix, name)->data, tensor_count(destination) * sizeof(float));
 }
 
 Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)

@@ -22,7 +22,7 @@ static bool set_name(json_t *object, const char *key, const char *name)
     return json_object_set_new(object, key, json_string(name)) == 0;
 }
 
-/* Returns all settings as a JSON object, or NULL without memory. */
+/* Returns all settings as a JSON object, or NULL if there is no memory. */
 static json_t *config_object(const TrainerConfig *config)
 {
     const TransformerLMConfig *model = &config->model;

@@ -294,12 +294,13 @@ Status run_directory_keep_checkpoint(RunDirectory *run)
 Status run_directory_prune(RunDirectory *run, size_t step)
 {
     /*
-     * Checkpoints of the steps after the previous checkpoint and up to this one: they are from an earlier attempt that
-     * had gone further before the user went back. The run has now computed these steps again.
+     * Remove checkpoints of the steps after the previous checkpoint and up to this one. They are from an earlier
+     * attempt, which went further before the user returned to an older checkpoint. The run has now computed these steps
+     * again.
      */
     const size_t first = run->saved && run->saved < step ? run->saved + 1 : step;
     Status s = remove_kept(run->path, first, step, 0);
-    /* The oldest ones, until with the newest there are `keep`. */
+    /* Remove the oldest ones until `keep` are left, the newest one included. */
     if (!s && step > 1)
         s = remove_kept(run->path, 1, step - 1, run->keep - 1);
     run->saved = step;

@@ -15,7 +15,7 @@
 
 enum { PRECISION = 9 }; /* significant digits that identify every float32 exactly */
 
-/* Reads step and seconds from the line of that number; the rest of the line is not needed. */
+/* Reads step and seconds from a line. `number` is the number of the line, for messages. */
 static Status read_line(size_t *step, double *seconds, const char *line, size_t bytes, const char *path, size_t number)
 {
     json_t *object = NULL;
@@ -45,7 +45,7 @@ static Status lines_up_to(size_t *kept, double *seconds, const MappedFile *file,
     size_t damaged = 0; /* number of the first damaged line; 0: none so far */
     size_t offset = 0;  /* byte at which the line begins */
     for (const char *text = (const char *)file->data, *end; offset < file->size; offset = (size_t)(end + 1 - text)) {
-        /* A line without an end is what a kill left: drop it. */
+        /* A kill in the middle of a line leaves it without an end. Drop it. */
         end = memchr(text + offset, '\n', file->size - offset);
         if (!end)
             break;
@@ -97,7 +97,7 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     struct stat info;
     *log = (RunLog){0};
     *seconds = 0;
-    /* The lines to keep. */
+    /* Remove the lines of later steps. */
     Status s = CS336_OK;
     if (step == 0)
         s = file_remove(path);
@@ -105,7 +105,7 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
         s = cut_log(seconds, path, step);
     if (s)
         return s;
-    /* The stream. */
+    /* Open the stream that appends to the log. */
     log->writer.path = memory_copy_text(path);
     if (!log->writer.path)
         return status_fail(CS336_ENOMEM, "run_log_open: no memory for the path %s", path);
@@ -118,13 +118,13 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
 }
 
-/* Sets a number; NaN and infinity become null. Returns false without memory. */
+/* Sets a number; NaN and infinity become null. Returns false if there is no memory. */
 static bool set_number(json_t *object, const char *key, double number)
 {
     return json_object_set_new(object, key, isfinite(number) ? json_real(number) : json_null()) == 0;
 }
 
-/* Returns NULL without memory. */
+/* Returns NULL if there is no memory. */
 static json_t *object_of(const RunLogEntry *entry)
 {
     json_t *object = json_object();

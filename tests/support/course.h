@@ -8,7 +8,7 @@
 /**
  * @brief Returns "$COURSE/name" in one of eight static buffers in turn, or NULL without COURSE.
  *
- * A test then skips that part; the runner has printed that it does.
+ * A test then skips the checks that need it; the runner has printed that it does.
  */
 const char *course_path(const char *name);
 

@@ -138,12 +138,12 @@ START_TEST(test_resumed_run_equals_an_uninterrupted_one)
     const size_t stops[] = {1, 5, 11};
     for (size_t i = 0; i < 3; i++) {
         config.stop_at = stops[i];
-        assert_ok(tiny_training_run("parts", &config, RUN_OVERWRITE, NULL));
+        assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
         config.stop_at = 0;
-        assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
-        assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-        assert_same_log("whole/log.jsonl", "parts/log.jsonl");
-        assert_same_file("whole/config.json", "parts/config.json");
+        assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+        assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
+        assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
+        assert_same_file("whole/config.json", "resumed/config.json");
     }
 }
 END_TEST
@@ -198,12 +198,12 @@ START_TEST(test_run_stops_when_asked_and_resumes)
     assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     Interruption interruption = {.at = 7};
     const TrainerObserver observer = {.step = interrupt, .context = &interruption, .stop = &interruption.stop};
-    assert_fails(tiny_training_run("parts", &config, RUN_OVERWRITE, &observer), CS336_EINTERRUPTED,
+    assert_fails(tiny_training_run("resumed", &config, RUN_OVERWRITE, &observer), CS336_EINTERRUPTED,
                  "stopped after step 7 of 12");
     ck_assert_uint_eq(interruption.last, 7);
-    assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    assert_same_log("whole/log.jsonl", "parts/log.jsonl");
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
+    assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
     interruption = (Interruption){.at = TINY_STEPS};
     assert_ok(tiny_training_run("too_late", &config, RUN_OVERWRITE, &observer));
     assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
@@ -216,7 +216,7 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
     TrainerConfig config = tiny_training_config();
     assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 5;
-    assert_ok(tiny_training_run("parts", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
     assert_ok(tiny_training_run("five", &config, RUN_OVERWRITE, NULL));
     config.stop_at = 0;
     config.log_every = 100;
@@ -227,22 +227,22 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
     RunLogEntry last;
     char message[2048];
     snprintf(message, sizeof message, "%s/checkpoint.safetensors: cannot write: No space left on device",
-             temp_path("parts"));
+             temp_path("resumed"));
     /* Fail each write in turn. Those of config.json come first; the test ends at the first write of the checkpoint. */
     Status s = CS336_OK;
     for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
         ck_assert_uint_lt(n, 1000);
         file_fail_at(n);
-        s = trainer_run(&tiny.trainer, temp_path("parts"), RUN_RESUME, NULL, &last);
+        s = trainer_run(&tiny.trainer, temp_path("resumed"), RUN_RESUME, NULL, &last);
         ck_assert_int_eq(s, CS336_EIO);
-        assert_same_file("five/checkpoint.safetensors", "parts/checkpoint.safetensors");
+        assert_same_file("five/checkpoint.safetensors", "resumed/checkpoint.safetensors");
     }
     file_fail_at(0);
     tiny_training_deinit(&tiny);
     config = tiny_training_config();
-    assert_ok(tiny_training_run("parts", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "parts/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("parts")), 3);
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
+    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 3);
 }
 END_TEST
 
