@@ -94,7 +94,7 @@ typedef struct {
     void (*hide)(float *score, float hidden, const ScoreBlock *block);
 
     /**
-     * @brief One step of the online softmax of every column.
+     * @brief Takes one step of the online softmax of every column.
      * \f[ m' = \max(m, \max_r s_r), \quad p_r = e^{s_r - m'}, \quad f = e^{m - m'}, \quad Z' = f Z + \sum_r p_r \f]
      * @param[in,out] score    s, overwritten by p
      * @param[in,out] maximum  (columns) m, -inf before the first block

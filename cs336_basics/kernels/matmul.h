@@ -36,7 +36,7 @@ typedef struct {
 CS336_MUST_CHECK Status matmul_reserve(void);
 
 /**
- * @brief General matrix product.
+ * @brief Computes the general matrix product.
  * \f[ C = \alpha\, A B + \beta\, C \f]
  * @param[in,out] c  (m, n), not read when beta is 0; must not overlap a or b
  * @param[in]     a  (m, k)
@@ -45,7 +45,7 @@ CS336_MUST_CHECK Status matmul_reserve(void);
 void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
 /**
- * @brief The same product of a and b rounded to bfloat16 (to the nearest, ties to even); sums are float32.
+ * @brief Computes the same product of a and b rounded to bfloat16 (to the nearest, ties to even). Sums are float32.
  *
  * Numbers are rounded while blocks are packed. With AVX512_BF16, one instruction multiplies two neighbours of k and
  * adds both products to the sum; it takes denormals, here and in the result, for 0. Elsewhere the float32 kernels
@@ -78,18 +78,18 @@ typedef struct {
     void (*pack_a)(float *panels, ConstMatrix a, size_t m, size_t k);
     void (*pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k);
 
-    /** @brief c = alpha a b + beta c from packed panels; each row of a and column of b has @p groups groups. */
+    /** @brief Computes c = alpha a b + beta c from packed panels. A row of a or column of b has @p groups groups. */
     void (*multiply)(Matrix c, const float *a_panels, const float *b_panels, size_t m, size_t n, size_t groups,
                      float alpha, float beta);
 
     /**
-     * @brief c = alpha a b^T + beta c for a few rows of a, without packing. The rows of a, (m, k), and of b, (n, k),
-     * are contiguous. NULL for bfloat16.
+     * @brief Computes c = alpha a b^T + beta c for a few rows of a, without packing. The rows of a, (m, k), and of b,
+     * (n, k), are contiguous. NULL for bfloat16.
      */
     void (*dot_rows)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
 
     /**
-     * @brief y = alpha a x + beta y without packing. The columns of a, (m, k), are contiguous; m is at most
+     * @brief Computes y = alpha a x + beta y without packing. The columns of a, (m, k), are contiguous; m is at most
      * MATVEC_COLUMNS. NULL for bfloat16.
      */
     void (*add_columns)(float *y, ptrdiff_t y_stride, ConstMatrix a, const float *x, ptrdiff_t x_stride, size_t m,

@@ -33,7 +33,7 @@ typedef struct {
     float *delta;             /**< (heads * queries) output . grad_output of each query */
 } AttentionGradients;
 
-/** @brief One call. The caller sets the first group of fields, attention_plan() the others. */
+/** @brief All about one call. The caller sets the fields down to grad, attention_plan() the others. */
 typedef struct {
     Tensor output;            /**< (..., q, d_v) */
     Tensor log_sum_exp;       /**< (..., q, 1); data NULL when only inferring */

@@ -28,7 +28,8 @@ typedef struct {
 CS336_MUST_CHECK Status embedding_forward(Tensor y, TokenTensor ids, const Embedding *embedding);
 
 /**
- * @brief Gradient of embedding_forward(): adds each row of grad_y to the row of the table that its id names.
+ * @brief Computes the gradient of embedding_forward(): adds each row of grad_y to the row of the table that its id
+ * names.
  * @param[in,out] grad    grad->weight (vocab_size, d_model), added to
  * @param[in]     grad_y  (..., d_model)
  * @param[in]     ids     (...), as the forward pass had them

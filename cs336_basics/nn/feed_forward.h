@@ -41,13 +41,13 @@ CS336_MUST_CHECK Status feed_forward_bind_saved(FeedForwardSaved *saved, Arena *
                                                 const FeedForward *ffn);
 
 /**
- * @brief Bytes of scratch for an input of the shape of @p x.
+ * @brief Returns the bytes of scratch for an input of the shape of @p x.
  * @param[in] saving  false: for a forward pass without @p saved; true: for one with it, and for the backward pass
  */
 size_t feed_forward_scratch(Tensor x, const FeedForward *ffn, bool saving);
 
 /**
- * @brief SwiGLU, or SiLU feed-forward when w3 is absent.
+ * @brief Computes the SwiGLU network, or the SiLU network if w3 is absent.
  * \f[ y = W_2 \left( \mathrm{SiLU}(W_1 x) \odot W_3 x \right) \qquad\text{or}\qquad y = W_2\, \mathrm{SiLU}(W_1 x) \f]
  * @param[out] y        (..., d_model), overwritten; must not overlap x
  * @param[out] saved    for the backward pass; NULL when only inferring
@@ -62,7 +62,7 @@ CS336_MUST_CHECK Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, 
                                              Arena *scratch);
 
 /**
- * @brief Gradients of feed_forward_forward().
+ * @brief Computes the gradients of feed_forward_forward().
  * @param[out]    grad_x   (..., d_model), overwritten; data NULL skips it
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., d_model)

@@ -19,7 +19,7 @@
 CS336_API_BEGIN
 
 /**
- * @brief Softmax over one dimension, safe for any finite input.
+ * @brief Computes the softmax over one dimension. It is safe for any finite input.
  * \f[ y_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j \f]
  *
  * In the model every softmax is fused with what reads it, so that the probabilities are never written to memory:
@@ -36,7 +36,7 @@ CS336_API_BEGIN
 CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
 
 /**
- * @brief Gradient of softmax_forward() from its output.
+ * @brief Computes the gradient of softmax_forward() from its output.
  *
  * The model runs scaled_dot_product_attention_backward(), which recomputes the probabilities block by block and fuses
  * this with its matrix products: test_attention_is_softmax_between_two_products.
@@ -49,7 +49,7 @@ CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
 CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y, int dimension);
 
 /**
- * @brief Log of the sum of exponentials over the last dimension.
+ * @brief Computes the logarithm of the sum of exponentials over the last dimension.
  * \f[ \ell = m + \log \sum_j e^{x_j - m} \f]
  *
  * The model computes it inside cross_entropy_row() and scaled_dot_product_attention_forward(), which get the gradient
@@ -63,7 +63,7 @@ CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y,
 CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 
 /**
- * @brief Gradient of log_sum_exp_forward(): grad_x = grad_log_sum_exp softmax(x).
+ * @brief Computes the gradient of log_sum_exp_forward(): grad_x = grad_log_sum_exp softmax(x).
  *
  * The model runs cross_entropy_row(), which also subtracts the 1 of the target, and needs no second pass for the
  * exponentials: test_cross_entropy_is_log_sum_exp_less_the_target.
@@ -76,7 +76,7 @@ CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_sum_exp, Tensor x);
 
 /**
- * @brief SiLU, also called swish, element by element.
+ * @brief Computes SiLU, also called swish, element by element.
  * \f[ y = x\, \sigma(x) = \frac{x}{1 + e^{-x}} \f]
  *
  * The feed-forward network runs the same kernel, vecmath()->swiglu(), on rows that stay in its scratch memory. Its gate
@@ -89,7 +89,7 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
 CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
 
 /**
- * @brief Gradient of silu_forward().
+ * @brief Computes the gradient of silu_forward().
  *
  * The feed-forward network runs the same kernel, vecmath()->swiglu_backward(), which also computes the layer's hidden
  * numbers again: test_feed_forward_is_silu_between_two_maps.
@@ -102,7 +102,7 @@ CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
 CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
 
 /**
- * @brief Mean negative log-likelihood of the targets.
+ * @brief Computes the cross-entropy: the mean negative log-likelihood of the targets.
  * \f[ L = \frac1N \sum_n \left( \ell_n - x_{n, t_n} \right), \qquad \ell_n = \log \sum_j e^{x_{nj}} \f]
  *
  * The model runs linear_cross_entropy(), in training and in evaluation. That function also calls cross_entropy_row(),
@@ -119,7 +119,7 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
 CS336_MUST_CHECK Status cross_entropy_forward(float *loss, Tensor log_sum_exp, Tensor logits, TokenTensor targets);
 
 /**
- * @brief The loss of one row, and its gradient in the same pass over the logits.
+ * @brief Computes the loss of one row, and its gradient in the same pass over the logits.
  *
  * cross_entropy_forward() sums these losses; the model calls this function from linear_cross_entropy().
  * @param[out] grad_logits  (vocab) weight (softmax(logits) - onehot(target)); may be the logits themselves; NULL: not
@@ -134,7 +134,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
                          double weight);
 
 /**
- * @brief Gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
+ * @brief Computes the gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
  *
  * The model runs cross_entropy_row(), which computes loss and gradient from the same exponentials:
  * test_linear_cross_entropy_equals_linear_and_cross_entropy.
@@ -159,7 +159,7 @@ typedef struct {
 } AttentionMask;
 
 /**
- * @brief Scaled dot-product attention over any leading dimensions.
+ * @brief Computes scaled dot-product attention over any leading dimensions.
  * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
  *
  * The scores exist only block by block, so the memory that this function needs does not grow with q or k. A key that a
@@ -186,7 +186,8 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_forward(Tensor output, Tens
                                                              Tensor key, Tensor value, AttentionMask mask);
 
 /**
- * @brief Gradients of scaled_dot_product_attention_forward(), recomputing the probabilities from log_sum_exp.
+ * @brief Computes the gradients of scaled_dot_product_attention_forward(), recomputing the probabilities from
+ * log_sum_exp.
  * @param[out] grad_query   (..., q, d_k), overwritten; data NULL skips it; must not overlap any input
  * @param[out] grad_key     (..., k, d_k), likewise
  * @param[out] grad_value   (..., k, d_v), likewise

@@ -24,7 +24,7 @@ typedef struct {
 } Linear;
 
 /**
- * @brief Linear map without bias on the last dimension.
+ * @brief Applies a linear map without bias to the last dimension.
  * \f[ y = W x \f]
  * @param[out] y       (..., d_out), overwritten; must not overlap x or the weight
  * @param[in]  x       (..., d_in)
@@ -36,7 +36,7 @@ typedef struct {
 CS336_MUST_CHECK Status linear_forward(Tensor y, Tensor x, const Linear *linear);
 
 /**
- * @brief Gradients of linear_forward().
+ * @brief Computes the gradients of linear_forward().
  * @param[out]    grad_x  (..., d_in), overwritten; data NULL skips it
  * @param[in,out] grad    grad->weight (d_out, d_in), added to; data NULL skips it
  * @param[in]     grad_y  (..., d_out)
@@ -49,14 +49,14 @@ CS336_MUST_CHECK Status linear_forward(Tensor y, Tensor x, const Linear *linear)
 CS336_MUST_CHECK Status linear_backward(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
 
 /**
- * @brief linear_backward(), but grad_x is added to: for an input that other functions read too.
+ * @brief Does what linear_backward() does, but adds to grad_x: for an input that other functions read, too.
  * @retval CS336_ESHAPE, CS336_ENOMEM  as linear_backward()
  * @see test_swiglu_gradients
  */
 CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor grad_y, Tensor x, const Linear *linear);
 
 /**
- * @brief Several maps of the same input: y_i = W_i x.
+ * @brief Applies several maps to the same input: y_i = W_i x.
  *
  * One product computes all of them if their weights follow one another in memory, and their outputs are side by side in
  * each row, as views of one wider tensor. Else each map has a product of its own.
@@ -70,7 +70,7 @@ CS336_MUST_CHECK Status linear_backward_add(Tensor grad_x, Linear *grad, Tensor 
 CS336_MUST_CHECK Status linear_forward_all(const Tensor *ys, Tensor x, const Linear *const *maps, size_t count);
 
 /**
- * @brief Gradients of linear_forward_all().
+ * @brief Computes the gradients of linear_forward_all().
  * @param[out]    grad_x   (..., d_in), overwritten by the sum over all maps; data NULL skips it
  * @param[in,out] grads    count gradients (d_out_i, d_in), added to; one whose data is NULL is skipped
  * @param[in]     grad_ys  count gradients (..., d_out_i)

@@ -17,11 +17,11 @@
 
 CS336_API_BEGIN
 
-/** @brief Bytes of scratch for an input of the shape of @p x: the logits of one chunk. */
+/** @brief Returns the bytes of scratch for an input of the shape of @p x: the logits of one chunk. */
 size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear);
 
 /**
- * @brief cross_entropy_forward() of linear_forward(), and the gradients of both.
+ * @brief Computes cross_entropy_forward() of linear_forward(), and the gradients of both.
  * \f[ L = \frac1N \sum_n \left( \log \sum_j e^{z_{nj}} - z_{n, t_n} \right), \qquad z_n = W x_n \f]
  * @param[out]    loss     mean over all rows, summed in double
  * @param[out]    grad_x   (..., d_in), overwritten; must not overlap x; data NULL skips it

@@ -52,11 +52,11 @@ typedef struct {
  */
 CS336_MUST_CHECK Status mha_bind_saved(MultiHeadSelfAttentionSaved *saved, Arena *arena, Tensor x, size_t num_heads);
 
-/** @brief Bytes of scratch that any of the passes needs, for an input of the shape of @p x. */
+/** @brief Returns the bytes of scratch that any of the passes needs, for an input of the shape of @p x. */
 size_t mha_scratch(Tensor x, size_t num_heads);
 
 /**
- * @brief Causal self-attention with several heads: each token attends to itself and those before it.
+ * @brief Computes causal self-attention with several heads: each token attends to itself and those before it.
  * \f[ y = W_O\, \mathrm{concat}_h\, \mathrm{SDPA}(\mathrm{RoPE}(Q_h), \mathrm{RoPE}(K_h), V_h) \f]
  * @param[out] y          (..., seq, d_model), overwritten; must not overlap x
  * @param[out] saved      for the backward pass; NULL when only inferring
@@ -75,7 +75,7 @@ CS336_MUST_CHECK Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved
                                     Arena *scratch);
 
 /**
- * @brief Gradients of mha_forward().
+ * @brief Computes the gradients of mha_forward().
  * @param[out]    grad_x   (..., seq, d_model), overwritten; data NULL skips it
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., seq, d_model)
@@ -91,7 +91,7 @@ CS336_MUST_CHECK Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad
                                      Arena *scratch);
 
 /**
- * @brief mha_forward() for tokens that follow those in the cache: their keys and values are appended to it.
+ * @brief Does what mha_forward() does, for tokens that follow those in the cache. Their keys and values are appended.
  * @param[out]    y        (..., seq, d_model), overwritten; must not overlap x
  * @param[in,out] cache    length grows by seq, and stays on failure; positions are length, length + 1, ...
  * @param[in]     x        (..., seq, d_model)

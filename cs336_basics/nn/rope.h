@@ -50,7 +50,7 @@ CS336_MUST_CHECK Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t 
 CS336_MUST_CHECK Status rope_forward(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope);
 
 /**
- * @brief Gradient of rope_forward(): rotates by the opposite angles.
+ * @brief Computes the gradient of rope_forward(): rotates by the opposite angles.
  * @param[out] grad_x  (..., seq, d_k), overwritten; may be grad_y itself
  * @param[in]  grad_y  (..., seq, d_k)
  * @param[in]  positions, rope  as the forward pass had them

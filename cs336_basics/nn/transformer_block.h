@@ -55,13 +55,13 @@ CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *save
                                                      const TransformerBlock *block);
 
 /**
- * @brief Bytes of scratch for an input of the shape of @p x.
+ * @brief Returns the bytes of scratch for an input of the shape of @p x.
  * @param[in] saving  false: for a forward pass without @p saved; true: for one with it, and for the backward pass
  */
 size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool saving);
 
 /**
- * @brief One Transformer layer.
+ * @brief Computes one Transformer layer.
  * @param[out] y          (..., seq, d_model), overwritten; must not overlap x
  * @param[out] saved      for the backward pass; NULL when only inferring
  * @param[in]  x          (..., seq, d_model)
@@ -77,7 +77,7 @@ CS336_MUST_CHECK Status transformer_block_forward(Tensor y, TransformerBlockSave
                                                   TokenTensor positions, Arena *scratch);
 
 /**
- * @brief Gradients of transformer_block_forward().
+ * @brief Computes the gradients of transformer_block_forward().
  * @param[out]    grad_x   (..., seq, d_model), overwritten; may be grad_y itself
  * @param[in,out] grad     gradients of the weights, added to; one whose data is NULL is skipped
  * @param[in]     grad_y   (..., seq, d_model)
@@ -93,7 +93,7 @@ CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlo
                                                    TokenTensor positions, Arena *scratch);
 
 /**
- * @brief transformer_block_forward() for tokens that follow those in the cache; arguments as mha_decode() has them.
+ * @brief Does what transformer_block_forward() does, for tokens that follow those in the cache: see mha_decode().
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_forward(), feed_forward_forward() and rmsnorm_forward()
  * @see test_block_decode_equals_forward
  */

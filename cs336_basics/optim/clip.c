@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-/* Chunks of a tensor, each summed by one thread: a fixed number, so that the order of additions is fixed, too. */
+/* Chunks of a tensor, each summed by one thread. Their number is fixed, and so the order of additions is fixed too. */
 enum { NORM_CHUNKS = 64 };
 
 static double sum_of_squares_of(const float *x, size_t count)

@@ -6,8 +6,8 @@
 #include "tokenizer/learn/bpe_pairs.h"
 
 enum {
-    EDGE = -1,
-    HOLE = -2,
+    EDGE = -1,           /* stands between two words, in place of a token: no pair reaches across it */
+    HOLE = -2,           /* stands between the first and the last cell of a token; see bpe_learn.h */
     PREFETCH_AHEAD = 16, /* occurrences between the prefetch of a cell and its merge: some 100 ns, a wait for memory */
     FLOOR_DIVISOR = 16,  /* the first floor is the mean number of occurrences for each token, divided by this */
     FLOOR_STEP = 8       /* the floor is lowered to an eighth */
