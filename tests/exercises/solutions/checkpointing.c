@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 128 }; /* longest name of an array or a text, with its prefix */
+enum {
+    NAME_BYTES = 256,  /* room for the name of an array or a text, with its prefix and the 0 that ends it */
+    PREFIX_BYTES = 32, /* room for the longest prefix */
+};
 
 /* The three arrays of a parameter: array 0 is the value, 1 and 2 are the moments. */
 static const char *const PREFIXES[] = {"", "optimizer.first_moment.", "optimizer.second_moment."};
@@ -43,6 +46,14 @@ typedef struct {
     size_t entry_count, text_count, name_count;
 } Contents;
 
+static Status check_name(const char *name)
+{
+    if (strlen(name) < NAME_BYTES - PREFIX_BYTES)
+        return CS336_OK;
+    return status_fail(CS336_EFORMAT, "checkpoint_save: a name of %zu bytes, expected fewer than %d", strlen(name),
+                       NAME_BYTES - PREFIX_BYTES);
+}
+
 static Status add_array(Contents *c, const char *prefix, const char *name, Tensor t)
 {
     if (!t.data)
@@ -53,6 +64,9 @@ static Status add_array(Contents *c, const char *prefix, const char *name, Tenso
         if (!isfinite(t.data[i]))
             return status_fail(CS336_ERANGE, "checkpoint_save: number %zu of %s%s is %g", i, prefix, name,
                                (double)t.data[i]);
+    const Status s = check_name(name);
+    if (s)
+        return s;
     SafetensorsEntry entry = {.type = SAFETENSORS_F32, .rank = t.rank, .data = t.data};
     entry.name = join(c->names[c->name_count++], prefix, name);
     memcpy(entry.shape, t.shape, sizeof entry.shape);
@@ -60,9 +74,12 @@ static Status add_array(Contents *c, const char *prefix, const char *name, Tenso
     return CS336_OK;
 }
 
-static void add_text(Contents *c, const char *prefix, const char *key, const char *value)
+static Status add_text(Contents *c, const char *prefix, const char *key, const char *value)
 {
-    c->texts[c->text_count++] = (SafetensorsText){join(c->names[c->name_count++], prefix, key), value};
+    const Status s = check_name(key);
+    if (!s)
+        c->texts[c->text_count++] = (SafetensorsText){join(c->names[c->name_count++], prefix, key), value};
+    return s;
 }
 
 Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
@@ -88,16 +105,18 @@ Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
     /* Iteration, configuration, generators. */
     if (!s) {
         snprintf(numbers[0], NAME_BYTES, "%zu", checkpoint->iteration);
-        add_text(&c, "iteration", "", numbers[0]);
-        for (size_t i = 0; i < checkpoint->config_count; i++)
-            add_text(&c, "config.", checkpoint->config[i].key, checkpoint->config[i].value);
-        for (size_t i = 0; i < generators; i++) {
-            const Rng *rng = checkpoint->generators[i].rng;
-            snprintf(numbers[i + 1], NAME_BYTES, "%" PRIu64 " %" PRIu64, rng->seed, rng->counter);
-            add_text(&c, "rng.", checkpoint->generators[i].name, numbers[i + 1]);
-        }
-        s = safetensors_write(path, c.entries, c.entry_count, c.texts, c.text_count);
+        s = add_text(&c, "iteration", "", numbers[0]);
     }
+    for (size_t i = 0; !s && i < checkpoint->config_count; i++)
+        s = add_text(&c, "config.", checkpoint->config[i].key, checkpoint->config[i].value);
+    for (size_t i = 0; !s && i < generators; i++) {
+        const Rng *rng = checkpoint->generators[i].rng;
+        snprintf(numbers[i + 1], NAME_BYTES, "%" PRIu64 " %" PRIu64, rng->seed, rng->counter);
+        s = add_text(&c, "rng.", checkpoint->generators[i].name, numbers[i + 1]);
+    }
+
+    if (!s)
+        s = safetensors_write(path, c.entries, c.entry_count, c.texts, c.text_count);
     memory_release(numbers);
     memory_release(c.entries);
     memory_release(c.texts);

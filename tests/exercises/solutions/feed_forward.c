@@ -14,24 +14,24 @@ Status feed_forward_forward(Tensor y, FeedForwardSaved *saved, Tensor x, const F
     const size_t mark = arena_mark(scratch);
     FeedForwardSaved own = {0};
     Status s = saved ? CS336_OK : feed_forward_bind_saved(&own, scratch, x, ffn);
-    const FeedForwardSaved t = saved ? *saved : own;
+    const FeedForwardSaved kept = saved ? *saved : own;
     const Tensor hidden = arena_tensor_like(scratch, tensor_with_last(x, rows(ffn->w1.weight)));
     if (!s)
         s = arena_status(scratch);
 
     /* up = W1 x, gate = W3 x */
     if (!s)
-        s = linear_forward(t.up, x, &ffn->w1);
+        s = linear_forward(kept.up, x, &ffn->w1);
     if (!s && gated)
-        s = linear_forward(t.gate, x, &ffn->w3);
+        s = linear_forward(kept.gate, x, &ffn->w3);
 
     /* hidden = silu(up) * gate */
     if (!s)
-        s = silu_forward(hidden, t.up);
+        s = silu_forward(hidden, kept.up);
     if (!s && gated)
         for (size_t i = 0; i < rows(hidden); i++)
             for (size_t j = 0; j < columns(hidden); j++)
-                *at(hidden, i, j) *= *at(t.gate, i, j);
+                *at(hidden, i, j) *= *at(kept.gate, i, j);
 
     /* y = W2 hidden */
     if (!s)

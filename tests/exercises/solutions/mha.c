@@ -16,8 +16,6 @@ static Tensor heads_of(Tensor t, size_t num_heads)
 Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const MultiHeadSelfAttention *mha,
                    const RoPE *rope, TokenTensor positions, Arena *scratch)
 {
-    /* What the backward pass does not want is kept in scratch. mha_bind_saved() checks that the heads divide d_model.
-     */
     const size_t heads = mha->num_heads, mark = arena_mark(scratch);
     if (heads == 0 || columns(x) % heads != 0)
         return status_fail(CS336_ESHAPE, "mha_forward: num_heads %zu does not divide d_model %zu", heads, columns(x));
@@ -25,33 +23,33 @@ Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const
     /* query, key, value, attended and log_sum_exp: the caller's, or our own if no backward pass follows. */
     MultiHeadSelfAttentionSaved own = {0};
     Status s = saved ? CS336_OK : mha_bind_saved(&own, scratch, x, heads);
-    const MultiHeadSelfAttentionSaved t = saved ? *saved : own;
+    const MultiHeadSelfAttentionSaved kept = saved ? *saved : own;
 
     /* query, key, value = Wq x, Wk x, Wv x */
     if (!s)
-        s = linear_forward(t.query, x, &mha->q_proj);
+        s = linear_forward(kept.query, x, &mha->q_proj);
     if (!s)
-        s = linear_forward(t.key, x, &mha->k_proj);
+        s = linear_forward(kept.key, x, &mha->k_proj);
     if (!s)
-        s = linear_forward(t.value, x, &mha->v_proj);
+        s = linear_forward(kept.value, x, &mha->v_proj);
 
     /* query, key = RoPE(query), RoPE(key), for each head and in place. All heads have the same positions. */
     if (positions.data)
         positions = tokens_insert(positions, -1); /* (..., 1, seq) */
     if (!s && rope)
-        s = rope_forward(heads_of(t.query, heads), heads_of(t.query, heads), positions, rope);
+        s = rope_forward(heads_of(kept.query, heads), heads_of(kept.query, heads), positions, rope);
     if (!s && rope)
-        s = rope_forward(heads_of(t.key, heads), heads_of(t.key, heads), positions, rope);
+        s = rope_forward(heads_of(kept.key, heads), heads_of(kept.key, heads), positions, rope);
 
     /* attended = SDPA(query, key, value), for each head */
     if (!s)
-        s = scaled_dot_product_attention_forward(heads_of(t.attended, heads), t.log_sum_exp, heads_of(t.query, heads),
-                                                 heads_of(t.key, heads), heads_of(t.value, heads),
-                                                 (AttentionMask){.kind = ATTEND_CAUSAL});
+        s = scaled_dot_product_attention_forward(heads_of(kept.attended, heads), kept.log_sum_exp,
+                                                 heads_of(kept.query, heads), heads_of(kept.key, heads),
+                                                 heads_of(kept.value, heads), (AttentionMask){.kind = ATTEND_CAUSAL});
 
     /* y = Wo attended. As (..., seq, d_model), attended has the heads side by side. */
     if (!s)
-        s = linear_forward(y, t.attended, &mha->output_proj);
+        s = linear_forward(y, kept.attended, &mha->output_proj);
     arena_release(scratch, mark);
     return s;
 }

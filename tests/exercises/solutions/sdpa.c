@@ -42,12 +42,15 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
         return status_fail(CS336_ENOMEM, "scaled_dot_product_attention_forward: no memory for %zu scores", keys);
     for (size_t i = 0; !s && i < rows(query); i++) {
         const size_t first = i / queries * keys; /* the row of the head's first key, and of its first value */
+        const float *q = row(query, i);
+        float *o = row(output, i);
 
         /* s_j = q_i . k_j / sqrt(d_k), or -inf if the query does not see the key */
         for (size_t j = 0; j < keys; j++) {
+            const float *k = row(key, first + j);
             float dot = 0;
             for (size_t c = 0; c < d_k; c++)
-                dot += row(query, i)[c] * row(key, first + j)[c];
+                dot += q[c] * k[c];
             p[j] = sees(mask, i, j, queries, keys) ? dot / sqrtf((float)d_k) : -INFINITY;
         }
 
@@ -61,12 +64,13 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
 
         /* o_i = sum_j p_j v_j. Values that are not seen are left out: 0 times infinity would be NaN. */
         for (size_t c = 0; c < d_v; c++)
-            row(output, i)[c] = 0;
+            o[c] = 0;
         for (size_t j = 0; j < keys; j++) {
             if (!sees(mask, i, j, queries, keys))
                 continue;
+            const float *v = row(value, first + j);
             for (size_t c = 0; c < d_v; c++)
-                row(output, i)[c] += p[j] * row(value, first + j)[c];
+                o[c] += p[j] * v[c];
         }
     }
     memory_release(p);

@@ -16,6 +16,7 @@
 
 #include <math.h>
 
+/* As in the forward pass: true if row i of the queries sees key j of its head. */
 static bool sees(AttentionMask mask, size_t i, size_t j, size_t queries, size_t keys)
 {
     if (mask.kind == ATTEND_WHERE)

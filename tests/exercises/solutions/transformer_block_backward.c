@@ -1,5 +1,5 @@
 /*
- * One Transformer layer, backward. The input of a branch reaches the sum on two ways: through the branch, and past it
+ * One Transformer layer, backward. The input of a branch reaches the sum on two paths: through the branch, and past it
  * as the residual. So its gradient is a sum of two. With d(f) for the backward pass of f:
  *
  *     y = z + FFN(norm2(z))        grad_z = grad_y + d(norm2)(d(FFN)(grad_y))

@@ -45,7 +45,7 @@ static Status take(Memory *m, Arena *arena, const TransformerLM *lm, const Trans
 
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients)
 {
-    Memory m;
+    Memory m = {0};
     Arena measure = {0};
     (void)with_gradients; /* we save everything in any case */
     if (take(&m, &measure, lm, lm, batch, seq))
@@ -112,7 +112,7 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
         return status_fail(CS336_ESHAPE, "transformer_lm_loss: ids are %s, expected (batch, seq) with seq up to %zu",
                            shape_text(ids.rank, ids.shape), lm->config.context_length);
 
-    Memory m;
+    Memory m = {0};
     const size_t mark = arena_mark(scratch);
     Status s = take(&m, scratch, lm, grad, ids.shape[0], ids.shape[1]);
     if (!s)
