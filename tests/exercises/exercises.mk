@@ -48,6 +48,7 @@ $(SOLUTION_OBJECTS): C336_CPPFLAGS += -I.
 -include $(SOLUTION_OBJECTS:.o=.d)
 
 $(COMMON): $(TEST_OBJECTS) $(UNCHANGED_OBJECTS)
+	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LD) -r --strip-debug $^ -o $@
 link_tests = $(CC) $(1) $(COMMON) $(REPLACED_OBJECTS) $(C336_LDFLAGS) -Wl,--strip-debug -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
