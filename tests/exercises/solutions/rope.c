@@ -36,8 +36,11 @@ Status rope_bind(RoPE *rope, Arena *arena, float theta, size_t d_k, size_t max_s
 
 Status rope_forward(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope)
 {
-    const size_t d_k = columns(x), seq = tensor_extent(x, -2), max_seq_len = rows(rope->cosine);
-    if (nn_check_same_shape(y, x) || nn_check_last(x, x, 2 * columns(rope->cosine)))
+    const size_t d_k = 2 * columns(rope->cosine), max_seq_len = rows(rope->cosine);
+    if (x.rank < 2 || columns(x) != d_k)
+        return status_fail(CS336_ESHAPE, "rope_forward: x is %s, the tables are for d_k %zu", tensor_shape_text(x),
+                           d_k);
+    if (nn_check_same_shape(y, x) || nn_check_rows_contiguous(y) || nn_check_rows_contiguous(x))
         return CS336_ESHAPE;
     /* Repeat the positions for the dimensions that x has and they do not, such as the batch or the heads. */
     if (positions.data && !tokens_broadcast(&positions, x.rank - 1, x.shape))
@@ -46,7 +49,7 @@ Status rope_forward(Tensor y, Tensor x, TokenTensor positions, const RoPE *rope)
 
     for (size_t n = 0; n < rows(x); n++) {
         /* Without positions, those of a sequence are 0, 1, 2, ... */
-        const long long position = positions.data ? tokens_at(positions, n) : (long long)(n % seq);
+        const long long position = positions.data ? tokens_at(positions, n) : (long long)(n % tensor_extent(x, -2));
         if (position < 0 || (size_t)position >= max_seq_len)
             return status_fail(CS336_ERANGE, "rope_forward: position %lld is not in [0, %zu)", position, max_seq_len);
 

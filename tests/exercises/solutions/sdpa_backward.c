@@ -24,6 +24,21 @@ static bool sees(AttentionMask mask, size_t i, size_t j, size_t queries, size_t 
     return mask.kind == ATTEND_ALL || j + queries <= i % queries + keys;
 }
 
+static Status check(const char *function, Tensor output, Tensor query, Tensor key, Tensor value)
+{
+    if (query.rank < 2 || !tensor_same_leading(key, query, 2) || columns(key) != columns(query) ||
+        !tensor_same_leading(value, key, 1) || !tensor_same_leading(output, query, 1) ||
+        columns(output) != columns(value))
+        return status_fail(CS336_ESHAPE, "%s: query is %s, key is %s, value is %s, output is %s", function,
+                           tensor_shape_text(query), tensor_shape_text(key), tensor_shape_text(value),
+                           tensor_shape_text(output));
+    if (nn_check_rows_contiguous_of(function, "query", query) || nn_check_rows_contiguous_of(function, "key", key) ||
+        nn_check_rows_contiguous_of(function, "value", value) ||
+        nn_check_rows_contiguous_of(function, "output", output))
+        return CS336_ESHAPE;
+    return CS336_OK;
+}
+
 static float dot(const float *a, const float *b, size_t n)
 {
     float sum = 0;
@@ -43,14 +58,18 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
                                              Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                              AttentionMask mask, Arena *scratch)
 {
+    (void)scratch; /* these loops need none */
+    if (check(__func__, output, query, key, value) || nn_check_same_shape(grad_output, output) ||
+        nn_check_last(log_sum_exp, query, 1) || (grad_query.data && nn_check_same_shape(grad_query, query)) ||
+        (grad_key.data && nn_check_same_shape(grad_key, key)) ||
+        (grad_value.data && nn_check_same_shape(grad_value, value)))
+        return CS336_ESHAPE;
     const size_t queries = tensor_extent(query, -2), keys = tensor_extent(key, -2);
     const size_t d_k = columns(query), d_v = columns(value);
     const float scale = 1 / sqrtf((float)d_k);
-    const Tensor scores = tensor_with_last(query, keys); /* only for its shape, (..., q, k) */
-    (void)scratch;
-    if (nn_check_last(output, query, d_v) || nn_check_same_shape(grad_output, output) ||
-        nn_check_last(log_sum_exp, query, 1) || nn_check_last(key, key, d_k) || nn_check_last(value, key, d_v))
-        return CS336_ESHAPE;
+
+    /* Repeat the mask along the leading dimensions that it does not have. The scores are (..., q, k). */
+    const Tensor scores = tensor_with_last(query, keys);
     if (mask.kind == ATTEND_WHERE && !mask_broadcast(&mask.where, scores.rank, scores.shape))
         return status_fail(CS336_ESHAPE, "scaled_dot_product_attention_backward: mask is %s, scores are %s",
                            shape_text(mask.where.rank, mask.where.shape), tensor_shape_text(scores));
