@@ -225,7 +225,7 @@ clean: ## removes build/
 
 help: ## prints this list
 	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
@@ -237,3 +237,5 @@ deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 
 doctor: ## prints what is installed, and what each missing package would add
 	@tests/tools/doctor.sh '$(CC)' '$(OPENMP_LDFLAGS)'
+
+include tests/exercises/exercises.mk

@@ -49,6 +49,7 @@ CS336_MUST_CHECK Status nn_check_rows_contiguous_of(const char *function, const 
 CS336_MUST_CHECK Status nn_check_written_of(const char *function, const char *name, Tensor t);
 
 /** @brief Checks that there is one id for each row of @p t; fails with "FUNCTION: ids are (2, 3), t is (3, 2, 8)". */
+#define nn_check_ids(ids, t) nn_check_ids_of(__func__, #ids, (ids), #t, (t))
 CS336_MUST_CHECK Status nn_check_ids_of(const char *function, const char *name, TokenTensor ids, const char *other_name,
                                         Tensor t);
 
