@@ -224,7 +224,7 @@ clean: ## remove build/
 
 help: ## this list
 	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | sort | awk -F'\t' '{printf "  %-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 deps: ## install the packages for everything above (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
@@ -236,3 +236,5 @@ deps: ## install the packages for everything above (Debian and its kin, or Homeb
 
 doctor: ## what is installed, and what each missing piece would add
 	@tests/tools/doctor.sh '$(CC)' '$(OPENMP_LDFLAGS)'
+
+include tests/exercises/exercises.mk
