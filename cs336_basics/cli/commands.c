@@ -36,16 +36,11 @@ Status command_needs_file(const char *path, const char *maker)
     return status_fail(CS336_EIO, "%s: %s; expected a file, for example from %s", path, wrong, maker);
 }
 
-static bool is_standard(const char *path)
-{
-    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
-}
-
 /* Finds the device and inode number of a file; "-" is the file that the shell opened. False if it does not exist. */
 static bool identify(struct stat *info, const CommandFile *file)
 {
     const int stream = file->written ? STDOUT_FILENO : STDIN_FILENO;
-    return (is_standard(file->path) ? fstat(stream, info) : stat(file->path, info)) == 0;
+    return (file_is_standard_output(file->path) ? fstat(stream, info) : stat(file->path, info)) == 0;
 }
 
 /*
@@ -79,7 +74,7 @@ static bool are_same_file(const CommandFile *a, const CommandFile *b)
     if (!first_exists && !second_exists)
         return a->written && b->written && name_same_new_file(a->path, b->path);
     /* Two outputs to standard output would be mixed, also in a pipe. */
-    if (a->written && b->written && is_standard(a->path) && is_standard(b->path))
+    if (a->written && b->written && file_is_standard_output(a->path) && file_is_standard_output(b->path))
         return true;
     /* Files that exist have a device and an inode number. Pipes and devices may be shared. */
     return first_exists && second_exists && S_ISREG(first.st_mode) && first.st_dev == second.st_dev &&

@@ -163,11 +163,9 @@ Status directory_path(char path[DIRECTORY_PATH_BYTES], int lock)
 
 /* ---- leftovers ---- */
 
-enum { RANDOM_LETTERS = 6 };
-
 bool directory_is_temporary(const char *file, const char *name)
 {
-    const size_t length = strlen(file), suffix = strlen(DIRECTORY_TEMPORARY) + RANDOM_LETTERS;
+    const size_t length = strlen(file), suffix = strlen(DIRECTORY_TEMPORARY) + DIRECTORY_TEMPORARY_LETTERS;
     if (length <= suffix || strncmp(file + length - suffix, DIRECTORY_TEMPORARY, strlen(DIRECTORY_TEMPORARY)) != 0)
         return false;
     return !name || (strlen(name) == length - suffix && strncmp(file, name, length - suffix) == 0);

@@ -34,12 +34,10 @@ static Status cannot(const char *verb, const char *path, int reason)
 
 /* ---- temporary files ---- */
 
-enum { RANDOM_LETTERS = 6 }; /* the X's at the end of a template, which mkstemp() replaces by random letters */
-
 /* Returns PATH.cs336-tmp-XXXXXX, the template for mkstemp(), or NULL if there is no memory. */
 static char *temporary_template(const char *path)
 {
-    const size_t size = strlen(path) + strlen(DIRECTORY_TEMPORARY) + RANDOM_LETTERS + 1;
+    const size_t size = strlen(path) + strlen(DIRECTORY_TEMPORARY) + DIRECTORY_TEMPORARY_LETTERS + 1;
     char *text = memory_allocate(size);
     if (text)
         snprintf(text, size, "%s%sXXXXXX", path, DIRECTORY_TEMPORARY);
@@ -67,9 +65,9 @@ static Status name_target(FileWriter *writer, const char *path, bool exists)
  */
 static int make_locked_file(char *template)
 {
-    char *letters = template + strlen(template) - RANDOM_LETTERS;
+    char *letters = template + strlen(template) - DIRECTORY_TEMPORARY_LETTERS;
     for (;;) {
-        memset(letters, 'X', RANDOM_LETTERS);
+        memset(letters, 'X', DIRECTORY_TEMPORARY_LETTERS);
         struct stat info;
         const int descriptor = mkstemp(template);
         if (descriptor < 0)
@@ -106,9 +104,14 @@ static FILE *open_temporary(FileWriter *writer)
     return stream;
 }
 
+bool file_is_standard_output(const char *path)
+{
+    return strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
+}
+
 Status file_create(FileWriter *writer, const char *path)
 {
-    const bool standard_output = strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0;
+    const bool standard_output = file_is_standard_output(path);
     struct stat info;
     const bool exists = !standard_output && stat(path, &info) == 0;
     *writer = (FileWriter){0};

@@ -24,6 +24,7 @@
 #include "core/api.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,6 +37,9 @@ typedef struct {
     char *temporary; /**< path of the temporary file; NULL if the bytes go to the target directly */
     char *target;    /**< the file to replace: the path after following symbolic links */
 } FileWriter;
+
+/** @brief True if file_create() writes this path to standard output: "-" or "/dev/stdout". */
+bool file_is_standard_output(const char *path);
 
 /**
  * @brief Opens a temporary file beside @p path, or standard output for "-".
