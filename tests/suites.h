@@ -46,6 +46,7 @@
     X(bytes)           \
     X(pretokenize)     \
     X(bpe)             \
+    X(bpe_adapters)    \
     X(bpe_scale)       \
     X(encoding)        \
     X(encode_file)     \

@@ -20,37 +20,18 @@ static void *zeroed(size_t count, size_t size)
     return memory;
 }
 
-/* Returns the length of the longest special token that begins at `begin`, or 0. */
-static size_t special_at(ByteString text, size_t begin, const ByteString *special, size_t special_count)
-{
-    size_t longest = 0;
-    for (size_t i = 0; i < special_count; i++)
-        if (special[i].length <= text.length - begin && special[i].length > longest &&
-            memcmp(text.bytes + begin, special[i].bytes, special[i].length) == 0)
-            longest = special[i].length;
-    return longest;
-}
-
 static Sequence split(ByteString text, const ByteString *special, size_t special_count)
 {
     Sequence s = {.tokens = zeroed(text.length, sizeof *s.tokens), .first = zeroed(text.length, sizeof *s.first)};
-    size_t *ends = zeroed(text.length, sizeof *ends);
-    for (size_t i = 0; i < text.length;) {
-        /* The text up to the next special token. */
-        size_t end = i;
-        while (end < text.length && !special_at(text, end, special, special_count))
-            end++;
-        const size_t begin = i, count = plain_pretokens(ends, (ByteString){.bytes = text.bytes + i, .length = end - i});
-        /* A token for each byte of its pre-tokens. */
-        for (size_t k = 0; k < count; k++)
-            for (bool first = true; i < begin + ends[k]; i++, first = false) {
-                s.first[s.count] = first;
-                s.tokens[s.count++] = (ByteString){.bytes = text.bytes + i, .length = 1};
-            }
-        if (i < text.length)
-            i += special_at(text, i, special, special_count);
-    }
-    free(ends);
+    TextRange *ranges = zeroed(text.length, sizeof *ranges);
+    const size_t count = plain_split(ranges, text, special, special_count);
+    /* A token for each byte of the pre-tokens. */
+    for (size_t k = 0; k < count; k++)
+        for (size_t i = ranges[k].begin; i < ranges[k].end && !ranges[k].special; i++) {
+            s.first[s.count] = i == ranges[k].begin;
+            s.tokens[s.count++] = (ByteString){.bytes = text.bytes + i, .length = 1};
+        }
+    free(ranges);
     return s;
 }
 

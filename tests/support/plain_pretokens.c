@@ -79,3 +79,40 @@ size_t plain_pretokens(size_t *ends, ByteString text)
     free(c.starts);
     return count;
 }
+
+/* Returns the length of the longest special token that begins at `begin`, or 0. */
+static size_t special_at(ByteString text, size_t begin, const ByteString *special, size_t special_count)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < special_count; i++)
+        if (special[i].length <= text.length - begin && special[i].length > longest &&
+            memcmp(text.bytes + begin, special[i].bytes, special[i].length) == 0)
+            longest = special[i].length;
+    return longest;
+}
+
+size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count)
+{
+    size_t *ends = malloc((text.length + 1) * sizeof *ends), count = 0;
+    if (!ends)
+        ck_abort_msg("no memory");
+    for (size_t i = 0; i < text.length;) {
+        /* The text up to the next special token. */
+        size_t end = i;
+        while (end < text.length && !special_at(text, end, special, special_count))
+            end++;
+        const size_t begin = i;
+        const size_t n = plain_pretokens(ends, (ByteString){.bytes = text.bytes + begin, .length = end - begin});
+        for (size_t k = 0; k < n; k++) {
+            ranges[count++] = (TextRange){.begin = i, .end = begin + ends[k]};
+            i = begin + ends[k];
+        }
+        if (i < text.length) {
+            const size_t length = special_at(text, i, special, special_count);
+            ranges[count++] = (TextRange){.begin = i, .end = i + length, .special = true};
+            i += length;
+        }
+    }
+    free(ends);
+    return count;
+}
