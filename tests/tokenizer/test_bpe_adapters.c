@@ -193,24 +193,27 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
     return token_list_append(context, ids, count);
 }
 
+/* Special tokens hold back bytes at the end of a chunk, and so hide what else must be held back. */
 START_TEST(test_run_encode_iterable_does_not_depend_on_the_cuts)
 {
     uint8_t buffer[LONGEST_TEXT];
     ByteString expected[LONGEST_TEXT];
     Vocabulary v;
     vocabulary_init(&v);
-    Tokenizer *tokenizer = open_tokenizer(&v, COUNT(specials));
-    Cutter cutter = {.rng = rng_seeded(71)};
-    for (size_t trial = 0; trial < TRIALS; trial++) {
-        const ByteString text = random_text(&cutter.rng, buffer, atoms, COUNT(atoms), 40);
-        TokenList ids = {0};
-        cutter.rest = text;
-        cutter.longest = 1 + trial % 8;
-        assert_ok(run_encode_iterable(tokenizer, next_chunk, &cutter, take_ids, &ids));
-        assert_tokens(&v, &ids, expected, encode_plainly(expected, &v, text, COUNT(specials)), trial);
-        token_list_deinit(&ids);
+    for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials)) {
+        Tokenizer *tokenizer = open_tokenizer(&v, special_count);
+        Cutter cutter = {.rng = rng_seeded(71)};
+        for (size_t trial = 0; trial < TRIALS; trial++) {
+            const ByteString text = random_text(&cutter.rng, buffer, atoms, COUNT(atoms), 40);
+            TokenList ids = {0};
+            cutter.rest = text;
+            cutter.longest = 1 + trial % 8;
+            assert_ok(run_encode_iterable(tokenizer, next_chunk, &cutter, take_ids, &ids));
+            assert_tokens(&v, &ids, expected, encode_plainly(expected, &v, text, special_count), trial);
+            token_list_deinit(&ids);
+        }
+        release_tokenizer(tokenizer);
     }
-    release_tokenizer(tokenizer);
     vocabulary_deinit(&v);
 }
 END_TEST
