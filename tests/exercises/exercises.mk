@@ -1,7 +1,8 @@
 # The exercises of the coursework, one row each in exercises.tsv, and their textbook solutions.
 #
 # A solution replaces functions of the library at link time: its object is linked with all objects of the library, in
-# which these functions are weak symbols, so that every caller gets the solution's.
+# which these functions are weak symbols, so that every caller gets the solution's. The same holds for functions that
+# only the tests have: the adapters, and train_together().
 
 OBJCOPY ?= objcopy
 NM      ?= nm
@@ -21,10 +22,13 @@ EXERCISES      := $(foreach row,$(call exercise_rows,4),$(firstword $(subst =, ,
 # without -fsemantic-interposition, clang inlines short functions of the same file, and such a call would never reach the
 # solution.
 EXERCISE_FUNCTIONS := $(subst $(comma), ,$(foreach row,$(call exercise_rows,5),$(lastword $(subst =, ,$(row)))))
-REPLACED_SOURCES   := $(sort $(patsubst %.h,cs336_basics/%.c,$(subst $(comma), ,$(foreach row,$(call exercise_rows,4), \
-                          $(lastword $(subst =, ,$(row)))))))
+REPLACED_HEADERS   := $(sort $(subst $(comma), ,$(foreach row,$(call exercise_rows,4),$(lastword $(subst =, ,$(row))))))
+# A header is named below cs336_basics/, or with its whole path if it belongs to the tests.
+REPLACED_SOURCES   := $(patsubst %.h,%.c,$(filter tests/%,$(REPLACED_HEADERS)) \
+                          $(addprefix cs336_basics/,$(filter-out tests/%,$(REPLACED_HEADERS))))
 REPLACED_OBJECTS   := $(patsubst %.c,$(VARIANT)/exercises/%.o,$(REPLACED_SOURCES))
-UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(LIB_OBJECTS))
+UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(TEST_OBJECTS) $(LIB_OBJECTS))
+$(REPLACED_OBJECTS:.o=.strong.o): C336_CPPFLAGS += -I.
 
 $(REPLACED_OBJECTS:.o=.strong.o): $(VARIANT)/exercises/%.strong.o: %.c Makefile tests/exercises/exercises.mk
 	@mkdir -p $(@D)
@@ -47,7 +51,7 @@ COMMON           := $(VARIANT)/exercises/common.o
 $(SOLUTION_OBJECTS): C336_CPPFLAGS += -I.
 -include $(SOLUTION_OBJECTS:.o=.d)
 
-$(COMMON): $(TEST_OBJECTS) $(UNCHANGED_OBJECTS)
+$(COMMON): $(UNCHANGED_OBJECTS)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LD) -r --strip-debug $^ -o $@
