@@ -1,8 +1,8 @@
 # The exercises of the coursework, one row each in exercises.tsv, and their textbook solutions.
 #
-# A solution replaces functions of the library at link time: its object is linked with all objects of the library, in
-# which these functions are weak symbols, so that every caller gets the solution's. The same holds for functions that
-# only the tests have: the adapters, and train_together().
+# A solution replaces functions of the library, or adapters of the tests, at link time: its object is linked with all
+# objects of the library and of the tests, in which these functions are weak symbols, so that every caller gets the
+# solution's.
 
 OBJCOPY ?= objcopy
 NM      ?= nm
@@ -23,18 +23,17 @@ EXERCISES      := $(foreach row,$(call exercise_rows,4),$(firstword $(subst =, ,
 # solution.
 EXERCISE_FUNCTIONS := $(subst $(comma), ,$(foreach row,$(call exercise_rows,5),$(lastword $(subst =, ,$(row)))))
 REPLACED_HEADERS   := $(sort $(subst $(comma), ,$(foreach row,$(call exercise_rows,4),$(lastword $(subst =, ,$(row))))))
-# A header is named below cs336_basics/, or with its whole path if it belongs to the tests.
-REPLACED_SOURCES   := $(patsubst %.h,%.c,$(filter tests/%,$(REPLACED_HEADERS)) \
-                          $(addprefix cs336_basics/,$(filter-out tests/%,$(REPLACED_HEADERS))))
+REPLACED_SOURCES   := $(patsubst %.h,cs336_basics/%.c,$(filter-out tests/%,$(REPLACED_HEADERS))) \
+                      $(patsubst %.h,%.c,$(filter tests/%,$(REPLACED_HEADERS)))
 REPLACED_OBJECTS   := $(patsubst %.c,$(VARIANT)/exercises/%.o,$(REPLACED_SOURCES))
 UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(TEST_OBJECTS) $(LIB_OBJECTS))
-$(REPLACED_OBJECTS:.o=.strong.o): C336_CPPFLAGS += -I.
 
 $(REPLACED_OBJECTS:.o=.strong.o): $(VARIANT)/exercises/%.strong.o: %.c Makefile tests/exercises/exercises.mk
 	@mkdir -p $(@D)
 	@echo '  CC    $< (its functions can be replaced)'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -fsemantic-interposition -MMD -MP -c $< -o $@
 -include $(REPLACED_OBJECTS:.o=.strong.d)
+$(VARIANT)/exercises/tests/%.strong.o: C336_CPPFLAGS += -I.
 
 # A symbol becomes weak where it is defined, and only there: a weak reference to a function that nobody defines would be
 # NULL instead of an error of the linker.

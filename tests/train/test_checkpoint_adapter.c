@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARAMETERS = 3, ARRAYS = 3, WEIGHTS = 12, BIASES = 4, GAINS = 5, PER_ARRAY = WEIGHTS + BIASES + GAINS };
+enum { PARAMETERS = 3, ARRAYS = 3, WEIGHTS = 12, BIASES = 4, GAINS = 4, PER_ARRAY = WEIGHTS + BIASES + GAINS };
 
-/* Three parameters of different sizes. Their numbers are in one array, so that two states are easy to compare. */
+/* Three parameters, of which two have the same size. One array has all numbers, so that states are easy to compare. */
 typedef struct {
     float numbers[ARRAYS * PER_ARRAY];
     Parameter parameters[PARAMETERS];
@@ -21,7 +21,7 @@ typedef struct {
 static void state_init(State *state, uint64_t seed)
 {
     float *n = state->numbers;
-    const Tensor shapes[PARAMETERS] = {tensor(n, 3, 4), tensor(n, 4), tensor(n, 5)};
+    const Tensor shapes[PARAMETERS] = {tensor(n, 3, 4), tensor(n, 4), tensor(n, 4)};
     const char *const names[PARAMETERS] = {"fc.weight", "fc.bias", "fc"};
     hash_normal(n, ARRAYS * PER_ARRAY, "state", seed, 0, 1);
     for (size_t i = 0; i < PARAMETERS; i++) {

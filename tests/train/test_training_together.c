@@ -94,21 +94,22 @@ END_TEST
 
 /* ---- against the library's trainer ---- */
 
+/* So small that plain loops train it 100 steps in a few seconds. */
 static TrainerConfig story_config(void)
 {
     return (TrainerConfig){.model = {.vocab_size = 128,
-                                     .context_length = 32,
-                                     .d_model = 32,
+                                     .context_length = 16,
+                                     .d_model = 16,
                                      .num_layers = 2,
-                                     .num_heads = 4,
-                                     .d_ff = 64,
+                                     .num_heads = 2,
+                                     .d_ff = 32,
                                      .rope_theta = 1e4F,
                                      .norm_eps = 1e-5F},
-                           .batch_size = 8,
+                           .batch_size = 2,
                            .steps = STEPS,
                            .schedule = {.max_lr = 1e-2, .min_lr = 1e-3, .warmup_steps = 10, .decay_steps = 40},
                            .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1},
-                           .max_grad_norm = 0.5,
+                           .max_grad_norm = 1,
                            .seed = 7,
                            .log_every = 1};
 }
@@ -169,7 +170,7 @@ START_TEST(test_train_together_follows_the_trainer)
 
     /* Uniform guesses have the loss ln 128 = 4.85. Some steps were clipped, and some were not. */
     ck_assert_float_gt(losses[0], 4.5F);
-    ck_assert_float_lt(losses[STEPS - 1], 3);
+    ck_assert_float_lt(losses[STEPS - 1], 3.6F);
     ck_assert(least < config.max_grad_norm && most > config.max_grad_norm);
     trainer_deinit(&fused);
     trainer_deinit(&plain);
@@ -259,7 +260,7 @@ END_TEST
 
 const TestCase training_together_tests[] = {
     TEST(test_train_together_follows_fifty_steps_of_pytorch, "training_together"),
-    TEST(test_train_together_follows_the_trainer, "training_together"),
+    SLOW_TEST(test_train_together_follows_the_trainer, "training_together", 60),
     TEST(test_train_together_writes_one_loss_a_step, "training_together"),
     TEST(test_train_together_takes_one_step_of_adamw, "training_together"),
     TEST(test_train_together_stops_at_an_error, "training_together"),
