@@ -290,7 +290,8 @@ Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList par
 {
     Checkpoint checkpoint = {.parameters = parameters};
     const Status s = checkpoint_load(&checkpoint, src);
-    *iteration = checkpoint.iteration;
+    if (!s)
+        *iteration = checkpoint.iteration;
     return s;
 }
 

@@ -187,17 +187,25 @@ double run_get_lr_cosine_schedule(size_t it, double max_learning_rate, double mi
 
 /**
  * @brief Problem checkpointing: writes a model, its optimizer's state and the iteration to a file.
- * @param[in] parameters  names, values and moments, of any model
+ *
+ * The format of the file is free. An existing file is replaced.
+ * @param[in] parameters  values and both moments, of any model; each parameter has another name, of less than 200 bytes
  * @param[in] iteration   steps done so far
  * @param[in] out         path
+ * @retval CS336_EIO  the file cannot be written
  */
 CS336_MUST_CHECK Status run_save_checkpoint(ParameterList parameters, size_t iteration, const char *out);
 
 /**
- * @brief Problem checkpointing: reads what run_save_checkpoint() wrote.
+ * @brief Problem checkpointing: reads what run_save_checkpoint() wrote. Every number comes back bit for bit.
+ *
+ * If it fails, the iteration and all parameters are unchanged: a model must not be left half old and half new.
  * @param[out]    iteration   as it was saved
  * @param[in]     src         path
- * @param[in,out] parameters  values and moments are overwritten, found by name
+ * @param[in,out] parameters  values and moments are overwritten, found by name: their order may differ from the file's
+ * @retval CS336_EIO      the file cannot be read
+ * @retval CS336_EFORMAT  the file is cut short, or has no parameter of a name
+ * @retval CS336_ESHAPE   a parameter of the file has another number of elements
  */
 CS336_MUST_CHECK Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList parameters);
 
