@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Default visibility: the linker can then put the function of an exercise (tests/exercises) in place of an adapter. */
 CS336_API_BEGIN
 
 /** @brief A weight by its name in PyTorch's state dict. */

@@ -6,9 +6,9 @@
 #include "tests/support/lines.h"
 #include "tests/support/plain_bpe.h"
 #include "tests/support/plain_pretokens.h"
+#include "tests/support/plain_tokenizer.h"
 #include "tests/support/random_text.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { MERGES = 120, TRIALS = 400 };
@@ -30,7 +30,7 @@ static void assert_training(ByteString text, size_t special_count, size_t most_m
     TrainedBPE trained;
     write_file(path, text.bytes, text.length);
     assert_ok(run_train_bpe(&trained, path, 256 + special_count + most_merges, specials, special_count));
-    PlainBPE plain = plain_bpe_train(text, specials, special_count, most_merges);
+    PlainBPE plain = plain_bpe_train(text, specials, special_count, most_merges, TRAIN_RIGHT);
     for (size_t i = 0; i < plain.merge_count && i < trained.merge_count; i++)
         if (!byte_string_equal(trained.merges[i].left, plain.left[i]) ||
             !byte_string_equal(trained.merges[i].right, plain.right[i]))
@@ -81,7 +81,7 @@ static const char training_text[] =
 
 static void vocabulary_init(Vocabulary *v)
 {
-    *v = (Vocabulary){.plain = plain_bpe_train(byte_string(training_text), NULL, 0, MERGES)};
+    *v = (Vocabulary){.plain = plain_bpe_train(byte_string(training_text), NULL, 0, MERGES, TRAIN_RIGHT)};
     for (size_t i = 0; i < 256; i++) {
         v->bytes[i] = (uint8_t)(255 - i);
         v->vocab[i] = (ByteString){.bytes = &v->bytes[i], .length = 1};
@@ -110,20 +110,11 @@ static Tokenizer *open_tokenizer(const Vocabulary *v, size_t special_count)
     return tokenizer;
 }
 
-/* Encodes with plain_split() and plain_bpe_apply(): the texts of the tokens, one for each byte at most. */
+/* Encodes with the plain reference: the texts of the tokens, one for each byte at most. */
 static size_t encode_plainly(ByteString *tokens, const Vocabulary *v, ByteString text, size_t special_count)
 {
-    TextRange ranges[LONGEST_TEXT];
-    const size_t range_count = plain_split(ranges, text, specials, special_count);
-    size_t count = 0;
-    for (size_t i = 0; i < range_count; i++) {
-        const ByteString bytes = {.bytes = text.bytes + ranges[i].begin, .length = ranges[i].end - ranges[i].begin};
-        if (ranges[i].special)
-            tokens[count++] = bytes;
-        else
-            count += plain_bpe_apply(tokens + count, bytes, v->plain.left, v->plain.right, v->plain.merge_count);
-    }
-    return count;
+    const PlainTokenizer plain = {.merges = &v->plain, .special = specials, .special_count = special_count};
+    return plain_encode(tokens, &plain, text);
 }
 
 /* The text of an id; special tokens that are not in the vocabulary follow it. */
@@ -268,6 +259,99 @@ START_TEST(test_get_tokenizer_appends_missing_special_tokens)
 }
 END_TEST
 
+/* ---- mistakes ---- */
+
+/* Fails if two of the answers are the same. Answer 0 is the right one; the others are named after their number. */
+static void assert_all_different(const ByteList *answers, size_t count, const char *what)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (byte_string_equal(byte_list_view(&answers[i]), byte_list_view(&answers[k])))
+                ck_abort_msg("%s: mistakes %zu and %zu have the same answer \"%.*s\"", what, k, i,
+                             (int)answers[i].length, (const char *)answers[i].bytes);
+}
+
+/* Appends byte strings, each behind a '|'. */
+static void append_all(ByteList *list, const ByteString *strings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_ok(byte_list_append_text(list, "|"));
+        assert_ok(byte_list_append(list, strings[i].bytes, strings[i].length));
+    }
+}
+
+static void deinit_all(ByteList *answers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        byte_list_deinit(&answers[i]);
+}
+
+static const ByteString ends[] = {ATOM("<|e|>"), ATOM("<|e|><|e|>")};
+
+START_TEST(test_mistakes_of_the_pretokenizer_differ_on_one_text)
+{
+    const ByteString text = byte_string("We'll  try 2 cafés  <|e|><|e|>ok");
+    ByteList answers[PRETOKENS_MISTAKES] = {0};
+    TextRange ranges[LONGEST_TEXT];
+    for (size_t m = 0; m < COUNT(answers); m++) {
+        const size_t count = plain_split(ranges, text, ends, COUNT(ends), (PretokensMistake)m);
+        for (size_t i = 0; i < count; i++) {
+            const ByteString range = {.bytes = text.bytes + ranges[i].begin, .length = ranges[i].end - ranges[i].begin};
+            append_all(&answers[m], &range, 1);
+        }
+    }
+    assert_all_different(answers, COUNT(answers), "pretokenizer");
+    deinit_all(answers, COUNT(answers));
+}
+END_TEST
+
+START_TEST(test_mistakes_of_training_differ_on_one_text)
+{
+    const ByteString text = byte_string("newestlowx widebaaaa <|e|> xy xy");
+    ByteList answers[TRAIN_MISTAKES] = {0};
+    for (size_t m = 0; m < COUNT(answers); m++) {
+        PlainBPE plain = plain_bpe_train(text, ends, 1, 4, (TrainMistake)m);
+        for (size_t i = 0; i < plain.merge_count; i++) {
+            append_all(&answers[m], &plain.left[i], 1);
+            append_all(&answers[m], &plain.right[i], 1);
+        }
+        plain_bpe_free(&plain);
+    }
+    assert_all_different(answers, COUNT(answers), "train_bpe");
+    deinit_all(answers, COUNT(answers));
+}
+END_TEST
+
+/*
+ * "abcd" is a, b, cd, because (c, d) was created first; from left to right it would be abc, d. "xyz" is one token, from
+ * left to right xy, z. Two chunks end inside "'ll" and inside the special token. Without special tokens nothing but a
+ * pre-token is held back from "'ll".
+ */
+START_TEST(test_mistakes_of_the_tokenizer_differ_on_one_text)
+{
+    ByteString left[] = {ATOM("c"), ATOM("b"), ATOM("a"), ATOM("y"), ATOM("x"), ATOM("x"), ATOM("l"), ATOM("'")};
+    ByteString right[] = {ATOM("d"), ATOM("c"), ATOM("bc"), ATOM("z"), ATOM("y"), ATOM("yz"), ATOM("l"), ATOM("ll")};
+    const PlainBPE merges = {.left = left, .right = right, .merge_count = COUNT(left)};
+    const ByteString text = byte_string("abcd xyz it'll é\xFF<|e|>.");
+    const size_t lengths[] = {13, text.length - 13 - 2, 2};
+    ByteList answers[TOKENIZER_MISTAKES] = {0};
+    ByteString tokens[LONGEST_TEXT];
+    for (size_t m = 0; m < COUNT(answers); m++) {
+        PlainTokenizer plain = {.merges = &merges, .special = ends, .special_count = 1, .mistake = (TokenizerMistake)m};
+        size_t count = plain_encode(tokens, &plain, text);
+        append_all(&answers[m], tokens, count);
+        plain_decode(&answers[m], &plain, tokens, count);
+        count = plain_encode_chunks(tokens, &plain, text, lengths, COUNT(lengths));
+        append_all(&answers[m], tokens, count);
+        plain.special_count = 0;
+        count = plain_encode_chunks(tokens, &plain, text, lengths, COUNT(lengths));
+        append_all(&answers[m], tokens, count);
+    }
+    assert_all_different(answers, COUNT(answers), "tokenizer");
+    deinit_all(answers, COUNT(answers));
+}
+END_TEST
+
 const TestCase bpe_adapters_tests[] = {
     TEST(test_run_train_bpe_equals_a_trainer_that_recounts_everything, "train_bpe"),
     TEST(test_run_train_bpe_of_nothing, "train_bpe"),
@@ -275,5 +359,8 @@ const TestCase bpe_adapters_tests[] = {
     TEST(test_run_encode_iterable_does_not_depend_on_the_cuts, "tokenizer"),
     TEST(test_run_decode_replaces_malformed_utf8, "tokenizer"),
     TEST(test_get_tokenizer_appends_missing_special_tokens, "tokenizer"),
+    TEST(test_mistakes_of_the_pretokenizer_differ_on_one_text, "exercises"),
+    TEST(test_mistakes_of_training_differ_on_one_text, "exercises"),
+    TEST(test_mistakes_of_the_tokenizer_differ_on_one_text, "exercises"),
     {0},
 };

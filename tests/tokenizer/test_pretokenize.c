@@ -419,7 +419,7 @@ START_TEST(test_run_pretokenize_takes_special_tokens_first)
         const ByteString text = random_text(&rng, buffer, special_atoms, COUNT(special_atoms), 30);
         const size_t first = (size_t)rng_below(&rng, COUNT(specials));
         const size_t special_count = 1 + (size_t)rng_below(&rng, COUNT(specials) - first);
-        const size_t count = plain_split(expected, text, specials + first, special_count);
+        const size_t count = plain_split(expected, text, specials + first, special_count, PRETOKENS_RIGHT);
         assert_ranges(text, specials + first, special_count, expected, count, "trial", trial);
         for (size_t i = 0; i < count; i++)
             found += expected[i].special;
@@ -435,7 +435,7 @@ START_TEST(test_run_pretokenize_of_any_bytes_equals_the_plain_reference)
     TextRange expected[LONGEST_TEXT];
     for (size_t trial = 0; trial < TRIALS / 4; trial++) {
         const ByteString text = nasty_text(&rng, buffer);
-        assert_ranges(text, NULL, 0, expected, plain_split(expected, text, NULL, 0), "trial", trial);
+        assert_ranges(text, NULL, 0, expected, plain_split(expected, text, NULL, 0, PRETOKENS_RIGHT), "trial", trial);
     }
 }
 END_TEST
