@@ -1,8 +1,8 @@
 #include "tests/support/plain_bpe.h"
 
 #include "tests/support/plain_pretokens.h"
+#include "tests/support/zeroed.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 /* The tokens of all pre-tokens, one after the other; first[i] is true if token i begins a pre-token. */
@@ -11,14 +11,6 @@ typedef struct {
     bool *first;
     size_t count;
 } Sequence;
-
-static void *zeroed(size_t count, size_t size)
-{
-    void *memory = calloc(count + 1, size);
-    if (!memory)
-        ck_abort_msg("no memory");
-    return memory;
-}
 
 /* True if a range of the text holds the same bytes as one before it. */
 static bool is_repeated(ByteString text, const TextRange *ranges, size_t k)

@@ -1,8 +1,8 @@
 #include "tests/support/plain_pretokens.h"
 
+#include "tests/support/zeroed.h"
 #include "tokenizer/unicode.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 /* The characters of a text; character i is its bytes starts[i] up to, not including, starts[i + 1]. */
@@ -21,11 +21,9 @@ static UnicodeClass class_of(uint32_t code_point, PretokensMistake mistake)
 
 static Characters characters_of(ByteString text, PretokensMistake mistake)
 {
-    Characters c = {.classes = malloc((text.length + 1) * sizeof *c.classes),
-                    .starts = malloc((text.length + 1) * sizeof *c.starts),
+    Characters c = {.classes = zeroed(text.length, sizeof *c.classes),
+                    .starts = zeroed(text.length, sizeof *c.starts),
                     .text = text.bytes};
-    if (!c.classes || !c.starts)
-        ck_abort_msg("no memory");
     size_t start = 0;
     while (start < text.length) {
         Utf8Character next = utf8_decode(text.bytes + start, text.length - start);
@@ -114,9 +112,7 @@ static size_t special_at(ByteString text, size_t begin, const ByteString *specia
 size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
                    PretokensMistake mistake)
 {
-    size_t *ends = malloc((text.length + 1) * sizeof *ends), count = 0;
-    if (!ends)
-        ck_abort_msg("no memory");
+    size_t *ends = zeroed(text.length, sizeof *ends), count = 0;
     for (size_t i = 0; i < text.length;) {
         /* The text up to the next special token. */
         size_t end = i;

@@ -2,17 +2,14 @@
 
 #include "tests/support/allclose.h"
 #include "tests/support/plain_pretokens.h"
+#include "tests/support/zeroed.h"
 #include "tokenizer/unicode.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 static TextRange *room_for_ranges(ByteString text)
 {
-    TextRange *ranges = malloc((text.length + 1) * sizeof *ranges);
-    if (!ranges)
-        ck_abort_msg("no memory");
-    return ranges;
+    return zeroed(text.length, sizeof(TextRange));
 }
 
 static size_t split(TextRange *ranges, const PlainTokenizer *t, ByteString text)
