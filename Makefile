@@ -187,11 +187,8 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
 .PHONY: docs format format-check arrows lint install clean help doctor deps
-docs: ## builds the reference and the guides as HTML: build/docs/html/index.html
-	@mkdir -p build/docs
-	@(cat docs/Doxyfile; command -v dot >/dev/null || { echo 'HAVE_DOT = NO'; \
-	    echo 'make docs: no Graphviz, so no include graphs (make deps installs it)' >&2; }) | doxygen -
-	@echo 'build/docs/html/index.html'
+docs: ## builds the book and the reference as HTML: build/docs/html/index.html
+	@docs/tools/make_docs.sh
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 format: ## runs clang-format on every source file

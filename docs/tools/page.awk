@@ -1,0 +1,208 @@
+# Makes a page for Doxygen from a chapter that reads well on GitHub. Variable: table, the path of exercises.tsv.
+# It prints the page, and fails with a message if something that a chapter names does not exist.
+#
+#     # Title, ## Title          get anchors: the file's name, and the file's name with the title, as on GitHub
+#     [text](other.md#title)     becomes a link to that page and section
+#     $x^2$, $$x^2$$             become formulas, outside of `code`
+#     {{code FILE NAME}}         becomes the text of a function, a type or a table in a file of this repository
+#     {{comment FILE NAME}}      becomes the comment above it
+#     {{exercise ID}}            becomes the box that says how to do an exercise
+#     {{mistakes ID}}            becomes the list of its known mistakes, as the checker names them
+
+BEGIN {
+    while ((getline row < table) > 0) {
+        if (row ~ /^#/ || row ~ /^id\t/)
+            continue
+        split(row, column, "\t")
+        problem_of[column[1]] = column[2]; points_of[column[1]] = column[3]; header_of[column[1]] = column[4]
+        functions_of[column[1]] = column[5]
+    }
+    close(table)
+}
+
+FNR == 1 { page = page_name(FILENAME); fenced = 0; title_seen = 0 }
+
+/^ *(```|~~~)/ { fenced = !fenced; print; next }
+fenced || /^    [^ ]/ { print; next }
+
+/^\{\{.*\}\}$/ {
+    gsub(/^\{\{|\}\}$/, "")
+    directive($0)
+    next
+}
+
+/^#+ / {
+    if ($0 !~ /\{#[^}]*\}$/) {
+        title = $0
+        sub(/^#+ +/, "", title)
+        $0 = $0 " {#" (title_seen ? page "-" slug(title) : page) "}"
+    }
+    title_seen = 1
+    print formulas(links($0))
+    next
+}
+
+{ print formulas(links($0)) }
+
+function die(message) {
+    print FILENAME ":" FNR ": " message > "/dev/stderr"
+    failed = 1
+    exit 1
+}
+END { exit failed }
+
+# docs/book/attention.md -> attention
+function page_name(path) {
+    sub(/.*\//, "", path)
+    sub(/\.md$/, "", path)
+    return tolower(path)
+}
+
+# GitHub's anchor of a title: lower case, blanks as dashes, no other punctuation.
+function slug(title) {
+    title = tolower(title)
+    gsub(/[^a-z0-9 _-]/, "", title)
+    gsub(/ /, "-", title)
+    return title
+}
+
+# Links to pages of this repository.
+function links(text,    result, link, target) {
+    result = ""
+    while (match(text, /\]\([^)]*\)/)) {
+        link = substr(text, RSTART + 2, RLENGTH - 3)
+        result = result substr(text, 1, RSTART - 1)
+        text = substr(text, RSTART + RLENGTH)
+        target = link
+        sub(/^(\.\.\/)+/, "", target) # files are named from the top of the repository on
+        if (link ~ /^#/)
+            link = "@ref " page "-" substr(link, 2)
+        else if (link ~ /^[^:]*\.md$/)
+            link = "@ref " page_name(link)
+        else if (link ~ /^[^:]*\.md#/)
+            link = "@ref " page_name(substr(link, 1, index(link, "#") - 1)) "-" substr(link, index(link, "#") + 1)
+        else if (target ~ /^(cs336_basics|tests)\//) {
+            if ((getline line < target) < 0)
+                die("no file " target)
+            close(target)
+            link = target
+        }
+        result = result "](" link ")"
+    }
+    return result text
+}
+
+# $...$ and $$...$$ outside of `...` become formulas.
+function formulas(text,    result, c, code, i, open, two) {
+    result = ""
+    for (i = 1; i <= length(text); i++) {
+        c = substr(text, i, 1)
+        if (c == "`")
+            code = !code
+        if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
+            two = substr(text, i + 1, 1) == "$"
+            result = result (two ? (display ? "\\f]" : "\\f[") : "\\f$")
+            if (two) {
+                display = !display
+                i++
+            }
+        } else
+            result = result c
+    }
+    return result
+}
+
+function directive(text,    word) {
+    split(text, word, " ")
+    if (word[1] == "code")
+        print_code(word[2], word[3])
+    else if (word[1] == "comment")
+        print_comment(word[2], word[3])
+    else if (word[1] == "exercise")
+        print_exercise(word[2])
+    else if (word[1] == "mistakes")
+        print_mistakes(word[2])
+    else
+        die("unknown directive " word[1])
+}
+
+# Reads a file into lines[], and returns the line where `name` is defined.
+function definition(file, name,    path, at, line, found) {
+    path = file
+    if ((getline line < path) < 0) {
+        path = "cs336_basics/" file
+        if ((getline line < path) < 0)
+            die("no file " file)
+    }
+    count = 0
+    do {
+        lines[++count] = line
+    } while ((getline line < path) > 0)
+    close(path)
+    for (at = 1; at <= count && !found; at++)
+        if (lines[at] ~ ("(^|[ *])" name "(\\(|\\[| =| \\{|;)") && lines[at] ~ /^[a-zA-Z}#]/ && lines[at] !~ /;$/)
+            found = at
+        else if (lines[at] ~ ("^} " name ";"))
+            for (found = at; lines[found] !~ /^typedef/; found--)
+                ;
+    if (!found)
+        die("no definition of " name " in " path)
+    return found
+}
+
+function print_code(file, name,    at) {
+    at = definition(file, name)
+    print "```c"
+    do
+        print lines[at]
+    while (lines[at++] !~ /^}/ && at <= count)
+    print "```"
+}
+
+function print_comment(file, name,    at, first, text) {
+    at = definition(file, name)
+    if (lines[at - 1] !~ /\*\/$/)
+        die("no comment above " name " in " file)
+    for (first = at - 1; lines[first] !~ /^\/\*/; first--)
+        ;
+    print "```text"
+    for (; first < at; first++) {
+        text = lines[first]
+        sub(/^\/\*\*? ?/, "", text)
+        sub(/^ \*\/?/, "", text)
+        sub(/^ /, "", text)
+        sub(/ *\*\/$/, "", text)
+        if (text != "" || (first > 1 && first < at - 1))
+            print text
+    }
+    print "```"
+}
+
+function print_exercise(id,    header, name, n, i, at, text) {
+    if (!(id in functions_of))
+        die("no exercise " id)
+    split(header_of[id], header, ",")
+    n = split(functions_of[id], name, ",")
+    print "> **Do it** · exercise `" id "`, " (points_of[id] == "-" ? "no points" : points_of[id] (points_of[id] == 1 ? " point" : " points"))
+    print ">"
+    print "> Write `" name[1] "()`" (n > 1 ? " and its companions" : "") " in `student/" id ".c`. The contract is in your file and in [" header[1] "](" \
+        (header[1] ~ /^tests\// ? "" : "cs336_basics/") header[1] ")."
+    print ">"
+    print "> ```sh"
+    print "> make learn EX=" id "    # checks it, and names the mistake"
+    print "> make hint EX=" id "     # three hints, one more each time"
+    print "> ```"
+}
+
+function print_mistakes(id,    command, patch, text, found) {
+    command = "ls tests/exercises/wrong/" id "/*.patch 2>/dev/null"
+    while ((command | getline patch) > 0) {
+        getline text < patch
+        close(patch)
+        print "- " text
+        found = 1
+    }
+    close(command)
+    if (!found)
+        die("no known mistakes of " id)
+}
