@@ -133,20 +133,45 @@ void calls_print_nan(void)
                 counted_functions[wrote_nan].name, nan_call);
 }
 
-/* Why a function was not called, as far as its name tells. */
+enum { OF_SGD, OF_FILES, OF_TRAINING, OF_CALLERS, REASONS };
+static const char *const reasons[REASONS] = {
+    "training uses AdamW",
+    "the library reads the model's file",
+    "only training can call them (make story TRAIN=1)",
+    "the functions that could call them compute it themselves",
+};
+
+/* Returns why a function was not called, as far as its name tells. */
 static const char *reason(const char *name, bool trained)
 {
-    static const char *const of_training[] = {"_backward",  "cross_entropy",  "transformer_lm_loss",
-                                              "adamw_step", "gradient_norm",  "clip_",
-                                              "get_batch",  "train_together", "cosine_schedule_lr"};
-    if (strcmp(name, "sgd_step") == 0)
-        return "training uses AdamW";
-    if (strncmp(name, "checkpoint_", 11) == 0)
-        return "the library reads the model's file";
+    static const char *const of_training[] = {
+        "_backward",     "cross_entropy", "transformer_lm_loss", "adamw_step",         "sgd_step",
+        "gradient_norm", "clip_",         "get_batch",           "cosine_schedule_lr", "train_together",
+    };
     for (size_t i = 0; !trained && i < sizeof of_training / sizeof *of_training; i++)
         if (strstr(name, of_training[i]))
-            return "only training calls it: make story TRAIN=1";
-    return "the functions that could call it compute it themselves";
+            return reasons[OF_TRAINING];
+    if (strcmp(name, "sgd_step") == 0)
+        return reasons[OF_SGD];
+    return reasons[strncmp(name, "checkpoint_", 11) == 0 ? OF_FILES : OF_CALLERS];
+}
+
+/* Prints the functions that were not called for this reason, in lines of up to about 100 characters. */
+static void print_uncalled(const char *why, bool trained)
+{
+    int column = 0;
+    for (const CountedFunction *f = counted_functions; f->name; f++) {
+        if (f->calls || reason(f->name, trained) != why)
+            continue;
+        if (column == 0)
+            printf("\nnot called, because %s:\n", why);
+        else if (column > 70)
+            printf(",\n");
+        column = column > 70 ? 0 : column;
+        column += printf(column ? ", %s" : "  %s", f->name);
+    }
+    if (column)
+        putchar('\n');
 }
 
 void calls_print_table(bool trained)
@@ -155,6 +180,6 @@ void calls_print_table(bool trained)
     for (const CountedFunction *f = counted_functions; f->name; f++)
         if (f->calls)
             printf("%-40s %10zu\n", f->name, f->calls);
-        else
-            printf("%-40s %10s  not called: %s\n", f->name, "-", reason(f->name, trained));
+    for (size_t i = 0; i < REASONS; i++)
+        print_uncalled(reasons[i], trained);
 }

@@ -56,7 +56,11 @@ $MAKE YOURS="${linked# }" story-programs || fail 'your functions could not be co
 
 mode=tell
 [ "${TRAIN:-}" != 1 ] || mode=train
-echo "Yours:$linked. The textbook solutions stand in for all other exercises."
+if [ "$(echo $linked)" = "$(echo $exercises)" ]; then
+    echo "Yours: all $(echo $exercises | wc -w) exercises whose functions a story calls."
+else
+    echo "Yours:$linked. The textbook solutions stand in for all other exercises."
+fi
 [ -z "$unused" ] || echo "A story does not call:$unused."
 "$reference" reference $mode "$out" "$prompt" "$tokens" "$seed" "$steps" || fail 'the reference failed: see above'
 status=0
