@@ -23,11 +23,17 @@ static volatile sig_atomic_t watching;
 
 static bool has_nan(Tensor t)
 {
-    for (size_t i = 0; t.data && i < tensor_rows(t); i++) {
+    if (!t.data)
+        return false;
+    const size_t rows = tensor_rows(t), columns = tensor_extent(t, -1);
+    const ptrdiff_t stride = t.stride[t.rank - 1];
+    for (size_t i = 0; i < rows; i++) {
         const float *row = tensor_row(t, i);
-        for (size_t j = 0; j < tensor_extent(t, -1); j++)
-            if (isnan(row[(ptrdiff_t)j * t.stride[t.rank - 1]]))
-                return true;
+        int found = 0;
+        for (size_t j = 0; j < columns; j++)
+            found |= isnan(row[(ptrdiff_t)j * stride]);
+        if (found)
+            return true;
     }
     return false;
 }

@@ -129,7 +129,9 @@ Status stories_compare(const Story *yours, const Story *reference, const Transfo
         printf("There the logits differ by up to %.2g: that of \"%.*s\" is %.2f, the reference's is %.2f.\n",
                difference, (int)bytes.length, (const char *)bytes.bytes, (double)own[token], (double)right[token]);
         if (difference < 1e-3)
-            printf("The logits agree, so the difference is in how a token is chosen: decoding.\n");
+            printf(
+                "The logits agree, so decoding chose another token. At random (SEED), another order of the candidates "
+                "is right too.\n");
     }
     decoder_deinit(&decoder);
     return s;

@@ -92,7 +92,8 @@ Status write_story(Story *story, const TransformerLM *lm, const Text *text, cons
     const GenerateConfig config = {
         .max_tokens = settings->max_tokens,
         .stop_token = text->stop_token,
-        .sample = {.temperature = settings->seed ? 0.8 : 0, .top_p = settings->seed ? 0.95 : 1},
+        /* With top-p, candidates may be drawn in any order, and right functions would choose other tokens. */
+        .sample = {.temperature = settings->seed ? 0.7 : 0, .top_p = 1},
     };
     Rng rng = rng_seeded(settings->seed);
     Receiver receiver = {story, &decoder, text->tokenizer, settings->printed};

@@ -17,7 +17,7 @@ enum {
     BATCH_SIZE = 8,
     REPORTS = 10,    /* lines with a loss */
     TIMED_STEPS = 3, /* from whose time that of all steps is told */
-    SECONDS = 150,   /* after which training stops, so that slow loops do not take longer */
+    SECONDS = 120,   /* after which training stops, so that slow loops do not take longer */
 };
 
 static TrainerConfig configuration(size_t vocab_size, size_t steps)
