@@ -89,7 +89,7 @@ static Status print_parting(const Story *yours, const Story *reference, const Te
             byte--;
         for (size_t i = 1; i < byte; i++)
             words += mine.bytes[i] == ' ' || mine.bytes[i] == '\n';
-        printf("The stories part at word %zu (after %zu equal tokens):\n", words, common);
+        printf("The stories part at word %zu after the prompt, in token %zu:\n", words, common + 1);
         print_excerpt("yours", &mine, byte, yours->ended);
         print_excerpt("the reference's", &theirs, byte, reference->ended);
     }
