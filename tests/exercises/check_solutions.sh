@@ -36,7 +36,8 @@ check() { # name, exercise ...
     shift
     functions=$(column 5 "$@")
     for function in $functions; do
-        [ "$("$nm" "$programs/$name/solved" | awk -v f="$function" '$3 == f {print $2}')" = T ] ||
+        # The linker turns hidden symbols, those of the tests, into local ones: t instead of T. Weak is w or W.
+        "$nm" "$programs/$name/solved" | grep -q " [Tt] $function\$" ||
             wrong="$wrong
   $function is not the solution's"
     done

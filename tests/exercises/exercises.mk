@@ -1,7 +1,8 @@
 # The exercises of the coursework, one row each in exercises.tsv, and their textbook solutions.
 #
-# A solution replaces functions of the library at link time: its object is linked with all objects of the library, in
-# which these functions are weak symbols, so that every caller gets the solution's.
+# A solution replaces functions of the library, or adapters of the tests, at link time: its object is linked with all
+# objects of the library and of the tests, in which these functions are weak symbols, so that every caller gets the
+# solution's.
 
 OBJCOPY ?= objcopy
 NM      ?= nm
@@ -21,16 +22,18 @@ EXERCISES      := $(foreach row,$(call exercise_rows,4),$(firstword $(subst =, ,
 # without -fsemantic-interposition, clang inlines short functions of the same file, and such a call would never reach the
 # solution.
 EXERCISE_FUNCTIONS := $(subst $(comma), ,$(foreach row,$(call exercise_rows,5),$(lastword $(subst =, ,$(row)))))
-REPLACED_SOURCES   := $(sort $(patsubst %.h,cs336_basics/%.c,$(subst $(comma), ,$(foreach row,$(call exercise_rows,4), \
-                          $(lastword $(subst =, ,$(row)))))))
+REPLACED_HEADERS   := $(sort $(subst $(comma), ,$(foreach row,$(call exercise_rows,4),$(lastword $(subst =, ,$(row))))))
+REPLACED_SOURCES   := $(patsubst %.h,cs336_basics/%.c,$(filter-out tests/%,$(REPLACED_HEADERS))) \
+                      $(patsubst %.h,%.c,$(filter tests/%,$(REPLACED_HEADERS)))
 REPLACED_OBJECTS   := $(patsubst %.c,$(VARIANT)/exercises/%.o,$(REPLACED_SOURCES))
-UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(LIB_OBJECTS))
+UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(TEST_OBJECTS) $(LIB_OBJECTS))
 
 $(REPLACED_OBJECTS:.o=.strong.o): $(VARIANT)/exercises/%.strong.o: %.c Makefile tests/exercises/exercises.mk
 	@mkdir -p $(@D)
 	@echo '  CC    $< (its functions can be replaced)'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -fsemantic-interposition -MMD -MP -c $< -o $@
 -include $(REPLACED_OBJECTS:.o=.strong.d)
+$(VARIANT)/exercises/tests/%.strong.o: C336_CPPFLAGS += -I.
 
 # A symbol becomes weak where it is defined, and only there: a weak reference to a function that nobody defines would be
 # NULL instead of an error of the linker.
@@ -47,7 +50,7 @@ COMMON           := $(VARIANT)/exercises/common.o
 $(SOLUTION_OBJECTS): C336_CPPFLAGS += -I.
 -include $(SOLUTION_OBJECTS:.o=.d)
 
-$(COMMON): $(TEST_OBJECTS) $(UNCHANGED_OBJECTS)
+$(COMMON): $(UNCHANGED_OBJECTS)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LD) -r --strip-debug $^ -o $@
