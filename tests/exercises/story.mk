@@ -9,11 +9,12 @@ STUDENT ?= student
 STORY         := build/coursework/story
 STORY_OBJ     := $(VARIANT)/coursework/story
 STORY_TABLE   := tests/exercises/exercises.tsv
-# The exercises of the library's functions. Those of the adapters have no part in a story, and a checkpoint is read by
-# the library.
-STORY_IDS     := $(shell awk -F'\t' '!/^(\#|id\t)/ && $$4 !~ /^tests\// && $$4 != "train/checkpoint.h" {print $$1}' $(STORY_TABLE))
-STORY_HEADERS := $(addprefix cs336_basics/,$(sort $(shell awk -F'\t' \
-                     '!/^(\#|id\t)/ && $$4 !~ /^tests\// {gsub(",", " ", $$4); print $$4}' $(STORY_TABLE))))
+# The exercises that a story can call: functions of the library, and the training loop. Those of the adapters have no part
+# in it: the library reads the tokenizer and the model.
+STORY_IDS     := $(shell awk -F'\t' '!/^(\#|id\t)/ && $$4 !~ /^tests\/adapters/ {print $$1}' $(STORY_TABLE))
+STORY_HEADERS := $(filter-out tests/adapters.h,$(sort $(foreach header,$(shell awk -F'\t' \
+                     '!/^(\#|id\t)/ {gsub(",", " ", $$4); print $$4}' $(STORY_TABLE)), \
+                     $(if $(filter tests/%,$(header)),$(header),cs336_basics/$(header)))))
 # The learner's exercises that are linked: story.sh gives them.
 YOURS         ?=
 STORY_YOURS   := $(STORY_OBJ)/$(subst /,_,$(patsubst %/,%,$(STUDENT)))
@@ -65,12 +66,13 @@ $(STORY_YOURS)/wrappers.o: $(STORY_YOURS)/wrappers.c
 
 $(STORY_YOURS)/yours: $(STORY_OBJECTS) $(STORY_YOURS)/wrappers.o $(YOURS:%=$(STORY_YOURS)/%.o) \
                       $(patsubst %,$(STORY_OBJ)/solutions/%.o,$(filter-out $(YOURS),$(STORY_IDS))) \
-                      $(UNCHANGED_OBJECTS) $(filter $(VARIANT)/exercises/cs336_basics/%,$(REPLACED_OBJECTS))
+                      $(filter $(VARIANT)/obj/cs336_basics/%,$(UNCHANGED_OBJECTS)) \
+                      $(filter $(VARIANT)/exercises/cs336_basics/%,$(REPLACED_OBJECTS))
+$(STORY_OBJ)/reference: $(STORY_OBJECTS) $(STORY_REFERENCE) $(STORY_OBJ)/solutions/training_together.o $(LIBRARY)
+# train.c follows the steps of the training loop in its calls of transformer_lm_loss().
+$(STORY_YOURS)/yours $(STORY_OBJ)/reference:
 	@echo '  LINK  $@'
-	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
-$(STORY_OBJ)/reference: $(STORY_OBJECTS) $(STORY_REFERENCE) $(LIBRARY)
-	@echo '  LINK  $@'
-	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -Wl,--wrap=transformer_lm_loss -o $@ $(C336_LDLIBS)
 
 # The model does not depend on the program that makes it, which would train it again after each change of the library.
 $(STORY)/model.safetensors: tests/exercises/story/make_model.sh | $(PROGRAM)
@@ -79,7 +81,7 @@ $(STORY)/model.safetensors: tests/exercises/story/make_model.sh | $(PROGRAM)
 .PHONY: story story-programs story-check
 story-programs: $(STORY_YOURS)/yours $(STORY_OBJ)/reference $(STORY)/model.safetensors
 
-STORY_RUN = MAKE='$(MAKE)' OBJCOPY='$(OBJCOPY)' STUDENT='$(STUDENT)'
+STORY_RUN = MAKE='$(MAKE)' OBJCOPY='$(OBJCOPY)' STUDENT='$(STUDENT)' STORY_IDS='$(STORY_IDS)'
 story: ## writes a story through your functions, beside the reference's; PROMPT= TOKENS= SEED= EX=sdpa FORCE=1 TRAIN=1
 	+@$(STORY_RUN) tests/exercises/story/story.sh $(STORY_TABLE) $(STORY) $(STORY_YOURS) $(STORY_OBJ)
 story-check: ## checks make story: with all solutions, with wrong ones, and in training

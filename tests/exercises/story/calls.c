@@ -88,7 +88,7 @@ static void on_signal(int signal_number)
     tell(signal_number == SIGALRM ? "the time limit has passed" : "the program crashed");
     tell(function ? " in your " : " outside your functions");
     tell(function ? function : "");
-    tell(function ? "; `make learn EX=...` with its exercise says where\n" : "\n");
+    tell(function ? "; `make learn` checks it alone and says where\n" : "\n");
     _exit(1);
 }
 
@@ -139,10 +139,9 @@ void calls_print_nan(void)
                 counted_functions[wrote_nan].name, nan_call);
 }
 
-enum { OF_SGD, OF_FILES, OF_TRAINING, OF_CALLERS, REASONS };
+enum { OF_SGD, OF_TRAINING, OF_CALLERS, REASONS };
 static const char *const reasons[REASONS] = {
     "training uses AdamW",
-    "the library reads the model's file",
     "only training can call them (make story TRAIN=1)",
     "the functions that could call them compute it themselves",
 };
@@ -159,7 +158,7 @@ static const char *reason(const char *name, bool trained)
             return reasons[OF_TRAINING];
     if (strcmp(name, "sgd_step") == 0)
         return reasons[OF_SGD];
-    return reasons[strncmp(name, "checkpoint_", 11) == 0 ? OF_FILES : OF_CALLERS];
+    return reasons[OF_CALLERS];
 }
 
 /* Prints the functions that were not called for this reason, in lines of up to about 100 characters. */

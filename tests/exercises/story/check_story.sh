@@ -69,9 +69,13 @@ ok 'training: it succeeds' succeeds
 ok 'training: the losses agree' says '^The losses agree: '
 ok "training: the reference's losses to 1e-3" \
     below "$(printf '%s\n' "$report" | sed -n 's/^The losses agree: they differ by at most \([^ ]*\) .*/\1/p')" 1e-3
-for function in linear_backward cross_entropy_forward transformer_lm_loss clip_gradients adamw_step get_batch; do
+for function in linear_backward cross_entropy_forward transformer_lm_loss clip_gradients adamw_step get_batch train_together; do
     ok "training: $function is called" says "^$function +[1-9]"
 done
+
+copy uncorrected adamw 's#m\[i\] / correction1#m[i]#'
+story uncorrected EX=adamw TRAIN=1 STEPS=12 TOKENS=5
+ok 'AdamW without bias correction: the losses part' says '^The losses part at step'
 
 # Wrong attention parts from the reference, and only it is linked.
 copy no_scale sdpa 's| / sqrtf((float)d_k)||'

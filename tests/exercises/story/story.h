@@ -69,7 +69,7 @@ const char *path_in(const Settings *settings, const char *name);
 Status stories_compare(const Story *yours, const Story *reference, const TransformerLM *lm, const Text *text);
 
 /**
- * @brief Trains a small model from its initial weights with the plain functions, and then writes a story with it.
+ * @brief Trains a small model from its initial weights by train_together(), and then writes a story with it.
  * @param reference  true: writes the losses and the story to files; false: prints both beside those of the files
  */
 Status train_and_tell(const Settings *settings, const Text *text, bool reference);

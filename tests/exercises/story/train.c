@@ -1,9 +1,9 @@
-/* Training from scratch with the plain functions: schedule, batch, loss and gradients, clipping, AdamW. */
+/* Training from scratch with train_together(), the loop of the plain functions. */
 #define _POSIX_C_SOURCE 200809L
-#include "data/batch.h"
-#include "optim/clip.h"
+#include "core/memory.h"
 #include "tests/exercises/story/calls.h"
 #include "tests/exercises/story/story.h"
+#include "tests/exercises/training.h"
 #include "train/trainer.h"
 
 #include <errno.h>
@@ -41,28 +41,6 @@ static TrainerConfig configuration(size_t vocab_size, size_t steps)
     };
 }
 
-/* One step of training. The library's trainer_step() runs fused functions instead of the last three. */
-static Status step_plainly(Trainer *t, float *loss)
-{
-    const size_t batch = t->config.batch_size, context = t->config.model.context_length, step = t->step + 1;
-    AdamWConfig adamw = t->config.adamw;
-    adamw.lr = cosine_schedule_lr(&t->config.schedule, step);
-    Status s = get_batch(t->inputs, t->targets, t->train, batch, context, "cpu", &t->batches);
-    if (!s)
-        s = transformer_lm_loss(loss, &t->grad, &t->lm, tokens(t->inputs, batch, context),
-                                tokens(t->targets, batch, context), NULL, &t->scratch);
-    if (!s && !isfinite(*loss))
-        s = status_fail(CS336_ERANGE, "step %zu: the loss is %g, expected a number", step, (double)*loss);
-    if (!s)
-        s = clip_gradients(NULL, t->parameters, t->config.max_grad_norm);
-    if (!s)
-        s = adamw_step(t->parameters, step, &adamw);
-    if (!s)
-        t->step = step;
-    parameters_zero_grad(t->parameters);
-    return s;
-}
-
 static double seconds(void)
 {
     struct timespec now;
@@ -78,60 +56,108 @@ static Status open_losses(FILE **file, const Settings *settings, bool reference)
     return *file ? CS336_OK : status_fail(CS336_EIO, "%s: cannot open: %s", path, strerror(errno));
 }
 
-/* What is told about the steps of the learner's functions, beside the reference's losses. */
-typedef struct {
-    double start, largest;       /* seconds; largest difference of the losses */
-    size_t largest_step, parted; /* steps; parted: the first at which the losses differ by more than PARTED, or 0 */
-} Progress;
+/* The steps that are done. The training loop does not know of this, so it is a variable of the file. */
+static struct {
+    bool reference; /* the losses are written to the file, else they are compared with those of the file */
+    FILE *losses;
+    size_t step, steps;
+    bool stopped;        /* the time limit has passed */
+    double start;        /* seconds */
+    double largest;      /* difference of two losses */
+    size_t largest_step; /* where it is */
+    size_t parted;       /* the first step at which the losses differ by more than PARTED, or 0 */
+} progress;
 
-static const double PARTED = 0.02; /* nats; the differences of rounding stay below, though training amplifies them */
+static const double PARTED = 0.02; /* nats; training amplifies the differences of rounding, to about 1e-6 here */
 
-static void report(Progress *p, size_t step, size_t steps, double loss, double reference_loss)
+static void report(double loss, double reference_loss)
 {
+    const size_t step = progress.step, steps = progress.steps, between = steps / REPORTS ? steps / REPORTS : 1;
     const double difference = fabs(loss - reference_loss);
-    if (difference > p->largest) {
-        p->largest = difference;
-        p->largest_step = step;
+    if (difference > progress.largest) {
+        progress.largest = difference;
+        progress.largest_step = step;
     }
-    if (!p->parted && difference > PARTED)
-        p->parted = step;
-    if (step == TIMED_STEPS && steps > TIMED_STEPS)
+    if (!progress.parted && difference > PARTED)
+        progress.parted = step;
+    if (step == TIMED_STEPS)
         printf("%zu steps will take about %.0f s.\n\n%6s %12s %16s\n", steps,
-               (seconds() - p->start) / TIMED_STEPS * (double)steps, "step", "your loss", "the reference's");
-    if (step == steps || (step > TIMED_STEPS && step % (steps / REPORTS ? steps / REPORTS : 1) == 0))
+               (seconds() - progress.start) / (TIMED_STEPS - 1) * (double)steps, "step", "your loss",
+               "the reference's");
+    if (step == steps || (step > TIMED_STEPS && step % between == 0))
         printf("%6zu %12.4f %16.4f\n", step, loss, reference_loss);
     fflush(stdout);
 }
 
-static Status train(Trainer *trainer, Progress *p, FILE *losses, bool reference)
+/* The linker gives us the calls of transformer_lm_loss(), the one in each step of the training loop (ld --wrap). */
+Status __real_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
+                                  TokenTensor targets, const GradientObserver *observer, Arena *scratch);
+Status __wrap_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
+                                  TokenTensor targets, const GradientObserver *observer, Arena *scratch);
+
+Status __wrap_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
+                                  TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
-    const size_t steps = trainer->config.steps;
-    Status s = CS336_OK;
-    *p = (Progress){.start = seconds(), .largest = -1};
-    while (!s && trainer->step < steps && (reference || seconds() - p->start < SECONDS)) {
-        float loss;
-        double reference_loss;
-        s = step_plainly(trainer, &loss);
-        if (!s && reference)
-            fprintf(losses, "%.7g\n", (double)loss);
-        else if (!s && fscanf(losses, "%lf", &reference_loss) != 1)
-            s = status_fail(CS336_EFORMAT, "losses.txt ends after %zu lines", trainer->step - 1);
-        else if (!s)
-            report(p, trainer->step, steps, (double)loss, reference_loss);
-    }
+    double reference_loss;
+    if (!progress.reference && seconds() - progress.start > SECONDS)
+        progress.stopped = true;
+    if (progress.stopped)
+        return status_fail(CS336_EINTERRUPTED, "%d s have passed", SECONDS);
+    Status s = __real_transformer_lm_loss(loss, grad, lm, ids, targets, observer, scratch);
+    if (s)
+        return s;
+    if (!isfinite(*loss))
+        return status_fail(CS336_ERANGE, "step %zu: the loss is %g, expected a number", progress.step + 1,
+                           (double)*loss);
+    /* The first step also waits for memory, so it is not timed. */
+    if (progress.step++ == 0)
+        progress.start = seconds();
+    if (progress.reference)
+        fprintf(progress.losses, "%.7g\n", (double)*loss);
+    else if (fscanf(progress.losses, "%lf", &reference_loss) == 1)
+        report((double)*loss, reference_loss);
+    return CS336_OK;
+}
+
+/* Trains by train_together(). The library's Trainer gives the memory, the initial weights and the generator. */
+static Status train(Trainer *t)
+{
+    const TrainTogetherMemory memory = {.lm = &t->lm,
+                                        .grad = &t->grad,
+                                        .parameters = t->parameters,
+                                        .inputs = t->inputs,
+                                        .targets = t->targets,
+                                        .scratch = &t->scratch};
+    const TrainTogetherConfig config = {.steps = t->config.steps,
+                                        .batch_size = t->config.batch_size,
+                                        .schedule = t->config.schedule,
+                                        .adamw = t->config.adamw,
+                                        .max_grad_norm = t->config.max_grad_norm};
+    float *losses = memory_allocate_zeroed(config.steps, sizeof *losses);
+    if (!losses)
+        return status_fail(CS336_ENOMEM, "no memory for %zu losses", config.steps);
+    progress.start = seconds();
+    const Status s = train_together(losses, &memory, t->train, &config, &t->batches);
+    memory_release(losses);
+    if (progress.stopped)
+        return CS336_OK;
+    if (!s && progress.step != progress.steps)
+        return status_fail(CS336_ERANGE, "train_together: transformer_lm_loss() was called %zu times, expected %zu",
+                           progress.step, progress.steps);
     return s;
 }
 
-static void print_verdict(const Progress *p, size_t step, size_t steps)
+static void print_verdict(void)
 {
-    if (step < steps)
-        printf("Training stopped after %zu of %zu steps: %d s have passed.\n", step, steps, SECONDS);
-    if (p->parted)
-        printf("\nThe losses part at step %zu, and differ by up to %.4f at step %zu.\n", p->parted, p->largest,
-               p->largest_step);
+    if (progress.stopped)
+        printf("Training ended after %zu of %zu steps. Its time limit is %d s.\n", progress.step, progress.steps,
+               SECONDS);
+    if (progress.parted)
+        printf("\nThe losses part at step %zu, and differ by up to %.4f at step %zu.\n", progress.parted,
+               progress.largest, progress.largest_step);
     else
-        printf("\nThe losses agree: they differ by at most %.1e in %zu steps, at step %zu.\n", p->largest, step,
-               p->largest_step);
+        printf("\nThe losses agree: they differ by at most %.1e in %zu steps, at step %zu.\n", progress.largest,
+               progress.step, progress.largest_step);
 }
 
 static Status tell(const Settings *settings, const Text *text, const Trainer *trainer, bool reference)
@@ -159,9 +185,9 @@ Status train_and_tell(const Settings *settings, const Text *text, bool reference
     const TrainerConfig config = configuration(vocab_size, settings->steps);
     TokenFile data = {0};
     Trainer trainer = {0};
-    Progress progress = {0};
-    FILE *losses = NULL;
-    Status s = open_losses(&losses, settings, reference);
+    progress.reference = reference;
+    progress.steps = settings->steps;
+    Status s = open_losses(&progress.losses, settings, reference);
     if (!s)
         s = token_file_open(&data, path_in(settings, "train.bin"), vocab_size);
     if (!s)
@@ -170,11 +196,11 @@ Status train_and_tell(const Settings *settings, const Text *text, bool reference
         printf("A model of %zu parameters, a batch of %d windows of %d tokens in each step.\n",
                transformer_lm_parameter_count(&config.model), BATCH_SIZE, CONTEXT_LENGTH);
     if (!s)
-        s = train(&trainer, &progress, losses, reference);
-    if (losses)
-        fclose(losses);
+        s = train(&trainer);
+    if (progress.losses)
+        fclose(progress.losses);
     if (!s && !reference)
-        print_verdict(&progress, trainer.step, settings->steps);
+        print_verdict();
     if (!s)
         s = tell(settings, text, &trainer, reference);
     trainer_deinit(&trainer);

@@ -1,12 +1,14 @@
 # Writes a C file with one wrapper for each function of the learner, from its declaration in a header. The wrapper has the
 # function's name and counts its calls (calls.h); the learner's function is linked under the name yours_NAME.
-# usage: awk -v functions="softmax_forward ..." -f write_wrappers.awk HEADER ... (paths that begin with cs336_basics/)
+# usage: awk -v functions="softmax_forward ..." -f write_wrappers.awk HEADER ...
 
 # Comments, preprocessor lines and macros are left out; what is left is C that ends with ";" or is inside braces.
 {
     if (FILENAME != header) {
         header = FILENAME
-        includes = includes sprintf("#include \"%s\"\n", substr(header, length("cs336_basics/") + 1))
+        name = header
+        sub(/^cs336_basics\//, "", name)
+        includes = includes sprintf("#include \"%s\"\n", name)
     }
     line = $0
     sub(/\/\/.*/, "", line)
