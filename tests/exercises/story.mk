@@ -1,9 +1,9 @@
 # make story: a small pretrained model writes a story through the learner's functions, beside the reference's story.
 #
 # Two programs have the same main(). `reference` links the library, and the textbook training loop, which the library
-# does not have. `yours` links the learner's functions, and the
-# textbook solutions of all other exercises, in place of the library's: where the library runs fused functions, a
-# solution calls the parts, so the learner's softmax is called by attention.
+# does not have. `yours` links the learner's functions, and the textbook solutions of all other exercises, in place of
+# the library's. Where the library runs fused functions, a solution calls the parts: the learner's softmax is called by
+# attention.
 
 STUDENT ?= student
 
