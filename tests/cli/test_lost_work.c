@@ -5,7 +5,6 @@
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 

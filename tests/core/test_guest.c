@@ -13,7 +13,6 @@
 #include "tokenizer/encode/encoder.h"
 #include "tokenizer/encode/tokenizer.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 #include "tests/support/allclose.h"
 #include "tests/support/kernels.h"
 
-#include <check.h>
 #include <float.h>
 #include <math.h>
 #include <stdint.h>

@@ -7,7 +7,6 @@
 #include "tests/support/kernels.h"
 #include "tests/support/matrices.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

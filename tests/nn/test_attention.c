@@ -281,9 +281,9 @@ START_TEST(test_attention_gradients_are_central_differences)
     reference_widen(value, run.value);
     reference_widen(grad_output, run.grad_output);
     WeightedOutput w = {query, key, value, grad_output, output, visible, {2, Q, K, D_K, D_V}};
-    assert_gradient("query", run.grad_query.data, query, sizeof query / sizeof *query, weighted_output, &w, RTOL, ATOL);
-    assert_gradient("key", run.grad_key.data, key, sizeof key / sizeof *key, weighted_output, &w, RTOL, ATOL);
-    assert_gradient("value", run.grad_value.data, value, sizeof value / sizeof *value, weighted_output, &w, RTOL, ATOL);
+    assert_gradient("grad_query", run.grad_query, query, weighted_output, &w, RTOL, ATOL);
+    assert_gradient("grad_key", run.grad_key, key, weighted_output, &w, RTOL, ATOL);
+    assert_gradient("grad_value", run.grad_value, value, weighted_output, &w, RTOL, ATOL);
     attention_run_deinit(&run);
     free(visible);
 }

@@ -9,7 +9,6 @@
 #include "tests/support/reference_layers.h"
 #include "tests/support/sample.h"
 
-#include <check.h>
 #include <math.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 

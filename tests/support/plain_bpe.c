@@ -1,8 +1,8 @@
 #include "tests/support/plain_bpe.h"
 
+#include "tests/support/check.h"
 #include "tests/support/plain_pretokens.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 /* The tokens of all pre-tokens, one after the other; first[i] is true if token i begins a pre-token. */

@@ -1,8 +1,8 @@
 #include "tests/support/plain_pretokens.h"
 
+#include "tests/support/check.h"
 #include "tokenizer/unicode.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 /* The characters of a text; character i is its bytes starts[i] up to, not including, starts[i + 1]. */

@@ -1,8 +1,8 @@
 #include "tests/support/reference_layers.h"
 
+#include "tests/support/check.h"
 #include "tests/support/reference.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

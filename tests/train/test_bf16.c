@@ -13,7 +13,6 @@
 #include "train/model_checkpoint.h"
 #include "train/training_run.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +35,7 @@ END_TEST
 static void assert_fixture(Tensor actual, Fixture *fixture, const char *name)
 {
     const Tensor expected = fixture_tensor(fixture, name);
-    assert_allclose_array(name, actual.data, expected.data, tensor_count(expected), 1e-5, 1e-5);
+    assert_allclose_tensor(name, actual, expected, 1e-5, 1e-5);
 }
 
 START_TEST(test_linear_in_bf16_agrees_with_pytorch)

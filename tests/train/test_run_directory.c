@@ -11,7 +11,6 @@
 #include "train/model_checkpoint.h"
 #include "train/run_directory.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

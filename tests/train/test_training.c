@@ -9,7 +9,6 @@
 #include "tests/support/files.h"
 #include "tests/support/tiny_training.h"
 
-#include <check.h>
 #include <math.h>
 
 START_TEST(test_training_lowers_the_loss)

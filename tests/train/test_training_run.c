@@ -11,7 +11,6 @@
 #include "tests/support/tiny_training.h"
 #include "train/model_checkpoint.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
