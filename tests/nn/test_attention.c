@@ -225,7 +225,7 @@ static void check_fixture(const char *name, const AttentionCase *problem)
     for (int i = 0; i < 4; i++) {
         char key[64];
         snprintf(key, sizeof key, "%s.%s", name, result_names[i]);
-        assert_allclose(results[i], fixture_tensor(&fixture, key), RTOL, ATOL);
+        assert_allclose_tensor(key, results[i], fixture_tensor(&fixture, key), RTOL, ATOL);
     }
     attention_run_deinit(&run);
     fixture_close(&fixture);

@@ -40,6 +40,8 @@ static void check_decoding(const TransformerLMConfig *config, size_t chunk)
         Arena scratch;
         assert_ok(arena_init(&scratch, transformer_lm_forward_scratch(&m.value, 3, n)));
         assert_ok(transformer_lm_decode(last, caches, &m.value, columns(ids, first, n), &scratch));
+        test_label("norm %d, position %d, ffn %d, tokens %zu .. %zu", (int)config->norm, (int)config->position,
+                   (int)config->ffn, first, first + n - 1);
         assert_allclose(last, tensor_select(logits, 1, first + n - 1), 0, 1e-4);
         ck_assert_uint_eq(scratch.used, 0);
         arena_deinit(&scratch);
