@@ -99,7 +99,7 @@ START_TEST(test_flops_are_those_of_the_products)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
-        test_label("variant %d", i);
+        test_label("%s", variant_text(&config));
         const AccountFlops f = account_forward_flops(&config, 5, 7), e = count_products(&config, 5, 7);
         ck_assert_double_eq(f.qkv_projections, e.qkv_projections);
         ck_assert_double_eq(f.attention_scores, e.attention_scores);
@@ -171,7 +171,7 @@ START_TEST(test_memory_expression)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
-        test_label("variant %d", i);
+        test_label("%s", variant_text(&config));
         const AccountMemory m = account_memory_expression(&config, 5, 7);
         const double parameters = (double)account_parameters(&config).total;
         ck_assert_double_eq(m.parameters, 4 * parameters);
@@ -204,7 +204,7 @@ START_TEST(test_accounting_of_real_models)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
-        test_label("variant %d", i);
+        test_label("%s", variant_text(&config));
         TinyLM tiny;
         tiny_lm_init(&tiny, &config, 1);
         Arena names;
@@ -237,7 +237,7 @@ START_TEST(test_largest_batch_measured)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
-        test_label("variant %d", i);
+        test_label("%s", variant_text(&config));
         AccountMemory fits, fails;
         size_t batch;
         assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e6));

@@ -71,7 +71,7 @@ START_TEST(test_cached_logits_equal_uncached)
         int32_t ids[TEXT];
         random_ids(ids, TEXT, 4);
         for (size_t n = 0; n < TEXT; n++) {
-            test_label("model variant %d, after %zu tokens", variant, n + 1);
+            test_label("%s, after %zu tokens", variant_text(&config), n + 1);
             assert_ok(decoder_feed(&cached, &ids[n], 1));
             assert_ok(decoder_feed(&uncached, &ids[n], 1));
             /* Without norms logits reach 70, so rounding errors are larger. */
@@ -139,7 +139,7 @@ START_TEST(test_greedy_ids_equal_with_and_without_cache)
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
         TinyLM tiny;
         const TransformerLMConfig config = tiny_lm_config(variant);
-        test_label("model variant %d", variant);
+        test_label("%s", variant_text(&config));
         tiny_lm_init(&tiny, &config, 7);
         Decoder cached, uncached;
         assert_ok(decoder_init(&cached, &tiny.lm, true));

@@ -11,6 +11,7 @@
 #include "tests/support/reference_layers.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
+#include "tests/support/tiny_lm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -139,7 +140,7 @@ static void check_variant(NormPlacement norm, PositionKind position, FeedForward
                                         .ffn = ffn};
     SmallModel m;
     float loss;
-    test_label("norm %d, position %d, ffn %d", (int)norm, (int)position, (int)ffn);
+    test_label("%s", variant_text(&config));
     small_model_init(&m, &config, 2, 3);
     LossContext c = loss_context(&m, "variant");
     assert_ok(loss_and_gradients(&loss, &m, c.ids, c.targets));
@@ -292,7 +293,7 @@ START_TEST(test_lm_takes_exactly_its_scratch)
             TransformerLMConfig config = small_config();
             config.norm = (NormPlacement)norm;
             config.vocab_size = vocab;
-            test_label("norm %d, vocabulary %zu", norm, vocab);
+            test_label("%s, vocabulary %zu", variant_text(&config), vocab);
             small_model_init(&m, &config, 2, 9);
             assert_scratch(transformer_lm_forward_scratch(&m.value, 2, 9), run_forward, &m);
             assert_scratch(transformer_lm_loss_scratch(&m.value, 2, 9, false), run_loss, &(LossRun){&m, false});
@@ -348,7 +349,7 @@ START_TEST(test_lm_reports_finished_gradients_from_last_to_first)
             TransformerLMConfig config = small_config();
             config.norm = (NormPlacement)norm;
             config.ffn = (FeedForwardKind)ffn;
-            test_label("norm %d, ffn %d", norm, ffn);
+            test_label("%s", variant_text(&config));
             small_model_init(&m, &config, 2, 9);
             small_model_batch(&m, "many", &ids, &targets);
             Told told = {.m = &m, .left = m.parameters.count};

@@ -8,6 +8,7 @@
 #include "tests/support/failures.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
+#include "tests/support/tiny_lm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -155,7 +156,7 @@ START_TEST(test_model_counts_its_parameters)
             size_t count = 0;
             config.norm = (NormPlacement)norm;
             config.ffn = (FeedForwardKind)ffn;
-            test_label("norm %d, ffn %d", norm, ffn);
+            test_label("%s", variant_text(&config));
             small_model_init(&m, &config, 1, 1);
             for (size_t i = 0; i < m.parameters.count; i++)
                 count += tensor_count(m.parameters.items[i].value);

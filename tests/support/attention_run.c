@@ -167,7 +167,7 @@ static void label_problem(const AttentionCase *problem)
 {
     static const char *const kinds[] = {[ATTEND_ALL] = "all", [ATTEND_CAUSAL] = "causal", [ATTEND_WHERE] = "where"};
     const MaskTensor *where = &problem->mask.where;
-    test_label("%zu queries, %zu keys, d_k %zu, d_v %zu, mask %s%s%s, %s", problem->queries, problem->keys,
+    test_label("queries %zu, keys %zu, d_k %zu, d_v %zu, mask %s%s%s, %s", problem->queries, problem->keys,
                problem->d_k, problem->d_v, kinds[problem->mask.kind], problem->mask.kind == ATTEND_WHERE ? " " : "",
                problem->mask.kind == ATTEND_WHERE ? shape_text(where->rank, where->shape) : "", isa_name(isa_in_use()));
 }

@@ -386,7 +386,7 @@ START_TEST(test_trained_model_is_the_trainers)
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
         TrainerConfig config = tiny_training_config();
         config.model = tiny_lm_config(variant);
-        test_label("model variant %d", variant);
+        test_label("%s", variant_text(&config.model));
         config.steps = config.schedule.decay_steps = 3;
         TinyTraining tiny;
         assert_ok(tiny_training_init(&tiny, &config));
