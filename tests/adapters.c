@@ -17,6 +17,8 @@
 #include "optim/schedule.h"
 #include "tokenizer/encode/encoder.h"
 #include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/split/pretokenize.h"
+#include "tokenizer/split/special_tokens.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -288,7 +290,8 @@ Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList par
 {
     Checkpoint checkpoint = {.parameters = parameters};
     const Status s = checkpoint_load(&checkpoint, src);
-    *iteration = checkpoint.iteration;
+    if (!s)
+        *iteration = checkpoint.iteration;
     return s;
 }
 
@@ -303,6 +306,43 @@ Status run_get_batch(int32_t *inputs, int32_t *targets, const int32_t *dataset, 
 }
 
 /* ---- Tokenizer ---- */
+
+/* Appends the pre-tokens of one segment. */
+static Status append_pretokens(TextRangeList *ranges, ByteString text, size_t begin, size_t end)
+{
+    const uint8_t *ends[PRETOKENS_PER_GROUP];
+    Pretokenizer p;
+    Status s = CS336_OK;
+    pretokenizer_begin(&p);
+    pretokenizer_feed(&p, text.bytes + begin, end - begin, true);
+    for (size_t count; !s && (count = pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP)) > 0;)
+        for (size_t i = 0; !s && i < count; i++) {
+            const size_t next = (size_t)(ends[i] - text.bytes);
+            s = text_range_list_append(ranges, begin, next, false);
+            begin = next;
+        }
+    return s;
+}
+
+Status run_pretokenize(TextRangeList *ranges, ByteString text, const ByteString *special_tokens, size_t special_count)
+{
+    SpecialTokens special;
+    Status s = special_tokens_init(&special, special_tokens, special_count);
+    if (s)
+        return s;
+    for (size_t begin = 0; !s && begin < text.length;) {
+        const SpecialMatch match = special_tokens_find(&special, text.bytes, text.length, begin, true);
+        s = append_pretokens(ranges, text, begin, match.begin);
+        begin = match.begin;
+        if (!s && match.index >= 0) {
+            const size_t length = special.tokens[match.index].length;
+            s = text_range_list_append(ranges, begin, begin + length, true);
+            begin += length;
+        }
+    }
+    special_tokens_deinit(&special);
+    return s;
+}
 
 /* Adds a merge to the model. The model's merges are ids, so both tokens and the merged token are looked up. */
 static Status add_merge(BPEModel *model, const TokenIndex *index, MergePair pair)

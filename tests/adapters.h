@@ -14,13 +14,19 @@
 #ifndef CS336_TESTS_ADAPTERS_H
 #define CS336_TESTS_ADAPTERS_H
 
+#include "core/api.h"
+#include "core/memory.h"
 #include "core/parameter.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "tokenizer/buffers.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Default visibility: the linker can then put the function of an exercise (tests/exercises) in place of an adapter. */
+CS336_API_BEGIN
 
 /** @brief A weight by its name in PyTorch's state dict. */
 typedef struct {
@@ -182,17 +188,25 @@ double run_get_lr_cosine_schedule(size_t it, double max_learning_rate, double mi
 
 /**
  * @brief Problem checkpointing: writes a model, its optimizer's state and the iteration to a file.
- * @param[in] parameters  names, values and moments, of any model
+ *
+ * The format of the file is free. An existing file is replaced.
+ * @param[in] parameters  values and both moments, of any model; each parameter has another name, of less than 200 bytes
  * @param[in] iteration   steps done so far
  * @param[in] out         path
+ * @retval CS336_EIO  the file cannot be written
  */
 CS336_MUST_CHECK Status run_save_checkpoint(ParameterList parameters, size_t iteration, const char *out);
 
 /**
- * @brief Problem checkpointing: reads what run_save_checkpoint() wrote.
+ * @brief Problem checkpointing: reads what run_save_checkpoint() wrote. Every number comes back bit for bit.
+ *
+ * If it fails, the iteration and all parameters are unchanged: a model must not be left half old and half new.
  * @param[out]    iteration   as it was saved
  * @param[in]     src         path
- * @param[in,out] parameters  values and moments are overwritten, found by name
+ * @param[in,out] parameters  values and moments are overwritten, found by name: their order may differ from the file's
+ * @retval CS336_EIO      the file cannot be read
+ * @retval CS336_EFORMAT  the file is cut short, or has no parameter of a name
+ * @retval CS336_ESHAPE   a parameter of the file has another number of elements
  */
 CS336_MUST_CHECK Status run_load_checkpoint(size_t *iteration, const char *src, ParameterList parameters);
 
@@ -210,6 +224,50 @@ CS336_MUST_CHECK Status run_get_batch(int32_t *inputs, int32_t *targets, const i
                                       size_t batch_size, size_t context_length, const char *device, uint64_t seed);
 
 /* ---- Tokenizer ---- */
+
+/** @brief A pre-token or a special token: the bytes of a text from `begin` up to, not including, `end`. */
+typedef struct {
+    size_t begin, end;
+    bool special; /**< true: a special token */
+} TextRange;
+
+/** @brief Ranges in the order of the text. A zeroed list is empty and ready. */
+typedef struct {
+    TextRange *ranges;
+    size_t count, capacity;
+} TextRangeList;
+
+/** @brief Appends a range. @retval CS336_ENOMEM  the list is unchanged */
+CS336_MUST_CHECK static inline Status text_range_list_append(TextRangeList *list, size_t begin, size_t end,
+                                                             bool special)
+{
+    const Status s = array_reserve(&list->ranges, &list->capacity, list->count + 1, sizeof *list->ranges);
+    if (!s)
+        list->ranges[list->count++] = (TextRange){.begin = begin, .end = end, .special = special};
+    return s;
+}
+
+static inline void text_range_list_deinit(TextRangeList *list)
+{
+    memory_release(list->ranges);
+    *list = (TextRangeList){0};
+}
+
+/**
+ * @brief Splits a text as GPT-2 does; every byte of the text belongs to one range. No problem of the handout: its
+ * section 2.4 gives this pattern, and Python's `regex` splits by it.
+ *
+ *     '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ *
+ * - Special tokens come first: the earliest one in the text, and of those that begin there the longest. The pattern
+ *   splits the text before it, between two, and behind the last, each as a text of its own.
+ * - utf8_decode() of tokenizer/unicode.h gives the next character, unicode_class() tells whether it is a letter, a
+ *   number, white space or something else. Malformed UTF-8 is something else.
+ * @param[in,out] ranges  to be appended to with text_range_list_append(); the caller calls text_range_list_deinit()
+ * @param[in]     special_tokens  none of them is empty
+ */
+CS336_MUST_CHECK Status run_pretokenize(TextRangeList *ranges, ByteString text, const ByteString *special_tokens,
+                                        size_t special_count);
 
 /** @brief Two tokens that become one, by their bytes. */
 typedef struct {
@@ -261,5 +319,7 @@ typedef struct {
 CS336_MUST_CHECK Status run_train_bpe(TrainedBPE *trained, const char *input_path, size_t vocab_size,
                                       const ByteString *special_tokens, size_t special_count);
 void release_trained_bpe(TrainedBPE *trained);
+
+CS336_API_END
 
 #endif

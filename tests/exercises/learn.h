@@ -13,18 +13,47 @@
  *     x.reshape(-1, x.shape[-1])[i]    row(x, i)             a pointer: row(x, i)[j] is a number
  *     x.reshape(-1, x.shape[-1])[i,j]  *at(x, i, j)          read it or assign to it
  *     x.transpose(a, b)                tensor_transpose(x, a, b)
+ *     x.unflatten(-1, (heads, -1))     tensor_split(x, -1, heads)
+ *     x[i]                             tensor_select(x, 0, i)
  *     x[:, a:a + n]                    tensor_slice(x, 1, a, n)
  *     ids.flatten()[i]                 tokens_at(ids, i)
+ *     ids.unsqueeze(-2)                tokens_insert(ids, -1)
  *     mask.reshape(-1, n)[i, j]        mask_at(mask, i, j)
+ *     mask.expand(shape)               mask_broadcast(&mask, rank, shape); tokens_broadcast() for ids
  *     torch.empty_like(x)              arena_tensor_like(scratch, x)
  *     torch.empty(batch, n)            arena_tensor(scratch, batch, n)
+ *     a tensor of an array p           tensor(p, batch, n), tokens(p, batch, n)
  *     x.zero_()                        tensor_fill(x, 0)
  *
+ * - A TokenTensor is a view of token ids or positions (int32_t), and a MaskTensor one of booleans. Both are only read.
  * - row() needs a row whose numbers are adjacent in memory. at() works for every view.
- * - A result that the caller does not want has `data == NULL`: do not write it.
+ * - `(Tensor){0}` is a tensor without numbers: its `data` is NULL. Where a result may be missing, its `data == NULL`
+ *   says that the caller does not want it: do not write it. Positions with `data == NULL` are 0, 1, 2, ...
  * - Indices and extents are size_t, an unsigned type: 2 - 3 is a huge number, so compare before you subtract.
- * - A function returns CS336_OK, or fails with a message: `return status_fail(CS336_ESHAPE, "softmax: ...");`
- *   Shapes are checked in one line with the functions of nn/check.h, such as nn_check_same_shape(y, x).
+ * - NAME_backward() overwrites the gradient of its input, and adds to the gradients of the weights, as PyTorch adds to
+ *   `.grad`. NAME_backward_add() adds to both.
+ *
+ * Failing. A function returns a Status: CS336_OK, which is 0, or an error whose message status_fail() records. The
+ * caller goes on if the Status is 0, and else returns it:
+ *
+ *     if (d_k % 2 != 0)
+ *         return status_fail(CS336_ESHAPE, "rope_bind: d_k is %zu, expected an even number", d_k);
+ *
+ * Shapes are checked in one line with the functions of nn/check.h, such as nn_check_same_shape(y, x), which also record
+ * a message.
+ *
+ * Scratch. There is no garbage collector, and memory for intermediate tensors comes from the caller's arena `scratch`:
+ *
+ *     const size_t mark = arena_mark(scratch);
+ *     const Tensor hidden = arena_tensor_like(scratch, x);   // its numbers are undefined
+ *     Status s = arena_status(scratch);                      // fails if scratch was too small; ask before you write
+ *     if (!s)
+ *         s = silu_forward(hidden, x);
+ *     arena_release(scratch, mark);                          // gives hidden back, also after a failure
+ *     return s;
+ *
+ * `saved` is where a forward pass writes what its backward pass reads. If it is NULL, no backward pass follows, and the
+ * function takes the same tensors from scratch: NAME_bind_saved(&own, scratch, ...).
  */
 #ifndef CS336_TESTS_EXERCISES_LEARN_H
 #define CS336_TESTS_EXERCISES_LEARN_H
@@ -33,6 +62,12 @@
 #include "core/status.h"
 #include "core/tensor.h"
 #include "nn/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/** @brief Says that this function is not written yet, and ends the program. Write the function in place of it. */
+#define TODO() (fprintf(stderr, "TODO: %s\n", __func__), exit(9))
 
 /** @brief Returns the number of rows: a (batch, seq, d) tensor has batch x seq of them. */
 static inline size_t rows(Tensor t)

@@ -134,6 +134,53 @@ static Status continue_prompt(Received *received, size_t *count, Decoder *decode
     return generate(count, decoder, prompt, 3, &config, &rng, (TokenReceiver){receive, received});
 }
 
+/*
+ * One forward pass over the prompt and all generated tokens gives the logits after each of them, because attention is
+ * causal. The likeliest token of each row must be the token that greedy generation has put next.
+ */
+START_TEST(test_generation_reads_its_own_tokens)
+{
+    enum { PROMPT = 3, NEW = CONTEXT - PROMPT, MODELS = 10 };
+    size_t models_that_vary = 0;
+    for (uint64_t seed = 1; seed <= MODELS; seed++) {
+        TinyLM tiny;
+        const TransformerLMConfig config = tiny_lm_config(0);
+        tiny_lm_init(&tiny, &config, seed);
+        Decoder decoder;
+        Arena scratch;
+        assert_ok(decoder_init(&decoder, &tiny.lm, true));
+        assert_ok(arena_init(&scratch, transformer_lm_forward_scratch(&tiny.lm, 1, CONTEXT)));
+        const GenerateConfig greedy = {.max_tokens = NEW, .stop_token = -1, .sample = {.top_p = 1}};
+        Received received;
+        size_t count;
+        assert_ok(continue_prompt(&received, &count, &decoder, greedy, 1));
+        ck_assert_uint_eq(count, NEW);
+
+        int32_t ids[CONTEXT] = {3, 1, 4};
+        float logits[CONTEXT * VOCAB];
+        memcpy(ids + PROMPT, received.ids, NEW * sizeof *ids);
+        assert_ok(
+            transformer_lm_forward(tensor(logits, 1, CONTEXT, VOCAB), &tiny.lm, tokens(ids, 1, CONTEXT), &scratch));
+        bool varies = false;
+        for (size_t n = PROMPT; n < CONTEXT; n++) {
+            const float *after = logits + (n - 1) * VOCAB;
+            int32_t likeliest = 0;
+            for (int32_t token = 1; token < VOCAB; token++)
+                likeliest = after[token] > after[likeliest] ? token : likeliest;
+            ck_assert_msg(ids[n] == likeliest, "model %d: token %zu is %d, expected %d", (int)seed, n, ids[n],
+                          likeliest);
+            varies = varies || ids[n] != ids[PROMPT];
+        }
+        models_that_vary += varies;
+        arena_deinit(&scratch);
+        decoder_deinit(&decoder);
+        tiny_lm_deinit(&tiny);
+    }
+    /* A model that always prints the same token would not tell whether it reads its own. */
+    ck_assert_uint_ge(models_that_vary, MODELS / 2);
+}
+END_TEST
+
 START_TEST(test_greedy_ids_equal_with_and_without_cache)
 {
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
@@ -321,6 +368,7 @@ const TestCase generation_tests[] = {
     TEST(test_uncached_logits_are_those_of_the_window, "decoding"),
     TEST(test_cached_logits_equal_uncached, "decoding"),
     TEST(test_prompt_at_once_equals_one_by_one, "decoding"),
+    TEST(test_generation_reads_its_own_tokens, "decoding"),
     TEST(test_greedy_ids_equal_with_and_without_cache, "decoding"),
     TEST(test_generation_is_seeded, "decoding"),
     TEST(test_generation_ends_at_the_stop_token, "decoding"),

@@ -110,6 +110,29 @@ START_TEST(test_attention_with_any_head_dimension)
 }
 END_TEST
 
+/* Only the output: without log_sum_exp, which a backward pass reads, and without a backward pass. */
+START_TEST(test_attention_is_scaled_by_the_width_of_the_keys)
+{
+    enum { B = 2, Q = 3, K = 5, MOST = 16 };
+    static const size_t widths[][2] = {{2, 8}, {16, 4}, {9, 1}, {1, 4}}; /* d_k, d_v */
+    bool visible[B * Q * K];
+    memset(visible, true, sizeof visible);
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        const size_t d_k = widths[i][0], d_v = widths[i][1];
+        const Sample query = sample("width.query", 0, 1, B, Q, d_k), key = sample("width.key", 0, 1, B, K, d_k);
+        const Sample value = sample("width.value", 0, 1, B, K, d_v);
+        const Tensor output = filled(NAN, B, Q, d_v);
+        double expected[B * Q * MOST];
+        reference_attention(expected, NULL, query.wide, key.wide, value.wide, visible,
+                            (AttentionSizes){B, Q, K, d_k, d_v});
+        assert_ok(scaled_dot_product_attention_forward(output, (Tensor){0}, query.value, key.value, value.value,
+                                                       (AttentionMask){.kind = ATTEND_ALL}));
+        test_label("d_k %zu, d_v %zu", d_k, d_v);
+        assert_allclose_wide("output", output, expected, RTOL, ATOL);
+    }
+}
+END_TEST
+
 START_TEST(test_attention_of_heads_as_views)
 {
     for (int kind = ATTEND_ALL; kind <= ATTEND_CAUSAL; kind++)
@@ -342,6 +365,7 @@ const TestCase attention_tests[] = {
     TEST(test_attention_with_any_leading_dimensions, SDPA),
     TEST(test_attention_mask_broadcasts, SDPA),
     TEST(test_attention_with_any_head_dimension, SDPA),
+    TEST(test_attention_is_scaled_by_the_width_of_the_keys, SDPA),
     TEST(test_attention_of_heads_as_views, SDPA),
     TEST(test_attention_shares_keys_between_heads, SDPA),
     TEST(test_attention_of_random_shapes_on_every_instruction_set, SDPA),

@@ -99,6 +99,52 @@ static double tuned_loss_ratio(double lr)
     return last / first;
 }
 
+/*
+ * The handout's experiment has a closed form. The gradient of mean(w^2) is 2 w / n, so a step multiplies each weight by
+ * 1 - 2 lr / (n sqrt(t + 1)), and ten steps multiply it by the product of these factors.
+ */
+static void check_ten_steps(double lr)
+{
+    enum { COUNT = 100, STEPS = 10 };
+    float value[COUNT], grad[COUNT];
+    double expected[COUNT];
+    hash_normal(value, COUNT, "tuning", SEED, 0, 5);
+    for (size_t i = 0; i < COUNT; i++) {
+        expected[i] = (double)value[i];
+        for (size_t t = 0; t < STEPS; t++)
+            expected[i] *= 1 - 2 * lr / (COUNT * sqrt((double)t + 1));
+    }
+    Parameter parameter = {.name = "w", .value = tensor(value, 10, 10), .grad = tensor(grad, 10, 10)};
+    for (size_t t = 0; t < STEPS; t++) {
+        for (size_t i = 0; i < COUNT; i++)
+            grad[i] = 2 * value[i] / COUNT;
+        assert_ok(sgd_step((ParameterList){&parameter, 1}, t, lr));
+    }
+    test_label("lr %g", lr);
+    assert_allclose_double("weights after ten steps", value, expected, COUNT, 1e-5, 1e-5);
+}
+
+START_TEST(test_sgd_equals_its_formula)
+{
+    /* By hand: the rate 1/2 divided by sqrt(1), sqrt(4) and sqrt(16) is 1/2, 1/4 and 1/8. All numbers are exact. */
+    const size_t steps[] = {0, 3, 15};
+    const float expected[3][3] = {{1.5F, 0, -1.5F}, {1.25F, 0.5F, -2.5F}, {1.125F, 0.75F, -3}};
+    float value[] = {2, -1, 0.5F}, grad[] = {1, -2, 4}, same[] = {1, -2, 4};
+    Parameter parameter = {.name = "w", .value = tensor(value, 3), .grad = tensor(grad, 3)};
+    for (size_t i = 0; i < 3; i++) {
+        test_label("step %zu", steps[i]);
+        assert_ok(sgd_step((ParameterList){&parameter, 1}, steps[i], 0.5));
+        assert_allclose_array("weights by hand", value, expected[i], 3, 0, 0);
+    }
+    test_label_end();
+    assert_allclose_array("gradient", grad, same, 3, 0, 0);
+
+    const double rates[] = {1e-1, 1e1, 1e2, 1e3};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        check_ten_steps(rates[i]);
+}
+END_TEST
+
 START_TEST(test_sgd_learning_rate_tuning)
 {
     ck_assert_double_lt(tuned_loss_ratio(1e1), 0.3);
@@ -423,6 +469,7 @@ END_TEST
 
 const TestCase optim_tests[] = {
     TEST(test_hash_weights_equal_those_of_python, "support"),
+    TEST(test_sgd_equals_its_formula, "learning_rate_tuning"),
     TEST(test_sgd_learning_rate_tuning, "learning_rate_tuning"),
     TEST(test_sgd_reports_what_does_not_fit, "learning_rate_tuning"),
     TEST(test_adamw_equals_pytorch_over_1000_steps, "adamw"),

@@ -1,5 +1,7 @@
 #include "tests/support/allclose.h"
 
+#include "tests/support/check.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

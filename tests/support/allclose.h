@@ -14,7 +14,6 @@
 #define CS336_TESTS_SUPPORT_ALLCLOSE_H
 
 #include "core/tensor.h"
-#include "tests/support/check.h"
 
 #include <stddef.h>
 

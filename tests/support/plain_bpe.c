@@ -1,7 +1,7 @@
 #include "tests/support/plain_bpe.h"
 
-#include "tests/support/check.h"
 #include "tests/support/plain_pretokens.h"
+#include "tests/support/zeroed.h"
 
 #include <stdlib.h>
 
@@ -12,45 +12,35 @@ typedef struct {
     size_t count;
 } Sequence;
 
-static void *zeroed(size_t count, size_t size)
+/* True if a range of the text holds the same bytes as one before it. */
+static bool is_repeated(ByteString text, const TextRange *ranges, size_t k)
 {
-    void *memory = calloc(count + 1, size);
-    if (!memory)
-        ck_abort_msg("no memory");
-    return memory;
+    const size_t length = ranges[k].end - ranges[k].begin;
+    for (size_t i = 0; i < k; i++)
+        if (ranges[i].end - ranges[i].begin == length &&
+            memcmp(text.bytes + ranges[i].begin, text.bytes + ranges[k].begin, length) == 0)
+            return true;
+    return false;
 }
 
-/* Returns the length of the longest special token that begins at `begin`, or 0. */
-static size_t special_at(ByteString text, size_t begin, const ByteString *special, size_t special_count)
-{
-    size_t longest = 0;
-    for (size_t i = 0; i < special_count; i++)
-        if (special[i].length <= text.length - begin && special[i].length > longest &&
-            memcmp(text.bytes + begin, special[i].bytes, special[i].length) == 0)
-            longest = special[i].length;
-    return longest;
-}
-
-static Sequence split(ByteString text, const ByteString *special, size_t special_count)
+static Sequence split(ByteString text, const ByteString *special, size_t special_count, TrainMistake mistake)
 {
     Sequence s = {.tokens = zeroed(text.length, sizeof *s.tokens), .first = zeroed(text.length, sizeof *s.first)};
-    size_t *ends = zeroed(text.length, sizeof *ends);
-    for (size_t i = 0; i < text.length;) {
-        /* The text up to the next special token. */
-        size_t end = i;
-        while (end < text.length && !special_at(text, end, special, special_count))
-            end++;
-        const size_t begin = i, count = plain_pretokens(ends, (ByteString){.bytes = text.bytes + i, .length = end - i});
-        /* A token for each byte of its pre-tokens. */
-        for (size_t k = 0; k < count; k++)
-            for (bool first = true; i < begin + ends[k]; i++, first = false) {
-                s.first[s.count] = first;
-                s.tokens[s.count++] = (ByteString){.bytes = text.bytes + i, .length = 1};
-            }
-        if (i < text.length)
-            i += special_at(text, i, special, special_count);
+    TextRange *ranges = zeroed(text.length, sizeof *ranges);
+    const size_t count =
+        plain_split(ranges, text, special, special_count,
+                    mistake == TRAIN_COUNTS_SPECIAL_TOKENS ? PRETOKENS_SPECIAL_TOKENS_ARE_TEXT : PRETOKENS_RIGHT);
+    /* A token for each byte of the pre-tokens. */
+    for (size_t k = 0; k < count; k++) {
+        if (ranges[k].special || (mistake == TRAIN_COUNTS_WORDS_NOT_OCCURRENCES && is_repeated(text, ranges, k)))
+            continue;
+        const bool goes_on = mistake == TRAIN_MERGES_ACROSS_PRETOKENS && k > 0 && !ranges[k - 1].special;
+        for (size_t i = ranges[k].begin; i < ranges[k].end; i++) {
+            s.first[s.count] = i == ranges[k].begin && !goes_on;
+            s.tokens[s.count++] = (ByteString){.bytes = text.bytes + i, .length = 1};
+        }
     }
-    free(ends);
+    free(ranges);
     return s;
 }
 
@@ -60,32 +50,94 @@ static bool is_pair(const Sequence *s, size_t i, ByteString left, ByteString rig
            byte_string_equal(s->tokens[i + 1], right);
 }
 
-static int compare_pairs(ByteString left, ByteString right, ByteString other_left, ByteString other_right)
+/* ---- pairs ---- */
+
+/* A pair that occurs or has occurred, in the order in which pairs were first seen. */
+typedef struct {
+    ByteString left, right;
+    size_t count;
+} PlainPair;
+
+typedef struct {
+    PlainPair *pairs;
+    size_t count;
+} PairTable;
+
+/* Returns how often a pair occurs. */
+static size_t count_pair(const Sequence *s, ByteString left, ByteString right, TrainMistake mistake)
 {
-    const int order = byte_string_compare(left, other_left);
-    return order ? order : byte_string_compare(right, other_right);
+    size_t count = 0;
+    for (size_t k = 0; k + 1 < s->count; k++)
+        if (is_pair(s, k, left, right)) {
+            count++;
+            if (mistake == TRAIN_COUNTS_WITHOUT_OVERLAP && is_pair(s, k + 1, left, right))
+                k++;
+        }
+    return count;
 }
 
-/* Returns the position of the most frequent pair, the greatest one of equals. *count is 0 if there is no pair. */
-static size_t best_pair(const Sequence *s, size_t *count)
+/* Counts all pairs again. Those that no longer occur stay in the table. */
+static void recount(PairTable *table, const Sequence *s, TrainMistake mistake)
 {
-    size_t best = 0;
-    *count = 0;
     for (size_t i = 0; i + 1 < s->count; i++) {
-        if (s->first[i + 1])
-            continue;
-        size_t occurrences = 0;
-        for (size_t k = 0; k + 1 < s->count; k++)
-            occurrences += is_pair(s, k, s->tokens[i], s->tokens[i + 1]);
-        if (occurrences > *count ||
-            (occurrences == *count &&
-             compare_pairs(s->tokens[i], s->tokens[i + 1], s->tokens[best], s->tokens[best + 1]) > 0)) {
-            best = i;
-            *count = occurrences;
-        }
+        size_t k = 0;
+        while (k < table->count && !(byte_string_equal(table->pairs[k].left, s->tokens[i]) &&
+                                     byte_string_equal(table->pairs[k].right, s->tokens[i + 1])))
+            k++;
+        if (k == table->count && !s->first[i + 1])
+            table->pairs[table->count++] = (PlainPair){.left = s->tokens[i], .right = s->tokens[i + 1]};
+    }
+    for (size_t k = 0; k < table->count; k++) {
+        PlainPair *pair = &table->pairs[k];
+        const size_t count = count_pair(s, pair->left, pair->right, mistake);
+        if (mistake != TRAIN_KEEPS_LOST_PAIRS || count > pair->count)
+            pair->count = count;
+    }
+}
+
+/* Returns the id of a token, but for special tokens: the byte, or 256 and the rank of the merge that made it. */
+static size_t id_of(const PlainBPE *plain, ByteString token)
+{
+    size_t rank = 0;
+    if (token.length == 1)
+        return token.bytes[0];
+    for (; rank < plain->merge_count; rank++) {
+        const ByteString left = plain->left[rank], right = plain->right[rank];
+        if (left.length + right.length == token.length && memcmp(left.bytes, token.bytes, left.length) == 0 &&
+            memcmp(right.bytes, token.bytes + left.length, right.length) == 0)
+            break;
+    }
+    return 256 + rank;
+}
+
+/* True if of two equally frequent pairs `a` is merged; `b` was seen before it. */
+static bool wins_tie(const PlainBPE *plain, const PlainPair *a, const PlainPair *b, TrainMistake mistake)
+{
+    if (mistake == TRAIN_TIES_BY_AGE)
+        return false;
+    if (mistake == TRAIN_TIES_BY_ID) {
+        const size_t x = id_of(plain, a->left), y = id_of(plain, b->left);
+        return x != y ? x > y : id_of(plain, a->right) > id_of(plain, b->right);
+    }
+    const int left = byte_string_compare(a->left, b->left);
+    const int order = left ? left : byte_string_compare(a->right, b->right);
+    return mistake == TRAIN_TIES_TO_THE_LESSER_PAIR ? order < 0 : order > 0;
+}
+
+/* Returns the most frequent pair, or NULL if there is none. */
+static PlainPair *best_pair(const PairTable *table, const PlainBPE *plain, TrainMistake mistake)
+{
+    PlainPair *best = NULL;
+    for (size_t k = 0; k < table->count; k++) {
+        PlainPair *pair = &table->pairs[k];
+        if (pair->count > 0 && (!best || pair->count > best->count ||
+                                (pair->count == best->count && wins_tie(plain, pair, best, mistake))))
+            best = pair;
     }
     return best;
 }
+
+/* ---- merges ---- */
 
 static void merge(Sequence *s, ByteString left, ByteString right)
 {
@@ -100,20 +152,26 @@ static void merge(Sequence *s, ByteString left, ByteString right)
     s->count = count;
 }
 
-PlainBPE plain_bpe_train(ByteString text, const ByteString *special, size_t special_count, size_t merges)
+PlainBPE plain_bpe_train(ByteString text, const ByteString *special, size_t special_count, size_t merges,
+                         TrainMistake mistake)
 {
+    if (mistake == TRAIN_VOCABULARY_WITHOUT_SPECIAL_TOKENS)
+        merges += special_count;
     PlainBPE plain = {.left = zeroed(merges, sizeof *plain.left), .right = zeroed(merges, sizeof *plain.right)};
-    Sequence s = split(text, special, special_count);
+    Sequence s = split(text, special, special_count, mistake);
+    /* Each merge makes at most two pairs for each occurrence, and takes away a token. */
+    PairTable table = {.pairs = zeroed(3 * text.length, sizeof *table.pairs)};
     while (plain.merge_count < merges) {
-        size_t count;
-        const size_t best = best_pair(&s, &count);
-        if (count == 0)
+        recount(&table, &s, mistake);
+        PlainPair *best = best_pair(&table, &plain, mistake);
+        if (!best)
             break;
-        const ByteString left = s.tokens[best], right = s.tokens[best + 1];
-        plain.left[plain.merge_count] = left;
-        plain.right[plain.merge_count++] = right;
-        merge(&s, left, right);
+        plain.left[plain.merge_count] = best->left;
+        plain.right[plain.merge_count++] = best->right;
+        merge(&s, best->left, best->right);
+        *best = (PlainPair){.left = best->left, .right = best->right};
     }
+    free(table.pairs);
     free(s.tokens);
     free(s.first);
     return plain;
@@ -126,14 +184,49 @@ void plain_bpe_free(PlainBPE *plain)
     *plain = (PlainBPE){0};
 }
 
+/* Applies the first merge that fits from the left, again and again. */
+static void merge_from_left_to_right(Sequence *s, const ByteString *left, const ByteString *right, size_t merge_count)
+{
+    for (size_t i = 0; i + 1 < s->count; i++)
+        for (size_t m = 0; m < merge_count; m++)
+            if (is_pair(s, i, left[m], right[m])) {
+                merge(s, left[m], right[m]);
+                i = (size_t)-1; /* the loop's i++ makes it 0 */
+                break;
+            }
+}
+
+/* Takes the longest token of the vocabulary at each place. A token's bytes are those of a merge or a single byte. */
+static void take_longest(Sequence *s, ByteString word, const ByteString *left, const ByteString *right,
+                         size_t merge_count)
+{
+    s->count = 0;
+    for (size_t i = 0; i < word.length; i += s->tokens[s->count++].length) {
+        size_t longest = 1;
+        for (size_t m = 0; m < merge_count; m++) {
+            const size_t length = left[m].length + right[m].length;
+            if (length > longest && length <= word.length - i &&
+                memcmp(word.bytes + i, left[m].bytes, left[m].length) == 0 &&
+                memcmp(word.bytes + i + left[m].length, right[m].bytes, right[m].length) == 0)
+                longest = length;
+        }
+        s->tokens[s->count] = (ByteString){.bytes = word.bytes + i, .length = longest};
+    }
+}
+
 size_t plain_bpe_apply(ByteString *tokens, ByteString word, const ByteString *left, const ByteString *right,
-                       size_t merge_count)
+                       size_t merge_count, TokenizerMistake mistake)
 {
     Sequence s = {.tokens = tokens, .first = zeroed(word.length, sizeof *s.first), .count = word.length};
     for (size_t i = 0; i < word.length; i++)
         tokens[i] = (ByteString){.bytes = word.bytes + i, .length = 1};
-    for (size_t i = 0; i < merge_count; i++)
-        merge(&s, left[i], right[i]);
+    if (mistake == TOKENIZER_MERGES_FROM_LEFT_TO_RIGHT)
+        merge_from_left_to_right(&s, left, right, merge_count);
+    else if (mistake == TOKENIZER_LONGEST_TOKEN_FIRST)
+        take_longest(&s, word, left, right, merge_count);
+    else
+        for (size_t i = 0; i < merge_count; i++)
+            merge(&s, left[i], right[i]);
     free(s.first);
     return s.count;
 }

@@ -1,16 +1,14 @@
 #include "tests/support/reference.h"
 
 #include "tests/support/allclose.h"
-#include "tests/support/check.h"
+#include "tests/support/zeroed.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static double *doubles(size_t count)
 {
-    double *numbers = malloc((count ? count : 1) * sizeof *numbers);
-    ck_assert_ptr_nonnull(numbers);
-    return numbers;
+    return zeroed(count, sizeof(double));
 }
 
 void central_difference(double *gradient, double *x, size_t count, double step, ReferenceLoss *loss, void *context)

@@ -1,7 +1,7 @@
 #include "tests/support/reference_layers.h"
 
-#include "tests/support/check.h"
 #include "tests/support/reference.h"
+#include "tests/support/zeroed.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,9 +10,7 @@
 
 static double *doubles(size_t count)
 {
-    double *numbers = malloc((count ? count : 1) * sizeof *numbers);
-    ck_assert_ptr_nonnull(numbers);
-    return numbers;
+    return zeroed(count, sizeof(double));
 }
 
 void reference_linear(double *y, const double *x, const double *weight, size_t rows, size_t d_in, size_t d_out)
@@ -97,8 +95,7 @@ void reference_mha(double *y, const double *x, const double *q, const double *k,
 {
     const size_t count = sizes.batch * sizes.seq * sizes.d_model, d_k = sizes.d_model / sizes.heads;
     double *query = doubles(count), *key = doubles(count), *value = doubles(count), *attended = doubles(count);
-    bool *visible = malloc(sizes.batch * sizes.heads * sizes.seq * sizes.seq);
-    ck_assert_ptr_nonnull(visible);
+    bool *visible = zeroed(sizes.batch * sizes.heads * sizes.seq * sizes.seq, sizeof *visible);
     project_heads(query, x, q, sizes);
     project_heads(key, x, k, sizes);
     project_heads(value, x, v, sizes);

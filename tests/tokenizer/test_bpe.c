@@ -158,7 +158,8 @@ START_TEST(test_training_equals_a_trainer_that_recounts_everything)
                       .threads = 1 + trial % 3};
         test_label("text %d", trial);
         BPEModel model = trained(&t);
-        PlainBPE plain = plain_bpe_train(t.text, specials, special_count, t.vocab_size - 256 - special_count);
+        PlainBPE plain =
+            plain_bpe_train(t.text, specials, special_count, t.vocab_size - 256 - special_count, TRAIN_RIGHT);
         for (size_t i = 0; i < plain.merge_count; i++)
             assert_merge(&model, i, plain.left[i], plain.right[i], trial);
         ck_assert_uint_eq(model.merge_count, plain.merge_count);

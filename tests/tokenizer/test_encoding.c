@@ -91,7 +91,7 @@ START_TEST(test_encoding_equals_applying_each_merge_in_turn)
     size_t longest = 0;
     for (int trial = 0; trial < 1000; trial++) {
         const ByteString word = random_text(&rng, buffer, letters, COUNT(letters), trial % 2 ? 8 : 80);
-        const size_t count = plain_bpe_apply(tokens, word, left, right, model.merge_count);
+        const size_t count = plain_bpe_apply(tokens, word, left, right, model.merge_count, TOKENIZER_RIGHT);
         TokenList ids = encode(tokenizer, word);
         if (ids.count != count)
             ck_abort_msg("word %d: %zu tokens, expected %zu", trial, ids.count, count);

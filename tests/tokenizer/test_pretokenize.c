@@ -1,4 +1,6 @@
+#include "tests/adapters.h"
 #include "tests/suites.h"
+#include "tests/support/allclose.h"
 #include "tests/support/kernels.h"
 #include "tests/support/lines.h"
 #include "tests/support/plain_pretokens.h"
@@ -368,7 +370,104 @@ START_TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing)
 }
 END_TEST
 
+/* ---- the exercise pretokenizer, which splits a whole text at once ---- */
+
+/* Asserts that run_pretokenize() splits a text into these ranges. */
+static void assert_ranges(ByteString text, const ByteString *special, size_t special_count, const TextRange *expected,
+                          size_t count, const char *what, size_t number)
+{
+    TextRangeList list = {0};
+    uint8_t *copy = exact_copy(text.bytes, text.length);
+    assert_ok(run_pretokenize(&list, (ByteString){.bytes = copy, .length = text.length}, special, special_count));
+    for (size_t i = 0; i < list.count && i < count; i++) {
+        const TextRange got = list.ranges[i], wanted = expected[i];
+        if (got.begin != wanted.begin || got.end != wanted.end || got.special != wanted.special)
+            ck_abort_msg("%s %zu: range %zu is %s [%zu, %zu), expected %s [%zu, %zu)", what, number, i,
+                         got.special ? "special token" : "pre-token", got.begin, got.end,
+                         wanted.special ? "special token" : "pre-token", wanted.begin, wanted.end);
+    }
+    ck_assert_msg(list.count == count, "%s %zu: %zu ranges, expected %zu", what, number, list.count, count);
+    text_range_list_deinit(&list);
+    free(copy);
+}
+
+START_TEST(test_run_pretokenize_matches_regex)
+{
+    Lines lines = lines_open("tokenizer/pretokens.txt");
+    PretokenCase c;
+    while (next_case(&lines, &c)) {
+        TextRange expected[LINE_BYTES];
+        for (size_t i = 0, begin = 0; i < c.count; begin += c.lengths[i++])
+            expected[i] = (TextRange){.begin = begin, .end = begin + c.lengths[i]};
+        assert_ranges((ByteString){.bytes = c.text, .length = c.length}, NULL, 0, expected, c.count, "line",
+                      lines.number);
+    }
+    ck_assert_uint_gt(lines.number, 1500);
+    lines_close(&lines);
+}
+END_TEST
+
+/* Special tokens that are beginnings of each other, repeat, overlap, hold white space or are one byte. */
+static const ByteString specials[] = {ATOM("<|a|>"), ATOM("<|a|><|a|>"), ATOM("<|a"), ATOM("aba"),
+                                      ATOM("x y\n"), ATOM("\n<|a|>\n"),  ATOM("q")};
+static const ByteString special_atoms[] = {ATOM("<|a|>"), ATOM("<|a"), ATOM("<|"), ATOM("a"),  ATOM("b"),
+                                           ATOM("x y"),   ATOM(" "),   ATOM("\n"), ATOM("|>"), ATOM("x"),
+                                           ATOM("q"),     ATOM("é"),   ATOM("'s"), ATOM("12"), ATOM("\xE4\xB8")};
+
+START_TEST(test_run_pretokenize_takes_special_tokens_first)
+{
+    Rng rng = rng_seeded(67);
+    uint8_t buffer[LONGEST_TEXT];
+    TextRange expected[LONGEST_TEXT];
+    size_t found = 0;
+    for (size_t trial = 0; trial < TRIALS / 4; trial++) {
+        const ByteString text = random_text(&rng, buffer, special_atoms, COUNT(special_atoms), 30);
+        const size_t first = (size_t)rng_below(&rng, COUNT(specials));
+        const size_t special_count = 1 + (size_t)rng_below(&rng, COUNT(specials) - first);
+        const size_t count = plain_split(expected, text, specials + first, special_count, PRETOKENS_RIGHT);
+        assert_ranges(text, specials + first, special_count, expected, count, "trial", trial);
+        for (size_t i = 0; i < count; i++)
+            found += expected[i].special;
+    }
+    ck_assert_uint_gt(found, TRIALS / 4);
+}
+END_TEST
+
+START_TEST(test_run_pretokenize_of_any_bytes_equals_the_plain_reference)
+{
+    Rng rng = rng_seeded(68);
+    uint8_t buffer[LONGEST_TEXT];
+    TextRange expected[LONGEST_TEXT];
+    for (size_t trial = 0; trial < TRIALS / 4; trial++) {
+        const ByteString text = nasty_text(&rng, buffer);
+        assert_ranges(text, NULL, 0, expected, plain_split(expected, text, NULL, 0, PRETOKENS_RIGHT), "trial", trial);
+    }
+}
+END_TEST
+
+START_TEST(test_run_pretokenize_adds_to_its_list)
+{
+    TextRangeList list = {0};
+    assert_ok(run_pretokenize(&list, byte_string("a b"), NULL, 0));
+    assert_ok(run_pretokenize(&list, byte_string(""), specials, COUNT(specials)));
+    assert_ok(run_pretokenize(&list, byte_string("q"), specials, COUNT(specials)));
+    const TextRange expected[] = {{.begin = 0, .end = 1}, {.begin = 1, .end = 3}, {.end = 1, .special = true}};
+    ck_assert_uint_eq(list.count, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        test_label("range %zu", i);
+        ck_assert_uint_eq(list.ranges[i].begin, expected[i].begin);
+        ck_assert_uint_eq(list.ranges[i].end, expected[i].end);
+        ck_assert_int_eq(list.ranges[i].special, expected[i].special);
+    }
+    text_range_list_deinit(&list);
+}
+END_TEST
+
 const TestCase pretokenize_tests[] = {
+    TEST(test_run_pretokenize_matches_regex, "pretokenizer"),
+    TEST(test_run_pretokenize_takes_special_tokens_first, "pretokenizer"),
+    TEST(test_run_pretokenize_of_any_bytes_equals_the_plain_reference, "pretokenizer"),
+    TEST(test_run_pretokenize_adds_to_its_list, "pretokenizer"),
     TEST(test_white_space_is_the_25_code_points_of_the_property, "unicode"),
     TEST(test_every_code_point_has_tiktokens_class, "unicode"),
     TEST(test_every_code_point_decodes, "unicode"),

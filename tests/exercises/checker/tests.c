@@ -1,0 +1,100 @@
+#define _DEFAULT_SOURCE /* W_EXITCODE */
+#include "tests/exercises/checker/tests.h"
+
+#include "tests/exercises/checker/explain.h"
+#include "tests/exercises/checker/run.h"
+#include "tests/suites.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    COURSE_SUITES = 7, /* the first of SUITES are the course's */
+    TEST_SECONDS = 20, /* time limit of a test that names none; textbook loops are ten times slower than the library */
+    REPORT_BYTES = 256 << 10,
+};
+
+static const TestSuite suites[] = {
+#define ENTRY(name) {#name, name##_tests},
+    SUITES(ENTRY)
+#undef ENTRY
+};
+
+static const TestCase *find_test(const char *name, bool *of_course)
+{
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+        for (const TestCase *test = suites[i].cases; test->test; test++)
+            if (strcmp(test->name, name) == 0) {
+                *of_course = i < COURSE_SUITES;
+                return test;
+            }
+    return NULL;
+}
+
+/* Runs it as `make test` would, but prints nothing: what the process prints goes to a file. */
+static SRunner *run_silently(const TestCase *test, int output)
+{
+    TCase *tc = tcase_create(test->name);
+    Suite *suite = suite_create(test->name);
+    tcase_set_timeout(tc, test->seconds > TEST_SECONDS ? test->seconds : TEST_SECONDS);
+    tcase_add_test(tc, *test->test);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_FORK);
+    fflush(NULL);
+    const int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    srunner_run_all(runner, CK_SILENT);
+    fflush(NULL);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    close(out);
+    close(err);
+    return runner;
+}
+
+/* Says why a test failed. An assertion has a place and a message; otherwise its process ended early. */
+static void say_why(char *what, size_t size, TestResult *failure, const char *text, const char *file)
+{
+    const char *message = tr_msg(failure) ? tr_msg(failure) : "";
+    int number;
+    if (tr_rtype(failure) == CK_FAILURE)
+        snprintf(what, size, "%s:%d: %s", tr_lfile(failure), tr_lno(failure), message);
+    else if (sscanf(message, "Early exit with return value %d", &number) == 1)
+        explain(what, size, text, W_EXITCODE(number, 0), file);
+    else if (strstr(message, "Received signal ") && sscanf(strstr(message, "signal "), "signal %d", &number) == 1)
+        explain(what, size, text, W_EXITCODE(0, number), file);
+    else
+        snprintf(what, size, "%s", message); /* "Test timeout expired" */
+}
+
+bool run_test(TestReport *report, const char *name, const char *file)
+{
+    static char text[REPORT_BYTES];
+    *report = (TestReport){0};
+    const TestCase *test = find_test(name, &report->of_course);
+    if (!test)
+        return false;
+    const char *why_not = test->why_not ? test->why_not() : NULL;
+    if (why_not) {
+        report->skipped = true;
+        snprintf(report->what, sizeof report->what, "%s", why_not);
+        return true;
+    }
+    const int output = run_capture();
+    SRunner *runner = run_silently(test, output);
+    run_read(output, text, sizeof text);
+    close(output);
+    report->passed = srunner_ntests_failed(runner) == 0;
+    if (!report->passed) {
+        TestResult **failures = srunner_failures(runner);
+        say_why(report->what, sizeof report->what, failures[0], text, file);
+        free(failures);
+    }
+    srunner_free(runner);
+    return true;
+}
