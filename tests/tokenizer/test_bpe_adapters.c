@@ -150,7 +150,7 @@ START_TEST(test_run_encode_equals_applying_one_merge_after_the_other)
         for (size_t trial = 0; trial < TRIALS; trial++) {
             const ByteString text = random_text(&rng, buffer, atoms, COUNT(atoms), 40);
             TokenList ids = {0};
-            test_label("%zu special tokens, trial %zu", special_count, trial);
+            test_label("%zu special tokens", special_count);
             assert_ok(run_encode(&ids, tokenizer, text));
             assert_tokens(&v, &ids, expected, encode_plainly(expected, &v, text, special_count), trial);
             token_list_deinit(&ids);
@@ -199,7 +199,7 @@ START_TEST(test_run_encode_iterable_does_not_depend_on_the_cuts)
         for (size_t trial = 0; trial < TRIALS; trial++) {
             const ByteString text = random_text(&cutter.rng, buffer, atoms, COUNT(atoms), 40);
             TokenList ids = {0};
-            test_label("%zu special tokens, trial %zu", special_count, trial);
+            test_label("%zu special tokens", special_count);
             cutter.rest = text;
             cutter.longest = 1 + trial % 8;
             assert_ok(run_encode_iterable(tokenizer, next_chunk, &cutter, take_ids, &ids));
