@@ -2,7 +2,7 @@
 """Computes the numbers and plots of the book, and writes them into its chapters.
 
 The chapter book/NAME.md holds blocks of this form; what is between the two comments is replaced by the lines that
-numbers_BLOCK() in numbers/NAME.py returns:
+numbers_BLOCK() in book_numbers/NAME.py returns:
 
     <!-- numbers BLOCK -->
     <!-- end -->
@@ -19,7 +19,7 @@ import sys
 
 TOOLS = pathlib.Path(__file__).resolve().parent
 TOP = TOOLS.parent
-NUMBERS = TOOLS / "numbers"
+NUMBERS = TOOLS / "book_numbers"
 sys.path.insert(0, str(TOOLS))
 
 # ---- writing ----
@@ -28,8 +28,8 @@ BLOCK = re.compile(r"(<!-- numbers (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 
 def module_of(path):
-    """numbers/NAME.py, which computes the numbers of book/NAME.md; None if there is none."""
-    return importlib.import_module("numbers." + path.stem) if (NUMBERS / f"{path.stem}.py").exists() else None
+    """book_numbers/NAME.py, which computes the numbers of book/NAME.md; None if there is none."""
+    return importlib.import_module("book_numbers." + path.stem) if (NUMBERS / f"{path.stem}.py").exists() else None
 
 
 def filled(path):
