@@ -31,11 +31,11 @@ typedef enum {
 
 /** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {
-    NormPlacement norm;          /**< which of the three formulas */
-    MultiHeadSelfAttention attn; /**< MHA in the formulas */
+    NormPlacement norm;          /**< where ln1 and ln2 are applied */
+    MultiHeadSelfAttention attn; /**< the attention, MHA */
     RMSNorm ln1,                 /**< (d_model) norm1; weight.data NULL when norm is NORM_NONE */
         ln2;                     /**< (d_model) norm2, likewise */
-    FeedForward ffn;             /**< FFN in the formulas */
+    FeedForward ffn;             /**< the feed-forward network, FFN */
 } TransformerBlock;
 
 /**
