@@ -20,10 +20,10 @@ CS336_API_BEGIN
  * They are in the order of the enum, and end with NULL. Checkpoints and command lines use them.
  * @{
  */
-extern const char *const norm_names[], /**< of NormPlacement: "pre", "post", "none" */
-    *const position_names[],           /**< of PositionKind: "rope", "none" */
-        *const ffn_names[],            /**< of FeedForwardKind: "swiglu", "silu" */
-            *const dtype_names[];      /**< of DType: "float32", "bf16" */
+extern const char *const norm_names[];     /**< of NormPlacement: "pre", "post", "none" */
+extern const char *const position_names[]; /**< of PositionKind: "rope", "none" */
+extern const char *const ffn_names[];      /**< of FeedForwardKind: "swiglu", "silu" */
+extern const char *const dtype_names[];    /**< of DType: "float32", "bf16" */
 /** @} */
 
 enum { MODEL_CONFIG_KEYS = 12 /**< fields of TransformerLMConfig */ };
