@@ -262,8 +262,7 @@ START_TEST(test_run_encode_iterable_of_text_cut_anywhere)
                                         "a \u2003\r\n\u2003\u2003 a",
                                         "it'll \u00A0'll\u00A0'l",
                                         "<|a|>\u00A0 \u00A0<|a|><|a|>\u00A0",
-                                        " \n\xC2\x85 x y\n\xC2\x85"
-                                        "x y",
+                                        " \n\xC2\x85 x y\n\xC2\x85 y",
                                         "  é \u00A0\u00E9\u00A0 12\u00A012 "};
     for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials))
         for (size_t trial = 0; trial < COUNT(texts); trial++) {

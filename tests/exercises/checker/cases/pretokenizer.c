@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { RANDOM_BYTES = 150 /* of the random text, at least */ };
+
 static const Mistake MISTAKES[] = {
     {PRETOKENS_ASCII_LETTERS_ONLY, "ascii_letters_only", "a pattern that knows only A to Z and a to z as letters"},
     {PRETOKENS_BYTES_FOR_CHARACTERS, "bytes_for_characters",
@@ -113,7 +115,7 @@ static void random_texts(Trial *t)
 {
     uint8_t buffer[LONGEST_TEXT];
     Rng rng = rng_seeded(336);
-    split(t, random_text(&rng, buffer, ATOMS, COUNT(ATOMS), 60), COUNT(ENDS));
+    split(t, random_text_of(&rng, buffer, ATOMS, COUNT(ATOMS), RANDOM_BYTES), COUNT(ENDS));
 }
 
 /* Begin and end of each range that is marked as a special token. */

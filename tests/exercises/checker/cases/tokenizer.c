@@ -11,6 +11,7 @@
 enum {
     BYTES = 256,                                  /* tokens of a single byte, which come first in the vocabulary */
     MOST_MERGES = 60,                             /* of the trained vocabulary */
+    RANDOM_BYTES = 150,                           /* of a random text, at least */
     STREAM_HOLDS_EVERYTHING = TOKENIZER_MISTAKES, /* its tokens are right, but late */
     LONG_CHUNKS = 256,                            /* of the long stream */
     CHUNK_WORDS = 200,                            /* in each of them */
@@ -344,14 +345,14 @@ static void malformed(Trial *t)
 }
 
 /* A vocabulary that was trained on a random text encodes another one. */
-static void random_text_of(Trial *t, bool decoded)
+static void random_case(Trial *t, bool decoded)
 {
     static const ByteString ATOMS[] = {ATOM("<|e|>"), ATOM("<|e"), ATOM("a"),   ATOM("b"),   ATOM("aab"), ATOM(" "),
                                        ATOM("aaaa"),  ATOM("é"),   ATOM("'ll"), ATOM("xyx"), ATOM("\n"),  ATOM("\xFF")};
     uint8_t buffers[2][LONGEST_TEXT];
     Rng rng = rng_seeded(336);
-    const ByteString training = random_text(&rng, buffers[0], ATOMS, COUNT(ATOMS), 60);
-    const ByteString text = random_text(&rng, buffers[1], ATOMS, COUNT(ATOMS), 60);
+    const ByteString training = random_text_of(&rng, buffers[0], ATOMS, COUNT(ATOMS), RANDOM_BYTES);
+    const ByteString text = random_text_of(&rng, buffers[1], ATOMS, COUNT(ATOMS), RANDOM_BYTES);
     PlainBPE plain = plain_bpe_train(training, SPECIAL, COUNT(SPECIAL), MOST_MERGES, TRAIN_RIGHT);
     const Vocabulary v = make_vocabulary(t, plain, COUNT(SPECIAL));
     if (decoded)
@@ -363,12 +364,12 @@ static void random_text_of(Trial *t, bool decoded)
 
 static void random_encoding(Trial *t)
 {
-    random_text_of(t, false);
+    random_case(t, false);
 }
 
 static void random_decoding(Trial *t)
 {
-    random_text_of(t, true);
+    random_case(t, true);
 }
 
 static const Case CASES[] = {
