@@ -2,14 +2,13 @@
  */
 #include "tests/adapters.h"
 #include "tests/exercises/checker/exercise.h"
+#include "tests/exercises/checker/vocabulary.h"
 #include "tests/support/plain_tokenizer.h"
 #include "tests/support/random_text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
-    BYTES = 256,                                  /* tokens of a single byte, which come first in the vocabulary */
     MOST_MERGES = 60,                             /* of the trained vocabulary */
     RANDOM_BYTES = 150,                           /* of a random text, at least */
     STREAM_HOLDS_EVERYTHING = TOKENIZER_MISTAKES, /* its tokens are right, but late */
@@ -19,13 +18,13 @@ enum {
 
 static const Mistake MISTAKES[] = {
     {TOKENIZER_MERGES_FROM_LEFT_TO_RIGHT, "merges_from_left_to_right",
-     "applying the first merge that fits from the left, in place of the one that was created first"},
+     "applying the first merge that fits from the left, instead of the one that was created first"},
     {TOKENIZER_LONGEST_TOKEN_FIRST, "longest_token_first",
-     "taking the longest token of the vocabulary at each place, in place of applying the merges"},
+     "taking the longest token of the vocabulary at each place, instead of applying the merges"},
     {TOKENIZER_SPECIAL_TOKENS_NOT_KEPT, "special_tokens_not_kept", "encoding special tokens as ordinary text"},
     {TOKENIZER_CHUNKS_END_PRETOKENS, "chunks_end_pretokens", "encoding each chunk of a stream as a text of its own"},
     {TOKENIZER_STREAM_HOLDS_ONE_PRETOKEN, "stream_holds_one_pretoken",
-     "holding back only the last pre-token of a chunk: \"it'l\" and \"l\" become \"it\", \"'\", \"ll\" in place of "
+     "holding back only the last pre-token of a chunk: \"it'l\" and \"l\" become \"it\", \"'\", \"ll\" instead of "
      "\"it\", \"'ll\""},
     {TOKENIZER_STREAM_HOLDS_TWO_PRETOKENS, "stream_holds_two_pretokens",
      "holding back only the last two pre-tokens of a chunk: three change where it ends inside a white-space character"},
@@ -38,87 +37,12 @@ static const Mistake MISTAKES[] = {
     {0},
 };
 
-/* ---- a vocabulary ---- */
-
-/* The vocabulary: the bytes from 255 down to 0, so that no id is the value of its byte, then the merges' tokens. */
-typedef struct {
-    PlainBPE plain;
-    MergePair *merges;
-    ByteString *vocab;
-    size_t vocab_size;
-    const ByteString *special_tokens;
-    size_t special_count;
-} Vocabulary;
-
-static const ByteString SPECIAL[] = {ATOM("<|e|>"), ATOM("<|e|><|e|>")};
-
-static Vocabulary make_vocabulary(Trial *t, PlainBPE plain, size_t special_count)
-{
-    Vocabulary v = {.plain = plain,
-                    .merges = trial_memory(t, plain.merge_count * sizeof *v.merges),
-                    .vocab = trial_memory(t, (BYTES + plain.merge_count) * sizeof *v.vocab),
-                    .vocab_size = BYTES + plain.merge_count,
-                    .special_tokens = trial_input_strings(t, "special_tokens", SPECIAL, special_count),
-                    .special_count = special_count};
-    uint8_t *bytes = trial_memory(t, BYTES);
-    for (size_t i = 0; i < BYTES; i++) {
-        bytes[i] = (uint8_t)(BYTES - 1 - i);
-        v.vocab[i] = (ByteString){.bytes = bytes + i, .length = 1};
-    }
-    for (size_t i = 0; i < plain.merge_count; i++) {
-        const ByteString left = plain.left[i], right = plain.right[i];
-        uint8_t *joined = trial_memory(t, left.length + right.length);
-        memcpy(joined, left.bytes, left.length);
-        memcpy(joined + left.length, right.bytes, right.length);
-        v.merges[i] = (MergePair){.left = left, .right = right};
-        v.vocab[BYTES + i] = (ByteString){.bytes = joined, .length = left.length + right.length};
-    }
-    return v;
-}
-
-/*
- * "abcd" is a, b, cd, because (c, d) was created first; from left to right it would be abc, d. "xyz" is one token, from
- * left to right xy, z. (" ", "\n") joins what a cut inside the white-space character "\u00A0" tears apart.
- */
-static ByteString LEFT[] = {ATOM("c"), ATOM("b"), ATOM("a"), ATOM("y"), ATOM("x"),
-                            ATOM("x"), ATOM("l"), ATOM("'"), ATOM(" ")};
-static ByteString RIGHT[] = {ATOM("d"),  ATOM("c"), ATOM("bc"), ATOM("z"), ATOM("y"),
-                             ATOM("yz"), ATOM("l"), ATOM("ll"), ATOM("\n")};
-
-static Vocabulary small_vocabulary(Trial *t, size_t special_count)
-{
-    enum { MOST = 16 /* bytes of "(x yz)" */ };
-    const PlainBPE plain = {.left = LEFT, .right = RIGHT, .merge_count = COUNT(LEFT)};
-    ByteString *shown = trial_memory(t, COUNT(LEFT) * sizeof *shown);
-    for (size_t i = 0; i < COUNT(LEFT); i++) {
-        char *text = trial_memory(t, MOST);
-        snprintf(text, MOST, "(%.*s %.*s)", (int)LEFT[i].length, (const char *)LEFT[i].bytes, (int)RIGHT[i].length,
-                 (const char *)RIGHT[i].bytes);
-        shown[i] = byte_string(text);
-    }
-    (void)trial_input_strings(t, "merges", shown, COUNT(LEFT));
-    return make_vocabulary(t, plain, special_count);
-}
-
-/* The bytes of an id; special tokens follow the vocabulary. An id that there is not becomes a text that says so. */
-static ByteString token_of(Trial *t, const Vocabulary *v, int32_t id)
-{
-    enum { MOST = 32 /* bytes of the message */ };
-    if (id >= 0 && (size_t)id < v->vocab_size)
-        return v->vocab[id];
-    if (id >= 0 && (size_t)id < v->vocab_size + v->special_count)
-        return v->special_tokens[(size_t)id - v->vocab_size];
-    char *message = trial_memory(t, MOST);
-    snprintf(message, MOST, "(id %d)", (int)id);
-    return byte_string(message);
-}
-
 static void compare_tokens(Trial *t, const char *name, const Vocabulary *v, const TokenList *ids,
                            const ByteString *right, size_t right_count)
 {
     ByteString *yours = trial_memory(t, ids->count * sizeof *yours);
     for (size_t i = 0; i < ids->count; i++)
-        yours[i] = token_of(t, v, ids->ids[i]);
+        yours[i] = vocabulary_token(t, v, ids->ids[i]);
     trial_strings(t, name, yours, ids->count, right, right_count);
 }
 
@@ -162,17 +86,6 @@ static void encode(Trial *t, const Vocabulary *v, ByteString bytes)
     release(t, tokenizer);
 }
 
-static int32_t id_of(const Vocabulary *v, ByteString token)
-{
-    size_t id = 0;
-    for (; id < v->vocab_size; id++)
-        if (byte_string_equal(v->vocab[id], token))
-            return (int32_t)id;
-    while (!byte_string_equal(v->special_tokens[id - v->vocab_size], token))
-        id++;
-    return (int32_t)id;
-}
-
 /* Decodes the right ids of a text. */
 static void decode(Trial *t, const Vocabulary *v, ByteString text)
 {
@@ -182,7 +95,7 @@ static void decode(Trial *t, const Vocabulary *v, ByteString text)
     plain.mistake = TOKENIZER_RIGHT;
     const size_t count = plain_encode(tokens, &plain, text);
     for (size_t i = 0; i < count; i++)
-        ids[i] = id_of(v, tokens[i]);
+        ids[i] = vocabulary_id(v, tokens[i]);
     (void)trial_input_strings(t, "tokens of the ids", tokens, count);
     Tokenizer *tokenizer;
     ByteList yours = {0}, right = {0};
@@ -266,26 +179,26 @@ static const size_t CUTS[] = {13, sizeof TEXT - 1 - 13 - 2, 2};
 
 static void by_hand(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, COUNT(SPECIAL));
+    const Vocabulary v = vocabulary_small(t, VOCABULARY_SPECIALS);
     encode(t, &v, byte_string(TEXT));
 }
 
 static void decoding(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, COUNT(SPECIAL));
+    const Vocabulary v = vocabulary_small(t, VOCABULARY_SPECIALS);
     decode(t, &v, byte_string(TEXT));
 }
 
 static void streaming(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, COUNT(SPECIAL));
+    const Vocabulary v = vocabulary_small(t, VOCABULARY_SPECIALS);
     encode_stream(t, &v, byte_string(TEXT), CUTS, COUNT(CUTS));
 }
 
 /* Special tokens hold back bytes at the end of a chunk, and so hide what else must be held back. */
 static void streaming_without_special_tokens(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, 0);
+    const Vocabulary v = vocabulary_small(t, 0);
     encode_stream(t, &v, byte_string(TEXT), CUTS, COUNT(CUTS));
 }
 
@@ -293,7 +206,7 @@ static void streaming_without_special_tokens(Trial *t)
 static void streaming_white_space(Trial *t)
 {
     static const size_t LENGTHS[] = {3, 3};
-    const Vocabulary v = small_vocabulary(t, 0);
+    const Vocabulary v = vocabulary_small(t, 0);
     encode_stream(t, &v, byte_string(" \n\u00A0 v"), LENGTHS, COUNT(LENGTHS));
 }
 
@@ -301,7 +214,7 @@ static void streaming_bytes(Trial *t)
 {
     const ByteString text = byte_string("abcd xyz<|e|><|e|>  \n\u3000it'll'll <|e|é");
     size_t *lengths = trial_memory(t, text.length * sizeof *lengths);
-    const Vocabulary v = small_vocabulary(t, COUNT(SPECIAL));
+    const Vocabulary v = vocabulary_small(t, VOCABULARY_SPECIALS);
     for (size_t i = 0; i < text.length; i++)
         lengths[i] = 1;
     encode_stream(t, &v, text, lengths, text.length);
@@ -314,7 +227,7 @@ static void streaming_a_long_text(Trial *t)
     enum { WORD_BYTES = sizeof WORD - 1, CHUNK_BYTES = CHUNK_WORDS * WORD_BYTES };
     uint8_t *text = trial_memory(t, LONG_CHUNKS * CHUNK_BYTES);
     size_t *lengths = trial_memory(t, LONG_CHUNKS * sizeof *lengths);
-    const Vocabulary v = small_vocabulary(t, 1);
+    const Vocabulary v = vocabulary_small(t, 1);
     for (size_t i = 0; i < LONG_CHUNKS * CHUNK_WORDS; i++)
         memcpy(text + i * WORD_BYTES, WORD, WORD_BYTES);
     for (size_t i = 0; i < LONG_CHUNKS; i++)
@@ -328,19 +241,19 @@ static void streaming_a_long_text(Trial *t)
 
 static void empty_text(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, 1);
+    const Vocabulary v = vocabulary_small(t, 1);
     encode(t, &v, byte_string(""));
 }
 
 static void adjacent_special_tokens(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, COUNT(SPECIAL));
+    const Vocabulary v = vocabulary_small(t, VOCABULARY_SPECIALS);
     encode(t, &v, byte_string("<|e|><|e|><|e|> xyz<|e|>ll<|e"));
 }
 
 static void malformed(Trial *t)
 {
-    const Vocabulary v = small_vocabulary(t, 0);
+    const Vocabulary v = vocabulary_small(t, 0);
     decode(t, &v, byte_string("a\xE2\x82 东\xC3\xED\xA0\x80\xF0\x9F\x98"));
 }
 
@@ -353,8 +266,8 @@ static void random_case(Trial *t, bool decoded)
     Rng rng = rng_seeded(336);
     const ByteString training = random_text_of(&rng, buffers[0], ATOMS, COUNT(ATOMS), RANDOM_BYTES);
     const ByteString text = random_text_of(&rng, buffers[1], ATOMS, COUNT(ATOMS), RANDOM_BYTES);
-    PlainBPE plain = plain_bpe_train(training, SPECIAL, COUNT(SPECIAL), MOST_MERGES, TRAIN_RIGHT);
-    const Vocabulary v = make_vocabulary(t, plain, COUNT(SPECIAL));
+    PlainBPE plain = plain_bpe_train(training, VOCABULARY_SPECIAL, VOCABULARY_SPECIALS, MOST_MERGES, TRAIN_RIGHT);
+    const Vocabulary v = vocabulary_make(t, plain, VOCABULARY_SPECIALS);
     if (decoded)
         decode(t, &v, text);
     else
