@@ -37,9 +37,13 @@ typedef struct {
     double rtol, atol;       /**< |yours - right| <= atol + rtol |right| */
     const Case *cases;       /**< the first is the case by hand; `what` NULL ends them */
     const Mistake *mistakes; /**< `id` 0 ends them */
+    const char *unit;        /**< of the results: "bytes"; NULL: "numbers" */
 } Exercise;
 
 #define EXERCISES(X) \
+    X(pretokenizer)  \
+    X(train_bpe)     \
+    X(tokenizer)     \
     X(softmax)       \
     X(sdpa)
 
