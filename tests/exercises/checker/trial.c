@@ -118,6 +118,14 @@ static float *random_numbers(Trial *t, const char *name, double sigma, size_t co
     return numbers;
 }
 
+const float *trial_floats(Trial *t, const double *numbers, size_t count)
+{
+    float *rounded = trial_memory(t, count * sizeof *rounded);
+    for (size_t i = 0; i < count; i++)
+        rounded[i] = (float)numbers[i];
+    return rounded;
+}
+
 Tensor trial_input_of(Trial *t, const char *name, const float *numbers, int rank, const size_t *shape)
 {
     return add_tensor(t, name, TRIAL_INPUT, numbers, rank, shape);

@@ -116,6 +116,10 @@ TokenTensor trial_random_ids_of(Trial *t, const char *name, uint32_t bound, int 
 MaskTensor trial_mask_of(Trial *t, const char *name, const bool *booleans, int rank, const size_t *shape);
 /** @} */
 
+/** @brief Returns numbers rounded to float32, for an input that was computed: trial_input(t, "l", trial_floats(...), 3)
+ */
+const float *trial_floats(Trial *t, const double *numbers, size_t count);
+
 /** @name Outputs
  * @{
  */
