@@ -39,8 +39,16 @@ typedef struct {
     const Mistake *mistakes; /**< `id` 0 ends them */
 } Exercise;
 
-#define EXERCISES(X) \
-    X(softmax)       \
+#define EXERCISES(X)          \
+    X(softmax)                \
+    X(log_sum_exp)            \
+    X(log_sum_exp_backward)   \
+    X(cross_entropy)          \
+    X(cross_entropy_backward) \
+    X(silu)                   \
+    X(silu_backward)          \
+    X(feed_forward)           \
+    X(feed_forward_backward)  \
     X(sdpa)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
