@@ -40,11 +40,19 @@ typedef struct {
     const char *unit;        /**< of the results: "bytes"; NULL: "numbers" */
 } Exercise;
 
-#define EXERCISES(X) \
-    X(pretokenizer)  \
-    X(train_bpe)     \
-    X(tokenizer)     \
-    X(softmax)       \
+#define EXERCISES(X)          \
+    X(pretokenizer)           \
+    X(train_bpe)              \
+    X(tokenizer)              \
+    X(softmax)                \
+    X(log_sum_exp)            \
+    X(log_sum_exp_backward)   \
+    X(cross_entropy)          \
+    X(cross_entropy_backward) \
+    X(silu)                   \
+    X(silu_backward)          \
+    X(feed_forward)           \
+    X(feed_forward_backward)  \
     X(sdpa)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;

@@ -86,10 +86,11 @@ static Tensor stored(Trial *t, TrialArray *array, int rank, const size_t *shape)
     return exchanged ? tensor_transpose(view, -1, -2) : view;
 }
 
-/* A quiet NaN with a payload. An operation on numbers gives another NaN, so this one was never written. */
+/* A signaling NaN. A copy keeps its bits, and an operation on it gives a quiet NaN: a function that adds to this number
+ * has written it. */
 static float never_written(void)
 {
-    const uint32_t bits = 0x7fc0bad5;
+    const uint32_t bits = 0x7f80bad5;
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
@@ -116,6 +117,14 @@ static float *random_numbers(Trial *t, const char *name, double sigma, size_t co
     float *numbers = trial_memory(t, count * sizeof *numbers);
     hash_normal(numbers, count, name, 336, 0, sigma);
     return numbers;
+}
+
+const float *trial_floats(Trial *t, const double *numbers, size_t count)
+{
+    float *rounded = trial_memory(t, count * sizeof *rounded);
+    for (size_t i = 0; i < count; i++)
+        rounded[i] = (float)numbers[i];
+    return rounded;
 }
 
 Tensor trial_input_of(Trial *t, const char *name, const float *numbers, int rank, const size_t *shape)

@@ -126,6 +126,10 @@ ByteString trial_input_text(Trial *t, const char *name, ByteString text);
 const ByteString *trial_input_strings(Trial *t, const char *name, const ByteString *strings, size_t count);
 /** @} */
 
+/** @brief Returns numbers rounded to float32, for an input that was computed: trial_input(t, "l", trial_floats(...), 3)
+ */
+const float *trial_floats(Trial *t, const double *numbers, size_t count);
+
 /** @name Outputs
  * @{
  */
