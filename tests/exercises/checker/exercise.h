@@ -39,8 +39,15 @@ typedef struct {
     const Mistake *mistakes; /**< `id` 0 ends them */
 } Exercise;
 
-#define EXERCISES(X) \
-    X(softmax)       \
+#define EXERCISES(X)      \
+    X(linear)             \
+    X(linear_backward)    \
+    X(embedding)          \
+    X(embedding_backward) \
+    X(rmsnorm)            \
+    X(rmsnorm_backward)   \
+    X(softmax)            \
+    X(softmax_backward)   \
     X(sdpa)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
