@@ -21,12 +21,14 @@ static const Mistake MISTAKES[] = {
     {OVERWRITTEN, "overwritten", "a gradient that is cleared first: it is added to what grad->weight holds"},
     {MEAN_OF_EACH_ID, "mean_of_each_id", "the mean over all rows with the same id: expected is their sum"},
     {MEAN_OF_ALL_TOKENS, "mean_of_all_tokens", "rows of grad_y that are divided by the number of tokens"},
-    {ONE_TOKEN_LATE, "one_token_late", "the gradients of each token added to the row of the token before it"},
+    {ONE_TOKEN_LATE, "one_token_late",
+     "each gradient added to the row of the token before: row n of grad_y belongs to id n"},
     {ROW_NUMBER_FOR_ID, "row_number_for_id",
      "rows of grad_y added to the rows 0, 1, 2, ...: the number of the token is used for its id"},
     {FIRST_SEQUENCE_FOR_ALL, "first_sequence_for_all", "the first sequence of ids for every sequence of the batch"},
     {FIRST_DIMENSION_ONLY, "first_dimension_only",
-     "as many rows as the first dimension has: rows(grad_y) counts all leading dimensions, 2 x 3 of them in (2, 3, d)"},
+     "a loop over as many rows as the first dimension has: rows(grad_y) counts all leading dimensions, 2 x 3 of them "
+     "in (2, 3, d)"},
     {0},
 };
 

@@ -25,7 +25,8 @@ static const Mistake MISTAKES[] = {
     {MEAN_FOR_SUM, "mean_for_sum", "means over the inputs: expected are sums"},
     {ADDED_TO_Y, "added_to_y", "products that are added to what y held before: y is undefined until you assign to it"},
     {FIRST_DIMENSION_ONLY, "first_dimension_only",
-     "as many rows as the first dimension has: rows(x) counts all leading dimensions, 2 x 3 of them in (2, 3, d)"},
+     "a loop over as many rows as the first dimension has: rows(x) counts all leading dimensions, 2 x 3 of them in (2, "
+     "3, d)"},
     {0},
 };
 

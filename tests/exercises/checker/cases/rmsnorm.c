@@ -23,7 +23,8 @@ enum {
 static const Mistake MISTAKES[] = {
     {WITHOUT_EPS, "without_eps", "RMSNorm without eps, which divides by 0 in a row of zeros"},
     {EPS_OUTSIDE_THE_ROOT, "eps_outside_the_root", "x / (sqrt(mean) + eps): eps is added to the mean, inside the root"},
-    {EPS_ADDED_TO_THE_SUM, "eps_added_to_the_sum", "eps added to the sum of the squares: it is added to their mean"},
+    {EPS_ADDED_TO_THE_SUM, "eps_added_to_the_sum",
+     "RMSNorm with eps added to the sum of the squares: it is added to their mean"},
     {CONSTANT_EPS, "constant_eps", "RMSNorm with eps = 1e-5, whichever norm->eps was given"},
     {SUM_FOR_MEAN, "sum_for_mean", "x / sqrt(sum of squares + eps): the sum is not divided by d"},
     {WITHOUT_ROOT, "without_root", "x / (mean of squares + eps): the square root is missing"},
