@@ -23,8 +23,7 @@ static const Mistake MISTAKES[] = {
      "a table that is read as (d_model, vocab_size): it is (vocab_size, d_model)"},
     {FIRST_SEQUENCE_FOR_ALL, "first_sequence_for_all", "the first sequence of ids for every sequence of the batch"},
     {FIRST_DIMENSION_ONLY, "first_dimension_only",
-     "a loop over as many rows as the first dimension has: rows(y) counts all leading dimensions, 2 x 3 of them in (2, "
-     "3, d)"},
+     "a loop over the first dimension only: rows(y) counts all leading dimensions, 6 rows in (2, 3, d)"},
     {SCALED_BY_THE_ROOT_OF_D_MODEL, "scaled_by_the_root_of_d_model",
      "embeddings that are multiplied by sqrt(d_model), as in the first Transformer: here they are copied"},
     {ADDED_TO_Y, "added_to_y", "rows that are added to what y held before: y is undefined until you assign to it"},

@@ -27,8 +27,7 @@ static const Mistake MISTAKES[] = {
      "rows of grad_y added to the rows 0, 1, 2, ...: the number of the token is used for its id"},
     {FIRST_SEQUENCE_FOR_ALL, "first_sequence_for_all", "the first sequence of ids for every sequence of the batch"},
     {FIRST_DIMENSION_ONLY, "first_dimension_only",
-     "a loop over as many rows as the first dimension has: rows(grad_y) counts all leading dimensions, 2 x 3 of them "
-     "in (2, 3, d)"},
+     "a loop over the first dimension only: rows(grad_y) counts all leading dimensions, 6 rows in (2, 3, d)"},
     {0},
 };
 

@@ -25,8 +25,7 @@ static const Mistake MISTAKES[] = {
     {MEAN_FOR_SUM, "mean_for_sum", "means over the inputs: expected are sums"},
     {ADDED_TO_Y, "added_to_y", "products that are added to what y held before: y is undefined until you assign to it"},
     {FIRST_DIMENSION_ONLY, "first_dimension_only",
-     "a loop over as many rows as the first dimension has: rows(x) counts all leading dimensions, 2 x 3 of them in (2, "
-     "3, d)"},
+     "a loop over the first dimension only: rows(x) counts all leading dimensions, 6 rows in (2, 3, d)"},
     {0},
 };
 
@@ -61,11 +60,12 @@ static void answer(Trial *t, Tensor y, Tensor x, Tensor weight)
         wrong_linear(numbers, trial_doubles(t, x), trial_doubles(t, weight), x, weight, t->mistake);
 }
 
+/* As many outputs as inputs, so that a transposed weight gives wrong numbers and no access outside its memory. */
 static void by_hand(Trial *t)
 {
-    static const float X[] = {1, 2, 3, 0, 1, -1}, W[] = {1, 0, 2, -1, 1, 0};
-    const Tensor x = trial_input(t, "x", X, 2, 3), weight = trial_input(t, "linear.weight", W, 2, 3);
-    const Tensor y = trial_output(t, "y", 2, 2);
+    static const float X[] = {1, 2, 3, 0, 1, -1}, W[] = {1, 0, 2, -1, 1, 0, 0, 3, 1};
+    const Tensor x = trial_input(t, "x", X, 2, 3), weight = trial_input(t, "linear.weight", W, 3, 3);
+    const Tensor y = trial_output(t, "y", 2, 3);
     const Linear linear = {.weight = weight};
     TRIAL_CALL(t, linear_forward(y, x, &linear));
     answer(t, y, x, weight);
@@ -90,9 +90,9 @@ static void course_sizes(Trial *t)
     random_map(t, 128, TENSOR_EXTENTS(4, 12, 64));
 }
 
-static void square_weight(Trial *t)
+static void fewer_outputs(Trial *t)
 {
-    random_map(t, 4, TENSOR_EXTENTS(3, 4));
+    random_map(t, 2, TENSOR_EXTENTS(3, 4));
 }
 
 static void four_dimensions(Trial *t)
@@ -128,9 +128,9 @@ static void transposed(Trial *t)
 }
 
 static const Case CASES[] = {
-    CASE("two rows, three inputs, two outputs", by_hand),
+    CASE("two rows, three inputs, three outputs", by_hand),
     CASE("the sizes of the course's test", course_sizes),
-    CASE("as many outputs as inputs", square_weight),
+    CASE("fewer outputs than inputs", fewer_outputs),
     CASE("x with four dimensions", four_dimensions),
     CASE("x is a vector", a_vector),
     CASE("no rows", no_rows),
