@@ -44,7 +44,14 @@ typedef struct {
     X(pretokenizer)           \
     X(train_bpe)              \
     X(tokenizer)              \
+    X(linear)                 \
+    X(linear_backward)        \
+    X(embedding)              \
+    X(embedding_backward)     \
+    X(rmsnorm)                \
+    X(rmsnorm_backward)       \
     X(softmax)                \
+    X(softmax_backward)       \
     X(log_sum_exp)            \
     X(log_sum_exp_backward)   \
     X(cross_entropy)          \

@@ -184,7 +184,7 @@ static void print_diagnosis(Checker *c)
                c->exercise->unit ? c->exercise->unit : "numbers", found[i].cases, found[i].cases == 1 ? "" : "s",
                found[i].mistake->text);
     if (count && found[count - 1].left)
-        printf("  %zu other case%s wrong for another reason.\n", found[count - 1].left,
+        printf("  %zu other case%s wrong, too, but with numbers of no known mistake.\n", found[count - 1].left,
                found[count - 1].left == 1 ? " is" : "s are");
     char leak[1024];
     if (c->wrong == 0 && run_finds_leak(leak, sizeof leak, c->program, c->exercise, c->file)) {

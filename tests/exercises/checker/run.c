@@ -30,6 +30,12 @@ const char *__asan_default_options(void)
 {
     return "leak_check_at_exit=0:allocator_may_return_null=1:detect_stack_use_after_return=0:print_legend=0";
 }
+/* An error inside at() or row() needs a stack trace, which names the learner's line that called it. */
+__attribute__((visibility("default"))) const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+    return "print_stacktrace=1";
+}
 #endif
 
 /* Memory that the child shares with the checker. */
