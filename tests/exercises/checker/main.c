@@ -179,10 +179,14 @@ static void print_diagnosis(Checker *c)
 {
     Diagnosis found[MOST_DIAGNOSES];
     const size_t count = c->brief ? 0 : recognise(found, MOST_DIAGNOSES, c->exercise, c->runs);
-    for (size_t i = 0; i < count; i++)
-        printf("Diagnosis: all %zu %s of %zu wrong case%s are those of %s.\n", found[i].numbers,
-               c->exercise->unit ? c->exercise->unit : "numbers", found[i].cases, found[i].cases == 1 ? "" : "s",
-               found[i].mistake->text);
+    for (size_t i = 0; i < count; i++) {
+        const char *unit = c->exercise->unit ? c->exercise->unit : "numbers";
+        if (found[i].numbers == 1)
+            printf("Diagnosis: the number of the wrong case is that of %s.\n", found[i].mistake->text);
+        else
+            printf("Diagnosis: all %zu %s of %zu wrong case%s are those of %s.\n", found[i].numbers, unit,
+                   found[i].cases, found[i].cases == 1 ? "" : "s", found[i].mistake->text);
+    }
     if (count && found[count - 1].left)
         printf("  %zu other case%s wrong, too, but with numbers of no known mistake.\n", found[count - 1].left,
                found[count - 1].left == 1 ? " is" : "s are");
