@@ -288,7 +288,7 @@ self_check() { # [exercise]
         echo "$selected" | xargs -P "$jobs" -I '{}' "$0" check-solution '{}'
         all=$WORK/solutions/all
         # shellcheck disable=SC2046,SC2086
-        if $CC $(exercises | sed "s|.*|$WORK/solutions/&.o|") $CHECKER_LINK -o "$all"; then
+        if $CC $(echo "$selected" | sed "s|.*|$WORK/solutions/&.o|") $CHECKER_LINK -o "$all"; then
             echo "$selected" | xargs -P "$jobs" -I '{}' "$0" check-solution '{}' "$all"
             for id in $selected; do "$all" mistakes "$id"; done >"$WORK/mistakes"
             for id in $selected; do
