@@ -41,6 +41,8 @@ typedef struct {
 
 #define EXERCISES(X) \
     X(softmax)       \
+    X(rope)          \
+    X(rope_backward) \
     X(sdpa)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
