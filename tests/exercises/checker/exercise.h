@@ -43,7 +43,8 @@ typedef struct {
     X(softmax)       \
     X(rope)          \
     X(rope_backward) \
-    X(sdpa)
+    X(sdpa)          \
+    X(sdpa_backward)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
 EXERCISES(DECLARE_EXERCISE)
