@@ -44,7 +44,8 @@ typedef struct {
     X(rope)          \
     X(rope_backward) \
     X(sdpa)          \
-    X(sdpa_backward)
+    X(sdpa_backward) \
+    X(mha)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
 EXERCISES(DECLARE_EXERCISE)

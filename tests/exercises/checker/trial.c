@@ -276,6 +276,8 @@ Arena *trial_scratch(Trial *t)
     Arena *arena = trial_memory(t, sizeof *arena);
     arena->base = trial_memory(t, SCRATCH_BYTES);
     arena->capacity = SCRATCH_BYTES;
-    memset(arena->base, 0xff, SCRATCH_BYTES); /* floats of 0xffffffff are NaN */
+    /* Floats of 0xffffffff are NaN. Filling costs a page fault for each 4 KiB, so it is done for the learner only. */
+    if (t->calls)
+        memset(arena->base, 0xff, SCRATCH_BYTES);
     return arena;
 }

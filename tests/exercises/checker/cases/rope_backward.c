@@ -1,5 +1,6 @@
 /* The backward pass of RoPE and its mistakes. */
 #include "nn/rope.h"
+#include "tests/exercises/checker/cases/mha_parts.h"
 #include "tests/exercises/checker/exercise.h"
 #include "tests/support/reference_layers.h"
 
@@ -30,7 +31,7 @@ static const Mistake MISTAKES[] = {
     {0},
 };
 
-static const float THETA = 10000;
+static const double THETA = 10000;
 
 enum { MAX_POSITIONS = 64 /* more than any case has rows: who counts through all heads gets numbers, not an error */ };
 
@@ -54,7 +55,7 @@ static void wrong_backward(double *grad_x, const double *grad_y, const Problem *
     const bool in_place = p->grad_x.data == p->grad_y.data, halves = mistake == HALVES_FOR_PAIRS;
     for (size_t row = 0; row < p->rows; row++, grad_x += p->d_k, grad_y += p->d_k)
         for (size_t k = 0; k < p->d_k / 2; k++) {
-            const double angle = position_of(p, row, mistake) * pow((double)THETA, -2 * (double)k / (double)p->d_k);
+            const double angle = position_of(p, row, mistake) * pow(THETA, -2 * (double)k / (double)p->d_k);
             const double s = mistake == TURNS_FORWARDS ? -sin(angle) : sin(angle), c = cos(angle);
             const size_t first = halves ? k : 2 * k, second = halves ? k + p->d_k / 2 : 2 * k + 1;
             const double a = grad_y[first] * c + grad_y[second] * s;
@@ -79,21 +80,7 @@ static void answer(Trial *t, const Problem *p)
     int32_t *positions = trial_memory(t, p->rows * sizeof *positions);
     for (size_t row = 0; row < p->rows; row++)
         positions[row] = -position_of(p, row, 0);
-    reference_rope(grad_x, grad_y, positions, p->rows, p->d_k, (double)THETA);
-}
-
-/* The tables, which are an input here: they are not rope_bind()'s, because this exercise does not write that. */
-static RoPE tables(Trial *t, size_t d_k)
-{
-    const size_t pairs = d_k / 2;
-    float *cosine = trial_memory(t, MAX_POSITIONS * pairs * sizeof *cosine);
-    float *sine = trial_memory(t, MAX_POSITIONS * pairs * sizeof *sine);
-    for (size_t i = 0; i < MAX_POSITIONS * pairs; i++) {
-        const double angle = (double)(i / pairs) * pow((double)THETA, -2 * (double)(i % pairs) / (double)d_k);
-        cosine[i] = (float)cos(angle);
-        sine[i] = (float)sin(angle);
-    }
-    return (RoPE){.cosine = tensor(cosine, MAX_POSITIONS, pairs), .sine = tensor(sine, MAX_POSITIONS, pairs)};
+    reference_rope(grad_x, grad_y, positions, p->rows, p->d_k, THETA);
 }
 
 /* ---- cases ---- */
@@ -101,7 +88,7 @@ static RoPE tables(Trial *t, size_t d_k)
 /* Calls the function, and computes the answer. */
 static void rotate_back(Trial *t, const Problem *p, TokenTensor positions)
 {
-    const RoPE rope = tables(t, p->d_k);
+    const RoPE rope = rope_tables_of(t, THETA, p->d_k, MAX_POSITIONS);
     const Tensor grad_x = p->grad_x, grad_y = p->grad_y;
     TRIAL_CALL(t, rope_backward(grad_x, grad_y, positions, &rope));
     answer(t, p);
@@ -185,7 +172,7 @@ static void differences(Trial *t)
     rotate_back(t, &p, (TokenTensor){0});
     if (t->mistake)
         return;
-    const RoPE rope = tables(t, p.d_k);
+    const RoPE rope = rope_tables_of(t, THETA, p.d_k, MAX_POSITIONS);
     Forward f = {.y = trial_tensor(t, 2, 4, 6), .x = x, .rope = &rope};
     trial_differences(t, trial_answer(t, p.grad_x), x, p.grad_y, f.y, forward, &f);
 }
