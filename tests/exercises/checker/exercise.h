@@ -45,7 +45,8 @@ typedef struct {
     X(rope_backward) \
     X(sdpa)          \
     X(sdpa_backward) \
-    X(mha)
+    X(mha)           \
+    X(mha_backward)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
 EXERCISES(DECLARE_EXERCISE)
