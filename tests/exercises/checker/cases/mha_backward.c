@@ -1,46 +1,31 @@
 /* The backward pass of multi-head self-attention and its mistakes. */
 #include "nn/mha.h"
-#include "tests/exercises/checker/cases/mha_parts.h"
+#include "tests/exercises/checker/cases/mha_gradients.h"
 #include "tests/exercises/checker/exercise.h"
-#include "tests/support/reference.h"
 
-#include <math.h>
 #include <string.h>
 
-enum {
-    GRAD_X_OF_THE_VALUE_ONLY = 1,
-    GRAD_X_WITHOUT_THE_KEY,
-    GRAD_X_ADDED,
-    NOT_ROTATED_BACK,
-    ROTATED_FORWARDS,
-    KEY_NOT_ROTATED_BACK,
-    VALUE_ROTATED_BACK,
-    POSITIONS_IGNORED,
-    SEES_THE_FUTURE,
-    OUTPUT_PROJ_OF_THE_VALUE,
-    WITHOUT_OUTPUT_PROJ,
-    WEIGHTS_OVERWRITTEN,
-};
-
 static const Mistake MISTAKES[] = {
-    {GRAD_X_OF_THE_VALUE_ONLY, "grad_x_of_the_value_only",
+    {BACKWARD_GRAD_X_OF_THE_VALUE_ONLY, "grad_x_of_the_value_only",
      "a backward pass whose grad_x is that of v_proj alone: x is read by three maps, so grad_x is the sum of three"},
-    {GRAD_X_WITHOUT_THE_KEY, "grad_x_without_the_key", "a backward pass whose grad_x lacks what comes from k_proj"},
-    {GRAD_X_ADDED, "grad_x_added",
+    {BACKWARD_GRAD_X_WITHOUT_THE_KEY, "grad_x_without_the_key",
+     "a backward pass whose grad_x lacks what comes from k_proj"},
+    {BACKWARD_GRAD_X_ADDED, "grad_x_added",
      "a backward pass that adds to what grad_x held before (nan here): grad_x is overwritten"},
-    {NOT_ROTATED_BACK, "not_rotated_back",
+    {BACKWARD_NOT_ROTATED_BACK, "not_rotated_back",
      "a backward pass without RoPE's: the gradients of query and key are rotated back"},
-    {ROTATED_FORWARDS, "rotated_forwards",
+    {BACKWARD_ROTATED_FORWARDS, "rotated_forwards",
      "a backward pass that rotates the gradients of query and key forwards, by rope_forward()"},
-    {KEY_NOT_ROTATED_BACK, "key_not_rotated_back", "a backward pass in which only grad_query is rotated back"},
-    {VALUE_ROTATED_BACK, "value_rotated_back", "a backward pass that rotates the gradient of the value, too"},
-    {POSITIONS_IGNORED, "positions_ignored", "a backward pass with positions 0, 1, 2, ... whatever the positions say"},
-    {SEES_THE_FUTURE, "sees_the_future", "a backward pass whose attention is not causal"},
-    {OUTPUT_PROJ_OF_THE_VALUE, "output_proj_of_the_value",
+    {BACKWARD_KEY_NOT_ROTATED_BACK, "key_not_rotated_back", "a backward pass in which only grad_query is rotated back"},
+    {BACKWARD_VALUE_ROTATED_BACK, "value_rotated_back", "a backward pass that rotates the gradient of the value, too"},
+    {BACKWARD_POSITIONS_IGNORED, "positions_ignored",
+     "a backward pass with positions 0, 1, 2, ... whatever the positions say"},
+    {BACKWARD_SEES_THE_FUTURE, "sees_the_future", "a backward pass whose attention is not causal"},
+    {BACKWARD_OUTPUT_PROJ_OF_THE_VALUE, "output_proj_of_the_value",
      "a backward pass whose gradient of output_proj is computed from saved->value: its input was saved->attended"},
-    {WITHOUT_OUTPUT_PROJ, "without_output_proj",
+    {BACKWARD_WITHOUT_OUTPUT_PROJ, "without_output_proj",
      "a backward pass that takes grad_y for the gradient of attended: it goes through output_proj first"},
-    {WEIGHTS_OVERWRITTEN, "weights_overwritten",
+    {BACKWARD_WEIGHTS_OVERWRITTEN, "weights_overwritten",
      "a backward pass that overwrites the gradients of the weights: they are added to"},
     {0},
 };
@@ -51,135 +36,6 @@ typedef struct {
     Tensor grad_y, grad_x, grad_weights[PROJECTIONS];
     MultiHeadSelfAttentionSaved saved;
 } Problem;
-
-/* What the gradients are computed from and written to. */
-typedef struct {
-    const double *grad_y, *x, *weights[PROJECTIONS];
-    double *grad_x, *grad_weights[PROJECTIONS];
-    MhaSaved saved;
-} Doubles;
-
-/* ---- the mistakes, in double precision ---- */
-
-/* grad_x += grad_y W, grad_W += grad_y^T x, for a W of d x d. */
-static void linear_gradients(double *grad_x, double *grad_weight, const double *grad_y, const double *x,
-                             const double *weight, size_t rows, size_t d)
-{
-    for (size_t n = 0; n < rows; n++)
-        for (size_t o = 0; o < d; o++)
-            for (size_t i = 0; i < d; i++) {
-                grad_x[n * d + i] += grad_y[n * d + o] * weight[o * d + i];
-                grad_weight[o * d + i] += grad_y[n * d + o] * x[n * d + i];
-            }
-}
-
-/* One query i of one head, whose first row is `first`. The gradients of key and value are sums. */
-static void attention_row(double *const grad[3], const double *const qkv[3], const double *grad_o, const double *o,
-                          double log_sum_exp, size_t first, size_t i, size_t keys, size_t d_k)
-{
-    const size_t row = (first + i) * d_k;
-    const double scale = 1 / sqrt((double)d_k), delta = reference_dot(grad_o + row, o + row, d_k);
-    for (size_t j = 0; j < keys; j++) {
-        const size_t key = (first + j) * d_k;
-        const double p = exp(scale * reference_dot(qkv[Q_PROJ] + row, qkv[K_PROJ] + key, d_k) - log_sum_exp);
-        const double grad_score = scale * p * (reference_dot(grad_o + row, qkv[V_PROJ] + key, d_k) - delta);
-        for (size_t c = 0; c < d_k; c++) {
-            grad[Q_PROJ][row + c] += grad_score * qkv[K_PROJ][key + c];
-            grad[K_PROJ][key + c] += grad_score * qkv[Q_PROJ][row + c];
-            grad[V_PROJ][key + c] += p * grad_o[row + c];
-        }
-    }
-}
-
-static void rotate_back(double *heads, int projection, const MhaProblem *p, int mistake)
-{
-    const bool value = projection == V_PROJ && mistake != VALUE_ROTATED_BACK;
-    const bool key = projection == K_PROJ && mistake == KEY_NOT_ROTATED_BACK;
-    if (p->rope && !value && !key && mistake != NOT_ROTATED_BACK)
-        heads_rotate(heads, mistake == POSITIONS_IGNORED ? NULL : p->in_full, p->sizes,
-                     mistake == ROTATED_FORWARDS ? 1 : -1);
-}
-
-/* From the gradient of attended to those of query, key and value, all of them (batch, seq, d_model). */
-static void attention_gradients(Trial *t, double *const grads[3], const double *grad_attended, const Doubles *a,
-                                const MhaProblem *p, int mistake)
-{
-    const ReferenceAttention n = p->sizes;
-    const size_t d_k = n.d_model / n.heads, bytes = n.batch * n.seq * n.d_model * sizeof(double);
-    const double *joined[] = {a->saved.query, a->saved.key, a->saved.value, grad_attended, a->saved.attended};
-    double *heads[5], *grad_heads[3]; /* of the joined ones; of the first three */
-    for (int i = 0; i < 5; i++)
-        heads_split(heads[i] = trial_memory(t, bytes), joined[i], n);
-    for (int i = 0; i < 3; i++)
-        grad_heads[i] = trial_memory(t, bytes);
-    const double *const qkv[] = {heads[0], heads[1], heads[2]};
-    for (size_t row = 0; row < n.batch * n.heads * n.seq; row++) {
-        const size_t i = row % n.seq, keys = mistake == SEES_THE_FUTURE ? n.seq : i + 1;
-        attention_row(grad_heads, qkv, heads[3], heads[4], a->saved.log_sum_exp[row], row - i, i, keys, d_k);
-    }
-    for (int i = 0; i < 3; i++) {
-        rotate_back(grad_heads[i], i, p, mistake);
-        heads_join(grads[i], grad_heads[i], n);
-    }
-}
-
-/* All gradients. Those of the outputs hold what was there before, or 0. */
-static void wrong_backward(Trial *t, const Doubles *a, const MhaProblem *p, int mistake)
-{
-    const size_t d = p->sizes.d_model, rows = p->sizes.batch * p->sizes.seq, bytes = rows * d * sizeof(double);
-    double *grad_attended = trial_memory(t, bytes), *grads[3];
-    linear_gradients(grad_attended, a->grad_weights[OUTPUT_PROJ], a->grad_y,
-                     mistake == OUTPUT_PROJ_OF_THE_VALUE ? a->saved.value : a->saved.attended, a->weights[OUTPUT_PROJ],
-                     rows, d);
-    for (int i = 0; i < 3; i++)
-        grads[i] = trial_memory(t, bytes);
-    attention_gradients(t, grads, mistake == WITHOUT_OUTPUT_PROJ ? a->grad_y : grad_attended, a, p, mistake);
-    double *elsewhere = trial_memory(t, bytes);
-    for (int i = 0; i < 3; i++) {
-        const bool left_out =
-            (mistake == GRAD_X_OF_THE_VALUE_ONLY && i != V_PROJ) || (mistake == GRAD_X_WITHOUT_THE_KEY && i == K_PROJ);
-        linear_gradients(left_out ? elsewhere : a->grad_x, a->grad_weights[i], grads[i], a->x, a->weights[i], rows, d);
-    }
-}
-
-/* ---- the right answer: central differences of the reference ---- */
-
-typedef struct {
-    double *x, *weights[PROJECTIONS], *y;
-    const double *grad_y;
-    const MhaProblem *problem;
-} Loss;
-
-static double loss(void *context)
-{
-    const Loss *l = context;
-    const ReferenceAttention n = l->problem->sizes;
-    reference_mha(l->y, l->x, l->weights[Q_PROJ], l->weights[K_PROJ], l->weights[V_PROJ], l->weights[OUTPUT_PROJ],
-                  l->problem->in_full, n);
-    return reference_dot(l->y, l->grad_y, n.batch * n.seq * n.d_model);
-}
-
-static double *copy_of(Trial *t, Tensor tensor)
-{
-    const size_t bytes = tensor_count(tensor) * sizeof(double);
-    return memcpy(trial_memory(t, bytes), trial_doubles(t, tensor), bytes);
-}
-
-static void central_differences(Trial *t, const Doubles *a, const MhaProblem *p)
-{
-    const double step = 1e-4;
-    const size_t count = tensor_count(p->x), d = p->sizes.d_model;
-    Loss l = {.x = copy_of(t, p->x), .y = trial_memory(t, count * sizeof(double)), .grad_y = a->grad_y, .problem = p};
-    double *gradient = trial_memory(t, d * d * sizeof *gradient);
-    for (int i = 0; i < PROJECTIONS; i++)
-        l.weights[i] = copy_of(t, p->weights[i]);
-    central_difference(a->grad_x, l.x, count, step, loss, &l);
-    for (int i = 0; i < PROJECTIONS; i++) {
-        central_difference(gradient, l.weights[i], d * d, step, loss, &l);
-        for (size_t k = 0; k < d * d; k++)
-            a->grad_weights[i][k] += gradient[k];
-    }
-}
 
 /* ---- cases ---- */
 
@@ -196,17 +52,17 @@ static double *begun(Trial *t, Tensor gradient, Tensor like, bool added)
 static void answer(Trial *t, const Problem *p)
 {
     const MhaProblem *f = &p->forward;
-    Doubles a = {.grad_y = trial_doubles(t, p->grad_y), .x = trial_doubles(t, f->x)};
-    a.grad_x = begun(t, p->grad_x, f->x, t->mistake == GRAD_X_ADDED);
+    MhaGradients a = {.grad_y = trial_doubles(t, p->grad_y), .x = trial_doubles(t, f->x)};
+    a.grad_x = begun(t, p->grad_x, f->x, t->mistake == BACKWARD_GRAD_X_ADDED);
     for (int i = 0; i < PROJECTIONS; i++) {
         a.weights[i] = trial_doubles(t, f->weights[i]);
-        a.grad_weights[i] = begun(t, p->grad_weights[i], f->weights[i], t->mistake != WEIGHTS_OVERWRITTEN);
+        a.grad_weights[i] = begun(t, p->grad_weights[i], f->weights[i], t->mistake != BACKWARD_WEIGHTS_OVERWRITTEN);
     }
     mha_in_double(t, trial_memory(t, tensor_count(f->x) * sizeof(double)), &a.saved, f, 0);
     if (t->mistake)
-        wrong_backward(t, &a, f, t->mistake);
+        mha_wrong_gradients(t, &a, f, t->mistake);
     else
-        central_differences(t, &a, f);
+        mha_central_differences(t, &a, f);
 }
 
 /* An input of float32 numbers that were computed in double. */
