@@ -41,7 +41,14 @@ typedef struct {
 
 #define EXERCISES(X) \
     X(softmax)       \
-    X(sdpa)
+    X(sdpa)          \
+    X(sgd)           \
+    X(adamw)         \
+    X(schedule)      \
+    X(clipping)      \
+    X(get_batch)     \
+    X(checkpointing) \
+    X(decoding)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
 EXERCISES(DECLARE_EXERCISE)
