@@ -100,15 +100,16 @@ static void compare(Trial *t, const double *yours, size_t count, const CosineSch
 
 static void by_hand(Trial *t)
 {
-    static const int32_t STEPS[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    const CosineSchedule schedule = {.max_lr = 1, .min_lr = 0.1, .warmup_steps = 2, .decay_steps = 6};
+    static const float RATES[] = {1, 0.1F};
+    static const int32_t TURNS[] = {2, 6}, STEPS[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const CosineSchedule in_c = {.max_lr = 1, .min_lr = 0.1, .warmup_steps = 2, .decay_steps = 6}, *schedule = &in_c;
     double lr[8];
+    trial_input(t, "max_lr, min_lr", RATES, 2);
+    trial_ids(t, "warmup_steps, decay_steps", TURNS, 2);
     trial_ids(t, "step", STEPS, 8);
     for (size_t step = 0; step < 8; step++)
-        TRIAL_VALUE(t, lr[step],
-                    cosine_schedule_lr(
-                        &(CosineSchedule){.max_lr = 1, .min_lr = 0.1, .warmup_steps = 2, .decay_steps = 6}, step));
-    compare(t, lr, 8, &schedule);
+        TRIAL_VALUE(t, lr[step], cosine_schedule_lr(schedule, step));
+    compare(t, lr, 8, schedule);
 }
 
 static void first_rates(Trial *t, size_t count, CosineSchedule schedule)
