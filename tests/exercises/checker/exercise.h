@@ -39,9 +39,14 @@ typedef struct {
     const Mistake *mistakes; /**< `id` 0 ends them */
 } Exercise;
 
-#define EXERCISES(X) \
-    X(softmax)       \
-    X(sdpa)
+#define EXERCISES(X)              \
+    X(softmax)                    \
+    X(sdpa)                       \
+    X(transformer_block)          \
+    X(transformer_block_backward) \
+    X(transformer_lm)             \
+    X(transformer_lm_loss)        \
+    X(training_together)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
 EXERCISES(DECLARE_EXERCISE)
