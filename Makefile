@@ -225,7 +225,7 @@ clean: ## removes build/
 
 help: ## prints this list
 	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk tests/exercises/story.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
@@ -239,3 +239,4 @@ doctor: ## prints what is installed, and what each missing package would add
 	@tests/tools/doctor.sh '$(CC)' '$(OPENMP_LDFLAGS)'
 
 include tests/exercises/exercises.mk
+include tests/exercises/story.mk

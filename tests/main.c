@@ -62,10 +62,38 @@ static Suite *suite_of(const TestSuite *table, const char *pattern)
         const double seconds = test->seconds > 0 ? test->seconds : DEFAULT_SECONDS;
         tcase_set_timeout(tc, test_is_instrumented() ? seconds * SLOWER_WHEN_INSTRUMENTED : seconds);
         tcase_set_tags(tc, test->problem);
+        /* Without CK_FORK all tests share one process, and a label would outlive its test. */
+        tcase_add_checked_fixture(tc, test_label_end, NULL);
         tcase_add_test(tc, *test->test);
         suite_add_tcase(suite, tc);
     }
     return suite;
+}
+
+static int is_course_test(const char *name)
+{
+    for (size_t i = 0; i < COURSE_SUITES; i++)
+        for (const TestCase *test = suites[i].cases; test->test; test++)
+            if (strcmp(test->name, name) == 0)
+                return 1;
+    return 0;
+}
+
+/* Prints, as the last lines, how many tests of the course and of our own pass. Check's report has named the others. */
+static void report_counts(SRunner *runner)
+{
+    static const char *const kinds[] = {"own", "course"};
+    int passed[2] = {0}, run[2] = {0};
+    TestResult **results = srunner_results(runner);
+    for (int i = 0; i < srunner_ntests_run(runner); i++) {
+        const int kind = is_course_test(tr_tcname(results[i]));
+        run[kind]++;
+        passed[kind] += tr_rtype(results[i]) == CK_PASS;
+    }
+    free(results);
+    for (int kind = 1; kind >= 0; kind--)
+        if (run[kind])
+            printf("%s: %d of %d pass\n", kinds[kind], passed[kind], run[kind]);
 }
 
 int main(void)
@@ -100,6 +128,7 @@ int main(void)
     }
     fflush(stdout);
     srunner_run_all(runner, CK_ENV);
+    report_counts(runner);
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed != 0;

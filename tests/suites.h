@@ -1,7 +1,7 @@
 /**
  * @file
  * @brief The list of all suites. The course's seven come first, and their files are beside this one. The others are in
- * folders named after the folder of cs336_basics that they test.
+ * folders named after the folder of cs336_basics that they test; the last one tests the messages of tests/support.
  */
 #ifndef CS336_TESTS_SUITES_H
 #define CS336_TESTS_SUITES_H
@@ -71,7 +71,8 @@
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \
-    X(cli_report)
+    X(cli_report)         \
+    X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
 SUITES(DECLARE)

@@ -23,6 +23,7 @@ START_TEST(test_get_batch)
     for (int i = 0; i < TOKENS; i++)
         dataset[i] = i;
     for (uint64_t iteration = 0; iteration < ITERATIONS; iteration++) {
+        test_label("iteration %llu", (unsigned long long)iteration);
         for (int i = 0; i <= IDS; i++)
             x[i] = y[i] = UNTOUCHED;
         assert_ok(run_get_batch(x, y, dataset, TOKENS, BATCH, CONTEXT, "cpu", iteration));
@@ -37,6 +38,7 @@ START_TEST(test_get_batch)
             counts[x[row * CONTEXT]]++;
         }
     }
+    test_label_end();
     /* Each of the 93 starts is equally likely, so their counts are binomially distributed. */
     const double draws = (double)ITERATIONS * BATCH, p = 1.0 / STARTS, deviation = sqrt(draws * p * (1 - p));
     for (int start = 0; start < STARTS; start++)

@@ -195,6 +195,7 @@ START_TEST(test_multihead_self_attention_with_rope)
                  {{.data = NULL}, "mha_rope"},
                  {fixture_tokens(&fixture, "positions"), "mha_rope.positions"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("%s", cases[i].expected);
         tensor_fill(y, NAN);
         assert_ok(run_multihead_self_attention_with_rope(y, D_MODEL, HEADS, KEYS, THETA, w[0], w[1], w[2], w[3], x,
                                                          cases[i].positions));
@@ -292,7 +293,7 @@ static void compare_logits(Fixture *fixture, const char *name, Tensor logits, do
         product.data[row] = (float)dot;
     }
     snprintf(key, sizeof key, "%s.columns", name);
-    assert_allclose(picked, fixture_tensor(fixture, key), rtol, atol);
+    assert_allclose_tensor(key, picked, fixture_tensor(fixture, key), rtol, atol);
     snprintf(key, sizeof key, "%s.log_sum_exp", name);
     assert_allclose_double(key, log_sum_exp.data, fixture_doubles(fixture, key, rows), rows, 1e-6, 0);
     snprintf(key, sizeof key, "%s.probe", name);

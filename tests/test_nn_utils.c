@@ -22,6 +22,7 @@ START_TEST(test_softmax_matches_pytorch)
     /* e^100 is beyond float32. */
     for (size_t i = 0; i < tensor_count(x); i++)
         x.data[i] += 100;
+    test_label("x + 100");
     tensor_fill(y, 0);
     assert_ok(run_softmax(y, x, -1));
     assert_allclose(y, expected, 1e-7, 1e-6);
@@ -77,6 +78,7 @@ START_TEST(test_gradient_clipping)
     for (size_t i = 0; i < CLIPPED; i++)
         for (size_t j = 0; j < ELEMENTS; j++)
             gradients[i][j] = 1;
+    test_label("gradients of 1");
     clip_and_compare(gradients, fixture_tensor(&fixture, "clip.ones"));
 
     for (size_t i = 0; i < CLIPPED; i++) {
@@ -84,6 +86,7 @@ START_TEST(test_gradient_clipping)
         snprintf(name, sizeof name, "gradient.%zu", i);
         hash_normal(gradients[i], ELEMENTS, name, SEED, 0, 1);
     }
+    test_label("varied gradients");
     clip_and_compare(gradients, fixture_tensor(&fixture, "clip.varied"));
 
     /* Now the norm is below the limit: nothing changes. */
@@ -91,6 +94,7 @@ START_TEST(test_gradient_clipping)
     for (size_t i = 0; i < CLIPPED; i++)
         for (size_t j = 0; j < ELEMENTS; j++)
             before[i][j] = gradients[i][j] *= 0.5F;
+    test_label("gradients below the limit");
     clip_and_compare(gradients, tensor(before[0], CLIPPED, SIDE, SIDE));
     ck_assert_mem_eq(gradients, before, sizeof before);
     fixture_close(&fixture);

@@ -38,7 +38,7 @@ START_TEST(test_adamw)
         if (step == 1 || step == 10 || step == 100 || step == STEPS) {
             char name[32];
             snprintf(name, sizeof name, "adamw.step%zu", step);
-            assert_allclose(weight.value, fixture_tensor(&fixture, name), 1e-5, 1e-4);
+            assert_allclose_tensor(name, weight.value, fixture_tensor(&fixture, name), 1e-5, 1e-4);
         }
     }
     fixture_close(&fixture);

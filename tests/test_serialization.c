@@ -93,10 +93,11 @@ static void train(Network *network, size_t first, size_t last)
     }
 }
 
-static void assert_same_state(const Network *actual, const Network *expected)
+static void assert_same_state(const char *when, const Network *actual, const Network *expected)
 {
     for (size_t i = 0; i < PARAMETERS; i++) {
         const Parameter *a = &actual->parameters[i], *b = &expected->parameters[i];
+        test_label("%s, after %s", b->name, when);
         ck_assert_str_eq(a->name, b->name);
         assert_allclose(a->value, b->value, 1e-7, 0);
         assert_allclose(a->first_moment, b->first_moment, 1e-5, 1e-8);
@@ -117,11 +118,11 @@ START_TEST(test_checkpointing)
     train(&loaded, 0, 1);
     assert_ok(run_load_checkpoint(&iteration, path, parameters_of(&loaded)));
     ck_assert_uint_eq(iteration, ITERATIONS);
-    assert_same_state(&loaded, &saved);
+    assert_same_state("loading", &loaded, &saved);
 
     train(&saved, ITERATIONS, ITERATIONS + MORE_ITERATIONS);
     train(&loaded, iteration, iteration + MORE_ITERATIONS);
-    assert_same_state(&loaded, &saved);
+    assert_same_state("more steps", &loaded, &saved);
 }
 END_TEST
 

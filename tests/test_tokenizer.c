@@ -40,6 +40,7 @@ static Tokenizer *open_tokenizer(const char *vocab_path, const char *merges_path
 static void check_with(Check *check, bool special, const ByteString *tokens, size_t count)
 {
     Setting setting = {.name = "own", .special = special};
+    test_label("our vocabulary and texts");
     setting.tokenizer =
         open_tokenizer("tests/fixtures/tokenizer/vocab.json", "tests/fixtures/tokenizer/merges.txt", tokens, count);
     check(&setting);
@@ -47,6 +48,7 @@ static void check_with(Check *check, bool special, const ByteString *tokens, siz
     if (!course_path(""))
         return;
     setting.name = "course";
+    test_label("GPT-2's vocabulary and the course's texts");
     setting.tokenizer = open_tokenizer(course_path("gpt2_vocab.json"), course_path("gpt2_merges.txt"), tokens, count);
     check(&setting);
     release_tokenizer(setting.tokenizer);
@@ -353,10 +355,19 @@ static TokenList encode_in_chunks(const Setting *setting, ByteString text, size_
     return ids;
 }
 
+static void label_chunks(const Setting *setting, size_t size)
+{
+    if (size == BY_LINES)
+        test_label("%s texts, line by line", setting->name);
+    else
+        test_label("%s texts, in chunks of %zu bytes", setting->name, size);
+}
+
 static void streamed_story_roundtrip(const Setting *setting)
 {
     Text text = story(setting);
     for (size_t i = 0; i < sizeof chunk_sizes / sizeof *chunk_sizes; i++) {
+        label_chunks(setting, chunk_sizes[i]);
         TokenList ids = encode_in_chunks(setting, text.bytes, chunk_sizes[i]);
         assert_decodes_to(setting, &ids, text.bytes);
         token_list_deinit(&ids);
@@ -375,6 +386,7 @@ static void streamed_story_matches(const Setting *setting)
     Text text = story(setting);
     TokenList expected = expected_ids(setting, text.name);
     for (size_t i = 0; i < sizeof chunk_sizes / sizeof *chunk_sizes; i++) {
+        label_chunks(setting, chunk_sizes[i]);
         TokenList ids = encode_in_chunks(setting, text.bytes, chunk_sizes[i]);
         assert_same_ids(&ids, &expected);
         assert_decodes_to(setting, &ids, text.bytes);
@@ -399,6 +411,7 @@ static void five_megabytes_stream_through(const Setting *setting)
     TokenList expected = encode(setting, (ByteString){.bytes = text, .length = length});
     const size_t sizes[] = {BY_LINES, 1 << 16, 1 << 30};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        label_chunks(setting, sizes[i]);
         Cutter cutter = {.rest = {.bytes = text, .length = length}, .size = sizes[i]};
         IdComparison comparison = {.expected = &expected};
         const size_t before = memory_in_use();

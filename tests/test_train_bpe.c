@@ -21,6 +21,7 @@ static int by_bytes(const void *a, const void *b)
 static void assert_trained(const TrainedBPE *trained, const char *vocab_path, const char *merges_path)
 {
     Gpt2Files expected = gpt2_files_read(vocab_path, merges_path);
+    test_label("%s", merges_path);
     ck_assert_uint_eq(trained->merge_count, expected.merge_count);
     for (size_t i = 0; i < expected.merge_count; i++)
         ck_assert_msg(byte_string_equal(trained->merges[i].left, expected.merges[i].left) &&

@@ -25,6 +25,7 @@ typedef struct {
  *     m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
  *     \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t}\, \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \f]
  *
+ * @par In this library
  * The training loop runs adamw_step_and_clear(), which also clips and clears in the same pass over memory:
  * test_adamw_clips_steps_and_clears_in_one.
  * @param[in,out] parameters  values and moments are updated; parameters without gradient are skipped

@@ -29,6 +29,7 @@ START_TEST(test_presets)
     for (size_t i = 0; i < PRESETS; i++) {
         ck_assert_str_eq(account_preset_names[i], names[i]);
         const TransformerLMConfig config = account_preset(i);
+        test_label("%s", account_preset_names[i]);
         ck_assert_uint_eq(config.vocab_size, 50257);
         ck_assert_uint_eq(config.context_length, 1024);
         ck_assert_uint_eq(config.d_model / config.num_heads, 64);
@@ -36,6 +37,7 @@ START_TEST(test_presets)
         ck_assert_int_eq(config.norm, NORM_PRE);
         ck_assert_int_eq(config.position, POSITION_ROPE);
     }
+    test_label_end();
     ck_assert_ptr_null(account_preset_names[PRESETS]);
 }
 END_TEST
@@ -49,8 +51,10 @@ START_TEST(test_parameters_of_the_presets)
     const size_t expected[PRESETS] = {162148608, 406539264, 833591040, 1640452800};
     for (size_t i = 0; i < PRESETS; i++) {
         const TransformerLMConfig config = account_preset(i);
+        test_label("%s", account_preset_names[i]);
         ck_assert_uint_eq(account_parameters(&config).total, expected[i]);
     }
+    test_label_end();
     const TransformerLMConfig xl = account_preset(GPT2_XL);
     const AccountParameters p = account_parameters(&xl);
     ck_assert_uint_eq(p.token_embeddings, 80411200);
@@ -95,6 +99,7 @@ START_TEST(test_flops_are_those_of_the_products)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
+        test_label("%s", variant_text(&config));
         const AccountFlops f = account_forward_flops(&config, 5, 7), e = count_products(&config, 5, 7);
         ck_assert_double_eq(f.qkv_projections, e.qkv_projections);
         ck_assert_double_eq(f.attention_scores, e.attention_scores);
@@ -117,8 +122,10 @@ START_TEST(test_flops_of_the_presets)
     const double expected[PRESETS] = {291648307200, 830172299264, 1768530903040, 3516769894400};
     for (size_t i = 0; i < PRESETS; i++) {
         const TransformerLMConfig config = account_preset(i);
+        test_label("%s", account_preset_names[i]);
         ck_assert_double_eq(account_forward_flops(&config, 1, 1024).total, expected[i]);
     }
+    test_label_end();
     const TransformerLMConfig xl = account_preset(GPT2_XL);
     const AccountFlops longer = account_forward_flops(&xl, 1, 16384);
     ck_assert_double_eq(longer.total, 133577729638400);
@@ -164,6 +171,7 @@ START_TEST(test_memory_expression)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
+        test_label("%s", variant_text(&config));
         const AccountMemory m = account_memory_expression(&config, 5, 7);
         const double parameters = (double)account_parameters(&config).total;
         ck_assert_double_eq(m.parameters, 4 * parameters);
@@ -196,6 +204,7 @@ START_TEST(test_accounting_of_real_models)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
+        test_label("%s", variant_text(&config));
         TinyLM tiny;
         tiny_lm_init(&tiny, &config, 1);
         Arena names;
@@ -228,6 +237,7 @@ START_TEST(test_largest_batch_measured)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
+        test_label("%s", variant_text(&config));
         AccountMemory fits, fails;
         size_t batch;
         assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e6));

@@ -15,13 +15,13 @@ START_TEST(test_help_lists_the_commands)
     assert_shell_ok("cs336 --help");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         snprintf(line, sizeof line, "\n  %s ", commands[i]);
-        ck_assert_ptr_nonnull(strstr(shell_output, line));
+        assert_prints(line);
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         snprintf(line, sizeof line, "cs336 %s --help", commands[i]);
         assert_shell_ok(line);
         snprintf(line, sizeof line, "Usage: cs336 %s", commands[i]);
-        ck_assert(strncmp(shell_output, line, strlen(line)) == 0);
+        ck_assert_msg(strncmp(shell_output, line, strlen(line)) == 0, "the output does not begin with \"%s\"", line);
         for (const char *row = shell_output; *row; row += strcspn(row, "\n") + 1)
             ck_assert_msg(strcspn(row, "\n") <= 80, "%s: wider than 80 columns: %.100s", line, row);
     }
@@ -94,6 +94,7 @@ START_TEST(test_bad_usage)
         snprintf(line, sizeof line, "cs336 %s", cases[i].arguments);
         snprintf(message, sizeof message, "cs336 %.*s: %s; see cs336 %.*s --help", length, cases[i].arguments,
                  cases[i].message, length, cases[i].arguments);
+        test_label("%s", line);
         assert_shell_fails(2, message, line);
         ck_assert_str_eq(shell_output, "");
     }
@@ -259,9 +260,11 @@ START_TEST(test_training_bad_input)
         char line[512], message[256];
         snprintf(line, sizeof line, "cs336 train --out new " MODEL " --steps 6 %s", cases[i].line);
         snprintf(message, sizeof message, "cs336 train: %s", cases[i].message);
+        test_label("%s", cases[i].line);
         assert_shell_fails(1, message, line);
         ck_assert_int_ne(shell("test -e new"), 0);
     }
+    test_label_end();
     ck_assert_int_eq(shell(TRAIN " --out new --batch-size 1000000000"), 1);
     ck_assert(strncmp(shell_errors, "cs336 train: the run needs ", 27) == 0);
     assert_shell_fails(1, "cs336 train: train.bin: cannot make directory: Not a directory",

@@ -65,6 +65,7 @@ START_TEST(test_report_prints_the_time_for_the_pile)
     read_row("hours for the Pile, 825 GB ", &hours[0], &hours[1]);
     read_row("  % of the vocabulary ", &percent[0], &percent[1]);
     for (int i = 0; i < 2; i++) {
+        test_label("tokenizer %d", i);
         ck_assert_double_gt(speed[i], 0);
         ck_assert_double_ge(hours[i], 825e9 / ((speed[i] + 0.051) * 1e6) / 3600 - 0.006);
         ck_assert_double_le(hours[i], 825e9 / ((speed[i] - 0.051) * 1e6) / 3600 + 0.006);
@@ -114,6 +115,7 @@ START_TEST(test_report_rejects_bad_input)
     };
     assert_shell_ok(TRAIN "; : >empty");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("%s", cases[i].line);
         assert_shell_fails(cases[i].code, cases[i].message, cases[i].line);
         ck_assert_str_eq(shell_output, "");
     }

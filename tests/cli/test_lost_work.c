@@ -5,7 +5,6 @@
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +43,7 @@ START_TEST(test_an_overwriting_run_that_is_killed_never_resumes_the_old_one)
     make_tokens();
     assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 6 --log-every 1 --out old");
     for (int i = 0; i < 25; i++) {
+        test_label("killed after %d ms", 2 * i);
         assert_shell_ok("rm -rf run && cp -r old run");
         shell("{ \"$program\" " ENDLESS " --seed 2 --out run --overwrite >log & sleep 0.0%02d; kill -9 $!; wait $!; } "
               "2>killed",
@@ -77,6 +77,7 @@ START_TEST(test_ctrl_c_saves_when_output_is_piped)
 {
     make_tokens();
     for (int i = 0; i < 4; i++) {
+        test_label("round %d", i);
         terminal_run("exec 2>&1; rm -rf run; \"$program\" " ENDLESS " --out run | tee log", "step    3/", "\003");
         assert_shell_ok("for i in $(seq 100); do test -s run/checkpoint.safetensors && exit; sleep 0.1; "
                         "done; ls run; false");

@@ -85,11 +85,13 @@ START_TEST(test_allocations_are_aligned_and_do_not_overlap)
     enum { ALLOCATIONS = 300 };
     unsigned char *allocations[ALLOCATIONS];
     for (size_t i = 0; i < ALLOCATIONS; i++) {
+        test_label("allocation %zu", i);
         allocations[i] = memory_allocate(i);
         ck_assert_uint_eq((uintptr_t)allocations[i] % MEMORY_ALIGNMENT, 0);
         memset(allocations[i], (int)i % 251, i);
     }
     for (size_t i = 0; i < ALLOCATIONS; i++) {
+        test_label("allocation %zu", i);
         for (size_t j = 0; j < i; j++)
             ck_assert_uint_eq(allocations[i][j], i % 251);
         memory_release(allocations[i]);
@@ -100,6 +102,7 @@ END_TEST
 START_TEST(test_memory_is_zeroed_on_demand)
 {
     for (int round = 0; round < 20; round++) {
+        test_label("round %d", round);
         unsigned char *dirty = memory_allocate(3000);
         memset(dirty, 0xa5, 3000);
         memory_release(dirty);
@@ -163,10 +166,12 @@ START_TEST(test_memory_fails_once_at_the_chosen_allocation)
 {
     memory_fail_at(3);
     for (int i = 1; i <= 5; i++) {
+        test_label("allocation %d", i);
         void *allocation = memory_allocate(1);
         ck_assert_int_eq(allocation == NULL, i == 3);
         memory_release(allocation);
     }
+    test_label_end();
     memory_fail_at(1);
     memory_fail_at(0);
     void *allocation = memory_allocate(1);
@@ -377,10 +382,12 @@ START_TEST(test_parallel_reserves_a_workspace_for_each_thread)
         of_thread[parallel_thread()] = own;
     }
     for (int t = 0; t < threads && of_thread[t]; t++) {
+        test_label("thread %d", t);
         ck_assert_uint_eq((uintptr_t)of_thread[t] % MEMORY_ALIGNMENT, 0);
         for (size_t i = 0; i < 500; i++)
             ck_assert_int_eq(of_thread[t][i], t + 1);
     }
+    test_label_end();
     ck_assert_ptr_eq(parallel_private(parallel_workspace()), of_thread[0]);
     for (size_t i = 0; i < 1000; i++)
         ck_assert_int_eq(((unsigned char *)parallel_shared(parallel_workspace()))[i], 9);

@@ -266,12 +266,14 @@ START_TEST(test_json_errors_name_line_and_column)
     const char *path = temp_path("bad.json");
     const size_t before = memory_in_use();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("case %zu, %s", i, cases[i].text);
         json_t *value;
         write_file(path, cases[i].text, strlen(cases[i].text));
         assert_path_fails(json_read(&value, path), CS336_EFORMAT, path, cases[i].message);
         ck_assert_ptr_null(value);
         ck_assert_uint_eq(memory_in_use(), before);
     }
+    test_label_end();
     json_t *value;
     const char *missing = temp_path("missing.json");
     assert_path_fails(json_read(&value, missing), CS336_EIO, missing, ": cannot read: No such file or directory");

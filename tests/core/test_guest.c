@@ -13,7 +13,6 @@
 #include "tokenizer/encode/encoder.h"
 #include "tokenizer/encode/tokenizer.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,10 +70,12 @@ START_TEST(test_host_threads_compute_side_by_side)
     for (size_t i = 0; i < HOSTS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, run_host, &hosts[i]), 0);
     for (size_t i = 0; i < HOSTS; i++) {
+        test_label("host thread %zu", i);
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
         assert_ok(hosts[i].status);
         ck_assert_uint_eq(hosts[i].wrong, 0);
     }
+    test_label_end();
     ck_assert_uint_eq(memory_in_use(), before); /* the end of a thread frees its workspace */
 }
 END_TEST

@@ -18,12 +18,14 @@ START_TEST(test_rng_gives_the_numbers_of_its_definition)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Rng rng = rng_stream(cases[i].seed, cases[i].stream), seeded = rng_seeded(cases[i].seed);
+        test_label("generator %zu", i);
         for (int n = 0; n < 3; n++) {
             ck_assert_uint_eq(rng_bits(&rng), cases[i].bits[n]);
             if (cases[i].stream == 0)
                 ck_assert_uint_eq(rng_bits(&seeded), cases[i].bits[n]);
         }
     }
+    test_label_end();
     static const uint64_t below_ten[] = {9, 9, 8, 7, 8, 3, 3, 2, 4, 1, 9, 6};
     static const uint64_t below_large[] = {3834235159569805017, 6330659898132537899, 2004062754853907666,
                                            2663507528747800971, 7326711391720881172, 8619411915369275564};
@@ -66,6 +68,7 @@ START_TEST(test_rng_below_is_uniform)
 {
     enum { DRAWS = 200000 };
     for (uint64_t bound = 1; bound <= 93; bound += 23) {
+        test_label("bound %llu", (unsigned long long)bound);
         size_t counts[93] = {0};
         Rng rng = rng_stream(1, bound);
         for (int i = 0; i < DRAWS; i++)
@@ -141,6 +144,7 @@ START_TEST(test_rng_truncated_normal_stays_within_its_bounds)
     static const double limits[] = {3, 1, 0.5};
     const double sigma = 0.02;
     for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
+        test_label("limit %g", limits[k]);
         Rng rng = rng_seeded(k);
         rng_truncated_normal(&rng, values, DRAWS, sigma, limits[k]);
         double sum = 0, squares = 0, largest = 0;

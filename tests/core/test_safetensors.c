@@ -109,6 +109,7 @@ START_TEST(test_safetensors_round_trip)
     ck_assert_uint_eq(file.count, 4);
     for (size_t i = 0; i < 4; i++) {
         const SafetensorsEntry *entry = safetensors_find(&file, ENTRIES[i].name);
+        test_label("array %s", ENTRIES[i].name);
         ck_assert_ptr_nonnull(entry);
         ck_assert_int_eq(entry->type, ENTRIES[i].type);
         ck_assert_int_eq(entry->rank, ENTRIES[i].rank);
@@ -119,6 +120,7 @@ START_TEST(test_safetensors_round_trip)
         }
         ck_assert(memcmp(entry->data, ENTRIES[i].data, bytes) == 0);
     }
+    test_label_end();
     ck_assert_str_eq(safetensors_metadata(&file, "note"), "two\nlines");
     safetensors_close(&file);
     assert_ok(safetensors_write(path, NULL, 0, NULL, 0));
@@ -229,6 +231,7 @@ START_TEST(test_safetensors_headers_are_checked_against_the_file)
     const size_t before = memory_in_use();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         SafetensorsFile file;
+        test_label("header %zu, %s", i, cases[i].header);
         write_raw(path, cases[i].header, cases[i].data_bytes);
         assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, cases[i].message);
         ck_assert_ptr_null(file.entries);
@@ -263,6 +266,7 @@ START_TEST(test_safetensors_cut_anywhere_is_refused)
     assert_ok(file_map(&whole, path));
     for (size_t bytes = 0; bytes < whole.size; bytes++) {
         SafetensorsFile file;
+        test_label("cut after %zu bytes", bytes);
         write_file(cut_path, whole.data, bytes);
         ck_assert_int_eq(safetensors_open(&file, cut_path), CS336_EFORMAT);
     }

@@ -29,8 +29,11 @@ START_TEST(test_tensor_is_row_major)
     const Tensor x = counted(numbers);
     for (size_t i = 0; i < BATCH; i++)
         for (size_t j = 0; j < SEQ; j++)
-            for (size_t k = 0; k < D; k++)
+            for (size_t k = 0; k < D; k++) {
+                test_label("[%zu, %zu, %zu]", i, j, k);
                 ck_assert(at(x, i, j, k) == numbers[(i * SEQ + j) * D + k]);
+            }
+    test_label_end();
     ck_assert_uint_eq(tensor_extent(x, 0), BATCH);
     ck_assert_uint_eq(tensor_extent(x, -1), D);
     ck_assert_uint_eq(tensor_extent(x, -3), BATCH);
@@ -48,8 +51,10 @@ START_TEST(test_tensor_split_makes_heads_without_copying)
     ck_assert_str_eq(tensor_shape_text(heads), "(2, 4, 3, 2)");
     for (size_t b = 0; b < BATCH; b++)
         for (size_t head = 0; head < 4; head++)
-            for (size_t s = 0; s < SEQ; s++)
+            for (size_t s = 0; s < SEQ; s++) {
+                test_label("batch %zu, head %zu, position %zu", b, head, s);
                 ck_assert_ptr_eq(tensor_row(heads, (b * 4 + head) * SEQ + s), &numbers[(b * SEQ + s) * D + head * 2]);
+            }
 }
 END_TEST
 
@@ -60,8 +65,10 @@ START_TEST(test_tensor_transpose_exchanges_two_dimensions)
     ck_assert_str_eq(tensor_shape_text(y), "(8, 3, 2)");
     for (size_t i = 0; i < D; i++)
         for (size_t j = 0; j < SEQ; j++)
-            for (size_t k = 0; k < BATCH; k++)
+            for (size_t k = 0; k < BATCH; k++) {
+                test_label("[%zu, %zu, %zu]", i, j, k);
                 ck_assert(at(y, i, j, k) == at(x, k, j, i));
+            }
 }
 END_TEST
 
@@ -144,8 +151,11 @@ START_TEST(test_tensor_copy_between_any_strides)
     tensor_copy(y, tensor_transpose(x, 0, 2));
     for (size_t i = 0; i < D; i++)
         for (size_t j = 0; j < SEQ; j++)
-            for (size_t k = 0; k < BATCH; k++)
+            for (size_t k = 0; k < BATCH; k++) {
+                test_label("[%zu, %zu, %zu]", i, j, k);
                 ck_assert(at(y, i, j, k) == at(x, k, j, i));
+            }
+    test_label_end();
     tensor_copy(tensor_transpose(z, 0, 2), y);
     assert_allclose(z, x, 0, 0);
 }
@@ -157,10 +167,10 @@ START_TEST(test_tensor_fill_leaves_what_is_outside_the_view)
     const Tensor x = counted(numbers);
     tensor_fill(tensor_slice(tensor_slice(x, -1, 2, 3), 1, 1, 1), -1);
     for (size_t i = 0; i < N; i++)
-        ck_assert(numbers[i] == (i / D % SEQ == 1 && i % D >= 2 && i % D < 5 ? -1 : (float)i));
+        ck_assert_float_eq(numbers[i], i / D % SEQ == 1 && i % D >= 2 && i % D < 5 ? -1 : (float)i);
     tensor_fill(tensor_slice(tensor_transpose(counted(transposed), 1, 2), -1, 0, 2), -1);
     for (size_t i = 0; i < N; i++)
-        ck_assert(transposed[i] == (i / D % SEQ < 2 ? -1 : (float)i));
+        ck_assert_float_eq(transposed[i], i / D % SEQ < 2 ? -1 : (float)i);
 }
 END_TEST
 

@@ -17,7 +17,7 @@ static void assert_ids(const TokenFile *tokens, size_t start, size_t count, cons
     ck_assert_uint_le(count, 64);
     assert_ok(token_file_read(ids, tokens, start, count));
     for (size_t i = 0; i < count; i++)
-        ck_assert_int_eq(ids[i], expected[i]);
+        ck_assert_msg(ids[i] == expected[i], "id at %zu: %d, expected %d", start + i, (int)ids[i], (int)expected[i]);
 }
 
 /* ---- files that can be read ---- */
@@ -65,6 +65,7 @@ START_TEST(test_npy_files_of_numpy_are_read)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t k = 0; k < 2; k++) {
             TokenFile tokens;
+            test_label("%s, vocabulary %zu", cases[i].path, vocabularies[k]);
             assert_ok(token_file_open(&tokens, cases[i].path, vocabularies[k]));
             ck_assert_uint_eq(tokens.width, cases[i].width);
             ck_assert_uint_eq(tokens.count, 10);
@@ -129,6 +130,7 @@ START_TEST(test_npy_files_of_other_kinds_are_rejected)
     const size_t before = memory_in_use();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         TokenFile tokens;
+        test_label("%s", cases[i].path);
         assert_path_fails(token_file_open(&tokens, cases[i].path, 300), CS336_EFORMAT, cases[i].path, cases[i].message);
         ck_assert_uint_eq(memory_in_use(), before);
     }
@@ -174,6 +176,7 @@ START_TEST(test_npy_headers_are_checked_against_the_file)
     const char *path = temp_path("bad.npy");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         TokenFile tokens;
+        test_label("header %zu", i);
         const size_t length = cases[i].length ? cases[i].length : strlen(cases[i].header);
         write_npy(path, cases[i].version, cases[i].header, length, cases[i].id_bytes);
         assert_path_fails(token_file_open(&tokens, path, 300), CS336_EFORMAT, path, cases[i].message);
@@ -188,6 +191,7 @@ START_TEST(test_npy_cut_anywhere_is_rejected)
     assert_ok(file_map(&whole, "tests/fixtures/tokens/u4_v3.npy"));
     for (size_t bytes = 6; bytes < whole.size; bytes++) {
         TokenFile tokens;
+        test_label("cut after %zu bytes", bytes);
         write_file(path, whole.data, bytes);
         ck_assert_int_eq(token_file_open(&tokens, path, 300), CS336_EFORMAT);
     }
@@ -257,6 +261,7 @@ START_TEST(test_written_ids_are_read_back)
     for (size_t k = 0; k < 2; k++) {
         for (size_t i = 0; i < COUNT; i++)
             ids[i] = (int32_t)(i * 7919 % vocabularies[k]);
+        test_label("vocabulary %zu", vocabularies[k]);
         ids[COUNT - 1] = (int32_t)vocabularies[k] - 1;
         FileWriter writer;
         TokenFile tokens;
@@ -303,10 +308,12 @@ START_TEST(test_batch_takes_its_starts_from_the_generator)
         assert_ok(get_batch(x, y, &tokens, BATCH, CONTEXT, "cpu", &rng));
         for (size_t row = 0; row < BATCH; row++) {
             const size_t start = (size_t)rng_below(&same, TOKENS - CONTEXT);
+            test_label("step %d, row %zu", step, row);
             ck_assert_mem_eq(x + row * CONTEXT, ids + start, CONTEXT * sizeof *ids);
             ck_assert_mem_eq(y + row * CONTEXT, ids + start + 1, CONTEXT * sizeof *ids);
         }
     }
+    test_label_end();
     ck_assert_uint_eq(rng.counter, same.counter);
 }
 END_TEST

@@ -32,7 +32,7 @@ known() { # exercise: ends the script if there is no such exercise
 }
 
 make_stub() { # exercise, file
-    awk -v id="$1" -f $here/stub.awk "$table" cs336_basics/*/*.h tests/*.h $here/*.h >"$2.new" && mv "$2.new" "$2"
+    awk -v id="$1" -f $here/stub.awk "$table" cs336_basics/*/*.h cs336_basics/*/*/*.h tests/*.h $here/*.h >"$2.new" && mv "$2.new" "$2"
 }
 make_stubs() { # each file that is missing; nothing that exists is touched
     made=0
@@ -52,8 +52,9 @@ record() { # a line of .progress in place of those that begin with the given wor
     mv "$progress.new" "$progress"
 }
 begun() { ! grep -q 'TODO();' "$STUDENT/$1.c"; }
-next_exercise() {
-    for id in $(exercises); do passed "$id" || { echo "$id"; return; }; done
+next_exercise() { # [exercise]: the first after it that is not passed, or the first of all
+    from=${1-$(for id in $(exercises); do passed "$id" && echo "$id"; done | tail -1)}
+    for id in $(exercises | sed "1,/^$from\$/d") $(exercises); do passed "$id" || { echo "$id"; return; }; done
 }
 sum_points() { # exercise ...
     for id; do points "$id"; done | awk '{sum += $1} END {print sum + 0}'
@@ -61,8 +62,8 @@ sum_points() { # exercise ...
 
 # ---- make learn ----
 
-show_next() {
-    next=$(next_exercise)
+show_next() { # [exercise that was just passed]
+    next=$(next_exercise "$@")
     if [ -z "$next" ]; then
         echo 'Every exercise is passed. make story lets your functions write a story; make learn EX=all grades them.'
         return
@@ -131,7 +132,7 @@ check_one() { # exercise: prints the whole report, and records the result
     0)
         record "passed $id" "passed $id"
         echo "$id is passed ($(points_text "$id")). The textbook solution: make solution EX=$id"
-        show_next
+        show_next "$id"
         ;;
     9)
         record "passed $id" ''
@@ -288,7 +289,7 @@ self_check() { # [exercise]
         echo "$selected" | xargs -P "$jobs" -I '{}' "$0" check-solution '{}'
         all=$WORK/solutions/all
         # shellcheck disable=SC2046,SC2086
-        if $CC $(exercises | sed "s|.*|$WORK/solutions/&.o|") $CHECKER_LINK -o "$all"; then
+        if $CC $(echo "$selected" | sed "s|.*|$WORK/solutions/&.o|") $CHECKER_LINK -o "$all"; then
             echo "$selected" | xargs -P "$jobs" -I '{}' "$0" check-solution '{}' "$all"
             for id in $selected; do "$all" mistakes "$id"; done >"$WORK/mistakes"
             for id in $selected; do

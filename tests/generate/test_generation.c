@@ -37,6 +37,7 @@ START_TEST(test_uncached_logits_are_those_of_the_window)
     random_ids(ids, TEXT, 2);
     for (size_t n = 1; n <= TEXT; n++) {
         const size_t start = window_start(n), length = n - start;
+        test_label("after %zu tokens", n);
         float logits[CONTEXT * VOCAB];
         assert_ok(decoder_feed(&decoder, &ids[n - 1], 1));
         assert_ok(transformer_lm_forward(tensor(logits, 1, length, VOCAB), &tiny.lm, tokens(ids + start, 1, length),
@@ -70,6 +71,7 @@ START_TEST(test_cached_logits_equal_uncached)
         int32_t ids[TEXT];
         random_ids(ids, TEXT, 4);
         for (size_t n = 0; n < TEXT; n++) {
+            test_label("%s, after %zu tokens", variant_text(&config), n + 1);
             assert_ok(decoder_feed(&cached, &ids[n], 1));
             assert_ok(decoder_feed(&uncached, &ids[n], 1));
             /* Without norms logits reach 70, so rounding errors are larger. */
@@ -96,6 +98,7 @@ START_TEST(test_prompt_at_once_equals_one_by_one)
     int32_t ids[TEXT];
     random_ids(ids, TEXT, 6);
     for (size_t n = 1; n <= TEXT; n++) {
+        test_label("after %zu tokens", n);
         decoder_reset(&all_at_once);
         assert_ok(decoder_feed(&all_at_once, ids, n));
         assert_ok(decoder_feed(&one_by_one, &ids[n - 1], 1));
@@ -183,6 +186,7 @@ START_TEST(test_greedy_ids_equal_with_and_without_cache)
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
         TinyLM tiny;
         const TransformerLMConfig config = tiny_lm_config(variant);
+        test_label("%s", variant_text(&config));
         tiny_lm_init(&tiny, &config, 7);
         Decoder cached, uncached;
         assert_ok(decoder_init(&cached, &tiny.lm, true));
@@ -268,7 +272,7 @@ START_TEST(test_generation_does_not_depend_on_threads)
         decoder_deinit(&decoder);
     }
     for (int i = 1; i < 4; i++)
-        ck_assert_mem_eq(logits[0], logits[i], sizeof logits[0]);
+        ck_assert_msg(memcmp(logits[0], logits[i], sizeof logits[0]) == 0, "logits differ with %d threads", threads[i]);
     tiny_lm_deinit(&tiny);
 }
 END_TEST
@@ -350,6 +354,7 @@ START_TEST(test_decoder_allocation_failures)
     assert_allocation_failures_say(make_decoder, &tiny.lm, "arena_init: no memory for *[0-9] bytes");
     for (int cached = 0; cached < 2; cached++) {
         Decoder decoder;
+        test_label(cached ? "with a cache" : "without a cache");
         assert_ok(decoder_init(&decoder, &tiny.lm, cached));
         parallel_release();
         assert_allocation_failures_say(feed_afresh, &decoder, "parallel_reserve: no memory for *[0-9] bytes");

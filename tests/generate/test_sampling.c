@@ -57,6 +57,7 @@ START_TEST(test_sampling_follows_the_softmax)
     for (size_t t = 0; t < 3; t++) {
         size_t counts[SMALL] = {0};
         double p[SMALL];
+        test_label("temperature %g", temperatures[t]);
         probabilities(p, some_logits, SMALL, temperatures[t]);
         draw(counts, SMALL, some_logits, (SampleConfig){.temperature = temperatures[t], .top_p = 1}, DRAWS, 11 + t);
         /* A chi-square variable of 7 degrees of freedom exceeds 29.9 once in 10 000 times. */
@@ -81,8 +82,10 @@ START_TEST(test_sampling_probabilities_are_the_softmax)
         size_t count;
         assert_ok(sample_candidates(candidates, &count, tensor(logits, VOCAB), &(SampleConfig){temperatures[t], 1}));
         ck_assert_uint_eq(count, VOCAB);
-        for (size_t i = 0; i < VOCAB; i++)
+        for (size_t i = 0; i < VOCAB; i++) {
+            test_label("temperature %g, token %d", temperatures[t], (int)candidates[i].token);
             ck_assert_double_eq_tol(candidates[i].probability / (double)softmax[candidates[i].token], 1, 1e-5);
+        }
     }
 }
 END_TEST
@@ -151,6 +154,7 @@ START_TEST(test_top_p_keeps_the_smallest_set)
             set |= 1U << candidates[i].token;
             sum += candidates[i].probability;
         }
+        test_label("round %d, top_p %g", round, config.top_p);
         ck_assert_uint_eq(set, smallest_set(p, SMALL, config.top_p));
         ck_assert_double_eq_tol(sum, 1, 1e-12);
     }
@@ -182,6 +186,7 @@ START_TEST(test_top_p_of_a_large_vocabulary_agrees_with_sorting)
             for (size_t i = 0; i < VOCAB; i++)
                 sorted[i] = (SampleCandidate){p[i], (int32_t)i};
             qsort(sorted, VOCAB, sizeof *sorted, likelier);
+            test_label("logits of deviation %g, top_p %g", spreads[s], rates[r]);
             size_t expected = 0, count;
             double sum = 0;
             while (sum < rates[r])
@@ -215,11 +220,13 @@ START_TEST(test_top_p_limits)
     ck_assert_uint_eq(count, SMALL);
     const double tiny[] = {0, 1e-12};
     for (size_t i = 0; i < 2; i++) {
+        test_label("top_p %g", tiny[i]);
         assert_ok(sample_candidates(candidates, &count, tensor(logits, SMALL), &(SampleConfig){1, tiny[i]}));
         ck_assert_uint_eq(count, 1);
         ck_assert_int_eq(candidates[0].token, 2);
         ck_assert_double_eq(candidates[0].probability, 1);
     }
+    test_label("equal logits");
     float equal[SMALL] = {0};
     assert_ok(sample_candidates(candidates, &count, tensor(equal, SMALL), &(SampleConfig){1, 0.5}));
     ck_assert_uint_eq(count, 4);

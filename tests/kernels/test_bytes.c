@@ -24,11 +24,14 @@ START_TEST(test_pairs_of_bytes_are_found_at_their_first_occurrence)
             for (size_t k = 0; k < pair_count; k++)
                 if (text[i] == pairs[k].first && text[i + 1] == pairs[k].second)
                     expected = i;
-        FOR_EACH_ISA (isa)
+        FOR_EACH_ISA (isa) {
+            test_label("%zu pairs in %zu bytes from %zu on, %s", pair_count, length, begin, isa_name(isa));
             ck_assert_uint_eq(bytes_find_pair(text, length, begin, pairs, pair_count), expected);
+        }
         found += expected < length;
         free(text);
     }
+    test_label_end();
     ck_assert_uint_gt(found, 1000);
     ck_assert_uint_lt(found, 3900);
 }
@@ -53,6 +56,7 @@ START_TEST(test_special_tokens_with_many_first_bytes_are_found)
             for (size_t begin = 0; begin + 3 <= TEXT; begin += 7) {
                 memset(text, 'A', sizeof text);
                 memcpy(text + begin, names[i], 3);
+                test_label("%zu special tokens, number %zu at %zu", count, i, begin);
                 const SpecialMatch match = special_tokens_find(&special, text, sizeof text, 0, true);
                 ck_assert_uint_eq(match.begin, i < count ? begin : (size_t)TEXT);
                 ck_assert(i < count ? byte_string_equal(special.tokens[match.index], tokens[i]) : match.index < 0);

@@ -6,7 +6,6 @@
 #include "tests/support/allclose.h"
 #include "tests/support/kernels.h"
 
-#include <check.h>
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -51,6 +50,7 @@ START_TEST(test_isa_override_beyond_the_cpu_is_reported)
     const Isa best = isa_in_use();
     for (int isa = 0; isa < ISA_COUNT; isa++) {
         setenv("CS336_ISA", names[isa], 1);
+        test_label("%s", names[isa]);
         if (isa_choose((Isa)isa)) {
             assert_ok(isa_check_override());
             continue;
@@ -114,6 +114,7 @@ START_TEST(test_infinities_and_nan_survive_the_compiler)
         for (size_t n = 1; n < 40; n++) {
             for (size_t s = 0; s < sizeof special / sizeof *special; s++) {
                 volatile float source = special[s];
+                test_label("%zu times %g on %s", n, (double)source, isa_name(isa));
                 float x[40], y[40];
                 for (size_t i = 0; i < n; i++)
                     x[i] = source;
@@ -122,6 +123,7 @@ START_TEST(test_infinities_and_nan_survive_the_compiler)
                     ck_assert(isnan(wanted[s]) ? isnan(y[i]) : ulps(y[i], (double)wanted[s]) <= 2 || y[i] == wanted[s]);
             }
         }
+        test_label("%s", isa_name(isa));
         volatile float not_a_number = NAN, low = -INFINITY;
         const float row[5] = {1, not_a_number, low, 2, low};
         ck_assert_float_eq(vecmath()->max(row, 5), 2);
@@ -146,6 +148,7 @@ START_TEST(test_vec_functions_agree_with_double_precision_at_every_length)
     random_fill(numbers[1], LONGEST_ROW + 4);
     FOR_EACH_ISA (isa) {
         for (size_t n = 0; n < LONGEST_ROW; n++) {
+            test_label("n = %zu on %s", n, isa_name(isa));
             const float *x = numbers[0] + n % 3, *y = numbers[1] + n % 2; /* aligned or not */
             float *out = numbers[2] + n % 4;
             double dot = 0, exps = 0, expected[4][LONGEST_ROW];
@@ -182,6 +185,7 @@ START_TEST(test_vec_functions_work_in_place)
 {
     float x[37], expected[37];
     FOR_EACH_ISA (isa) {
+        test_label("%s", isa_name(isa));
         random_fill(x, 37);
         vecmath()->swiglu(expected, x, NULL, 37);
         vecmath()->swiglu(x, x, NULL, 37);

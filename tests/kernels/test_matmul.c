@@ -7,7 +7,6 @@
 #include "tests/support/kernels.h"
 #include "tests/support/matrices.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +45,7 @@ START_TEST(test_matmul_without_rows_or_columns_touches_nothing)
     reserve_for(2);
     FOR_EACH_ISA (isa) {
         float c = 5, a = 1, b = 1;
+        test_label("%s", isa_name(isa));
         matmul((Matrix){&c, 1, 1}, (ConstMatrix){&a, 1, 1}, (ConstMatrix){&b, 1, 1}, 0, 1, 1, 1, 0);
         matmul((Matrix){&c, 1, 1}, (ConstMatrix){&a, 1, 1}, (ConstMatrix){&b, 1, 1}, 1, 0, 1, 1, 0);
         ck_assert_float_eq(c, 5);

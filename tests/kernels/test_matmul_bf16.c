@@ -6,7 +6,6 @@
 #include "tests/support/kernels.h"
 #include "tests/support/matrices.h"
 
-#include <check.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>

@@ -127,7 +127,8 @@ START_TEST(test_attention_is_scaled_by_the_width_of_the_keys)
                             (AttentionSizes){B, Q, K, d_k, d_v});
         assert_ok(scaled_dot_product_attention_forward(output, (Tensor){0}, query.value, key.value, value.value,
                                                        (AttentionMask){.kind = ATTEND_ALL}));
-        assert_allclose_double(tensor_shape_text(output), output.data, expected, B * Q * d_v, RTOL, ATOL);
+        test_label("d_k %zu, d_v %zu", d_k, d_v);
+        assert_allclose_wide("output", output, expected, RTOL, ATOL);
     }
 }
 END_TEST
@@ -247,7 +248,7 @@ static void check_fixture(const char *name, const AttentionCase *problem)
     for (int i = 0; i < 4; i++) {
         char key[64];
         snprintf(key, sizeof key, "%s.%s", name, result_names[i]);
-        assert_allclose(results[i], fixture_tensor(&fixture, key), RTOL, ATOL);
+        assert_allclose_tensor(key, results[i], fixture_tensor(&fixture, key), RTOL, ATOL);
     }
     attention_run_deinit(&run);
     fixture_close(&fixture);
@@ -303,9 +304,9 @@ START_TEST(test_attention_gradients_are_central_differences)
     reference_widen(value, run.value);
     reference_widen(grad_output, run.grad_output);
     WeightedOutput w = {query, key, value, grad_output, output, visible, {2, Q, K, D_K, D_V}};
-    assert_gradient("query", run.grad_query.data, query, sizeof query / sizeof *query, weighted_output, &w, RTOL, ATOL);
-    assert_gradient("key", run.grad_key.data, key, sizeof key / sizeof *key, weighted_output, &w, RTOL, ATOL);
-    assert_gradient("value", run.grad_value.data, value, sizeof value / sizeof *value, weighted_output, &w, RTOL, ATOL);
+    assert_gradient("grad_query", run.grad_query, query, weighted_output, &w, RTOL, ATOL);
+    assert_gradient("grad_key", run.grad_key, key, weighted_output, &w, RTOL, ATOL);
+    assert_gradient("grad_value", run.grad_value, value, weighted_output, &w, RTOL, ATOL);
     attention_run_deinit(&run);
     free(visible);
 }

@@ -65,6 +65,7 @@ START_TEST(test_attention_queries_that_see_no_key)
     const AttentionMask masks[] = {{.kind = ATTEND_CAUSAL}, {ATTEND_WHERE, mask(visible, Q, K)}};
     for (int i = 0; i < 2; i++) {
         AttentionRun run;
+        test_label("mask %s", i == 0 ? "causal" : "where");
         attention_run_init(&run, &(AttentionCase){.queries = Q, .keys = K, .d_k = D, .d_v = D, .mask = masks[i]});
         attention_run(&run);
         attention_run_check(&run, RTOL, ATOL);
@@ -114,6 +115,7 @@ static void check_poison(const AttentionCase *problem, float poison, size_t hidd
 {
     AttentionRun run;
     attention_run_init(&run, problem);
+    test_label("%zu queries, %g in what is hidden", problem->queries, (double)poison);
     tensor_fill(tensor_slice(run.value, 0, hidden, 1), poison);
     tensor_fill(tensor_slice(run.key, 0, hidden, 1), poison);
     tensor_fill(tensor_slice(run.value, 0, hidden + 100, 1), poison);
@@ -176,6 +178,7 @@ static void check_nan_query(size_t queries, size_t bad)
     tensor_row(run.query, bad)[3] = NAN;
     attention_run(&run);
     for (size_t row = 0; row < 2 * queries; row++) {
+        test_label("%zu queries, row %zu", queries, row);
         if (row != bad) {
             ck_assert_mem_eq(tensor_row(run.output, row), tensor_row(clean.output, row), D * sizeof(float));
             continue;
@@ -205,6 +208,7 @@ START_TEST(test_attention_of_huge_scores)
             &run,
             &(AttentionCase){
                 .queries = SEQ, .keys = SEQ, .d_k = D, .d_v = D, .sigma = 60, .mask = {.kind = (AttentionKind)kind}});
+        test_label("mask %s", kind == ATTEND_ALL ? "all" : "causal");
         /* Integers: scores of 1e4 and more are then exact in float32, too. */
         for (size_t i = 0; i < SEQ * D; i++) {
             run.query.data[i] = rintf(run.query.data[i]);
@@ -236,6 +240,7 @@ START_TEST(test_attention_same_bytes_for_any_number_of_threads)
         attention_run(&one);
         for (int i = 0; i < 3; i++) {
             parallel_set_threads(threads[i]);
+            test_label("%d threads, mask %s", threads[i], kind == ATTEND_ALL ? "all" : "causal");
             attention_run_init(&many, &problem);
             attention_run(&many);
             ck_assert_uint_eq(one.arena.used, many.arena.used);
@@ -272,13 +277,14 @@ START_TEST(test_attention_skips_gradients_without_data)
     attention_run(&all);
     for (int wanted = 0; wanted < 3; wanted++) {
         attention_run_init(&run, &problem);
+        static const char *const names[] = {"grad_query", "grad_key", "grad_value"};
         Tensor *grads[] = {&run.grad_query, &run.grad_key, &run.grad_value};
         const Tensor *expected[] = {&all.grad_query, &all.grad_key, &all.grad_value};
         for (int i = 0; i < 3; i++)
             if (i != wanted)
                 grads[i]->data = NULL;
         attention_run(&run);
-        assert_allclose(*grads[wanted], *expected[wanted], 0, 0);
+        assert_allclose_tensor(names[wanted], *grads[wanted], *expected[wanted], 0, 0);
         attention_run_deinit(&run);
     }
     attention_run_deinit(&all);

@@ -170,6 +170,7 @@ START_TEST(test_block_gradient_may_be_overwritten)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++) {
         BlockProblem *p = block_problem((NormPlacement)norm);
+        test_label("%s", p->name);
         Arena scratch = scratch_of(p);
         const Tensor y = filled_like(NAN, p->x.value), grad_x = filled_like(NAN, p->x.value);
         TransformerBlock grad = block_zeros(&p->block);
@@ -205,6 +206,7 @@ START_TEST(test_block_takes_exactly_its_scratch)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++) {
         BlockProblem *p = block_problem((NormPlacement)norm);
+        test_label("%s", p->name);
         assert_scratch(transformer_block_scratch(p->x.value, &p->block, false), block_infer_in, p);
         assert_scratch(transformer_block_scratch(p->x.value, &p->block, true), block_backward_in, p);
         arena_deinit(&p->memory);
@@ -221,6 +223,7 @@ START_TEST(test_block_decode_equals_forward)
 {
     for (int norm = NORM_PRE; norm <= NORM_NONE; norm++) {
         BlockProblem *p = block_problem((NormPlacement)norm);
+        test_label("%s", p->name);
         Arena scratch = scratch_of(p);
         KeyValueCache cache = cache_of_all();
         const Tensor y = filled_like(NAN, p->x.value);
@@ -367,10 +370,22 @@ static Status pass_afresh(void *context)
 
 START_TEST(test_layers_without_a_workspace_say_so)
 {
-    static Status (*const passes[])(void *) = {run_linear_forward, run_linear_backward, run_linear_backward_add,
-                                               run_ffn_forward,    run_ffn_backward,    run_mha_forward,
-                                               run_mha_backward,   run_mha_decode,      run_block_forward,
-                                               run_block_backward, run_block_decode};
+    static const struct {
+        const char *name;
+        Status (*run)(void *);
+    } passes[] = {
+        {"linear_forward", run_linear_forward},
+        {"linear_backward", run_linear_backward},
+        {"linear_backward_add", run_linear_backward_add},
+        {"feed_forward_forward", run_ffn_forward},
+        {"feed_forward_backward", run_ffn_backward},
+        {"mha_forward", run_mha_forward},
+        {"mha_backward", run_mha_backward},
+        {"mha_decode", run_mha_decode},
+        {"transformer_block_forward", run_block_forward},
+        {"transformer_block_backward", run_block_backward},
+        {"transformer_block_decode", run_block_decode},
+    };
     BlockProblem *problem = block_problem(NORM_PRE);
     Pass p = {.block = &problem->block,
               .rope = &problem->rope,
@@ -384,7 +399,8 @@ START_TEST(test_layers_without_a_workspace_say_so)
     assert_ok(transformer_block_forward(p.y, &p.saved, p.x, p.block, p.rope, NO_POSITIONS, &p.scratch));
     parallel_release();
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
-        p.pass = passes[i];
+        p.pass = passes[i].run;
+        test_label("%s", passes[i].name);
         assert_allocation_failures_say(pass_afresh, &p, "parallel_reserve: no memory for *[0-9] bytes");
     }
     arena_deinit(&p.scratch);

@@ -53,6 +53,7 @@ START_TEST(test_linear_cross_entropy_equals_linear_and_cross_entropy)
     const size_t sizes[] = {1, 7, 1023, 1024, 1025, 2100};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const Problem p = problem(sizes[i]);
+        test_label("%zu rows", sizes[i]);
         const Tensor grad_x = filled_like(NAN, p.x), expected_x = filled_like(NAN, p.x);
         Linear grad = {.weight = filled(0.25F, VOCAB, D)}, expected = {.weight = filled(0.25F, VOCAB, D)};
         float loss;
@@ -78,6 +79,7 @@ START_TEST(test_cross_entropy_is_log_sum_exp_less_the_target)
     assert_allclose(softmax, same, 1e-5, 1e-6);
     for (size_t row = 0; row < ROWS; row++) {
         const size_t target = (size_t)tokens_at(targets, row);
+        test_label("row %zu", row);
         const float expected = *tensor_row(l, row), logit = tensor_row(logits, row)[target];
         float log_sum_exp;
         const double loss =
@@ -87,6 +89,7 @@ START_TEST(test_cross_entropy_is_log_sum_exp_less_the_target)
         for (size_t i = 0; i < VOCAB; i++)
             tensor_row(softmax, row)[i] = 0.5F * (tensor_row(softmax, row)[i] - (i == target ? 1.0F : 0.0F));
     }
+    test_label_end();
     assert_allclose(grad, softmax, 1e-5, 1e-6);
 }
 END_TEST
@@ -144,6 +147,7 @@ START_TEST(test_linear_cross_entropy_takes_exactly_its_scratch)
     const size_t sizes[] = {3, 1800};
     for (size_t i = 0; i < 2; i++) {
         Run r = {problem(sizes[i]), filled(NAN, sizes[i], D), {.weight = filled(0, VOCAB, D)}};
+        test_label("%zu rows", sizes[i]);
         assert_scratch(linear_cross_entropy_scratch(r.problem.x, &r.problem.linear), run, &r);
     }
 }

@@ -103,7 +103,9 @@ START_TEST(test_swiglu_gradients_of_neighbouring_weights)
     FeedForwardProblem p = feed_forward_problem("swiglu", true);
     const FeedForward together = beside(&p.ffn), zero = feed_forward_grad(true);
     FeedForward grad = beside(&zero), apart = feed_forward_grad(true);
+    test_label("adjacent gradients");
     check_feed_forward(&p, &together, &grad);
+    test_label("separate gradients");
     check_feed_forward(&p, &together, &apart);
 }
 END_TEST

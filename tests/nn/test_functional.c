@@ -25,13 +25,14 @@ START_TEST(test_softmax_over_any_dimension)
     hash_normal(x, N, "x", SEED, 0, 2);
     hash_normal(grad_y, N, "grad_y", SEED, 0, 1);
     for (int dimension = -3; dimension < 3; dimension++) {
+        test_label("dimension %d", dimension);
         char name[32];
         assert_ok(softmax_forward(tensor(y, A, B, C), tensor(x, A, B, C), dimension));
         snprintf(name, sizeof name, "softmax.%d.y", (dimension + 3) % 3);
-        assert_allclose(tensor(y, A, B, C), fixture_tensor(&fixture, name), 1e-6, 1e-7);
+        assert_allclose_tensor(name, tensor(y, A, B, C), fixture_tensor(&fixture, name), 1e-6, 1e-7);
         assert_ok(softmax_backward(tensor(grad_x, A, B, C), tensor(grad_y, A, B, C), tensor(y, A, B, C), dimension));
         snprintf(name, sizeof name, "softmax.%d.grad_x", (dimension + 3) % 3);
-        assert_allclose(tensor(grad_x, A, B, C), fixture_tensor(&fixture, name), RTOL, ATOL);
+        assert_allclose_tensor(name, tensor(grad_x, A, B, C), fixture_tensor(&fixture, name), RTOL, ATOL);
     }
     fixture_close(&fixture);
 }
@@ -60,6 +61,7 @@ END_TEST
 START_TEST(test_softmax_in_place)
 {
     for (int dimension = 0; dimension < 3; dimension++) {
+        test_label("dimension %d", dimension);
         float x[N], y[N], grad_y[N], grad_x[N];
         hash_normal(x, N, "x", SEED, 0, 2);
         hash_normal(grad_y, N, "grad_y", SEED, 0, 1);
@@ -83,10 +85,12 @@ START_TEST(test_softmax_of_huge_numbers)
         shifted[i] = x[i] + 100;
     }
     for (int dimension = 0; dimension < 3; dimension++) {
+        test_label("dimension %d", dimension);
         assert_ok(softmax_forward(tensor(y, A, B, C), tensor(x, A, B, C), dimension));
         assert_ok(softmax_forward(tensor(y_shifted, A, B, C), tensor(shifted, A, B, C), dimension));
         ck_assert_mem_eq(y, y_shifted, sizeof y);
     }
+    test_label_end();
     float extreme[] = {-3e38F, 10000, -1e4F, 10000, -INFINITY, 3e38F};
     assert_ok(softmax_forward(tensor(extreme, 2, 3), tensor(extreme, 2, 3), -1));
     const float expected[] = {0, 1, 0, 0, 0, 1};
@@ -262,22 +266,22 @@ START_TEST(test_functional_gradients_are_central_differences)
 
     assert_ok(softmax_forward(ty, tx, 1));
     assert_ok(softmax_backward(tg, tw, ty, 1));
-    assert_gradient("softmax", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+    assert_gradient("softmax", tensor(grad, N), loss.x, loss_of, &loss, RTOL, ATOL);
 
     loss.kind = 1;
     assert_ok(log_sum_exp_forward(tl, tx));
     assert_ok(log_sum_exp_backward(tg, tensor(weight, A, B, 1), tl, tx));
-    assert_gradient("log_sum_exp", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+    assert_gradient("log_sum_exp", tensor(grad, N), loss.x, loss_of, &loss, RTOL, ATOL);
 
     loss.kind = 2;
     assert_ok(silu_backward(tg, tw, tx));
-    assert_gradient("silu", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+    assert_gradient("silu", tensor(grad, N), loss.x, loss_of, &loss, RTOL, ATOL);
 
     loss.kind = 3;
     assert_ok(cross_entropy_forward(&value, tl, tx, targets));
     ck_assert_double_eq_tol((double)value, loss_of(&loss), 1e-6);
     assert_ok(cross_entropy_backward(tg, tl, tx, targets));
-    assert_gradient("cross_entropy", grad, loss.x, N, loss_of, &loss, RTOL, ATOL);
+    assert_gradient("cross_entropy", tensor(grad, N), loss.x, loss_of, &loss, RTOL, ATOL);
 }
 END_TEST
 
@@ -314,6 +318,7 @@ START_TEST(test_functional_same_bytes_for_any_number_of_threads)
     for (int i = 0; i < 3; i++) {
         memset(&many, 0xff, sizeof many);
         parallel_set_threads(threads[i]);
+        test_label("%d threads", threads[i]);
         compute_all(&many);
         ck_assert_mem_eq(&one, &many, sizeof one);
     }
@@ -366,8 +371,10 @@ static void check_row(size_t n)
 START_TEST(test_functional_every_length_on_every_instruction_set)
 {
     FOR_EACH_ISA (isa) {
-        for (size_t n = 1; n <= WIDE; n += n < 70 ? 1 : 1 + random_below(30))
+        for (size_t n = 1; n <= WIDE; n += n < 70 ? 1 : 1 + random_below(30)) {
+            test_label("n = %zu on %s", n, isa_name(isa));
             check_row(n);
+        }
     }
 }
 END_TEST

@@ -11,6 +11,7 @@
 #include "tests/support/reference_layers.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
+#include "tests/support/tiny_lm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -139,13 +140,14 @@ static void check_variant(NormPlacement norm, PositionKind position, FeedForward
                                         .ffn = ffn};
     SmallModel m;
     float loss;
+    test_label("%s", variant_text(&config));
     small_model_init(&m, &config, 2, 3);
     LossContext c = loss_context(&m, "variant");
     assert_ok(loss_and_gradients(&loss, &m, c.ids, c.targets));
     ck_assert_double_eq_tol((double)loss, model_loss(&c), 1e-5);
     for (size_t i = 0; i < m.parameters.count; i++) {
         const Parameter *p = &m.parameters.items[i];
-        assert_gradient(p->name, p->grad.data, c.weights.values[i], tensor_count(p->grad), model_loss, &c, 1e-4, 1e-5);
+        assert_gradient(p->name, p->grad, c.weights.values[i], model_loss, &c, 1e-4, 1e-5);
     }
     small_model_deinit(&m);
 }
@@ -169,7 +171,7 @@ START_TEST(test_lm_gradients_match_central_differences)
     for (size_t i = 0; i < m.parameters.count; i++) {
         const Parameter *p = &m.parameters.items[i];
         const size_t some = tensor_count(p->grad) < 100 ? tensor_count(p->grad) : 100;
-        assert_gradient(p->name, p->grad.data, c.weights.values[i], some, model_loss, &c, 1e-4, 1e-5);
+        assert_gradient(p->name, tensor(p->grad.data, some), c.weights.values[i], model_loss, &c, 1e-4, 1e-5);
     }
     small_model_deinit(&m);
 }
@@ -244,10 +246,12 @@ START_TEST(test_lm_loss_is_the_same_for_any_threads)
         init(&m[i], 71, 16);
         small_model_batch(&m[i], "many", &ids, &targets);
         parallel_set_threads(threads[i]);
+        test_label("%d threads", threads[i]);
         assert_ok(loss_and_gradients(&loss[i], &m[i], ids, targets));
         ck_assert_mem_eq(&loss[i], &loss[0], sizeof loss[0]);
         for (size_t p = 0; p < m[i].parameters.count; p++) {
             const Tensor grad = m[i].parameters.items[p].grad;
+            test_label("%d threads, gradient of %s", threads[i], m[i].parameters.items[p].name);
             ck_assert_mem_eq(grad.data, m[0].parameters.items[p].grad.data, tensor_count(grad) * sizeof(float));
         }
     }
@@ -289,6 +293,7 @@ START_TEST(test_lm_takes_exactly_its_scratch)
             TransformerLMConfig config = small_config();
             config.norm = (NormPlacement)norm;
             config.vocab_size = vocab;
+            test_label("%s, vocabulary %zu", variant_text(&config), vocab);
             small_model_init(&m, &config, 2, 9);
             assert_scratch(transformer_lm_forward_scratch(&m.value, 2, 9), run_forward, &m);
             assert_scratch(transformer_lm_loss_scratch(&m.value, 2, 9, false), run_loss, &(LossRun){&m, false});
@@ -344,6 +349,7 @@ START_TEST(test_lm_reports_finished_gradients_from_last_to_first)
             TransformerLMConfig config = small_config();
             config.norm = (NormPlacement)norm;
             config.ffn = (FeedForwardKind)ffn;
+            test_label("%s", variant_text(&config));
             small_model_init(&m, &config, 2, 9);
             small_model_batch(&m, "many", &ids, &targets);
             Told told = {.m = &m, .left = m.parameters.count};
@@ -387,7 +393,8 @@ START_TEST(test_lm_names_what_does_not_fit)
     assert_fails(transformer_lm_loss(&loss, &m.grad, &m.value, tokens(numbers + 8, 2, 4), ids, NULL, &m.scratch),
                  CS336_ERANGE, "linear_cross_entropy: target 40 at (1, 1) is not in [0, 40)");
     for (size_t i = 0; i < m.parameters.count; i++)
-        assert_allclose(m.parameters.items[i].grad, filled_like(0, m.parameters.items[i].grad), 0, 0);
+        assert_allclose_tensor(m.parameters.items[i].name, m.parameters.items[i].grad,
+                               filled_like(0, m.parameters.items[i].grad), 0, 0);
     ck_assert_uint_eq(m.scratch.used, 0);
     small_model_deinit(&m);
 }

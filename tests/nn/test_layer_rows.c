@@ -9,7 +9,6 @@
 #include "tests/support/reference_layers.h"
 #include "tests/support/sample.h"
 
-#include <check.h>
 #include <math.h>
 #include <string.h>
 
@@ -19,8 +18,10 @@ enum { LONGEST = 150, AFTER = 77 };
 static void for_each_length(void (*run)(size_t n))
 {
     FOR_EACH_ISA (isa) {
-        for (size_t n = 0; n <= LONGEST; n += n < 40 ? 1 : 1 + random_below(20))
+        for (size_t n = 0; n <= LONGEST; n += n < 40 ? 1 : 1 + random_below(20)) {
+            test_label("n = %zu on %s", n, isa_name(isa));
             run(n);
+        }
     }
 }
 
@@ -59,7 +60,7 @@ static void check_swiglu(size_t n)
         }
         hidden[n] = AFTER;
         vecmath()->swiglu(hidden, up, gated ? gate : NULL, n);
-        assert_allclose_double("hidden", hidden, product, n, 1e-6, 1e-7);
+        assert_allclose_double(gated ? "hidden, gated" : "hidden, no gate", hidden, product, n, 1e-6, 1e-7);
         vecmath()->swiglu_backward(up, gate, grad, grad, up, gated ? gate : NULL, n);
         assert_allclose_double("hidden again", grad, product, n, 1e-6, 1e-7);
         assert_allclose_double("grad_up", up, to_up, n, 1e-5, 1e-6);
@@ -77,6 +78,7 @@ END_TEST
 START_TEST(test_vec_swiglu_passes_nan_on)
 {
     FOR_EACH_ISA (isa) {
+        test_label("%s", isa_name(isa));
         volatile float not_a_number = NAN;
         float up[3] = {1, not_a_number, 1}, gate[3] = {1, 1, not_a_number}, hidden[3];
         vecmath()->swiglu(hidden, up, gate, 3);
@@ -127,7 +129,7 @@ static void check_rmsnorm(size_t n)
         central_difference(expected, row.x, n, 1e-5, norm_row_loss, &row);
         for (size_t i = 0; add && i < n; i++)
             expected[i] += 1;
-        assert_allclose_double("grad_x", y, expected, n, 1e-4, 1e-5);
+        assert_allclose_double(add ? "grad_x, added" : "grad_x", y, expected, n, 1e-4, 1e-5);
         central_difference(expected, row.gain, n, 1e-5, norm_row_loss, &row);
         for (size_t i = 0; i < n; i++)
             expected[i] += 1;
@@ -179,6 +181,7 @@ START_TEST(test_rmsnorm_gradients_are_the_same_for_any_threads)
     assert_ok(rmsnorm_forward(y, inverse_rms, x.value, &norm));
     for (size_t i = 0; i < 4; i++) {
         parallel_set_threads(threads[i]);
+        test_label("%d threads", threads[i]);
         grad_x[i] = filled(NAN, ROWS, D);
         grad[i].weight = filled(0.25F, D);
         assert_ok(rmsnorm_backward(grad_x[i], &grad[i], grad_y.value, inverse_rms, x.value, &norm));
@@ -244,14 +247,14 @@ START_TEST(test_rope_of_heads_with_positions_of_their_own)
     assert_ok(rope_bind(&rope, &arena, 1e4F, D, FAR));
     assert_ok(rope_forward(y, x.value, positions, &rope));
     reference_rope(expected, x.wide, positions.data, BATCH * HEADS * SEQ, D, 1e4);
-    assert_allclose_double("own positions", y.data, expected, BATCH * HEADS * SEQ * D, 1e-5, 1e-6);
+    assert_allclose_wide("y with positions of its own", y, expected, 1e-5, 1e-6);
     assert_ok(rope_forward(tensor(y.data, BATCH, 0, SEQ, D), tensor(x.value.data, BATCH, 0, SEQ, D), (TokenTensor){0},
                            &rope));             /* no rows */
     for (size_t head = 0; head < HEADS; head++) /* tensors of rank 2 have no head dimension */
         assert_ok(rope_forward(tensor_select(tensor_select(y, 0, 1), 0, head),
                                tensor_select(tensor_select(x.value, 0, 1), 0, head),
                                tokens(positions.data + (HEADS + head) * SEQ, SEQ), &rope));
-    assert_allclose_double("one head at a time", y.data, expected, BATCH * HEADS * SEQ * D, 1e-5, 1e-6);
+    assert_allclose_wide("y, one head at a time", y, expected, 1e-5, 1e-6);
     arena_deinit(&arena);
 }
 END_TEST

@@ -103,6 +103,7 @@ START_TEST(test_linear_reads_and_writes_strided_views)
     const Linear linear = {.weight = weight};
     for (int variant = 0; variant < 3; variant++)
         for (int other = 0; other < 3; other++) {
+            test_label("strides %d in, %d out", variant, other);
             const Tensor x = spread(p.x.value, variant), y = spread(p.grad_y.value, other);
             const Tensor grad_y = spread(p.grad_y.value, variant), grad_x = spread(p.x.value, other);
             const Tensor whole_y = filled_like(NAN, y), whole_x = filled_like(NAN, x);
@@ -170,6 +171,8 @@ START_TEST(test_linear_maps_of_one_input_are_those_of_each)
     const Tensor grad_y = sample("grad", 0, 1, 2, 3, 7).value, other = filled_like(0, weights);
     tensor_copy(other, weights);
     for (int layout = 0; layout < 4; layout++) {
+        test_label("%s weights, %s outputs", layout & 1 ? "separate" : "adjacent",
+                   layout & 2 ? "separate" : "adjacent");
         /* The weights, and the outputs, are adjacent in one tensor, or in two tensors. */
         const Tensor rows = layout & 1 ? other : weights, y = filled(NAN, 2, 3, 7), y2 = filled(NAN, 2, 3, 7);
         const Linear a = {.weight = tensor_slice(weights, 0, 0, 4)}, b = {.weight = tensor_slice(rows, 0, 4, 3)};
@@ -271,6 +274,7 @@ START_TEST(test_embedding_gradient_is_the_same_for_any_threads)
     for (int i = 0; i < 3; i++) {
         Embedding many = {filled(0.5F, 3, 150)};
         parallel_set_threads(threads[i]);
+        test_label("%d threads", threads[i]);
         assert_ok(embedding_backward(&many, grad_y.value, ids));
         ck_assert_mem_eq(one.weight.data, many.weight.data, 450 * sizeof(float));
     }

@@ -4,8 +4,8 @@
 #include "tests/support/allclose.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
+#include "tests/support/tiny_lm.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -41,6 +41,7 @@ static void check_decoding(const TransformerLMConfig *config, size_t chunk)
         Arena scratch;
         assert_ok(arena_init(&scratch, transformer_lm_forward_scratch(&m.value, 3, n)));
         assert_ok(transformer_lm_decode(last, caches, &m.value, columns(ids, first, n), &scratch));
+        test_label("%s, tokens %zu .. %zu", variant_text(config), first, first + n - 1);
         assert_allclose(last, tensor_select(logits, 1, first + n - 1), 0, 1e-4);
         ck_assert_uint_eq(scratch.used, 0);
         arena_deinit(&scratch);

@@ -8,6 +8,7 @@
 #include "tests/support/failures.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
+#include "tests/support/tiny_lm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ END_TEST
 
 static void assert_named(const Parameter *p, const char *name, size_t rows, size_t columns)
 {
+    test_label("%s", name);
     ck_assert_str_eq(p->name, name);
     ck_assert_int_eq(p->value.rank, rows ? 2 : 1);
     ck_assert_uint_eq(tensor_extent(p->value, -1), columns);
@@ -94,11 +96,12 @@ START_TEST(test_model_lists_parameters_in_memory_order)
     assert_named(&p[10], "layers.1.attn.q_proj.weight", 16, 16);
     assert_named(&p[19], "ln_final.weight", 0, 16);
     assert_named(&p[20], "lm_head.weight", 40, 16);
+    test_label_end();
     ck_assert_ptr_eq(p[10].grad.data, m.grad.layers[1].attn.q_proj.weight.data);
     ck_assert_ptr_eq(p[10].first_moment.data, m.first.layers[1].attn.q_proj.weight.data);
     ck_assert_ptr_eq(p[10].second_moment.data, m.second.layers[1].attn.q_proj.weight.data);
     for (size_t i = 1; i < m.parameters.count; i++)
-        ck_assert(p[i - 1].value.data < p[i].value.data);
+        ck_assert_msg(p[i - 1].value.data < p[i].value.data, "%s lies behind %s", p[i - 1].name, p[i].name);
     ck_assert_ptr_eq(p[2].value.data, p[1].value.data + 256);
     ck_assert_ptr_eq(p[3].value.data, p[2].value.data + 256);
     ck_assert_ptr_eq(p[8].value.data, p[7].value.data + 384);
@@ -153,12 +156,14 @@ START_TEST(test_model_counts_its_parameters)
             size_t count = 0;
             config.norm = (NormPlacement)norm;
             config.ffn = (FeedForwardKind)ffn;
+            test_label("%s", variant_text(&config));
             small_model_init(&m, &config, 1, 1);
             for (size_t i = 0; i < m.parameters.count; i++)
                 count += tensor_count(m.parameters.items[i].value);
             ck_assert_uint_eq(transformer_lm_parameter_count(&config), count);
             small_model_deinit(&m);
         }
+    test_label_end();
     /* The course's XL: 50257 (1600 + 1600) + 48 (4 1600^2 + 3 1600 4288 + 2 1600) + 1600 */
     const TransformerLMConfig xl = {.vocab_size = 50257, .d_model = 1600, .num_layers = 48, .d_ff = 4288};
     ck_assert_uint_eq(transformer_lm_parameter_count(&xl), 1640452800);
@@ -189,6 +194,7 @@ START_TEST(test_model_binds_in_exactly_the_measured_memory)
     ck_assert_uint_eq(arena.used, measure.used);
     arena_deinit(&arena);
     for (size_t bytes = 0; bytes < measure.peak; bytes += 64) {
+        test_label("%zu of %zu bytes", bytes, measure.peak);
         assert_ok(arena_init(&arena, bytes));
         ck_assert_int_eq(bind_all(&arena), CS336_ENOMEM);
         arena_deinit(&arena);
@@ -233,8 +239,11 @@ START_TEST(test_model_without_a_workspace_says_so)
     small_model_init(&use.model, &config, 1, 4);
     Arena memory = arena_of(1 << 14);
     assert_ok(transformer_lm_bind_caches(&use.caches, &memory, &use.model.value, 1));
-    for (use.what = LOGITS; use.what <= NEXT; use.what++)
+    static const char *const names[] = {[LOGITS] = "logits", [LOSS] = "loss", [NEXT] = "decoding"};
+    for (use.what = LOGITS; use.what <= NEXT; use.what++) {
+        test_label("%s", names[use.what]);
         assert_allocation_failures_say(use_afresh, &use, "parallel_reserve: no memory for *[0-9] bytes");
+    }
     arena_deinit(&memory);
     small_model_deinit(&use.model);
 }
@@ -306,7 +315,7 @@ START_TEST(test_model_starts_as_the_handout_says)
     for (size_t i = 0; i < m.parameters.count; i++) {
         const Parameter *p = &m.parameters.items[i];
         if (strstr(p->name, "ln"))
-            assert_allclose(p->value, filled_like(1, p->value), 0, 0);
+            assert_allclose_tensor(p->name, p->value, filled_like(1, p->value), 0, 0);
         else if (strcmp(p->name, "token_embeddings.weight") == 0)
             assert_truncated_normal(p, 1);
         else
@@ -327,7 +336,8 @@ START_TEST(test_model_starts_the_same_from_the_same_seed)
     transformer_lm_initialise(&b.value, &rng_b);
     ck_assert_uint_eq(rng_a.counter, rng_b.counter);
     for (size_t i = 0; i < a.parameters.count; i++)
-        assert_allclose(a.parameters.items[i].value, b.parameters.items[i].value, 0, 0);
+        assert_allclose_tensor(a.parameters.items[i].name, a.parameters.items[i].value, b.parameters.items[i].value, 0,
+                               0);
     ck_assert_float_ne(a.value.layers[0].attn.q_proj.weight.data[0], a.value.layers[1].attn.q_proj.weight.data[0]);
     transformer_lm_initialise(&b.value, &other);
     ck_assert_float_ne(a.value.lm_head.weight.data[0], b.value.lm_head.weight.data[0]);

@@ -108,10 +108,11 @@ START_TEST(test_rope_tables_are_exact_at_large_positions)
     const RoPE rope = rope_tables(&arena, 1e4F, 2 * PAIRS, FAR);
     for (size_t position = 0; position < FAR; position++)
         for (size_t k = 0; k < PAIRS; k++) {
+            test_label("position %zu, pair %zu", position, k);
             const double angle = (double)position / pow(10, (double)k); /* 10000^(k / 4) */
             const float expected[] = {(float)cos(angle), (float)sin(angle)};
             const float actual[] = {tensor_row(rope.cosine, position)[k], tensor_row(rope.sine, position)[k]};
-            assert_allclose_array("cosine and sine", actual, expected, 2, 0, 1e-6);
+            assert_allclose_array("{cosine, sine}", actual, expected, 2, 0, 1e-6);
         }
     arena_deinit(&arena);
 }

@@ -123,8 +123,11 @@ static void check_with_pytorch(AttentionProblem *p, const MultiHeadSelfAttention
 static void check_attention(AttentionProblem *p)
 {
     const MultiHeadSelfAttention neighbours = together(&p->mha);
+    test_label("separate weights");
     check_with_pytorch(p, &p->mha, false);
+    test_label("adjacent weights");
     check_with_pytorch(p, &neighbours, false);
+    test_label("adjacent weights and gradients");
     check_with_pytorch(p, &neighbours, true);
 
     const Tensor y = filled_like(NAN, p->x.value), grad_x = filled_like(NAN, p->x.value);
@@ -237,6 +240,7 @@ START_TEST(test_mha_positions_broadcast)
     const TokenTensor forms[] = {tokens(counted, SEQ), tokens(counted, 1, SEQ), NO_POSITIONS};
     for (size_t i = 0; i < 3; i++) {
         const Tensor y = filled_like(NAN, p.x.value);
+        test_label("positions %s", shape_text(forms[i].rank, forms[i].shape));
         assert_ok(mha_forward(y, NULL, p.x.value, &p.mha, &p.tables, forms[i], &scratch));
         assert_pytorch(y, p.name, "y");
     }
@@ -274,6 +278,7 @@ static void decode_in_chunks(AttentionProblem *p, size_t chunk)
 {
     KeyValueCache cache = cache_of(HEADS, SEQ, D / HEADS);
     const Tensor y = filled_like(NAN, p->x.value);
+    test_label("%s, %zu tokens at a time", p->name, chunk);
     Arena scratch = arena_of(mha_scratch(p->x.value, HEADS));
     for (size_t first = 0; first < SEQ; first += chunk) {
         const size_t n = first + chunk < SEQ ? chunk : SEQ - first;

@@ -92,8 +92,10 @@ static double tuned_loss_ratio(double lr)
         }
         first = t ? first : last;
         assert_ok(sgd_step((ParameterList){&parameter, 1}, t, lr));
+        test_label("lr %g, step %zu", lr, t);
         assert_allclose_double("weights", value, reference, COUNT, 1e-5, 1e-5);
     }
+    test_label("lr %g", lr);
     return last / first;
 }
 
@@ -118,6 +120,7 @@ static void check_ten_steps(double lr)
             grad[i] = 2 * value[i] / COUNT;
         assert_ok(sgd_step((ParameterList){&parameter, 1}, t, lr));
     }
+    test_label("lr %g", lr);
     assert_allclose_double("weights after ten steps", value, expected, COUNT, 1e-5, 1e-5);
 }
 
@@ -129,9 +132,11 @@ START_TEST(test_sgd_equals_its_formula)
     float value[] = {2, -1, 0.5F}, grad[] = {1, -2, 4}, same[] = {1, -2, 4};
     Parameter parameter = {.name = "w", .value = tensor(value, 3), .grad = tensor(grad, 3)};
     for (size_t i = 0; i < 3; i++) {
+        test_label("step %zu", steps[i]);
         assert_ok(sgd_step((ParameterList){&parameter, 1}, steps[i], 0.5));
         assert_allclose_array("weights by hand", value, expected[i], 3, 0, 0);
     }
+    test_label_end();
     assert_allclose_array("gradient", grad, same, 3, 0, 0);
 
     const double rates[] = {1e-1, 1e1, 1e2, 1e3};
@@ -198,6 +203,7 @@ static void reference_adamw(double *value, double *first, double *second, double
 static void compare_with_reference(size_t count, size_t steps, const AdamWConfig *config)
 {
     Parameter parameter = PARAMETER("fc.weight", count);
+    test_label("%zu weights, eps %g, on %s", count, config->eps, isa_name(isa_in_use()));
     double *value = sample_doubles(count), *first = sample_doubles(count), *second = sample_doubles(count);
     for (size_t i = 0; i < count; i++)
         value[i] = (double)parameter.value.data[i], first[i] = second[i] = 0;
@@ -232,6 +238,7 @@ START_TEST(test_adamw_clips_steps_and_clears_in_one)
     for (size_t step = 1; step <= 5; step++) {
         double norm, same_norm;
         const double max_norm = step % 2 ? 0.1 : 1e9;
+        test_label("step %zu", step);
         set_gradient(&apart, step);
         set_gradient(&at_once, step);
         assert_ok(clip_gradients(&norm, first, max_norm));
@@ -242,6 +249,7 @@ START_TEST(test_adamw_clips_steps_and_clears_in_one)
         for (size_t i = 0; i < 4500; i++)
             ck_assert(at_once.grad.data[i] == 0);
     }
+    test_label_end();
     assert_allclose(at_once.value, apart.value, 1e-6, 1e-7);
     assert_allclose(at_once.first_moment, apart.first_moment, 1e-5, 1e-9);
     assert_allclose(at_once.second_moment, apart.second_moment, 1e-5, 1e-12);
@@ -439,6 +447,7 @@ START_TEST(test_optimizers_give_the_same_bytes_for_any_number_of_threads)
     static const int threads[] = {1, 2, 3, 8};
     for (size_t t = 0; t < 4; t++) {
         parallel_set_threads(threads[t]);
+        test_label("%d threads", threads[t]);
         Parameter parameter = PARAMETER("w", 5, 8191);
         const ParameterList list = {&parameter, 1};
         double norm;

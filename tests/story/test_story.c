@@ -261,7 +261,8 @@ START_TEST(test_story_takes_every_alternative_as_often_as_its_weight_says)
             count_choice(&tally, story_source(&program, derivation.values, v), derivation.values[v]);
         count_choice(&tally, program.rules, derivation.choices[0]);
         count_template(&tally, &program.rules->templates[derivation.choices[0]]);
-        ck_assert_uint_eq(tally.used, derivation.count);
+        ck_assert_msg(tally.used == derivation.count, "story %llu: %zu choices are used, %zu were made",
+                      (unsigned long long)i, (size_t)tally.used, (size_t)derivation.count);
     }
     for (size_t r = 0; r < program.num_rules; r++) {
         const StoryProgramRule *rule = &program.rules[r];
@@ -289,6 +290,7 @@ START_TEST(test_story_has_exactly_one_derivation_and_the_entropy_that_is_printed
         StoryDerivation made;
         const size_t length = story_write(text, &made, &program, 9, i);
         const StoryParse parse = story_parse(&program, text, length);
+        test_label("story %llu", (unsigned long long)i);
         ck_assert_msg(parse.derivations == 1, "%llu derivations of: %.*s", (unsigned long long)parse.derivations,
                       (int)length, text);
         ck_assert_uint_eq(parse.matched, length);
@@ -302,6 +304,7 @@ START_TEST(test_story_has_exactly_one_derivation_and_the_entropy_that_is_printed
         bytes_squared += size * size / n;
         choices += (double)(made.count + program.num_variables) / n;
     }
+    test_label_end();
     const double nats_error = sqrt((nats_squared - nats * nats) / n),
                  bytes_error = sqrt((bytes_squared - bytes * bytes) / n);
     ck_assert_msg(fabs(nats - expected.nats) <= 4 * nats_error, "entropy %.4f, sampled %.4f +- %.4f nats",

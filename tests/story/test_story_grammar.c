@@ -53,9 +53,11 @@ START_TEST(test_story_expectation_equals_that_of_all_stories_of_a_small_grammar)
         bytes += p * (double)length;
         longest = length > longest ? length : longest;
         double log_probability;
+        test_label("story \"%s\"", pet_stories[i].text);
         assert_ok(story_log_probability(&log_probability, &program, pet_stories[i].text, length));
         ck_assert_double_eq_tol(log_probability, log(p), 1e-12);
     }
+    test_label_end();
     ck_assert_double_eq_tol(total, 1, 1e-12);
     const StoryExpectation expected = story_expectation(&program);
     ck_assert_double_eq_tol(expected.nats, nats, 1e-12);
@@ -81,6 +83,7 @@ START_TEST(test_story_write_makes_all_stories_of_a_small_grammar_with_their_prob
     }
     for (size_t i = 0; i < PET_STORIES; i++) {
         const double p = pet_stories[i].probability;
+        test_label("story \"%s\"", pet_stories[i].text);
         ck_assert_double_eq_tol((double)hits[i], MANY * p, 5 * sqrt(MANY * p * (1 - p)));
     }
     story_program_deinit(&program);

@@ -1,11 +1,11 @@
 #include "tests/support/attention_run.h"
 
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 #include "tests/support/hash_weights.h"
 #include "tests/support/kernels.h"
 #include "tests/support/reference.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -102,14 +102,6 @@ static double *widened(Tensor t)
     return numbers;
 }
 
-static void compare(const char *what, Tensor actual, const double *expected, double rtol, double atol)
-{
-    float *numbers = allocate(tensor_count(actual) * sizeof *numbers);
-    tensor_copy(tensor_of(numbers, actual.rank, actual.shape), actual);
-    assert_allclose_double(what, numbers, expected, tensor_count(actual), rtol, atol);
-    free(numbers);
-}
-
 static bool *visible_pairs(const AttentionRun *run, AttentionSizes sizes)
 {
     const size_t count = sizes.batch * sizes.queries * sizes.keys;
@@ -151,8 +143,8 @@ void attention_run_check(const AttentionRun *run, double rtol, double atol)
     double *grad_output = widened(run->grad_output);
 
     reference_attention(output, log_sum_exp, query, key, value, visible, sizes);
-    compare("output", run->output, output, rtol, atol);
-    compare("log_sum_exp", run->log_sum_exp, log_sum_exp, rtol, atol);
+    assert_allclose_wide("output", run->output, output, rtol, atol);
+    assert_allclose_wide("log_sum_exp", run->log_sum_exp, log_sum_exp, rtol, atol);
     reference_attention_backward((AttentionReference){.grad_query = grad_query,
                                                       .grad_key = grad_key,
                                                       .grad_value = grad_value,
@@ -162,18 +154,28 @@ void attention_run_check(const AttentionRun *run, double rtol, double atol)
                                                       .value = value,
                                                       .visible = visible},
                                  sizes);
-    compare("grad_query", run->grad_query, grad_query, rtol, atol);
-    compare("grad_key", run->grad_key, grad_key, rtol, atol);
-    compare("grad_value", run->grad_value, grad_value, rtol, atol);
+    assert_allclose_wide("grad_query", run->grad_query, grad_query, rtol, atol);
+    assert_allclose_wide("grad_key", run->grad_key, grad_key, rtol, atol);
+    assert_allclose_wide("grad_value", run->grad_value, grad_value, rtol, atol);
     double *all[] = {query, key, value, output, log_sum_exp, grad_query, grad_key, grad_value, grad_output};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(visible);
 }
 
+static void label_problem(const AttentionCase *problem)
+{
+    static const char *const kinds[] = {[ATTEND_ALL] = "all", [ATTEND_CAUSAL] = "causal", [ATTEND_WHERE] = "where"};
+    const MaskTensor *where = &problem->mask.where;
+    test_label("queries %zu, keys %zu, d_k %zu, d_v %zu, mask %s%s%s, %s", problem->queries, problem->keys,
+               problem->d_k, problem->d_v, kinds[problem->mask.kind], problem->mask.kind == ATTEND_WHERE ? " " : "",
+               problem->mask.kind == ATTEND_WHERE ? shape_text(where->rank, where->shape) : "", isa_name(isa_in_use()));
+}
+
 void attention_check(const AttentionCase *problem, double rtol, double atol)
 {
     AttentionRun run;
+    label_problem(problem);
     attention_run_init(&run, problem);
     spoil_workspace();
     forward(&run);

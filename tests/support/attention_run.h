@@ -38,7 +38,7 @@ void attention_run(AttentionRun *run);
 /** @brief Compares all results with the double-precision reference. */
 void attention_run_check(const AttentionRun *run, double rtol, double atol);
 
-/** @brief Initialises, runs, checks and releases one problem. */
+/** @brief Initialises, runs, checks and releases one problem, with a test_label() that describes it. */
 void attention_check(const AttentionCase *problem, double rtol, double atol);
 
 /** @brief Returns @p count pseudo-random booleans, about @p percent of them true. The caller frees them. */

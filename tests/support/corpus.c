@@ -1,9 +1,9 @@
 #include "tests/support/corpus.h"
 
+#include "tests/support/check.h"
 #include "tests/support/hash_weights.h"
 #include "tests/support/lines.h"
 
-#include <check.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,9 @@
 
 #include "core/file.h"
 #include "core/memory.h"
+#include "tests/support/check.h"
 #include "tests/support/files.h"
 
-#include <check.h>
 #include <fnmatch.h>
 #include <stdint.h>
 

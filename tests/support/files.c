@@ -4,8 +4,8 @@
 #include "core/directory.h"
 #include "core/file.h"
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 #include "tests/support/fixture.h"
 
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

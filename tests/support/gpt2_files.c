@@ -1,8 +1,8 @@
 #include "tests/support/gpt2_files.h"
 
 #include "core/json.h"
+#include "tests/support/check.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 #include "tests/support/lines.h"
 
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 
-#include <check.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>

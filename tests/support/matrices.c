@@ -4,10 +4,11 @@
 #include "kernels/isa.h"
 #include "tests/support/allclose.h"
 #include "tests/support/bfloat16.h"
+#include "tests/support/check.h"
 #include "tests/support/kernels.h"
 
-#include <check.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,7 +119,7 @@ void assert_product(const MatrixProduct *product, Layout c_layout, Layout a_layo
         for (size_t j = 0; j < n; j++) {
             const float actual = *test_matrix_element(&c, i, j);
             ck_assert_msg(fabs((double)actual - expected[i * n + j]) <= tolerance * magnitude[i * n + j],
-                          "%s, %s, %zu x %zu x %zu, layouts %d %d %d, beta %g: (%zu, %zu) is %.9g, expected %.9g",
+                          "%s, %s, %zu x %zu x %zu, layouts %d %d %d, beta %g: [%zu, %zu] is %.9g, expected %.9g",
                           product->name, isa_name(isa_in_use()), m, n, k, c_layout, a_layout, b_layout, (double)beta, i,
                           j, (double)actual, expected[i * n + j]);
             before[test_matrix_element(&c, i, j) - c.storage] = actual;
@@ -182,13 +183,14 @@ static void assert_special(const MatrixProduct *product, ProductShape shape, int
     ck_assert(expected && magnitude);
     product_by_definition(expected, magnitude, product, &a, &b, 1);
     product->multiply(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 1, 0);
-    for (size_t i = 0; i < m * n; i++)
-        if (isnan(expected[i]))
-            ck_assert(isnan(c.storage[i]));
-        else if (isinf(expected[i]))
-            ck_assert((double)c.storage[i] == expected[i]);
-        else
-            ck_assert(fabs((double)c.storage[i] - expected[i]) < 1e-5);
+    for (size_t i = 0; i < m * n; i++) {
+        const double actual = (double)c.storage[i], wanted = expected[i];
+        const bool right = isnan(wanted)   ? isnan(actual)
+                           : isinf(wanted) ? actual == wanted
+                                           : fabs(actual - wanted) < 1e-5;
+        ck_assert_msg(right, "%s, %s, %zu x %zu x %zu, form %d: [%zu, %zu] is %.9g, expected %.9g", product->name,
+                      isa_name(isa_in_use()), m, n, k, form, i / n, i % n, actual, wanted);
+    }
     free(a.storage);
     free(b.storage);
     free(c.storage);

@@ -1,9 +1,9 @@
 #define _XOPEN_SOURCE 700
 #include "tests/support/program.h"
 
+#include "tests/support/check.h"
 #include "tests/support/files.h"
 
-#include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,14 +23,11 @@ static void read_text(char *text, size_t capacity, const char *path)
     fclose(stream);
 }
 
-int shell(const char *format, ...)
+/* Runs a line of sh. It is wrapped: it gets the program's name and the directory, and its streams go to files. */
+static int run(const char *command)
 {
-    static char command[LINE_BYTES], line[2 * LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
-    ck_assert_int_lt(vsnprintf(command, sizeof command, format, arguments), LINE_BYTES);
-    va_end(arguments);
-    /* The test's line is wrapped: it gets the program's name and the directory, and its streams go to files. */
+    static char line[2 * LINE_BYTES];
+    ck_assert_uint_lt(strlen(command), LINE_BYTES);
     const char *program = getenv("CS336");
     char *path = realpath(program ? program : "build/cs336", NULL);
     ck_assert_msg(path != NULL, "CS336=%s: no such program", program ? program : "build/cs336");
@@ -47,18 +44,30 @@ int shell(const char *format, ...)
     return WEXITSTATUS(status);
 }
 
+int shell(const char *format, ...)
+{
+    static char command[LINE_BYTES];
+    test_here(NULL, 0); /* the place of an earlier call would mislead; see from_here.h */
+    va_list arguments;
+    va_start(arguments, format);
+    ck_assert_int_lt(vsnprintf(command, sizeof command, format, arguments), LINE_BYTES);
+    va_end(arguments);
+    return run(command);
+}
+
 void assert_shell_fails(int code, const char *errors, const char *line)
 {
     static char expected[sizeof shell_errors];
-    const int exit_code = shell("%s", line);
+    const int exit_code = run(line);
     snprintf(expected, sizeof expected, "%s\n", errors);
     ck_assert_msg(exit_code == code, "%s: exit code %d, expected %d; %s", line, exit_code, code, shell_errors);
-    ck_assert_str_eq(shell_errors, expected);
+    ck_assert_msg(strcmp(shell_errors, expected) == 0, "%s: its errors are\n%sexpected\n%s", line, shell_errors,
+                  expected);
 }
 
 void assert_shell_ok(const char *line)
 {
-    const int exit_code = shell("%s", line);
+    const int exit_code = run(line);
     ck_assert_msg(exit_code == 0 && !*shell_errors, "%s: exit code %d\n%s%s", line, exit_code, shell_output,
                   shell_errors);
 }

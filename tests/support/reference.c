@@ -24,12 +24,12 @@ void central_difference(double *gradient, double *x, size_t count, double step, 
     }
 }
 
-void assert_gradient(const char *what, const float *actual, double *x, size_t count, ReferenceLoss *loss, void *context,
-                     double rtol, double atol)
+void assert_gradient(const char *what, Tensor actual, double *x, ReferenceLoss *loss, void *context, double rtol,
+                     double atol)
 {
-    double *expected = doubles(count);
-    central_difference(expected, x, count, 1e-5, loss, context);
-    assert_allclose_double(what, actual, expected, count, rtol, atol);
+    double *expected = doubles(tensor_count(actual));
+    central_difference(expected, x, tensor_count(actual), 1e-5, loss, context);
+    assert_allclose_wide(what, actual, expected, rtol, atol);
     free(expected);
 }
 

@@ -27,8 +27,8 @@ typedef double ReferenceLoss(void *context);
 void central_difference(double *gradient, double *x, size_t count, double step, ReferenceLoss *loss, void *context);
 
 /** @brief Fails the test unless @p actual is close to the central difference of @p loss with respect to @p x. */
-void assert_gradient(const char *what, const float *actual, double *x, size_t count, ReferenceLoss *loss, void *context,
-                     double rtol, double atol);
+void assert_gradient(const char *what, Tensor actual, double *x, ReferenceLoss *loss, void *context, double rtol,
+                     double atol);
 
 /** @brief sum_i a_i b_i. As a loss of a, its gradient is b, which is what the backward pass then receives. */
 double reference_dot(const double *a, const double *b, size_t count);

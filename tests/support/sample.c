@@ -2,10 +2,10 @@
 
 #include "core/memory.h"
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 #include "tests/support/fixture.h"
 #include "tests/support/hash_weights.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -79,14 +79,13 @@ void assert_pytorch(Tensor actual, const char *layer, const char *what)
     Fixture fixture;
     fixture_open(&fixture, "layers");
     const Tensor expected = fixture_tensor(&fixture, name);
-    ck_assert_msg(tensor_same_shape(actual, expected), "%s: shape %s", name, tensor_shape_text(actual));
-    assert_allclose_array(name, actual.data, expected.data, tensor_count(actual), RTOL, ATOL);
+    assert_allclose_tensor(name, actual, expected, RTOL, ATOL);
     fixture_close(&fixture);
 }
 
 void assert_differences(const char *what, Tensor gradient, Sample input, ReferenceLoss *loss, void *context)
 {
-    assert_gradient(what, gradient.data, input.wide, tensor_count(gradient), loss, context, RTOL, ATOL);
+    assert_gradient(what, gradient, input.wide, loss, context, RTOL, ATOL);
 }
 
 void assert_scratch(size_t bytes, ScratchUser *run, void *context)

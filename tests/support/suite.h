@@ -5,7 +5,8 @@
 #ifndef CS336_TESTS_SUPPORT_SUITE_H
 #define CS336_TESTS_SUPPORT_SUITE_H
 
-#include <check.h>
+#include "tests/support/from_here.h"
+
 #include <stddef.h>
 
 typedef struct {

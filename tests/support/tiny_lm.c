@@ -3,6 +3,8 @@
 #include "core/parallel.h"
 #include "tests/support/allclose.h"
 
+#include <stdio.h>
+
 TransformerLMConfig tiny_lm_config(int variant)
 {
     return (TransformerLMConfig){.vocab_size = 13,
@@ -16,6 +18,17 @@ TransformerLMConfig tiny_lm_config(int variant)
                                  .norm = (NormPlacement)(variant % 3),
                                  .position = (PositionKind)(variant / 3 % 2),
                                  .ffn = (FeedForwardKind)(variant / 6)};
+}
+
+const char *variant_text(const TransformerLMConfig *config)
+{
+    static const char *const norms[] = {[NORM_PRE] = "pre", [NORM_POST] = "post", [NORM_NONE] = "none"};
+    static const char *const positions[] = {[POSITION_ROPE] = "rope", [POSITION_NONE] = "none"};
+    static const char *const kinds[] = {[FFN_SWIGLU] = "swiglu", [FFN_SILU] = "silu"};
+    static char text[64];
+    snprintf(text, sizeof text, "norm %s, position %s, ffn %s", norms[config->norm], positions[config->position],
+             kinds[config->ffn]);
+    return text;
 }
 
 static Status bind(TinyLM *tiny, Arena *arena, const TransformerLMConfig *config)

@@ -14,6 +14,9 @@ enum { TINY_LM_VARIANTS = 12 };
 /** @brief Returns a configuration whose sizes all differ, so that exchanged dimensions are noticed. */
 TransformerLMConfig tiny_lm_config(int variant);
 
+/** @brief Returns "norm pre, position rope, ffn swiglu", for labels. The text stays valid until the next call. */
+const char *variant_text(const TransformerLMConfig *config);
+
 typedef struct {
     TransformerLM lm;
     Arena memory;

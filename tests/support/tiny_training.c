@@ -2,10 +2,9 @@
 
 #include "core/parallel.h"
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 #include "tests/support/files.h"
 #include "tests/support/tiny_lm.h"
-
-#include <check.h>
 
 void tiny_training_write(const char *path, size_t count)
 {

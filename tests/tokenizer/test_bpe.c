@@ -156,6 +156,7 @@ START_TEST(test_training_equals_a_trainer_that_recounts_everything)
                       .special_count = special_count,
                       .vocab_size = 256 + special_count + (size_t)rng_below(&rng, 60),
                       .threads = 1 + trial % 3};
+        test_label("text %d", trial);
         BPEModel model = trained(&t);
         PlainBPE plain =
             plain_bpe_train(t.text, specials, special_count, t.vocab_size - 256 - special_count, TRAIN_RIGHT);
@@ -167,6 +168,7 @@ START_TEST(test_training_equals_a_trainer_that_recounts_everything)
         plain_bpe_free(&plain);
         bpe_model_deinit(&model);
     }
+    test_label_end();
     ck_assert_uint_gt(merges, 2000);
 }
 END_TEST
@@ -219,6 +221,7 @@ START_TEST(test_training_is_the_same_with_any_number_of_threads)
                   .threads = 1};
     BPEModel one = trained(&t);
     for (t.threads = 2; t.threads <= 3; t.threads++) {
+        test_label("%d threads", t.threads);
         BPEModel more = trained(&t);
         assert_same_model(&one, &more);
         bpe_model_deinit(&more);
@@ -259,6 +262,7 @@ START_TEST(test_words_are_the_same_however_the_text_is_cut)
         assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
         WordTable uncut, cut;
         WordCountConfig config = {.special = &special, .threads = 1};
+        test_label("text %d", trial);
         assert_ok(count_words(&uncut, &memory, 1, &config));
         config.threads = 1 + trial % 3;
         config.chunk_bytes = 1 + (size_t)rng_below(&rng, 9);
@@ -296,6 +300,7 @@ START_TEST(test_training_on_nothing_gives_the_bytes)
     BPETrainStats stats;
     for (size_t count = 0; count <= COUNT(nothing); count++) {
         BPEModel model;
+        test_label("%zu texts", count);
         assert_ok(bpe_train(&model, &stats, nothing, count, &config));
         ck_assert_uint_eq(model.vocab_size, 256);
         ck_assert_uint_eq(model.merge_count, 0);
@@ -426,8 +431,11 @@ START_TEST(test_training_survives_every_failed_allocation)
         "word_tally_new: no memory for *[0-9] bytes", "word_table_add: no memory for 16 words",
         "bpe_train: no memory for 30 bytes of distinct pre-tokens", "bpe_train: no memory for 289 tokens",
         "bpe_train: no memory for 1024 distinct pairs", "bpe_train: no memory for *[0-9] positions of pairs");
-    for (t.threads = 2; t.threads <= 3; t.threads++)
+    for (t.threads = 2; t.threads <= 3; t.threads++) {
+        test_label("%d threads", t.threads);
         assert_allocation_failures_are_clean(attempt_training, &t);
+    }
+    test_label_end();
     assert_allocation_failures_are_clean(attempt_training_files,
                                          (void *)(uintptr_t) "tests/fixtures/tokenizer/german.txt");
 }

@@ -26,6 +26,7 @@ static const ByteString atoms[] = {ATOM("<|a|>"), ATOM("<|a"), ATOM("<|"),   ATO
 
 static void assert_training(ByteString text, size_t special_count, size_t most_merges, size_t trial)
 {
+    test_label("corpus %zu", trial);
     const char *path = temp_path("corpus.txt");
     TrainedBPE trained;
     write_file(path, text.bytes, text.length);
@@ -34,10 +35,10 @@ static void assert_training(ByteString text, size_t special_count, size_t most_m
     for (size_t i = 0; i < plain.merge_count && i < trained.merge_count; i++)
         if (!byte_string_equal(trained.merges[i].left, plain.left[i]) ||
             !byte_string_equal(trained.merges[i].right, plain.right[i]))
-            ck_abort_msg("corpus %zu, merge %zu: (%.*s, %.*s), expected (%.*s, %.*s)", trial, i,
-                         (int)trained.merges[i].left.length, (const char *)trained.merges[i].left.bytes,
-                         (int)trained.merges[i].right.length, (const char *)trained.merges[i].right.bytes,
-                         (int)plain.left[i].length, (const char *)plain.left[i].bytes, (int)plain.right[i].length,
+            ck_abort_msg("merge %zu: (%.*s, %.*s), expected (%.*s, %.*s)", i, (int)trained.merges[i].left.length,
+                         (const char *)trained.merges[i].left.bytes, (int)trained.merges[i].right.length,
+                         (const char *)trained.merges[i].right.bytes, (int)plain.left[i].length,
+                         (const char *)plain.left[i].bytes, (int)plain.right[i].length,
                          (const char *)plain.right[i].bytes);
     ck_assert_uint_eq(trained.merge_count, plain.merge_count);
     ck_assert_uint_eq(trained.vocab_size, 256 + special_count + plain.merge_count);
@@ -149,6 +150,7 @@ START_TEST(test_run_encode_equals_applying_one_merge_after_the_other)
         for (size_t trial = 0; trial < TRIALS; trial++) {
             const ByteString text = random_text(&rng, buffer, atoms, COUNT(atoms), 40);
             TokenList ids = {0};
+            test_label("%zu special tokens", special_count);
             assert_ok(run_encode(&ids, tokenizer, text));
             assert_tokens(&v, &ids, expected, encode_plainly(expected, &v, text, special_count), trial);
             token_list_deinit(&ids);
@@ -197,6 +199,7 @@ START_TEST(test_run_encode_iterable_does_not_depend_on_the_cuts)
         for (size_t trial = 0; trial < TRIALS; trial++) {
             const ByteString text = random_text(&cutter.rng, buffer, atoms, COUNT(atoms), 40);
             TokenList ids = {0};
+            test_label("%zu special tokens", special_count);
             cutter.rest = text;
             cutter.longest = 1 + trial % 8;
             assert_ok(run_encode_iterable(tokenizer, next_chunk, &cutter, take_ids, &ids));
@@ -246,6 +249,7 @@ START_TEST(test_get_tokenizer_appends_missing_special_tokens)
     for (size_t i = 0; i < COUNT(specials); i++) {
         TokenList ids = {0};
         ByteList text = {0};
+        test_label("special token %zu", i);
         assert_ok(run_encode(&ids, tokenizer, specials[i]));
         ck_assert_uint_eq(ids.count, 1);
         ck_assert_int_eq(ids.ids[0], vocab_size + (int32_t)i);

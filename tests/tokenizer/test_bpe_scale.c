@@ -40,6 +40,7 @@ static void assert_same_for_threads(const char *path, size_t vocab_size)
     BPEModel one = train_file(path, vocab_size, 1, NULL);
     ck_assert_uint_gt(one.merge_count, 0);
     for (size_t i = 0; i < COUNT(threads); i++) {
+        test_label("%d threads", threads[i]);
         BPEModel more = train_file(path, vocab_size, threads[i], NULL);
         assert_same_merges(&more, &one);
         bpe_model_deinit(&more);
@@ -165,13 +166,14 @@ START_TEST(test_words_are_counted_by_definition)
     for (int threads = 1; threads <= 4; threads++) {
         const WordCountConfig config = {.special = &none, .threads = threads, .chunk_bytes = 10000};
         WordTable words;
+        test_label("%d threads", threads);
         assert_ok(count_words(&words, &source, 1, &config));
         ck_assert_uint_eq(word_table_size(&words), WORDS);
         for (WordCursor cursor = {0}; word_table_next(&words, &cursor);) {
             const size_t number = number_of(cursor.word);
             ck_assert(byte_string_equal(cursor.word, numbered_word(word, number)));
-            ck_assert_msg(cursor.count == expected[number], "%d threads: \"%.*s\" counted %zu times, expected %zu",
-                          threads, (int)cursor.word.length, word, (size_t)cursor.count, expected[number]);
+            ck_assert_msg(cursor.count == expected[number], "\"%.*s\" counted %zu times, expected %zu",
+                          (int)cursor.word.length, word, (size_t)cursor.count, expected[number]);
         }
         word_table_deinit(&words);
     }
@@ -188,6 +190,7 @@ START_TEST(test_an_endless_pretoken_is_halved_with_each_merge)
     const char *path = write_repeated("endless", "aaaaaaaaaaaaaaaa", 16, 1 << (DOUBLINGS - 4));
     BPETrainStats stats;
     for (int threads = 1; threads <= 3; threads++) {
+        test_label("%d threads", threads);
         BPEModel model = train_file(path, 1000, threads, &stats);
         ck_assert_uint_eq(stats.distinct_pretokens, 1);
         ck_assert_uint_eq(model.merge_count, DOUBLINGS);
@@ -232,8 +235,10 @@ START_TEST(test_counts_go_beyond_32_bits)
         assert_ok(word_table_add(&words, given[i].word, given[i].count));
     BPEModel model = learn(&words, 100);
     ck_assert_uint_eq(model.merge_count, COUNT(order));
-    for (size_t i = 0; i < COUNT(order); i++)
+    for (size_t i = 0; i < COUNT(order); i++) {
+        test_label("merge %zu, \"%s\"", i, order[i]);
         ck_assert(byte_string_equal(bpe_model_token(&model, (int32_t)(BYTE_VALUES + i)), byte_string(order[i])));
+    }
     bpe_model_deinit(&model);
 }
 END_TEST
@@ -250,6 +255,7 @@ START_TEST(test_leaving_out_rare_pairs_changes_nothing)
     for (int trial = 0; trial < 100; trial++) {
         const WordSource source = {.content = random_text(&rng, buffer, atoms, COUNT(atoms), 100)};
         WordTable words, scaled = {0};
+        test_label("text %d", trial);
         assert_ok(count_words(&words, &source, 1, &config));
         for (WordCursor cursor = {0}; word_table_next(&words, &cursor);)
             assert_ok(word_table_add(&scaled, cursor.word, cursor.count * factors[trial % 3]));

@@ -153,7 +153,9 @@ START_TEST(test_distinct_pretokens_without_end_take_bounded_memory)
         }
     }
     const ByteString all = {.bytes = text, .length = length};
+    test_label("cache of 128 KiB");
     assert_encodes_within(tokenizer, all, 1 << 17, 1 << 20); /* the cache is bounded */
+    test_label("cache of 1 GiB");
     assert_encodes_within(tokenizer, all, 1 << 30, 1 << 20); /* memory is */
     free(text);
     tokenizer_destroy(tokenizer);
@@ -170,6 +172,7 @@ START_TEST(test_pretokens_without_end_take_bounded_memory)
         for (int random = 0; random < 2; random++) {
             Rng rng = rng_seeded(8);
             const size_t period = strlen(letters[k]);
+            test_label("%s, %s", letters[k], random ? "in random order" : "repeated");
             for (size_t i = 0; i < length; i++)
                 text[i] = (uint8_t)letters[k][random ? rng_below(&rng, period) : i % period];
             assert_encodes_within(tokenizer, (ByteString){.bytes = text, .length = length}, 1 << 17, 1 << 20);

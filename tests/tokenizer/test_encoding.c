@@ -117,6 +117,7 @@ START_TEST(test_a_word_of_a_megabyte_takes_no_quadratic_time)
     uint8_t *text = malloc(length);
     for (size_t k = 0; k < COUNT(letters); k++) {
         memset(text, letters[k], length);
+        test_label("byte 0x%02X", (unsigned char)letters[k]);
         TokenList whole = encode(tokenizer, (ByteString){.bytes = text, .length = length}), streamed = {0};
         Encoder *encoder;
         assert_ok(encoder_create(&encoder, tokenizer, token_list_sink, &streamed));
@@ -250,6 +251,7 @@ START_TEST(test_all_bytes_come_back)
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (uint8_t)(i % 2 ? i >> 9 : i >> 1);
     for (size_t k = 0; k < COUNT(tokenizers); k++) {
+        test_label("tokenizer %zu", k);
         TokenList ids = encode(tokenizers[k], (ByteString){.bytes = text, .length = sizeof text});
         ByteList decoded = {0};
         assert_ok(tokenizer_decode(tokenizers[k], &decoded, ids.ids, ids.count));

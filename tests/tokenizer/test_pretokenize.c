@@ -24,7 +24,7 @@ START_TEST(test_white_space_is_the_25_code_points_of_the_property)
     ck_assert_uint_eq(count, 25);
     const uint32_t no_space[] = {0x1C, 0x1D, 0x1E, 0x1F, 0x180E, 0x200B, 0xFEFF};
     for (size_t i = 0; i < sizeof no_space / sizeof *no_space; i++)
-        ck_assert_int_eq(unicode_class(no_space[i]), UNICODE_OTHER);
+        ck_assert_msg(unicode_class(no_space[i]) == UNICODE_OTHER, "U+%04X is white space", (unsigned)no_space[i]);
 }
 END_TEST
 
@@ -175,9 +175,11 @@ START_TEST(test_pretokens_match_regex)
             expected[i] = c.lengths[i] + (i ? expected[i - 1] : 0);
         FOR_EACH_ISA (isa)
             assert_scan(c.text, c.length, c.length, expected, c.count, "line", lines.number);
+        test_label("line %zu", lines.number);
         ck_assert_uint_eq(plain_pretokens(plain, (ByteString){.bytes = c.text, .length = c.length}), c.count);
-        ck_assert_msg(memcmp(plain, expected, c.count * sizeof *plain) == 0, "line %zu", lines.number);
+        ck_assert_msg(memcmp(plain, expected, c.count * sizeof *plain) == 0, "other pre-tokens");
     }
+    test_label_end();
     ck_assert_uint_gt(lines.number, 1500);
     lines_close(&lines);
 }
@@ -292,6 +294,7 @@ START_TEST(test_a_megabyte_of_one_class_is_scanned_once)
     const uint8_t *ends[PRETOKENS_PER_GROUP];
     for (size_t run = 0; run < sizeof runs; run++) {
         memset(text, runs[run], MEGABYTE);
+        test_label("byte 0x%02X", (unsigned char)runs[run]);
         Pretokenizer p;
         pretokenizer_begin(&p);
         size_t scanned = 0;
@@ -318,6 +321,7 @@ START_TEST(test_nothing_has_no_pretokens)
     Pretokenizer p;
     pretokenizer_begin(&p);
     for (int ended = 0; ended < 2; ended++) {
+        test_label(ended ? "at the end" : "before the end");
         pretokenizer_feed(&p, (const uint8_t *)"", 0, ended);
         ck_assert_uint_eq(pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP), 0);
     }
@@ -359,6 +363,7 @@ START_TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing)
             ck_assert_msg(memcmp(halves, uncut, text.length) == 0, "trial %zu, cut at %zu of %zu", trial, cut, shown);
             cuts++;
         }
+        test_label("trial %zu", trial);
         ck_assert_uint_eq(pretoken_last_cut(text.bytes, text.length, begin), last);
     }
     ck_assert_msg(cuts > ends / 4, "%zu cuts of %zu ends", cuts, ends);
@@ -449,6 +454,7 @@ START_TEST(test_run_pretokenize_adds_to_its_list)
     const TextRange expected[] = {{.begin = 0, .end = 1}, {.begin = 1, .end = 3}, {.end = 1, .special = true}};
     ck_assert_uint_eq(list.count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
+        test_label("range %zu", i);
         ck_assert_uint_eq(list.ranges[i].begin, expected[i].begin);
         ck_assert_uint_eq(list.ranges[i].end, expected[i].end);
         ck_assert_int_eq(list.ranges[i].special, expected[i].special);

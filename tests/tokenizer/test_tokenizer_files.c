@@ -26,9 +26,11 @@ START_TEST(test_byte_alphabet_is_gpt2s)
     for (unsigned b = 0; b < 256; b++) {
         const bool printable = (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
         const uint32_t c = byte_alphabet_character((uint8_t)b);
+        test_label("byte 0x%02X", b);
         ck_assert_uint_eq(c, printable ? b : others++);
         ck_assert_int_eq(byte_alphabet_byte(c), (int)b);
     }
+    test_label_end();
     ck_assert_uint_eq(byte_alphabet_character(' '), 0x120);
     for (unsigned rank = 0; rank < 256; rank++) {
         const uint32_t c = byte_alphabet_character(byte_alphabet_sorted(rank));
@@ -37,7 +39,7 @@ START_TEST(test_byte_alphabet_is_gpt2s)
     }
     const uint32_t strange[] = {0, ' ', '\n', 0x7F, 0x80, 0xA0, 0xAD, 324, 0x4E2D, 0x10FFFF};
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
-        ck_assert_int_eq(byte_alphabet_byte(strange[i]), -1);
+        ck_assert_msg(byte_alphabet_byte(strange[i]) == -1, "U+%04X stands for a byte", (unsigned)strange[i]);
 }
 END_TEST
 
@@ -307,12 +309,14 @@ START_TEST(test_writing_fails_cleanly_and_leaves_the_old_files)
     write_file(target.merges, "older", 5);
     for (size_t n = 1; n <= 2; n++) {
         file_fail_at(n);
+        test_label("file %zu cannot be written", n);
         assert_path_fails(attempt_write(&target), CS336_EIO, n == 1 ? target.vocab : target.merges,
                           ": cannot write: No space left on device");
         file_fail_at(0);
         assert_file_holds(target.vocab, "old", 3);
         assert_file_holds(target.merges, "older", 5);
     }
+    test_label_end();
     assert_write_failures_are_clean(attempt_write, &target, directory);
     assert_allocation_failures_say(attempt_write, &target, NO_BYTES, "file_create: no memory for the path */v",
                                    "file_create: no memory for the path */m");

@@ -41,6 +41,7 @@ START_TEST(test_shown_tokens_cannot_harm_a_terminal)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const ShownToken shown = token_shown(byte_string(cases[i].token));
+        test_label("token %zu", i);
         ck_assert_str_eq(shown.text, cases[i].shown);
         ck_assert_uint_eq(shown.bytes, strlen(cases[i].token));
     }

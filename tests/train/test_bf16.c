@@ -13,7 +13,6 @@
 #include "train/model_checkpoint.h"
 #include "train/training_run.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +35,7 @@ END_TEST
 static void assert_fixture(Tensor actual, Fixture *fixture, const char *name)
 {
     const Tensor expected = fixture_tensor(fixture, name);
-    assert_allclose_array(name, actual.data, expected.data, tensor_count(expected), 1e-5, 1e-5);
+    assert_allclose_tensor(name, actual, expected, 1e-5, 1e-5);
 }
 
 START_TEST(test_linear_in_bf16_agrees_with_pytorch)
@@ -47,6 +46,7 @@ START_TEST(test_linear_in_bf16_agrees_with_pytorch)
     fixture_open(&fixture, "bf16");
     FOR_EACH_ISA (isa) {
         Linear grad = {.weight = filled(0, 19, 37)};
+        test_label("%s", isa_name(isa));
         const Tensor y = filled(NAN, 3, 7, 19), grad_x = filled(NAN, 3, 7, 37);
         assert_ok(linear_forward(y, x, &linear));
         assert_ok(linear_backward(grad_x, &grad, grad_y, x, &linear));
@@ -84,8 +84,10 @@ START_TEST(test_every_linear_of_a_model_has_its_dtype)
             const TransformerBlock *layer = &tiny.lm.layers[i];
             const Linear maps[] = {layer->attn.q_proj, layer->attn.k_proj, layer->attn.v_proj, layer->attn.output_proj,
                                    layer->ffn.w1,      layer->ffn.w2,      layer->ffn.w3};
-            for (size_t j = 0; j < sizeof maps / sizeof *maps; j++)
+            for (size_t j = 0; j < sizeof maps / sizeof *maps; j++) {
+                test_label("dtype %d, layer %zu, map %zu", dtype, i, j);
                 ck_assert_int_eq(maps[j].dtype, dtype);
+            }
         }
         tiny_lm_deinit(&tiny);
     }
@@ -175,6 +177,7 @@ START_TEST(test_training_in_bf16_is_the_same_for_any_number_of_threads)
     static const int threads[] = {1, 2, 3, 8};
     MappedFile first, other;
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        test_label("%d threads", threads[i]);
         (void)train(i ? "other" : "first", DTYPE_BF16, 2, threads[i]);
         assert_ok(file_map(&first, temp_path("first/checkpoint.safetensors")));
         assert_ok(file_map(&other, temp_path(i ? "other/checkpoint.safetensors" : "first/checkpoint.safetensors")));

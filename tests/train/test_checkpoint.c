@@ -222,6 +222,7 @@ START_TEST(test_checkpoint_cut_short_anywhere_is_refused)
     state_init(&state, 2);
     state_init(&before, 2);
     for (size_t size = 0; size < whole.size; size++) {
+        test_label("cut after %zu bytes", size);
         write_file(cut, whole.data, size);
         ck_assert_int_eq(checkpoint_load(&state.checkpoint, cut), CS336_EFORMAT);
         ck_assert_msg(strncmp(status_message(), cut, strlen(cut)) == 0, "%s", status_message());

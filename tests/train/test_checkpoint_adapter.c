@@ -74,6 +74,7 @@ START_TEST(test_checkpoint_file_keeps_every_bit)
     const size_t iterations[] = {0, 1, 9, 123456, (size_t)1 << 30};
     for (size_t i = 0; i < sizeof iterations / sizeof *iterations; i++) {
         size_t iteration = 77;
+        test_label("iteration %zu", iterations[i]);
         state_init(&saved, i + 1);
         memcpy(&saved.numbers[12 * i], hard, sizeof hard); /* each time elsewhere */
         assert_ok(run_save_checkpoint(saved.list, iterations[i], path));
@@ -136,10 +137,12 @@ START_TEST(test_checkpoint_file_cut_short_is_refused)
     ck_assert_int_eq(fclose(file), 0);
     ck_assert_uint_lt(size, sizeof bytes);
     for (size_t tenths = 0; tenths < 10; tenths++) {
+        test_label("%zu tenths of the file", tenths);
         write_file(path, bytes, size * tenths / 10);
         state_init(&loaded, 2);
         assert_refused(path, &loaded);
     }
+    test_label_end();
     size_t iteration;
     write_file(path, bytes, size);
     assert_ok(run_load_checkpoint(&iteration, path, loaded.list));

@@ -11,7 +11,6 @@
 #include "train/model_checkpoint.h"
 #include "train/run_directory.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -236,6 +235,7 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
         const size_t index = tensor_count(tensors[i]) - 1 - i;
         const float before = tensors[i].data[index];
         tensors[i].data[index] = bad[i];
+        test_label("%s%s", prefixes[i], last->name);
         snprintf(message, sizeof message,
                  "%s: not written: number %zu of %s%s is %g, expected finite numbers; a lower learning rate may help",
                  path, index, prefixes[i], last->name, (double)bad[i]);
@@ -243,6 +243,7 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
         assert_file_holds(path, good.data, good.size);
         tensors[i].data[index] = before;
     }
+    test_label_end();
     tensors[0].data[0] = 3e38F; /* large, but finite */
     assert_ok(trainer_save(&tiny.trainer, path));
     file_unmap(&good);

@@ -111,6 +111,7 @@ START_TEST(test_run_log_errors)
     const char *const bad[] = {"no json\n{\"step\":2}\n", "[1]\n", "{\"step\":-1,\"seconds\":1}\n",
                                "{\"step\":1,\"seconds\":\"1\"}\n"};
     for (size_t i = 0; i < 4; i++) {
+        test_label("log %zu", i);
         write_file(path, bad[i], strlen(bad[i]));
         snprintf(message, sizeof message, "%s: line 1 is not a JSON object with step and seconds", path);
         assert_fails(run_log_open(&log, &seconds, path, 9), CS336_EFORMAT, message);
@@ -119,6 +120,7 @@ START_TEST(test_run_log_errors)
         run_log_close(&log);
         assert_file_holds(path, "", 0);
     }
+    test_label_end();
     const char *nowhere = temp_path("nowhere/log.jsonl");
     snprintf(message, sizeof message, "%s: cannot write: No such file or directory", nowhere);
     assert_fails(run_log_open(&log, &seconds, nowhere, 0), CS336_EIO, message);

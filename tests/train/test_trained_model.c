@@ -55,12 +55,14 @@ START_TEST(test_trained_model_errors)
     char message[2048];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *path = checkpoint_with(cases[i].key, cases[i].value);
+        test_label("%s = %s", cases[i].key, cases[i].value ? cases[i].value : "nothing");
         const size_t before = memory_in_use();
         snprintf(message, sizeof message, "%s%s%s", cases[i].status == CS336_ESHAPE ? "" : path,
                  cases[i].status == CS336_ESHAPE ? "" : ": ", cases[i].message);
         assert_fails(trained_model_load(&model, path), cases[i].status, message);
         ck_assert_uint_eq(memory_in_use(), before);
     }
+    test_label_end();
     /* The configuration is complete, but parameters are missing. */
     const char *partial = checkpoint_with("", ""), *nowhere = temp_path("nowhere");
     assert_path_fails(trained_model_load(&model, partial), CS336_ESHAPE, partial,

@@ -9,7 +9,6 @@
 #include "tests/support/files.h"
 #include "tests/support/tiny_training.h"
 
-#include <check.h>
 #include <math.h>
 
 START_TEST(test_training_lowers_the_loss)
@@ -62,7 +61,8 @@ START_TEST(test_training_step_is_its_parts)
     ck_assert_double_eq(norm, expected_norm);
     for (size_t i = 0; i < t->parameters.count; i++)
         for (size_t j = 0; j < tensor_count(t->parameters.items[i].grad); j++)
-            ck_assert(t->parameters.items[i].grad.data[j] == 0);
+            ck_assert_msg(t->parameters.items[i].grad.data[j] == 0, "gradient %zu of %s is %g", j,
+                          t->parameters.items[i].name, (double)t->parameters.items[i].grad.data[j]);
     /* The first of two warm-up steps has the rate 0.005. AdamW's first update is the rate times the gradient's sign. */
     const double decayed = (double)before * (1 - 0.005 * 0.1), clipped = (double)grad / norm;
     const double moved = 0.005 * clipped / (fabs(clipped) + 1e-8);
@@ -103,8 +103,8 @@ START_TEST(test_norm_of_zero_means_no_clipping)
     ck_assert_double_gt(norm, 0.1);
     assert_ok(trainer_step(&endless.trainer, &loss, &norm));
     for (size_t i = 0; i < none.trainer.parameters.count; i++)
-        assert_allclose(none.trainer.parameters.items[i].first_moment, endless.trainer.parameters.items[i].first_moment,
-                        0, 0);
+        assert_allclose_tensor(none.trainer.parameters.items[i].name, none.trainer.parameters.items[i].first_moment,
+                               endless.trainer.parameters.items[i].first_moment, 0, 0);
     tiny_training_deinit(&none);
     tiny_training_deinit(&endless);
 }

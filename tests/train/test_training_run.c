@@ -11,7 +11,6 @@
 #include "tests/support/tiny_training.h"
 #include "train/model_checkpoint.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,8 +92,11 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                           fabs(json_number_value(value) - numbers[i].value) <= 1e-8 * numbers[i].value,
                       "%s is %g", numbers[i].key, json_number_value(value));
     }
-    for (size_t i = 0; i < NAMES; i++)
+    for (size_t i = 0; i < NAMES; i++) {
+        test_label("%s of %s", names[i][0], path);
         ck_assert_str_eq(json_string_value(json_object_get(object, names[i][0])), names[i][1]);
+    }
+    test_label_end();
     ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES);
     json_decref(object);
 }
@@ -114,6 +116,7 @@ START_TEST(test_run_writes_its_files)
     while (fgets(line, sizeof line, log)) {
         json_t *entry;
         step += 2;
+        test_label("step %d", (int)step);
         assert_ok(json_parse(&entry, line, strlen(line), "log.jsonl"));
         ck_assert_int_eq(json_integer_value(json_object_get(entry, "step")), step);
         ck_assert_int_eq(json_integer_value(json_object_get(entry, "tokens")), step * 24);
@@ -126,6 +129,7 @@ START_TEST(test_run_writes_its_files)
         ck_assert(json_is_real(json_object_get(entry, "tokens_per_second")));
         json_decref(entry);
     }
+    test_label_end();
     ck_assert_int_eq(step, TINY_STEPS);
     fclose(log);
 }
@@ -137,6 +141,7 @@ START_TEST(test_resumed_run_equals_an_uninterrupted_one)
     assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
     const size_t stops[] = {1, 5, 11};
     for (size_t i = 0; i < 3; i++) {
+        test_label("stopped after step %zu", stops[i]);
         config.stop_at = stops[i];
         assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
         config.stop_at = 0;
@@ -232,12 +237,14 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
     Status s = CS336_OK;
     for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
         ck_assert_uint_lt(n, 1000);
+        test_label("write %zu failed", n);
         file_fail_at(n);
         s = trainer_run(&tiny.trainer, temp_path("resumed"), RUN_RESUME, NULL, &last);
         ck_assert_int_eq(s, CS336_EIO);
         assert_same_file("five/checkpoint.safetensors", "resumed/checkpoint.safetensors");
     }
     file_fail_at(0);
+    test_label_end();
     tiny_training_deinit(&tiny);
     config = tiny_training_config();
     assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
@@ -350,6 +357,7 @@ START_TEST(test_run_allocation_failures)
     for (size_t n = 1; s; n += n < 8 ? 1 : STRIDE) {
         trainer_deinit(&tiny.trainer);
         assert_ok(trainer_init(&tiny.trainer, &config, &tiny.train, &tiny.val));
+        test_label("allocation %zu failed", n);
         memory_fail_at(n);
         s = trainer_run(&tiny.trainer, temp_path("run"), RUN_OVERWRITE, NULL, &last);
         memory_fail_at(0);
@@ -378,6 +386,7 @@ START_TEST(test_trained_model_is_the_trainers)
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
         TrainerConfig config = tiny_training_config();
         config.model = tiny_lm_config(variant);
+        test_label("%s", variant_text(&config.model));
         config.steps = config.schedule.decay_steps = 3;
         TinyTraining tiny;
         assert_ok(tiny_training_init(&tiny, &config));

@@ -5,7 +5,6 @@
 #include "tests/support/files.h"
 #include "train/trainer.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
