@@ -9,6 +9,8 @@
 
 enum { NAME_BYTES = 64, SEED = 336 };
 
+static const double GRADIENT_SIGMA = 0.1; /* of the random numbers to which gradients are added */
+
 /* The view in a layer, and the shape of a weight. Returns the rank, 0 if the configuration has no such weight. */
 static int in_layer(Tensor **view, const char **name, size_t shape[2], TransformerBlock *layer, size_t weight,
                     const TransformerLMConfig *config)
@@ -151,6 +153,65 @@ TrialModel *trial_layer(Trial *t, const TransformerLMConfig *config, const float
     return make(t, config, TRIAL_INPUT, numbers, true);
 }
 
+TrialModel *trial_toy_layer(Trial *t)
+{
+    static const float ONES[] = {1, 1}, IDENTITY[] = {1, 0, 0, 1}, HALF[] = {0.5F, 0, 0, 0.5F};
+    static const float PLUS_MINUS[] = {1, 0, 0, 1, -1, 0, 0, -1}, MINUS_PLUS[] = {-1, 0, 1, 0, 0, -1, 0, 1};
+    static const float *const NUMBERS[LAYER_WEIGHTS] = {
+        [V_PROJ] = IDENTITY, [OUTPUT_PROJ] = HALF, [LN1] = ONES, [LN2] = ONES, [W1] = PLUS_MINUS, [W2] = MINUS_PLUS};
+    const TransformerLMConfig config = {.num_layers = 1,
+                                        .d_model = 2,
+                                        .num_heads = 1,
+                                        .d_ff = 4,
+                                        .norm_eps = 1e-5F,
+                                        .position = POSITION_NONE,
+                                        .ffn = FFN_SILU};
+    return trial_layer(t, &config, NUMBERS);
+}
+
+TrialModel *trial_toy_model(Trial *t, TrialRole role, const float *head)
+{
+    static const float TABLE[] = {3, 4, 4, -3, 0, 2}, ONES[] = {1, 1};
+    const TransformerLMConfig config = {.vocab_size = 3,
+                                        .context_length = 3,
+                                        .num_layers = 1,
+                                        .d_model = 2,
+                                        .num_heads = 1,
+                                        .d_ff = 1,
+                                        .norm_eps = 1e-5F,
+                                        .position = POSITION_NONE,
+                                        .ffn = FFN_SILU};
+    const float *numbers[MODEL_WEIGHTS] = {[EMBEDDINGS] = TABLE};
+    numbers[ln_final(&config)] = ONES;
+    numbers[lm_head(&config)] = head;
+    return trial_model(t, &config, role, numbers);
+}
+
+TransformerLMConfig trial_small_config(NormPlacement norm, size_t num_layers)
+{
+    return (TransformerLMConfig){.vocab_size = 7,
+                                 .context_length = 12,
+                                 .d_model = 8,
+                                 .num_layers = num_layers,
+                                 .num_heads = 2,
+                                 .d_ff = 12,
+                                 .rope_theta = 1e4F,
+                                 .norm_eps = 1e-5F,
+                                 .norm = norm};
+}
+
+TransformerLMConfig trial_course_config(void)
+{
+    return (TransformerLMConfig){.vocab_size = 100,
+                                 .context_length = 16,
+                                 .d_model = 64,
+                                 .num_layers = 3,
+                                 .num_heads = 4,
+                                 .d_ff = 128,
+                                 .rope_theta = 1e4F,
+                                 .norm_eps = 1e-5F};
+}
+
 void trial_gradients(Trial *t, TrialModel *m, TrialGradients gradients)
 {
     for (size_t i = 0; i < MODEL_WEIGHTS; i++) {
@@ -168,7 +229,7 @@ void trial_gradients(Trial *t, TrialModel *m, TrialGradients gradients)
         else if (gradients == GRADIENTS_ZERO)
             m->grads[i] = trial_changed_of(t, grad_name, NULL, value.rank, value.shape);
         else
-            m->grads[i] = trial_changed_random_of(t, grad_name, 0.1, value.rank, value.shape);
+            m->grads[i] = trial_changed_random_of(t, grad_name, GRADIENT_SIGMA, value.rank, value.shape);
         *view = m->grads[i];
     }
 }

@@ -31,6 +31,24 @@ TrialModel *trial_model(Trial *t, const TransformerLMConfig *config, TrialRole r
  * order */
 TrialModel *trial_layer(Trial *t, const TransformerLMConfig *config, const float *const *numbers);
 
+/** @name For cases by hand
+ * @{
+ */
+/** A layer for a single token, which attends to itself: MHA(u) = 0.5 u. FFN(u) = -u, because silu(a) - silu(-a) = a. */
+TrialModel *trial_toy_layer(Trial *t);
+
+/** A model of three tokens whose layer has zeros only, so it passes x on: logits = lm_head(norm(embeddings)).
+ * @param[in] head  (3, 2) */
+TrialModel *trial_toy_model(Trial *t, TrialRole role, const float *head);
+/** @} */
+
+/** @brief Returns the sizes of a small model with RoPE: vocabulary 7, context 12, d_model 8, 2 heads, d_ff 12. */
+TransformerLMConfig trial_small_config(NormPlacement norm, size_t num_layers);
+
+/** @brief Returns the sizes of the model in the course's tests, but for the vocabulary: 100 in place of 10000, which
+ * says nothing more. */
+TransformerLMConfig trial_course_config(void);
+
 typedef enum {
     GRADIENTS_RANDOM, /**< random numbers, to which the function adds */
     GRADIENTS_ZERO,   /**< zeros */

@@ -202,34 +202,23 @@ static void call(Trial *t, const Problem *p, bool all_weights)
 /* ---- cases ---- */
 
 /*
- * lm_head is zero, so the first loss is ln 3, and in the first step only lm_head has a gradient: AdamW moves each of
- * its numbers by the rate of that step. The weights of the layer are zeros, and stay zeros.
+ * lm_head is zero, so the loss is ln 3, and only lm_head has a gradient: the first step of AdamW moves each of its
+ * numbers by the learning rate. The weights of the layer are zeros, and stay zeros.
  */
 static void by_hand(Trial *t)
 {
-    static const float TABLE[] = {3, 4, 4, -3, 1, 1}, ZEROS[6] = {0}, ONES[] = {1, 1};
+    static const float ZEROS[6] = {0};
     static const int32_t IDS[] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0};
-    Problem p = {.model = {.vocab_size = 3,
-                           .context_length = 2,
-                           .num_layers = 1,
-                           .d_model = 2,
-                           .num_heads = 1,
-                           .d_ff = 1,
-                           .norm_eps = 1e-5F,
-                           .position = POSITION_NONE,
-                           .ffn = FFN_SILU},
-                 .config = {.steps = 1,
+    Problem p = {.config = {.steps = 1,
                             .batch_size = 1,
-                            .schedule = {0.1, 0.1, 0, 2},
+                            .schedule = {0.1, 0.1, 0, 1},
                             .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8},
                             .max_grad_norm = 1},
                  .ids = IDS,
                  .id_count = sizeof IDS / sizeof *IDS};
-    const float *numbers[MODEL_WEIGHTS] = {[EMBEDDINGS] = TABLE};
-    numbers[ln_final(&p.model)] = ONES;
-    numbers[lm_head(&p.model)] = ZEROS;
     trial_ids(t, "data", IDS, p.id_count);
-    p.m = trial_model(t, &p.model, TRIAL_CHANGED, numbers);
+    p.m = trial_toy_model(t, TRIAL_CHANGED, ZEROS);
+    p.model = p.m->lm.config;
     trial_gradients(t, p.m, GRADIENTS_HIDDEN);
     call(t, &p, false);
 }
@@ -239,21 +228,14 @@ enum { DATA_IDS = 60 };
 static void small_run(Trial *t, double max_grad_norm, CosineSchedule schedule, size_t steps, double weight_decay)
 {
     /* With a large eps, rounding errors of gradients that are almost 0 do not grow to whole updates. */
-    Problem p = {.model = {.vocab_size = 7,
-                           .context_length = 5,
-                           .num_layers = 2,
-                           .d_model = 8,
-                           .num_heads = 2,
-                           .d_ff = 12,
-                           .rope_theta = 1e4F,
-                           .norm_eps = 1e-5F},
+    Problem p = {.model = trial_small_config(NORM_PRE, 2),
                  .config = {.steps = steps,
                             .batch_size = 3,
                             .schedule = schedule,
-                            .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-3, .weight_decay = weight_decay},
+                            .adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-2, .weight_decay = weight_decay},
                             .max_grad_norm = max_grad_norm},
                  .id_count = DATA_IDS};
-    p.ids = trial_random_ids(t, "data", 7, DATA_IDS).data;
+    p.ids = trial_random_ids(t, "data", (uint32_t)p.model.vocab_size, DATA_IDS).data;
     p.m = trial_model(t, &p.model, TRIAL_CHANGED, NULL);
     trial_gradients(t, p.m, GRADIENTS_HIDDEN);
     call(t, &p, true);

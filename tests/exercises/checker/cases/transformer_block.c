@@ -82,54 +82,18 @@ static void answer(Trial *t, Tensor y, Tensor x, const TrialModel *m, PlainSizes
         wrong_block(to, numbers, weights, sizes, t->mistake);
 }
 
-/* MHA(u) = 0.5 u, because a single token attends to itself; and FFN(u) = -u, because silu(a) - silu(-a) = a. */
-static const float ONES[] = {1, 1}, IDENTITY[] = {1, 0, 0, 1}, HALF[] = {0.5F, 0, 0, 0.5F},
-                   PLUS_MINUS[] = {1, 0, 0, 1, -1, 0, 0, -1}, MINUS_PLUS[] = {-1, 0, 1, 0, 0, -1, 0, 1};
-static const float *const LINEAR_BRANCHES[LAYER_WEIGHTS] = {
-    [V_PROJ] = IDENTITY, [OUTPUT_PROJ] = HALF, [LN1] = ONES, [LN2] = ONES, [W1] = PLUS_MINUS, [W2] = MINUS_PLUS};
-
 static void by_hand(Trial *t)
 {
     static const float X[] = {3, 4};
-    const TransformerLMConfig config = {.num_layers = 1,
-                                        .d_model = 2,
-                                        .num_heads = 1,
-                                        .d_ff = 4,
-                                        .norm_eps = 1e-5F,
-                                        .position = POSITION_NONE,
-                                        .ffn = FFN_SILU};
     const Tensor x = trial_input(t, "x", X, 1, 2);
-    const TrialModel *m = trial_layer(t, &config, LINEAR_BRANCHES);
+    const TrialModel *m = trial_toy_layer(t);
     const Tensor y = trial_output_like(t, "y", x);
     const TransformerBlock *block = &m->lm.layers[0];
     const RoPE *no_rope = NULL;
     const TokenTensor no_positions = {0};
     Arena *scratch = trial_scratch(t);
     TRIAL_CALL(t, transformer_block_forward(y, NULL, x, block, no_rope, no_positions, scratch));
-    answer(t, y, x, m, (PlainSizes){1, 1, &config, NULL});
-}
-
-/* A layer with RoPE and random weights, d_k = 16 as in the course's test, or 4. */
-static TransformerLMConfig course_config(void)
-{
-    return (TransformerLMConfig){.num_layers = 1,
-                                 .d_model = 64,
-                                 .num_heads = 4,
-                                 .d_ff = 128,
-                                 .context_length = 16,
-                                 .rope_theta = 1e4F,
-                                 .norm_eps = 1e-5F};
-}
-static TransformerLMConfig small_config(NormPlacement norm)
-{
-    return (TransformerLMConfig){.num_layers = 1,
-                                 .d_model = 8,
-                                 .num_heads = 2,
-                                 .d_ff = 12,
-                                 .context_length = 16,
-                                 .rope_theta = 1e4F,
-                                 .norm_eps = 1e-5F,
-                                 .norm = norm};
+    answer(t, y, x, m, (PlainSizes){1, 1, &m->lm.config, NULL});
 }
 
 static void try_layer(Trial *t, TransformerLMConfig config, size_t batch, size_t seq, const int32_t *given)
@@ -147,41 +111,41 @@ static void try_layer(Trial *t, TransformerLMConfig config, size_t batch, size_t
 
 static void course_sizes(Trial *t)
 {
-    try_layer(t, course_config(), 4, 12, NULL);
+    try_layer(t, trial_course_config(), 4, 12, NULL);
 }
 
 static void one_token(Trial *t)
 {
-    try_layer(t, small_config(NORM_PRE), 1, 1, NULL);
+    try_layer(t, trial_small_config(NORM_PRE, 1), 1, 1, NULL);
 }
 
 static void own_positions(Trial *t)
 {
-    static const int32_t POSITIONS[] = {0, 2, 3, 11, 15};
-    try_layer(t, small_config(NORM_PRE), 2, 5, POSITIONS);
+    static const int32_t POSITIONS[] = {0, 2, 3, 9, 11};
+    try_layer(t, trial_small_config(NORM_PRE, 1), 2, 5, POSITIONS);
 }
 
 static void strides(Trial *t)
 {
     t->gap = 3;
-    try_layer(t, small_config(NORM_PRE), 2, 5, NULL);
+    try_layer(t, trial_small_config(NORM_PRE, 1), 2, 5, NULL);
 }
 
 static void post_norm(Trial *t)
 {
-    try_layer(t, small_config(NORM_POST), 2, 5, NULL);
+    try_layer(t, trial_small_config(NORM_POST, 1), 2, 5, NULL);
 }
 
 static void no_norm(Trial *t)
 {
-    try_layer(t, small_config(NORM_NONE), 2, 5, NULL);
+    try_layer(t, trial_small_config(NORM_NONE, 1), 2, 5, NULL);
 }
 
 /* The three tensors of the layer itself; attention and the feed-forward network save theirs. */
 static void saved_for_backward(Trial *t)
 {
     enum { BATCH = 2, SEQ = 5 };
-    const TransformerLMConfig config = small_config(NORM_PRE);
+    const TransformerLMConfig config = trial_small_config(NORM_PRE, 1);
     const Tensor x = trial_random(t, "x", 1, BATCH, SEQ, config.d_model), y = trial_output_like(t, "y", x);
     const TrialModel *m = trial_layer(t, &config, NULL);
     const TransformerBlock *block = &m->lm.layers[0];

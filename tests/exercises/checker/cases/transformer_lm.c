@@ -81,42 +81,17 @@ static void answer(Trial *t, Tensor logits, const TrialModel *m, const int32_t *
 
 /* ---- cases ---- */
 
-/* The weights of the layer are zeros, so it passes x on: logits = lm_head(norm(embeddings)). */
 static void by_hand(Trial *t)
 {
-    static const float TABLE[] = {3, 4, 4, -3, 1, 1}, HEAD[] = {1, 0, 0, 1, 1, 1}, ONES[] = {1, 1};
+    static const float HEAD[] = {1, 0, 0, 1, 1, 1};
     static const int32_t IDS[] = {0, 1, 2};
-    static const TransformerLMConfig CONFIG = {.vocab_size = 3,
-                                               .context_length = 3,
-                                               .num_layers = 1,
-                                               .d_model = 2,
-                                               .num_heads = 1,
-                                               .d_ff = 1,
-                                               .norm_eps = 1e-5F,
-                                               .position = POSITION_NONE,
-                                               .ffn = FFN_SILU};
-    const float *numbers[MODEL_WEIGHTS] = {[EMBEDDINGS] = TABLE};
-    numbers[ln_final(&CONFIG)] = ONES;
-    numbers[lm_head(&CONFIG)] = HEAD;
     const TokenTensor ids = trial_ids(t, "ids", IDS, 1, 3);
-    const TrialModel *m = trial_model(t, &CONFIG, TRIAL_INPUT, numbers);
+    const TrialModel *m = trial_toy_model(t, TRIAL_INPUT, HEAD);
     const TransformerLM *lm = &m->lm;
     const Tensor logits = trial_output(t, "logits", 1, 3, 3);
     Arena *scratch = trial_scratch(t);
     TRIAL_CALL(t, transformer_lm_forward(logits, lm, ids, scratch));
     answer(t, logits, m, IDS, 1, 3);
-}
-
-static TransformerLMConfig small_config(size_t num_layers)
-{
-    return (TransformerLMConfig){.vocab_size = 11,
-                                 .context_length = 6,
-                                 .d_model = 8,
-                                 .num_layers = num_layers,
-                                 .num_heads = 2,
-                                 .d_ff = 12,
-                                 .rope_theta = 1e4F,
-                                 .norm_eps = 1e-5F};
 }
 
 /* Logits and ids have the leading dimension batch, or none if it is 0. */
@@ -135,63 +110,54 @@ static void try_model(Trial *t, TransformerLMConfig config, size_t batch, size_t
     answer(t, logits, m, ids.data, batch ? batch : 1, seq);
 }
 
-/* The course's test has 10000 tokens in its vocabulary, which says nothing more than 100. */
 static void course_sizes(Trial *t)
 {
-    const TransformerLMConfig config = {.vocab_size = 100,
-                                        .context_length = 16,
-                                        .d_model = 64,
-                                        .num_layers = 3,
-                                        .num_heads = 4,
-                                        .d_ff = 128,
-                                        .rope_theta = 1e4F,
-                                        .norm_eps = 1e-5F};
-    try_model(t, config, 4, 12);
+    try_model(t, trial_course_config(), 4, 12);
 }
 
 static void two_layers(Trial *t)
 {
-    try_model(t, small_config(2), 2, 6);
+    try_model(t, trial_small_config(NORM_PRE, 2), 2, 12);
 }
 
 static void one_layer(Trial *t)
 {
-    try_model(t, small_config(1), 1, 3);
+    try_model(t, trial_small_config(NORM_PRE, 1), 1, 3);
 }
 
 static void one_token(Trial *t)
 {
-    try_model(t, small_config(2), 2, 1);
+    try_model(t, trial_small_config(NORM_PRE, 2), 2, 1);
 }
 
 static void one_sequence(Trial *t)
 {
-    try_model(t, small_config(2), 0, 5);
+    try_model(t, trial_small_config(NORM_PRE, 2), 0, 5);
 }
 
 static void strides(Trial *t)
 {
     t->gap = 3;
-    try_model(t, small_config(2), 2, 3);
+    try_model(t, trial_small_config(NORM_PRE, 2), 2, 3);
 }
 
 static void post_norm(Trial *t)
 {
-    TransformerLMConfig config = small_config(2);
+    TransformerLMConfig config = trial_small_config(NORM_PRE, 2);
     config.norm = NORM_POST;
     try_model(t, config, 2, 6);
 }
 
 static void no_norm(Trial *t)
 {
-    TransformerLMConfig config = small_config(2);
+    TransformerLMConfig config = trial_small_config(NORM_PRE, 2);
     config.norm = NORM_NONE;
     try_model(t, config, 2, 6);
 }
 
 static void no_positions(Trial *t)
 {
-    TransformerLMConfig config = small_config(2);
+    TransformerLMConfig config = trial_small_config(NORM_PRE, 2);
     config.position = POSITION_NONE;
     try_model(t, config, 2, 6);
 }

@@ -73,48 +73,32 @@ static void answer(Trial *t, const Problem *p, float loss)
 /* The weights of the layer are zeros, so it passes x on, and its gradients are zeros. */
 static void by_hand(Trial *t)
 {
-    static const float TABLE[] = {3, 4, 4, -3, 1, 1}, HEAD[] = {1, 0, 0, 1, 1, 1}, ONES[] = {1, 1};
+    static const float HEAD[] = {1, 0, 0, 1, 1, 1};
     static const int32_t IDS[] = {0, 1}, TARGETS[] = {1, 2};
-    Problem p = {.config = {.vocab_size = 3,
-                            .context_length = 2,
-                            .num_layers = 1,
-                            .d_model = 2,
-                            .num_heads = 1,
-                            .d_ff = 1,
-                            .norm_eps = 1e-5F,
-                            .position = POSITION_NONE,
-                            .ffn = FFN_SILU}};
-    const float *numbers[MODEL_WEIGHTS] = {[EMBEDDINGS] = TABLE};
-    numbers[ln_final(&p.config)] = ONES;
-    numbers[lm_head(&p.config)] = HEAD;
+    Problem p = {.without_grad = false};
     p.ids = trial_ids(t, "ids", IDS, 1, 2);
     p.targets = trial_ids(t, "targets", TARGETS, 1, 2);
-    p.m = trial_model(t, &p.config, TRIAL_INPUT, numbers);
+    p.m = trial_toy_model(t, TRIAL_INPUT, HEAD);
+    p.config = p.m->lm.config;
     trial_gradients(t, p.m, GRADIENTS_ZERO);
     float loss;
     call(t, &p, NULL, &loss);
     answer(t, &p, loss);
 }
 
-static Problem random_problem(Trial *t, size_t layers, size_t batch, size_t seq)
+static Problem random_problem(Trial *t, NormPlacement norm, size_t layers, size_t batch, size_t seq)
 {
-    Problem p = {.config = {.vocab_size = 7,
-                            .context_length = 5,
-                            .num_layers = layers,
-                            .d_model = 8,
-                            .num_heads = 2,
-                            .d_ff = 12,
-                            .rope_theta = 1e4F,
-                            .norm_eps = 1e-5F}};
-    p.ids = trial_random_ids(t, "ids", 7, batch, seq);
-    p.targets = trial_random_ids(t, "targets", 7, batch, seq);
+    Problem p = {.config = trial_small_config(norm, layers)};
+    const uint32_t vocab = (uint32_t)p.config.vocab_size;
+    p.ids = trial_random_ids(t, "ids", vocab, batch, seq);
+    p.targets = trial_random_ids(t, "targets", vocab, batch, seq);
     p.m = trial_model(t, &p.config, TRIAL_INPUT, NULL);
     return p;
 }
 
-static void try_model(Trial *t, size_t layers, size_t batch, size_t seq)
+static void try_model(Trial *t, NormPlacement norm, size_t layers, size_t batch, size_t seq)
 {
-    Problem p = random_problem(t, layers, batch, seq);
+    Problem p = random_problem(t, norm, layers, batch, seq);
     trial_gradients(t, p.m, GRADIENTS_RANDOM);
     float loss;
     call(t, &p, NULL, &loss);
@@ -123,22 +107,32 @@ static void try_model(Trial *t, size_t layers, size_t batch, size_t seq)
 
 static void two_layers(Trial *t)
 {
-    try_model(t, 2, 2, 5);
+    try_model(t, NORM_PRE, 2, 2, 5);
 }
 
 static void three_layers(Trial *t)
 {
-    try_model(t, 3, 1, 4);
+    try_model(t, NORM_PRE, 3, 1, 4);
 }
 
 static void one_token(Trial *t)
 {
-    try_model(t, 1, 1, 1);
+    try_model(t, NORM_PRE, 1, 1, 1);
+}
+
+static void post_norm(Trial *t)
+{
+    try_model(t, NORM_POST, 2, 2, 5);
+}
+
+static void no_norm(Trial *t)
+{
+    try_model(t, NORM_NONE, 2, 2, 5);
 }
 
 static void loss_alone(Trial *t)
 {
-    Problem p = random_problem(t, 2, 2, 5);
+    Problem p = random_problem(t, NORM_PRE, 2, 2, 5);
     p.without_grad = true;
     float loss;
     call(t, &p, NULL, &loss);
@@ -165,7 +159,7 @@ static double loss_of_reference(void *context)
 static void central_differences(Trial *t)
 {
     const double STEP = 1e-4;
-    Problem p = random_problem(t, 2, 1, 4);
+    Problem p = random_problem(t, NORM_PRE, 2, 1, 4);
     trial_gradients(t, p.m, GRADIENTS_ZERO);
     float loss;
     call(t, &p, NULL, &loss);
@@ -198,7 +192,7 @@ static void note(void *context, Tensor grad)
 
 static void observer_is_called(Trial *t)
 {
-    Problem p = random_problem(t, 2, 1, 4);
+    Problem p = random_problem(t, NORM_PRE, 2, 1, 4);
     trial_gradients(t, p.m, GRADIENTS_ZERO);
     Order yours = {.m = p.m};
     const GradientObserver observer = {note, &yours};
@@ -219,6 +213,8 @@ static const Case CASES[] = {
     CASE("central differences of the loss", central_differences),
     CASE("a single token", one_token),
     CASE("the loss alone: grad is NULL", loss_alone),
+    {.what = "post-norm, an ablation", .run = post_norm, .optional = true},
+    {.what = "no norms, an ablation", .run = no_norm, .optional = true},
     {.what = "the observer, from the last parameter to the first", .run = observer_is_called, .optional = true},
     {0},
 };
