@@ -66,12 +66,17 @@ typedef struct {
     X(sdpa_backward) \
     X(mha) \
     X(mha_backward) \
+    X(transformer_block) \
+    X(transformer_block_backward) \
+    X(transformer_lm) \
+    X(transformer_lm_loss) \
     X(sgd) \
     X(adamw) \
     X(schedule) \
     X(clipping) \
     X(get_batch) \
     X(checkpointing) \
+    X(training_together) \
     X(decoding)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
