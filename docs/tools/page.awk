@@ -92,14 +92,19 @@ function links(text,    result, link, target) {
     return result text
 }
 
-# $...$ and $$...$$ outside of `...` become formulas.
-function formulas(text,    result, c, code, i, open, two) {
+# $...$ and $$...$$ outside of `...` become formulas. A quotation mark of the text becomes &quot;, because Doxygen takes
+# the text between two of them on a line as it is, with the formulas in it.
+function formulas(text,    result, c, code, tag, i, two) {
     result = ""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)
         if (c == "`")
             code = !code
-        if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
+        if (c == "<" || c == ">")
+            tag = c == "<" && substr(text, i + 1, 1) ~ /[a-z]/
+        if (c == "\"" && !code && !tag)
+            result = result "&quot;"
+        else if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
             two = substr(text, i + 1, 1) == "$"
             result = result (two ? (display ? "\\f]" : "\\f[") : "\\f$")
             if (two) {
