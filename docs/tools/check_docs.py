@@ -39,6 +39,8 @@ def fail(page, message):
 TAG = re.compile(r"<([a-zA-Z][\w-]*)((?:\s[^<>]*)?)>")
 ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 SCRIPT_OR_COMMENT = re.compile(r"(<script\b[^>]*>).*?</script>|<!--.*?-->", re.S)
+FORMULA = re.compile(r"\\\(.*?\\\)|\\\[.*?\\\]", re.S)
+NO_FORMULAS = re.compile(r"<(pre|code)\b.*?</\1>|<div class=\"fragment\">.*?<!-- fragment -->", re.S)
 LINK_IN_SCRIPT = re.compile(r"""["']((?:\.\./)*[\w.-]+\.html(?:#[\w.%-]+)?)["']""")
 URL_IN_STYLE = re.compile(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""")
 # Attributes that load a file, by element. A link from <a> only leads there.
@@ -131,6 +133,18 @@ class Site:
         return "/".join(parts)
 
 
+MARKUP = re.compile(r"&lt;/?(?:br|tt|em|code|sup|sub|nav)\b|&amp;(?:quot|lt|gt|amp);|(?:^|\s)[@\\](?:ref|(?:sub)*section|subpage|"
+                    r"(?:end)?(?:code|verbatim|htmlonly))\b|\\f[$\[\]]|\{\{|\*\*\w|\]\(", re.M)
+
+
+def check_markup(site, page):
+    """Markup that the reader would see, because Doxygen did not understand it."""
+    text = SCRIPT_OR_COMMENT.sub("", NO_FORMULAS.sub("", site.text(page).partition('<div class="contents">')[2]))
+    text = FORMULA.sub("", re.sub(r"<[a-zA-Z/][^<>]*>", "", text))
+    for match in MARKUP.finditer(text):
+        fail(page, f"shows markup: {' '.join(text[max(0, match.start() - 20):match.end() + 20].split())}")
+
+
 # ---- 2: in the browser ----
 
 def chapters():
@@ -151,13 +165,9 @@ def reference_pages(site, left_out):
     return kinds + [headers[i * len(headers) // count] for i in range(min(count, len(headers)))]
 
 
-FORMULA = re.compile(r"\\\(.*?\\\)|\\\[.*?\\\]", re.S)
-NO_FORMULAS = re.compile(r"<(pre|code)\b.*?</\1>|<div class=\"fragment\">.*?<!-- fragment -->", re.S)
-
-
 def formulas_in(text):
     """How many formulas the source of a page holds."""
-    return len(FORMULA.findall(NO_FORMULAS.sub("", SCRIPT_OR_COMMENT.sub("", text))))
+    return len(FORMULA.findall(SCRIPT_OR_COMMENT.sub("", NO_FORMULAS.sub("", text))))
 
 
 def report_events(page, events):
@@ -267,10 +277,7 @@ def check_rendered(site):
     chromium = browser.Browser(program)
     try:
         formulas = 0
-        for page in pages:
-            if page not in site.files:
-                fail(page, "there is no such page")
-                continue
+        for page in filter(site.files.__contains__, pages):
             formulas += check_page(chromium, checks, site, page)
         searches = check_search(chromium, site) if "search_index.js" in site.files else 0
     except browser.BrowserError as error:
@@ -301,6 +308,11 @@ def main():
     start = time.monotonic()
     site = Site(directory)
     checked = site.check_links()
+    for page in chapters():
+        if page in site.files:
+            check_markup(site, page)
+        else:
+            fail(page, "there is no such page, but docs/book/contents.txt names it")
     summary = [f"{len(site.anchors)} pages and pictures, {checked} links and anchors", check_rendered(site), check_numbers()]
     for message, pages in errors.items():
         more = f" (and {len(pages) - 1} more pages)" if len(pages) > 1 else ""

@@ -114,8 +114,10 @@ function links(text,    result, link, target) {
                 die("no file " target)
             close(target)
             link = target
-        } else if (target ~ /^figures\//)
+        } else if (target ~ /^(docs\/)?figures\//) {
+            sub(/^docs\//, "", target)
             link = target # Doxygen looks for pictures from docs/ on
+        }
         result = result "](" link ")"
     }
     return result text
@@ -124,6 +126,7 @@ function links(text,    result, link, target) {
 # $...$ and $$...$$ outside of `...` become formulas. A quotation mark of the text becomes &quot;, because Doxygen takes
 # the text between two of them on a line as it is, with the formulas in it.
 function formulas(text,    result, c, code, tag, i, two) {
+    gsub(/<br>`/, "<br> `", text) # Doxygen does not see the element otherwise
     result = ""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)
