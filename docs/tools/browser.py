@@ -72,7 +72,7 @@ class Browser:
         """The next message. Fails when the clock passes `until`."""
         while b"\0" not in self.rest:
             if not select.select([self.answer], [], [], max(0, until - time.monotonic()))[0]:
-                raise BrowserError(f"no answer from Chromium within {self.timeout} s")
+                raise BrowserError("no answer from Chromium in time")
             data = os.read(self.answer, 1 << 20)
             if not data:
                 raise BrowserError("Chromium ended")
@@ -99,9 +99,9 @@ class Browser:
             if "method" in answer:
                 self.events.append(answer)
 
-    def wait_for(self, name):
+    def wait_for(self, name, seconds=None):
         """Waits for an event, which stays among the events."""
-        until = time.monotonic() + self.timeout
+        until = time.monotonic() + (seconds or self.timeout)
         while not any(event["method"] == name for event in self.events):
             message = self.receive(until)
             if "method" in message:

@@ -183,6 +183,15 @@
         document.head.appendChild(script);
     }
 
+    /* Says what Doxygen's own box is for. Doxygen makes it some time after the page is ready; its label is its value. */
+    function renameOtherBox(tries) {
+        var names = document.getElementById("MSearchField");
+        if (names && typeof searchBox !== "undefined") {
+            if (names.value === searchBox.searchLabel) names.value = "Search names in the code";
+            searchBox.searchLabel = "Search names in the code";
+        } else if (tries > 0) setTimeout(renameOtherBox, 50, tries - 1);
+    }
+
     document.addEventListener("DOMContentLoaded", function () {
         var top = document.getElementById("top");
         if (!top) return;
@@ -203,13 +212,7 @@
         box.addEventListener("input", show);
         box.addEventListener("keydown", keyInBox);
         document.addEventListener("keydown", keyInPage);
-        /* Doxygen makes its own box when the page is ready. Its label is the value of the box. */
-        window.addEventListener("load", function () {
-            var names = document.getElementById("MSearchField");
-            if (!names || typeof searchBox === "undefined") return;
-            if (names.value === searchBox.searchLabel) names.value = "Search names in the code";
-            searchBox.searchLabel = "Search names in the code";
-        });
+        renameOtherBox(100);
         document.addEventListener("pointerdown", function (event) {
             if (!list.contains(event.target) && !form.contains(event.target)) close();
         });
