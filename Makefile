@@ -192,7 +192,7 @@ docs: ## builds the book and the reference as HTML: build/docs/html/index.html
 docs-check: docs ## checks the book: every link; pages, formulas and search in Chromium, also as a phone shows them; its numbers
 	@python3 docs/tools/check_docs.py
 numbers: ## computes the numbers and plots in the chapters again and writes them there
-	@python3 docs/tools/numbers.py
+	@python3 docs/tools/write_numbers.py
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 format: ## runs clang-format on every source file

@@ -22,6 +22,7 @@ CS336_API_BEGIN
  * @brief Computes the softmax over one dimension. It is safe for any finite input.
  * \f[ y_i = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}}, \qquad m = \max_j x_j \f]
  *
+ * @par In this library
  * In the model every softmax is fused with what reads it, so that the probabilities are never written to memory:
  * - scaled_dot_product_attention_forward() has one for each query: test_attention_is_softmax_between_two_products;
  * - cross_entropy_row() turns it into the gradient of the loss: test_cross_entropy_is_log_sum_exp_less_the_target;
@@ -38,6 +39,7 @@ CS336_MUST_CHECK Status softmax_forward(Tensor y, Tensor x, int dimension);
 /**
  * @brief Computes the gradient of softmax_forward() from its output.
  *
+ * @par In this library
  * The model runs scaled_dot_product_attention_backward(), which recomputes the probabilities block by block and fuses
  * this with its matrix products: test_attention_is_softmax_between_two_products.
  * @param[out] grad_x  the shape of y, overwritten; may be grad_y itself
@@ -52,6 +54,7 @@ CS336_MUST_CHECK Status softmax_backward(Tensor grad_x, Tensor grad_y, Tensor y,
  * @brief Computes the logarithm of the sum of exponentials over the last dimension.
  * \f[ \ell = m + \log \sum_j e^{x_j - m} \f]
  *
+ * @par In this library
  * The model computes it inside cross_entropy_row() and scaled_dot_product_attention_forward(), which get the gradient
  * or the output from the same exponentials: test_cross_entropy_is_log_sum_exp_less_the_target,
  * test_attention_is_softmax_between_two_products.
@@ -65,6 +68,7 @@ CS336_MUST_CHECK Status log_sum_exp_forward(Tensor log_sum_exp, Tensor x);
 /**
  * @brief Computes the gradient of log_sum_exp_forward(): grad_x = grad_log_sum_exp softmax(x).
  *
+ * @par In this library
  * The model runs cross_entropy_row(), which also subtracts the 1 of the target, and needs no second pass for the
  * exponentials: test_cross_entropy_is_log_sum_exp_less_the_target.
  * @param[out] grad_x            (..., n), overwritten; may be x itself
@@ -79,6 +83,7 @@ CS336_MUST_CHECK Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_
  * @brief Computes SiLU, also called swish, element by element.
  * \f[ y = x\, \sigma(x) = \frac{x}{1 + e^{-x}} \f]
  *
+ * @par In this library
  * The feed-forward network runs the same kernel, vecmath()->swiglu(), on rows that stay in its scratch memory. Its gate
  * is NULL here, and in a network without gate: test_feed_forward_is_silu_between_two_maps.
  * @param[out] y  the shape of x, overwritten; may be x itself
@@ -91,6 +96,7 @@ CS336_MUST_CHECK Status silu_forward(Tensor y, Tensor x);
 /**
  * @brief Computes the gradient of silu_forward().
  *
+ * @par In this library
  * The feed-forward network runs the same kernel, vecmath()->swiglu_backward(), which also computes the layer's hidden
  * numbers again: test_feed_forward_is_silu_between_two_maps.
  * @param[out] grad_x  the shape of x, overwritten; may be grad_y or x itself
@@ -105,6 +111,7 @@ CS336_MUST_CHECK Status silu_backward(Tensor grad_x, Tensor grad_y, Tensor x);
  * @brief Computes the cross-entropy: the mean negative log-likelihood of the targets.
  * \f[ L = \frac1N \sum_n \left( \ell_n - x_{n, t_n} \right), \qquad \ell_n = \log \sum_j e^{x_{nj}} \f]
  *
+ * @par In this library
  * The model runs linear_cross_entropy(), in training and in evaluation. That function also calls cross_entropy_row(),
  * but it holds the logits of at most 1024 rows at a time, because all logits would be the model's largest array:
  * test_linear_cross_entropy_equals_linear_and_cross_entropy.
@@ -136,6 +143,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
 /**
  * @brief Computes the gradient of the mean loss: (softmax(logits) - onehot(targets)) / N.
  *
+ * @par In this library
  * The model runs cross_entropy_row(), which computes loss and gradient from the same exponentials:
  * test_linear_cross_entropy_equals_linear_and_cross_entropy.
  * @param[out] grad_logits  (..., vocab), overwritten; may be the logits themselves
@@ -146,6 +154,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
 CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits,
                                                TokenTensor targets);
 
+/** @brief The rule by which a query sees a key. */
 typedef enum {
     ATTEND_ALL,    /**< every query sees every key */
     ATTEND_CAUSAL, /**< query i of n sees keys 0 ... i + m - n of m: the last query and last key are of one token */
@@ -154,18 +163,19 @@ typedef enum {
 
 /** @brief Which keys a query sees. */
 typedef struct {
-    AttentionKind kind;
-    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true: the key is seen; leading dimensions broadcast */
+    AttentionKind kind; /**< only ATTEND_WHERE reads the mask below */
+    MaskTensor where;   /**< (..., q, k) for ATTEND_WHERE, true: the key is seen; leading dimensions broadcast */
 } AttentionMask;
 
 /**
  * @brief Computes scaled dot-product attention over any leading dimensions.
  * \f[ O = \mathrm{softmax}\!\left( \frac{Q K^\top}{\sqrt{d_k}} \right) V \f]
  *
- * The scores exist only block by block, so the memory that this function needs does not grow with q or k. A key that a
- * query does not see has no influence on its output, not even if it holds an infinity or a NaN. Inputs may repeat along
- * a dimension by a stride of 0.
+ * A key that a query does not see has no influence on its output, not even if it holds an infinity or a NaN. Inputs may
+ * repeat along a dimension by a stride of 0.
  *
+ * @par In this library
+ * The scores exist only block by block, so the memory that this function needs does not grow with q or k.
  * The files behind it, in reading order:
  * 1. nn/functional.c: the online softmax, and the derivation of the gradients;
  * 2. nn/attention_plan.h: checks, sizes, and which keys a block of queries sees;

@@ -12,9 +12,11 @@
 
 CS336_API_BEGIN
 
+/** @brief The rates of one step of AdamW. */
 typedef struct {
     double lr;           /**< learning rate of this step */
-    double beta1, beta2; /**< decay of the moments, in [0, 1) */
+    double beta1,        /**< decay of the first moment, in [0, 1); 0.9 averages about 10 gradients */
+        beta2;           /**< decay of the second moment, in [0, 1) */
     double eps;          /**< added to the square root */
     double weight_decay; /**< lambda */
 } AdamWConfig;
@@ -25,6 +27,7 @@ typedef struct {
  *     m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
  *     \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t}\, \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \f]
  *
+ * @par In this library
  * The training loop runs adamw_step_and_clear(), which also clips and clears in the same pass over memory:
  * test_adamw_clips_steps_and_clears_in_one.
  * @param[in,out] parameters  values and moments are updated; parameters without gradient are skipped

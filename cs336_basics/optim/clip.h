@@ -14,6 +14,7 @@ CS336_API_BEGIN
 /**
  * @brief Scales all gradients by max_norm / (norm + 1e-6) when their common L2 norm exceeds max_norm.
  *
+ * @par In this library
  * This function is gradient_norm(), and a multiplication by clip_factor(). The training loop calls these two, and
  * adamw_step_and_clear() multiplies, which saves a pass over memory: test_adamw_clips_steps_and_clears_in_one.
  * @param[out]    norm        the norm before clipping, summed in double; NULL: not wanted

@@ -5,7 +5,7 @@
    is in a page.
 2. In headless Chromium, the chapters and 20 pages of the reference load without an error, show their formulas, fit a
    phone, can be read in light and dark, and the search finds sections.
-3. The chapters hold the numbers that numbers.py computes.
+3. The chapters hold the numbers that write_numbers.py computes.
 
 usage: check_docs.py [HTML_DIRECTORY]    Each error is one line. The exit status is 1 if there is one.
 Only the standard library is used. Without Chromium the second part is left out.
@@ -294,12 +294,13 @@ def check_rendered(site):
 # ---- 3: numbers ----
 
 def check_numbers():
-    done = subprocess.run([sys.executable, TOOLS / "numbers.py", "--check"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, TOOLS / "write_numbers.py", "--check"], capture_output=True, text=True)
     lines = (done.stdout + done.stderr).strip().splitlines()
     if done.returncode:
         for line in lines:
-            fail("docs/tools/numbers.py", line)
-    return lines[-1] if lines else "no numbers"
+            fail("docs/tools/write_numbers.py", line)
+        return "the numbers of the chapters are not those that write_numbers.py computes"
+    return lines[-1]
 
 
 def main():

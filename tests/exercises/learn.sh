@@ -32,7 +32,7 @@ known() { # exercise: ends the script if there is no such exercise
 }
 
 make_stub() { # exercise, file
-    awk -v id="$1" -f $here/stub.awk "$table" cs336_basics/*/*.h tests/*.h $here/*.h >"$2.new" && mv "$2.new" "$2"
+    awk -v id="$1" -f $here/stub.awk "$table" cs336_basics/*/*.h cs336_basics/*/*/*.h tests/*.h $here/*.h >"$2.new" && mv "$2.new" "$2"
 }
 make_stubs() { # each file that is missing; nothing that exists is touched
     made=0

@@ -31,15 +31,22 @@ function find(file, pattern,    i) {
 }
 
 # Prints a function of a header: its comment, its declaration as a definition, and the body. Remembers its words.
-function print_stub(header, name,    at, first, i, text) {
+function print_stub(header, name,    at, first, i, text, skipped) {
     at = find(header, "(^|[ *])" name "\\(")
     if (!at)
         return 0
     for (first = at; first > 1 && line[header, first - 1] ~ /^(\/\*\*| \*)/; first--)
         ;
     stubs = stubs "\n"
-    for (i = first; i < at; i++)
-        stubs = stubs line[header, i] "\n"
+    skipped = 0
+    for (i = first; i < at; i++) { # how the library does it is not part of the contract
+        if (line[header, i] ~ /^ \* @par In this library/)
+            skipped = 1
+        else if (line[header, i] ~ /^ (\* @|\*\/)/)
+            skipped = 0
+        if (!skipped)
+            stubs = stubs line[header, i] "\n"
+    }
     text = ""
     for (i = at; i <= last[header]; i++) {
         text = text line[header, i] "\n"
@@ -48,7 +55,7 @@ function print_stub(header, name,    at, first, i, text) {
     }
     words = words " " text
     if (sub(/CS336_MUST_CHECK /, "", text)) # the lines that follow stay aligned
-        gsub(/\n {17}/, "\n", text)
+        gsub(/\n                 /, "\n", text)
     sub(/;\n$/, "\n", text)
     stubs = stubs text "{\n    TODO();\n}\n"
     return 1
@@ -57,13 +64,16 @@ function print_stub(header, name,    at, first, i, text) {
 # A type's definition as lines of a comment.
 function print_type(type,    file, end, first, i, text) {
     for (file in names) {
-        end = find(file, "^} " type ";")
+        end = find(file, "^(} |typedef enum {.*} )" type ";")
         if (!end)
             continue
         for (first = end; line[file, first] !~ /^typedef/; first--)
             ;
         types = types " *\n"
         for (i = first; i <= end; i++) {
+            text = line[file, i]
+            sub(/\/\*.*/, "", text)
+            words = words " " text # the types of its fields come next
             text = line[file, i]
             gsub(/\/\*\*<?|\*\//, "//", text)
             sub(/\/\/[ ]*$/, "", text)
@@ -87,17 +97,20 @@ END {
             exit 1
         }
 
-    # The types of the parameters, but for those that learn.h explains.
+    # The types of the parameters and of their fields, but for those that learn.h explains.
     split("Tensor TokenTensor MaskTensor Arena Status Rng", known, " ")
     for (i in known)
         seen[known[i]] = 1
-    gsub(/[^A-Za-z0-9_]+/, " ", words)
-    word_count = split(words, word, " ")
-    for (i = 1; i <= word_count; i++)
-        if (word[i] ~ /^[A-Z][A-Za-z]*[a-z]/ && !(word[i] in seen)) {
-            seen[word[i]] = 1
-            print_type(word[i])
-        }
+    for (depth = 0; depth < 3; depth++) {
+        gsub(/[^A-Za-z0-9_]+/, " ", words)
+        word_count = split(words, word, " ")
+        words = ""
+        for (i = 1; i <= word_count; i++)
+            if (word[i] ~ /^[A-Z][A-Za-z]*[a-z]/ && !(word[i] in seen)) {
+                seen[word[i]] = 1
+                print_type(word[i])
+            }
+    }
 
     printf "/*\n * Exercise %s%s", id, problem == id ? "" : ", of problem " problem
     print points == "-" ? " (no points)." : " (" points (points == 1 ? " point)." : " points).")
@@ -117,6 +130,10 @@ END {
             print " *     " text "()"
         }
     }
+    # The exercises of the tokenizer decode UTF-8, and those that call run_pretokenize() count or look up what it finds.
+    about_text = id == "pretokenizer" || needs ~ /(^|,)pretokenizer(,|$)/
+    if (about_text && needs != "-")
+        print " *\n * A hash map, as Python's dict: tests/exercises/map.h."
     if (types != "")
         printf " *\n * The types:\n%s", types
     print " */"
@@ -124,6 +141,10 @@ END {
     include(headers)
     for (i = 1; needs != "-" && i <= need_count; i++)
         include(header_of[need[i]])
+    if (about_text)
+        include("tokenizer/unicode.h")
+    if (about_text && needs != "-")
+        include("tests/exercises/map.h")
     print ""
     print "#include <math.h>"
     printf "%s", stubs

@@ -1,96 +1,8 @@
-#!/usr/bin/env python3
-"""Computes the numbers and plots of the book, and writes them into its chapters.
-
-A chapter holds blocks of this form; what is between the two comments is replaced:
-
-    <!-- numbers NAME -->
-    <!-- end -->
-
-usage: numbers.py [--check]    --check changes nothing, and fails if a chapter holds other numbers
-Only the standard library is used. Each function below makes the lines of the block of its name.
-"""
+"""Chapter 4: attention."""
 import math
-import pathlib
 import random
-import re
-import sys
 
-TOP = pathlib.Path(__file__).resolve().parent.parent
-FIGURES = TOP / "figures"
-
-
-# ---- small matrices ----
-
-def matmul(a, b):
-    return [[sum(x * y for x, y in zip(row, column)) for column in zip(*b)] for row in a]
-
-
-def transpose(a):
-    return [list(column) for column in zip(*a)]
-
-
-def scaled(a, factor):
-    return [[factor * x for x in row] for row in a]
-
-
-def softmax(row):
-    m = max(row)
-    if m == -math.inf:
-        return [0.0] * len(row)
-    e = [math.exp(x - m) for x in row]
-    return [x / sum(e) for x in e]
-
-
-def number(x):
-    if x == -math.inf:
-        return "-inf"
-    text = f"{x:.4f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
-
-
-def vector(row):
-    return "[" + ", ".join(number(x) for x in row) + "]"
-
-
-def table(name, rows, width=26):
-    """A matrix with its name in front of the first row."""
-    lines = []
-    for i, row in enumerate(rows):
-        lines.append(f"{name if i == 0 else '':<{width}}" + "".join(f"{number(x):>9}" for x in row))
-    return lines
-
-
-# ---- plots ----
-
-def plot(path, title, xlabel, ylabel, ticks, curves, ymax):
-    """A line plot with a logarithmic x axis. curves: (label, colour, [(x, y), ...]). Grey reads well on light and dark."""
-    left, top, width, height = 60, 36, 520, 260
-    lo, hi = math.log(ticks[0]), math.log(ticks[-1])
-    px = lambda x: left + (math.log(x) - lo) / (hi - lo) * width
-    py = lambda y: top + height - y / ymax * height
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 350" width="640" height="350" '
-           'font-family="sans-serif" font-size="13" fill="#808080">',
-           f'<text x="{left}" y="20" font-size="14">{title}</text>']
-    for x in ticks:
-        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="#80808040"/>'
-                   f'<text x="{px(x):.1f}" y="{top + height + 18}" text-anchor="middle">{x}</text>')
-    for k in range(6):
-        y = ymax * k / 5
-        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="#80808040"/>'
-                   f'<text x="{left - 8}" y="{py(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
-    out.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{xlabel}</text>')
-    out.append(f'<text x="16" y="{top + height / 2}" text-anchor="middle" '
-               f'transform="rotate(-90 16 {top + height / 2})">{ylabel}</text>')
-    for label, colour, points in curves:
-        path_text = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in points)
-        out.append(f'<polyline points="{path_text}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
-        x, y = points[-1]
-        out.append(f'<text x="{px(x) - 6:.1f}" y="{py(y) - 10:.1f}" text-anchor="end" fill="{colour}">{label}</text>')
-    out.append("</svg>")
-    return path, "\n".join(out) + "\n"
-
-
-# ---- chapter 4: attention ----
+from .common import matmul, number, plot, scaled, softmax, table, transpose, vector
 
 QUERY = [[1, 0, 0], [0, 2, 0]]
 KEY = [[1, 0, 0], [0, 1, 0]]
@@ -159,7 +71,7 @@ def numbers_scale():
 def figure_scale():
     without = [(d, measure_scale(d, 1)[1]) for d in SCALE_WIDTHS]
     with_it = [(d, measure_scale(d, 1 / math.sqrt(d))[1]) for d in SCALE_WIDTHS]
-    return plot(FIGURES / "attention_scale.svg", "The largest of 16 attention weights", "width of a head, d_k",
+    return plot("attention_scale.svg", "The largest of 16 attention weights", "width of a head, d_k",
                 "largest weight, mean of 2000 queries", SCALE_WIDTHS,
                 [("without the factor", "#d9822b", without), ("with 1/sqrt(d_k)", "#4472a8", with_it)], 1)
 
@@ -214,40 +126,3 @@ def numbers_memory():
                 unit = larger
         lines.append(f"{n:>8}{f'{size:g} {unit}':>30}")
     return lines
-
-
-# ---- writing ----
-
-BLOCK = re.compile(r"(<!-- numbers (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
-
-
-def filled(path):
-    """The text of a chapter with its numbers computed."""
-    def block(match):
-        function = globals().get("numbers_" + match.group(2).replace("-", "_"))
-        if not function:
-            sys.exit(f"{path}: no numbers called {match.group(2)}")
-        return match.group(1) + "```text\n" + "\n".join(function()) + "\n```\n" + match.group(4)
-
-    return BLOCK.sub(block, path.read_text(encoding="utf-8"))
-
-
-def main():
-    check = sys.argv[1:] == ["--check"]
-    if sys.argv[1:] and not check:
-        sys.exit("usage: numbers.py [--check]")
-    files = [(path, filled(path)) for path in sorted((TOP / "book").glob("*.md"))]
-    files += [value() for name, value in sorted(globals().items()) if name.startswith("figure_")]
-    stale = [path for path, text in files if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path, text in files:
-        if path in stale and not check:
-            path.write_text(text, encoding="utf-8")
-    for path in stale:
-        print(f"{path.relative_to(TOP.parent)}: {'holds other numbers than numbers.py computes' if check else 'written'}")
-    if check and stale:
-        sys.exit("run `make numbers` and look at what changes")
-    print(f"{len(files)} chapters and figures hold the numbers that numbers.py computes")
-
-
-if __name__ == "__main__":
-    main()

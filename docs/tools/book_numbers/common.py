@@ -1,0 +1,72 @@
+"""Small matrices as lists of rows, how they are printed, and line plots: what the chapters' numbers share."""
+import math
+
+# ---- small matrices ----
+
+def matmul(a, b):
+    return [[sum(x * y for x, y in zip(row, column)) for column in zip(*b)] for row in a]
+
+
+def transpose(a):
+    return [list(column) for column in zip(*a)]
+
+
+def scaled(a, factor):
+    return [[factor * x for x in row] for row in a]
+
+
+def softmax(row):
+    m = max(row)
+    if m == -math.inf:
+        return [0.0] * len(row)
+    e = [math.exp(x - m) for x in row]
+    return [x / sum(e) for x in e]
+
+
+def number(x):
+    if x == -math.inf:
+        return "-inf"
+    text = f"{x:.4f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def vector(row):
+    return "[" + ", ".join(number(x) for x in row) + "]"
+
+
+def table(name, rows, width=26):
+    """A matrix with its name in front of the first row."""
+    lines = []
+    for i, row in enumerate(rows):
+        lines.append(f"{name if i == 0 else '':<{width}}" + "".join(f"{number(x):>9}" for x in row))
+    return lines
+
+
+# ---- plots ----
+
+def plot(path, title, xlabel, ylabel, ticks, curves, ymax):
+    """A line plot with a logarithmic x axis. curves: (label, colour, [(x, y), ...]). Grey reads well on light and dark."""
+    left, top, width, height = 60, 36, 520, 260
+    lo, hi = math.log(ticks[0]), math.log(ticks[-1])
+    px = lambda x: left + (math.log(x) - lo) / (hi - lo) * width
+    py = lambda y: top + height - y / ymax * height
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 350" width="640" height="350" '
+           'font-family="sans-serif" font-size="13" fill="#808080">',
+           f'<text x="{left}" y="20" font-size="14">{title}</text>']
+    for x in ticks:
+        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="#80808040"/>'
+                   f'<text x="{px(x):.1f}" y="{top + height + 18}" text-anchor="middle">{x}</text>')
+    for k in range(6):
+        y = ymax * k / 5
+        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="#80808040"/>'
+                   f'<text x="{left - 8}" y="{py(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
+    out.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{xlabel}</text>')
+    out.append(f'<text x="16" y="{top + height / 2}" text-anchor="middle" '
+               f'transform="rotate(-90 16 {top + height / 2})">{ylabel}</text>')
+    for label, colour, points in curves:
+        path_text = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in points)
+        out.append(f'<polyline points="{path_text}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
+        x, y = points[-1]
+        out.append(f'<text x="{px(x) - 6:.1f}" y="{py(y) - 10:.1f}" text-anchor="end" fill="{colour}">{label}</text>')
+    out.append("</svg>")
+    return path, "\n".join(out) + "\n"
