@@ -264,9 +264,9 @@ def numbers_ids():
 def figure_vocabulary():
     """Bytes per token against the size of the vocabulary, from the table in the chapter."""
     chapter = (TOP / "docs/book/text.md").read_text(encoding="utf-8")
-    rows = [tuple(map(float, row)) for row in re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", chapter, re.M)]
-    curve = lambda column: [(row[0], row[column]) for row in rows]
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+|–) \| ([\d.]+) \| ([\d.]+|–) \|$", chapter, re.M)
+    curve = lambda column: [(int(row[0]), float(row[column])) for row in rows if row[column] != "–"]
     return plot("text_vocabulary.svg", "How much text a token stands for", "tokens in the vocabulary", "bytes per token",
                 [int(row[0]) for row in rows],
-                [("stories' merges, stories", "#d9822b", curve(1)), ("mixed merges, mixed text", "#4472a8", curve(2)),
-                 ("stories' merges, mixed text", "#5a9a4a", curve(3))], 5)
+                [("stories", "#d9822b", curve(1)), ("mixed text", "#4472a8", curve(2)),
+                 ("mixed text with the stories' merges", "#5a9a4a", curve(3))], 5)
