@@ -269,4 +269,4 @@ def figure_vocabulary():
     return plot("text_vocabulary.svg", "How much text a token stands for", "tokens in the vocabulary", "bytes per token",
                 [int(row[0]) for row in rows],
                 [("stories", "#d9822b", curve(1)), ("mixed text", "#4472a8", curve(2)),
-                 ("mixed text with the stories' merges", "#5a9a4a", curve(3))], 5)
+                 ("by the stories' merges", "#5a9a4a", curve(3))], 5)
