@@ -79,9 +79,9 @@ solution: ## prints the textbook solution of an exercise that you have passed: E
 	@$(LEARN) solution '$(EX)' $(FORCE)
 reset: ## starts an exercise again, and keeps a copy of your file: EX=softmax
 	@$(LEARN) reset '$(EX)'
-learn-check: $(COMMON) $(REPLACED_OBJECTS) ## tests the coursework: every stub, every textbook solution, every wrong solution; EX=softmax selects
+learn-check: $(COMMON) $(REPLACED_OBJECTS) ## tests the coursework: every stub, solution and wrong solution; EX=softmax selects, QUICK=1 leaves wrong ones out
 ifneq (,$(shell command -v $(OBJCOPY)))
-	@$(LEARN) self-check '$(EX)'
+	@QUICK='$(QUICK)' $(LEARN) self-check '$(EX)'
 else
 	@echo 'make learn-check: needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here' >&2; exit 1
 endif

@@ -72,8 +72,8 @@ void free_answer(Trial *t)
 }
 
 /* True if all numbers of the run are those of the mistake. How many these are is added to `numbers` if it is not NULL.
- * A call that must fail, and did not, has no numbers, and is wrong. A number that was never written is no mistake's
- * nan. */
+ * A call that must fail, and did not, has no numbers, and is wrong. An array that was never written at all is no
+ * mistake's array of nan. */
 static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *run, int mistake, size_t *numbers)
 {
     Trial *t = make_answer(c, mistake);
@@ -82,7 +82,7 @@ static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *r
     for (size_t i = 0; agrees && i < t->array_count; i++)
         if (t->arrays[i].answer) {
             agrees = compare_array(&t->arrays[i], &run->arrays[i], tolerance_of(exercise, c)).wrong == 0 &&
-                     (mistake == 0 || run->arrays[i].unwritten == 0);
+                     (mistake == 0 || run->arrays[i].unwritten < t->arrays[i].count);
             count += t->arrays[i].count;
         }
     free_answer(t);

@@ -13,7 +13,7 @@ static const Mistake MISTAKES[] = {
     {PRETOKENS_BYTES_FOR_CHARACTERS, "bytes_for_characters",
      "the classes of single bytes, instead of those of the characters that utf8_decode() gives"},
     {PRETOKENS_WITHOUT_CONTRACTIONS, "without_contractions",
-     "a pattern without the contractions, `'(?:[sdmt]|ll|ve|re)`"},
+     "a pattern without the contractions: it'll becomes it, ' and ll"},
     {PRETOKENS_BLANK_APART, "blank_apart",
      "a pattern without the optional blank: a blank is never part of the word behind it"},
     {PRETOKENS_WHITE_SPACE_TAKES_ALL, "white_space_takes_all",
