@@ -24,7 +24,7 @@ typedef struct {
     double output_projection; /**< 2 B T d^2 per layer */
     double feed_forward;      /**< W1, W3, W2: 6 B T d d_ff per layer; 4 B T d d_ff without W3 */
     double lm_head;           /**< 2 B T d V */
-    double total;
+    double total;             /**< sum of the parts above */
 } AccountFlops;
 
 /** @brief Counts the FLOPs of one forward pass over @p batch sequences of @p seq tokens. */

@@ -20,7 +20,7 @@ typedef struct {
     double gradients;       /**< 4 P */
     double optimizer_state; /**< 8 P: two moments */
     double activations;     /**< results kept for the backward pass, and scratch; grows with the batch */
-    double total;
+    double total;           /**< sum of the parts above */
 } AccountMemory;
 
 /**

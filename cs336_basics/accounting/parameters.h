@@ -18,7 +18,7 @@ typedef struct {
     size_t feed_forward;     /**< 3 d d_ff per layer; 2 d d_ff without W3 */
     size_t norms;            /**< 2 d per layer, and d after the last; 0 without norms */
     size_t lm_head;          /**< V d */
-    size_t total;
+    size_t total;            /**< sum of the parts above */
 } AccountParameters;
 
 /** @brief Counts the parameters of a model with this configuration. No memory is allocated. */

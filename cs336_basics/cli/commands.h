@@ -17,20 +17,20 @@
 CS336_INTERNAL_BEGIN
 
 enum {
-    EXIT_OK = 0,
+    EXIT_OK = 0,        /**< the command did its work, or printed the help text */
     EXIT_BAD_INPUT = 1, /**< the command failed: because of a file, a setting or the machine */
     EXIT_BAD_USAGE = 2  /**< the command line is wrong */
 };
 
-int command_story(int argc, char **argv);
-int command_train_bpe(int argc, char **argv);
-int command_encode(int argc, char **argv);
-int command_decode(int argc, char **argv);
-int command_tokenizer_json(int argc, char **argv);
-int command_tokenizer_report(int argc, char **argv);
-int command_train(int argc, char **argv);
-int command_generate(int argc, char **argv);
-int command_account(int argc, char **argv);
+int command_story(int argc, char **argv);            /**< writes the embedded corpus, and says its exact entropy */
+int command_train_bpe(int argc, char **argv);        /**< learns vocab.json and merges.txt from text */
+int command_encode(int argc, char **argv);           /**< turns text into a file of token ids */
+int command_decode(int argc, char **argv);           /**< turns a file of token ids back into text */
+int command_tokenizer_json(int argc, char **argv);   /**< writes a tokenizer for Hugging Face's libraries */
+int command_tokenizer_report(int argc, char **argv); /**< measures tokenizers: bytes per token, speed, unused tokens */
+int command_train(int argc, char **argv);            /**< trains a model on a file of token ids, or resumes a run */
+int command_generate(int argc, char **argv);         /**< continues a prompt with the model of a checkpoint */
+int command_account(int argc, char **argv);          /**< prints a model's parameters, FLOPs and memory by part */
 
 /** @brief Prints "cs336 COMMAND: " and status_message() as one line to stderr. @return EXIT_BAD_INPUT */
 int command_failed(const char *command);

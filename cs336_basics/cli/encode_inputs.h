@@ -14,9 +14,11 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief The input files of a command, and how far it has read them. */
 typedef struct {
     const TextList *paths;  /**< "-" is standard input */
-    size_t done, total;     /**< bytes; total is 0 if the size of an input is known at its end only */
+    size_t done,            /**< bytes encoded so far, of all files */
+        total;              /**< bytes of all files; 0 if the size of one is known at its end only */
     WorkProgress *progress; /**< NULL: show no progress */
 } EncodeInputs;
 

@@ -12,11 +12,18 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief The targets of the model's options. transformer_lm_check() says whether they fit together. */
 typedef struct {
-    size_t vocab_size, context_length, d_model, num_layers, num_heads;
-    size_t d_ff; /**< 0: not given; then it follows from d_model and ffn */
-    double rope_theta;
-    int norm, position, ffn; /**< as NormPlacement, PositionKind, FeedForwardKind */
+    size_t vocab_size,  /**< entries of the vocabulary */
+        context_length, /**< tokens that the model sees at once */
+        d_model,        /**< length of a token's vector */
+        num_layers,     /**< Transformer blocks, at most 65 536 */
+        num_heads;      /**< must divide d_model */
+    size_t d_ff;        /**< 0: not given; then it follows from d_model and ffn */
+    double rope_theta;  /**< base of RoPE's angles, 1e-3 to 1e30 */
+    int norm,           /**< a NormPlacement: the index of the given name in norm_names */
+        position,       /**< a PositionKind, likewise in position_names */
+        ffn;            /**< a FeedForwardKind, likewise in ffn_names */
 } ModelOptions;
 
 /** @brief The defaults: the course's model for TinyStories. */

@@ -40,19 +40,20 @@ enum {
 
 /** @brief The values of an option that may be given several times, in order. */
 typedef struct {
-    const char *items[OPTION_MAX_TEXTS];
-    size_t count;
+    const char *items[OPTION_MAX_TEXTS]; /**< strings of argv; the first count are in use */
+    size_t count;                        /**< 0 to OPTION_MAX_TEXTS */
 } TextList;
 
+/** @brief What value an option takes, and so which member of Option.target is used. */
 typedef enum {
     OPTION_IS_HEADING, /**< not an option: a heading of the help text */
     OPTION_IS_FLAG,    /**< takes no value */
-    OPTION_IS_TEXT,
-    OPTION_IS_TEXTS, /**< a text that may be given several times */
-    OPTION_IS_SIZE,  /**< a whole number, not negative */
-    OPTION_IS_INTEGER,
-    OPTION_IS_NUMBER,
-    OPTION_IS_CHOICE /**< one of a list of names */
+    OPTION_IS_TEXT,    /**< any string, such as a path */
+    OPTION_IS_TEXTS,   /**< a text that may be given several times */
+    OPTION_IS_SIZE,    /**< a whole number, not negative */
+    OPTION_IS_INTEGER, /**< a whole number of 64 bits with a sign */
+    OPTION_IS_NUMBER,  /**< a finite floating-point number */
+    OPTION_IS_CHOICE   /**< one of a list of names */
 } OptionType;
 
 /** @brief How an option behaves if the command line does not give it. */
@@ -62,24 +63,27 @@ typedef enum {
     OPTION_UNSHOWN   /**< the target keeps its default, which the help text does not show */
 } OptionDefault;
 
+/** @brief One line of an option table: an option, or a heading. The macros below fill it in. */
 typedef struct {
-    const char *name; /**< without the dashes */
-    OptionType type;
-    OptionDefault when_absent;
+    const char *name;          /**< without the dashes; NULL for a heading */
+    OptionType type;           /**< says which member of target is used */
+    OptionDefault when_absent; /**< must it be given, and if not, does the help text show the default? */
     union {
-        bool *flag;
-        const char **text;
-        TextList *texts;
-        size_t *size;
-        int64_t *integer;
-        double *number;
-        int *choice; /**< index into choices */
-    } target;
-    const char *value_name;        /**< what the help text calls the value: "FILE", "N" */
-    const char *help;              /**< one line, without a full stop */
-    const char *const *choices;    /**< names, NULL after the last */
-    size_t min_size, max_size;     /**< the range of a size, both included */
-    double min_number, max_number; /**< the range of a number, both included */
+        bool *flag;             /**< set to true */
+        const char **text;      /**< set to a string of argv */
+        TextList *texts;        /**< grows by a string of argv for each value */
+        size_t *size;           /**< set to a number from min_size to max_size */
+        int64_t *integer;       /**< set to any 64-bit number */
+        double *number;         /**< set to a number from min_number to max_number */
+        int *choice;            /**< set to an index into choices */
+    } target;                   /**< the caller's variable; NULL for a heading */
+    const char *value_name;     /**< what the help text calls the value: "FILE", "N" */
+    const char *help;           /**< one line, without a full stop */
+    const char *const *choices; /**< names, NULL after the last */
+    size_t min_size,            /**< the least allowed size */
+        max_size;               /**< the greatest allowed size */
+    double min_number,          /**< the least allowed number */
+        max_number;             /**< the greatest allowed number */
 } Option;
 
 /**
@@ -87,10 +91,12 @@ typedef struct {
  * A target of the wrong type does not compile.
  * @{
  */
+/** A heading of the help text, above the options that follow it in the table. */
 #define OPTION_HEADING(help_text)                       \
     {                                                   \
         .type = OPTION_IS_HEADING, .help = (help_text), \
     }
+/** An option without a value: giving it sets the bool at @p variable to true. */
 #define OPTION_FLAG(long_name, variable, help_text)                                                       \
     {                                                                                                     \
         .name = (long_name), .type = OPTION_IS_FLAG, .target = {.flag = (variable)}, .help = (help_text), \
@@ -164,13 +170,15 @@ typedef struct {
     }
 /** @} */
 
+/** @brief What options_parse() needs to know of a command. It points to memory of the caller. */
 typedef struct {
-    const char *command; /**< "train" */
-    const char *summary; /**< one or more sentences at the top of the help text */
-    const Option *options;
-    size_t count;
+    const char *command;   /**< "train" */
+    const char *summary;   /**< one or more sentences at the top of the help text */
+    const Option *options; /**< (count) in the order of the help text */
+    size_t count;          /**< options and headings */
 } OptionTable;
 
+/** @brief Initialises an OptionTable. @p lines must be an array, not a pointer: the macro takes its length. */
 #define OPTION_TABLE(name, text, lines)                                                                        \
     {                                                                                                          \
         .command = (name), .summary = (text), .options = (lines), .count = sizeof(lines) / sizeof((lines)[0]), \

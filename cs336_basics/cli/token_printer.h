@@ -19,14 +19,15 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief Where the tokens go, and what has been printed. It owns none of what it points to. */
 typedef struct {
-    FILE *stream;
-    const Tokenizer *tokenizer;
-    const TextList *special;
-    bool colour;
-    size_t count;     /**< tokens printed */
-    bool within_line; /**< the current line is not empty */
-    bool within_text; /**< a token of this text has been printed */
+    FILE *stream;               /**< the caller opens and closes it */
+    const Tokenizer *tokenizer; /**< gives the bytes of each id */
+    const TextList *special;    /**< texts of the tokens that are printed bold and inverse */
+    bool colour;                /**< true: background colours separate the tokens; false: `|` does */
+    size_t count;               /**< tokens printed */
+    bool within_line;           /**< the current line is not empty */
+    bool within_text;           /**< a token of this text has been printed */
 } TokenPrinter;
 
 /** @brief Begins to print; @p special are the special tokens of the command line. */

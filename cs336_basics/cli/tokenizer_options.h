@@ -14,9 +14,11 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief The targets of the options that describe a tokenizer. */
 typedef struct {
-    const char *vocab, *merges;
-    TextList special;
+    const char *vocab, /**< path of vocab.json */
+        *merges;       /**< path of merges.txt, from the same training */
+    TextList special;  /**< of --special-token; those that the vocabulary lacks get the next ids, in this order */
 } TokenizerOptions;
 
 /** @brief The help of --special-token. */
@@ -47,7 +49,7 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 
 /** @brief Input of a command: a file or standard input, read from beginning to end. */
 typedef struct {
-    FILE *stream;
+    FILE *stream;     /**< the open file, or stdin; NULL: closed */
     const char *path; /**< for messages */
     size_t size;      /**< bytes; 0 if the size is known at the end only */
     size_t taken;     /**< bytes read so far */
@@ -67,6 +69,8 @@ CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const c
  * @retval CS336_EIO  the input cannot be read, or it is empty
  */
 CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
+
+/** @brief Closes the file. Standard input stays open; a zeroed or closed input is fine. */
 void input_close(InputStream *input);
 
 CS336_INTERNAL_END

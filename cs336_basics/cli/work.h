@@ -79,12 +79,16 @@ WorkProgress work_begin(const char *command);
 
 /** @brief True if a line is due: every 0.1 s on a terminal, every 10 s in a file. Then call work_show(). */
 bool work_is_due(const WorkProgress *progress);
+
+/** @brief Prints the line of progress: "cs336 COMMAND: " and the text. work_is_due() counts the time from here. */
 void work_show(WorkProgress *progress, const char *format, ...) CS336_PRINTF_LIKE(2, 3);
 
 /** @brief A duration as text: "1:05" (minutes and seconds), "2:00:00" (with hours), or "4 days". */
 typedef struct {
     char text[24]; /**< ends in a zero byte */
 } WorkTime;
+
+/** @brief Returns a duration as text, rounded to whole seconds; from 3 days on to whole days. */
 WorkTime work_time(double seconds);
 
 /** @brief Begins the next phase of the work, whose speed work_left() measures afresh. */

@@ -55,7 +55,7 @@ CS336_MUST_CHECK Status directory_path(char path[DIRECTORY_PATH_BYTES], int lock
 
 /** @brief core/file names a temporary file TARGET.cs336-tmp-XXXXXX, with six random letters at the end. */
 #define DIRECTORY_TEMPORARY ".cs336-tmp-"
-enum { DIRECTORY_TEMPORARY_LETTERS = 6 };
+enum { DIRECTORY_TEMPORARY_LETTERS = 6 /**< random letters after DIRECTORY_TEMPORARY: mkstemp() chooses them */ };
 
 /** @brief True if @p file is the name of a temporary file for the target @p name, or for any target if that is NULL. */
 bool directory_is_temporary(const char *file, const char *name);

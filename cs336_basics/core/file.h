@@ -31,6 +31,7 @@
 
 CS336_API_BEGIN
 
+/** @brief A file that is being written. It owns its stream and its strings until file_commit() or file_abandon(). */
 typedef struct {
     FILE *stream; /**< open for writing. Callers may use fprintf(): file_commit() notices its failure. NULL: closed */
     char *path;   /**< as given to file_create(), for messages */
@@ -78,6 +79,7 @@ CS336_MUST_CHECK Status file_link(const char *path, const char *second_path);
 /** @brief Removes a file, if it exists. @retval CS336_EIO  such as for a directory */
 CS336_MUST_CHECK Status file_remove(const char *path);
 
+/** @brief The bytes of a file, mapped into memory. They may be read until file_unmap(). */
 typedef struct {
     const uint8_t *data; /**< NULL when the file is empty */
     size_t size;         /**< bytes */
@@ -88,11 +90,13 @@ typedef struct {
  * @retval CS336_EIO  it cannot be opened or mapped, or is not a regular file
  */
 CS336_MUST_CHECK Status file_map(MappedFile *file, const char *path);
+
+/** @brief Unmaps the file; a zeroed or unmapped one is fine. */
 void file_unmap(MappedFile *file);
 
 /** @brief A regular file that is open for reading at any offset. */
 typedef struct {
-    int descriptor;
+    int descriptor;   /**< the kernel's number of the open file */
     const char *path; /**< for messages; the caller's string, which must outlive the reader */
     size_t size;      /**< bytes of the file when it was opened */
 } FileReader;
@@ -102,6 +106,8 @@ CS336_MUST_CHECK Status file_open(FileReader *reader, const char *path);
 
 /** @brief Reads @p bytes bytes that start at byte @p offset. @retval CS336_EIO  such as when the file ends earlier */
 CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *destination, size_t bytes, size_t offset);
+
+/** @brief Closes the file, which file_open() must have opened. */
 void file_close(FileReader *reader);
 
 /** @brief For tests: lets the @p n -th file_write() from now fail once, as on a full disk. 1 is the next; 0 cancels. */

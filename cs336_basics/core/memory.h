@@ -16,6 +16,7 @@
 
 CS336_API_BEGIN
 
+/** @brief Every allocation begins at a multiple of these bytes. */
 enum { MEMORY_ALIGNMENT = 64 };
 
 /** @brief Returns an allocation of at least @p bytes (0 is allowed), or NULL if memory or the limit is exhausted. */
@@ -78,6 +79,8 @@ size_t memory_in_use(void);
 
 /** @brief Returns the greatest memory_in_use() since the start, or since the last memory_reset_peak(). */
 size_t memory_peak(void);
+
+/** @brief Sets memory_peak() to the bytes in use at this moment, to measure what comes next. */
 void memory_reset_peak(void);
 
 /** @brief Returns the peak resident memory of the whole process in bytes, or 0 if the system does not report it. */

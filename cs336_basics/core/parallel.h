@@ -74,10 +74,13 @@ void *parallel_private(const ParallelWorkspace *workspace);
 
 /** @brief A spinlock: use it only around a few instructions. A zeroed struct is an unlocked lock. */
 typedef struct {
-    atomic_bool taken;
+    atomic_bool taken; /**< true while a thread holds the lock */
 } ParallelLock;
 
+/** @brief Waits until no other thread holds the lock, then takes it. A thread that takes it twice waits forever. */
 void parallel_lock(ParallelLock *lock);
+
+/** @brief Releases the lock. The thread that takes it next sees all that this thread has written. */
 void parallel_unlock(ParallelLock *lock);
 
 /**
@@ -85,9 +88,9 @@ void parallel_unlock(ParallelLock *lock);
  * A zeroed struct holds no failure.
  */
 typedef struct {
-    atomic_int failed;
-    Status status;
-    char message[512];
+    atomic_int failed; /**< 0, then 1 forever; the thread that sets it writes the fields below */
+    Status status;     /**< as parallel_fail() got it; parallel_result() reads it after the loop */
+    char message[512]; /**< a copy of that thread's status_message() */
 } ParallelFailure;
 
 /** @brief True if the caller's flag asks a long computation to stop; false if the flag is NULL. */

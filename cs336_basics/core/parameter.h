@@ -19,9 +19,10 @@ typedef struct {
     Tensor second_moment; /**< AdamW's v; data NULL likewise */
 } Parameter;
 
+/** @brief A list of parameters. It does not own them: copying the struct makes another view of the same list. */
 typedef struct {
-    Parameter *items;
-    size_t count;
+    Parameter *items; /**< (count), in memory of the caller */
+    size_t count;     /**< number of tensors, not of numbers */
 } ParameterList;
 
 /** @brief Sets every gradient to zero. */

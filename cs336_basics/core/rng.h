@@ -19,6 +19,7 @@
 
 CS336_API_BEGIN
 
+/** @brief A random generator. A copy of the struct draws the same numbers again. */
 typedef struct {
     uint64_t seed;    /**< selects the sequence */
     uint64_t counter; /**< numbers drawn so far */

@@ -18,14 +18,15 @@
 
 CS336_API_BEGIN
 
+/** @brief The element type of an array: unsigned (U), signed (I) or floating-point (F), with its number of bits. */
 typedef enum {
-    SAFETENSORS_BOOL,
+    SAFETENSORS_BOOL, /**< one byte, 0 or 1 */
     SAFETENSORS_U8,
     SAFETENSORS_I8,
     SAFETENSORS_U16,
     SAFETENSORS_I16,
-    SAFETENSORS_F16,
-    SAFETENSORS_BF16,
+    SAFETENSORS_F16,  /**< IEEE half precision: 5 bits of exponent, 10 of fraction */
+    SAFETENSORS_BF16, /**< bfloat16, the upper half of a float32: 8 bits of exponent, 7 of fraction */
     SAFETENSORS_U32,
     SAFETENSORS_I32,
     SAFETENSORS_F32,
@@ -36,24 +37,26 @@ typedef enum {
 
 /** @brief An array of a file that is open or to be written. */
 typedef struct {
-    const char *name;
-    SafetensorsType type;
-    int rank; /**< 0 to TENSOR_MAX_RANK */
-    size_t shape[TENSOR_MAX_RANK];
+    const char *name;              /**< unique in the file; in an open file, the file owns it */
+    SafetensorsType type;          /**< of the elements; the model's weights are SAFETENSORS_F32 */
+    int rank;                      /**< 0 to TENSOR_MAX_RANK */
+    size_t shape[TENSOR_MAX_RANK]; /**< extents, outermost first; the first rank are in use */
     const void *data; /**< row-major, little-endian. In an open file it may be unaligned: copy it with memcpy */
 } SafetensorsEntry;
 
 /** @brief An entry of the file's metadata, which is a table of strings. */
 typedef struct {
-    const char *key, *value;
+    const char *key, /**< unique in the file */
+        *value;      /**< any UTF-8 text; both end in a zero byte */
 } SafetensorsText;
 
+/** @brief An open file. It owns all that its entries point to. */
 typedef struct {
-    MappedFile file;
+    MappedFile file;           /**< the bytes; the data of the entries points into them */
     char *path;                /**< for messages */
     void *header;              /**< json_t, the parsed header; it owns the names and the metadata */
     SafetensorsEntry *entries; /**< in the order of their data in the file */
-    size_t count;
+    size_t count;              /**< number of entries */
 } SafetensorsFile;
 
 /**
@@ -64,6 +67,8 @@ typedef struct {
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path);
+
+/** @brief Unmaps the file and frees its entries, whose data become invalid; a zeroed or closed file is fine. */
 void safetensors_close(SafetensorsFile *file);
 
 /** @brief Returns the array of that name, or NULL. */

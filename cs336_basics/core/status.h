@@ -14,6 +14,15 @@
 
 CS336_API_BEGIN
 
+/**
+ * @def CS336_MUST_CHECK
+ * @brief Makes the compiler warn where a caller ignores the Status that a function returns.
+ */
+/**
+ * @def CS336_PRINTF_LIKE
+ * @brief Makes the compiler check arguments against a printf format: argument number @p text is the format, the values
+ * begin at number @p first. Both count from 1.
+ */
 #if defined(__GNUC__)
 #define CS336_MUST_CHECK __attribute__((warn_unused_result))
 #define CS336_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
@@ -22,8 +31,9 @@ CS336_API_BEGIN
 #define CS336_PRINTF_LIKE(text, first)
 #endif
 
+/** @brief Whether a function succeeded, and if not, why. Each function documents which values it returns. */
 typedef enum {
-    CS336_OK = 0,
+    CS336_OK = 0,       /**< success; zero, so that `if (s)` asks for failure */
     CS336_ESHAPE,       /**< a tensor's rank, extent or stride does not fit the operation */
     CS336_ERANGE,       /**< a number, position or token id lies outside its range */
     CS336_ENOMEM,       /**< an allocation failed */
@@ -41,6 +51,8 @@ typedef enum {
  * This is a macro so that compilers and static analysers see the returned code.
  */
 #define status_fail(code, ...) (status_record(__VA_ARGS__), (code))
+
+/** @brief Records a message of up to 511 bytes for this thread; what is longer is cut. status_fail() calls it. */
 void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 
 /** @brief Returns the message of this thread's latest failure, or "". It is valid until the next failure. */

@@ -62,11 +62,17 @@ typedef struct {
  * PyTorch. No number is copied.
  * @{
  */
+/** @brief Returns a Tensor of float32 numbers: `tensor(x, 2, 3)` has the shape (2, 3). */
 #define tensor(data, ...) tensor_of((data), TENSOR_EXTENTS(__VA_ARGS__))
+/** @brief Returns a TokenTensor of int32 token ids or positions: `tokens(ids, batch, seq)`. */
 #define tokens(data, ...) tokens_of((data), TENSOR_EXTENTS(__VA_ARGS__))
+/** @brief Returns a MaskTensor of booleans: `mask(seen, queries, keys)`. */
 #define mask(data, ...) mask_of((data), TENSOR_EXTENTS(__VA_ARGS__))
+/** @brief tensor() for a shape in an array: @p rank extents, 1 to TENSOR_MAX_RANK, which are copied. */
 Tensor tensor_of(float *data, int rank, const size_t *shape);
+/** @brief tokens() for a shape in an array, as tensor_of(). */
 TokenTensor tokens_of(const int32_t *data, int rank, const size_t *shape);
+/** @brief mask() for a shape in an array, as tensor_of(). */
 MaskTensor mask_of(const bool *data, int rank, const size_t *shape);
 /** @} */
 
@@ -111,6 +117,7 @@ Tensor tensor_split(Tensor t, int dimension, size_t count);
 
 /** @brief Returns the view with a dimension of extent 1 put before @p dimension, as unsqueeze does. */
 Tensor tensor_insert(Tensor t, int dimension);
+/** @brief tensor_insert() for token ids or positions. */
 TokenTensor tokens_insert(TokenTensor t, int dimension);
 
 /**
@@ -122,6 +129,7 @@ Tensor tensor_with_last(Tensor t, size_t extent);
 
 /** @brief Returns the contiguous view with other extents of the same product. */
 Tensor tensor_reshape_of(Tensor t, int rank, const size_t *shape);
+/** @brief `tensor_reshape(t, batch * seq, d_model)` */
 #define tensor_reshape(t, ...) tensor_reshape_of((t), TENSOR_EXTENTS(__VA_ARGS__))
 
 /** @brief Copies element by element between views of the same shape. */
@@ -130,8 +138,10 @@ void tensor_copy(Tensor destination, Tensor source);
 /** @brief Sets every element. */
 void tensor_fill(Tensor t, float value);
 
-/** @brief Return the number of ids, and the id at an index counted in row-major order. */
+/** @brief Returns the number of ids. */
 size_t tokens_count(TokenTensor t);
+
+/** @brief Returns the id at an index, 0 to tokens_count(t) - 1, counted in row-major order. */
 int32_t tokens_at(TokenTensor t, size_t index);
 
 /** @brief True if there is one id for each row of @p t: the same leading extents. */
@@ -150,12 +160,16 @@ CS336_MUST_CHECK Status tokens_check(const char *function, const char *name, Tok
  * a stride of 0. Returns false, and leaves the view unchanged, if an extent neither matches nor is 1.
  * @{
  */
+/** @brief Repeats token ids or positions: one sequence (seq) for a whole batch (batch, seq). */
 bool tokens_broadcast(TokenTensor *t, int rank, const size_t *shape);
+/** @brief Repeats a mask: one of (q, k) for all heads' scores, (batch, heads, q, k). */
 bool mask_broadcast(MaskTensor *t, int rank, const size_t *shape);
 /** @} */
 
 /** @brief Returns "(2, 3, 64)", for messages. The text stays valid until the same thread asks for four more. */
 const char *shape_text(int rank, const size_t *shape);
+
+/** @brief Returns shape_text() of a tensor. */
 const char *tensor_shape_text(Tensor t);
 
 CS336_API_END

@@ -21,6 +21,7 @@
 
 CS336_API_BEGIN
 
+/** @brief Token ids that are only read: a mapped file, which the struct owns, or an array of the caller. */
 typedef struct {
     MappedFile file;     /**< empty if the ids are an array in memory */
     char *path;          /**< for messages; NULL if the ids are an array in memory */

@@ -25,14 +25,14 @@ CS336_API_BEGIN
 
 /** @brief A model, its window, and the memory that generating takes. */
 typedef struct {
-    const TransformerLM *lm;
-    Arena memory;          /**< owns everything below */
-    KeyValueCache *caches; /**< one for each layer; NULL: without cache */
-    int32_t *window;       /**< (context_length) ids, the first length of them in use */
-    size_t length;         /**< tokens in the window */
-    size_t computed;       /**< how many of them, from the first on, have their keys and values in the caches */
-    Tensor logits;         /**< (1, vocab_size) for the token after the last of the window */
-    Tensor all_logits;     /**< (1, context_length, vocab_size), without cache only */
+    const TransformerLM *lm; /**< the weights, which are only read; the caller owns them */
+    Arena memory;            /**< owns everything below */
+    KeyValueCache *caches;   /**< one for each layer; NULL: without cache */
+    int32_t *window;         /**< (context_length) ids, the first length of them in use */
+    size_t length;           /**< tokens in the window */
+    size_t computed;         /**< how many of them, from the first on, have their keys and values in the caches */
+    Tensor logits;           /**< (1, vocab_size) for the token after the last of the window */
+    Tensor all_logits;       /**< (1, context_length, vocab_size), without cache only */
 } Decoder;
 
 /** @brief Allocates a decoder for @p lm, which must outlive it; @p cached: with a cache. @retval CS336_ENOMEM */
@@ -53,16 +53,17 @@ void decoder_reset(Decoder *decoder);
  */
 CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);
 
+/** @brief When a generation ends, and how its tokens are drawn. */
 typedef struct {
-    size_t max_tokens;  /**< tokens to generate at most */
-    int32_t stop_token; /**< ends the text and is not part of it; -1: none */
-    SampleConfig sample;
+    size_t max_tokens;   /**< tokens to generate at most */
+    int32_t stop_token;  /**< ends the text and is not part of it; -1: none */
+    SampleConfig sample; /**< temperature and top-p */
 } GenerateConfig;
 
 /** @brief Receives each token when it is chosen. Any status but CS336_OK ends the generation with that status. */
 typedef struct {
-    Status (*token)(void *context, int32_t token);
-    void *context;
+    Status (*token)(void *context, int32_t token); /**< called once for each token, in the order of the text */
+    void *context; /**< passed to each call: the receiver's own data, such as a list to append to */
 } TokenReceiver;
 
 /**

@@ -15,6 +15,7 @@
 
 CS336_API_BEGIN
 
+/** @brief How the next token is drawn from its logits. */
 typedef struct {
     double temperature; /**< divides the logits; 0: always take the likeliest token */
     double top_p;       /**< in [0, 1]: the smallest set of likeliest tokens whose probability reaches it; 1: all */
@@ -22,8 +23,8 @@ typedef struct {
 
 /** @brief A token that may be drawn. */
 typedef struct {
-    double probability;
-    int32_t token;
+    double probability; /**< in [0, 1]; the candidates' probabilities sum to 1 */
+    int32_t token;      /**< its id */
 } SampleCandidate;
 
 /** @brief Checks that temperature and top_p are in range. @retval CS336_ERANGE */

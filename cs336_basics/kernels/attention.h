@@ -37,11 +37,14 @@ enum {
 
 /** @brief The extents of a score block. A score counts if it lies in the diagonal band and the mask is true there. */
 typedef struct {
-    size_t rows, columns;
-    ptrdiff_t band_first, band_last;     /**< column c sees rows c + band_first ... c + band_last */
-    const bool *mask;                    /**< element (0, 0) of the mask; NULL: all true */
-    ptrdiff_t row_stride, column_stride; /**< of the mask */
-    bool few_queries;                    /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
+    size_t rows,          /**< at most SCORE_BLOCK_ROWS */
+        columns;          /**< at most SCORE_BLOCK_COLUMNS */
+    ptrdiff_t band_first, /**< column c sees the rows from c + band_first, which may be negative, */
+        band_last;        /**< to c + band_last, which may be beyond the last row */
+    const bool *mask;     /**< element (0, 0) of the mask; NULL: all true */
+    ptrdiff_t row_stride, /**< of the mask, in booleans */
+        column_stride;    /**< likewise */
+    bool few_queries;     /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
 } ScoreBlock;
 
 /** @brief A distance beyond any diagonal: the band has no limit on that side. */
@@ -49,7 +52,7 @@ typedef struct {
 
 /** @brief Copies of rows of Q, K, V or of a gradient: row r is at data + r * attention_width(depth). */
 typedef struct {
-    float *data;
+    float *data;  /**< in a thread's workspace */
     size_t depth; /**< numbers in a row: d_k or d_v */
     bool finite;  /**< pack_rows() found no infinity and no NaN */
 } PackedRows;
@@ -60,7 +63,7 @@ typedef struct {
  * Few queries are packed like PackedRows instead: their kernels run along the rows.
  */
 typedef struct {
-    float *data;
+    float *data;  /**< in a thread's workspace; panels as wide as a register tile */
     size_t depth; /**< numbers in a column: d_k or d_v */
 } PackedColumns;
 
@@ -127,7 +130,9 @@ typedef struct {
 const AttentionKernels *attention_kernels(void);
 
 /** @brief The tables behind attention_kernels(), which kernels/attention_kernel.h defines. */
-extern const AttentionKernels attention_portable, attention_avx2, attention_avx512;
+extern const AttentionKernels attention_portable, /**< 4 floats at a time, on any CPU */
+    attention_avx2,                               /**< 8 floats at a time */
+    attention_avx512;                             /**< 16 floats at a time */
 
 CS336_INTERNAL_END
 

@@ -22,9 +22,10 @@ typedef Vector RegisterTile[ATTENTION_TILE_ROWS][2];
 
 /* ---- which scores count ---- */
 
-/* The indices begin ... end - 1. */
+/** @brief The indices begin ... end - 1; none if begin equals end. */
 typedef struct {
-    size_t begin, end;
+    size_t begin, /**< the first index */
+        end;      /**< the index after the last */
 } Range;
 
 static size_t smaller_size(size_t a, size_t b)
@@ -175,12 +176,12 @@ VECTOR_INLINE void tile_store(float *destination, size_t row_stride, RegisterTil
 
 /* ---- rows(row) . columns(column) ---- */
 
-/* What multiply_rows_by_columns() computes from a register tile of dot products before it stores it. */
+/** @brief What multiply_rows_by_columns() computes from a register tile of dot products before it stores it. */
 typedef struct {
-    enum { STORE_SCORES, STORE_PROBABILITIES, STORE_GRADIENTS } result;
-    const float *row_number; /* (rows) log_sum_exp for probabilities, delta for gradients */
-    const float *p;          /* for gradients: the probabilities, where the gradients will be in their panels */
-    float scale;             /* for gradients */
+    enum { STORE_SCORES, STORE_PROBABILITIES, STORE_GRADIENTS } result; /**< STORE_SCORES stores them unchanged */
+    const float *row_number; /**< (rows) log_sum_exp for probabilities, delta for gradients */
+    const float *p;          /**< for gradients: the probabilities, where the gradients will be in their panels */
+    float scale;             /**< for gradients: 1 / sqrt(d_k) */
 } Epilogue;
 
 /* p = e^(s - log_sum_exp) */

@@ -30,8 +30,9 @@ VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
     return _mm512_or_si512(group, _mm512_set1_epi8(0x20));
 }
 #elif defined(VECTOR_AVX2)
+/** @brief 64 bytes in two vector registers. */
 typedef struct {
-    __m256i half[2];
+    __m256i half[2]; /**< bytes 0 to 31 and 32 to 63 */
 } ByteGroup;
 
 VECTOR_INLINE ByteGroup group_load(const uint8_t *text)
@@ -59,8 +60,9 @@ VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
     return (ByteGroup){{_mm256_or_si256(group.half[0], bit), _mm256_or_si256(group.half[1], bit)}};
 }
 #else
+/** @brief 64 bytes in eight ordinary registers. */
 typedef struct {
-    uint64_t eights[8]; /* byte i of the group is byte i % 8 of eights[i / 8], counted from the lowest byte */
+    uint64_t eights[8]; /**< byte i of the group is byte i % 8 of eights[i / 8], counted from the lowest byte */
 } ByteGroup;
 
 VECTOR_INLINE ByteGroup group_load(const uint8_t *text)

@@ -17,7 +17,8 @@ enum { GROUP_BYTES = 64 };
 
 /** @brief Two neighbouring bytes. */
 typedef struct {
-    uint8_t first, second;
+    uint8_t first, /**< the byte at the lower address */
+        second;    /**< the byte after it */
 } BytePair;
 
 /**
@@ -38,7 +39,9 @@ typedef struct {
 } BytesKernels;
 
 /** @brief The tables that kernels/bytes_kernel.h defines. */
-extern const BytesKernels bytes_portable, bytes_avx2, bytes_avx512;
+extern const BytesKernels bytes_portable, /**< in 64-bit integers, 8 bytes each, on any CPU */
+    bytes_avx2,                           /**< 32 bytes at a time */
+    bytes_avx512;                         /**< 64 bytes at a time */
 
 CS336_INTERNAL_END
 

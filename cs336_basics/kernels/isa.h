@@ -19,8 +19,14 @@
 
 CS336_INTERNAL_BEGIN
 
-typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_AVX512_BF16 } Isa;
-enum { ISA_COUNT = 4 };
+/** @brief An instruction set, from the narrowest vectors to the widest. A CPU that has one has those before it. */
+typedef enum {
+    ISA_PORTABLE,   /**< vectors of 4 floats, which every compiler knows: SSE2 or NEON */
+    ISA_AVX2,       /**< vectors of 8 floats, with fused multiply-add */
+    ISA_AVX512,     /**< vectors of 16 floats */
+    ISA_AVX512_BF16 /**< the same, with products of bfloat16 pairs in one instruction */
+} Isa;
+enum { ISA_COUNT = 4 /**< values of Isa: the length of an array that has an entry for each */ };
 
 /**
  * @brief Returns the best instruction set of this CPU, unless CS336_ISA=avx512_bf16|avx512|avx2|portable asks for

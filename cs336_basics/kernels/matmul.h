@@ -22,14 +22,16 @@ CS336_INTERNAL_BEGIN
 
 /** @brief A matrix in memory: element (i, j) is data[i * row_stride + j * column_stride]. */
 typedef struct {
-    float *data;
-    ptrdiff_t row_stride, column_stride;
+    float *data;          /**< element (0, 0) */
+    ptrdiff_t row_stride, /**< floats from one row to the next */
+        column_stride;    /**< floats from one column to the next */
 } Matrix;
 
 /** @brief A matrix that is only read. */
 typedef struct {
-    const float *data;
-    ptrdiff_t row_stride, column_stride;
+    const float *data;    /**< element (0, 0) */
+    ptrdiff_t row_stride, /**< floats from one row to the next */
+        column_stride;    /**< floats from one column to the next */
 } ConstMatrix;
 
 /** @brief Reserves the workspace that matmul() borrows. Call it before, outside parallel loops. @retval CS336_ENOMEM */
@@ -70,12 +72,16 @@ enum {
     MATVEC_COLUMNS = 2048, /**< outputs of one add_columns() call at most: 8 KiB of sums, which stay in the L1 cache */
 };
 
+/** @brief The kernels for one instruction set and one kind of numbers: float32, or rounded to bfloat16. */
 typedef struct {
-    size_t tile_rows, tile_columns; /**< of the register tile */
-    size_t group_depth;             /**< numbers in a group: 1 or 2 */
+    size_t tile_rows,   /**< rows of the register tile, and of a panel of A */
+        tile_columns;   /**< columns of the register tile, and of a panel of B */
+    size_t group_depth; /**< numbers in a group: 1 or 2 */
 
-    /** @brief Packs a, (m, k), or b given as its transpose, (n, k), one panel after the other. */
+    /** @brief Packs a, (m, k), one panel after the other. */
     void (*pack_a)(float *panels, ConstMatrix a, size_t m, size_t k);
+
+    /** @brief Packs b, (k, n), one panel after the other. It is given as its transpose, (n, k). */
     void (*pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k);
 
     /** @brief Computes c = alpha a b + beta c from packed panels. A row of a or column of b has @p groups groups. */
@@ -97,8 +103,13 @@ typedef struct {
 } MatmulKernels;
 
 /** @brief The tables that kernels/matmul_kernel.h defines. */
-extern const MatmulKernels matmul_portable, matmul_avx2, matmul_avx512;
-extern const MatmulKernels matmul_bf16_portable, matmul_bf16_avx2, matmul_bf16_avx512, matmul_bf16_avx512_bf16;
+extern const MatmulKernels matmul_portable,      /**< float32, 4 at a time, on any CPU */
+    matmul_avx2,                                 /**< float32, 8 at a time */
+    matmul_avx512;                               /**< float32, 16 at a time */
+extern const MatmulKernels matmul_bf16_portable, /**< bfloat16, emulated in float32, 4 at a time */
+    matmul_bf16_avx2,                            /**< likewise, 8 at a time */
+    matmul_bf16_avx512,                          /**< likewise, 16 at a time */
+    matmul_bf16_avx512_bf16;                     /**< bfloat16, 16 pairs at a time, with BF16 instructions */
 /** @} */
 
 CS336_INTERNAL_END

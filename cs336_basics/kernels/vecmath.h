@@ -28,7 +28,8 @@ typedef struct {
     float grad_factor;       /**< clipping multiplies each gradient by this; 1 for none */
     float decay;             /**< 1 - lr * weight_decay */
     float rate1;             /**< 1 - beta1 */
-    float beta2, rate2;      /**< beta2, 1 - beta2 */
+    float beta2,             /**< decay of the second moment */
+        rate2;               /**< 1 - beta2 */
     float step_size;         /**< lr / (1 - beta1^t) */
     float second_correction; /**< sqrt(1 - beta2^t) */
     float eps;               /**< added to the square root */
@@ -98,7 +99,9 @@ typedef struct {
 const VecmathKernels *vecmath(void);
 
 /** @brief The tables behind vecmath(), which kernels/vecmath_kernel.h defines. */
-extern const VecmathKernels vecmath_portable, vecmath_avx2, vecmath_avx512;
+extern const VecmathKernels vecmath_portable, /**< 4 floats at a time, on any CPU */
+    vecmath_avx2,                             /**< 8 floats at a time */
+    vecmath_avx512;                           /**< 16 floats at a time */
 
 CS336_INTERNAL_END
 

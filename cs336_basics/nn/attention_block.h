@@ -21,13 +21,17 @@ CS336_INTERNAL_BEGIN
 
 /** @brief Some queries of a head, and what their outputs need. Shapes count ATTENTION_BLOCK_TOKENS tokens. */
 typedef struct {
-    size_t head, first, count; /**< the queries first ... first + count - 1 of this head */
-    PackedColumns query;       /**< (tokens, d_k), multiplied by the scale */
-    PackedRows output;         /**< (tokens, d_v), not yet divided by the sum */
-    float *maximum, *sum;      /**< (tokens) m and Z of the online softmax: see functional.c */
-    PackedRows key, value;     /**< (SCORE_BLOCK_ROWS, ...) */
-    float *score;              /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels; then probabilities */
-    float *rescale;            /**< (SCORE_BLOCK_COLUMNS) */
+    size_t head,         /**< which of the plan's heads */
+        first,           /**< index of the first query in the head */
+        count;           /**< queries of the block, at most the plan's block_tokens */
+    PackedColumns query; /**< (tokens, d_k), multiplied by the scale */
+    PackedRows output;   /**< (tokens, d_v), not yet divided by the sum */
+    float *maximum,      /**< (tokens) m of the online softmax: see functional.c */
+        *sum;            /**< (tokens) Z of the online softmax */
+    PackedRows key,      /**< (SCORE_BLOCK_ROWS, d_k) the loaded keys */
+        value;           /**< (SCORE_BLOCK_ROWS, d_v) their values */
+    float *score;        /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels; then probabilities */
+    float *rescale;      /**< (SCORE_BLOCK_COLUMNS) f of the online softmax */
 } QueryBlock;
 
 /** @brief Binds the arrays of the block to @p memory; NULL: only measures. @return the bytes that they take */
@@ -44,16 +48,23 @@ void query_block_store(QueryBlock *block, const AttentionPlan *plan);
 
 /** @brief Some keys of a head with their values, and their gradients. Shapes count ATTENTION_BLOCK_TOKENS tokens. */
 typedef struct {
-    size_t head, first, count;       /**< the keys first ... first + count - 1 of this head */
-    PackedColumns key_columns;       /**< (tokens, d_k), multiplied by the scale: for the scores */
-    PackedColumns value_columns;     /**< (tokens, d_v): for the gradients of the scores */
-    PackedRows key;                  /**< (tokens, d_k): for the gradients of the queries */
-    PackedRows grad_key, grad_value; /**< (tokens, ...) sums so far */
-    size_t query_row, query_count;   /**< the loaded queries: rows of the query tensor */
-    PackedRows query, grad_output;   /**< (SCORE_BLOCK_ROWS, ...) */
-    PackedRows grad_query;           /**< (SCORE_BLOCK_ROWS, d_k) sums so far */
-    float *log_sum_exp, *delta;      /**< (SCORE_BLOCK_ROWS) */
-    float *probability, *grad_score; /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels */
+    size_t head,                 /**< which of the plan's heads */
+        first,                   /**< index of the first key in the head */
+        count;                   /**< keys of the block, at most the plan's block_tokens */
+    PackedColumns key_columns;   /**< (tokens, d_k), multiplied by the scale: for the scores */
+    PackedColumns value_columns; /**< (tokens, d_v): for the gradients of the scores */
+    PackedRows key;              /**< (tokens, d_k): for the gradients of the queries */
+    PackedRows grad_key,         /**< (tokens, d_k) sums so far */
+        grad_value;              /**< (tokens, d_v) sums so far */
+    size_t query_row,            /**< row of the first loaded query in the query tensor, over all heads */
+        query_count;             /**< loaded queries, at most SCORE_BLOCK_ROWS */
+    PackedRows query,            /**< (SCORE_BLOCK_ROWS, d_k) the loaded queries */
+        grad_output;             /**< (SCORE_BLOCK_ROWS, d_v) the gradients of their outputs */
+    PackedRows grad_query;       /**< (SCORE_BLOCK_ROWS, d_k) sums so far */
+    float *log_sum_exp,          /**< (SCORE_BLOCK_ROWS) of the loaded queries' scores */
+        *delta;                  /**< (SCORE_BLOCK_ROWS) output . grad_output of the loaded queries */
+    float *probability,          /**< (SCORE_BLOCK_ROWS, SCORE_BLOCK_COLUMNS) in panels */
+        *grad_score;             /**< the same shape, in panels */
 } KeyBlock;
 
 /** @brief Binds the arrays of the block, as query_block_bind() does. @return the bytes that they take */

@@ -28,23 +28,31 @@ enum { ATTENTION_BLOCK_TOKENS = 256 };
 
 /** @brief The tensors that only the backward pass has. */
 typedef struct {
-    Tensor output;            /**< (..., q, d_v) the gradient to start from */
-    Tensor query, key, value; /**< gradients to write, of the shapes of the inputs; data NULL: not wanted */
-    float *delta;             /**< (heads * queries) output . grad_output of each query */
+    Tensor output; /**< (..., q, d_v) the gradient to start from */
+    Tensor query,  /**< (..., q, d_k) to write; data NULL: not wanted */
+        key,       /**< (..., k, d_k) likewise */
+        value;     /**< (..., k, d_v) likewise */
+    float *delta;  /**< (heads * queries) output . grad_output of each query */
 } AttentionGradients;
 
 /** @brief All about one call. The caller sets the fields down to grad, attention_plan() the others. */
 typedef struct {
-    Tensor output;            /**< (..., q, d_v) */
-    Tensor log_sum_exp;       /**< (..., q, 1); data NULL when only inferring */
-    Tensor query, key, value; /**< (..., q, d_k), (..., k, d_k), (..., k, d_v) */
-    AttentionMask mask;       /**< attention_plan() broadcasts mask.where to (..., q, k) */
-    AttentionGradients grad;  /**< backward pass only */
+    Tensor output;           /**< (..., q, d_v) */
+    Tensor log_sum_exp;      /**< (..., q, 1); data NULL when only inferring */
+    Tensor query,            /**< (..., q, d_k) */
+        key,                 /**< (..., k, d_k) */
+        value;               /**< (..., k, d_v) */
+    AttentionMask mask;      /**< attention_plan() broadcasts mask.where to (..., q, k) */
+    AttentionGradients grad; /**< backward pass only */
 
-    size_t heads, queries, keys, d_k, d_v;
-    size_t block_tokens; /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
-    float scale;         /**< 1 / sqrt(d_k) */
-    const AttentionKernels *kernels;
+    size_t heads,                    /**< product of the leading extents, such as batch times heads */
+        queries,                     /**< q, the queries of each head */
+        keys,                        /**< k, the keys of each head */
+        d_k,                         /**< numbers in a query or a key */
+        d_v;                         /**< numbers in a value or an output */
+    size_t block_tokens;             /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
+    float scale;                     /**< 1 / sqrt(d_k) */
+    const AttentionKernels *kernels; /**< of the instruction set in use */
     const ParallelWorkspace *workspace; /**< set by the pass, after parallel_reserve() */
 } AttentionPlan;
 

@@ -23,6 +23,7 @@ CS336_INTERNAL_BEGIN
 
 /** @brief Checks that two tensors have the same shape; fails with "FUNCTION: y is (2, 3), x is (3, 2)". */
 #define nn_check_same_shape(t, other) nn_check_same_shape_of(__func__, #t, (t), #other, (other))
+/** @brief nn_check_same_shape() with the names as arguments. */
 CS336_MUST_CHECK Status nn_check_same_shape_of(const char *function, const char *name, Tensor t, const char *other_name,
                                                Tensor other);
 
@@ -31,6 +32,7 @@ CS336_MUST_CHECK Status nn_check_same_shape_of(const char *function, const char 
  * (2), expected (2, 1)".
  */
 #define nn_check_last(t, like, last) nn_check_last_of(__func__, #t, (t), (like), (last))
+/** @brief nn_check_last() with the names as arguments. */
 CS336_MUST_CHECK Status nn_check_last_of(const char *function, const char *name, Tensor t, Tensor like, size_t last);
 
 /**
@@ -38,6 +40,7 @@ CS336_MUST_CHECK Status nn_check_last_of(const char *function, const char *name,
  * contiguous".
  */
 #define nn_check_rows_contiguous(t) nn_check_rows_contiguous_of(__func__, #t, (t))
+/** @brief nn_check_rows_contiguous() with the names as arguments. */
 CS336_MUST_CHECK Status nn_check_rows_contiguous_of(const char *function, const char *name, Tensor t);
 
 /**
@@ -50,6 +53,7 @@ CS336_MUST_CHECK Status nn_check_written_of(const char *function, const char *na
 
 /** @brief Checks that there is one id for each row of @p t; fails with "FUNCTION: ids are (2, 3), t is (3, 2, 8)". */
 #define nn_check_ids(ids, t) nn_check_ids_of(__func__, #ids, (ids), #t, (t))
+/** @brief nn_check_ids() with the names as arguments. */
 CS336_MUST_CHECK Status nn_check_ids_of(const char *function, const char *name, TokenTensor ids, const char *other_name,
                                         Tensor t);
 

@@ -154,6 +154,7 @@ double cross_entropy_row(float *grad_logits, float *log_sum_exp, const float *lo
 CS336_MUST_CHECK Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor logits,
                                                TokenTensor targets);
 
+/** @brief The rule by which a query sees a key. */
 typedef enum {
     ATTEND_ALL,    /**< every query sees every key */
     ATTEND_CAUSAL, /**< query i of n sees keys 0 ... i + m - n of m: the last query and last key are of one token */
@@ -162,8 +163,8 @@ typedef enum {
 
 /** @brief Which keys a query sees. */
 typedef struct {
-    AttentionKind kind;
-    MaskTensor where; /**< (..., q, k) for ATTEND_WHERE, true: the key is seen; leading dimensions broadcast */
+    AttentionKind kind; /**< only ATTEND_WHERE reads the mask below */
+    MaskTensor where;   /**< (..., q, k) for ATTEND_WHERE, true: the key is seen; leading dimensions broadcast */
 } AttentionMask;
 
 /**

@@ -32,9 +32,11 @@ typedef struct {
 
 /** @brief What the forward pass keeps for the backward pass. */
 typedef struct {
-    Tensor query, key, value; /**< (..., seq, d_model), heads side by side, query and key already rotated */
-    Tensor attended;          /**< (..., seq, d_model), the heads' outputs side by side, before output_proj */
-    Tensor log_sum_exp;       /**< (..., heads, seq, 1) */
+    Tensor query,       /**< (..., seq, d_model), heads side by side, already rotated */
+        key,            /**< (..., seq, d_model), likewise */
+        value;          /**< (..., seq, d_model), heads side by side; values are not rotated */
+    Tensor attended;    /**< (..., seq, d_model), the heads' outputs side by side, before output_proj */
+    Tensor log_sum_exp; /**< (..., heads, seq, 1) */
 } MultiHeadSelfAttentionSaved;
 
 /** @brief Keys and values of the tokens seen so far, for decoding: (..., heads, capacity, d_k) each. */

@@ -22,14 +22,20 @@
 
 CS336_API_BEGIN
 
-typedef enum { NORM_PRE, NORM_POST, NORM_NONE } NormPlacement;
+/** @brief Where a layer has its norms. The formulas are at the top of this file. */
+typedef enum {
+    NORM_PRE,  /**< before attention and before the feed-forward network; the residual is not normalised */
+    NORM_POST, /**< after each residual addition, as in Vaswani et al., 2017 */
+    NORM_NONE  /**< no RMSNorm: ln1, ln2 and the model's ln_final do not exist */
+} NormPlacement;
 
 /** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {
-    NormPlacement norm;
-    MultiHeadSelfAttention attn;
-    RMSNorm ln1, ln2; /**< (d_model); weight.data NULL when norm is NORM_NONE */
-    FeedForward ffn;
+    NormPlacement norm;          /**< where ln1 and ln2 are applied */
+    MultiHeadSelfAttention attn; /**< the attention, MHA */
+    RMSNorm ln1,                 /**< (d_model) norm1; weight.data NULL when norm is NORM_NONE */
+        ln2;                     /**< (d_model) norm2, likewise */
+    FeedForward ffn;             /**< the feed-forward network, FFN */
 } TransformerBlock;
 
 /**
@@ -37,8 +43,8 @@ typedef struct {
  * computes them again from their inputs.
  */
 typedef struct {
-    MultiHeadSelfAttentionSaved attn;
-    FeedForwardSaved ffn;
+    MultiHeadSelfAttentionSaved attn; /**< what attention keeps */
+    FeedForwardSaved ffn;             /**< what the feed-forward network keeps */
     Tensor sum1; /**< (..., d_model), x + the output of attention; its norm is z with a post-norm, else it is z */
     Tensor sum2; /**< (..., d_model), post-norm only: z + the output of the feed-forward network, before the norm */
     Tensor inverse_rms1; /**< (..., 1) */

@@ -29,28 +29,37 @@
 
 CS336_API_BEGIN
 
-typedef enum { POSITION_ROPE, POSITION_NONE } PositionKind;
-typedef enum { FFN_SWIGLU, FFN_SILU } FeedForwardKind;
+/** @brief How the model learns where a token stands in the sequence. */
+typedef enum {
+    POSITION_ROPE, /**< each layer rotates queries and keys by angles that depend on the position */
+    POSITION_NONE  /**< only from the causal mask: the course's ablation NoPE */
+} PositionKind;
+
+/** @brief The feed-forward network of each layer. */
+typedef enum {
+    FFN_SWIGLU, /**< W2 (SiLU(W1 x) * W3 x): three matrices, the course's network */
+    FFN_SILU    /**< W2 SiLU(W1 x): two matrices, the course's ablation */
+} FeedForwardKind;
 
 /** @brief Sizes and variants of a model. */
 typedef struct {
-    size_t vocab_size;
+    size_t vocab_size;     /**< logits of a position; token ids are below it */
     size_t context_length; /**< longest sequence, and extent of the RoPE tables */
-    size_t d_model;
-    size_t num_layers;
-    size_t num_heads; /**< divides d_model */
-    size_t d_ff;
-    float rope_theta;
-    float norm_eps; /**< 1e-5 in the course */
-    NormPlacement norm;
-    PositionKind position;
-    FeedForwardKind ffn;
-    DType dtype; /**< of the products of every Linear; norms, attention and loss are always float32 */
+    size_t d_model;        /**< numbers in the vector that represents a token between the layers */
+    size_t num_layers;     /**< Transformer blocks */
+    size_t num_heads;      /**< divides d_model */
+    size_t d_ff;           /**< hidden size of the feed-forward network: about 8/3 d_model with SwiGLU */
+    float rope_theta;      /**< theta, the base of RoPE's angles: 10 000 in the course */
+    float norm_eps;        /**< 1e-5 in the course */
+    NormPlacement norm;    /**< NORM_PRE in the course */
+    PositionKind position; /**< POSITION_ROPE in the course */
+    FeedForwardKind ffn;   /**< FFN_SWIGLU in the course */
+    DType dtype;           /**< of the products of every Linear; norms, attention and loss are always float32 */
 } TransformerLMConfig;
 
 /** @brief Parameters; further ones of the same type hold gradients and moments (their RoPE tables are unused). */
 typedef struct {
-    TransformerLMConfig config;
+    TransformerLMConfig config; /**< as transformer_lm_bind() got it */
     Embedding token_embeddings; /**< (vocab_size, d_model) */
     TransformerBlock *layers;   /**< num_layers of them */
     RMSNorm ln_final;           /**< (d_model); weight.data NULL when config.norm is NORM_NONE */
@@ -138,7 +147,7 @@ CS336_MUST_CHECK Status transformer_lm_forward(Tensor logits, const TransformerL
  */
 typedef struct {
     void (*ready)(void *context, Tensor grad); /**< NULL: not called */
-    void *context;
+    void *context;                             /**< passed to ready */
 } GradientObserver;
 
 /**

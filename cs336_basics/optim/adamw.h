@@ -12,9 +12,11 @@
 
 CS336_API_BEGIN
 
+/** @brief The rates of one step of AdamW. */
 typedef struct {
     double lr;           /**< learning rate of this step */
-    double beta1, beta2; /**< decay of the moments, in [0, 1) */
+    double beta1,        /**< decay of the first moment, in [0, 1); 0.9 averages about 10 gradients */
+        beta2;           /**< decay of the second moment, in [0, 1) */
     double eps;          /**< added to the square root */
     double weight_decay; /**< lambda */
 } AdamWConfig;

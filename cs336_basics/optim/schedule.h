@@ -11,8 +11,10 @@
 
 CS336_API_BEGIN
 
+/** @brief A learning rate that rises linearly, falls along half a cosine, and then stays. */
 typedef struct {
-    double max_lr, min_lr;
+    double max_lr,       /**< alpha_max, the rate at step T_w */
+        min_lr;          /**< alpha_min, the rate from step T_c on */
     size_t warmup_steps; /**< T_w */
     size_t decay_steps;  /**< T_c, the step at which the minimum is reached; at least T_w */
 } CosineSchedule;

@@ -30,6 +30,7 @@
 
 CS336_API_BEGIN
 
+/** @brief The special token between two stories, as in TinyStories. */
 #define STORY_SEPARATOR "<|endoftext|>"
 /** @brief The bytes after each story of a corpus. */
 #define STORY_END "\n" STORY_SEPARATOR "\n"

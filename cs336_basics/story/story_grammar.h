@@ -30,27 +30,31 @@ CS336_API_BEGIN
 
 /** @brief Sizes of arrays. Our grammar has 4 tables and 10 variables; story_compile() checks variables and choices. */
 enum {
-    STORY_MAX_TABLES = 8,
-    STORY_MAX_VARIABLES = 16,
-    STORY_MAX_CHOICES = 128 /**< expanded rules in one story */
+    STORY_MAX_TABLES = 8,     /**< tables of a grammar */
+    STORY_MAX_VARIABLES = 16, /**< variables of a grammar */
+    STORY_MAX_CHOICES = 128   /**< expanded rules in one story */
 };
 
+/** @brief One of the texts that a rule may stand for. */
 typedef struct {
     uint32_t weight;  /**< probability relative to the other alternatives of the rule; at least 1 */
     const char *text; /**< one template for each field of the rule, separated by '|'; NULL ends the list */
 } StoryAlternative;
 
+/** @brief A rule: a name and its weighted alternatives. */
 typedef struct {
     const char *name;                     /**< what a placeholder calls the rule; NULL ends the table */
     const char *fields;                   /**< names separated by spaces; NULL if no variable is drawn from the rule */
     const StoryAlternative *alternatives; /**< at least one, then the end of the list */
 } StoryRule;
 
+/** @brief A choice that is drawn once per story, such as the hero. */
 typedef struct {
     const char *name;   /**< lower case; NULL ends the list */
     const char *source; /**< a rule, as "heroes", or a field of an earlier variable, as "hero.kinds" */
 } StoryVariable;
 
+/** @brief A whole grammar. All that it points to is constant, and must outlive a program compiled from it. */
 typedef struct {
     const StoryVariable *variables; /**< in the order in which they are drawn */
     const StoryRule
@@ -76,7 +80,10 @@ extern const StoryGrammar story_grammar;
  * @name The tables of story_grammar, one file each
  * @{
  */
-extern const StoryRule story_sentences[], story_words[], story_lessons[], story_mishaps[];
+extern const StoryRule story_sentences[], /**< the sentences, from the first to the last; the first rule is a story */
+    story_words[],                        /**< heroes, friends, places and things */
+    story_lessons[],                      /**< a flaw of the hero, the trouble that it causes, and the moral */
+    story_mishaps[];                      /**< what can go wrong in each kind of place, and who can help */
 /** @} */
 
 CS336_API_END

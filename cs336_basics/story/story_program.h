@@ -20,7 +20,12 @@
 
 CS336_API_BEGIN
 
-typedef enum { STORY_TEXT, STORY_FIELD, STORY_EXPAND } StoryOpKind;
+/** @brief What an operation of a template does. */
+typedef enum {
+    STORY_TEXT,  /**< write a fixed text */
+    STORY_FIELD, /**< write a field of a variable, which was drawn before the story began */
+    STORY_EXPAND /**< draw an alternative of a rule, and write it */
+} StoryOpKind;
 
 /** @brief One operation of a template: write a text, write a field of a variable, or expand a rule. */
 typedef struct {
@@ -28,21 +33,24 @@ typedef struct {
     uint32_t length;  /**< bytes of text */
     uint32_t index;   /**< the variable of a STORY_FIELD, the rule of a STORY_EXPAND */
     uint32_t field;   /**< index of the variable's field */
-    StoryOpKind kind;
-    bool article; /**< write "a " or "an " first */
-    bool capital; /**< begin with a capital letter */
+    StoryOpKind kind; /**< says which of the fields above are used */
+    bool article;     /**< write "a " or "an " first */
+    bool capital;     /**< begin with a capital letter */
 } StoryOp;
 
+/** @brief A text with placeholders, compiled. */
 typedef struct {
-    StoryOp *ops;
-    uint32_t count;
+    StoryOp *ops;          /**< (count), in the order of the text */
+    uint32_t count;        /**< 0 for an empty text */
     uint32_t most_choices; /**< upper bound of the choices that an expansion makes */
     size_t longest;        /**< upper bound of the bytes of an expansion */
+    /** @brief Whether the two bounds are known. A template that is met while being measured contains itself. */
     enum { STORY_UNMEASURED, STORY_BEING_MEASURED, STORY_MEASURED } state;
 } StoryTemplate;
 
+/** @brief A rule, compiled. */
 typedef struct {
-    const char *name;
+    const char *name;          /**< in the grammar, which owns it */
     const char *fields;        /**< names separated by spaces; NULL: each alternative is one template */
     size_t num_fields;         /**< at least 1 */
     size_t count;              /**< number of alternatives */
@@ -53,20 +61,22 @@ typedef struct {
     int variable;              /**< the variable that is drawn from this rule, or -1 */
 } StoryProgramRule;
 
+/** @brief A variable, compiled. */
 typedef struct {
-    const char *name;
+    const char *name;   /**< in the grammar, which owns it */
     const char *fields; /**< names separated by spaces */
     int parent;         /**< the earlier variable whose field names the rule to draw from, or -1 */
     size_t source;      /**< index of the rule; with a parent, index of the parent's field */
 } StoryProgramVariable;
 
+/** @brief A compiled grammar; zeroed, it is empty. */
 typedef struct {
-    Arena arena;
-    StoryProgramRule *rules; /**< rules[0] is a whole story */
-    size_t num_rules;
-    StoryProgramVariable variables[STORY_MAX_VARIABLES];
-    size_t num_variables;
-    size_t longest; /**< upper bound of the bytes of a story */
+    Arena arena;                                         /**< owns rules, templates, operations and weights */
+    StoryProgramRule *rules;                             /**< (num_rules) rules[0] is a whole story */
+    size_t num_rules;                                    /**< of all tables together */
+    StoryProgramVariable variables[STORY_MAX_VARIABLES]; /**< in the order in which they are drawn */
+    size_t num_variables;                                /**< variables in use */
+    size_t longest;                                      /**< upper bound of the bytes of a story */
 } StoryProgram;
 
 /**

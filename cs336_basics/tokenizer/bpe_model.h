@@ -17,19 +17,24 @@
 
 CS336_API_BEGIN
 
-enum { BYTE_VALUES = 256 };
+enum { BYTE_VALUES = 256 /**< values of a byte; the vocabulary has a token for each */ };
 
 /** @brief A merge: the bytes of token `merged` are those of `left`, followed by those of `right`. */
 typedef struct {
-    int32_t left, right, merged;
+    int32_t left, /**< id of the first token of the pair */
+        right,    /**< id of the second */
+        merged;   /**< id of the token that replaces both */
 } BPEMerge;
 
+/** @brief A vocabulary and its merges. It owns all its arrays. */
 typedef struct {
-    size_t vocab_size, merge_count;
-    BPEMerge *merges; /**< by rank: in the order in which they were learned */
-    ByteList bytes;   /**< of all tokens, without gaps, by id */
-    size_t *ends;     /**< by id: where the token ends in bytes */
-    size_t token_capacity, merge_capacity;
+    size_t vocab_size,     /**< number of tokens; ids are below it */
+        merge_count;       /**< number of merges; ranks are below it */
+    BPEMerge *merges;      /**< by rank: in the order in which they were learned */
+    ByteList bytes;        /**< of all tokens, without gaps, by id */
+    size_t *ends;          /**< by id: where the token ends in bytes */
+    size_t token_capacity, /**< tokens that there is room for */
+        merge_capacity;    /**< merges that there is room for */
 } BPEModel;
 
 /** @brief Returns the bytes of a token; @p id must be below vocab_size. */
@@ -60,6 +65,7 @@ CS336_MUST_CHECK Status bpe_model_add_absent(BPEModel *model, const ByteString *
 /** @brief Copies a model; the copy shares no memory with the original. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
 
+/** @brief Frees the memory and leaves an empty model, which may be used again. */
 void bpe_model_deinit(BPEModel *model);
 
 /* ---- finding pairs and tokens ---- */
@@ -77,9 +83,9 @@ static inline uint64_t token_pair_hash(int32_t left, int32_t right)
 
 /** @brief A hash table from bytes to ids, with open addressing. */
 typedef struct {
-    const BPEModel *model;
-    int32_t *slots;   /**< ids; -1: a free slot */
-    size_t slot_mask; /**< number of slots - 1, a power of two minus 1 */
+    const BPEModel *model; /**< the caller's; it has the bytes of the tokens */
+    int32_t *slots;        /**< ids; -1: a free slot */
+    size_t slot_mask;      /**< number of slots - 1, a power of two minus 1 */
 } TokenIndex;
 
 /** @brief Indexes the tokens of a model, which must not change while the index is used. @retval CS336_ENOMEM */
@@ -91,6 +97,7 @@ int32_t token_index_find(const TokenIndex *index, ByteString token);
 /** @brief Returns the lowest id of a token that is this one byte, or -1. */
 int32_t token_index_find_byte(const TokenIndex *index, uint8_t byte);
 
+/** @brief Frees the slots; a zeroed index is fine. The model stays. */
 void token_index_deinit(TokenIndex *index);
 
 CS336_API_END

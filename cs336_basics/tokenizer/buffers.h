@@ -19,9 +19,10 @@
 
 CS336_API_BEGIN
 
+/** @brief A view of bytes that somebody else owns, as Python's memoryview. */
 typedef struct {
     const uint8_t *bytes; /**< may be NULL when length is 0 */
-    size_t length;
+    size_t length;        /**< number of bytes */
 } ByteString;
 
 /** @brief Returns a view of a C string, without its final zero byte. */
@@ -30,6 +31,7 @@ static inline ByteString byte_string(const char *text)
     return (ByteString){.bytes = (const uint8_t *)text, .length = strlen(text)};
 }
 
+/** @brief True if two strings have the same bytes. */
 static inline bool byte_string_equal(ByteString a, ByteString b)
 {
     return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
@@ -50,14 +52,18 @@ size_t hash_table_slots(size_t entries);
 
 /* ---- lists ---- */
 
+/** @brief A list of bytes that grows. It owns them. */
 typedef struct {
-    uint8_t *bytes;
-    size_t length, capacity;
+    uint8_t *bytes; /**< (length); moves when the list grows; NULL at first */
+    size_t length,  /**< bytes in use */
+        capacity;   /**< bytes allocated */
 } ByteList;
 
+/** @brief A list of token ids that grows. It owns them. */
 typedef struct {
-    int32_t *ids; /**< as in a TokenTensor */
-    size_t count, capacity;
+    int32_t *ids; /**< (count), as in a TokenTensor; moves when the list grows; NULL at first */
+    size_t count, /**< ids in use */
+        capacity; /**< ids that there is room for */
 } TokenList;
 
 /** @brief Returns a view of a list, valid until the list changes. */
@@ -71,10 +77,14 @@ CS336_MUST_CHECK Status byte_list_append(ByteList *list, const uint8_t *bytes, s
 
 /** @brief Appends a C string, without its final zero byte. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status byte_list_append_text(ByteList *list, const char *text);
+
+/** @brief Frees the bytes and leaves an empty list, which may be used again. */
 void byte_list_deinit(ByteList *list);
 
 /** @brief Appends ids. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status token_list_append(TokenList *list, const int32_t *ids, size_t count);
+
+/** @brief Frees the ids and leaves an empty list, which may be used again. */
 void token_list_deinit(TokenList *list);
 
 /**

@@ -18,11 +18,11 @@
 
 CS336_INTERNAL_BEGIN
 
-enum { UNICODE_REPLACEMENT = 0xFFFD };
+enum { UNICODE_REPLACEMENT = 0xFFFD /**< the code point that stands for a malformed sequence */ };
 
 /** @brief The classes of GPT-2's pattern: `\p{L}`, `\p{N}`, `\s` and all other characters. */
 typedef enum { UNICODE_LETTER, UNICODE_NUMBER, UNICODE_SPACE, UNICODE_OTHER } UnicodeClass;
-enum { UNICODE_CLASS_COUNT = 4 };
+enum { UNICODE_CLASS_COUNT = 4 /**< values of UnicodeClass */ };
 
 /**
  * @brief Returns the class of a code point.
@@ -30,24 +30,27 @@ enum { UNICODE_CLASS_COUNT = 4 };
  */
 UnicodeClass unicode_class(uint32_t code_point);
 
+/** @brief What utf8_decode() found at the start of a text. */
 typedef enum {
     UTF8_VALID,     /**< a character */
     UTF8_MALFORMED, /**< a malformed sequence: one U+FFFD */
     UTF8_TRUNCATED  /**< the text ends inside a character: one U+FFFD, unless more bytes follow */
 } Utf8Status;
 
+/** @brief A character, or a malformed sequence, at the start of a text. */
 typedef struct {
     uint32_t code_point; /**< UNICODE_REPLACEMENT when not valid */
     unsigned length;     /**< bytes, 1 to 4 */
-    Utf8Status status;
+    Utf8Status status;   /**< says whether it is a character */
 } Utf8Character;
 
 /** @brief Decodes the character at the start of @p text. @param length  bytes in text, at least 1 */
 Utf8Character utf8_decode(const uint8_t *text, size_t length);
 
+/** @brief The class of the character at the start of a text, and where the next one begins. */
 typedef struct {
-    UnicodeClass unicode_class;
-    unsigned length; /**< bytes, 1 to 4 */
+    UnicodeClass unicode_class; /**< UNICODE_OTHER for a malformed sequence */
+    unsigned length;            /**< bytes, 1 to 4 */
 } Utf8Class;
 
 /** @brief Returns the class and length of the character at the start of @p text; faster than utf8_decode(). */

@@ -20,7 +20,8 @@ enum { WORD_KEY_BYTES = 15 /**< length of the longest word that is its own key *
 
 /** @brief The word's bytes, then zeros, then its length in the 16th byte. Tables mark longer words in that byte. */
 typedef struct {
-    uint64_t low, high;
+    uint64_t low, /**< the first 8 bytes as they are in memory */
+        high;     /**< the other 8; not 0, because every word has a length */
 } WordKey;
 
 /* Shift of a key's 16th byte in `high`. */
@@ -30,6 +31,7 @@ enum { WORD_LAST_BYTE = 0 };
 enum { WORD_LAST_BYTE = 56 };
 #endif
 
+/** @brief True if two keys are the same. */
 static inline bool word_key_equal(WordKey a, WordKey b)
 {
     return ((a.low ^ b.low) | (a.high ^ b.high)) == 0; /* one branch, not two */

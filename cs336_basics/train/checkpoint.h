@@ -41,12 +41,12 @@ typedef struct {
 
 /** @brief The state of a run: the source of checkpoint_save() and the destination of checkpoint_load(). */
 typedef struct {
-    ParameterList parameters; /**< the values; and the moments whose data is not NULL */
-    size_t iteration;         /**< steps done; set by checkpoint_load() */
-    const CheckpointRng *generators;
-    size_t generator_count;
-    const SafetensorsText *config; /**< keys and values; checkpoint_load() compares the file's values with these */
-    size_t config_count;
+    ParameterList parameters;        /**< the values; and the moments whose data is not NULL */
+    size_t iteration;                /**< steps done; set by checkpoint_load() */
+    const CheckpointRng *generators; /**< (generator_count); NULL when that is 0 */
+    size_t generator_count;          /**< 0: no generator is saved or restored */
+    const SafetensorsText *config;   /**< keys and values; checkpoint_load() compares the file's values with these */
+    size_t config_count;             /**< 0: nothing is saved or compared */
 } Checkpoint;
 
 /** @brief An open checkpoint. */

@@ -15,16 +15,23 @@
 
 CS336_API_BEGIN
 
-/** @brief Names of the values of NormPlacement, PositionKind, FeedForwardKind and DType, in the order of these enums.
- * Each list ends with NULL. */
-extern const char *const norm_names[], *const position_names[], *const ffn_names[], *const dtype_names[];
+/**
+ * @name Names of the values of enums
+ * They are in the order of the enum, and end with NULL. Checkpoints and command lines use them.
+ * @{
+ */
+extern const char *const norm_names[];     /**< of NormPlacement: "pre", "post", "none" */
+extern const char *const position_names[]; /**< of PositionKind: "rope", "none" */
+extern const char *const ffn_names[];      /**< of FeedForwardKind: "swiglu", "silu" */
+extern const char *const dtype_names[];    /**< of DType: "float32", "bf16" */
+/** @} */
 
-enum { MODEL_CONFIG_KEYS = 12 }; /**< fields of TransformerLMConfig */
+enum { MODEL_CONFIG_KEYS = 12 /**< fields of TransformerLMConfig */ };
 
 /** @brief A configuration as strings for a checkpoint. `pairs` points into `values`, so the struct cannot be copied. */
 typedef struct {
-    char values[MODEL_CONFIG_KEYS][32];
-    SafetensorsText pairs[MODEL_CONFIG_KEYS];
+    char values[MODEL_CONFIG_KEYS][32];       /**< texts that end in a zero byte; the longest has 20 digits */
+    SafetensorsText pairs[MODEL_CONFIG_KEYS]; /**< for Checkpoint.config */
 } ModelConfigText;
 
 /** @brief Converts each field of the configuration to a string. Its key is the field's name in TransformerLMConfig. */
@@ -39,7 +46,7 @@ CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const Che
 
 /** @brief A model for inference. It computes in float32, also if it was trained with another dtype. */
 typedef struct {
-    TransformerLM lm;
+    TransformerLM lm; /**< weights and RoPE tables, which point into memory */
     size_t iteration; /**< training steps done */
     Arena memory;     /**< owns weights and RoPE tables */
 } TrainedModel;
@@ -52,6 +59,8 @@ typedef struct {
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trained_model_load(TrainedModel *model, const char *path);
+
+/** @brief Frees the weights; a zeroed model is fine. */
 void trained_model_deinit(TrainedModel *model);
 
 CS336_API_END

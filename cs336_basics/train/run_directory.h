@@ -27,12 +27,15 @@ typedef enum {
     RUN_OVERWRITE /**< delete the run and begin at step 1 */
 } RunStart;
 
+/** @brief A run directory that this process has locked. It owns its strings and the lock. */
 typedef struct {
-    char *path;                      /**< the directory */
-    char *checkpoint, *log, *config; /**< paths of its files */
-    int lock;                        /**< of directory_lock() */
-    size_t keep;                     /**< number of checkpoints to keep, the newest one included */
-    size_t saved;                    /**< step of checkpoint.safetensors; 0 if there is none or it was not read yet */
+    char *path;       /**< the directory */
+    char *checkpoint, /**< path of checkpoint.safetensors */
+        *log,         /**< path of log.jsonl */
+        *config;      /**< path of config.json */
+    int lock;         /**< of directory_lock() */
+    size_t keep;      /**< number of checkpoints to keep, the newest one included */
+    size_t saved;     /**< step of checkpoint.safetensors; 0 if there is none or it was not read yet */
 } RunDirectory;
 
 /**

@@ -20,6 +20,7 @@
 
 CS336_API_BEGIN
 
+/** @brief The numbers of one line. */
 typedef struct {
     size_t step;              /**< steps done */
     size_t tokens;            /**< tokens trained on since the start of the run */
@@ -32,6 +33,7 @@ typedef struct {
     double tokens_per_second; /**< since the previous line, without the time of validation and saving */
 } RunLogEntry;
 
+/** @brief An open log. */
 typedef struct {
     FileWriter
         writer; /**< its stream appends to the log directly, without a temporary file; the RunLog owns its path */

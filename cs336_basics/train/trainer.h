@@ -28,20 +28,21 @@
 
 CS336_API_BEGIN
 
+/** @brief The settings of a run. */
 typedef struct {
-    TransformerLMConfig model;
-    size_t batch_size;
-    size_t steps;   /**< length of the whole run */
-    size_t stop_at; /**< save and return after this step, to resume later; 0: not before the end */
-    CosineSchedule schedule;
-    AdamWConfig adamw;       /**< its `lr` is ignored: the schedule gives the learning rate */
-    double max_grad_norm;    /**< the gradients are scaled down to this norm; 0: no clipping */
-    uint64_t seed;           /**< of initial weights, batches and validation windows */
-    size_t log_every;        /**< steps from one line of the log to the next */
-    size_t val_every;        /**< steps from one validation to the next; 0: only after the last step */
-    size_t val_batches;      /**< batches in each validation; 0: no validation */
-    size_t checkpoint_every; /**< steps from one checkpoint to the next; 0: only after the last step */
-    size_t keep;             /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    TransformerLMConfig model; /**< sizes and variants */
+    size_t batch_size;         /**< windows of context_length tokens in each step */
+    size_t steps;              /**< length of the whole run */
+    size_t stop_at;            /**< save and return after this step, to resume later; 0: not before the end */
+    CosineSchedule schedule;   /**< learning rate by step */
+    AdamWConfig adamw;         /**< its `lr` is ignored: the schedule gives the learning rate */
+    double max_grad_norm;      /**< the gradients are scaled down to this norm; 0: no clipping */
+    uint64_t seed;             /**< of initial weights, batches and validation windows */
+    size_t log_every;          /**< steps from one line of the log to the next */
+    size_t val_every;          /**< steps from one validation to the next; 0: only after the last step */
+    size_t val_batches;        /**< batches in each validation; 0: no validation */
+    size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
+    size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
 } TrainerConfig;
 
 /** @brief Checks that a run can have this configuration. @retval CS336_ESHAPE, CS336_ERANGE */
@@ -49,15 +50,20 @@ CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
 
 /** @brief The state of a run in memory. */
 typedef struct {
-    TrainerConfig config;
-    const TokenFile *train, *val;
-    TransformerLM lm, grad, first_moment, second_moment; /**< same structure; grad is zeroed after each step */
-    ParameterList parameters;                            /**< the same tensors as a list */
-    Rng batches;                                         /**< draws the training windows */
-    size_t step;                                         /**< steps done */
-    int32_t *inputs, *targets;                           /**< (batch_size, context_length) */
-    Arena memory;                                        /**< owns weights, gradients, moments and the batch */
-    Arena scratch;                                       /**< for the activations of a step */
+    TrainerConfig config;     /**< a copy of what trainer_init() got */
+    const TokenFile *train,   /**< training tokens, which the caller owns */
+        *val;                 /**< validation tokens, likewise; NULL if val_batches is 0 */
+    TransformerLM lm,         /**< the model: weights and RoPE tables */
+        grad,                 /**< gradients by parameter; zeroed after each step */
+        first_moment,         /**< AdamW's m by parameter */
+        second_moment;        /**< AdamW's v by parameter */
+    ParameterList parameters; /**< the same tensors as a list */
+    Rng batches;              /**< draws the training windows */
+    size_t step;              /**< steps done */
+    int32_t *inputs,          /**< (batch_size, context_length) ids of the batch */
+        *targets;             /**< (batch_size, context_length) the id that follows each input */
+    Arena memory;             /**< owns weights, gradients, moments and the batch */
+    Arena scratch;            /**< for the activations of a step */
 } Trainer;
 
 /**
@@ -69,6 +75,8 @@ typedef struct {
  */
 CS336_MUST_CHECK Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train,
                                      const TokenFile *val);
+
+/** @brief Frees weights, moments and scratch. The token files stay open. */
 void trainer_deinit(Trainer *trainer);
 
 /**

@@ -19,8 +19,10 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief An entry of the hash table of merges. */
 typedef struct {
-    int32_t left, right;
+    int32_t left, /**< id of the first token of the pair; -1 in a free slot */
+        right;    /**< id of the second */
     int32_t rank; /**< when the merge was learned; NO_RANK: a free slot */
 } MergeSlot;
 
@@ -29,9 +31,9 @@ typedef struct {
     MergeSlot *slots; /**< open addressing */
     size_t slot_mask; /**< number of slots - 1, a power of two minus 1 */
     uint64_t *filter; /**< a Bloom filter: a bit that is not set says that a pair is no merge, as most pairs are not */
-    size_t filter_mask; /**< number of its bits - 1 */
-    int32_t *merged;    /**< by rank: the token that a merge makes */
-    int32_t byte_ids[BYTE_VALUES];
+    size_t filter_mask;                 /**< number of its bits - 1 */
+    int32_t *merged;                    /**< by rank: the token that a merge makes */
+    int32_t byte_ids[BYTE_VALUES];      /**< by byte: the token that is this byte alone */
     int32_t (*byte_ranks)[BYTE_VALUES]; /**< ranks of the pairs of single bytes: each pre-token begins with these */
 } MergeTable;
 
@@ -50,10 +52,14 @@ typedef struct {
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenIndex *index);
+
+/** @brief Frees the table; a zeroed one is fine. */
 void merge_table_deinit(MergeTable *table);
 
 /** @brief Makes room for pre-tokens of up to @p length bytes; scratch->ids are lost. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status merge_scratch_reserve(MergeScratch *scratch, size_t length);
+
+/** @brief Frees the memory and leaves an empty scratch, which may be used again. */
 void merge_scratch_deinit(MergeScratch *scratch);
 
 /**

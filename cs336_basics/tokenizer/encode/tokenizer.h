@@ -25,13 +25,14 @@
 
 CS336_API_BEGIN
 
+/** @brief All that encoding and decoding need. The struct owns it. */
 typedef struct Tokenizer {
-    BPEModel model; /**< with all special tokens */
-    TokenIndex index;
-    MergeTable merges;
+    BPEModel model;          /**< with all special tokens */
+    TokenIndex index;        /**< finds an id by the bytes of its token */
+    MergeTable merges;       /**< finds the rank of a pair of tokens */
     WordCache single_tokens; /**< pre-tokens that become one token: nearly all of them, for a cache may evict some */
-    SpecialTokens special;
-    int32_t *special_ids; /**< by index in special.tokens */
+    SpecialTokens special;   /**< the texts that are never split */
+    int32_t *special_ids;    /**< by index in special.tokens */
 } Tokenizer;
 
 /**

@@ -20,8 +20,8 @@ CS336_API_BEGIN
 
 /** @brief Holds the first bytes of a character; zeroed, it is empty. */
 typedef struct {
-    uint8_t held[4];
-    size_t held_count;
+    uint8_t held[4];   /**< the first held_count are the beginning of a character */
+    size_t held_count; /**< 0 to 3 */
 } Utf8Replacer;
 
 /**

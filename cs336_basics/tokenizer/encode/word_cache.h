@@ -29,24 +29,31 @@ enum {
     WORD_CACHE_PROBES = 8    /**< slots that may hold a key: 4 neighbouring cache lines */
 };
 
+/** @brief An entry of the cache, half a cache line. */
 typedef struct {
     WordKey key;                  /**< zero: a free slot */
     int32_t ids[WORD_INLINE_IDS]; /**< the ids, or first the index of the ids in WordCache.stored */
     uint32_t count;               /**< of ids; WORD_STORED is set if they are in WordCache.stored */
 } CachedWord;
 
+/** @brief The bit of CachedWord.count that says that the ids are in WordCache.stored. */
 #define WORD_STORED UINT32_C(0x80000000)
 
+/** @brief The cache. It owns its slots and stored ids. */
 typedef struct {
     CachedWord *slots; /**< slot_count, and WORD_CACHE_PROBES more */
-    size_t slot_count, count;
-    int shift;        /**< the first slot of a key is its hash, shifted right by this */
-    TokenList stored; /**< the ids of pre-tokens that have more than 3, or whose key is a hash: then also the bytes */
-    size_t most_slots, most_stored;
+    size_t slot_count, /**< a power of two */
+        count;         /**< slots in use */
+    int shift;         /**< the first slot of a key is its hash, shifted right by this */
+    TokenList stored;  /**< the ids of pre-tokens that have more than 3, or whose key is a hash: then also the bytes */
+    size_t most_slots, /**< slot_count at most, three quarters of the bytes; 0: no memory to grow */
+        most_stored;   /**< ids in stored at most, a quarter of the bytes */
 } WordCache;
 
 /** @brief Makes an empty cache that grows to about @p most_bytes. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status word_cache_init(WordCache *cache, size_t most_bytes);
+
+/** @brief Frees the cache; a zeroed one is fine. */
 void word_cache_deinit(WordCache *cache);
 
 /** @brief word_key() for a word of more than WORD_KEY_BYTES, or one after which fewer than 16 bytes may be read. */

@@ -23,39 +23,46 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief What bpe_pairs_find() returns for a pair that is not there; the numbers of pairs are smaller. */
 #define NO_PAIR UINT32_MAX
 
+/** @brief Two neighbouring tokens, and where they occur. */
 typedef struct {
-    int32_t left, right;
-    uint64_t count;      /**< occurrences in the corpus */
-    uint32_t *positions; /**< where it occurred when it appeared, ascending */
-    uint32_t position_count;
+    int32_t left,            /**< id of the first token */
+        right;               /**< id of the second */
+    uint64_t count;          /**< occurrences in the corpus */
+    uint32_t *positions;     /**< where it occurred when it appeared, ascending */
+    uint32_t position_count; /**< length of positions, where occurrences that the pair has lost stay */
 } Pair;
 
 /** @brief A slot of the index. It holds the tokens, so that most lookups need not follow the number to the pair. */
 typedef struct {
-    int32_t left, right;
+    int32_t left,    /**< id of the pair's first token */
+        right;       /**< id of its second */
     uint32_t number; /**< of the pair, plus 1; 0: a free slot */
 } PairSlot;
 
 /** @brief An entry of the heap. */
 typedef struct {
     uint64_t count; /**< the pair's count when the entry was made or corrected */
-    uint32_t pair;
+    uint32_t pair;  /**< its number */
 } PairCandidate;
 
+/** @brief 1 MiB of positions of many pairs, or more for one pair that needs more. */
 typedef struct PositionSlab PositionSlab;
 
-/** @brief Zeroed, except for a model, it is empty and ready. */
+/** @brief All pairs of a corpus. Zeroed, except for a model, it is empty and ready. */
 typedef struct {
     const BPEModel *model; /**< the bytes of the tokens, which decide between equal counts */
     Pair *pairs;           /**< by number */
-    size_t pair_count, pair_capacity;
-    PairSlot *slots; /**< hash table from tokens to numbers, with open addressing */
-    size_t slot_count;
-    PositionSlab *slabs;
-    PairCandidate *heap; /**< a binary heap with the best candidate at index 0 */
-    size_t heap_count, heap_capacity;
+    size_t pair_count,     /**< numbers are below it */
+        pair_capacity;     /**< pairs that there is room for */
+    PairSlot *slots;       /**< hash table from tokens to numbers, with open addressing */
+    size_t slot_count;     /**< a power of two; 0 before the first pair */
+    PositionSlab *slabs;   /**< a linked list, the slab that is being filled first */
+    PairCandidate *heap;   /**< a binary heap with the best candidate at index 0 */
+    size_t heap_count,     /**< candidates in the heap */
+        heap_capacity;     /**< candidates that there is room for */
 } BPEPairs;
 
 /** @brief Returns the slot of a pair, or the free slot where it belongs. There must be slots. */

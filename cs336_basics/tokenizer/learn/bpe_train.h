@@ -26,6 +26,7 @@
 
 CS336_API_BEGIN
 
+/** @brief What bpe_train() is doing, and so the unit of its progress. */
 typedef enum {
     BPE_COUNTING, /**< done and total are bytes of text */
     BPE_MERGING   /**< done and total are merges; there may be fewer than the total */
@@ -34,16 +35,18 @@ typedef enum {
 /** @brief Receives the progress. Only the thread that called bpe_train() calls it, after each merge and some chunks. */
 typedef void BPEProgress(void *context, BPEPhase phase, size_t done, size_t total);
 
+/** @brief How to learn. The texts and the flag that it points to belong to the caller. */
 typedef struct {
-    size_t vocab_size; /**< at least 256 and the special tokens */
-    const ByteString *special_tokens;
-    size_t special_count;
-    int threads;            /**< 0: as many as parallel_threads() says */
-    BPEProgress *progress;  /**< NULL: no reports */
-    void *progress_context; /**< passed to progress */
+    size_t vocab_size;                /**< at least 256 and the special tokens */
+    const ByteString *special_tokens; /**< (special_count) none may be empty; they get the lowest ids, in this order */
+    size_t special_count;             /**< 0: the text has no special tokens */
+    int threads;                      /**< 0: as many as parallel_threads() says */
+    BPEProgress *progress;            /**< NULL: no reports */
+    void *progress_context;           /**< passed to progress */
     const atomic_int *stop; /**< NULL, or a flag that ends learning when it is not 0; a signal handler may set it */
 } BPETrainConfig;
 
+/** @brief The size of the corpus that was learned from. */
 typedef struct {
     size_t bytes;              /**< of all texts */
     uint64_t pretokens;        /**< of all texts */

@@ -29,11 +29,12 @@ typedef struct {
     ByteString content; /**< of a file, its length only */
 } WordSource;
 
+/** @brief How to count. The caller owns what it points to. */
 typedef struct {
-    const SpecialTokens *special;
-    int threads;            /**< at least 1 */
-    size_t chunk_bytes;     /**< nominal length of a chunk; 0: 512 KiB */
-    const atomic_int *stop; /**< NULL, or a flag that ends the counting when it is not 0 */
+    const SpecialTokens *special; /**< they end a pre-token and are not counted */
+    int threads;                  /**< at least 1 */
+    size_t chunk_bytes;           /**< nominal length of a chunk; 0: 512 KiB */
+    const atomic_int *stop;       /**< NULL, or a flag that ends the counting when it is not 0 */
     void (*progress)(void *context, size_t done,
                      size_t total); /**< NULL, or called with the bytes done, by one thread */
     void *context;                  /**< passed to progress */

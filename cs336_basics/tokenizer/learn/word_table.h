@@ -23,24 +23,30 @@
 CS336_INTERNAL_BEGIN
 
 /** @brief A word's shard is the first bits of its hash: of word_key_hash() if it has at most WORD_KEY_BYTES. */
-enum { WORD_SHARD_BITS = 6, WORD_SHARDS = 1 << WORD_SHARD_BITS };
+enum {
+    WORD_SHARD_BITS = 6,               /**< first bits of the hash that choose the shard */
+    WORD_SHARDS = 1 << WORD_SHARD_BITS /**< shards of a table */
+};
 
+/** @brief A word and how often it occurs. */
 typedef struct {
-    WordKey key;
+    WordKey key;    /**< the word, or its hash and where its bytes are */
     uint64_t count; /**< occurrences; 0: a free slot */
 } WordSlot;
 
+/** @brief One of the hash tables that together are a WordTable. */
 typedef struct {
-    WordSlot *slots; /**< open addressing */
-    size_t slot_count, used;
-    int shift; /**< the first slot is the hash, without the bits that chose the shard, shifted right by this */
+    WordSlot *slots;   /**< open addressing; NULL before the first word */
+    size_t slot_count, /**< a power of two; 0 before the first word */
+        used;          /**< slots that hold a word, at most three quarters */
+    int shift;         /**< the first slot is the hash, without the bits that chose the shard, shifted right by this */
     ByteList long_words; /**< for each word of more than WORD_KEY_BYTES its length, a size_t, and its bytes */
-    ParallelLock lock;
+    ParallelLock lock;   /**< held while a thread reads or writes the fields above */
 } WordShard;
 
 /** @brief A zeroed table is empty and ready. */
 typedef struct {
-    WordShard shards[WORD_SHARDS];
+    WordShard shards[WORD_SHARDS]; /**< by the first bits of the hash */
 } WordTable;
 
 /** @brief Adds @p count occurrences of a word of at least one byte. @retval CS336_ENOMEM */
@@ -62,13 +68,16 @@ size_t word_table_size(const WordTable *table);
 
 /** @brief Visits all words: `for (WordCursor c = {0}; word_table_next(&table, &c);) use(c.word, c.count);` */
 typedef struct {
-    size_t shard, slot;
+    size_t shard,    /**< the shard that is being visited */
+        slot;        /**< the next slot to look at in it */
     ByteString word; /**< valid until the table changes */
     uint64_t count;  /**< its occurrences */
 } WordCursor;
 
+/** @brief Moves to the next word, in no meaningful order. @return false after the last word */
 bool word_table_next(const WordTable *table, WordCursor *cursor);
 
+/** @brief Frees the memory and leaves an empty table, which may be used again. */
 void word_table_deinit(WordTable *table);
 
 CS336_INTERNAL_END

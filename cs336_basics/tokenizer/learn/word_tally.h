@@ -25,11 +25,12 @@ enum {
     WORD_TALLY_BATCH = 512 /**< most words of one word_tally_count(), which prefetches all their slots first */
 };
 
+/** @brief The small table of one thread, and its batches for the large one: 865 KiB from word_tally_new(). */
 typedef struct {
-    WordTable *table;
-    WordSlot latest[1 << WORD_TALLY_BITS]; /**< by the first bits of the hash */
-    WordSlot batches[WORD_SHARDS][WORD_TABLE_BATCH];
-    size_t batch_counts[WORD_SHARDS]; /**< words in each batch */
+    WordTable *table; /**< where the counts go in the end; all threads share it, and the caller owns it */
+    WordSlot latest[1 << WORD_TALLY_BITS];           /**< by the first bits of the hash */
+    WordSlot batches[WORD_SHARDS][WORD_TABLE_BATCH]; /**< by shard: words that left `latest`, with their counts */
+    size_t batch_counts[WORD_SHARDS];                /**< words in each batch */
 } WordTally;
 
 /** @brief Makes a tally whose words go to @p table. @retval CS336_ENOMEM */

@@ -18,26 +18,26 @@ CS336_INTERNAL_BEGIN
  */
 enum { GROUPS_AT_ONCE = 16 };
 
-/* The ASCII classes of a group's bytes: bit i of each bitset is set if byte i is one of these. */
+/** @brief The ASCII classes of a group's bytes: bit i of each bitset is set if byte i is one of these. */
 typedef struct {
-    uint64_t letters;       /* A to Z, a to z */
-    uint64_t digits;        /* 0 to 9 */
-    uint64_t spaces;        /* ' ' and U+0009 to U+000D */
-    uint64_t blanks;        /* ' ' */
-    uint64_t quotes;        /* ' */
-    uint64_t beyond;        /* 0x80 and more: not ASCII */
-    uint64_t continuations; /* 0x80 to 0xBF: in UTF-8, any byte of a character but its first */
+    uint64_t letters;       /**< A to Z, a to z */
+    uint64_t digits;        /**< 0 to 9 */
+    uint64_t spaces;        /**< ' ' and U+0009 to U+000D */
+    uint64_t blanks;        /**< ' ' */
+    uint64_t quotes;        /**< ' */
+    uint64_t beyond;        /**< 0x80 and more: not ASCII */
+    uint64_t continuations; /**< 0x80 to 0xBF: in UTF-8, any byte of a character but its first */
 } ByteClasses;
 
-/* What the scanner knows about a group's bytes: bit i of each bitset is about byte i. */
+/** @brief What the scanner knows about a group's bytes: bit i of each bitset is about byte i. */
 typedef struct {
-    const uint8_t *text;                   /* the group's first byte */
-    uint64_t inside;                       /* the byte lies before the end of the text */
-    uint64_t classes[UNICODE_CLASS_COUNT]; /* the character that the byte belongs to has this UnicodeClass */
-    uint64_t blanks;                       /* the byte is ' ' */
-    uint64_t quotes;                       /* the byte is ' */
-    uint64_t inner;                        /* the byte is not the first of its character */
-    uint64_t last_spaces; /* the byte begins a character of white space, and a visible character follows */
+    const uint8_t *text;                   /**< the group's first byte */
+    uint64_t inside;                       /**< the byte lies before the end of the text */
+    uint64_t classes[UNICODE_CLASS_COUNT]; /**< the character that the byte belongs to has this UnicodeClass */
+    uint64_t blanks;                       /**< the byte is ' ' */
+    uint64_t quotes;                       /**< the byte is ' */
+    uint64_t inner;                        /**< the byte is not the first of its character */
+    uint64_t last_spaces; /**< the byte begins a character of white space, and a visible character follows */
 } Group;
 
 /*
@@ -53,12 +53,12 @@ static inline bool visible_at(const uint8_t *text, const uint8_t *end)
     return text < end && utf8_class(text, (size_t)(end - text)).unicode_class != UNICODE_SPACE;
 }
 
-/* The scanner of one instruction set. */
+/** @brief The scanner of one instruction set. */
 typedef struct {
-    /*
-     * Scans `groups` groups from p->unscanned on, at most GROUPS_AT_ONCE, writes where pre-tokens end, and returns how
-     * many ends there are. `bytes` holds the bytes of these groups: it is p->unscanned itself or, where the text ends
-     * inside the group, a copy with zeros behind the text.
+    /**
+     * @brief Scans @p groups groups from p->unscanned on, at most GROUPS_AT_ONCE, writes where pre-tokens end, and
+     * returns how many ends there are. @p bytes holds the bytes of these groups: it is p->unscanned itself or, where
+     * the text ends inside the group, a copy with zeros behind the text.
      */
     size_t (*scan)(Pretokenizer *p, const uint8_t **ends, const uint8_t *bytes, size_t groups);
 } PretokenizeKernels;

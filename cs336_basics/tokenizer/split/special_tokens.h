@@ -25,13 +25,14 @@ CS336_INTERNAL_BEGIN
  */
 enum { SPECIAL_TOKEN_PAIRS = 8 };
 
+/** @brief The special tokens of a tokenizer, with what finds them fast. It owns copies of their bytes. */
 typedef struct {
-    ByteString *tokens; /**< distinct, longest first */
-    size_t count;
-    bool begins[256]; /**< by byte: true if a token begins with it */
-    BytePair pairs[SPECIAL_TOKEN_PAIRS];
-    size_t pair_count; /**< pairs that tokens begin with; 0: too many, or a token has one byte */
-    uint8_t *bytes;    /**< of all tokens */
+    ByteString *tokens;                  /**< distinct, longest first */
+    size_t count;                        /**< number of tokens */
+    bool begins[256];                    /**< by byte: true if a token begins with it */
+    BytePair pairs[SPECIAL_TOKEN_PAIRS]; /**< distinct; the first pair_count are in use */
+    size_t pair_count;                   /**< pairs that tokens begin with; 0: too many, or a token has one byte */
+    uint8_t *bytes;                      /**< of all tokens */
 } SpecialTokens;
 
 /**
@@ -40,8 +41,11 @@ typedef struct {
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count);
+
+/** @brief Frees the tokens; a zeroed struct is fine. */
 void special_tokens_deinit(SpecialTokens *special);
 
+/** @brief The result of a search. */
 typedef struct {
     size_t
         begin; /**< where the token begins; without a token, the first byte that may begin one if more text follows */
