@@ -55,11 +55,8 @@ function print_pages(parent, command, margin,    i) {
         }
 }
 
-function print_neighbour(i, class, arrow) {
-    if (i == 0)
-        print "<a class=\"" class "\" href=\"index.html\">" arrow "</a>"
-    else
-        print "<a class=\"" class "\" href=\"" page_name(pages[i]) ".html\">" arrow " " page_title[i] "</a>"
+function print_neighbour(i, class, before, after) {
+    print "<a class=\"" class "\" href=\"" page_name(pages[i]) ".html\">" before page_title[i] after "</a>"
 }
 
 # Prints the end of page i: its subpages, and the links to the previous page, the contents and the next page.
@@ -73,10 +70,10 @@ function print_end_of_page(i,    j, has_pages) {
     print "\n@htmlonly"
     print "<nav class=\"book-order\" aria-label=\"Order of the book\">"
     if (i > 1)
-        print_neighbour(i - 1, "book-previous", "←")
-    print_neighbour(0, "book-contents", "Contents")
+        print_neighbour(i - 1, "book-previous", "← ", "")
+    print "<a class=\"book-contents\" href=\"index.html\">Contents</a>"
     if (i < page_count)
-        print_neighbour(i + 1, "book-next", "→")
+        print_neighbour(i + 1, "book-next", "", " →")
     print "</nav>"
     print "@endhtmlonly"
 }

@@ -69,6 +69,11 @@ grep -lE 'href="(cs336_basics|tests)/' "$out"/html/*.html | while read -r page; 
     mv "$page.new" "$page"
 done
 
+for tree in "$out"/html/*_8h.js "$out"/html/navtreeindex*.js; do
+    awk -v html="$out/html" -f docs/tools/tree_links.awk "$tree" >"$tree.new"
+    mv "$tree.new" "$tree"
+done
+
 # ---- full-text search over the chapters ----
 if command -v python3 >/dev/null; then
     chapters=$(sed -n 's/^ *\([^ #][^ ]*\)\.md.*/\1/p' docs/book/contents.txt | sed 's/.*\///' | tr '[:upper:]' '[:lower:]')

@@ -31,6 +31,17 @@ FNR == 1 {
         $0 = "# " page_title[number]
 }
 
+# A link that goes on in the next line is joined, because Doxygen reads a link only if it is on one line.
+held != "" {
+    if (/^ *$|^ *[-*|>#`]/)
+        print formulas(links(held))
+    else {
+        sub(/^ +/, "")
+        $0 = held " " $0
+    }
+    held = ""
+}
+
 /^ *(```|~~~)/ { fenced = !fenced; print; next }
 fenced || /^    [^ ]/ { print; next }
 
@@ -51,6 +62,8 @@ fenced || /^    [^ ]/ { print; next }
     next
 }
 
+/\[[^\]]*$/ && !/^\|/ { held = $0; next }
+
 { print formulas(links($0)) }
 
 function die(message) {
@@ -59,6 +72,8 @@ function die(message) {
     exit 1
 }
 END {
+    if (held != "")
+        print formulas(links(held))
     if (!failed && number)
         print_end_of_page(number)
     exit failed
@@ -99,6 +114,9 @@ function links(text,    result, link, target) {
                 die("no file " target)
             close(target)
             link = target
+        } else if (target ~ /^(docs\/)?figures\//) {
+            sub(/^docs\//, "", target)
+            link = target # Doxygen looks for pictures from docs/ on
         }
         result = result "](" link ")"
     }
@@ -108,6 +126,7 @@ function links(text,    result, link, target) {
 # $...$ and $$...$$ outside of `...` become formulas. A quotation mark of the text becomes &quot;, because Doxygen takes
 # the text between two of them on a line as it is, with the formulas in it.
 function formulas(text,    result, c, code, tag, i, two) {
+    gsub(/<br>`/, "<br> `", text) # Doxygen does not see the element otherwise
     result = ""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)

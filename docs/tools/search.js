@@ -22,40 +22,61 @@
         return query.toLowerCase().split(/\s+/).filter(function (word) { return word; });
     }
 
-    /* True if `word` begins at this place of the text, so that "arm" ranks "arms" above "warm". */
-    function beginsWord(text, at) {
-        return at === 0 || !/[a-z0-9]/.test(text[at - 1]);
+    /* Where `word` is in the text from `at` on: at the begin of a word, so that "arm" does not find "warm". */
+    function indexOfWord(text, word, at) {
+        var place = text.indexOf(word, at || 0);
+        while (place > 0 && /[a-z0-9]/.test(text[place - 1]) && /[a-z0-9]/.test(word[0])) place = text.indexOf(word, place + 1);
+        return place;
     }
 
-    /* How well a section answers: 0 if a word is missing. A word in the title weighs as much as ten in the text. */
-    function score(title, text, wanted) {
-        var sum = 0;
-        for (var i = 0; i < wanted.length; i++) {
-            var inTitle = title.indexOf(wanted[i]), inText = text.indexOf(wanted[i]);
-            if (inTitle < 0 && inText < 0) return 0;
-            if (inTitle >= 0) sum += beginsWord(title, inTitle) ? 10 : 3;
-            if (inText >= 0) sum += Math.log(text.split(wanted[i]).length) + (beginsWord(text, inText) ? 1 : 0);
-        }
-        var phrase = wanted.join(" ");
-        return sum + (title.indexOf(phrase) >= 0 ? 10 : 0) + (text.indexOf(phrase) >= 0 ? 5 : 0);
+    function count(text, word) {
+        for (var sum = 0, at = indexOfWord(text, word); at >= 0; at = indexOfWord(text, word, at + word.length)) sum++;
+        return sum;
     }
 
-    function search(query) {
-        var wanted = words(query), found = [];
-        if (!wanted.length || typeof bookIndex === "undefined") return found;
+    /* Every section, as { url, page, title, text } and the same in lower case. Made once. */
+    var all = null;
+    function sections() {
+        if (all || typeof bookIndex === "undefined") return all || [];
+        all = [];
         bookIndex.forEach(function (page) {
+            var pageTitle = page[1][0][1];
             page[1].forEach(function (section) {
-                var value = score(section[1].toLowerCase(), section[2].toLowerCase(), wanted);
-                if (value > 0)
-                    found.push({
-                        score: value, title: section[1], text: section[2], wanted: wanted,
-                        url: page[0] + (section[0] ? "#" + section[0] : ""),
-                        page: page[1][0][1] === section[1] ? "" : page[1][0][1]
-                    });
+                all.push({
+                    url: page[0] + (section[0] ? "#" + section[0] : ""), page: section[1] === pageTitle ? "" : pageTitle,
+                    title: section[1], text: section[2],
+                    lowerTitle: section[1].toLowerCase(), lowerText: section[2].toLowerCase()
+                });
             });
         });
+        return all;
+    }
+
+    /* The sections that have every word, the best first. A rare word weighs more than a frequent one, a word in the title
+       as much as ten in the text, and words that follow each other as in the query count once more. */
+    function search(query) {
+        var wanted = words(query), phrase = wanted.join(" ");
+        if (!wanted.length) return [];
+        var found = sections().filter(function (section) {
+            return wanted.every(function (word) {
+                return indexOfWord(section.lowerTitle, word) >= 0 || indexOfWord(section.lowerText, word) >= 0;
+            });
+        });
+        var weights = wanted.map(function (word) {
+            var having = sections().filter(function (section) { return indexOfWord(section.lowerText, word) >= 0; });
+            return 0.1 + Math.log((1 + sections().length) / (1 + having.length));
+        });
+        var scores = new Map();
+        found.forEach(function (section) {
+            var sum = 0;
+            wanted.forEach(function (word, i) {
+                sum += weights[i] * (10 * (indexOfWord(section.lowerTitle, word) >= 0) + Math.log(1 + count(section.lowerText, word)));
+            });
+            var inTitle = indexOfWord(section.lowerTitle, phrase) >= 0, inText = indexOfWord(section.lowerText, phrase) >= 0;
+            scores.set(section, sum * (1 + inTitle + inText));
+        });
         /* Array.sort is stable: sections of equal value stay in the order of the book. */
-        return found.sort(function (a, b) { return b.score - a.score; }).slice(0, MOST);
+        return found.sort(function (a, b) { return scores.get(b) - scores.get(a); }).slice(0, MOST);
     }
 
     /* ---- showing ---- */
@@ -66,7 +87,7 @@
         while (at < text.length) {
             var next = text.length, length = 0;
             wanted.forEach(function (word) {
-                var place = lower.indexOf(word, at);
+                var place = indexOfWord(lower, word, at);
                 if (place >= 0 && (place < next || (place === next && word.length > length))) {
                     next = place;
                     length = word.length;
@@ -80,8 +101,8 @@
 
     /* The part of the text around the whole phrase, or else around the first word that the text has. */
     function context(text, wanted) {
-        var lower = text.toLowerCase(), at = lower.indexOf(wanted.join(" "));
-        for (var i = 0; at < 0 && i < wanted.length; i++) at = lower.indexOf(wanted[i]);
+        var lower = text.toLowerCase(), at = indexOfWord(lower, wanted.join(" "));
+        for (var i = 0; at < 0 && i < wanted.length; i++) at = indexOfWord(lower, wanted[i]);
         var begin = Math.max(0, at - BEFORE), end = Math.min(text.length, Math.max(at, 0) + AFTER);
         while (begin > 0 && text[begin - 1] !== " ") begin--;
         while (end < text.length && text[end] !== " ") end++;
@@ -89,24 +110,24 @@
     }
 
     function show() {
-        var results = search(box.value), asked = words(box.value).length > 0;
+        var results = search(box.value), wanted = words(box.value);
         list.textContent = "";
         results.forEach(function (result, i) {
             var item = element("a", { role: "option", id: "book-result-" + i, href: result.url, tabindex: "-1" });
             var title = element("span", { "class": "book-result-title" });
-            appendMarked(title, result.title, result.wanted);
+            appendMarked(title, result.title, wanted);
             item.appendChild(title);
             if (result.page) item.appendChild(element("span", { "class": "book-result-page" }, result.page));
             var line = element("span", { "class": "book-result-text" });
-            appendMarked(line, context(result.text, result.wanted), result.wanted);
+            appendMarked(line, context(result.text, wanted), wanted);
             item.appendChild(line);
             item.addEventListener("click", close);
             list.appendChild(item);
         });
-        if (asked && !results.length)
+        if (wanted.length && !results.length)
             list.appendChild(element("p", {}, "No section of the book has these words."));
         choose(results.length ? 0 : -1);
-        asked ? open() : close();
+        wanted.length ? open() : close();
     }
 
     function open() {
@@ -162,6 +183,15 @@
         document.head.appendChild(script);
     }
 
+    /* Says what Doxygen's own box is for. Doxygen makes it some time after the page is ready; its label is its value. */
+    function renameOtherBox(tries) {
+        var names = document.getElementById("MSearchField");
+        if (names && typeof searchBox !== "undefined") {
+            if (names.value === searchBox.searchLabel) names.value = "Search names in the code";
+            searchBox.searchLabel = "Search names in the code";
+        } else if (tries > 0) setTimeout(renameOtherBox, 50, tries - 1);
+    }
+
     document.addEventListener("DOMContentLoaded", function () {
         var top = document.getElementById("top");
         if (!top) return;
@@ -182,6 +212,7 @@
         box.addEventListener("input", show);
         box.addEventListener("keydown", keyInBox);
         document.addEventListener("keydown", keyInPage);
+        renameOtherBox(100);
         document.addEventListener("pointerdown", function (event) {
             if (!list.contains(event.target) && !form.contains(event.target)) close();
         });

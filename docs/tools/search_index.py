@@ -18,6 +18,9 @@ LEFT_OUT = ("script", "style", "nav", "svg")
 # A blank separates what stands in different blocks and cells.
 BLOCKS = ("p", "div", "li", "td", "th", "tr", "br", "pre", "blockquote", "dd", "dt") + HEADINGS
 
+# What appears over a name in code, each on a line of its own.
+TOOLTIP = re.compile(r'^<div class="ttc".*\n', re.M)
+
 
 class Chapter(html.parser.HTMLParser):
     """Cuts a page into sections. Each section is [anchor, title, text]; the first one is the page itself."""
@@ -73,7 +76,8 @@ def main():
     pages = []
     for name in sys.argv[2:]:
         chapter = Chapter()
-        chapter.feed((directory / f"{name}.html").read_text(encoding="utf-8"))
+        page = (directory / f"{name}.html").read_text(encoding="utf-8")
+        chapter.feed(TOOLTIP.sub("", page))
         sections = [[anchor, plain(title), plain(text)] for anchor, title, text in chapter.sections]
         pages.append([f"{name}.html", [section for section in sections if section[1] or section[2]]])
     index = json.dumps(pages, ensure_ascii=False, separators=(",", ":"))

@@ -48,7 +48,7 @@ def filled(path):
 def main():
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
-        sys.exit("usage: numbers.py [--check]")
+        sys.exit("usage: write_numbers.py [--check]")
     chapters = sorted((TOP / "book").glob("*.md"))
     files = [(path, filled(path)) for path in chapters]
     for module in filter(None, map(module_of, chapters)):

@@ -130,6 +130,10 @@ END {
             print " *     " text "()"
         }
     }
+    # The exercises of the tokenizer decode UTF-8, and those that call run_pretokenize() count or look up what it finds.
+    about_text = id == "pretokenizer" || needs ~ /(^|,)pretokenizer(,|$)/
+    if (about_text && needs != "-")
+        print " *\n * A hash map, as Python's dict: tests/exercises/map.h."
     if (types != "")
         printf " *\n * The types:\n%s", types
     print " */"
@@ -137,6 +141,10 @@ END {
     include(headers)
     for (i = 1; needs != "-" && i <= need_count; i++)
         include(header_of[need[i]])
+    if (about_text)
+        include("tokenizer/unicode.h")
+    if (about_text && needs != "-")
+        include("tests/exercises/map.h")
     print ""
     print "#include <math.h>"
     printf "%s", stubs

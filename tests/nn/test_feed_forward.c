@@ -110,6 +110,25 @@ START_TEST(test_swiglu_gradients_of_neighbouring_weights)
 }
 END_TEST
 
+START_TEST(test_swiglu_adds_to_the_weight_gradients)
+{
+    const FeedForwardProblem p = feed_forward_problem("swiglu", true);
+    FeedForward once = feed_forward_grad(true), twice = feed_forward_grad(true);
+    const Tensor y = filled_like(NAN, p.x.value), grad_x = filled_like(NAN, p.x.value);
+    run_feed_forward(y, grad_x, &once, &p, &p.ffn);
+    for (int i = 0; i < 2; i++)
+        run_feed_forward(y, grad_x, &twice, &p, &p.ffn);
+    assert_pytorch(grad_x, "swiglu", "grad_x"); /* overwritten */
+    const Tensor once_of[] = {once.w1.weight, once.w2.weight, once.w3.weight};
+    const Tensor twice_of[] = {twice.w1.weight, twice.w2.weight, twice.w3.weight};
+    for (int i = 0; i < 3; i++) {
+        for (size_t k = 0; k < tensor_count(once_of[i]); k++)
+            once_of[i].data[k] *= 2;
+        assert_allclose(twice_of[i], once_of[i], 1e-6, 1e-7);
+    }
+}
+END_TEST
+
 START_TEST(test_silu_feed_forward_gradients)
 {
     FeedForwardProblem p = feed_forward_problem("silu_ffn", false);
@@ -223,6 +242,7 @@ END_TEST
 const TestCase feed_forward_tests[] = {
     TEST(test_swiglu_gradients, "positionwise_feedforward"),
     TEST(test_swiglu_gradients_of_neighbouring_weights, "positionwise_feedforward"),
+    TEST(test_swiglu_adds_to_the_weight_gradients, "positionwise_feedforward"),
     TEST(test_silu_feed_forward_gradients, "swiglu_ablation"),
     TEST(test_feed_forward_is_silu_between_two_maps, "swiglu_ablation"),
     TEST(test_swiglu_skips_what_is_not_wanted, "positionwise_feedforward"),

@@ -138,6 +138,19 @@ START_TEST(test_log_sum_exp_of_infinities)
 }
 END_TEST
 
+/* Exponentials of these numbers are infinite, or 0. */
+START_TEST(test_log_sum_exp_of_huge_numbers)
+{
+    float x[] = {1e4F, 1e4F, -1e4F, -1e4F}, l[2], grad_l[] = {2, -4}, grad_x[4];
+    const float log_2 = 0.6931472F, expected_l[] = {1e4F + log_2, -1e4F + log_2}, expected_grad[] = {1, 1, -2, -2};
+    assert_ok(log_sum_exp_forward(tensor(l, 2, 1), tensor(x, 2, 2)));
+    assert_allclose_array("l", l, expected_l, 2, 1e-6, 0);
+    assert_ok(log_sum_exp_backward(tensor(grad_x, 2, 2), tensor(grad_l, 2, 1), tensor(l, 2, 1), tensor(x, 2, 2)));
+    /* float32 numbers around 1e4 are 1e-3 apart, and so is the exponent x - l */
+    assert_allclose_array("grad_x", grad_x, expected_grad, 4, 1e-3, 0);
+}
+END_TEST
+
 /* ---- SiLU ---- */
 
 START_TEST(test_silu)
@@ -486,6 +499,7 @@ const TestCase functional_tests[] = {
     TEST(test_softmax_refuses, "softmax"),
     TEST(test_log_sum_exp, "cross_entropy"),
     TEST(test_log_sum_exp_of_infinities, "cross_entropy"),
+    TEST(test_log_sum_exp_of_huge_numbers, "cross_entropy"),
     TEST(test_log_sum_exp_refuses, "cross_entropy"),
     TEST(test_silu, "positionwise_feedforward"),
     TEST(test_silu_far_from_zero, "positionwise_feedforward"),

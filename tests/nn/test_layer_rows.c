@@ -155,14 +155,16 @@ START_TEST(test_rmsnorm_adds_to_the_input_gradient)
     const RMSNorm norm = {weight.value, 1e-5F};
     const Tensor y = filled(NAN, 7, 10), inverse_rms = filled(NAN, 7, 1);
     const Tensor alone = filled(NAN, 7, 10), added = filled(2, 7, 10);
-    RMSNorm grad = {filled(0, 10), 0}, again = {filled(0, 10), 0};
+    RMSNorm grad = {filled(0, 10), 0}, again = {filled(3, 10), 0};
     assert_ok(rmsnorm_forward(y, inverse_rms, x.value, &norm));
     assert_ok(rmsnorm_backward(alone, &grad, grad_y.value, inverse_rms, x.value, &norm));
     assert_ok(rmsnorm_backward_add(added, &again, grad_y.value, inverse_rms, x.value, &norm));
     for (size_t i = 0; i < 70; i++)
         alone.data[i] += 2;
     assert_allclose(added, alone, 1e-6, 1e-6);
-    assert_allclose(again.weight, grad.weight, 0, 0);
+    for (size_t i = 0; i < 10; i++)
+        grad.weight.data[i] += 3;
+    assert_allclose(again.weight, grad.weight, 1e-6, 1e-6);
     assert_fails(rmsnorm_backward_add(filled(0, 7, 9), &grad, grad_y.value, inverse_rms, x.value, &norm), CS336_ESHAPE,
                  "rmsnorm_backward_add: grad_x is (7, 9), x is (7, 10)");
 }

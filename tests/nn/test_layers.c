@@ -259,6 +259,12 @@ START_TEST(test_embedding_gradients)
     assert_pytorch(y, "embedding", "y");
     assert_pytorch(grad.weight, "embedding", "grad_weight");
     assert_differences("grad_weight", grad.weight, p.weight, embedding_loss, &p);
+    /* What the gradient held before is added to. */
+    Embedding onto = {filled_like(3, embedding.weight)};
+    assert_ok(embedding_backward(&onto, p.grad_y.value, p.ids));
+    for (size_t i = 0; i < tensor_count(grad.weight); i++)
+        grad.weight.data[i] += 3;
+    assert_allclose(onto.weight, grad.weight, 1e-6, 1e-6);
     assert_ok(embedding_backward(&(Embedding){NOT_WANTED}, p.grad_y.value, p.ids));
 }
 END_TEST
@@ -343,6 +349,18 @@ START_TEST(test_rmsnorm_gradients)
 }
 END_TEST
 
+START_TEST(test_rmsnorm_of_another_eps)
+{
+    const NormProblem p = norm_problem();
+    const RMSNorm norm = {p.weight.value, 0.5F};
+    const Tensor y = filled_like(NAN, p.x.value);
+    double expected[60];
+    assert_ok(rmsnorm_forward(y, NOT_WANTED, p.x.value, &norm));
+    reference_rmsnorm(expected, p.x.wide, p.weight.wide, 6, 10, 0.5);
+    assert_allclose_double("y", y.data, expected, 60, 1e-5, 1e-6);
+}
+END_TEST
+
 START_TEST(test_rmsnorm_in_place_and_frozen)
 {
     const NormProblem p = norm_problem();
@@ -354,7 +372,10 @@ START_TEST(test_rmsnorm_in_place_and_frozen)
     tensor_copy(y, p.grad_y.value);
     assert_ok(rmsnorm_backward(y, &(RMSNorm){NOT_WANTED, EPS}, y, inverse_rms, p.x.value, &norm));
     assert_pytorch(y, "rmsnorm", "grad_x");
-    RMSNorm grad = {filled(0, 10), EPS};
+    RMSNorm both = {filled(0, 10), EPS}, grad = {filled(0, 10), EPS};
+    tensor_copy(y, p.grad_y.value);
+    assert_ok(rmsnorm_backward(y, &both, y, inverse_rms, p.x.value, &norm));
+    assert_pytorch(both.weight, "rmsnorm", "grad_weight");
     assert_ok(rmsnorm_backward(NOT_WANTED, &grad, p.grad_y.value, inverse_rms, p.x.value, &norm));
     assert_pytorch(grad.weight, "rmsnorm", "grad_weight");
 }
@@ -405,6 +426,7 @@ const TestCase layers_tests[] = {
     TEST(test_embedding_gradient_is_the_same_for_any_threads, "embedding"),
     TEST(test_embedding_names_what_does_not_fit, "embedding"),
     TEST(test_rmsnorm_gradients, "rmsnorm"),
+    TEST(test_rmsnorm_of_another_eps, "rmsnorm"),
     TEST(test_rmsnorm_in_place_and_frozen, "rmsnorm"),
     TEST(test_rmsnorm_names_the_shapes_that_differ, "rmsnorm"),
     {0},

@@ -14,3 +14,12 @@ ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_
     }
     return (ByteString){.bytes = buffer, .length = length};
 }
+
+ByteString random_text_of(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t bytes)
+{
+    ByteString text;
+    do
+        text = random_text(rng, buffer, atoms, atom_count, LONGEST_TEXT);
+    while (text.length < bytes);
+    return text;
+}

@@ -21,4 +21,7 @@ enum { LONGEST_TEXT = 300 };
 /** @brief Makes a text of up to @p max_atoms atoms, some of them repeated, in a buffer of LONGEST_TEXT bytes. */
 ByteString random_text(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t max_atoms);
 
+/** @brief Makes a text of at least @p bytes bytes (up to 200) in the same way. */
+ByteString random_text_of(Rng *rng, uint8_t *buffer, const ByteString *atoms, size_t atom_count, size_t bytes);
+
 #endif

@@ -80,9 +80,9 @@ static const char training_text[] =
     "aab aabaab abab aaaa aaab bbab abba aaaaaaaabbbbabab xxyx é éé 东 'll it's he's 12 "
     "1212 <|a|> <| |> |>x x|> <|a|><|a \n\n\n  \n x y\n aabb ab aq 'l 'lll éaé 东东";
 
-static void vocabulary_init(Vocabulary *v)
+static void vocabulary_train(Vocabulary *v, ByteString text)
 {
-    *v = (Vocabulary){.plain = plain_bpe_train(byte_string(training_text), NULL, 0, MERGES, TRAIN_RIGHT)};
+    *v = (Vocabulary){.plain = plain_bpe_train(text, NULL, 0, MERGES, TRAIN_RIGHT)};
     for (size_t i = 0; i < 256; i++) {
         v->bytes[i] = (uint8_t)(255 - i);
         v->vocab[i] = (ByteString){.bytes = &v->bytes[i], .length = 1};
@@ -94,6 +94,11 @@ static void vocabulary_init(Vocabulary *v)
         v->merges[i] = merge;
         v->vocab[256 + i] = byte_list_view(&v->joined[i]);
     }
+}
+
+static void vocabulary_init(Vocabulary *v)
+{
+    vocabulary_train(v, byte_string(training_text));
 }
 
 static void vocabulary_deinit(Vocabulary *v)
@@ -209,6 +214,69 @@ START_TEST(test_run_encode_iterable_does_not_depend_on_the_cuts)
         release_tokenizer(tokenizer);
     }
     vocabulary_deinit(&v);
+}
+END_TEST
+
+/* Gives a text in three chunks, of which the second and the third may be empty. */
+typedef struct {
+    ByteString text;
+    size_t cuts[2];
+    size_t given; /* bytes */
+} TwoCuts;
+
+static ByteString next_third(void *context)
+{
+    TwoCuts *c = context;
+    const size_t begin = c->given;
+    for (size_t i = 0; i < COUNT(c->cuts) && c->given == begin; i++)
+        c->given = c->cuts[i] > begin ? c->cuts[i] : begin;
+    if (c->given == begin)
+        c->given = c->text.length;
+    return (ByteString){.bytes = c->text.bytes + begin, .length = c->given - begin};
+}
+
+/* Cuts a text at every two places. */
+static void assert_cut_anywhere(const Vocabulary *v, const Tokenizer *tokenizer, ByteString text, size_t special_count,
+                                size_t trial)
+{
+    ByteString expected[LONGEST_TEXT];
+    const size_t count = encode_plainly(expected, v, text, special_count);
+    for (size_t i = 1; i <= text.length; i++)
+        for (size_t k = i; k <= text.length; k++) {
+            TokenList ids = {0};
+            TwoCuts cuts = {.text = text, .cuts = {i, k}};
+            assert_ok(run_encode_iterable(tokenizer, next_third, &cuts, take_ids, &ids));
+            assert_tokens(v, &ids, expected, count, trial);
+            token_list_deinit(&ids);
+        }
+}
+
+/*
+ * A chunk that ends inside a white-space character changes up to three pre-tokens: " \n\xC2" is split into " ", "\n"
+ * and
+ * "\xC2", and " \n\u00A0" is a single one. The vocabulary is trained on each text, so its tokens are as long as the
+ * pre-tokens, and each border that is not one shows.
+ */
+START_TEST(test_run_encode_iterable_of_text_cut_anywhere)
+{
+    static const char *const texts[] = {" \n\u00A0 v",
+                                        "ab \n\u00A0\u00A0ab",
+                                        "\n\n\u3000\n\u3000x",
+                                        "a \u2003\r\n\u2003\u2003 a",
+                                        "it'll \u00A0'll\u00A0'l",
+                                        "<|a|>\u00A0 \u00A0<|a|><|a|>\u00A0",
+                                        " \n\xC2\x85 x y\n\xC2\x85 y",
+                                        "  é \u00A0\u00E9\u00A0 12\u00A012 "};
+    for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials))
+        for (size_t trial = 0; trial < COUNT(texts); trial++) {
+            const ByteString text = byte_string(texts[trial]);
+            Vocabulary v;
+            vocabulary_train(&v, text);
+            Tokenizer *tokenizer = open_tokenizer(&v, special_count);
+            assert_cut_anywhere(&v, tokenizer, text, special_count, trial);
+            release_tokenizer(tokenizer);
+            vocabulary_deinit(&v);
+        }
 }
 END_TEST
 
@@ -329,19 +397,23 @@ END_TEST
 /*
  * "abcd" is a, b, cd, because (c, d) was created first; from left to right it would be abc, d. "xyz" is one token, from
  * left to right xy, z. Two chunks end inside "'ll" and inside the special token. Without special tokens nothing but a
- * pre-token is held back from "'ll".
+ * pre-token is held back from "'ll". A chunk of the second text ends inside U+00A0, which is white space.
  */
 START_TEST(test_mistakes_of_the_tokenizer_differ_on_one_text)
 {
-    ByteString left[] = {ATOM("c"), ATOM("b"), ATOM("a"), ATOM("y"), ATOM("x"), ATOM("x"), ATOM("l"), ATOM("'")};
-    ByteString right[] = {ATOM("d"), ATOM("c"), ATOM("bc"), ATOM("z"), ATOM("y"), ATOM("yz"), ATOM("l"), ATOM("ll")};
+    ByteString left[] = {ATOM("c"), ATOM("b"), ATOM("a"), ATOM("y"), ATOM("x"),
+                         ATOM("x"), ATOM("l"), ATOM("'"), ATOM(" ")};
+    ByteString right[] = {ATOM("d"),  ATOM("c"), ATOM("bc"), ATOM("z"), ATOM("y"),
+                          ATOM("yz"), ATOM("l"), ATOM("ll"), ATOM("\n")};
     const PlainBPE merges = {.left = left, .right = right, .merge_count = COUNT(left)};
-    const ByteString text = byte_string("abcd xyz it'll é\xFF<|e|>.");
-    const size_t lengths[] = {13, text.length - 13 - 2, 2};
+    const ByteString text = byte_string("abcd xyz it'll é\xFF<|e|><|e|>.");
+    const ByteString blanks = byte_string(" \n\u00A0 v");
+    const size_t lengths[] = {13, text.length - 13 - 2, 2}, halves[] = {3, 3};
     ByteList answers[TOKENIZER_MISTAKES] = {0};
     ByteString tokens[LONGEST_TEXT];
     for (size_t m = 0; m < COUNT(answers); m++) {
-        PlainTokenizer plain = {.merges = &merges, .special = ends, .special_count = 1, .mistake = (TokenizerMistake)m};
+        PlainTokenizer plain = {
+            .merges = &merges, .special = ends, .special_count = COUNT(ends), .mistake = (TokenizerMistake)m};
         size_t count = plain_encode(tokens, &plain, text);
         append_all(&answers[m], tokens, count);
         plain_decode(&answers[m], &plain, tokens, count);
@@ -349,6 +421,8 @@ START_TEST(test_mistakes_of_the_tokenizer_differ_on_one_text)
         append_all(&answers[m], tokens, count);
         plain.special_count = 0;
         count = plain_encode_chunks(tokens, &plain, text, lengths, COUNT(lengths));
+        append_all(&answers[m], tokens, count);
+        count = plain_encode_chunks(tokens, &plain, blanks, halves, COUNT(halves));
         append_all(&answers[m], tokens, count);
     }
     assert_all_different(answers, COUNT(answers), "tokenizer");
@@ -361,6 +435,7 @@ const TestCase bpe_adapters_tests[] = {
     TEST(test_run_train_bpe_of_nothing, "train_bpe"),
     TEST(test_run_encode_equals_applying_one_merge_after_the_other, "tokenizer"),
     TEST(test_run_encode_iterable_does_not_depend_on_the_cuts, "tokenizer"),
+    TEST(test_run_encode_iterable_of_text_cut_anywhere, "tokenizer"),
     TEST(test_run_decode_replaces_malformed_utf8, "tokenizer"),
     TEST(test_get_tokenizer_appends_missing_special_tokens, "tokenizer"),
     TEST(test_mistakes_of_the_pretokenizer_differ_on_one_text, "exercises"),

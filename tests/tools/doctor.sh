@@ -3,7 +3,7 @@
 # compiler and the OpenMP flags.
 compiler=$1 openmp=$2 missing=0
 
-row() { printf '  %-14s %-9s %s\n' "$1" "$2" "$3"; }
+row() { printf '  %-15s %-9s %s\n' "$1" "$2" "$3"; }
 # no: optional; MISSING: the main job needs it
 absent() { # name, what for, no|MISSING
     row "$1" "$3" "$2"
@@ -28,6 +28,18 @@ program clang 'a second compiler; make tsan' no
 program valgrind 'make valgrind' no
 program doxygen 'make docs' no
 program dot 'include graphs in the documentation (Graphviz)' no
+program python3 'search over the chapters, make docs-check, make numbers' no
+# folders of pages' parts: where Debian installs them, or a user
+files() { # name, what for, folder
+    for folder in /usr/share/$3 /usr/local/share/$3; do
+        if [ -d "$folder" ]; then row "$1" yes "$folder"; return; fi
+    done
+    absent "$1" "$2" no
+}
+files libjs-mathjax 'formulas in the documentation; without it they are shown as TeX' javascript/mathjax
+files doxygen-awesome 'light and dark pages that fit a phone (package doxygen-awesome-css)' doxygen-awesome-css
+for chromium in chromium chromium-browser google-chrome; do command -v $chromium >/dev/null 2>&1 && break; done
+program $chromium 'make docs-check: formulas, widths, colours and search as a browser shows them' no
 program clang-format 'make format, make format-check' no
 program clang-tidy 'make lint' no
 program cppcheck 'make lint' no

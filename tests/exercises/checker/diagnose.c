@@ -71,19 +71,24 @@ void free_answer(Trial *t)
     free(t);
 }
 
-/* Returns how many numbers of the run there are if all are those of the mistake, and 0 if one is not. */
-static size_t numbers_of_mistake(const Exercise *exercise, const Case *c, const Run *run, int mistake)
+/* True if all numbers of the run are those of the mistake. How many these are is added to `numbers` if it is not NULL.
+ * A call that must fail, and did not, has no numbers, and is wrong. A number that was never written is no mistake's
+ * nan. */
+static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *run, int mistake, size_t *numbers)
 {
     Trial *t = make_answer(c, mistake);
-    size_t numbers = 0;
-    bool agrees = true;
+    size_t count = 0;
+    bool agrees = !t->fails;
     for (size_t i = 0; agrees && i < t->array_count; i++)
         if (t->arrays[i].answer) {
-            agrees = compare_array(&t->arrays[i], &run->arrays[i], tolerance_of(exercise, c)).wrong == 0;
-            numbers += t->arrays[i].count;
+            agrees = compare_array(&t->arrays[i], &run->arrays[i], tolerance_of(exercise, c)).wrong == 0 &&
+                     (mistake == 0 || run->arrays[i].unwritten == 0);
+            count += t->arrays[i].count;
         }
     free_answer(t);
-    return agrees ? numbers : 0;
+    if (numbers && agrees)
+        *numbers += count;
+    return agrees;
 }
 
 /* What became of a case, for recognise(). */
@@ -97,12 +102,12 @@ static Diagnosis explained_by(const Exercise *exercise, const Run *runs, const M
     for (size_t i = 0; exercise->cases[i].what; i++) {
         if (verdicts[i] != RIGHT && verdicts[i] != WRONG)
             continue;
-        const size_t numbers = numbers_of_mistake(exercise, &exercise->cases[i], &runs[i], mistake->id);
-        if (verdicts[i] == RIGHT && !numbers)
+        const bool agrees = has_numbers_of(exercise, &exercise->cases[i], &runs[i], mistake->id,
+                                           verdicts[i] == WRONG ? &d.numbers : NULL);
+        if (verdicts[i] == RIGHT && !agrees)
             return (Diagnosis){0}; /* the learner does not make this mistake here */
-        if (verdicts[i] == WRONG && numbers) {
+        if (verdicts[i] == WRONG && agrees) {
             d.cases++;
-            d.numbers += numbers;
             if (mark)
                 verdicts[i] = EXPLAINED;
         }
@@ -116,7 +121,7 @@ size_t recognise(Diagnosis *diagnoses, size_t most, const Exercise *exercise, co
     Verdict verdicts[EXERCISE_CASES] = {NOT_COMPARED};
     for (size_t i = 0; exercise->cases[i].what; i++)
         if (runs[i].end == RUN_FINISHED && !exercise->cases[i].optional)
-            verdicts[i] = numbers_of_mistake(exercise, &exercise->cases[i], &runs[i], 0) ? RIGHT : WRONG;
+            verdicts[i] = has_numbers_of(exercise, &exercise->cases[i], &runs[i], 0, NULL) ? RIGHT : WRONG;
     for (size_t found = 0; found < most; found++) {
         Diagnosis best = {0};
         for (const Mistake *m = exercise->mistakes; m->id; m++) {

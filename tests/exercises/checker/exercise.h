@@ -37,10 +37,29 @@ typedef struct {
     double rtol, atol;       /**< |yours - right| <= atol + rtol |right| */
     const Case *cases;       /**< the first is the case by hand; `what` NULL ends them */
     const Mistake *mistakes; /**< `id` 0 ends them */
+    const char *unit;        /**< of the results: "bytes"; NULL: "numbers" */
 } Exercise;
 
-#define EXERCISES(X) \
-    X(softmax)       \
+#define EXERCISES(X)          \
+    X(pretokenizer)           \
+    X(train_bpe)              \
+    X(tokenizer)              \
+    X(linear)                 \
+    X(linear_backward)        \
+    X(embedding)              \
+    X(embedding_backward)     \
+    X(rmsnorm)                \
+    X(rmsnorm_backward)       \
+    X(softmax)                \
+    X(softmax_backward)       \
+    X(log_sum_exp)            \
+    X(log_sum_exp_backward)   \
+    X(cross_entropy)          \
+    X(cross_entropy_backward) \
+    X(silu)                   \
+    X(silu_backward)          \
+    X(feed_forward)           \
+    X(feed_forward_backward)  \
     X(sdpa)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;

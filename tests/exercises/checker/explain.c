@@ -57,6 +57,11 @@ static bool rest_of_line(char *line, size_t size, const char *text, const char *
 static bool explain_report(char *says, size_t size, const char *text)
 {
     char line[512];
+    /* at() reads stride[rank - 1], and the rank of (Tensor){0} is 0. */
+    if (strstr(text, "index -1 out of bounds")) {
+        snprintf(says, size, "uses a tensor without numbers. A result that the caller does not want has data == NULL");
+        return true;
+    }
     /* UndefinedBehaviorSanitizer says it well enough. */
     if (rest_of_line(line, sizeof line, text, "runtime error: ")) {
         snprintf(says, size, "%s", line);

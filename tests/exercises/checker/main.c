@@ -24,7 +24,11 @@
 
 enum { PASSED = 0, NOT_PASSED = 1, WRONG_USAGE = 2 }; /* exit statuses; EXIT_TODO is another */
 
-enum { MOST_DIAGNOSES = 3 };
+enum {
+    MOST_DIAGNOSES = 3,
+    TEXT_BEFORE = 12, /* bytes of a text that are shown before the first that differs */
+    TEXT_BEHIND = 12, /* bytes that are shown from there on */
+};
 
 static const Exercise *const EXERCISE_LIST[] = {
 #define ENTRY(id) &exercise_##id,
@@ -54,9 +58,22 @@ static void count_wrong(Checker *c, const char *where, const char *what)
 {
     if (c->wrong++ == 0)
         snprintf(c->first, sizeof c->first, "%s: %s", where, what);
+    for (char *end; (end = strchr(c->first, '\n'));)
+        *end = ' '; /* the brief line is one line */
 }
 
 /* ---- cases ---- */
+
+/* Shows two texts around the first byte that differs. */
+static void describe_text(char *text, size_t size, const TrialArray *a, const RunArray *yours, size_t first)
+{
+    char left[128], right[128];
+    const size_t begin = first > TEXT_BEFORE ? first - TEXT_BEFORE : 0, most = TEXT_BEFORE + TEXT_BEHIND;
+    const size_t mine = yours->count - begin, other = a->count - begin;
+    print_quoted(left, sizeof left, yours->numbers + begin, mine < most ? mine : most);
+    print_quoted(right, sizeof right, a->answer + begin, other < most ? other : most);
+    snprintf(text, size, "%s: from byte %zu on, yours is %s, right is %s", a->name, begin, left, right);
+}
 
 /* Says what is wrong with an array; false if nothing is. */
 static bool array_is_wrong(char *text, size_t size, const TrialArray *a, const RunArray *yours, Tolerance tolerance)
@@ -76,7 +93,7 @@ static bool array_is_wrong(char *text, size_t size, const TrialArray *a, const R
     if (d.wrong == 0)
         return false;
     if (a->text) {
-        snprintf(text, size, "%s differs from byte %zu on", a->name, d.first);
+        describe_text(text, size, a, yours, d.first);
         return true;
     }
     if (describe_numbers(text, size, a, yours, tolerance))
@@ -119,7 +136,7 @@ static void check_case(Checker *c, size_t i)
     const bool wrong = case_is_wrong(text, sizeof text, t, run, tolerance);
     if (wrong && !what->optional)
         count_wrong(c, what->what, text);
-    if (!c->brief && run->end != RUN_TODO) {
+    if (!c->brief && (i > 0 || run->end != RUN_TODO)) {
         if (!wrong)
             print_verdict(true, "ok", "%s", what->what);
         else
@@ -162,11 +179,16 @@ static void print_diagnosis(Checker *c)
 {
     Diagnosis found[MOST_DIAGNOSES];
     const size_t count = c->brief ? 0 : recognise(found, MOST_DIAGNOSES, c->exercise, c->runs);
-    for (size_t i = 0; i < count; i++)
-        printf("Diagnosis: all %zu numbers of %zu wrong case%s are those of %s.\n", found[i].numbers, found[i].cases,
-               found[i].cases == 1 ? "" : "s", found[i].mistake->text);
+    for (size_t i = 0; i < count; i++) {
+        const char *unit = c->exercise->unit ? c->exercise->unit : "numbers";
+        if (found[i].numbers == 1)
+            printf("Diagnosis: the number of the wrong case is that of %s.\n", found[i].mistake->text);
+        else
+            printf("Diagnosis: all %zu %s of %zu wrong case%s are those of %s.\n", found[i].numbers, unit,
+                   found[i].cases, found[i].cases == 1 ? "" : "s", found[i].mistake->text);
+    }
     if (count && found[count - 1].left)
-        printf("  %zu other case%s wrong for another reason.\n", found[count - 1].left,
+        printf("  %zu other case%s wrong, too, but with numbers of no known mistake.\n", found[count - 1].left,
                found[count - 1].left == 1 ? " is" : "s are");
     char leak[1024];
     if (c->wrong == 0 && run_finds_leak(leak, sizeof leak, c->program, c->exercise, c->file)) {

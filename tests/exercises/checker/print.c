@@ -2,6 +2,7 @@
 #include "tests/exercises/checker/print.h"
 
 #include "tests/exercises/checker/diagnose.h"
+#include "tokenizer/unicode.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,6 +15,8 @@ enum {
     MOST_ROWS = 12,    /* rows of a matrix that are printed */
     MOST_COLUMNS = 10, /* numbers of a row */
     LABEL_COLUMNS = 26,
+    MOST_TEXT = 2000,         /* bytes of a text in quotes */
+    ROOM_FOR_A_CHARACTER = 6, /* "\\xFF", the quote, and the zero byte */
 };
 
 static int rank_of(const TrialArray *a)
@@ -85,27 +88,42 @@ static double *input_numbers(const TrialArray *a)
     if (!numbers)
         exit(2);
     for (size_t i = 0; i < a->count; i++)
-        numbers[i] = a->ids.data ? (double)a->ids.data[i] : a->mask.data ? (double)a->mask.data[i] : 0;
+        numbers[i] = a->text       ? (double)a->bytes.bytes[i]
+                     : a->ids.data ? (double)a->ids.data[i]
+                                   : (double)a->mask.data[i];
     return numbers;
 }
 
-/* Prints a text in quotes, its line ends and other control characters as C writes them. */
-static void print_text(const char *label, const double *bytes, size_t count)
+/* Writes a text in quotes: control characters as C writes them, and bytes that are no UTF-8 as \xNN. */
+void print_quoted(char *quoted, size_t size, const double *bytes, size_t count)
 {
-    printf("  %-*s \"", LABEL_COLUMNS, label);
-    for (size_t i = 0; i < count; i++) {
-        const int c = (int)bytes[i];
-        if (c == '\n')
-            fputs("\\n", stdout);
-        else if (c < ' ' || c == 127)
-            printf("\\x%02x", (unsigned)c);
+    size_t length = (size_t)snprintf(quoted, size, "\"");
+    for (size_t i = 0, used; i < count && length + ROOM_FOR_A_CHARACTER < size; i += used) {
+        uint8_t next[4];
+        const size_t left = count - i < sizeof next ? count - i : sizeof next;
+        for (size_t k = 0; k < left; k++)
+            next[k] = (uint8_t)bytes[i + k];
+        const Utf8Character c = utf8_decode(next, left);
+        const bool shown = c.status == UTF8_VALID && c.code_point >= ' ' && c.code_point != 127;
+        used = shown ? c.length : 1;
+        if (shown)
+            length += (size_t)snprintf(quoted + length, size - length, "%.*s", (int)used, (const char *)next);
+        else if (next[0] == '\n')
+            length += (size_t)snprintf(quoted + length, size - length, "\\n");
         else
-            putchar(c);
+            length += (size_t)snprintf(quoted + length, size - length, "\\x%02X", (unsigned)next[0]);
     }
-    puts("\"");
+    snprintf(quoted + length, size - length, "\"");
 }
 
-/* Prints a result or an output: as a text, or as a matrix in which a star marks what differs. */
+static void print_text(const char *label, const double *bytes, size_t count)
+{
+    char quoted[MOST_TEXT];
+    print_quoted(quoted, sizeof quoted, bytes, count);
+    printf("  %-*s %s\n", LABEL_COLUMNS, label, quoted);
+}
+
+/* Prints an array: as a text, or as a matrix in which a star marks what differs. */
 static void print_result(const char *label, const double *numbers, size_t count, bool yours, const TrialArray *a,
                          Tolerance tolerance)
 {
@@ -122,11 +140,11 @@ void print_case(Trial *t, const Run *run, Tolerance tolerance)
     for (size_t i = 0; i < t->array_count; i++) {
         const TrialArray *a = &t->arrays[i];
         char label[128];
-        const char *shape = a->role == TRIAL_RESULT ? "" : shape_text(rank_of(a), shape_of(a));
+        const char *shape = a->role == TRIAL_RESULT || a->text ? "" : shape_text(rank_of(a), shape_of(a));
         snprintf(label, sizeof label, "%s %s", a->name, shape);
         if (a->role == TRIAL_INPUT || a->role == TRIAL_CHANGED) {
             double *numbers = a->block ? NULL : input_numbers(a);
-            print_matrix(label, a->block ? trial_doubles(t, a->tensor) : numbers, NULL, a, tolerance);
+            print_result(label, a->block ? trial_doubles(t, a->tensor) : numbers, a->count, false, a, tolerance);
             free(numbers);
         }
         if (a->role == TRIAL_INPUT || !a->answer)

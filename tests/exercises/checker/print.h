@@ -15,6 +15,12 @@ void print_case(Trial *t, const Run *run, Tolerance tolerance);
 /** @brief Writes "name[1, 2]" for a number of an array, given its index in row-major order. */
 void print_element(char *text, size_t size, const TrialArray *array, size_t index);
 
+/**
+ * @brief Writes a text in quotes, control characters and malformed UTF-8 as escapes. What does not fit is left out.
+ * @param[in] bytes  (count) bytes as numbers
+ */
+void print_quoted(char *quoted, size_t size, const double *bytes, size_t count);
+
 /** @brief Prints a verdict in colour, if standard output is a terminal: "ok", "WRONG", ... */
 void print_verdict(bool good, const char *word, const char *format, ...) CS336_PRINTF_LIKE(3, 4);
 

@@ -30,6 +30,12 @@ const char *__asan_default_options(void)
 {
     return "leak_check_at_exit=0:allocator_may_return_null=1:detect_stack_use_after_return=0:print_legend=0";
 }
+/* An error inside at() or row() needs a stack trace, which names the learner's line that called it. */
+__attribute__((visibility("default"))) const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+    return "print_stacktrace=1";
+}
 #endif
 
 /* Memory that the child shares with the checker. */
@@ -152,7 +158,8 @@ static void record(Shared *shared, const Trial *t)
 static void note_blocks(const Trial *t)
 {
     for (size_t i = 0; i < t->array_count; i++)
-        shared_memory()->arrays[i].block = t->arrays[i].block;
+        shared_memory()->arrays[i].block =
+            t->arrays[i].block ? (const void *)t->arrays[i].block : t->arrays[i].bytes.bytes;
 }
 
 _Noreturn static void run_child(Shared *shared, const Case *c, int output)
@@ -184,8 +191,8 @@ static void name_array(char *what, size_t size, const char *text, const Shared *
     for (size_t i = 0; i < t->array_count; i++)
         if ((uintptr_t)shared->arrays[i].block == address) {
             const size_t length = strlen(what);
-            snprintf(what + length, size - length, ": just outside %s %s", t->arrays[i].name,
-                     tensor_shape_text(t->arrays[i].tensor));
+            snprintf(what + length, size - length, ": just outside %s%s%s", t->arrays[i].name,
+                     t->arrays[i].block ? " " : "", t->arrays[i].block ? tensor_shape_text(t->arrays[i].tensor) : "");
         }
 }
 

@@ -22,7 +22,7 @@ typedef struct {
     bool changed;          /**< an input was written to */
     bool gaps_changed;     /**< a number between the rows of an output was written to */
     size_t unwritten;      /**< numbers of an output that were never written */
-    const float *block;    /**< its address in the child, to know an address in a report by; NULL: not a tensor */
+    const void *block;     /**< its address in the child, to know an address in a report by; NULL: it has none */
     size_t block_bytes;    /**< its size */
     const double *numbers; /**< after the call; NULL for an input */
     size_t count;          /**< of numbers */

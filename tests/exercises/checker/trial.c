@@ -86,10 +86,11 @@ static Tensor stored(Trial *t, TrialArray *array, int rank, const size_t *shape)
     return exchanged ? tensor_transpose(view, -1, -2) : view;
 }
 
-/* A quiet NaN with a payload. An operation on numbers gives another NaN, so this one was never written. */
+/* A signaling NaN. A copy keeps its bits, and an operation on it gives a quiet NaN: a function that adds to this number
+ * has written it. */
 static float never_written(void)
 {
-    const uint32_t bits = 0x7fc0bad5;
+    const uint32_t bits = 0x7f80bad5;
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
@@ -116,6 +117,14 @@ static float *random_numbers(Trial *t, const char *name, double sigma, size_t co
     float *numbers = trial_memory(t, count * sizeof *numbers);
     hash_normal(numbers, count, name, 336, 0, sigma);
     return numbers;
+}
+
+const float *trial_floats(Trial *t, const double *numbers, size_t count)
+{
+    float *rounded = trial_memory(t, count * sizeof *rounded);
+    for (size_t i = 0; i < count; i++)
+        rounded[i] = (float)numbers[i];
+    return rounded;
 }
 
 Tensor trial_input_of(Trial *t, const char *name, const float *numbers, int rank, const size_t *shape)
@@ -170,6 +179,46 @@ MaskTensor trial_mask_of(Trial *t, const char *name, const bool *booleans, int r
     return array->mask = mask_of(block, rank, shape);
 }
 
+/* The strings with a separator between them. */
+static ByteString join(Trial *t, const ByteString *strings, size_t count, const char *separator)
+{
+    size_t length = 0, most = 0;
+    for (size_t i = 0; i < count; i++)
+        most += strings[i].length + strlen(separator);
+    uint8_t *bytes = trial_memory(t, most);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; i > 0 && separator[k]; k++)
+            bytes[length++] = (uint8_t)separator[k];
+        if (strings[i].length)
+            memcpy(bytes + length, strings[i].bytes, strings[i].length);
+        length += strings[i].length;
+    }
+    return (ByteString){.bytes = bytes, .length = length};
+}
+
+ByteString trial_input_text(Trial *t, const char *name, ByteString text)
+{
+    TrialArray *array = add_array(t, name, TRIAL_INPUT, text.length);
+    uint8_t *bytes = trial_memory(t, text.length);
+    if (text.length)
+        memcpy(bytes, text.bytes, text.length);
+    array->text = true;
+    return array->bytes = (ByteString){.bytes = bytes, .length = text.length};
+}
+
+const ByteString *trial_input_strings(Trial *t, const char *name, const ByteString *strings, size_t count)
+{
+    ByteString *copies = trial_memory(t, count * sizeof *copies);
+    const uint8_t *bytes = join(t, strings, count, "").bytes;
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = (ByteString){.bytes = bytes, .length = strings[i].length};
+        bytes += strings[i].length;
+    }
+    if (count)
+        (void)trial_input_text(t, name, join(t, strings, count, ", "));
+    return copies;
+}
+
 void trial_list(Trial *t, const char *name, const double *yours, size_t count, const double *answer,
                 size_t answer_count)
 {
@@ -201,6 +250,13 @@ void trial_text(Trial *t, const char *name, const char *yours, size_t length, co
     trial_list(t, name, bytes_as_numbers(t, yours, length), length, bytes_as_numbers(t, answer, answer_length),
                answer_length);
     t->arrays[t->array_count - 1].text = true;
+}
+
+void trial_strings(Trial *t, const char *name, const ByteString *yours, size_t count, const ByteString *answer,
+                   size_t answer_count)
+{
+    const ByteString a = join(t, yours, count, "|"), b = join(t, answer, answer_count, "|");
+    trial_text(t, name, (const char *)a.bytes, a.length, (const char *)b.bytes, b.length);
 }
 
 static TrialArray *find_array(Trial *t, Tensor tensor)

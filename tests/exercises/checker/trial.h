@@ -27,6 +27,7 @@
 #include "core/parameter.h"
 #include "core/status.h"
 #include "core/tensor.h"
+#include "tokenizer/buffers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,6 +54,7 @@ typedef struct {
     Tensor tensor;
     TokenTensor ids;
     MaskTensor mask;
+    ByteString bytes;    /**< of an input that is a text */
     float *block;        /**< a tensor's memory, with the gaps between its rows */
     size_t block_count;  /**< floats of block */
     float *before;       /**< block before the call */
@@ -60,7 +62,7 @@ typedef struct {
     double *answer;      /**< (count), the right answer or a mistake's; NULL: not compared */
     double *result;      /**< what a TRIAL_RESULT was after the call */
     size_t result_count; /**< numbers of result; they may be more or fewer than those of the answer, which are count */
-    bool text;           /**< the numbers of a TRIAL_RESULT are the bytes of a text */
+    bool text;           /**< a TRIAL_INPUT that is a text, or a TRIAL_RESULT whose numbers are the bytes of one */
 } TrialArray;
 
 typedef struct Trial {
@@ -114,7 +116,19 @@ TokenTensor trial_random_ids_of(Trial *t, const char *name, uint32_t bound, int 
 
 #define trial_mask(t, name, booleans, ...) trial_mask_of((t), (name), (booleans), TENSOR_EXTENTS(__VA_ARGS__))
 MaskTensor trial_mask_of(Trial *t, const char *name, const bool *booleans, int rank, const size_t *shape);
+
+/** A text of any bytes. */
+ByteString trial_input_text(Trial *t, const char *name, ByteString text);
+
+/** Byte strings, such as special tokens. They are shown as one text, with commas between them; none is not shown.
+ * Returns copies.
+ */
+const ByteString *trial_input_strings(Trial *t, const char *name, const ByteString *strings, size_t count);
 /** @} */
+
+/** @brief Returns numbers rounded to float32, for an input that was computed: trial_input(t, "l", trial_floats(...), 3)
+ */
+const float *trial_floats(Trial *t, const double *numbers, size_t count);
 
 /** @name Outputs
  * @{
@@ -137,6 +151,10 @@ void trial_number(Trial *t, const char *name, double yours, double answer);
 void trial_list(Trial *t, const char *name, const double *yours, size_t count, const double *answer,
                 size_t answer_count);
 void trial_text(Trial *t, const char *name, const char *yours, size_t length, const char *answer, size_t answer_length);
+
+/** Byte strings, such as tokens. They are shown as one text: "th|e| c|at". */
+void trial_strings(Trial *t, const char *name, const ByteString *yours, size_t count, const ByteString *answer,
+                   size_t answer_count);
 /** @} */
 
 /** @brief Returns room for the answer in row-major order; the caller fills it for t->mistake. */

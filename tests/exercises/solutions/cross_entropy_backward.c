@@ -23,8 +23,9 @@ Status cross_entropy_backward(Tensor grad_logits, Tensor log_sum_exp, Tensor log
     const float count = (float)rows(logits);
     for (size_t i = 0; i < rows(logits); i++) {
         const float l = *at(log_sum_exp, i, 0);
+        const size_t target = (size_t)tokens_at(targets, i);
         for (size_t j = 0; j < columns(logits); j++) {
-            const float p = expf(row(logits, i)[j] - l), is_target = j == (size_t)tokens_at(targets, i) ? 1 : 0;
+            const float p = expf(row(logits, i)[j] - l), is_target = j == target ? 1 : 0;
             row(grad_logits, i)[j] = (p - is_target) / count;
         }
     }

@@ -13,8 +13,10 @@ Status log_sum_exp_backward(Tensor grad_x, Tensor grad_log_sum_exp, Tensor log_s
         nn_check_rows_contiguous(x) || nn_check_rows_contiguous(grad_x))
         return CS336_ESHAPE;
 
-    for (size_t i = 0; i < rows(x); i++)
+    for (size_t i = 0; i < rows(x); i++) {
+        const float l = *at(log_sum_exp, i, 0), g = *at(grad_log_sum_exp, i, 0);
         for (size_t j = 0; j < columns(x); j++)
-            row(grad_x, i)[j] = *at(grad_log_sum_exp, i, 0) * expf(row(x, i)[j] - *at(log_sum_exp, i, 0));
+            row(grad_x, i)[j] = g * expf(row(x, i)[j] - l);
+    }
     return CS336_OK;
 }

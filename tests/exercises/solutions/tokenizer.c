@@ -204,14 +204,16 @@ Status run_encode(TokenList *ids, const Tokenizer *tokenizer, ByteString text)
  *
  * - A special token that the end of the text cuts off begins less than longest_special bytes before the end. Only
  *   ranges that begin before are certain.
- * - Of these, the last two may still change: "it'l" is split into "it", "'" and "l", but "it'll" into "it" and "'ll".
+ * - Of these, the last three may still change. "it'l" is split into "it", "'" and "l", but "it'll" into "it" and "'ll":
+ *   two change. " \n\xC2" ends inside a character and is split into " ", "\n" and "\xC2"; if the character is U+00A0,
+ *   which is white space, all three bytes begin one pre-token.
  */
 static size_t count_certain(const Tokenizer *t, const TextRangeList *ranges, size_t length)
 {
     size_t certain = ranges->count;
     while (certain > 0 && ranges->ranges[certain - 1].begin + t->longest_special > length)
         certain--;
-    return certain > 2 ? certain - 2 : 0;
+    return certain > 3 ? certain - 3 : 0;
 }
 
 /* Encodes what is certain of the pending text, all of it if the text has ended, and removes it. */

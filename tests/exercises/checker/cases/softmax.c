@@ -109,6 +109,21 @@ static void strides(Trial *t)
     try_softmax(t, x, y, 3, 5, 1);
 }
 
+static void in_place(Trial *t)
+{
+    const Tensor x = trial_changed_random(t, "x", 1, 2, 5);
+    TRIAL_CALL(t, softmax_forward(x, x, -1));
+    try_softmax(t, x, x, 2, 5, 1);
+}
+
+static void transposed(Trial *t)
+{
+    t->transposed = true;
+    const Tensor x = trial_random(t, "x", 1, 2, 3, 4), y = trial_output_like(t, "y", x);
+    TRIAL_CALL(t, softmax_forward(y, x, -1));
+    try_softmax(t, x, y, 6, 4, 1);
+}
+
 static const Case CASES[] = {
     CASE("two rows of three scores", by_hand),
     CASE("a (4, 12, 64) tensor", many_numbers),
@@ -116,6 +131,8 @@ static const Case CASES[] = {
     CASE("scores of 1000 and of -1000", huge_scores),
     CASE("rows of a single score", one_number),
     CASE("rows that do not follow each other in memory", strides),
+    CASE("transposed views, in which the numbers of a row are not adjacent", transposed),
+    CASE("in place: y is x itself", in_place),
     {0},
 };
 
