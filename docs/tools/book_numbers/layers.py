@@ -17,21 +17,21 @@ def flat(rows):
 # ---- linear and embedding ----
 
 X = [[1, 2, 3], [0, 1, -1]]
-W = [[1, 0, 2], [-1, 1, 0]]
-GRAD_Y = [[1, 0], [2, -1]]
+W = [[1, 0, 2], [-1, 1, 0], [0, 3, 1]]
+GRAD_Y = [[1, 0, 0], [2, -1, 1]]
 
 
 def numbers_linear():
-    return (table("x (2, 3)", X) + table("W (2, 3)", W) + table("y = x W^T (2, 2)", matmul(X, transpose(W))) + [""]
+    return (table("x (2, 3)", X) + table("W (3, 3)", W) + table("y = x W^T (2, 3)", matmul(X, transpose(W))) + [""]
             + [f"y[0][0] = {' + '.join(f'{x}*{w}' for x, w in zip(X[0], W[0]))} = {matmul(X, transpose(W))[0][0]}",
-               "", "in memory, row after row:", f"{'x':<6}{vector(flat(X)):<24}strides (3, 1)",
-               f"{'W':<6}{vector(flat(W)):<24}strides (3, 1)",
-               f"{'W^T':<6}{'the memory of W':<24}strides (1, 3)",
+               "", "in memory, row after row:", f"{'x':<6}{vector(flat(X)):<32}strides (3, 1)",
+               f"{'W':<6}{vector(flat(W)):<32}strides (3, 1)",
+               f"{'W^T':<6}{'the memory of W':<32}strides (1, 3)",
                f"W^T[2][0] is at offset 2*1 + 0*3 = 2 of that memory: the number {flat(W)[2]}, which is W[0][2]"])
 
 
 def numbers_linear_backward():
-    return (table("grad_y (2, 2)", GRAD_Y) + table("grad_x = grad_y W", matmul(GRAD_Y, W))
+    return (table("grad_y (2, 3)", GRAD_Y) + table("grad_x = grad_y W", matmul(GRAD_Y, W))
             + table("grad_W = grad_y^T x", matmul(transpose(GRAD_Y), X)) + [""]
             + ["The first row of x moves the loss only through its first output: its gradient is the first row of W."])
 
@@ -266,10 +266,10 @@ def numbers_rope():
 
 def numbers_relative():
     q, k = [1, 2, 3, 4], [2, 0, 1, -1]
-    lines = [f"q = {vector(q)}, k = {vector(k)}", "", f"{'position of q':>14}{'of k':>8}{'distance':>10}{'score':>10}"]
+    lines = [f"q = {vector(q)}, k = {vector(k)}", "", f"{'position of q':>14}{'of k':>8}{'distance':>10}{'dot product':>13}"]
     for m, n in ((0, 0), (7, 7), (5, 2), (105, 102), (1005, 1002), (2, 5)):
         score = sum(a * b for a, b in zip(rotated(q, m), rotated(k, n)))
-        lines.append(f"{m:>14}{n:>8}{m - n:>10}{number(score):>10}")
+        lines.append(f"{m:>14}{n:>8}{m - n:>10}{number(score):>13}")
     return lines
 
 
