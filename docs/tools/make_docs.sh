@@ -10,7 +10,7 @@ mkdir -p "$pages"
 # ---- chapters ----
 for chapter in README.md docs/*.md docs/book/*.md; do
     [ -e "$chapter" ] || continue
-    awk -v table=tests/exercises/exercises.tsv -f docs/tools/page.awk "$chapter" >"$pages/$(basename "$chapter")" || exit 1
+    awk -v table=tests/exercises/exercises.tsv -v contents=docs/book/contents.txt -f docs/tools/contents.awk -f docs/tools/page.awk "$chapter" >"$pages/$(basename "$chapter")" || exit 1
 done
 
 # ---- what is optional ----
@@ -26,17 +26,17 @@ command -v dot >/dev/null || {
 awesome=$(first_of /usr/share/doxygen-awesome-css /usr/local/share/doxygen-awesome-css)
 if [ -n "$awesome" ]; then
     set_to HTML_EXTRA_STYLESHEET "$awesome/doxygen-awesome.css $awesome/doxygen-awesome-sidebar-only.css $awesome/doxygen-awesome-sidebar-only-darkmode-toggle.css docs/tools/book.css"
-    set_to HTML_EXTRA_FILES "$awesome/doxygen-awesome-darkmode-toggle.js $awesome/doxygen-awesome-fragment-copy-button.js docs/tools/book.js"
+    set_to HTML_EXTRA_FILES "$awesome/doxygen-awesome-darkmode-toggle.js $awesome/doxygen-awesome-fragment-copy-button.js docs/tools/book.js docs/tools/search.js"
 else
     set_to HTML_EXTRA_STYLESHEET docs/tools/book.css
-    set_to HTML_EXTRA_FILES docs/tools/book.js
+    set_to HTML_EXTRA_FILES "docs/tools/book.js docs/tools/search.js"
     say 'no doxygen-awesome-css, so the pages look plain (make deps installs it)'
 fi
 mathjax=$(first_of /usr/share/javascript/mathjax)
 [ -n "$mathjax" ] || say 'no MathJax, so formulas are shown as TeX (make deps installs libjs-mathjax)'
 
 # Doxygen's own header of a page, and our scripts at its end.
-scripts='<script type="text/javascript" src="$relpath^book.js"></script>'
+scripts='<script type="text/javascript" src="$relpath^book.js"></script><script type="text/javascript" src="$relpath^search.js"></script>'
 [ -z "$awesome" ] || scripts='<script type="text/javascript" src="$relpath^doxygen-awesome-darkmode-toggle.js"></script><script type="text/javascript" src="$relpath^doxygen-awesome-fragment-copy-button.js"></script>'$scripts
 doxygen -w html "$out/header.html" "$out/footer.html" "$out/style.css" 2>/dev/null
 awk -v scripts="$scripts" '$0 == "</head>" {print scripts} {print}' "$out/header.html" >"$out/header.new"
@@ -68,4 +68,18 @@ grep -lE 'href="(cs336_basics|tests)/' "$out"/html/*.html | while read -r page; 
     awk -v html="$out/html" -f docs/tools/file_links.awk "$page" >"$page.new" || exit 1
     mv "$page.new" "$page"
 done
+
+for tree in "$out"/html/*_8h.js "$out"/html/navtreeindex*.js; do
+    awk -v html="$out/html" -f docs/tools/tree_links.awk "$tree" >"$tree.new"
+    mv "$tree.new" "$tree"
+done
+
+# ---- full-text search over the chapters ----
+if command -v python3 >/dev/null; then
+    chapters=$(sed -n 's/^ *\([^ #][^ ]*\)\.md.*/\1/p' docs/book/contents.txt | sed 's/.*\///' | tr '[:upper:]' '[:lower:]')
+    python3 docs/tools/search_index.py "$out/html" index $chapters || exit 1
+else
+    rm "$out/html/search.js"
+    say 'no python3, so no search over the chapters'
+fi
 echo "$out/html/index.html"

@@ -1,5 +1,6 @@
 # Makes a page for Doxygen from a chapter that reads well on GitHub. Variable: table, the path of exercises.tsv.
-# It prints the page, and fails with a message if something that a chapter names does not exist.
+# It prints the page, and fails with a message if something that a chapter names does not exist. contents.awk adds the
+# end of a page, with links to the previous and the next one.
 #
 #     # Title, ## Title          get anchors: the file's name, and the file's name with the title, as on GitHub
 #     [text](other.md#title)     becomes a link to that page and section
@@ -8,6 +9,7 @@
 #     {{comment FILE NAME}}      becomes the comment above it
 #     {{exercise ID}}            becomes the box that says how to do an exercise
 #     {{mistakes ID}}            becomes the list of its known mistakes, as the checker names them
+#     {{contents}}               becomes the list of the pages of the book
 
 BEGIN {
     while ((getline row < table) > 0) {
@@ -20,7 +22,25 @@ BEGIN {
     close(table)
 }
 
-FNR == 1 { page = page_name(FILENAME); fenced = 0; title_seen = 0 }
+FNR == 1 {
+    page = page_name(FILENAME); fenced = 0; title_seen = 0
+    number = page_number(FILENAME)
+    if (!number && page != "mainpage")
+        die("this page is not in the reading order, " contents)
+    if (page_has_title[number])
+        $0 = "# " page_title[number]
+}
+
+# A link that goes on in the next line is joined, because Doxygen reads a link only if it is on one line.
+held != "" {
+    if (/^ *$|^ *[-*|>#`]/)
+        print formulas(links(held))
+    else {
+        sub(/^ +/, "")
+        $0 = held " " $0
+    }
+    held = ""
+}
 
 /^ *(```|~~~)/ { fenced = !fenced; print; next }
 fenced || /^    [^ ]/ { print; next }
@@ -42,6 +62,8 @@ fenced || /^    [^ ]/ { print; next }
     next
 }
 
+/\[[^\]]*$/ && !/^\|/ { held = $0; next }
+
 { print formulas(links($0)) }
 
 function die(message) {
@@ -49,7 +71,13 @@ function die(message) {
     failed = 1
     exit 1
 }
-END { exit failed }
+END {
+    if (held != "")
+        print formulas(links(held))
+    if (!failed && number)
+        print_end_of_page(number)
+    exit failed
+}
 
 # docs/book/attention.md -> attention
 function page_name(path) {
@@ -86,20 +114,26 @@ function links(text,    result, link, target) {
                 die("no file " target)
             close(target)
             link = target
-        }
+        } else if (target ~ /^figures\//)
+            link = target # Doxygen looks for pictures from docs/ on
         result = result "](" link ")"
     }
     return result text
 }
 
-# $...$ and $$...$$ outside of `...` become formulas.
-function formulas(text,    result, c, code, i, open, two) {
+# $...$ and $$...$$ outside of `...` become formulas. A quotation mark of the text becomes &quot;, because Doxygen takes
+# the text between two of them on a line as it is, with the formulas in it.
+function formulas(text,    result, c, code, tag, i, two) {
     result = ""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)
         if (c == "`")
             code = !code
-        if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
+        if (c == "<" || c == ">")
+            tag = c == "<" && substr(text, i + 1, 1) ~ /[a-z]/
+        if (c == "\"" && !code && !tag)
+            result = result "&quot;"
+        else if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
             two = substr(text, i + 1, 1) == "$"
             result = result (two ? (display ? "\\f]" : "\\f[") : "\\f$")
             if (two) {
@@ -122,6 +156,8 @@ function directive(text,    word) {
         print_exercise(word[2])
     else if (word[1] == "mistakes")
         print_mistakes(word[2])
+    else if (word[1] == "contents")
+        print_pages(0, "@subpage", "")
     else
         die("unknown directive " word[1])
 }
