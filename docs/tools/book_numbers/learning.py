@@ -147,7 +147,7 @@ def numbers_chain():
                f"    {grad_logits[0][0]:.4f} * {X[0][0]} + {grad_logits[1][0]:.4f} * {X[1][0]} = {grad_weight[0][0]:.4f}",
                "A check by hand: W[0][0] grows by 0.001.",
                f"    L was {chain_loss(W):.8f} and becomes {chain_loss(moved):.8f}",
-               f"    the difference, divided by 0.001, is {(chain_loss(moved) - chain_loss(W)) / 0.001:.4f}"])
+               f"    the difference, divided by 0.001, is {(chain_loss(moved) - chain_loss(W)) / 0.001:.4f}; 6.4 says why not exactly {grad_weight[0][0]:.4f}"])
 
 
 # ---- 6.4: the error of a difference ----
