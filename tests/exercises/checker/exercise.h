@@ -40,27 +40,44 @@ typedef struct {
     const char *unit;        /**< of the results: "bytes"; NULL: "numbers" */
 } Exercise;
 
-#define EXERCISES(X)          \
-    X(pretokenizer)           \
-    X(train_bpe)              \
-    X(tokenizer)              \
-    X(linear)                 \
-    X(linear_backward)        \
-    X(embedding)              \
-    X(embedding_backward)     \
-    X(rmsnorm)                \
-    X(rmsnorm_backward)       \
-    X(softmax)                \
-    X(softmax_backward)       \
-    X(log_sum_exp)            \
-    X(log_sum_exp_backward)   \
-    X(cross_entropy)          \
+#define EXERCISES(X) \
+    X(pretokenizer) \
+    X(train_bpe) \
+    X(tokenizer) \
+    X(linear) \
+    X(linear_backward) \
+    X(embedding) \
+    X(embedding_backward) \
+    X(rmsnorm) \
+    X(rmsnorm_backward) \
+    X(softmax) \
+    X(softmax_backward) \
+    X(log_sum_exp) \
+    X(log_sum_exp_backward) \
+    X(cross_entropy) \
     X(cross_entropy_backward) \
-    X(silu)                   \
-    X(silu_backward)          \
-    X(feed_forward)           \
-    X(feed_forward_backward)  \
-    X(sdpa)
+    X(silu) \
+    X(silu_backward) \
+    X(feed_forward) \
+    X(feed_forward_backward) \
+    X(rope) \
+    X(rope_backward) \
+    X(sdpa) \
+    X(sdpa_backward) \
+    X(mha) \
+    X(mha_backward) \
+    X(transformer_block) \
+    X(transformer_block_backward) \
+    X(transformer_lm) \
+    X(transformer_lm_loss) \
+    X(sgd) \
+    X(adamw) \
+    X(schedule) \
+    X(clipping) \
+    X(get_batch) \
+    X(checkpointing) \
+    X(training_together) \
+    X(decoding)
 
 #define DECLARE_EXERCISE(id) extern const Exercise exercise_##id;
 EXERCISES(DECLARE_EXERCISE)

@@ -65,7 +65,9 @@ static void print_matrix(const char *label, const double *numbers, const double 
     for (size_t i = 0; i < rows && i < MOST_ROWS; i++) {
         if (within && i && i % within == 0)
             putchar('\n');
-        printf("  %-*s", LABEL_COLUMNS, i == 0 ? label : "");
+        if (i == 0 && strlen(label) > LABEL_COLUMNS)
+            printf("  %s\n", label); /* on a line of its own, so that the columns stay in line */
+        printf("  %-*s", LABEL_COLUMNS, i == 0 && strlen(label) <= LABEL_COLUMNS ? label : "");
         for (size_t j = 0; j < columns && j < MOST_COLUMNS; j++) {
             char cell[32];
             const size_t at = i * columns + j;

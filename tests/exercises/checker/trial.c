@@ -232,6 +232,20 @@ void trial_list(Trial *t, const char *name, const double *yours, size_t count, c
         memcpy(array->answer, answer, answer_count * sizeof *answer);
 }
 
+static double *ids_as_numbers(Trial *t, const int32_t *ids, size_t count)
+{
+    double *numbers = trial_memory(t, count * sizeof *numbers);
+    for (size_t i = 0; i < count; i++)
+        numbers[i] = ids[i];
+    return numbers;
+}
+
+void trial_id_list(Trial *t, const char *name, const int32_t *yours, size_t count, const int32_t *answer,
+                   size_t answer_count)
+{
+    trial_list(t, name, ids_as_numbers(t, yours, count), count, ids_as_numbers(t, answer, answer_count), answer_count);
+}
+
 void trial_number(Trial *t, const char *name, double yours, double answer)
 {
     trial_list(t, name, &yours, 1, &answer, 1);
@@ -332,6 +346,8 @@ Arena *trial_scratch(Trial *t)
     Arena *arena = trial_memory(t, sizeof *arena);
     arena->base = trial_memory(t, SCRATCH_BYTES);
     arena->capacity = SCRATCH_BYTES;
-    memset(arena->base, 0xff, SCRATCH_BYTES); /* floats of 0xffffffff are NaN */
+    /* Floats of 0xffffffff are NaN. Filling costs a page fault for each 4 KiB, so it is done for the learner only. */
+    if (t->calls)
+        memset(arena->base, 0xff, SCRATCH_BYTES);
     return arena;
 }

@@ -150,6 +150,8 @@ Tensor trial_changed_random_of(Trial *t, const char *name, double sigma, int ran
 void trial_number(Trial *t, const char *name, double yours, double answer);
 void trial_list(Trial *t, const char *name, const double *yours, size_t count, const double *answer,
                 size_t answer_count);
+void trial_id_list(Trial *t, const char *name, const int32_t *yours, size_t count, const int32_t *answer,
+                   size_t answer_count);
 void trial_text(Trial *t, const char *name, const char *yours, size_t length, const char *answer, size_t answer_length);
 
 /** Byte strings, such as tokens. They are shown as one text: "th|e| c|at". */

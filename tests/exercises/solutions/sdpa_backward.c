@@ -50,8 +50,9 @@ static float dot(const float *a, const float *b, size_t n)
 /* t_i += factor x, for row i of a gradient that may not be wanted. */
 static void add_to_row(Tensor t, size_t i, float factor, const float *x)
 {
-    for (size_t c = 0; t.data && c < columns(t); c++)
-        row(t, i)[c] += factor * x[c];
+    float *sum = t.data ? row(t, i) : NULL;
+    for (size_t c = 0; sum && c < columns(t); c++)
+        sum[c] += factor * x[c];
 }
 
 Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_output,

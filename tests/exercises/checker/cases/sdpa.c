@@ -49,7 +49,7 @@ typedef struct {
     Tensor query, key, value, output;
     AttentionSizes sizes;
     bool *visible; /* (batch, queries, keys) */
-    bool causal;
+    AttentionKind kind;
 } Problem;
 
 /* ---- the mistakes, in double precision ---- */
@@ -74,9 +74,11 @@ static bool wrongly_visible(const Problem *p, size_t b, size_t i, size_t j, int 
 {
     const AttentionSizes *n = &p->sizes;
     const bool sees = p->visible[((mistake == FIRST_MASK_FOR_ALL ? 0 : b) * n->queries + i) * n->keys + j];
-    if (mistake == SEES_ONE_KEY_TOO_MANY && p->causal)
+    if (mistake == SEES_ONE_KEY_TOO_MANY && p->kind == ATTEND_CAUSAL)
         return j + n->queries <= i + n->keys + 1;
-    return mistake == MASK_IGNORED ? true : mistake == INVERTED_MASK ? !sees : sees;
+    if (mistake == INVERTED_MASK && p->kind == ATTEND_WHERE)
+        return !sees;
+    return mistake == MASK_IGNORED ? true : sees;
 }
 
 /* The scores s[i][j] of one head, -inf where a key is hidden. */
@@ -196,6 +198,7 @@ static void by_hand(Trial *t)
 static void attend(Trial *t, Problem *p, AttentionMask mask, double sigma)
 {
     const AttentionSizes n = p->sizes;
+    p->kind = mask.kind;
     p->query = trial_random(t, "query", sigma, n.batch, n.queries, n.d_k);
     p->key = trial_random(t, "key", sigma, n.batch, n.keys, n.d_k);
     p->value = trial_random(t, "value", 1, n.batch, n.keys, n.d_v);
@@ -242,7 +245,7 @@ static void masked_row(Trial *t)
 
 static void causal(Trial *t)
 {
-    Problem p = {.causal = true, .sizes = {.batch = 2, .queries = 5, .keys = 5, .d_k = 4, .d_v = 3}};
+    Problem p = {.sizes = {.batch = 2, .queries = 5, .keys = 5, .d_k = 4, .d_v = 3}};
     p.visible = in_full(t, NULL, 1, p.sizes);
     reference_causal(p.visible, p.sizes);
     attend(t, &p, CAUSAL, 1);
