@@ -15,7 +15,7 @@ endif
 EXERCISE_TABLE := tests/exercises/exercises.tsv
 # All words of one column of the table.
 comma           := ,
-exercise_column  = $(subst $(comma), ,$(shell awk -F'\t' '!/^(\#|id\t)/ {print $$$(1)}' $(EXERCISE_TABLE)))
+exercise_column  = $(subst $(comma), ,$(shell awk -F'\t' '!/^([\#]|id\t)/ {print $$$(1)}' $(EXERCISE_TABLE)))
 
 # The functions of all exercises, and the objects that define them. These objects are compiled with another option:
 # without -fsemantic-interposition, clang inlines short functions of the same file, and such a call would never reach the
@@ -50,7 +50,9 @@ $(COMMON): $(filter-out $(call object,tests/main.c),$(UNCHANGED_OBJECTS)) $(CHEC
 	@echo '  LINK  $@'
 	$(Q)$(LD) -r --strip-debug $^ -o $@
 
-# A learner's file is compiled with sanitizers, which find what goes wrong in C without a sound. Warnings are no errors.
+# A learner's file is compiled with sanitizers, which find what goes wrong in C without a sound. Warnings are no errors,
+# but for four that always mean a mistake.
+STUDENT_ERRORS   := -Werror=return-type -Werror=implicit-function-declaration -Werror=incompatible-pointer-types -Werror=int-conversion
 STUDENT          ?= student
 STUDENT_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 ifneq (,$(filter learn learn-check,$(GOALS)))
@@ -60,7 +62,7 @@ endif
 endif
 # What the scripts read from their environment.
 LEARN := env CC='$(CC)' NM='$(NM)' STUDENT='$(STUDENT)' WORK='$(VARIANT)/exercises' MAKE='$(MAKE)' \
-    STUDENT_CFLAGS='-std=c11 -O1 -g -Wall -fno-omit-frame-pointer $(STUDENT_SANITIZE) -Ics336_basics -I.' \
+    STUDENT_CFLAGS='-std=c11 -O1 -g -Wall $(STUDENT_ERRORS) -fno-omit-frame-pointer $(STUDENT_SANITIZE) -Ics336_basics -I.' \
     CHECKER_LINK='$(COMMON) $(REPLACED_OBJECTS) $(STUDENT_SANITIZE) $(C336_LDFLAGS) $(CHECK_LIBS) $(C336_LDLIBS)' \
     tests/exercises/learn.sh
 
@@ -71,8 +73,8 @@ endif
 endif
 
 .PHONY: learn hint solution reset learn-check
-learn: $(if $(EX),$(COMMON) $(REPLACED_OBJECTS)) ## the coursework: where you are; EX=softmax checks your file, EX=all all of them, WATCH=1 each time you save
-	@$(LEARN) $(if $(EX),$(if $(WATCH),watch,check) '$(EX)',status)
+learn: $(if $(EX),$(COMMON) $(REPLACED_OBJECTS)) ## the coursework: where you are; EX=softmax checks your file, EX=all all of them; WATCH=1 each time you save; STRICT=1 fails unless all is right
+	@$(LEARN) $(if $(EX),$(if $(WATCH),watch,check) '$(EX)',status) || { status=$$?; [ $$status -ne 2 ] && [ -z '$(STRICT)' ]; }
 hint: ## prints a hint for an exercise, one more each time: EX=softmax
 	@$(LEARN) hint '$(EX)'
 solution: ## prints the textbook solution of an exercise that you have passed: EX=softmax; FORCE=1 prints it anyway

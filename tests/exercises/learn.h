@@ -17,13 +17,13 @@
  *     x[i]                             tensor_select(x, 0, i)
  *     x[:, a:a + n]                    tensor_slice(x, 1, a, n)
  *     ids.flatten()[i]                 tokens_at(ids, i)
- *     ids.unsqueeze(-2)                tokens_insert(ids, -1)
- *     mask.reshape(-1, n)[i, j]        mask_at(mask, i, j)
- *     mask.expand(shape)               mask_broadcast(&mask, rank, shape); tokens_broadcast() for ids
- *     torch.empty_like(x)              arena_tensor_like(scratch, x)
- *     torch.empty(batch, n)            arena_tensor(scratch, batch, n)
- *     a tensor of an array p           tensor(p, batch, n), tokens(p, batch, n)
- *     x.zero_()                        tensor_fill(x, 0)
+ *     ids.unsqueeze(-2)                tokens_insert(ids, -1)       inserted before the last dimension; not if data is
+ * NULL mask.reshape(-1, n)[i, j]        mask_at(mask, i, j) mask.expand(shape)               mask_broadcast(&mask,
+ * rank, shape)    shape: const size_t *; false if it cannot; tokens_broadcast() for ids torch.empty_like(x)
+ * arena_tensor_like(scratch, x) torch.empty(batch, n)            arena_tensor(scratch, batch, n) a tensor of an array p
+ * tensor(p, batch, n), tokens(p, batch, n) x.zero_()                        tensor_fill(x, 0) print(x)
+ * print_tensor("x", x) math.exp, sqrt, max, inf         expf(a), sqrtf(a), fmaxf(a, b), INFINITY    of <math.h>; f: of
+ * a float
  *
  * - A TokenTensor is a view of token ids or positions (int32_t), and a MaskTensor one of booleans. Both are only read.
  * - row() needs a row whose numbers are adjacent in memory. at() works for every view.
@@ -51,6 +51,9 @@
  *         s = silu_forward(hidden, x);
  *     arena_release(scratch, mark);                          // gives hidden back, also after a failure
  *     return s;
+ *
+ * An arena may also only measure: it counts bytes, arena_status() is 0, and its tensors have `data == NULL`. A function
+ * that fills tables in an arena, as rope_bind() does, returns before it writes if it got no memory.
  *
  * `saved` is where a forward pass writes what its backward pass reads. If it is NULL, no backward pass follows, and the
  * function takes the same tensors from scratch: NAME_bind_saved(&own, scratch, ...).
@@ -91,6 +94,17 @@ static inline float *row(Tensor t, size_t i)
 static inline float *at(Tensor t, size_t i, size_t j)
 {
     return row(t, i) + (ptrdiff_t)j * t.stride[t.rank - 1];
+}
+
+/** @brief Prints a tensor, one row a line. The checker shows what your code prints. */
+static inline void print_tensor(const char *name, Tensor t)
+{
+    printf("%s %s\n", name, tensor_shape_text(t));
+    for (size_t i = 0; t.data && i < rows(t); i++) {
+        for (size_t j = 0; j < columns(t); j++)
+            printf(" %11.5g", (double)*at(t, i, j));
+        printf("\n");
+    }
 }
 
 /** @brief Returns the boolean in row @p i and column @p j of a mask, whose rows are counted as those of a tensor. */

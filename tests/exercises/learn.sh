@@ -3,14 +3,15 @@
 # usage: learn.sh status | check EX | watch EX | hint EX | solution EX [FORCE] | reset EX | self-check [EX]
 #
 # Environment: STUDENT, the learner's folder; WORK, for objects and programs; CC, STUDENT_CFLAGS, CHECKER_LINK, NM.
-# Progress is kept in $STUDENT/.progress, one line for each event: "passed EXERCISE", "hint EXERCISE NUMBER".
+# Progress is kept in $STUDENT/.progress: "passed EXERCISE", "sum EXERCISE CHECKSUM" of the file that passed, and
+# "hint EXERCISE NUMBER", how many hints were given.
 set -u
 here=tests/exercises
 table=$here/exercises.tsv
 progress=$STUDENT/.progress
 export OMP_WAIT_POLICY=passive # threads that wait do not use a processor: two checks run at a time
 
-fail() { echo "make learn: $*" >&2; exit 1; }
+fail() { echo "make ${command:-learn}: $*" >&2; exit 2; }
 
 # ---- the table and the learner's files ----
 
@@ -28,7 +29,9 @@ points_text() {
 headers() { column "$1" 4 | tr ',' '\n' | sed '/^tests\//!s|^|cs336_basics/|'; }
 known() { # exercise: ends the script if there is no such exercise
     [ -n "$1" ] || fail "which exercise? EX=softmax; \`make learn\` lists them"
-    [ -n "$(column "$1" 1)" ] || fail "no exercise \"$1\"; \`make learn\` lists them"
+    [ -n "$(column "$1" 1)" ] && return
+    of_problem=$(awk -F'\t' -v problem="$1" '!/^#/ && index($2, problem) {printf " %s", $1}' "$table")
+    fail "no exercise \"$1\"${of_problem:+; those of the problem are:$of_problem}; \`make learn\` lists all"
 }
 
 make_stub() { # exercise, file
@@ -46,6 +49,7 @@ make_stubs() { # each file that is missing; nothing that exists is touched
     touch "$progress"
 }
 
+sum_of() { cksum <"$STUDENT/$1.c" | tr -s ' ' -; }
 passed() { grep -qx "passed $1" "$progress"; }
 record() { # a line of .progress in place of those that begin with the given words: "passed softmax" "passed softmax"
     { grep -v "^$1\( \|\$\)" "$progress"; [ -z "$2" ] || echo "$2"; } >"$progress.new"
@@ -54,7 +58,16 @@ record() { # a line of .progress in place of those that begin with the given wor
 begun() { ! grep -q 'TODO();' "$STUDENT/$1.c"; }
 next_exercise() { # [exercise]: the first after it that is not passed, or the first of all
     from=${1-$(for id in $(exercises); do passed "$id" && echo "$id"; done | tail -1)}
-    for id in $(exercises | sed "1,/^$from\$/d") $(exercises); do passed "$id" || { echo "$id"; return; }; done
+    from=${from:-tokenizer} # linear, which comes then, is the easiest in C
+    later=$(exercises | sed "1,/^$from\$/d")
+    for id in $later $(exercises) extra $later $(exercises); do
+        # The handout asks for no written backward pass. These come when all else is done.
+        case $id in
+        extra) extra=1 ;;
+        *_backward) [ -z "${extra-}" ] || passed "$id" || { echo "$id"; return; } ;;
+        *) passed "$id" || { echo "$id"; return; } ;;
+        esac
+    done
 }
 sum_points() { # exercise ...
     for id; do points "$id"; done | awk '{sum += $1} END {print sum + 0}'
@@ -75,7 +88,7 @@ show_next() { # [exercise that was just passed]
     echo "  write   $STUDENT/$next.c"
     echo "  check   make learn EX=$next          each time you save: make learn EX=$next WATCH=1"
     echo "  stuck?  make hint EX=$next"
-    [ -s "$progress" ] || echo 'You may take them in any order. New to C? Begin with linear or softmax: make learn EX=softmax'
+    [ -s "$progress" ] || echo 'You may take them in any order: make learn EX=softmax, for example.'
 }
 
 status() {
@@ -87,6 +100,7 @@ status() {
         state=
         begun "$id" && state='begun'
         passed "$id" && state='passed'
+        passed "$id" && ! grep -qx "sum $id $(sum_of "$id")" "$progress" && state='passed, changed since: check again'
         printf '  %-28s %3s  %-7s %s\n' "$id" "$(points "$id")" "$state" "$(column "$id" 6 | sed 's/^-$//; s/,/, /g; s/^./calls &/')"
     done
     echo
@@ -131,6 +145,7 @@ check_one() { # exercise: prints the whole report, and records the result
     case $result in
     0)
         record "passed $id" "passed $id"
+        record "sum $id" "sum $id $(sum_of "$id")"
         echo "$id is passed ($(points_text "$id")). The textbook solution: make solution EX=$id"
         show_next "$id"
         ;;
@@ -150,7 +165,9 @@ check_one() { # exercise: prints the whole report, and records the result
 # The grade: every exercise alone, in one line each.
 brief() { # exercise, file, object, bonus: prints "STATUS\tMISTAKE\tWHAT"
     build "$2" "$3" "${3%.o}" $(functions "$1") >"$3.log" 2>&1 || { printf '1\t-\t%s\n' "$(tail -1 "$3.log")"; return; }
-    line=$("${3%.o}" brief "$1" "$2" "$(column "$1" 7)" "$4" 2>&1)
+    mode=brief
+    [ "$4" = - ] || mode=full
+    line=$("${3%.o}" $mode "$1" "$2" "$(column "$1" 7)" "$4" 2>&1)
     printf '%d\t%s\n' $? "$(printf '%s' "$line" | tail -1)"
 }
 grade_one() { brief "$1" "$STUDENT/$1.c" "$WORK/student/$1.o" - >"$WORK/student/$1.grade"; }
@@ -161,7 +178,7 @@ grade() {
     for id in $(exercises); do
         IFS='	' read -r result mistake what <"$WORK/student/$id.grade"
         case $result in
-        0) right="$right $id" what=passed; record "passed $id" "passed $id" ;;
+        0) right="$right $id" what=passed; record "passed $id" "passed $id"; record "sum $id" "sum $id $(sum_of "$id")" ;;
         9) record "passed $id" '' ;;
         *) record "passed $id" ''; what="wrong: $what" ;;
         esac
@@ -216,7 +233,7 @@ solution() {
     known "$1"
     make_stubs
     passed "$1" || [ -n "${2-}" ] ||
-        fail "$1 is not passed yet, so its solution stays hidden; FORCE=1 shows it, \`make hint EX=$1\` helps less"
+        fail "$1 is not passed yet, so its solution stays hidden; FORCE=1 shows it; \`make hint EX=$1\` gives a part of it"
     cat "$here/solutions/$1.c"
     echo
     echo "/* The fast one: $(headers "$1" | sed 's/\.h$/.c/' | tr '\n' ' ')and the files that its header names. */"
@@ -250,7 +267,7 @@ check_solution() { # exercise [object of all solutions together]
     if [ $# -eq 1 ]; then
         brief "$1" "$here/solutions/$1.c" "$dir/$1.o" "$(column "$1" 8)" >"$dir/$1.out"
     else
-        line=$("$2" brief "$1" "$here/solutions/$1.c" "$(column "$1" 7)" "$(column "$1" 8)" 2>&1)
+        line=$("$2" full "$1" "$here/solutions/$1.c" "$(column "$1" 7)" "$(column "$1" 8)" 2>&1)
         printf '%d\t%s\n' $? "$(printf '%s' "$line" | tail -1)" >"$dir/$1.out"
     fi
     IFS='	' read -r result mistake what <"$dir/$1.out"

@@ -12,9 +12,9 @@ STORY_OBJ     := $(VARIANT)/coursework/story
 STORY_TABLE   := tests/exercises/exercises.tsv
 # The exercises that a story can call: functions of the library, and the training loop. Those of the adapters have no part
 # in it: the library reads the tokenizer and the model.
-STORY_IDS     := $(shell awk -F'\t' '!/^(\#|id\t)/ && $$4 !~ /^tests\/adapters/ {print $$1}' $(STORY_TABLE))
+STORY_IDS     := $(shell awk -F'\t' '!/^([\#]|id\t)/ && $$4 !~ /^tests\/adapters/ {print $$1}' $(STORY_TABLE))
 STORY_HEADERS := $(filter-out tests/adapters.h,$(sort $(foreach header,$(shell awk -F'\t' \
-                     '!/^(\#|id\t)/ {gsub(",", " ", $$4); print $$4}' $(STORY_TABLE)), \
+                     '!/^([\#]|id\t)/ {gsub(",", " ", $$4); print $$4}' $(STORY_TABLE)), \
                      $(if $(filter tests/%,$(header)),$(header),cs336_basics/$(header)))))
 # The learner's exercises that are linked: story.sh gives them.
 YOURS         ?=

@@ -134,6 +134,16 @@ END {
     about_text = id == "pretokenizer" || needs ~ /(^|,)pretokenizer(,|$)/
     if (about_text && needs != "-")
         print " *\n * A hash map, as Python's dict: tests/exercises/map.h."
+    for (i = 1; i <= last[path(header[1])]; i++)
+        if (line[path(header[1]), i] ~ /_bind_saved\(/ && line[path(header[1]), i] !~ /^ /) {
+            text = ""
+            do
+                text = text " *     " line[path(header[1]), i] "\n"
+            while (line[path(header[1]), i++] !~ /;$/)
+            sub(/CS336_MUST_CHECK /, "", text)
+            gsub(/\n \*      +/, "\n *         ", text)
+            printf " *\n * Ours as well, to take the tensors of `saved` from an arena:\n%s", text
+        }
     if (types != "")
         printf " *\n * The types:\n%s", types
     print " */"

@@ -130,7 +130,8 @@ void assert_allclose_wide(const char *what, Tensor actual, const double *expecte
 
 void assert_fails(Status status, Status expected, const char *message)
 {
-    ck_assert_msg(status != CS336_OK, "no failure, expected status %d: %s", (int)expected, message);
+    ck_assert_msg(status != CS336_OK, "the function returned CS336_OK; expected is status %d with the message \"%s\"",
+                  (int)expected, message);
     ck_assert_msg(status == expected && strcmp(status_message(), message) == 0, "status %d: %s, expected status %d: %s",
                   (int)status, status_message(), (int)expected, message);
 }

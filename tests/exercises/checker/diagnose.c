@@ -82,7 +82,7 @@ static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *r
     for (size_t i = 0; agrees && i < t->array_count; i++)
         if (t->arrays[i].answer) {
             agrees = compare_array(&t->arrays[i], &run->arrays[i], tolerance_of(exercise, c)).wrong == 0 &&
-                     (mistake == 0 || run->arrays[i].unwritten < t->arrays[i].count);
+                     (mistake == 0 || run->arrays[i].unwritten == 0 || run->arrays[i].unwritten < t->arrays[i].count);
             count += t->arrays[i].count;
         }
     free_answer(t);

@@ -36,8 +36,9 @@ static const struct {
     {"stack-use-after-return", "in a local variable of a function that has returned"},
     {"attempting double-free", "frees the same memory twice"},
     {"attempting free on address", "frees memory that malloc() or memory_allocate() did not give"},
-    {"address points to the zero page",
-     "follows a NULL pointer. A result that the caller does not want has data == NULL"},
+    {"address points to the zero page", "follows a NULL pointer. A result that the caller does not want has data == "
+                                        "NULL, and so has memory of an arena that "
+                                        "only measures or has no room: ask arena_status()"},
     {"AddressSanitizer: SEGV", "follows a pointer that points to no memory"},
     {"allocation-size-too-big", "asks for more memory than there is"},
     {"requested allocation size", "asks for more memory than there is"},

@@ -4,6 +4,7 @@
  *
  *     checker check EXERCISE FILE TESTS BONUS    prints what is right and what is wrong; see the exit statuses below
  *     checker brief EXERCISE FILE TESTS BONUS    prints one line: the mistake's name or "-", a tab, what is wrong
+ *     checker full EXERCISE FILE TESTS BONUS     the same, and bonus tests are required
  *     checker todo EXERCISE FILE TESTS BONUS     runs all tests, and prints those that do not fail
  *     checker separation EXERCISE                proves that no two answers of the exercise can be confused
  *     checker mistakes EXERCISE                  prints the name and the text of each known mistake
@@ -48,6 +49,7 @@ static const Exercise *find_exercise(const char *id)
 typedef struct {
     const Exercise *exercise;
     const char *program, *file;
+    bool full;        /* bonus tests are required, too */
     bool brief;       /* print one line at the end, and nothing else */
     Run *runs;        /* one for each case */
     size_t wrong;     /* cases and tests that are required and failed */
@@ -140,7 +142,8 @@ static void check_case(Checker *c, size_t i)
         if (!wrong)
             print_verdict(true, "ok", "%s", what->what);
         else
-            print_verdict(false, what->optional ? "later" : "WRONG", "%s: %s", what->what, text);
+            print_verdict(false, what->optional ? "later" : "WRONG", "%s: %s%s", what->what, text,
+                          what->optional ? " (not needed to pass; the backward pass needs it)" : "");
         if (*run->printed && (i == 0 || wrong))
             printf("  Your code printed:\n%s\n", run->printed);
     }
@@ -162,7 +165,7 @@ static void check_tests(Checker *c, const char *names, bool bonus)
             fprintf(stderr, "checker: %s: no such test\n", name);
             exit(WRONG_USAGE);
         }
-        if (!report.passed && !report.skipped && !bonus)
+        if (!report.passed && !report.skipped && (!bonus || c->full))
             count_wrong(c, name, report.what);
         if (c->brief)
             continue;
@@ -192,8 +195,14 @@ static void print_diagnosis(Checker *c)
     if (count && found[count - 1].left)
         printf("  %zu other case%s wrong, too, but with numbers of no known mistake.\n", found[count - 1].left,
                found[count - 1].left == 1 ? " is" : "s are");
+}
+
+static void check_leaks(Checker *c)
+{
     char leak[1024];
     if (c->wrong == 0 && run_finds_leak(leak, sizeof leak, c->program, c->exercise, c->file)) {
+        if (!c->brief)
+            printf("Memory:\n");
         if (!c->brief)
             print_verdict(false, "LEAK", "%s", leak);
         count_wrong(c, "memory", leak);
@@ -222,6 +231,7 @@ static int check(Checker *c, const char *tests, const char *bonus)
             puts("Edges:");
         for (cases = 1; c->exercise->cases[cases].what; cases++)
             check_case(c, cases);
+        check_leaks(c);
         if (!c->brief && strcmp(bonus, "-") != 0 && c->wrong == 0)
             puts("Bonus: callers, edges, error messages; not needed to pass.");
         if (c->wrong == 0)
@@ -287,6 +297,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "todo") == 0)
         return check_todo(argv[3], (const char *const *)argv + 4, 2);
-    Checker c = {.exercise = exercise, .program = argv[0], .file = argv[3], .brief = strcmp(argv[1], "brief") == 0};
+    Checker c = {.exercise = exercise, .program = argv[0], .file = argv[3], .full = strcmp(argv[1], "full") == 0};
+    c.brief = c.full || strcmp(argv[1], "brief") == 0;
     return check(&c, argv[4], argv[5]);
 }

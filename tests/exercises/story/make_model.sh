@@ -4,7 +4,7 @@
 set -eu
 cs336=$1 out=$2 eot='<|endoftext|>' vocabulary=1024
 
-echo "make story: trains its small model first, once: about half a minute on two processors"
+echo "make story: trains its small model first, once: half a minute on two free processors, up to a few minutes on busy ones"
 mkdir -p "$out"
 run() { # what the commands print is shown only if one fails
     "$cs336" "$@" >"$out/log.txt" 2>&1 || { cat "$out/log.txt" >&2; exit 1; }

@@ -4,6 +4,7 @@
 #include "tests/support/reference.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     WITHOUT_SCALE = 1,
@@ -13,6 +14,7 @@ enum {
     INVERTED_MASK,
     MASK_IGNORED,
     FIRST_MASK_FOR_ALL,
+    MASK_NOT_REPEATED,
     MASK_AFTER_SOFTMAX,
     MASKED_SCORES_ARE_ZERO,
     UNIFORM_WHERE_NOTHING_IS_SEEN,
@@ -30,6 +32,8 @@ static const Mistake MISTAKES[] = {
     {INVERTED_MASK, "inverted_mask", "attention to the keys that the mask hides: true means that a key is seen"},
     {MASK_IGNORED, "mask_ignored", "attention to all keys: the mask is not used"},
     {FIRST_MASK_FOR_ALL, "first_mask_for_all", "attention with the first mask for every leading dimension"},
+    {MASK_NOT_REPEATED, "mask_not_repeated",
+     "attention whose mask is not repeated along the leading dimensions that it lacks: mask_broadcast() does it"},
     {MASK_AFTER_SOFTMAX, "mask_after_softmax",
      "attention whose hidden probabilities are set to 0 after the softmax, so that the others no longer sum to 1"},
     {MASKED_SCORES_ARE_ZERO, "masked_scores_are_zero", "attention whose hidden scores are 0 in place of -infinity"},
@@ -188,8 +192,8 @@ static void by_hand(Trial *t)
     const Tensor query = p.query = trial_input(t, "query", Q, 2, 3), key = p.key = trial_input(t, "key", K, 2, 3);
     const Tensor value = p.value = trial_input(t, "value", V, 2, 2),
                  output = p.output = trial_output(t, "output", 2, 2);
-    const Tensor unwanted = {0};
-    TRIAL_CALL(t, scaled_dot_product_attention_forward(output, unwanted, query, key, value, ALL));
+    const Tensor no_log_sum_exp = {0};
+    TRIAL_CALL(t, scaled_dot_product_attention_forward(output, no_log_sum_exp, query, key, value, ALL));
     p.visible = in_full(t, NULL, 1, p.sizes);
     answer(t, &p);
 }
@@ -232,6 +236,28 @@ static void one_mask_for_both(Trial *t)
     p.visible = in_full(t, MASK, 1, p.sizes);
     const MaskTensor where = trial_mask(t, "mask", MASK, 2, 3);
     attend(t, &p, (AttentionMask){.kind = ATTEND_WHERE, .where = where}, 1);
+}
+
+/* A mask (2, 1, q, k) for each of two sequences, and queries (2, 3, q, d_k) of three heads, which share it. */
+static void one_mask_for_three_heads(Trial *t)
+{
+    static const bool MASK[] = {1, 0, 1, 1, 1, 0, /* the first sequence's */
+                                0, 1, 1, 0, 0, 1};
+    enum { SEQUENCES = 2, HEADS = 3, QUERIES = 2, KEYS = 3, WIDTH = 4 };
+    Problem p = {.sizes = {.batch = SEQUENCES * HEADS, .queries = QUERIES, .keys = KEYS, .d_k = WIDTH, .d_v = WIDTH}};
+    p.visible = trial_memory(t, SEQUENCES * HEADS * QUERIES * KEYS * sizeof *p.visible);
+    for (size_t b = 0; b < SEQUENCES * HEADS; b++) {
+        const size_t which = t->mistake == MASK_NOT_REPEATED ? b % SEQUENCES : b / HEADS;
+        memcpy(p.visible + b * QUERIES * KEYS, MASK + which * QUERIES * KEYS, QUERIES * KEYS * sizeof *MASK);
+    }
+    const MaskTensor where = trial_mask(t, "mask", MASK, SEQUENCES, 1, QUERIES, KEYS);
+    p.query = trial_random(t, "query", 1, SEQUENCES, HEADS, QUERIES, WIDTH);
+    p.key = trial_random(t, "key", 1, SEQUENCES, HEADS, KEYS, WIDTH);
+    p.value = trial_random(t, "value", 1, SEQUENCES, HEADS, KEYS, WIDTH);
+    p.output = trial_output(t, "output", SEQUENCES, HEADS, QUERIES, WIDTH);
+    TRIAL_CALL(t, scaled_dot_product_attention_forward(p.output, (Tensor){0}, p.query, p.key, p.value,
+                                                       (AttentionMask){.kind = ATTEND_WHERE, .where = where}));
+    answer(t, &p);
 }
 
 static void masked_row(Trial *t)
@@ -299,6 +325,7 @@ static const Case CASES[] = {
     CASE("the sizes of the course's test, no mask", course_sizes),
     CASE("a mask for each of two heads", two_masks),
     CASE("one mask for both heads", one_mask_for_both),
+    CASE("a mask for each sequence, the same for its three heads", one_mask_for_three_heads),
     CASE("a query that sees no key: zeros", masked_row),
     CASE("causal", causal),
     CASE("d_v other than d_k", other_d_v),
