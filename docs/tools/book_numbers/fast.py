@@ -52,7 +52,7 @@ def numbers_tile():
     for rows, vectors in ((1, 1), (4, 2), (8, 2), (14, 2)):
         loads, fma = rows + vectors, rows * vectors
         lines.append(f"{f'{rows} x {16 * vectors} numbers':<22}{loads:>8}{fma:>6}{loads / fma:>16.2f}{fma:>21}")
-    return lines + ["loads in one step of k: one or two vectors of B, of 16 floats each, and one number of A for each row"]
+    return lines + ["loads in one step of k: the vectors of B (16 floats each), one number of A for each row"]
 
 
 def constant(file, name, after=""):
@@ -101,7 +101,7 @@ def figure_blocks():
         out += [rectangle(392, y - 11, 13, 13, colour, 0.5), text_at(413, y, f"{name}: {size}"),
                 text_at(413, y + 18, place, colour)]
     # A packed panel
-    out += [text_at(30, 350, "A packed panel of B, as it lies in memory. The micro-kernel reads it from left to right:")]
+    out += [text_at(30, 350, "A packed panel of B in memory. The micro-kernel reads it from left to right:")]
     for i in range(5):
         x = 30 + 122 * i
         out += [rectangle(x, 362, 112, 26, BLUE, 0.3),

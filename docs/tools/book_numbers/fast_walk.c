@@ -17,7 +17,8 @@ static double walk(size_t bytes, int advice)
         exit(1);
     for (size_t i = 0; i < lines; i++)
         line[i * LINE] = i;
-    for (size_t i = lines - 1; i > 0; i--) { /* makes one cycle through all lines, in random order (Sattolo) */
+    for (size_t i = lines - 1; i > 0; i--) {
+        /* One cycle through all lines, in random order (Sattolo). */
         const size_t j = (size_t)random() % i, other = line[j * LINE];
         line[j * LINE] = line[i * LINE];
         line[i * LINE] = other;
@@ -31,7 +32,8 @@ static double walk(size_t bytes, int advice)
         best = fmin(best, 1e9 * (double)(clock() - start) / CLOCKS_PER_SEC / STEPS);
     }
     free(line);
-    return at < lines ? best : 0; /* uses `at`: a compiler may leave out a loop without a result */
+    /* This uses `at`: a compiler may leave out a loop without a result. */
+    return at < lines ? best : 0;
 }
 
 int main(void)
