@@ -10,6 +10,9 @@ ifneq (,$(filter learn-check,$(GOALS))$(and $(filter learn,$(GOALS)),$(EX)))
 ifeq (,$(CHECK_LIBS))
 $(error not installed: check. `make deps` installs what is needed, `make doctor` says what each piece is for)
 endif
+ifeq (,$(shell command -v $(OBJCOPY)))
+$(error make $(firstword $(filter learn learn-check,$(GOALS))): needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here)
+endif
 endif
 
 EXERCISE_TABLE := tests/exercises/exercises.tsv
@@ -59,10 +62,16 @@ ifneq (,$(filter learn learn-check,$(GOALS)))
 ifneq ($(call compiles,$(STUDENT_SANITIZE)),yes)
 STUDENT_SANITIZE :=
 endif
+# A local variable that is never assigned then holds a huge number or NaN each time, and not 0 by chance.
+ifeq ($(call compiles,-ftrivial-auto-var-init=pattern),yes)
+STUDENT_INIT := -ftrivial-auto-var-init=pattern
 endif
+endif
+# A word for the shell, whatever characters it holds.
+quoted = '$(subst ','\'',$(strip $(1)))'
 # What the scripts read from their environment.
-LEARN := env CC='$(CC)' NM='$(NM)' STUDENT='$(STUDENT)' WORK='$(VARIANT)/exercises' MAKE='$(MAKE)' \
-    STUDENT_CFLAGS='-std=c11 -O1 -g -Wall $(STUDENT_ERRORS) -fno-omit-frame-pointer $(STUDENT_SANITIZE) -Ics336_basics -I.' \
+LEARN := env CC='$(CC)' NM='$(NM)' OBJCOPY='$(OBJCOPY)' STUDENT=$(call quoted,$(STUDENT)) WORK='$(VARIANT)/exercises' MAKE='$(MAKE)' \
+    STUDENT_CFLAGS='-std=c11 -O1 -g -Wall $(STUDENT_ERRORS) -fno-omit-frame-pointer $(STUDENT_INIT) $(STUDENT_SANITIZE) -Ics336_basics -I.' \
     CHECKER_LINK='$(COMMON) $(REPLACED_OBJECTS) $(STUDENT_SANITIZE) $(C336_LDFLAGS) $(CHECK_LIBS) $(C336_LDLIBS)' \
     tests/exercises/learn.sh
 
@@ -74,18 +83,14 @@ endif
 
 .PHONY: learn hint solution reset learn-check
 learn: $(if $(EX),$(COMMON) $(REPLACED_OBJECTS)) ## the coursework: where you are; EX=softmax checks your file, EX=all all of them; WATCH=1 each time you save; STRICT=1 fails unless all is right
-	@$(LEARN) $(if $(EX),$(if $(WATCH),watch,check) '$(EX)',status) || { status=$$?; [ $$status -ne 2 ] && [ -z '$(STRICT)' ]; }
+	@$(LEARN) $(if $(EX),$(if $(WATCH),watch,check) $(call quoted,$(EX)),status) || { status=$$?; [ $$status -ne 2 ] && [ -z '$(STRICT)' ]; }
 hint: ## prints a hint for an exercise, one more each time: EX=softmax
-	@$(LEARN) hint '$(EX)'
+	@$(LEARN) hint $(call quoted,$(EX))
 solution: ## prints the textbook solution of an exercise that you have passed: EX=softmax; FORCE=1 prints it anyway
-	@$(LEARN) solution '$(EX)' $(FORCE)
+	@$(LEARN) solution $(call quoted,$(EX)) $(FORCE)
 reset: ## starts an exercise again, and keeps a copy of your file: EX=softmax
-	@$(LEARN) reset '$(EX)'
+	@$(LEARN) reset $(call quoted,$(EX))
 learn-check: $(COMMON) $(REPLACED_OBJECTS) ## tests the coursework: every stub, solution and wrong solution; EX=softmax selects, QUICK=1 leaves wrong ones out
-ifneq (,$(shell command -v $(OBJCOPY)))
-	@QUICK='$(QUICK)' $(LEARN) self-check '$(EX)'
-else
-	@echo 'make learn-check: needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here' >&2; exit 1
-endif
+	@QUICK='$(QUICK)' $(LEARN) self-check $(call quoted,$(EX))
 
 FORMATTED += $(wildcard tests/exercises/*/*.[ch] tests/exercises/*/*/*.[ch])

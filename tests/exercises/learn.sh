@@ -2,7 +2,7 @@
 # The coursework, as `make learn`, `make hint`, `make solution` and `make reset` call it (exercises.mk).
 # usage: learn.sh status | check EX | watch EX | hint EX | solution EX [FORCE] | reset EX | self-check [EX]
 #
-# Environment: STUDENT, the learner's folder; WORK, for objects and programs; CC, STUDENT_CFLAGS, CHECKER_LINK, NM.
+# Environment: STUDENT, the learner's folder; WORK, for objects and programs; CC, STUDENT_CFLAGS, CHECKER_LINK, NM, OBJCOPY.
 # Progress is kept in $STUDENT/.progress: "passed EXERCISE", "sum EXERCISE CHECKSUM" of the file that passed, and
 # "hint EXERCISE NUMBER", how many hints were given.
 set -u
@@ -12,6 +12,7 @@ progress=$STUDENT/.progress
 export OMP_WAIT_POLICY=passive # threads that wait do not use a processor: two checks run at a time
 
 fail() { echo "make ${command:-learn}: $*" >&2; exit 2; }
+[ -n "$STUDENT" ] || fail "STUDENT is empty: expected the folder of your files, such as STUDENT=student"
 
 # ---- the table and the learner's files ----
 
@@ -35,7 +36,7 @@ known() { # exercise: ends the script if there is no such exercise
 }
 
 make_stub() { # exercise, file
-    awk -v id="$1" -f $here/stub.awk "$table" cs336_basics/*/*.h cs336_basics/*/*/*.h tests/*.h $here/*.h >"$2.new" && mv "$2.new" "$2"
+    awk -v id="$1" -f $here/stub.awk "$table" cs336_basics/*/*.h cs336_basics/*/*/*.h tests/*.h $here/*.h >"$2.$$" && mv "$2.$$" "$2"
 }
 make_stubs() { # each file that is missing; nothing that exists is touched
     made=0
@@ -52,8 +53,9 @@ make_stubs() { # each file that is missing; nothing that exists is touched
 sum_of() { cksum <"$STUDENT/$1.c" | tr -s ' ' -; }
 passed() { grep -qx "passed $1" "$progress"; }
 record() { # a line of .progress in place of those that begin with the given words: "passed softmax" "passed softmax"
-    { grep -v "^$1\( \|\$\)" "$progress"; [ -z "$2" ] || echo "$2"; } >"$progress.new"
-    mv "$progress.new" "$progress"
+    # A file of its own for each process: two checks may end at the same time.
+    { { grep -Ev "^$1( |\$)" "$progress"; [ -z "$2" ] || echo "$2"; } >"$progress.$$" && mv "$progress.$$" "$progress"; } ||
+        echo "make learn: $progress cannot be written, so this result is not kept." >&2
 }
 begun() { ! grep -q 'TODO();' "$STUDENT/$1.c"; }
 next_exercise() { # [exercise]: the first after it that is not passed, or the first of all
@@ -109,19 +111,28 @@ status() {
 
 # ---- checking ----
 
-# Compiles a file and links the checker over it. Prints what is wrong, and returns non-zero.
-build() { # file, object, program, function ...
-    file=$1 object=$2 program=$3
-    shift 3
+# Compiles a file. Prints what is wrong, and returns non-zero.
+compile() { # file, object, function ...
+    file=$1 object=$2
+    shift 2
     mkdir -p "$(dirname "$object")"
+    { [ -f "$file" ] && [ -r "$file" ]; } || { echo "$file is not a file that can be read."; return 1; }
     $CC $STUDENT_CFLAGS -c "$file" -o "$object" || { echo "$file does not compile: begin with the first error above."; return 1; }
     # A function that the file does not define would be ours, and pass.
     for function; do
         $NM "$object" | grep -q " T _\{0,1\}$function\$" || { echo "$file does not define $function()."; return 1; }
     done
+    # All other names become local: a helper, a variable or a main() of the learner's replaces nothing of ours.
+    # shellcheck disable=SC2046
+    $OBJCOPY $(for function; do printf ' --keep-global-symbol=%s' "$function"; done) "$object"
+}
+# Compiles a file and links the checker over it. Prints what is wrong, and returns non-zero.
+build() { # file, object, program, function ...
+    program=$3 object=$2
+    compile "$1" "$2" $(shift 3; echo "$@") || return 1
     # shellcheck disable=SC2086
     $CC "$object" ${with-} $CHECKER_LINK -o "$program" || {
-        echo "$file does not link. If it says \"multiple definition\": write static in front of your helper functions."
+        echo "$file does not link: it calls a function that is defined nowhere, see above."
         return 1
     }
 }
@@ -134,8 +145,8 @@ check_one() { # exercise: prints the whole report, and records the result
     # A backward pass is compared with finite differences of the learner's own forward pass, if that is passed.
     forward=${id%_backward} with=
     if [ "$forward" != "$id" ] && passed "$forward" &&
-        $CC $STUDENT_CFLAGS -c "$STUDENT/$forward.c" -o "$WORK/student/$forward.o" 2>/dev/null; then
-        with=$WORK/student/$forward.o
+        compile "$STUDENT/$forward.c" "$WORK/student/$id.forward.o" $(functions "$forward") >/dev/null 2>&1; then
+        with=$WORK/student/$id.forward.o
         echo "Finite differences are those of your $STUDENT/$forward.c."
     fi
     build "$STUDENT/$id.c" "$WORK/student/$id.o" "$WORK/student/$id" $(functions "$id") || { record "passed $id" ''; return 1; }
@@ -216,7 +227,7 @@ watch() {
 hint() {
     known "$1"
     make_stubs
-    number=$(sed -n "s/^hint $1 //p" "$progress")
+    number=$(sed -n "s/^hint $1 \([123]\)\$/\1/p" "$progress" | tail -1)
     number=$((${number:-0} + 1))
     if [ "$number" -gt 3 ]; then
         echo "There are three hints for $1; here they are again. The textbook solution: make solution EX=$1 FORCE=1"

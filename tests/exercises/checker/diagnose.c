@@ -5,7 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEPARATION = 100 /* tolerances between any two answers */ };
+enum {
+    SEPARATION = 100, /* tolerances between any two answers */
+    /* The evidence that a diagnosis needs: numbers of its own, see telling_numbers(). Where a mistake explains all that
+     * is wrong, one number is enough. */
+    EVIDENCE = 3,               /* when other cases are wrong for another reason */
+    EVIDENCE_CONTRADICTED = 12, /* when the numbers of another case should be the mistake's, too, and are not */
+};
 
 Tolerance tolerance_of(const Exercise *exercise, const Case *c)
 {
@@ -16,7 +22,7 @@ Tolerance tolerance_of(const Exercise *exercise, const Case *c)
 /* |a - b| in tolerances. */
 static double distance(double a, double b, Tolerance tolerance)
 {
-    if (a == b || (isnan(a) && isnan(b)))
+    if (a == b || (isnan(a) && isnan(b) && trial_is_unwritten(a) == trial_is_unwritten(b)))
         return 0;
     if (!isfinite(a) || !isfinite(b))
         return INFINITY;
@@ -72,8 +78,7 @@ void free_answer(Trial *t)
 }
 
 /* True if all numbers of the run are those of the mistake. How many these are is added to `numbers` if it is not NULL.
- * A call that must fail, and did not, has no numbers, and is wrong. An array that was never written at all is no
- * mistake's array of nan. */
+ * A call that must fail, and did not, has no numbers, and is wrong. */
 static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *run, int mistake, size_t *numbers)
 {
     Trial *t = make_answer(c, mistake);
@@ -81,8 +86,7 @@ static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *r
     bool agrees = !t->fails;
     for (size_t i = 0; agrees && i < t->array_count; i++)
         if (t->arrays[i].answer) {
-            agrees = compare_array(&t->arrays[i], &run->arrays[i], tolerance_of(exercise, c)).wrong == 0 &&
-                     (mistake == 0 || run->arrays[i].unwritten == 0 || run->arrays[i].unwritten < t->arrays[i].count);
+            agrees = compare_array(&t->arrays[i], &run->arrays[i], tolerance_of(exercise, c)).wrong == 0;
             count += t->arrays[i].count;
         }
     free_answer(t);
@@ -91,47 +95,119 @@ static bool has_numbers_of(const Exercise *exercise, const Case *c, const Run *r
     return agrees;
 }
 
-/* What became of a case, for recognise(). */
-typedef enum { NOT_COMPARED, RIGHT, WRONG, EXPLAINED } Verdict;
+/* The farthest that two answers are apart in a case, in tolerances. */
+static double answers_apart(const Exercise *exercise, const Case *c, int a, int b)
+{
+    Trial *left = make_answer(c, a), *right = make_answer(c, b);
+    double apart = left->array_count == right->array_count ? 0 : INFINITY;
+    for (size_t i = 0; !(apart > 0) && i < left->array_count; i++)
+        if (left->arrays[i].count != right->arrays[i].count)
+            apart = INFINITY;
+    for (size_t i = 0; i < left->array_count && i < right->array_count; i++)
+        if (apart < INFINITY && left->arrays[i].answer)
+            apart = fmax(apart, compare_numbers(left->arrays[i].answer, right->arrays[i].answer, left->arrays[i].count,
+                                                tolerance_of(exercise, c))
+                                    .distance);
+    free_answer(left);
+    free_answer(right);
+    return apart;
+}
 
-/* How far one mistake explains the wrong cases. If `mark`, they are marked as explained. */
-static Diagnosis explained_by(const Exercise *exercise, const Run *runs, const Mistake *mistake, Verdict *verdicts,
-                              bool mark)
+/* How many numbers of a mistake tell it from the right answer and from other mistakes. Zeros, NaN and infinities come
+ * of many mistakes, and repetitions of a number say no more than the number. */
+static size_t telling_numbers(const Exercise *exercise, const Case *c, int mistake)
+{
+    Trial *wrong = make_answer(c, mistake), *right = make_answer(c, 0);
+    size_t telling = 0;
+    for (size_t i = 0; i < wrong->array_count && i < right->array_count; i++) {
+        const TrialArray *a = &wrong->arrays[i], *b = &right->arrays[i];
+        double last = 0;
+        for (size_t k = 0; a->answer && b->answer && k < a->count; k++) {
+            const double x = a->answer[k];
+            if (x == 0 || !isfinite(x) || x == last)
+                continue;
+            if (k < b->count && distance(x, b->answer[k], tolerance_of(exercise, c)) <= 1)
+                continue;
+            telling++;
+            last = x;
+        }
+    }
+    free_answer(wrong);
+    free_answer(right);
+    return telling;
+}
+
+/* What became of a case, for recognise(). */
+typedef enum {
+    NOT_COMPARED, /* it is optional, or failed as it must */
+    UNFINISHED,   /* it crashed or returned an error, so there are no numbers */
+    RIGHT,
+    WRONG,
+    EXPLAINED, /* by a mistake that was found before */
+} Verdict;
+
+/* How far one mistake explains the wrong cases. */
+static Diagnosis explained_by(const Exercise *exercise, const Run *runs, const Mistake *mistake,
+                              const Verdict *verdicts)
 {
     Diagnosis d = {.mistake = mistake};
+    bool contradicted = false, unfinished = false;
+    size_t telling = 0;
     for (size_t i = 0; exercise->cases[i].what; i++) {
+        const Case *c = &exercise->cases[i];
+        unfinished = unfinished || verdicts[i] == UNFINISHED;
         if (verdicts[i] != RIGHT && verdicts[i] != WRONG)
             continue;
-        const bool agrees = has_numbers_of(exercise, &exercise->cases[i], &runs[i], mistake->id,
-                                           verdicts[i] == WRONG ? &d.numbers : NULL);
+        const bool agrees =
+            has_numbers_of(exercise, c, &runs[i], mistake->id, verdicts[i] == WRONG ? &d.numbers : NULL);
         if (verdicts[i] == RIGHT && !agrees)
             return (Diagnosis){0}; /* the learner does not make this mistake here */
         if (verdicts[i] == WRONG && agrees) {
             d.cases++;
-            if (mark)
-                verdicts[i] = EXPLAINED;
+            d.explained |= UINT32_C(1) << i;
+            telling += telling_numbers(exercise, c, mistake->id);
+        } else if (verdicts[i] == WRONG) {
+            d.left++;
+            contradicted = contradicted || answers_apart(exercise, c, 0, mistake->id) > 1;
         }
-        d.left += verdicts[i] == WRONG;
     }
+    if ((d.left || unfinished) && telling < (contradicted ? EVIDENCE_CONTRADICTED : EVIDENCE))
+        return (Diagnosis){0}; /* a coincidence, as in a case whose results are all zeros */
     return d;
+}
+
+static Verdict verdict_on(const Exercise *exercise, const Case *c, const Run *run)
+{
+    if (c->optional)
+        return NOT_COMPARED;
+    if (run->end == RUN_FINISHED)
+        return has_numbers_of(exercise, c, run, 0, NULL) ? RIGHT : WRONG;
+    Trial *t = make_answer(c, 0);
+    const bool fails = t->fails;
+    free_answer(t);
+    return fails && run->end == RUN_REFUSED ? NOT_COMPARED : UNFINISHED;
 }
 
 size_t recognise(Diagnosis *diagnoses, size_t most, const Exercise *exercise, const Run *runs)
 {
     Verdict verdicts[EXERCISE_CASES] = {NOT_COMPARED};
     for (size_t i = 0; exercise->cases[i].what; i++)
-        if (runs[i].end == RUN_FINISHED && !exercise->cases[i].optional)
-            verdicts[i] = has_numbers_of(exercise, &exercise->cases[i], &runs[i], 0, NULL) ? RIGHT : WRONG;
+        verdicts[i] = verdict_on(exercise, &exercise->cases[i], &runs[i]);
     for (size_t found = 0; found < most; found++) {
         Diagnosis best = {0};
         for (const Mistake *m = exercise->mistakes; m->id; m++) {
-            const Diagnosis d = explained_by(exercise, runs, m, verdicts, false);
+            const Diagnosis d = explained_by(exercise, runs, m, verdicts);
             if (d.cases > best.cases)
                 best = d;
+            else if (d.cases && d.explained == best.explained && !best.other)
+                best.other = m;
         }
         if (best.cases == 0)
             return found;
-        diagnoses[found] = explained_by(exercise, runs, best.mistake, verdicts, true);
+        diagnoses[found] = best;
+        for (size_t i = 0; exercise->cases[i].what; i++)
+            if (best.explained & UINT32_C(1) << i)
+                verdicts[i] = EXPLAINED;
     }
     return most;
 }
@@ -228,24 +304,6 @@ bool describe_numbers(char *text, size_t size, const TrialArray *array, const Ru
 }
 
 /* ---- the checker's own test ---- */
-
-/* The farthest that two answers are apart in a case, in tolerances. */
-static double answers_apart(const Exercise *exercise, const Case *c, int a, int b)
-{
-    Trial *left = make_answer(c, a), *right = make_answer(c, b);
-    double apart = left->array_count == right->array_count ? 0 : INFINITY;
-    for (size_t i = 0; !(apart > 0) && i < left->array_count; i++)
-        if (left->arrays[i].count != right->arrays[i].count)
-            apart = INFINITY;
-    for (size_t i = 0; i < left->array_count && i < right->array_count; i++)
-        if (apart < INFINITY && left->arrays[i].answer)
-            apart = fmax(apart, compare_numbers(left->arrays[i].answer, right->arrays[i].answer, left->arrays[i].count,
-                                                tolerance_of(exercise, c))
-                                    .distance);
-    free_answer(left);
-    free_answer(right);
-    return apart;
-}
 
 bool separation_holds(const Exercise *exercise)
 {

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** @brief How an array compares with its answer. */
 typedef struct {
@@ -26,7 +27,8 @@ typedef struct {
 /** @brief Returns the tolerance of an exercise in one of its cases. */
 Tolerance tolerance_of(const Exercise *exercise, const Case *c);
 
-/** @brief Compares @p count numbers. NaN equals NaN, and an infinity equals itself. */
+/** @brief Compares @p count numbers. NaN equals NaN unless only one of the two was never written, and an infinity
+ * equals itself. */
 Difference compare_numbers(const double *numbers, const double *answer, size_t count, Tolerance tolerance);
 
 /** @brief Compares what became of an array with its answer. Two lists of different lengths differ infinitely. */
@@ -39,14 +41,18 @@ void free_answer(Trial *t);
 /** @brief A mistake, and how far it explains the wrong numbers. */
 typedef struct {
     const Mistake *mistake;
-    size_t cases;   /**< wrong cases whose numbers are all those of the mistake */
-    size_t numbers; /**< in these cases */
-    size_t left;    /**< wrong cases that neither this diagnosis nor one before it explains */
+    const Mistake *other; /**< another one that explains the same cases, when the case that would tell them apart
+                           * crashed or has yet another mistake; NULL: there is none */
+    size_t cases;         /**< wrong cases whose numbers are all those of the mistake */
+    uint32_t explained;   /**< which: bit i is set for case i */
+    size_t numbers;       /**< in these cases */
+    size_t left;          /**< wrong cases that neither this diagnosis nor one before it explains */
 } Diagnosis;
 
 /**
  * @brief Finds the mistakes that explain the wrong cases. In the cases that are right, a mistake's numbers must be
- * right.
+ * right. If a mistake leaves wrong cases unexplained, more of its numbers must be found: a few zeros or NaN are a
+ * coincidence, and a wrong diagnosis is worse than none.
  * @param[out] diagnoses  room for @p most; the first explains most cases, each other one most of those that are left
  * @param[in]  runs       one for each case
  * @return how many were found

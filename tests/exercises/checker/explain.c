@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/exercises/checker/explain.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ bool explain_place(char *place, size_t size, const char *text, const char *file)
 static const struct {
     const char *report, *says;
 } ERRORS[] = {
-    {"stack-overflow", "the stack is full: a function calls itself without end, or a local array is too large"},
+    {"stack-overflow", "leaves the stack: a function calls itself without end, a local array is too large, or an index "
+                       "is far outside one"},
     {"heap-buffer-overflow", "outside the memory of an array"},
     {"stack-buffer-underflow", "in front of a local array"},
     {"stack-buffer-overflow", "beyond the end of a local array"},
@@ -98,6 +100,8 @@ void explain(char *what, size_t size, const char *text, int wait_status, const c
         snprintf(says, sizeof says, "does not end within its time limit: an endless loop");
     else if (explain_report(says, sizeof says, text))
         ;
+    else if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGXFSZ)
+        snprintf(says, sizeof says, "prints without end, or writes a file of more than 64 MB");
     else if (WIFSIGNALED(wait_status))
         snprintf(says, sizeof says, "the program was ended by signal %d (%s)", WTERMSIG(wait_status),
                  strsignal(WTERMSIG(wait_status)));

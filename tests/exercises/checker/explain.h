@@ -10,7 +10,7 @@
 
 enum {
     EXIT_TODO = 9,     /* TODO() of learn.h exits with it */
-    EXIT_ENDLESS = 98, /* the time limit of run_limit_time() */
+    EXIT_ENDLESS = 98, /* the time limit of run_limit() */
 };
 
 /**

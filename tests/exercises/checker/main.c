@@ -120,7 +120,14 @@ static bool case_is_wrong(char *text, size_t size, const Trial *t, const Run *ru
     for (size_t i = 0; i < t->array_count; i++)
         if (array_is_wrong(text, size, &t->arrays[i], &run->arrays[i], tolerance))
             return true;
-    return false;
+    if (run->differs)
+        snprintf(text, size,
+                 "called again with the same inputs, the function gives other results: it keeps something "
+                 "from the call before, or reads what was never written");
+    else if (run->scratch_kept)
+        snprintf(text, size, "the function keeps %zu bytes of scratch: arena_release(scratch, mark) gives them back",
+                 run->scratch_kept);
+    return run->differs || run->scratch_kept;
 }
 
 static void check_case(Checker *c, size_t i)
@@ -152,7 +159,7 @@ static void check_case(Checker *c, size_t i)
 
 /* ---- tests ---- */
 
-/* Runs the named tests. Bonus tests are not required. Returns how many passed, and stops when one does not end. */
+/* Runs the named tests. Bonus tests are not required. Stops after one that does not end. */
 static void check_tests(Checker *c, const char *names, bool bonus)
 {
     char list[4096];
@@ -175,6 +182,10 @@ static void check_tests(Checker *c, const char *names, bool bonus)
         else
             print_verdict(false, report.skipped ? "skip" : "FAIL", "%s%s: %s", name, owner, report.what);
         fflush(stdout);
+        if (report.endless) {
+            puts("The other tests wait until this one ends.");
+            return;
+        }
     }
 }
 
@@ -191,6 +202,9 @@ static void print_diagnosis(Checker *c)
         else
             printf("Diagnosis: all %zu %s of %zu wrong case%s are those of %s.\n", found[i].numbers, unit,
                    found[i].cases, found[i].cases == 1 ? "" : "s", found[i].mistake->text);
+        if (found[i].other)
+            printf("  Or they are those of %s. The cases that tell the two apart are wrong for another reason.\n",
+                   found[i].other->text);
     }
     if (count && found[count - 1].left)
         printf("  %zu other case%s wrong, too, but with numbers of no known mistake.\n", found[count - 1].left,
@@ -215,12 +229,14 @@ static int check(Checker *c, const char *tests, const char *bonus)
     c->runs = calloc(EXERCISE_CASES, sizeof *c->runs);
     if (!c->runs)
         return WRONG_USAGE;
+    for (size_t i = 0; i < EXERCISE_CASES; i++)
+        c->runs[i].end = RUN_BROKE; /* a case that is not run has no numbers */
     check_case(c, 0);
     int status = NOT_PASSED;
     if (c->runs[0].end == RUN_TODO) {
         printf("%s\n", c->runs[0].what);
         status = EXIT_TODO;
-    } else if (c->runs[0].end == RUN_BROKE) {
+    } else if (c->runs[0].end >= RUN_BROKE) {
         if (!c->brief)
             puts("The tests and the other cases wait until this one ends properly.");
     } else {
@@ -229,8 +245,10 @@ static int check(Checker *c, const char *tests, const char *bonus)
         check_tests(c, tests, false);
         if (!c->brief && c->exercise->cases[1].what)
             puts("Edges:");
-        for (cases = 1; c->exercise->cases[cases].what; cases++)
+        for (cases = 1; c->exercise->cases[cases].what && c->runs[cases - 1].end != RUN_ENDLESS; cases++)
             check_case(c, cases);
+        if (c->exercise->cases[cases].what && !c->brief)
+            puts("The other cases wait until this one ends.");
         check_leaks(c);
         if (!c->brief && strcmp(bonus, "-") != 0 && c->wrong == 0)
             puts("Bonus: callers, edges, error messages; not needed to pass.");

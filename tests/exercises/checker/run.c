@@ -10,13 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    CASE_SECONDS = 5,         /* a textbook loop needs a few milliseconds for a case */
-    MAX_NUMBERS = 1 << 20,    /* numbers of all outputs of a case */
-    REPORT_BYTES = 256 << 10, /* a sanitizer's report of endless recursion is long */
+    CASE_SECONDS = 5,          /* a textbook loop needs a few milliseconds for a case */
+    MAX_NUMBERS = 1 << 20,     /* numbers of all outputs of a case */
+    MAX_FILE_BYTES = 64 << 20, /* of each file that a case or a test writes; the largest of a test has 5 MB */
+    REPORT_BYTES = 256 << 10,  /* a sanitizer's report of endless recursion is long */
 };
 
 /* The sanitizer's runtime has these functions. Without a sanitizer they are missing, and NULL. */
@@ -40,7 +42,11 @@ const char *__ubsan_default_options(void)
 
 /* Memory that the child shares with the checker. */
 typedef struct {
-    bool finished;
+    bool finished;       /* the first call; the numbers are its */
+    bool repeated;       /* the second call ended, too */
+    bool differs;        /* it gave other results */
+    size_t scratch_kept; /* bytes */
+    size_t printed;      /* bytes that the first call printed */
     Status status;
     char message[TRIAL_TEXT];
     RunArray arrays[TRIAL_ARRAYS];
@@ -74,10 +80,15 @@ static void stop_endless(int signal_number)
     _exit(EXIT_ENDLESS);
 }
 
-void run_limit_time(unsigned seconds)
+void run_limit(unsigned seconds)
 {
     signal(SIGALRM, stop_endless);
     alarm(seconds);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > MAX_FILE_BYTES)) {
+        limit.rlim_cur = MAX_FILE_BYTES;
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
 }
 
 int run_capture(void)
@@ -92,9 +103,18 @@ int run_capture(void)
 
 void run_read(int file, char *text, size_t size)
 {
+    const off_t end = lseek(file, 0, SEEK_END), most = (off_t)size - 1;
     size_t length = 0;
     ssize_t got;
     lseek(file, 0, SEEK_SET);
+    while (length + 1 < size && (got = read(file, text + length, size - 1 - length)) > 0) {
+        length += (size_t)got;
+        if (end > most && length > size / 2) { /* the second half is for the end */
+            length = size / 2;
+            lseek(file, end - (most - (off_t)length), SEEK_SET);
+            break;
+        }
+    }
     while (length + 1 < size && (got = read(file, text + length, size - 1 - length)) > 0)
         length += (size_t)got;
     text[length] = 0;
@@ -123,8 +143,9 @@ static void record_tensor(RunArray *record, double *numbers, const TrialArray *a
     for (size_t i = 0; i < array->count; i++) {
         float *now = tensor_row(after, i / columns) + (ptrdiff_t)(i % columns) * step;
         float *was = tensor_row(before, i / columns) + (ptrdiff_t)(i % columns) * step;
-        numbers[i] = (double)*now;
-        record->unwritten += array->role == TRIAL_OUTPUT && same_bits(now, was, 1);
+        const bool unwritten = array->role == TRIAL_OUTPUT && same_bits(now, was, 1);
+        numbers[i] = unwritten ? trial_unwritten() : (double)*now;
+        record->unwritten += unwritten;
         *was = *now; /* what still differs afterwards lies in the gaps */
     }
     record->gaps_changed = memcmp(array->block, array->before, record->block_bytes) != 0;
@@ -149,6 +170,7 @@ static void record(Shared *shared, const Trial *t)
         used += record->count;
     }
     shared->used = used;
+    shared->scratch_kept = t->scratch_kept;
     shared->status = t->status;
     snprintf(shared->message, sizeof shared->message, "%s", t->status ? status_message() : "");
     shared->finished = true;
@@ -162,19 +184,48 @@ static void note_blocks(const Trial *t)
             t->arrays[i].block ? (const void *)t->arrays[i].block : t->arrays[i].bytes.bytes;
 }
 
-_Noreturn static void run_child(Shared *shared, const Case *c, int output)
+/* True if two runs of a case have the same results, bit by bit. */
+static bool same_results(const Trial *a, const Trial *b)
+{
+    bool same = a->status == b->status && a->array_count == b->array_count;
+    for (size_t i = 0; same && i < a->array_count; i++) {
+        const TrialArray *x = &a->arrays[i], *y = &b->arrays[i];
+        if (x->block)
+            same = x->block_count == y->block_count && same_bits(x->block, y->block, x->block_count);
+        else if (x->result)
+            same = x->result_count == y->result_count &&
+                   (!x->result_count || memcmp(x->result, y->result, x->result_count * sizeof *x->result) == 0);
+    }
+    return same;
+}
+
+/* Calls the function of a case. */
+static Trial *try_once(const Case *c)
 {
     Trial *t = calloc(1, sizeof *t);
     if (!t)
         die("no memory");
-    dup2(output, STDOUT_FILENO);
-    dup2(output, STDERR_FILENO);
-    run_limit_time(CASE_SECONDS);
+    run_limit(CASE_SECONDS);
     t->calls = true;
     t->before_call = note_blocks;
     c->run(t);
     alarm(0);
-    record(shared, t);
+    return t;
+}
+
+/* A function that keeps something between calls may be right the first time only, so it is called twice. */
+_Noreturn static void run_child(Shared *shared, const Case *c, int output)
+{
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    Trial *first = try_once(c);
+    fflush(NULL);
+    const off_t printed = lseek(output, 0, SEEK_CUR);
+    shared->printed = printed > 0 ? (size_t)printed : 0;
+    record(shared, first);
+    if (!first->status)
+        shared->differs = !same_results(first, try_once(c));
+    shared->repeated = true;
     fflush(NULL);
     _exit(0);
 }
@@ -194,6 +245,31 @@ static void name_array(char *what, size_t size, const char *text, const Shared *
             snprintf(what + length, size - length, ": just outside %s%s%s", t->arrays[i].name,
                      t->arrays[i].block ? " " : "", t->arrays[i].block ? tensor_shape_text(t->arrays[i].tensor) : "");
         }
+}
+
+/* Says why the process did not come to its end. */
+static void say_how_it_ended(Run *run, const Shared *shared, const Trial *t, const char *text, int wait_status,
+                             const char *file)
+{
+    char why[sizeof run->what - 32];
+    explain(why, sizeof why, text, wait_status, file);
+    snprintf(run->what, sizeof run->what, "%s%s", shared->finished ? "in a second call: " : "", why);
+    run->end = strncmp(run->what, "TODO: ", 6) == 0                                 ? RUN_TODO
+               : WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_ENDLESS ? RUN_ENDLESS
+                                                                                    : RUN_BROKE;
+    if (strstr(text, "heap-buffer-overflow"))
+        name_array(run->what, sizeof run->what, text, shared, t);
+}
+
+static void say_status(Run *run, const Shared *shared)
+{
+    run->end = RUN_REFUSED;
+    if ((int)shared->status < 0 || shared->status > CS336_EINTERRUPTED)
+        snprintf(run->what, sizeof run->what,
+                 "returned %d, which is no Status: does the function end with return CS336_OK?", (int)shared->status);
+    else
+        snprintf(run->what, sizeof run->what, "returned an error: %s",
+                 *shared->message ? shared->message : "(without a message)");
 }
 
 void run_deinit(Run *run)
@@ -227,18 +303,15 @@ void run_case(Run *run, const Case *c, const char *file)
     if (!t)
         die("no memory");
     c->run(t);
-    if (!shared->finished) {
-        explain(run->what, sizeof run->what, text, wait_status, file);
-        run->end = strncmp(run->what, "TODO: ", 6) == 0 ? RUN_TODO : RUN_BROKE;
-        if (strstr(text, "heap-buffer-overflow"))
-            name_array(run->what, sizeof run->what, text, shared, t);
-    } else {
-        snprintf(run->printed, sizeof run->printed, "%.*s", (int)sizeof run->printed - 1, text);
-        if (shared->status) {
-            run->end = RUN_REFUSED;
-            snprintf(run->what, sizeof run->what, "returned an error: %s",
-                     *shared->message ? shared->message : "(without a message)");
-        }
+    if (!shared->finished || !shared->repeated)
+        say_how_it_ended(run, shared, t, text, wait_status, file);
+    else {
+        const size_t most = sizeof run->printed - 1, printed = shared->printed < most ? shared->printed : most;
+        snprintf(run->printed, sizeof run->printed, "%.*s", (int)printed, text);
+        run->differs = shared->differs;
+        run->scratch_kept = shared->scratch_kept;
+        if (shared->status)
+            say_status(run, shared);
     }
     run->numbers = malloc((shared->used + 1) * sizeof *run->numbers);
     if (!run->numbers)

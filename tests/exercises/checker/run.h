@@ -14,7 +14,8 @@ typedef enum {
     RUN_FINISHED, /**< the function returned CS336_OK; its numbers are to be compared */
     RUN_TODO,     /**< it called TODO() */
     RUN_REFUSED,  /**< it returned an error */
-    RUN_BROKE,    /**< it crashed, did not end, or touched memory that is not its own */
+    RUN_BROKE,    /**< it crashed, or touched memory that is not its own */
+    RUN_ENDLESS,  /**< it did not end */
 } RunEnd;
 
 /** @brief What became of one array. */
@@ -30,8 +31,10 @@ typedef struct {
 
 typedef struct {
     RunEnd end;
-    char what[1024];    /**< one line that says how it ended; "" if it finished */
-    char printed[2048]; /**< what the learner's code printed, cut to this size */
+    bool differs;        /**< a second call with the same inputs gave other results */
+    size_t scratch_kept; /**< bytes of scratch that were not given back */
+    char what[1024];     /**< one line that says how it ended; "" if it finished */
+    char printed[2048];  /**< what the learner's code printed, cut to this size */
     RunArray arrays[TRIAL_ARRAYS];
     double *numbers; /**< owns the numbers of all arrays */
 } Run;
@@ -51,13 +54,13 @@ bool run_finds_leak(char *what, size_t size, const char *program, const Exercise
 /** @brief The other side of run_finds_leak(). It ends the process with a status that tells whether there is a leak. */
 _Noreturn void run_leak_check(const Exercise *exercise);
 
-/** @brief Ends a process that does not end by itself, with EXIT_ENDLESS and a stack trace. */
-void run_limit_time(unsigned seconds);
+/** @brief Ends this process after a time, with EXIT_ENDLESS and a stack trace, and when it fills the disk. */
+void run_limit(unsigned seconds);
 
 /** @brief Sends standard output and standard error of this process to a temporary file. Exits if it cannot. */
 int run_capture(void);
 
-/** @brief Reads what was captured from the beginning. */
+/** @brief Reads what was captured. If it does not fit, its middle is left out: reports of sanitizers are at the end. */
 void run_read(int file, char *text, size_t size);
 
 #endif

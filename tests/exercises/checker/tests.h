@@ -11,6 +11,7 @@
 /** @brief How a test ended. */
 typedef struct {
     bool passed, skipped, of_course;
+    bool endless;    /**< it failed because it did not end */
     char what[1024]; /**< where and how it failed, or why it cannot run here; "" if it passed */
 } TestReport;
 

@@ -26,10 +26,12 @@ void trial_deinit(Trial *t)
     *t = (Trial){0};
 }
 
-bool trial_calls(const Trial *t)
+bool trial_calls(Trial *t)
 {
     if (t->calls && t->before_call)
         t->before_call(t);
+    for (size_t i = 0; i < t->scratch_count; i++)
+        t->scratch[i].used = t->scratch[i].arena->used;
     return t->calls;
 }
 
@@ -38,6 +40,9 @@ void trial_call(Trial *t, const char *text, Status status)
     snprintf(t->call, sizeof t->call, "%s", text);
     if (status)
         t->status = status;
+    for (size_t i = 0; t->calls && i < t->scratch_count; i++)
+        if (t->scratch[i].arena->used > t->scratch[i].used)
+            t->scratch_kept += t->scratch[i].arena->used - t->scratch[i].used;
 }
 
 void trial_must_fail(Trial *t)
@@ -94,6 +99,20 @@ static float never_written(void)
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+static const uint64_t UNWRITTEN = 0x7ff8000000000bad; /* a quiet NaN; those of an operation end with zeros */
+
+double trial_unwritten(void)
+{
+    double x;
+    memcpy(&x, &UNWRITTEN, sizeof x);
+    return x;
+}
+
+bool trial_is_unwritten(double number)
+{
+    return memcmp(&number, &UNWRITTEN, sizeof number) == 0;
 }
 
 /* Makes an array, gives its numbers, and remembers them. */
@@ -341,7 +360,7 @@ void trial_differences(Trial *t, double *gradient, Tensor x, Tensor grad_y, Tens
     }
 }
 
-Arena *trial_scratch(Trial *t)
+Arena *trial_arena(Trial *t)
 {
     Arena *arena = trial_memory(t, sizeof *arena);
     arena->base = trial_memory(t, SCRATCH_BYTES);
@@ -349,5 +368,16 @@ Arena *trial_scratch(Trial *t)
     /* Floats of 0xffffffff are NaN. Filling costs a page fault for each 4 KiB, so it is done for the learner only. */
     if (t->calls)
         memset(arena->base, 0xff, SCRATCH_BYTES);
+    return arena;
+}
+
+Arena *trial_scratch(Trial *t)
+{
+    Arena *arena = trial_arena(t);
+    if (t->scratch_count == TRIAL_ARENAS) {
+        fputs("checker: a trial has too many arenas\n", stderr);
+        exit(2);
+    }
+    t->scratch[t->scratch_count++].arena = arena;
     return arena;
 }

@@ -37,6 +37,7 @@ enum {
     TRIAL_ARRAYS = 128, /* arrays of one trial */
     TRIAL_BLOCKS = 512, /* allocations of one trial */
     TRIAL_TEXT = 512,   /* bytes of a message, or of the text of a call */
+    TRIAL_ARENAS = 4,   /* scratch arenas of one trial */
 };
 
 /** @brief What the learner's function may do with an array. */
@@ -75,6 +76,12 @@ typedef struct Trial {
     size_t array_count;
     void *blocks[TRIAL_BLOCKS];
     size_t block_count;
+    struct {
+        Arena *arena;
+        size_t used; /**< its bytes in use before the call */
+    } scratch[TRIAL_ARENAS];
+    size_t scratch_count;
+    size_t scratch_kept;                        /**< bytes that calls took and did not give back */
     char call[TRIAL_TEXT];                      /**< the text of the last call */
     Status status;                              /**< of the last call that did not succeed */
     bool fails;                                 /**< the call must fail */
@@ -88,7 +95,7 @@ typedef struct Trial {
 #define TRIAL_VALUE(t, variable, expression) \
     ((variable) = trial_calls(t) ? (expression) : 0, trial_call((t), #expression, CS336_OK))
 
-bool trial_calls(const Trial *t);
+bool trial_calls(Trial *t);
 void trial_call(Trial *t, const char *text, Status status);
 
 /** @brief Says that the call must fail with a Status, and that outputs do not matter. */
@@ -159,6 +166,12 @@ void trial_strings(Trial *t, const char *name, const ByteString *yours, size_t c
                    size_t answer_count);
 /** @} */
 
+/** @brief Returns the NaN that stands for a number of an output that was never written: for the answer of a mistake
+ * that leaves numbers out. */
+double trial_unwritten(void);
+/** @brief True for trial_unwritten(), false for every other NaN. */
+bool trial_is_unwritten(double number);
+
 /** @brief Returns room for the answer in row-major order; the caller fills it for t->mistake. */
 double *trial_answer(Trial *t, Tensor output);
 
@@ -183,7 +196,10 @@ void trial_differences(Trial *t, double *gradient, Tensor x, Tensor grad_y, Tens
 #define trial_tensor(t, ...) trial_tensor_of((t), TENSOR_EXTENTS(__VA_ARGS__))
 Tensor trial_tensor_of(Trial *t, int rank, const size_t *shape);
 
-/** @brief Returns an arena with plenty of memory for a function that takes scratch; it holds NaN. */
+/** @brief Returns an arena with plenty of memory; it holds NaN. */
+Arena *trial_arena(Trial *t);
+
+/** @brief Returns an arena for a function that takes scratch, and must give back what it takes. */
 Arena *trial_scratch(Trial *t);
 
 void trial_deinit(Trial *t);

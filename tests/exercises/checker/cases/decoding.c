@@ -322,7 +322,7 @@ static void continue_prompt(Trial *t, const int32_t *prompt, size_t length, size
     size_t count = 0;
     Rng rng = rng_seeded(1);
     const TokenReceiver receiver = {receive, &yours};
-    if (t->calls && (model_init(&lm, trial_scratch(t)) || decoder_init(decoder, &lm, true))) {
+    if (t->calls && (model_init(&lm, trial_arena(t)) || decoder_init(decoder, &lm, true))) {
         fprintf(stderr, "checker: no model: %s\n", status_message());
         exit(2);
     }

@@ -44,8 +44,10 @@ static void answer_row(double *y, const double *weight, TokenTensor ids, Tensor 
         y[i] = weight[mistake == TABLE_TRANSPOSED ? i * vocab_size + id : id * d_model + i];
         if (mistake == SCALED_BY_THE_ROOT_OF_D_MODEL)
             y[i] *= sqrt((double)d_model);
-        if (mistake == ADDED_TO_Y || (mistake == FIRST_DIMENSION_ONLY && n >= ids.shape[0]))
+        if (mistake == ADDED_TO_Y)
             y[i] = NAN;
+        if (mistake == FIRST_DIMENSION_ONLY && n >= ids.shape[0])
+            y[i] = trial_unwritten();
     }
 }
 

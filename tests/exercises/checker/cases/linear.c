@@ -43,7 +43,7 @@ static void wrong_linear(double *y, const double *x, const double *weight, Tenso
                 sum += x[n * d_in + i] * weight[mistake == WEIGHT_OF_D_IN_ROWS ? i * d_out + o : o * d_in + i];
             const bool skipped = mistake == FIRST_DIMENSION_ONLY && shapes_x.rank > 1 && n >= shapes_x.shape[0];
             if (mistake == ADDED_TO_Y || skipped)
-                y[n * d_out + o] = NAN;
+                y[n * d_out + o] = skipped ? trial_unwritten() : NAN;
             else
                 y[n * d_out + o] = mistake == MEAN_FOR_SUM ? sum / (double)d_in : sum;
         }

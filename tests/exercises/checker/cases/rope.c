@@ -102,7 +102,7 @@ static void answer(Trial *t, const Problem *p)
 static void rotate(Trial *t, const Problem *p, TokenTensor positions, size_t max_seq_len)
 {
     RoPE rope = {0};
-    Arena *arena = trial_scratch(t);
+    Arena *arena = trial_arena(t);
     const size_t d_k = p->d_k;
     const Tensor x = p->x, y = p->y;
     TRIAL_CALL(t, rope_bind(&rope, arena, THETA, d_k, max_seq_len));
