@@ -296,7 +296,7 @@ START_TEST(test_failed_calls_and_programs_name_status_and_command)
                   "rows\");",
                   "status 1: softmax: no columns, expected status 1: softmax: no rows");
     assert_report(fails_by_success, __FILE__, "assert_fails(CS336_OK, CS336_ERANGE, \"negative rate\");",
-                  "no failure, expected status 2: negative rate");
+                  "the function returned CS336_OK; expected is status 2 with the message \"negative rate\"");
     assert_report(fails_with_an_exit_code, __FILE__, "assert_shell_ok(\"echo text; echo wrong >&2; exit 3\");",
                   "echo text; echo wrong >&2; exit 3: exit code 3\ntext\nwrong\n");
     assert_report(fails_by_a_signal, "tests/support/program.c",
