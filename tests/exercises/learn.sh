@@ -200,13 +200,25 @@ grade() {
     [ "$(echo $right | wc -w)" -eq "$(exercises | wc -l)" ]
 }
 
+# Gives this process a folder of its own for objects and programs: two checks may run at the same time.
+own_work() {
+    WORK=$WORK/check.$$
+    export WORK
+    # A compiler that Ctrl-C has just ended may still write a file.
+    trap 'rm -rf "$WORK" 2>/dev/null || { sleep 1; rm -rf "$WORK"; }' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
 check() {
     make_stubs
+    own_work
     if [ "$1" = all ]; then grade; else known "$1" && check_one "$1"; fi
 }
 
 watch() {
     make_stubs
+    own_work
     [ "$1" != all ] || fail 'WATCH=1 needs one exercise: EX=softmax'
     known "$1"
     before=

@@ -64,7 +64,7 @@ function print_stub(header, name,    at, first, i, text, skipped) {
 # A type's definition as lines of a comment.
 function print_type(type,    file, end, first, i, text) {
     for (file in names) {
-        end = find(file, "^(} |typedef enum {.*} )" type ";")
+        end = find(file, "^([}] |typedef enum [{].*[}] )" type ";")
         if (!end)
             continue
         for (first = end; line[file, first] !~ /^typedef/; first--)

@@ -219,11 +219,20 @@ START_TEST(test_lm_gradients_add_up)
 }
 END_TEST
 
+static void count_gradient(void *context, Tensor grad)
+{
+    ck_assert_ptr_nonnull(grad.data);
+    ++*(size_t *)context;
+}
+
 START_TEST(test_lm_leaves_frozen_parameters_out)
 {
+    enum { FROZEN = 6 };
     SmallModel m;
     TokenTensor ids, targets;
     float loss;
+    size_t told = 0;
+    const GradientObserver observer = {count_gradient, &told};
     init(&m, 3, 10);
     small_model_batch(&m, "lm.batch", &ids, &targets);
     m.grad.token_embeddings.weight.data = m.grad.lm_head.weight.data = m.grad.ln_final.weight.data = NULL;
@@ -232,6 +241,8 @@ START_TEST(test_lm_leaves_frozen_parameters_out)
     assert_ok(loss_and_gradients(&loss, &m, ids, targets));
     assert_pytorch(m.grad.layers[0].attn.q_proj.weight, "lm", "grad_layers.0.attn.q_proj.weight");
     assert_pytorch(m.grad.layers[0].ffn.w1.weight, "lm", "grad_layers.0.ffn.w1.weight");
+    assert_ok(transformer_lm_loss(&loss, &m.grad, &m.value, ids, targets, &observer, &m.scratch));
+    ck_assert_uint_eq(told, m.parameters.count - FROZEN);
     small_model_deinit(&m);
 }
 END_TEST

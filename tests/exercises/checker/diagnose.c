@@ -151,8 +151,8 @@ static Diagnosis explained_by(const Exercise *exercise, const Run *runs, const M
                               const Verdict *verdicts)
 {
     Diagnosis d = {.mistake = mistake};
-    bool contradicted = false, unfinished = false;
-    size_t telling = 0;
+    bool unfinished = false;
+    size_t telling = 0, contradictions = 0;
     for (size_t i = 0; exercise->cases[i].what; i++) {
         const Case *c = &exercise->cases[i];
         unfinished = unfinished || verdicts[i] == UNFINISHED;
@@ -168,10 +168,12 @@ static Diagnosis explained_by(const Exercise *exercise, const Run *runs, const M
             telling += telling_numbers(exercise, c, mistake->id);
         } else if (verdicts[i] == WRONG) {
             d.left++;
-            contradicted = contradicted || answers_apart(exercise, c, 0, mistake->id) > 1;
+            contradictions += answers_apart(exercise, c, 0, mistake->id) > 1;
         }
     }
-    if ((d.left || unfinished) && telling < (contradicted ? EVIDENCE_CONTRADICTED : EVIDENCE))
+    /* More cases must speak for a mistake than against it. */
+    if (contradictions >= d.cases ||
+        ((d.left || unfinished) && telling < (contradictions ? EVIDENCE_CONTRADICTED : EVIDENCE)))
         return (Diagnosis){0}; /* a coincidence, as in a case whose results are all zeros */
     return d;
 }
@@ -282,6 +284,7 @@ bool describe_numbers(char *text, size_t size, const TrialArray *array, const Ru
         if (fabs(right[i]) > fabs(right[largest]))
             largest = i;
     const double factor = right[largest] != 0 ? numbers[largest] / right[largest] : 0;
+    const double pattern = 1e30; /* a local variable that was never assigned holds at least this: see exercises.mk */
     if (yours->unwritten == count)
         snprintf(text, size, "nothing was written to %s", name);
     else if (yours->unwritten)
@@ -292,6 +295,9 @@ bool describe_numbers(char *text, size_t size, const TrialArray *array, const Ru
         snprintf(text, size, "%zu of %zu numbers of %s are infinite", infinities, count, name);
     else if (count > 1 && count_if(is_zero, numbers, count) == count)
         snprintf(text, size, "all numbers of %s are 0", name);
+    else if (right[largest] != 0 && (fabs(factor) > pattern || (factor != 0 && fabs(factor) < 1 / pattern)))
+        snprintf(text, size, "numbers of %s are %.5g times the right ones: is a variable used before it is assigned?",
+                 name, factor);
     else if (count > 1 && is_linear(numbers, right, count, factor, 0, tolerance))
         snprintf(text, size, "all numbers of %s are %.5g times the right ones", name, factor);
     else if (count > 1 && is_linear(numbers, right, count, 1, numbers[0] - right[0], tolerance))

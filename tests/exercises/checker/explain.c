@@ -97,7 +97,7 @@ void explain(char *what, size_t size, const char *text, int wait_status, const c
         return;
     }
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_ENDLESS)
-        snprintf(says, sizeof says, "does not end within its time limit: an endless loop");
+        snprintf(says, sizeof says, "does not end within its time limit: an endless loop, or much too slow");
     else if (explain_report(says, sizeof says, text))
         ;
     else if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGXFSZ)

@@ -21,6 +21,7 @@ enum {
     EVERY_STEP_IS_THE_FIRST,
     LOSS_AFTER_THE_UPDATE,
     ONE_BATCH_FOR_ALL,
+    NEVER_UPDATED,
     INPUTS_AS_TARGETS,
 };
 
@@ -37,6 +38,7 @@ static const Mistake MISTAKES[] = {
     {LOSS_AFTER_THE_UPDATE, "loss_after_the_update",
      "a training loop that measures the loss of a batch after the update"},
     {ONE_BATCH_FOR_ALL, "one_batch_for_all", "a training loop that draws one batch and trains on it in every step"},
+    {NEVER_UPDATED, "never_updated", "a training loop that never updates the weights: adamw_step() does"},
     {INPUTS_AS_TARGETS, "targets_are_the_inputs", "a training loop that gives the inputs as targets"},
     {0},
 };
@@ -150,7 +152,8 @@ static void train(PlainRun *run, double *losses, const Problem *p, int mistake)
         const double lr = mistake == CONSTANT_RATE             ? c->schedule.max_lr
                           : mistake == RATE_OF_THE_STEP_BEFORE ? rate(&c->schedule, t - 1)
                                                                : rate(&c->schedule, t);
-        update(run, &c->adamw, lr, mistake == EVERY_STEP_IS_THE_FIRST ? 1 : t);
+        if (mistake != NEVER_UPDATED)
+            update(run, &c->adamw, lr, mistake == EVERY_STEP_IS_THE_FIRST ? 1 : t);
         if (mistake == LOSS_AFTER_THE_UPDATE)
             losses[step - 1] = plain_loss(NULL, run->values, run->inputs, run->targets, sizes, NO_MISTAKE);
     }
@@ -243,7 +246,7 @@ static void small_run(Trial *t, double max_grad_norm, CosineSchedule schedule, s
 
 static void many_things(Trial *t)
 {
-    small_run(t, 0.5, (CosineSchedule){0.03, 0.003, 2, 5}, 6, 0.1);
+    small_run(t, 0.5, (CosineSchedule){0.03, 0.003, 2, 5}, 6, 0.5);
 }
 
 static void gradients_below_the_norm(Trial *t)
