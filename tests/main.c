@@ -9,15 +9,8 @@
 #include <string.h>
 
 enum {
-    COURSE_SUITES = 7,            /* the first suites of SUITES, one for each file of the course */
     DEFAULT_SECONDS = 20,         /* time limit of a test that names none */
     SLOWER_WHEN_INSTRUMENTED = 20 /* factor of the time limits under sanitizers and valgrind */
-};
-
-static const TestSuite suites[] = {
-#define ENTRY(name) {#name, name##_tests},
-    SUITES(ENTRY)
-#undef ENTRY
 };
 
 static int selected(const TestCase *test, const char *pattern)
@@ -42,8 +35,8 @@ static size_t count_running(const TestCase *cases, const char *pattern)
 static size_t report_skipped(const char *pattern)
 {
     size_t count = 0;
-    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
-        for (const TestCase *test = suites[i].cases; test->test; test++)
+    for (size_t i = 0; test_suites[i].name; i++)
+        for (const TestCase *test = test_suites[i].cases; test->test; test++)
             if (selected(test, pattern) && !runs(test, pattern)) {
                 printf("skipped: %s: %s\n", test->name, test->why_not());
                 count++;
@@ -73,7 +66,7 @@ static Suite *suite_of(const TestSuite *table, const char *pattern)
 static int is_course_test(const char *name)
 {
     for (size_t i = 0; i < COURSE_SUITES; i++)
-        for (const TestCase *test = suites[i].cases; test->test; test++)
+        for (const TestCase *test = test_suites[i].cases; test->test; test++)
             if (strcmp(test->name, name) == 0)
                 return 1;
     return 0;
@@ -103,12 +96,12 @@ int main(void)
         pattern = NULL;
     SRunner *runner = srunner_create(NULL);
     size_t total = 0, of_course = 0;
-    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++) {
-        const size_t added = count_running(suites[i].cases, pattern);
+    for (size_t i = 0; test_suites[i].name; i++) {
+        const size_t added = count_running(test_suites[i].cases, pattern);
         if (added == 0)
             continue;
-        printf("%-24s %3zu tests\n", suites[i].name, added);
-        srunner_add_suite(runner, suite_of(&suites[i], pattern));
+        printf("%-24s %3zu tests\n", test_suites[i].name, added);
+        srunner_add_suite(runner, suite_of(&test_suites[i], pattern));
         total += added;
         if (i < COURSE_SUITES)
             of_course += added;

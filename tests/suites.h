@@ -78,4 +78,9 @@
 SUITES(DECLARE)
 #undef DECLARE
 
+enum { COURSE_SUITES = 7 /* the first of SUITES, one for each file of the course */ };
+
+/** @brief All suites in this order; `name` NULL ends them. */
+extern const TestSuite test_suites[];
+
 #endif

@@ -33,7 +33,7 @@ typedef struct {
     char *checkpoint, /**< path of checkpoint.safetensors */
         *log,         /**< path of log.jsonl */
         *config;      /**< path of config.json */
-    int lock;         /**< of directory_lock() */
+    int lock;         /**< the descriptor that holds the lock, from directory_lock() */
     size_t keep;      /**< number of checkpoints to keep, the newest one included */
     size_t saved;     /**< step of checkpoint.safetensors; 0 if there is none or it was not read yet */
 } RunDirectory;

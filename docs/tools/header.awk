@@ -35,14 +35,6 @@ function read_chapter(path,    line, page, heading) {
     close(path)
 }
 
-# As in page.awk.
-function slug(title) {
-    title = tolower(title)
-    gsub(/[^a-z0-9 _-]/, "", title)
-    gsub(/ /, "-", title)
-    return title
-}
-
 # The chapter of a header.
 function chapter_of(path,    page, line) {
     page = path ~ /\/nn\/(functional|attention|mha)/ ? "attention" : path ~ /\/nn\/transformer|\/accounting\// ? "model" : \

@@ -10,7 +10,7 @@ mkdir -p "$pages"
 # ---- chapters ----
 for chapter in README.md docs/*.md docs/book/*.md; do
     [ -e "$chapter" ] || continue
-    awk -v table=tests/exercises/exercises.tsv -v contents=docs/book/contents.txt -f docs/tools/contents.awk -f docs/tools/page.awk "$chapter" >"$pages/$(basename "$chapter")" || exit 1
+    awk -v table=tests/exercises/exercises.tsv -v contents=docs/book/contents.txt -f docs/tools/contents.awk -f docs/tools/slug.awk -f docs/tools/page.awk "$chapter" >"$pages/$(basename "$chapter")" || exit 1
 done
 
 # ---- what is optional ----

@@ -86,14 +86,6 @@ function page_name(path) {
     return tolower(path)
 }
 
-# GitHub's anchor of a title: lower case, blanks as dashes, no other punctuation.
-function slug(title) {
-    title = tolower(title)
-    gsub(/[^a-z0-9 _-]/, "", title)
-    gsub(/ /, "-", title)
-    return title
-}
-
 # Links to pages of this repository.
 function links(text,    result, link, target) {
     result = ""

@@ -83,9 +83,8 @@ show_next() { # [exercise that was just passed]
         echo 'Every exercise is passed. make story lets your functions write a story; make learn EX=all grades them.'
         return
     fi
-    chapter=$(column "$next" 9)
     echo "Next: $next, of problem $(problem "$next") ($(points_text "$next"))."
-    [ "$chapter" = - ] || echo "  read    $chapter"
+    echo "  read    $(column "$next" 9)"
     echo "  read    $(headers "$next" | tr '\n' ' ')(the contract of the function is also in your file)"
     echo "  write   $STUDENT/$next.c"
     echo "  check   make learn EX=$next          each time you save: make learn EX=$next WATCH=1"

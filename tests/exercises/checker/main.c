@@ -215,10 +215,10 @@ static void check_leaks(Checker *c)
 {
     char leak[1024];
     if (c->wrong == 0 && run_finds_leak(leak, sizeof leak, c->program, c->exercise, c->file)) {
-        if (!c->brief)
-            printf("Memory:\n");
-        if (!c->brief)
+        if (!c->brief) {
+            puts("Memory:");
             print_verdict(false, "LEAK", "%s", leak);
+        }
         count_wrong(c, "memory", leak);
     }
 }

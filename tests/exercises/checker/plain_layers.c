@@ -67,22 +67,23 @@ void plain_feed(double *y, const double *x, double *const weights[], PlainSizes 
                            sizes.config->d_ff);
 }
 
+const char *const plain_layer_names[LAYER_WEIGHTS] = {
+    [Q_PROJ] = "attn.q_proj.weight",
+    [K_PROJ] = "attn.k_proj.weight",
+    [V_PROJ] = "attn.v_proj.weight",
+    [OUTPUT_PROJ] = "attn.output_proj.weight",
+    [LN1] = "ln1.weight",
+    [LN2] = "ln2.weight",
+    [W1] = "ffn.w1.weight",
+    [W3] = "ffn.w3.weight",
+    [W2] = "ffn.w2.weight",
+};
+
 void plain_block(double *y, const double *x, double *const weights[], PlainSizes sizes)
 {
-    static const char *const NAMES[LAYER_WEIGHTS] = {
-        [Q_PROJ] = "attn.q_proj.weight",
-        [K_PROJ] = "attn.k_proj.weight",
-        [V_PROJ] = "attn.v_proj.weight",
-        [OUTPUT_PROJ] = "attn.output_proj.weight",
-        [LN1] = "ln1.weight",
-        [LN2] = "ln2.weight",
-        [W1] = "ffn.w1.weight",
-        [W3] = "ffn.w3.weight",
-        [W2] = "ffn.w2.weight",
-    };
     double *values[LAYER_WEIGHTS];
     memcpy(values, weights, sizeof values);
-    const ReferenceWeights named = {LAYER_WEIGHTS, NAMES, values};
+    const ReferenceWeights named = {LAYER_WEIGHTS, plain_layer_names, values};
     reference_block(y, x, &named, "", sizes.batch, sizes.seq, sizes.config);
 }
 

@@ -18,6 +18,9 @@
 /** @brief The weights of a layer, in the order of transformer_lm_parameters(). */
 enum { Q_PROJ, K_PROJ, V_PROJ, OUTPUT_PROJ, LN1, LN2, W1, W3, W2, LAYER_WEIGHTS };
 
+/** @brief Their names in a state dict, without the layer's prefix. */
+extern const char *const plain_layer_names[LAYER_WEIGHTS];
+
 /** @brief Sizes of a layer and of its input (batch, seq, d_model). rope_theta 0: no rotation. */
 typedef struct {
     size_t batch, seq;

@@ -78,17 +78,6 @@ static void forward(Passes *p, double *const weights[], const int32_t *ids, Plai
 
 void plain_logits(double *logits, double *const weights[], const int32_t *ids, PlainSizes sizes)
 {
-    static const char *const IN_LAYER[LAYER_WEIGHTS] = {
-        [Q_PROJ] = "attn.q_proj.weight",
-        [K_PROJ] = "attn.k_proj.weight",
-        [V_PROJ] = "attn.v_proj.weight",
-        [OUTPUT_PROJ] = "attn.output_proj.weight",
-        [LN1] = "ln1.weight",
-        [LN2] = "ln2.weight",
-        [W1] = "ffn.w1.weight",
-        [W3] = "ffn.w3.weight",
-        [W2] = "ffn.w2.weight",
-    };
     char text[MODEL_WEIGHTS][64];
     const char *names[MODEL_WEIGHTS];
     double *values[MODEL_WEIGHTS];
@@ -98,7 +87,7 @@ void plain_logits(double *logits, double *const weights[], const int32_t *ids, P
             snprintf(text[i], sizeof text[i], "token_embeddings.weight");
         else if (i < ln_final(sizes.config))
             snprintf(text[i], sizeof text[i], "layers.%zu.%s", (i - 1) / LAYER_WEIGHTS,
-                     IN_LAYER[(i - 1) % LAYER_WEIGHTS]);
+                     plain_layer_names[(i - 1) % LAYER_WEIGHTS]);
         else
             snprintf(text[i], sizeof text[i], i == lm_head(sizes.config) ? "lm_head.weight" : "ln_final.weight");
         names[i] = text[i];

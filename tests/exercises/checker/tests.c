@@ -13,21 +13,14 @@
 #include <unistd.h>
 
 enum {
-    COURSE_SUITES = 7, /* the first of SUITES are the course's */
     TEST_SECONDS = 20, /* time limit of a test that names none; textbook loops are ten times slower than the library */
     REPORT_BYTES = 256 << 10,
 };
 
-static const TestSuite suites[] = {
-#define ENTRY(name) {#name, name##_tests},
-    SUITES(ENTRY)
-#undef ENTRY
-};
-
 static const TestCase *find_test(const char *name, bool *of_course)
 {
-    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
-        for (const TestCase *test = suites[i].cases; test->test; test++)
+    for (size_t i = 0; test_suites[i].name; i++)
+        for (const TestCase *test = test_suites[i].cases; test->test; test++)
             if (strcmp(test->name, name) == 0) {
                 *of_course = i < COURSE_SUITES;
                 return test;

@@ -107,7 +107,8 @@ Status stories_compare(const Story *yours, const Story *reference, const Transfo
         common++;
     const bool equal = common == yours->ids.count && common == reference->ids.count && yours->ended == reference->ended;
 
-    /* The logits where the last token of equal stories was chosen, or the first that differs. */
+    /* The logits from which a token was chosen: the first token that differs, or the last one if the stories are equal.
+     */
     const size_t at = common < reference->rows ? common : reference->rows - 1;
     Decoder decoder = {0};
     size_t token = 0;
