@@ -57,7 +57,7 @@ endif
 
 # A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs docs-check numbers format format-check arrows,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs numbers format format-check arrows,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -186,15 +186,17 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
+include docs/live/live.mk
+
 .PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
-docs: ## builds the book and the reference as HTML: build/docs/html/index.html
-	@docs/tools/make_docs.sh
-docs-check: docs ## checks the book: every link; pages, formulas and search in Chromium, also as a phone shows them; its numbers
+docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
+	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
+docs-check: docs $(LIVE_NATIVE) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers
 	@python3 docs/tools/check_docs.py
 numbers: ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
 
-FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
+FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])
 format: ## runs clang-format on every source file
 	@clang-format -i $(FORMATTED)
 format-check: ## fails if clang-format would change anything
@@ -226,13 +228,13 @@ clean: ## removes build/
 
 help: ## prints this list
 	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk tests/exercises/story.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk tests/exercises/story.mk docs/live/live.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
 	    build-essential pkg-config libjansson-dev check doxygen graphviz clang libomp-dev clang-format \
 	    clang-tidy cppcheck valgrind gnuplot-nox python3 && \
-	    for package in libjs-mathjax doxygen-awesome-css chromium; do $$(command -v sudo) apt-get install -y $$package || \
+	    for package in libjs-mathjax doxygen-awesome-css chromium emscripten node-acorn; do $$(command -v sudo) apt-get install -y $$package || \
 	        echo "make deps: this system has no package $$package; make docs and make docs-check do without it" >&2; done; \
 	elif command -v brew >/dev/null; then brew install pkg-config jansson check doxygen graphviz libomp \
 	    clang-format cppcheck gnuplot; \

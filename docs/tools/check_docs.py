@@ -21,6 +21,7 @@ import time
 import urllib.parse
 
 import browser
+import check_live
 
 TOOLS = pathlib.Path(__file__).resolve().parent
 ROOT = TOOLS.parent.parent
@@ -201,6 +202,7 @@ def check_page(chromium, checks, site, page):
     # Colours that fade would be read half way.
     chromium.evaluate("document.head.insertAdjacentHTML('beforeend', '<style>*{transition:none!important}</style>')")
     math = chromium.evaluate(f"window.docsCheck = {checks}; docsCheck.mathReady()")
+    chromium.evaluate("typeof live === 'undefined' || live.ready")
     result = chromium.evaluate("({formulas: typeof MathJax === 'undefined' ? {good: 0, errors: []} : docsCheck.formulas(),"
                                " light: docsCheck.contrast(), wide: docsCheck.tooWide()})")
     chromium.set_colours("dark")
@@ -283,12 +285,13 @@ def check_rendered(site):
         for page in filter(site.files.__contains__, pages):
             formulas += check_page(chromium, checks, site, page)
         searches = check_search(chromium, site) if "search_index.js" in site.files else 0
+        figures = check_live.check(chromium, site, pages, fail, report_events)
     except browser.BrowserError as error:
         fail("Chromium", str(error))
         return "the check in Chromium did not end"
     finally:
         chromium.close()
-    return f"{len(pages)} pages rendered in light and dark, {PHONE[0]} and {DESKTOP[0]} px wide, {formulas} formulas, {searches} searches"
+    return f"{len(pages)} pages rendered in light and dark, {PHONE[0]} and {DESKTOP[0]} px wide, {formulas} formulas, {searches} searches; {figures}"
 
 
 # ---- 3: numbers ----

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the book and the reference into build/docs/html, which works from the disk, without a network.
-# usage: make_docs.sh
+# usage: make_docs.sh [CS336.JS]    the library as WebAssembly, for the figures that run
 set -eu
+wasm=${1-}
 out=build/docs
 pages=$out/pages
 rm -rf "$out/html" "$pages"
@@ -10,7 +11,7 @@ mkdir -p "$pages"
 # ---- chapters ----
 for chapter in README.md docs/*.md docs/book/*.md; do
     [ -e "$chapter" ] || continue
-    awk -v table=tests/exercises/exercises.tsv -v contents=docs/book/contents.txt -f docs/tools/contents.awk -f docs/tools/slug.awk -f docs/tools/page.awk "$chapter" >"$pages/$(basename "$chapter")" || exit 1
+    awk -v table=tests/exercises/exercises.tsv -v contents=docs/book/contents.txt -v live=${wasm:+1} -f docs/tools/contents.awk -f docs/tools/slug.awk -f docs/tools/page.awk "$chapter" >"$pages/$(basename "$chapter")" || exit 1
 done
 
 # ---- what is optional ----
@@ -32,6 +33,7 @@ else
     set_to HTML_EXTRA_FILES "docs/tools/book.js docs/tools/search.js"
     say 'no doxygen-awesome-css, so the pages look plain (make deps installs it)'
 fi
+[ -n "$wasm" ] || say 'no emcc, so figures are pictures that do not run (make deps installs emscripten)'
 mathjax=$(first_of /usr/share/javascript/mathjax)
 [ -n "$mathjax" ] || say 'no MathJax, so formulas are shown as TeX (make deps installs libjs-mathjax)'
 
@@ -59,6 +61,12 @@ if [ -n "$mathjax" ]; then
         mkdir -p "$to/$(dirname $part)"
         cp -R "$mathjax/$part" "$to/$part"
     done
+fi
+
+# ---- figures that run ----
+if [ -n "$wasm" ]; then
+    mkdir "$out/html/live"
+    cp "$wasm" docs/live/*.js docs/live/*.css "$out/html/live"
 fi
 
 # ---- links to source files ----

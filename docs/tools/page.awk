@@ -10,6 +10,8 @@
 #     {{exercise ID}}            becomes the box that says how to do an exercise
 #     {{mistakes ID}}            becomes the list of its known mistakes, as the checker names them
 #     {{contents}}               becomes the list of the pages of the book
+#     <!-- live NAME -->         lets the figure docs/live/NAME.js take the place of the picture in the next line, if the
+#                                variable live is 1; else a line below the picture says that it could run
 
 BEGIN {
     while ((getline row < table) > 0) {
@@ -45,6 +47,16 @@ held != "" {
 /^ *(```|~~~)/ { fenced = !fenced; print; next }
 fenced || /^    [^ ]/ { print; next }
 
+/^<!-- live .* -->$/ {
+    live_name = $3
+    if ((getline line < ("docs/live/" live_name ".js")) < 0)
+        die("no figure docs/live/" live_name ".js")
+    if (getline <= 0 || $0 !~ /^!\[.*\]\(.*\)$/)
+        die("expected the picture of the figure " live_name " in the line after <!-- live " live_name " -->")
+    print_live(live_name, links($0))
+    next
+}
+
 /^\{\{.*\}\}$/ {
     gsub(/^\{\{|\}\}$/, "")
     directive($0)
@@ -74,6 +86,8 @@ function die(message) {
 END {
     if (held != "")
         print formulas(links(held))
+    if (live_scripts)
+        print_raw(live_scripts)
     if (!failed && number)
         print_end_of_page(number)
     exit failed
@@ -156,6 +170,23 @@ function directive(text,    word) {
     else
         die("unknown directive " word[1])
 }
+
+# The picture of a figure in the element that live.js looks for. The first figure of a page brings the scripts.
+function print_live(name, picture) {
+    if (!live) {
+        print picture
+        print "\n*This figure runs in the page if `make docs` finds emcc, which `make deps` installs.*"
+        return
+    }
+    print_raw("<div class=\"live\" data-live=\"" name "\">")
+    print picture
+    print_raw("</div>")
+    if (!live_scripts)
+        live_scripts = "<link rel=\"stylesheet\" href=\"live/live.css\">" script("cs336") script("live")
+    live_scripts = live_scripts script(name)
+}
+function script(name) { return "<script src=\"live/" name ".js\"></script>" }
+function print_raw(html) { print "\n\\htmlonly[block]" html "\\endhtmlonly\n" }
 
 # Reads a file into lines[], and returns the line where `name` is defined.
 function definition(file, name,    path, at, line, found) {

@@ -40,6 +40,7 @@ files libjs-mathjax 'formulas in the documentation; without it they are shown as
 files doxygen-awesome 'light and dark pages that fit a phone (package doxygen-awesome-css)' doxygen-awesome-css
 for chromium in chromium chromium-browser google-chrome; do command -v $chromium >/dev/null 2>&1 && break; done
 program $chromium 'make docs-check: formulas, widths, colours and search as a browser shows them' no
+program emcc 'make docs: figures that run in the page; without it they are pictures' no
 program clang-format 'make format, make format-check' no
 program clang-tidy 'make lint' no
 program cppcheck 'make lint' no
