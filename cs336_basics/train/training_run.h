@@ -27,7 +27,8 @@ CS336_API_BEGIN
 CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
 
 /**
- * @brief Restores a saved state. After a failure the trainer is unchanged.
+ * @brief Restores a saved state. After a failure the trainer is unchanged, except that a checkpoint that another process
+ * cuts while it is read leaves some weights overwritten.
  * @retval CS336_EIO      the checkpoint cannot be read
  * @retval CS336_EFORMAT  it is cut short, or has another model, batch size or seed
  * @retval CS336_ESHAPE   a weight has another shape

@@ -199,16 +199,16 @@ START_TEST(test_map_shows_the_bytes_of_a_file)
     const char *path = temp_path("mapped"), *empty = temp_path("empty");
     write_file(path, "some\0bytes", 10);
     write_file(empty, "", 0);
-    MappedFile file;
-    assert_ok(file_map(&file, path));
+    LoadedFile file;
+    assert_ok(file_load(&file, path));
     ck_assert_uint_eq(file.size, 10);
     ck_assert_mem_eq(file.data, "some\0bytes", 10);
-    file_unmap(&file);
-    file_unmap(&file);
-    assert_ok(file_map(&file, empty));
+    file_unload(&file);
+    file_unload(&file);
+    assert_ok(file_load(&file, empty));
     ck_assert_uint_eq(file.size, 0);
     ck_assert_ptr_null(file.data);
-    file_unmap(&file);
+    file_unload(&file);
 }
 END_TEST
 
@@ -216,11 +216,11 @@ START_TEST(test_map_refuses_what_is_no_file)
 {
     const char *missing = temp_path("missing"), *directory = temp_directory("directory"),
                *pipe_path = temp_path("pipe");
-    MappedFile file;
-    assert_path_fails(file_map(&file, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
-    assert_path_fails(file_map(&file, directory), CS336_EIO, directory, ": cannot read: Is a directory");
+    LoadedFile file;
+    assert_path_fails(file_load(&file, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
+    assert_path_fails(file_load(&file, directory), CS336_EIO, directory, ": cannot read: Is a directory");
     ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
-    assert_path_fails(file_map(&file, pipe_path), CS336_EIO, pipe_path, ": cannot read: expected a regular file");
+    assert_path_fails(file_load(&file, pipe_path), CS336_EIO, pipe_path, ": cannot read: expected a regular file");
 }
 END_TEST
 

@@ -186,16 +186,16 @@ END_TEST
 
 START_TEST(test_npy_cut_anywhere_is_rejected)
 {
-    MappedFile whole;
+    LoadedFile whole;
     const char *path = temp_path("cut.npy");
-    assert_ok(file_map(&whole, "tests/fixtures/tokens/u4_v3.npy"));
+    assert_ok(file_load(&whole, "tests/fixtures/tokens/u4_v3.npy"));
     for (size_t bytes = 6; bytes < whole.size; bytes++) {
         TokenFile tokens;
         test_label("cut after %zu bytes", bytes);
         write_file(path, whole.data, bytes);
         ck_assert_int_eq(token_file_open(&tokens, path, 300), CS336_EFORMAT);
     }
-    file_unmap(&whole);
+    file_unload(&whole);
 }
 END_TEST
 

@@ -89,12 +89,12 @@ END_TEST
 START_TEST(test_checkpoint_of_the_same_state_is_the_same_file)
 {
     State state;
-    MappedFile first;
+    LoadedFile first;
     const char *path = saved_state(&state), *other = temp_path("another_name.safetensors");
     assert_ok(checkpoint_save(other, &state.checkpoint));
-    assert_ok(file_map(&first, path));
+    assert_ok(file_load(&first, path));
     assert_file_holds(other, first.data, first.size);
-    file_unmap(&first);
+    file_unload(&first);
 }
 END_TEST
 
@@ -216,9 +216,9 @@ END_TEST
 START_TEST(test_checkpoint_cut_short_anywhere_is_refused)
 {
     State state, before;
-    MappedFile whole;
+    LoadedFile whole;
     const char *path = saved_state(&state), *cut = temp_path("cut.safetensors");
-    assert_ok(file_map(&whole, path));
+    assert_ok(file_load(&whole, path));
     state_init(&state, 2);
     state_init(&before, 2);
     for (size_t size = 0; size < whole.size; size++) {
@@ -228,7 +228,7 @@ START_TEST(test_checkpoint_cut_short_anywhere_is_refused)
         ck_assert_msg(strncmp(status_message(), cut, strlen(cut)) == 0, "%s", status_message());
         assert_same_state(&state, &before);
     }
-    file_unmap(&whole);
+    file_unload(&whole);
 }
 END_TEST
 

@@ -187,10 +187,10 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
 Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink, void *context,
                    const EncodeConfig *config)
 {
-    MappedFile file;
-    Status s = file_map(&file, path);
+    LoadedFile file;
+    Status s = file_load(&file, path);
     if (!s)
         s = encode_text(tokenizer, (ByteString){.bytes = file.data, .length = file.size}, sink, context, config);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }

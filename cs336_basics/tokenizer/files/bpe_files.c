@@ -100,16 +100,16 @@ static Status read_entries(BPEModel *model, json_t *object, ByteString text, con
 
 static Status read_vocabulary(BPEModel *model, const char *path)
 {
-    MappedFile file;
+    LoadedFile file;
     json_t *object = NULL;
-    Status s = file_map(&file, path);
+    Status s = file_load(&file, path);
     if (s)
         return s;
     s = json_parse(&object, (const char *)file.data, file.size, path);
     if (!s)
         s = read_entries(model, object, (ByteString){.bytes = file.data, .length = file.size}, path);
     json_decref(object);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }
 
@@ -126,7 +126,7 @@ typedef struct {
 } MergeReader;
 
 /* Makes a hash table for one merge in each line, to find repeated merges. */
-static Status make_slots(MergeReader *reader, const MappedFile *file)
+static Status make_slots(MergeReader *reader, const LoadedFile *file)
 {
     size_t lines = 1;
     for (size_t i = 0; i < file->size; i++)
@@ -201,9 +201,9 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
 {
     static const char version[] = "#version:";
     const size_t version_length = sizeof version - 1;
-    MappedFile file;
+    LoadedFile file;
     MergeReader reader = {.model = model, .index = index, .path = path, .vocab_path = vocab_path};
-    Status s = file_map(&file, path);
+    Status s = file_load(&file, path);
     if (!s)
         s = make_slots(&reader, &file);
     for (size_t begin = 0; !s && begin < file.size;) {
@@ -221,7 +221,7 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
     }
     memory_release(reader.slots);
     byte_list_deinit(&reader.bytes);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }
 
