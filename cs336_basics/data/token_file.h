@@ -70,6 +70,13 @@ void token_file_close(TokenFile *tokens);
 CS336_MUST_CHECK Status token_file_read(int32_t *ids, const TokenFile *tokens, size_t start, size_t count);
 
 /**
+ * @brief Reads all ids once, to check them. Otherwise a bad id would end a training hours later, when a batch first
+ * contains it.
+ * @retval CS336_ERANGE, CS336_EIO  as token_file_read()
+ */
+CS336_MUST_CHECK Status token_file_check_ids(const TokenFile *tokens);
+
+/**
  * @brief Converts ids from the bytes of a raw file, and checks them. For streams, which have no positions to read from.
  * @param[out] ids         (count)
  * @param[in]  bytes       (count * width), little-endian
