@@ -17,7 +17,7 @@ typedef struct {
     SampleConfig sample;
 } GenerateOptions;
 
-static const char DEFAULT_STOP[] = "<|endoftext|>";
+static const char END_OF_TEXT[] = "<|endoftext|>";
 
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
@@ -32,7 +32,7 @@ static int parse(GenerateOptions *o, int argc, char **argv)
                       "draw only from the most probable tokens, which together have this probability"),
         OPTION_SEED(&o->seed, "seed of the random draws"),
         OPTION_SIZE("samples", &o->samples, "N", 1, "number of texts"),
-        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "special token that ends a text; \"\" for none"),
+        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text when it is drawn; \"\" for none"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
@@ -41,23 +41,23 @@ static int parse(GenerateOptions *o, int argc, char **argv)
 }
 
 /*
- * Loads the tokenizer with the stop token as a special token, even if --special-token does not name it. A special token
- * that is not in the vocabulary is added to it. The model does not know an added stop token, so then the tokenizer is
- * loaded again without it.
+ * Loads the tokenizer with <|endoftext|> as a special token, even if --special-token does not name it. A special token
+ * that is not in the vocabulary is added to it. The model does not know an added token, so then the tokenizer is loaded
+ * again without it. --stop changes nothing here: "--stop a" must not change how the prompt is encoded.
  */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    /* With the stop token; without it if the model's vocabulary has one token less. */
-    TokenizerOptions with_stop = o->tokenizer;
-    if (*o->stop && with_stop.special.count < OPTION_MAX_TEXTS)
-        with_stop.special.items[with_stop.special.count++] = o->stop;
-    Status s = tokenizer_options_load(tokenizer, &with_stop);
+    /* With the end of text; without it if the model's vocabulary has one token less. */
+    TokenizerOptions with_end = o->tokenizer;
+    if (with_end.special.count < OPTION_MAX_TEXTS)
+        with_end.special.items[with_end.special.count++] = END_OF_TEXT;
+    Status s = tokenizer_options_load(tokenizer, &with_end);
     if (!s && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
         tokenizer_destroy(*tokenizer);
         s = tokenizer_options_load(tokenizer, &o->tokenizer);
     }
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
-    if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
+    if (!s && o->stop != END_OF_TEXT && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
     if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
         s = status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", o->tokenizer.vocab,
@@ -74,15 +74,22 @@ static Status write_token(void *context, int32_t token)
     return CS336_OK;
 }
 
-/* An empty prompt stands for a new document. In training, a stop token stands before each document. */
+/*
+ * Without a prompt a new document begins. In training, <|endoftext|> stands before each document; a vocabulary with
+ * another name for it has --stop.
+ */
 static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const char *prompt, int32_t stop)
 {
     if (prompt && *prompt)
         return tokenizer_encode(tokenizer, ids, byte_string(prompt));
-    if (stop < 0)
+    const int32_t end_of_text = tokenizer_find(tokenizer, byte_string(END_OF_TEXT));
+    const int32_t start = end_of_text >= 0 ? end_of_text : stop;
+    if (start < 0)
         return status_fail(CS336_ERANGE,
-                           "--prompt is empty, expected a text, or a stop token to start a document with");
-    return token_list_append(ids, &stop, 1);
+                           "%s, and the vocabulary has no %s to start a document with; give a text by --prompt, or the "
+                           "token between documents by --stop",
+                           prompt ? "--prompt is empty" : "--prompt is missing", END_OF_TEXT);
+    return token_list_append(ids, &start, 1);
 }
 
 static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)
@@ -113,7 +120,7 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
 
 int command_generate(int argc, char **argv)
 {
-    GenerateOptions o = {.stop = DEFAULT_STOP,
+    GenerateOptions o = {.stop = END_OF_TEXT,
                          .max_tokens = 256,
                          .seed = 1,
                          .samples = 1,

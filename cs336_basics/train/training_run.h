@@ -60,7 +60,8 @@ typedef struct {
  * @retval CS336_EIO          a file could not be read or written, and the existing checkpoint is unchanged; or
  *                            run_directory_open() failed
  * @retval CS336_ERANGE       the loss or a weight is not finite; the existing checkpoint is unchanged
- * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged or belongs to another run
+ * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged or belongs to another run, or the checkpoint
+ *                            is beyond the last step; no file has changed
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, RunStart start,

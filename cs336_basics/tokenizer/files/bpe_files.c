@@ -302,7 +302,14 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
         s = file_write(&merges, text.bytes, text.length);
     if (!s)
         s = file_flush(&merges);
-    /* Replace both. From here on only a rename can fail. */
+    /*
+     * Replace both. From here on only a rename can fail. The old merges go first: a kill between the renames would leave
+     * them beside a vocabulary of another training, and if that has all their tokens, no reader could tell.
+     */
+    if (!s)
+        s = file_flush(&vocab);
+    if (!s)
+        s = file_remove_old(&merges);
     if (!s)
         s = file_commit(&vocab);
     if (!s)
