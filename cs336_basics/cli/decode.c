@@ -29,7 +29,8 @@ static int parse(DecodeOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         TOKENIZER_OPTION_LINES(o->tokenizer),
-        OPTION_TEXT("input", &o->input, "FILE", OPTION_REQUIRED, "file of ids from cs336 encode, raw or .npy; - is standard input, raw"),
+        OPTION_TEXT("input", &o->input, "FILE", OPTION_REQUIRED,
+                    "file of ids from cs336 encode, raw or .npy; - is standard input, raw"),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "text file to write; - is standard output"),
         OPTION_CHOICE("errors", &o->errors, error_names, "keep|replace",
                       "malformed UTF-8: keep its bytes, or replace it by U+FFFD as Python does"),

@@ -120,11 +120,8 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
 
 int command_generate(int argc, char **argv)
 {
-    GenerateOptions o = {.stop = END_OF_TEXT,
-                         .max_tokens = 256,
-                         .seed = 1,
-                         .samples = 1,
-                         .sample = {.temperature = 0.8, .top_p = 0.95}};
+    GenerateOptions o = {
+        .stop = END_OF_TEXT, .max_tokens = 256, .seed = 1, .samples = 1, .sample = {.temperature = 0.8, .top_p = 0.95}};
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;

@@ -109,8 +109,9 @@ int main(int argc, char **argv)
     if (isa_check_override())
         fprintf(stderr, "cs336: %s\n", status_message());
     if (parallel_threads_asked() > PARALLEL_MAX_THREADS)
-        fprintf(stderr, "cs336: OMP_NUM_THREADS is %d, expected at most %d: %d threads are used unless --threads says "
-                        "otherwise\n",
+        fprintf(stderr,
+                "cs336: OMP_NUM_THREADS is %d, expected at most %d: %d threads are used unless --threads says "
+                "otherwise\n",
                 parallel_threads_asked(), PARALLEL_MAX_THREADS, PARALLEL_MAX_THREADS);
     for (size_t i = 0; commands[i].name; i++)
         if (strcmp(argv[1], commands[i].name) == 0)

@@ -35,7 +35,7 @@ CS336_INTERNAL_BEGIN
 
 enum {
     OPTION_MAX_TEXTS = 4096, /**< values of a repeated option: more than the files that a shell pattern usually gives */
-    OPTION_MAX_SIZE = INT32_MAX, /**< of most sizes: token ids are int32 */
+    OPTION_MAX_SIZE = INT32_MAX,              /**< of most sizes: token ids are int32 */
     OPTION_MAX_THREADS = PARALLEL_MAX_THREADS /**< a typing error must not start millions of threads */
 };
 

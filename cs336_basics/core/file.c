@@ -61,8 +61,7 @@ static int follow_dangling_links(char target[PATH_MAX], const char *path)
         link[length] = '\0';
         directory_split(directory, target);
         const bool absolute = *link == '/';
-        const int written =
-            snprintf(target, PATH_MAX, "%s%s%s", absolute ? "" : directory, absolute ? "" : "/", link);
+        const int written = snprintf(target, PATH_MAX, "%s%s%s", absolute ? "" : directory, absolute ? "" : "/", link);
         if (written >= PATH_MAX)
             return ENAMETOOLONG;
     }
@@ -334,8 +333,8 @@ Status file_read_at(const FileReader *reader, void *destination, size_t bytes, s
             const size_t end = offset + bytes, expected = end > reader->size ? end : reader->size;
             struct stat info;
             const size_t found = fstat(reader->descriptor, &info) == 0 ? (size_t)info.st_size : offset + done;
-            return status_fail(CS336_EIO, "%s: cannot read: expected %zu bytes, there are %zu%s", reader->path, expected,
-                               found, found < reader->size ? "; another process has cut the file" : "");
+            return status_fail(CS336_EIO, "%s: cannot read: expected %zu bytes, there are %zu%s", reader->path,
+                               expected, found, found < reader->size ? "; another process has cut the file" : "");
         }
         done += (size_t)got;
     }

@@ -5,7 +5,8 @@
  * Writing:
  * - The bytes go to a temporary file beside the target, PATH.cs336-tmp-XXXXXX. file_commit() renames it over the
  *   target, which the kernel does in one step. After a full disk, an error or a kill, the old file is unchanged.
- * - The replaced file passes its permissions on. A new file gets those that the umask allows. A file without write permission is not replaced.
+ * - The replaced file passes its permissions on. A new file gets those that the umask allows. A file without write
+ * permission is not replaced.
  * - Pipes, devices, "-" and /dev/stdout are written directly, because a rename would turn them into files.
  * - A temporary file is locked (flock) while its writer lives, and the kernel releases the lock of a killed process.
  *   So the next file_create() of the same path can tell which temporary files are leftovers, and removes them.

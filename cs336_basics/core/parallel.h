@@ -28,7 +28,8 @@ CS336_API_BEGIN
  */
 enum { PARALLEL_NUMBERS = 1 << 14 };
 
-/** @brief The most threads that OpenMP may choose: OMP_NUM_THREADS=100000 must not reserve memory for 100000 threads. */
+/** @brief The most threads that OpenMP may choose: OMP_NUM_THREADS=100000 must not reserve memory for 100000 threads.
+ */
 enum { PARALLEL_MAX_THREADS = 1024 };
 
 /**

@@ -41,8 +41,8 @@ typedef struct {
     SafetensorsType type;          /**< of the elements; the model's weights are SAFETENSORS_F32 */
     int rank;                      /**< 0 to TENSOR_MAX_RANK */
     size_t shape[TENSOR_MAX_RANK]; /**< extents, outermost first; the first rank are in use */
-    const void *data; /**< of an array to be written: row-major, little-endian. NULL in an open file */
-    size_t offset;    /**< in an open file: the byte of the file at which the array begins. Ignored in writing */
+    const void *data;              /**< of an array to be written: row-major, little-endian. NULL in an open file */
+    size_t offset; /**< in an open file: the byte of the file at which the array begins. Ignored in writing */
 } SafetensorsEntry;
 
 /** @brief An entry of the file's metadata, which is a table of strings. */

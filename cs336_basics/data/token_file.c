@@ -10,9 +10,9 @@
 #endif
 
 enum {
-    READ_IDS = 4096,      /* ids read at a time: 8 or 16 KiB on the stack, which stay in the L1 cache */
-    WRITE_IDS = 1024,     /* ids converted before each file_write(), at most 4 KiB on the stack */
-    LEAST_SAMPLE = 64     /* bytes; a shorter sample may have any pattern by chance */
+    READ_IDS = 4096,   /* ids read at a time: 8 or 16 KiB on the stack, which stay in the L1 cache */
+    WRITE_IDS = 1024,  /* ids converted before each file_write(), at most 4 KiB on the stack */
+    LEAST_SAMPLE = 256 /* bytes; a shorter sample may have any pattern by chance */
 };
 
 size_t token_file_width(size_t vocab_size)
@@ -31,17 +31,22 @@ static uint32_t number_at(const uint8_t *bytes, size_t index, size_t width)
 }
 
 /*
- * True if the upper halves of uint32 numbers are nearly all 0, but the lower halves are not. All upper halves of ids up
- * to 65535 are 0, and those of a vocabulary of 100 000 tokens are still mostly 0, because frequent tokens have low ids.
+ * True if the upper halves of uint32 numbers are nearly all 0, and the lower halves are not and vary. All upper halves
+ * of ids up to 65535 are 0, and those of a vocabulary of 100 000 tokens are still mostly 0, because frequent tokens
+ * have low ids. uint16 ids that alternate between 0 and one other id do not count.
  */
 static bool look_like_uint32(const uint8_t *bytes, size_t numbers)
 {
-    size_t zero_lower = 0, zero_upper = 0;
+    size_t zero_lower = 0, zero_upper = 0, changes = 0;
+    uint32_t previous = 0;
     for (size_t i = 0; i < numbers; i++) {
-        zero_lower += number_at(bytes, 2 * i, sizeof(uint16_t)) == 0;
+        const uint32_t lower = number_at(bytes, 2 * i, sizeof(uint16_t));
+        zero_lower += lower == 0;
         zero_upper += number_at(bytes, 2 * i + 1, sizeof(uint16_t)) == 0;
+        changes += lower != previous;
+        previous = lower;
     }
-    return 8 * zero_upper >= 7 * numbers && 2 * zero_lower <= numbers;
+    return 8 * zero_upper >= 7 * numbers && 2 * zero_lower <= numbers && 2 * changes >= numbers;
 }
 
 /* True if most uint32 numbers are beyond the vocabulary: the upper half of each is an id of its own. */

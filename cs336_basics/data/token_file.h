@@ -91,9 +91,9 @@ CS336_MUST_CHECK Status token_ids_from_bytes(int32_t *ids, const uint8_t *bytes,
                                              size_t vocab_size, const char *name, size_t position);
 
 /**
- * @brief Checks that the first bytes of a raw file or stream do not look like ids of the other width: uint32 ids read as
- * uint16 have a 0 in every second place, and uint16 ids read as uint32 are mostly beyond the vocabulary.
- * @param[in]  bytes       the first bytes; less than 64 are not looked at
+ * @brief Checks that the first bytes of a raw file or stream do not look like ids of the other width: uint32 ids read
+ * as uint16 have a 0 in every second place, and uint16 ids read as uint32 are mostly beyond the vocabulary.
+ * @param[in]  bytes       the first bytes; less than 256 are not looked at
  * @param[in]  length      number of bytes
  * @param[in]  width       bytes per id, as they would be read
  * @param[in]  vocab_size  of the ids

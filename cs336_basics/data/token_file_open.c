@@ -25,8 +25,9 @@ static Status guess_width(TokenFile *tokens, const uint8_t *sample, size_t sampl
     const size_t width = token_file_width(tokens->vocab_size), other = sizeof(uint16_t) + sizeof(uint32_t) - width;
     const Status s = token_ids_check_width(sample, sample_bytes, width, tokens->vocab_size, tokens->path);
     if (s)
-        return status_fail(s, "%s, or write their width into %s.json: {\"dtype\":\"uint%zu\",\"vocab_size\":%zu,"
-                              "\"tokens\":%zu}",
+        return status_fail(s,
+                           "%s, or write their width into %s.json: {\"dtype\":\"uint%zu\",\"vocab_size\":%zu,"
+                           "\"tokens\":%zu}",
                            status_message(), tokens->path, 8 * other, tokens->vocab_size, tokens->file.size / other);
     tokens->width = width;
     if (tokens->file.size % width != 0)

@@ -53,10 +53,9 @@ static Status read_text(TokenNpy *npy, const char *header, const char *path)
     const bool one_dimension =
         opens && shape[1] >= '0' && shape[1] <= '9' && !errno && *end == ',' && end[1 + strspn(end + 1, " ")] == ')';
     if (!one_dimension || strncmp(order, "False", 5) != 0)
-        return status_fail(CS336_EFORMAT,
-                           "%s: .npy of shape %.*s, fortran_order %.*s, expected one dimension in C order", path,
-                           (int)strcspn(shape, ")") + (strchr(shape, ')') != NULL), shape, (int)strcspn(order, ","),
-                           order);
+        return status_fail(
+            CS336_EFORMAT, "%s: .npy of shape %.*s, fortran_order %.*s, expected one dimension in C order", path,
+            (int)strcspn(shape, ")") + (strchr(shape, ')') != NULL), shape, (int)strcspn(order, ","), order);
     npy->count = (size_t)count;
     return CS336_OK;
 }

@@ -48,10 +48,11 @@ static Status read_object(TokenSidecar *sidecar, const json_t *object, const cha
     if ((is_uint16 || is_uint32) && read_size(&sidecar->vocab_size, json_object_get(object, "vocab_size"), 1) &&
         sidecar->vocab_size <= INT32_MAX && read_size(&sidecar->tokens, json_object_get(object, "tokens"), 0))
         return CS336_OK;
-    return status_fail(CS336_EFORMAT,
-                       "%s: expected {\"dtype\":\"uint16\" or \"uint32\",\"vocab_size\":N,\"tokens\":n}, N from 1 to %d; "
-                       "encode the text again, or delete this file",
-                       name, INT32_MAX);
+    return status_fail(
+        CS336_EFORMAT,
+        "%s: expected {\"dtype\":\"uint16\" or \"uint32\",\"vocab_size\":N,\"tokens\":n}, N from 1 to %d; "
+        "encode the text again, or delete this file",
+        name, INT32_MAX);
 }
 
 static Status read_file(TokenSidecar *sidecar, const char *name)

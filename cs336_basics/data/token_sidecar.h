@@ -23,10 +23,10 @@ CS336_INTERNAL_BEGIN
 
 /** @brief What a sidecar says of the ids. */
 typedef struct {
-    bool found;        /**< false: there is no sidecar, and the other fields are 0 */
-    size_t width,      /**< bytes per id: 2 or 4 */
-        vocab_size,    /**< number of tokens of the vocabulary that the ids come from */
-        tokens;        /**< number of ids */
+    bool found;     /**< false: there is no sidecar, and the other fields are 0 */
+    size_t width,   /**< bytes per id: 2 or 4 */
+        vocab_size, /**< number of tokens of the vocabulary that the ids come from */
+        tokens;     /**< number of ids */
 } TokenSidecar;
 
 /**

@@ -25,11 +25,11 @@ CS336_API_BEGIN
 
 /** @brief A file of ids that is being written. It owns both writers until token_writer_commit() or _abandon(). */
 typedef struct {
-    FileWriter ids,     /**< the ids */
-        sidecar;        /**< their description; zeroed if there is none */
-    bool npy;           /**< true if the file is an .npy file */
-    size_t vocab_size,  /**< every id must be below it */
-        count;          /**< ids so far */
+    FileWriter ids,    /**< the ids */
+        sidecar;       /**< their description; zeroed if there is none */
+    bool npy;          /**< true if the file is an .npy file */
+    size_t vocab_size, /**< every id must be below it */
+        count;         /**< ids so far */
 } TokenWriter;
 
 /**

@@ -72,14 +72,14 @@ static Status lines_up_to(size_t *kept, double *seconds, const LoadedFile *file,
     return CS336_OK;
 }
 
-/* Replaces the log by a file with only the lines up to the step. */
+/* Replaces the log by a file with only the lines up to the step. Before step 1 these are none, whatever it contains. */
 static Status cut_log(double *seconds, const char *path, size_t step)
 {
-    LoadedFile file;
+    LoadedFile file = {0};
     FileWriter writer = {0};
     size_t kept = 0;
-    Status s = file_load(&file, path);
-    if (!s)
+    Status s = step ? file_load(&file, path) : CS336_OK;
+    if (!s && step)
         s = lines_up_to(&kept, seconds, &file, path, step);
     if (!s)
         s = file_create(&writer, path);
@@ -99,9 +99,7 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     *seconds = 0;
     /* Remove the lines of later steps. */
     Status s = CS336_OK;
-    if (step == 0)
-        s = file_remove(path);
-    else if (stat(path, &info) == 0)
+    if (stat(path, &info) == 0)
         s = cut_log(seconds, path, step);
     if (s)
         return s;

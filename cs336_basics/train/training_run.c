@@ -115,10 +115,11 @@ static Status check_not_beyond(const Run *run)
     const size_t step = run->trainer->step, steps = run->trainer->config.steps;
     if (step <= steps)
         return CS336_OK;
-    return status_fail(CS336_EFORMAT,
-                       "%s: at step %zu, beyond the last of %zu steps: to resume, give at least %zu steps, or rename an "
-                       "older checkpoint-step-N.safetensors to checkpoint.safetensors",
-                       run->directory.checkpoint, step, steps, step);
+    return status_fail(
+        CS336_EFORMAT,
+        "%s: at step %zu, beyond the last of %zu steps: to resume, give at least %zu steps, or rename an "
+        "older checkpoint-step-N.safetensors to checkpoint.safetensors",
+        run->directory.checkpoint, step, steps, step);
 }
 
 /* Restores the checkpoint, and reports the settings that differ from those in config.json. */

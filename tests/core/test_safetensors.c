@@ -147,9 +147,9 @@ START_TEST(test_safetensors_failures_leave_nothing)
     assert_allocation_failures_say(write_entries, (void *)(uintptr_t)path,
                                    "file_create: no memory for the path */tensors/file");
     assert_write_failures_are_clean(write_entries, (void *)(uintptr_t)path, directory);
-    assert_allocation_failures_say(open_fixture, (void *)(uintptr_t)path,
-                                   "safetensors_open: no memory for the path */tensors/file",
-                                   "*/tensors/file: no memory for 5 arrays");
+    assert_allocation_failures_say(
+        open_fixture, (void *)(uintptr_t)path, "safetensors_open: no memory for the path */tensors/file",
+        "*/tensors/file: no memory for a header of *[0-9] bytes", "*/tensors/file: no memory for 5 arrays");
     ck_assert_uint_eq(directory_entries(directory), 1);
 }
 END_TEST

@@ -303,8 +303,8 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
     if (!s)
         s = file_flush(&merges);
     /*
-     * Replace both. From here on only a rename can fail. The old merges go first: a kill between the renames would leave
-     * them beside a vocabulary of another training, and if that has all their tokens, no reader could tell.
+     * Replace both. From here on only a rename can fail. The old merges go first: a kill between the renames would
+     * leave them beside a vocabulary of another training, and if that has all their tokens, no reader could tell.
      */
     if (!s)
         s = file_flush(&vocab);
