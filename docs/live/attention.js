@@ -99,8 +99,8 @@
         });
         table.addEventListener("keydown", event => {
             const at = cells.indexOf(event.target), j = at % keys;
-            const to = at < 0 ? -1 : { ArrowUp: at - keys, ArrowDown: at + keys, ArrowLeft: j ? at - 1 : -1, ArrowRight: j + 1 < keys ? at + 1 : -1 }[event.key];
-            if (!(cells[to])) return;
+            const to = { ArrowUp: at - keys, ArrowDown: at + keys, ArrowLeft: j > 0 ? at - 1 : -1, ArrowRight: j < keys - 1 ? at + 1 : -1 }[event.key];
+            if (at < 0 || !cells[to]) return;
             event.preventDefault();
             cells.forEach((cell, k) => { cell.tabIndex = k === to ? 0 : -1; });
             cells[to].focus();
@@ -109,7 +109,8 @@
             const text = live.number(scores[at]);
             cell.textContent = text;
             cell.style.backgroundColor = live.heat(seen[at] ? scores[at] : 0, Math.max(1e-9, ...scores.map(Math.abs)));
-            cell.setAttribute("aria-label", `query ${Math.floor(at / keys)}, key ${at % keys}: score ${text}, ${seen[at] ? "seen" : "hidden"}`);
+            const place = `query ${Math.floor(at / keys)}, key ${at % keys}`;
+            cell.setAttribute("aria-label", `${place}: score ${text}, ${seen[at] ? "seen" : "hidden"}`);
             cell.setAttribute("aria-pressed", seen[at] ? "false" : "true");
         });
         return table;
@@ -118,7 +119,8 @@
     /* Buttons with the names of the queries, one set for each table. A press chooses the query that is explained. */
     function choosers(state, letter, choose) {
         return names(letter, state.queries).map((text, i) =>
-            live.element("button", { type: "button", class: "live-name", "data-query": i, "aria-label": "explain query " + i + " (" + text + ")", onclick: () => choose(i) }, text));
+            live.element("button", { type: "button", class: "live-name", "data-query": i, onclick: () => choose(i),
+                "aria-label": `explain query ${i} (${text})` }, text));
     }
 
     /* Which keys the chosen query attends to, and how its output comes about. */
@@ -128,12 +130,12 @@
         const rest = live.number(r.logSumExp[i]);
         const order = [...weights.keys()].filter(j => seen[j]).sort((a, b) => weights[b] - weights[a]);
         if (!order.length)
-            return [`${q} sees no key.`, ` Softmax of a row of \u2212inf is 0 / 0: softmax_forward() alone gives ${live.number(r.softmax[i * s.keys])}. ` +
+            return [`${q} sees no key.`,
+                ` Softmax of a row of \u2212inf is 0 / 0: softmax_forward() alone gives ${live.number(r.softmax[i * s.keys])}. ` +
                 `scaled_dot_product_attention_forward() gives such a query weights of 0, the output ${o} = ${output} and the log-sum-exp ${rest}.`];
         const percent = p => p < 0.01 ? "under 1 %" : p > 0.99 && p < 1 ? "over 99 %" : Math.round(100 * p) + " %";
         const hidden = names("k", s.keys).filter((_, j) => !seen[j]);
-        const terms = order.sort((a, b) => a - b).map(j => live.number(weights[j]) + " " + named("v", j)).join(" + ");
-        order.sort((a, b) => weights[b] - weights[a]);
+        const terms = [...order].sort((a, b) => a - b).map(j => live.number(weights[j]) + " " + named("v", j)).join(" + ");
         return [`${q} attends to ${list(order.map(j => `${named("k", j)} (${percent(weights[j])})`))}` +
             (hidden.length ? `; ${list(hidden)} ${hidden.length > 1 ? "are" : "is"} hidden from it.` : "."),
             ` ${o} = ${terms} = ${output}. The log-sum-exp of its scores is ${rest}.`];
@@ -189,7 +191,8 @@
             live.row(live.element("span", {}, "Examples"), ...EXAMPLES.map(example => live.button(example.name, () => show(example)))),
             note, inputs,
             live.row(live.element("span", {}, "Mask"), mask("no mask", false), mask("causal mask", true), scaling),
-            live.element("p", { class: "live-note" }, "Press a score, or drag over several, to hide a key from a query. Press the name of a query to see what it does."),
+            live.element("p", { class: "live-note" },
+                "Press a score, or drag over several, to hide a key from a query. Press the name of a query to see what it does."),
             results, sentence);
         show(EXAMPLES[0]);
     });

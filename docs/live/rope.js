@@ -49,7 +49,8 @@
     function legend() {
         const entry = (series, before, text) => live.element("span", {}, live.shape("svg", { viewBox: "0 -0.3 1 0.6", class: "live-key" },
             arrow(1, 0, series, before)), " " + text);
-        return live.row(entry(1, false, "query, rotated"), entry(1, true, "query, before"), entry(2, false, "key, rotated"), entry(2, true, "key, before"));
+        return live.row(entry(1, false, "query, rotated"), entry(1, true, "query, before"),
+            entry(2, false, "key, rotated"), entry(2, true, "key, before"));
     }
 
     /* The rows of the table: the same q and k with both positions moved by the same amount. */
@@ -94,7 +95,11 @@
         const dials = Array.from({ length: PAIRS }, (_, i) => dial(i, () => { pair = i; update(); }));
         const plot = scorePlot(lib), table = shiftTable();
         const moves = [-10, -1, 1, 10].map(by => {
-            const button = live.button("move both " + (by > 0 ? "+" : "\u2212") + Math.abs(by), () => { m.set(m.value + by); n.set(n.value + by); update(); });
+            const button = live.button("move both " + (by > 0 ? "+" : "\u2212") + Math.abs(by), () => {
+                m.set(m.value + by);
+                n.set(n.value + by);
+                update();
+            });
             button.fits = () => Math.min(m.value, n.value) + by >= 0 && Math.max(m.value, n.value) + by <= REACH;
             return button;
         });
@@ -123,7 +128,8 @@
 
         box.append(live.row(m, n), live.row(theta, vectors), live.row(...moves), legend(),
             live.element("div", { class: "live-dials" }, ...dials),
-            live.element("p", { class: "live-note" }, "Each dial is one pair of the 8 numbers. It turns by \u03c9 at each position. The score is the sum of the four parts. Press a dial to see its part below."),
+            live.element("p", { class: "live-note" },
+                "Each dial is one pair of the 8 numbers. It turns by \u03c9 at each position. The score is the sum of the four parts. Press a dial to see its part below."),
             plot, table);
         setVectors("same");
     });

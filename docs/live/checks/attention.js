@@ -69,6 +69,8 @@
     expectShown(softmax.filter((_, k) => k >> 2 !== 1), weights.filter((_, k) => k >> 2 !== 1), 6, "softmax_forward() beside the weights of attention");
     expect(sentence().startsWith("q\u2081 sees no key.") && sentence().includes("alone gives nan") && sentence().includes("[0.000, 0.000]"),
         "the sentence is: " + sentence());
+    paint(1, 0).click();
+    expect(!pressed()[4] && sentence().startsWith("q\u2081 attends to k\u2080 (100 %);"), "a hidden key does not come back: " + sentence());
     press(box, "no mask");
     expect(!pressed().includes(true), "there is a mask after \"no mask\"");
     compare("no mask", 4, third);
