@@ -203,8 +203,9 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 .PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
 docs: ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh
-docs-check: docs ## checks the book: every link; pages, formulas and search in Chromium, also as a phone shows them; its numbers
+docs-check: docs $(if $(call pkg,--modversion jansson),$(PROGRAM)) ## checks the book: every link; pages, formulas and search in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
 	@python3 docs/tools/check_docs.py
+	@python3 docs/tools/check_inspect.py $(PROGRAM)
 numbers: ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
 
