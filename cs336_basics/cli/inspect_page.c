@@ -125,6 +125,8 @@ Status inspect_page(const InspectOptions *o, const TrainedModel *model)
         s = attention_weights(content.weights, content.logits, &model->lm, tokens(prompt.ids, prompt.count), &memory);
     if (!s)
         s = next_tokens(content.likeliest, &content.next_count, content.logits, &memory);
+    if (s == CS336_ERANGE && content.weights.data) /* a run that diverged leaves weights that are no numbers */
+        s = status_fail(s, "%s: %s", o->checkpoint, status_message());
     if (!s)
         s = make_labels(&content, &prompt);
     if (!s)
