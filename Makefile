@@ -72,7 +72,8 @@ LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_
 TEST_SOURCES := $(filter-out tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
-LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
+EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
+LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
@@ -101,6 +102,19 @@ all: $(LIBRARY) $(SHARED) $(PROGRAM) ## builds build/libcs336.a, build/libcs336.
 $(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
+	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
+
+# The program carries scripts and styles as lists of lines (inspect/embedded.h). C reads some pairs of question marks as
+# other characters (trigraphs), so each is escaped.
+.PRECIOUS: $(VARIANT)/embedded/%.c
+$(VARIANT)/embedded/%.c: cs336_basics/inspect/% Makefile
+	@mkdir -p $(@D)
+	@echo '  EMBED $<'
+	$(Q)awk 'BEGIN { print "#include \"inspect/embedded.h\"\n\n#include <stddef.h>\n\nconst char *const $(subst .,_,$*)[] = {" } \
+	    { gsub(/["\\?]/, "\\\\&"); print "    \"" $$0 "\\n\"," } \
+	    END { print "    NULL,\n};" }' $< >$@
+$(VARIANT)/obj/cs336_basics/embedded/%.o: $(VARIANT)/embedded/%.c Makefile
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
 # NAME_avx2.c, NAME_avx512.c and NAME_avx512_bf16.c are compiled for the instruction set in their name. The program picks
@@ -191,8 +205,9 @@ include docs/live/live.mk
 .PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
-docs-check: docs $(LIVE_NATIVE) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers
+docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
 	@python3 docs/tools/check_docs.py
+	@python3 docs/tools/check_inspect.py $(PROGRAM)
 numbers: ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
 
