@@ -72,7 +72,8 @@ LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_
 TEST_SOURCES := $(filter-out tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
-LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
+EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
+LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
@@ -101,6 +102,19 @@ all: $(LIBRARY) $(SHARED) $(PROGRAM) ## builds build/libcs336.a, build/libcs336.
 $(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
+	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
+
+# The program carries scripts and styles as lists of lines (inspect/embedded.h). C reads some pairs of question marks as
+# other characters (trigraphs), so each is escaped.
+.PRECIOUS: $(VARIANT)/embedded/%.c
+$(VARIANT)/embedded/%.c: cs336_basics/inspect/% Makefile
+	@mkdir -p $(@D)
+	@echo '  EMBED $<'
+	$(Q)awk 'BEGIN { print "#include \"inspect/embedded.h\"\n\n#include <stddef.h>\n\nconst char *const $(subst .,_,$*)[] = {" } \
+	    { gsub(/["\\?]/, "\\\\&"); print "    \"" $$0 "\\n\"," } \
+	    END { print "    NULL,\n};" }' $< >$@
+$(VARIANT)/obj/embedded/%.o: $(VARIANT)/embedded/%.c
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
 # NAME_avx2.c, NAME_avx512.c and NAME_avx512_bf16.c are compiled for the instruction set in their name. The program picks
