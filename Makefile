@@ -205,8 +205,9 @@ include docs/live/live.mk
 .PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
-docs-check: docs $(LIVE_NATIVE) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers
+docs-check: docs $(LIVE_NATIVE) $(if $(call pkg,--modversion jansson),$(PROGRAM)) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
 	@python3 docs/tools/check_docs.py
+	@python3 docs/tools/check_inspect.py $(PROGRAM)
 numbers: ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
 

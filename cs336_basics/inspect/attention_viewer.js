@@ -114,6 +114,14 @@ const attentionViewer = (function () {
         drawQuery(v);
     }
 
+    /* Scrolls the box of tokens, but not the page, until the chosen token can be seen. */
+    function showToken(v) {
+        const box = v.tokenBox, top = v.tokens[v.query].button.offsetTop - box.offsetTop;
+        const bottom = top + v.tokens[v.query].button.offsetHeight;
+        if (top < box.scrollTop) box.scrollTop = top;
+        else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
+    }
+
     /* ---- the parts ---- */
 
     function group(v, label, className) {
@@ -171,11 +179,13 @@ const attentionViewer = (function () {
             return token;
         });
         box.addEventListener("keydown", event => moveFocus(v, event));
+        v.tokenBox = box;
     }
 
     function pointAt(v, event) {
         const box = v.map.getBoundingClientRect(), n = v.data.tokens.length;
         choose(v, Math.floor((event.clientY - box.top) / box.height * n), Math.floor((event.clientX - box.left) / box.width * n));
+        showToken(v);
     }
 
     function moveCell(v, event) {
@@ -184,6 +194,7 @@ const attentionViewer = (function () {
         event.preventDefault();
         const key = v.key === null ? strongest(v, v.head, v.query) : v.key;
         choose(v, v.query + step[0], key + step[1]);
+        showToken(v);
     }
 
     function makeMap(v) {
@@ -200,7 +211,8 @@ const attentionViewer = (function () {
         v.map.addEventListener("pointerdown", event => pointAt(v, event));
         v.map.addEventListener("keydown", event => moveCell(v, event));
         frame.append(v.map, v.row, v.column);
-        box.append(frame, v.readout);
+        const note = make("div", "av-note", "The colour grows with the square root of the weight. The weights of a query sum to 1.");
+        box.append(frame, v.readout, note);
     }
 
     function makeNext(v) {
@@ -223,7 +235,6 @@ const attentionViewer = (function () {
         makeTokens(v);
         makeMap(v);
         makeNext(v);
-        v.root.append(make("div", "av-note", "The colour grows with the square root of the weight. The weights of a query sum to 1."));
     }
 
     /* ---- colours ---- */
@@ -258,6 +269,7 @@ const attentionViewer = (function () {
         const index = focused ? Array.from(old.root.querySelectorAll("button, canvas")).indexOf(document.activeElement) : -1;
         build(v);
         draw(v);
+        showToken(v);
         const again = index < 0 ? null : v.root.querySelectorAll("button, canvas")[index];
         if (again) again.focus({ preventScroll: true });
     };
