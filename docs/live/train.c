@@ -2,7 +2,6 @@
 #include "tokenizer.h"
 
 #include "accounting/flops.h"
-#include "accounting/memory.h"
 #include "core/memory.h"
 #include "generate/decode.h"
 #include "inspect/attention_weights.h"
@@ -44,19 +43,17 @@ static TransformerLMConfig model_of(const int32_t *model)
 
 /* ---- before the run ---- */
 
-/* sizes (4): parameters, FLOPs of the products of a step, FLOPs of its AdamW, bytes of memory. */
+/* sizes (3): parameters, FLOPs of the products of a step, FLOPs of its AdamW. */
 LIVE live_train_size(double *sizes, const int32_t *model, int batch)
 {
     const TransformerLMConfig config = model_of(model);
-    AccountMemory memory;
-    const Status s = account_memory_measured(&memory, &config, (size_t)batch, config.context_length);
+    const Status s = transformer_lm_check(&config);
     if (s)
         return s;
     const size_t parameters = transformer_lm_parameter_count(&config);
     sizes[0] = (double)parameters;
     sizes[1] = account_training_flops(&config, (size_t)batch, config.context_length);
     sizes[2] = account_adamw_flops(parameters);
-    sizes[3] = memory.total;
     return CS336_OK;
 }
 

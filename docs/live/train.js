@@ -3,11 +3,12 @@
 "use strict";
 
 (() => {
-    const MODELS = { /* name: context length, d_model, layers, heads, d_ff */
+    const MODELS = { /* context length, d_model, layers, heads, d_ff */
         tiny: [32, 32, 1, 2, 64],
         small: [64, 64, 2, 4, 192],
         medium: [128, 128, 4, 4, 320],
     };
+    const RATES = { tiny: 0.01, small: 0.01, medium: 0.003 }; /* a good learning rate of each, measured on the stories */
     const SEPARATOR = "<|endoftext|>"; /* STORY_SEPARATOR of story/story.h */
     const SLOT = 0, SEED = 1, SAMPLE_TOKENS = 100, TOP_P = 0.95, LIKELIEST = 8;
     const SHORTEST = 2000, LONGEST = 4e6; /* bytes of the reader's text */
@@ -63,7 +64,7 @@
 
     /* Says what the model costs. The speed is known when some steps were made. */
     function showSize(f, lib) {
-        const { model, batch, steps } = settings(f), sizes = new Float64Array(4);
+        const { model, batch, steps } = settings(f), sizes = new Float64Array(3);
         lib.call("live_train_size", sizes, Int32Array.of(Math.max(f.vocabulary.value, 257), ...model), batch);
         const [context, d, layers, heads] = model, flops = sizes[1] + sizes[2];
         f.sizes.textContent = `${short(sizes[0])} parameters: ${layers} layer${layers > 1 ? "s" : ""}, d_model ${d}, ${heads} heads, context ${context}. ` +
@@ -95,7 +96,7 @@
         f.plot.range([0, run.steps], [0, top]);
         f.plot.clear();
         level(f.plot, run.steps, run.even, `untrained: ln ${run.vocab} = ${live.number(run.even, 2)}`, true);
-        if (run.floor) level(f.plot, run.steps, run.floor, `a perfect model of the stories: ${live.number(run.floor, 2)}`, true);
+        if (run.floor) level(f.plot, run.steps, run.floor, `a perfect model of the stories: ${live.number(run.floor, 2)}`, false);
         f.plot.line(xs, ys.map(inside), { series: 1, text: "training" });
         f.plot.line(run.validations.map(v => v[0]), run.validations.map(v => inside(v[1])), { series: 2, text: "validation", points: true });
     }
@@ -108,9 +109,9 @@
         f.trainLoss.textContent = run.step ? live.number(mean, 3) : "\u2013";
         f.valLoss.textContent = live.number(loss, 3);
         f.bits.textContent = live.number(loss / Math.LN2 / run.bytesPerToken, 3);
-        f.meaning.textContent = `A validation loss of ${live.number(loss, 2)} means that the model is as unsure about the next token as if it chose evenly ` +
-            `among e^${live.number(loss, 2)} = ${live.number(Math.exp(loss), 1)} tokens (${run.vocab} before training). ` +
-            `A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${live.number(loss / Math.LN2 / run.bytesPerToken, 2)} bits per byte of text.`;
+        f.meaning.replaceChildren(`A validation loss of ${live.number(loss, 2)} means that the model is as unsure about the next token as if it chose evenly ` +
+            "among e", live.element("sup", {}, live.number(loss, 2)), ` = ${live.number(Math.exp(loss), 1)} tokens; before training there were ${run.vocab}. ` +
+            `A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${live.number(loss / Math.LN2 / run.bytesPerToken, 2)} bits per byte of text.`);
         drawLoss(f, run);
     }
 
@@ -175,7 +176,7 @@
         f.busy = true;
         try {
             await action();
-            const run = f.run, flops = new Float64Array(4);
+            const run = f.run, flops = new Float64Array(3);
             if (run && run.step) {
                 lib.call("live_train_size", flops, Int32Array.of(run.vocab, ...run.model), run.batch);
                 f.speed = run.step * (flops[1] + flops[2]) / run.seconds;
@@ -211,7 +212,8 @@
     function showPhase(f) {
         const run = f.run, going = Boolean(run && run.going), finished = Boolean(run && (!run.alive || run.step === run.steps));
         f.main.textContent = going ? "Stop" : run && run.step ? "Go on" : "Start";
-        f.main.disabled = !going && (f.busy || finished || (!run && isTooShort(f)));
+        f.main.hidden = finished;
+        f.main.disabled = !going && (f.busy || (!run && isTooShort(f)));
         f.again.disabled = !run || f.busy || isTooShort(f);
         for (const control of f.settings.querySelectorAll("input, select, textarea")) control.disabled = f.busy;
         for (const control of [f.write, f.look]) control.disabled = !(run && run.alive);
@@ -274,11 +276,11 @@
         };
         let textLabel, modelLabel, batchLabel, rateLabel, stepsLabel;
         [textLabel, f.text] = select("text", [["stories", "the library's stories"], ["own", "my own text"]], "stories", text);
-        [f.amount, f.size] = select("amount", [[100, "100 kB"], [300, "300 kB"], [1000, "1 MB"], [3000, "3 MB"]], 300, text);
-        [modelLabel, f.model] = select("model", Object.keys(MODELS).map(name => [name, name]), "small");
+        [f.amount, f.size] = select("amount", [[100, "100 kB"], [300, "300 kB"], [1000, "1 MB"], [3000, "3 MB"]], 1000, text);
+        [modelLabel, f.model] = select("model", Object.keys(MODELS).map(name => [name, name]), "small", () => { f.rate.value = RATES[f.model.value]; changed(); });
         [batchLabel, f.batch] = select("batch size", [4, 8, 16, 32].map(n => [n, n]), 8);
-        [rateLabel, f.rate] = select("learning rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1].map(x => [x, x]), 0.003);
-        [stepsLabel, f.steps] = select("steps", [50, 200, 500, 1000, 2000, 5000].map(n => [n, n]), 500);
+        [rateLabel, f.rate] = select("learning rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1].map(x => [x, x]), RATES.small);
+        [stepsLabel, f.steps] = select("steps", [50, 100, 300, 1000, 3000, 10000].map(n => [n, n]), 1000);
         f.vocabulary = live.slider("vocabulary", { min: 256, max: 1000, step: 8, value: 512, show: v => v === 256 ? "256 (bytes)" : v + " tokens" }, changed);
         f.area = live.element("textarea", { rows: 5, "aria-label": "your text", placeholder: "Paste your text here", oninput: () => { f.file = null; showOwn(f); } });
         f.ownNote = live.element("p", { class: "live-note" });
@@ -313,7 +315,7 @@
         const label = (name, e) => live.element("label", { class: "live-choice live-train-wide" }, live.element("span", {}, name), e);
         f.prompt = input("prompt", "Once upon a time");
         f.temperature = live.slider("temperature", { min: 0, max: 2, step: 0.1, value: 0.8, show: v => live.number(v, 1) }, () => {});
-        const every = live.choice("a text every", [[0, "never"], [25, "25 steps"], [50, "50 steps"], [100, "100 steps"], [500, "500 steps"]], 50, () => {});
+        const every = live.choice("a text every", [[0, "never"], [25, "25 steps"], [50, "50 steps"], [100, "100 steps"], [500, "500 steps"]], 100, () => {});
         f.every = every.querySelector("select");
         f.write = live.button("Write now", () => beside(f, sample));
         f.samples = live.element("ol", { class: "live-train-samples", reversed: true, tabindex: 0, "aria-label": "what the model wrote" });
@@ -334,12 +336,12 @@
         box.append(title("Text and model"), f.settings, title("Training"), ...progress, ...buildAbilities(f));
         showOwn(f);
         showSize(f, lib);
-        /* For the picture of the figure: a short run. */
+        /* For the picture of the figure: a short run, and the heads without the large map. */
         window.liveShow = async () => {
-            f.steps.value = 200;
-            f.model.value = "tiny";
-            f.every.value = 100;
+            f.steps.value = 300;
             await work(f, lib, () => start(f));
+            const large = box.querySelector(".av-large");
+            for (const e of [large.previousElementSibling, large]) e.remove();
         };
     });
 })();
