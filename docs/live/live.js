@@ -266,6 +266,35 @@ const live = (() => {
         return svg;
     }
 
+    /* ---- texts and tokens ---- */
+
+    function textArea(name, { value, rows = 4, longest = 10000 }, change) {
+        const area = element("textarea", { rows, maxlength: longest, "aria-label": name, spellcheck: "false", oninput: () => change(area.value) });
+        area.value = value;
+        const control = element("label", { class: "live-text" }, element("span", {}, name), area);
+        Object.defineProperty(control, "value", { get: () => area.value, set: text => { area.value = text; } });
+        return control;
+    }
+
+    /* The bytes of a text as the library reads it. */
+    function utf8(text) {
+        return new TextEncoder().encode(text);
+    }
+
+    /* Tokens first to first + count - 1 of a slot (tokenizer.h): {text, bytes}, what to show and how many bytes it stands
+     * for. Bytes that are no character are shown as \xNN. `room`: for the bytes of all texts together. */
+    function tokenTexts(lib, slot, first, count, room) {
+        const text = new Uint8Array(room), ends = new Int32Array(count), lengths = new Int32Array(count);
+        lib.call("live_tokenizer_shown", slot, first, count, text, room, ends, lengths);
+        const decoder = new TextDecoder();
+        return Array.from(ends, (end, i) => ({ text: decoder.decode(text.subarray(i ? ends[i - 1] : 0, end)), bytes: lengths[i] }));
+    }
+
+    /* A token's text with signs for what one cannot see: blanks and line ends. */
+    function visible(text) {
+        return text.replace(/ /g, "\u2423").replace(/\n/g, "\u21B5");
+    }
+
     /* ---- start ---- */
 
     function figure(name, build) {
@@ -307,5 +336,5 @@ const live = (() => {
         else go();
     });
 
-    return { figure, library, worker, ready, element, shape, slider, button, checkbox, choice, row, number, heat, matrix, plot };
+    return { figure, library, worker, ready, element, shape, slider, button, checkbox, choice, row, number, heat, matrix, plot, textArea, utf8, tokenTexts, visible };
 })();
