@@ -73,7 +73,7 @@ TEST_SOURCES := $(filter-out tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
 EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
-LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/embedded/%.o)
+LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
@@ -113,7 +113,7 @@ $(VARIANT)/embedded/%.c: cs336_basics/inspect/% Makefile
 	$(Q)awk 'BEGIN { print "#include \"inspect/embedded.h\"\n\n#include <stddef.h>\n\nconst char *const $(subst .,_,$*)[] = {" } \
 	    { gsub(/["\\?]/, "\\\\&"); print "    \"" $$0 "\\n\"," } \
 	    END { print "    NULL,\n};" }' $< >$@
-$(VARIANT)/obj/embedded/%.o: $(VARIANT)/embedded/%.c
+$(VARIANT)/obj/cs336_basics/embedded/%.o: $(VARIANT)/embedded/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
