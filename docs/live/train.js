@@ -15,7 +15,7 @@
     const CALL_MILLISECONDS = 120; /* a call makes about as many steps as fit: Stop waits for its end */
 
     const say = (f, text) => { f.message.textContent = text; };
-    const kilobytes = n => (n / 1000).toFixed(n < 10000 ? 1 : 0) + " kB";
+    const bytesText = n => n < 1e6 ? (n / 1000).toFixed(n < 10000 ? 1 : 0) + " kB" : (n / 1e6).toFixed(1) + " MB";
 
     function short(n) { /* 43104 -> 43.1 K */
         const [power, unit] = n >= 1e9 ? [1e9, " G"] : n >= 1e6 ? [1e6, " M"] : n >= 1e3 ? [1e3, " K"] : [1, ""];
@@ -46,8 +46,8 @@
         const bytes = ownText(f).length;
         f.own.hidden = f.text.value !== "own";
         f.amount.hidden = !f.own.hidden;
-        f.ownNote.textContent = (f.file ? "The file has " : "The text has ") + kilobytes(bytes) + (isTooShort(f) ? ": too short. Expected at least " +
-            kilobytes(SHORTEST) + "; 100 kB and more are better." : bytes > LONGEST ? ". Only the first " + kilobytes(LONGEST) + " are used." : ".");
+        f.ownNote.textContent = (f.file ? "The file has " : "The text has ") + bytesText(bytes) + (isTooShort(f) ? ": too short. Expected at least " +
+            bytesText(SHORTEST) + "; 100 kB and more are better." : bytes > LONGEST ? ". Only the first " + bytesText(LONGEST) + " are used." : ".");
         showPhase(f);
     }
 
@@ -123,14 +123,14 @@
         const text = own ? ownText(f).slice(0, LONGEST) : await stories(f);
         const special = new TextDecoder().decode(text).includes(SEPARATOR);
         const numbers = new Int32Array(4), ids = new Int32Array(text.length), count = new Int32Array(1), floor = new Float64Array(1);
-        say(f, "Training the tokenizer on " + kilobytes(text.length) + " \u2026");
+        say(f, "Training the tokenizer on " + bytesText(text.length) + " \u2026");
         await f.worker.call("live_tokenizer_train", SLOT, text, text.length, Math.max(f.vocabulary.value, 256 + special), special, numbers);
         await f.worker.call("live_tokenizer_encode", SLOT, text, text.length, ids, count);
         const shape = Int32Array.of(numbers[0], ...model);
         await f.worker.call("live_train_start", ids.slice(0, count[0]), count[0], shape, batch, steps, rate, SEED);
         if (!own) await f.worker.call("live_train_floor", floor);
         const bytesPerToken = text.length / count[0];
-        f.corpus.textContent = `${kilobytes(text.length)} of text are ${count[0].toLocaleString("en")} tokens; the last tenth is for validation.`;
+        f.corpus.textContent = `${bytesText(text.length)} of text are ${count[0].toLocaleString("en")} tokens; the last tenth is for validation.`;
         return { alive: true, going: false, model, batch, steps, context: model[0], layers: model[2], heads: model[3], special, bytesPerToken,
             vocab: numbers[0], even: Math.log(numbers[0]), floor: floor[0] * bytesPerToken,
             step: 0, seconds: 0, chunk: 1, draws: 0, losses: [], validations: [] };
@@ -339,6 +339,7 @@
         /* For the picture of the figure: a short run, and the heads without the large map. */
         window.liveShow = async () => {
             f.steps.value = 300;
+            setTimeout(() => { if (f.run) f.run.going = false; }, 15000); /* live_pictures.py waits 30 s */
             await work(f, lib, () => start(f));
             const large = box.querySelector(".av-large");
             for (const e of [large.previousElementSibling, large]) e.remove();
