@@ -46,8 +46,9 @@
         const bytes = ownText(f).length;
         f.own.hidden = f.text.value !== "own";
         f.amount.hidden = !f.own.hidden;
-        f.ownNote.textContent = (f.file ? "The file has " : "The text has ") + bytesText(bytes) + (isTooShort(f) ? ": too short. Expected at least " +
-            bytesText(SHORTEST) + "; 100 kB and more are better." : bytes > LONGEST ? ". Only the first " + bytesText(LONGEST) + " are used." : ".");
+        f.ownNote.textContent = (f.file ? "The file has " : "The text has ") + bytesText(bytes) +
+            (isTooShort(f) ? ": too short. Expected at least " + bytesText(SHORTEST) + "; 100 kB and more are better."
+                : bytes > LONGEST ? ". Only the first " + bytesText(LONGEST) + " are used." : ".");
         showPhase(f);
     }
 
@@ -65,7 +66,8 @@
     /* Says what the model costs. The speed is known when some steps were made. */
     function showSize(f, lib) {
         const { model, batch, steps } = settings(f), sizes = new Float64Array(3);
-        lib.call("live_train_size", sizes, Int32Array.of(Math.max(f.vocabulary.value, 257), ...model), batch);
+        const vocabulary = Math.max(f.vocabulary.value, 257);
+        lib.call("live_train_size", sizes, Int32Array.of(vocabulary, ...model), batch);
         const [context, d, layers, heads] = model, flops = sizes[1] + sizes[2];
         f.sizes.textContent = `${short(sizes[0])} parameters: ${layers} layer${layers > 1 ? "s" : ""}, d_model ${d}, ${heads} heads, context ${context}. ` +
             `A step reads ${batch} \u00d7 ${context} tokens and takes ${short(flops)}FLOPs; the run, ${short(steps * flops)}FLOPs` +
@@ -109,9 +111,10 @@
         f.trainLoss.textContent = run.step ? live.number(mean, 3) : "\u2013";
         f.valLoss.textContent = live.number(loss, 3);
         f.bits.textContent = live.number(loss / Math.LN2 / run.bytesPerToken, 3);
-        f.meaning.replaceChildren(`A validation loss of ${live.number(loss, 2)} means that the model is as unsure about the next token as if it chose evenly ` +
-            "among e", live.element("sup", {}, live.number(loss, 2)), ` = ${live.number(Math.exp(loss), 1)} tokens; before training there were ${run.vocab}. ` +
-            `A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${live.number(loss / Math.LN2 / run.bytesPerToken, 2)} bits per byte of text.`);
+        f.meaning.replaceChildren(
+            `A validation loss of ${live.number(loss, 2)} means that the model is as unsure about the next token as if it chose `,
+            "evenly among e", live.element("sup", {}, live.number(loss, 2)), ` = ${live.number(Math.exp(loss), 1)} tokens; before training ` +
+            `there were ${run.vocab}. A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${f.bits.textContent} bits per byte.`);
         drawLoss(f, run);
     }
 
@@ -232,7 +235,8 @@
     async function sample(f, run) {
         const prompt = f.prompt.value, ids = await encodePrompt(f, run, prompt);
         const out = new Int32Array(SAMPLE_TOKENS), count = new Int32Array(1), length = new Int32Array(1);
-        await f.worker.call("live_train_sample", out, count, SAMPLE_TOKENS, ids, ids.length, run.special ? 0 : -1, f.temperature.value, TOP_P, run.draws++);
+        const stop = run.special ? 0 : -1;
+        await f.worker.call("live_train_sample", out, count, SAMPLE_TOKENS, ids, ids.length, stop, f.temperature.value, TOP_P, run.draws++);
         const text = new Uint8Array(SAMPLE_TOKENS * 256);
         await f.worker.call("live_tokenizer_decode", SLOT, out, count[0], text, text.length, length);
         const ended = count[0] < SAMPLE_TOKENS ? [live.element("span", { class: "live-train-end" }, "(the story ends)")] : [];
@@ -248,7 +252,8 @@
 
     async function showHeads(f, run) {
         const all = await encodePrompt(f, run, f.look_prompt.value), ids = all.slice(-run.context), n = ids.length;
-        const weights = new Float32Array(run.layers * run.heads * n * n), next = new Int32Array(LIKELIEST), probabilities = new Float64Array(LIKELIEST);
+        const weights = new Float32Array(run.layers * run.heads * n * n);
+        const next = new Int32Array(LIKELIEST), probabilities = new Float64Array(LIKELIEST);
         await f.worker.call("live_train_attention", weights, next, probabilities, LIKELIEST, ids, n);
         const names = await labels(f, Int32Array.of(...ids, ...next));
         attentionViewer(f.viewer, { tokens: names.slice(0, n), layers: run.layers, heads: run.heads, weights,
@@ -277,15 +282,21 @@
         let textLabel, modelLabel, batchLabel, rateLabel, stepsLabel;
         [textLabel, f.text] = select("text", [["stories", "the library's stories"], ["own", "my own text"]], "stories", text);
         [f.amount, f.size] = select("amount", [[100, "100 kB"], [300, "300 kB"], [1000, "1 MB"], [3000, "3 MB"]], 1000, text);
-        [modelLabel, f.model] = select("model", Object.keys(MODELS).map(name => [name, name]), "small", () => { f.rate.value = RATES[f.model.value]; changed(); });
+        [modelLabel, f.model] = select("model", Object.keys(MODELS).map(name => [name, name]), "small", () => {
+            f.rate.value = RATES[f.model.value];
+            changed();
+        });
         [batchLabel, f.batch] = select("batch size", [4, 8, 16, 32].map(n => [n, n]), 8);
         [rateLabel, f.rate] = select("learning rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1].map(x => [x, x]), RATES.small);
         [stepsLabel, f.steps] = select("steps", [50, 100, 300, 1000, 3000, 10000].map(n => [n, n]), 1000);
-        f.vocabulary = live.slider("vocabulary", { min: 256, max: 1000, step: 8, value: 512, show: v => v === 256 ? "256 (bytes)" : v + " tokens" }, changed);
-        f.area = live.element("textarea", { rows: 5, "aria-label": "your text", placeholder: "Paste your text here", oninput: () => { f.file = null; showOwn(f); } });
+        f.vocabulary = live.slider("vocabulary",
+            { min: 256, max: 1000, step: 8, value: 512, show: v => v === 256 ? "256 (bytes)" : v + " tokens" }, changed);
+        const typed = () => { f.file = null; showOwn(f); };
+        f.area = live.element("textarea", { rows: 5, "aria-label": "your text", placeholder: "Paste your text here", oninput: typed });
         f.ownNote = live.element("p", { class: "live-note" });
-        f.own = live.element("div", {}, f.area, live.row(live.element("label", { class: "live-choice" }, live.element("span", {}, "or a file"),
-            live.element("input", { type: "file", class: "live-train-file", onchange: event => openFile(f, event.target.files[0]) }))), f.ownNote);
+        const file = live.element("input", { type: "file", class: "live-train-file", onchange: () => openFile(f, file.files[0]) });
+        f.own = live.element("div", {}, f.area,
+            live.row(live.element("label", { class: "live-choice" }, live.element("span", {}, "or a file"), file)), f.ownNote);
         f.sizes = live.element("p", { class: "live-note" });
         f.settings = live.element("div", {}, live.row(textLabel, f.amount, f.vocabulary), f.own,
             live.row(modelLabel, batchLabel, rateLabel, stepsLabel), f.sizes);
@@ -306,8 +317,11 @@
         f.message = live.element("span", { role: "status" });
         f.corpus = live.element("p", { class: "live-note" });
         f.meaning = live.element("p", { class: "live-note" });
-        f.plot = live.plot({ label: "training and validation loss by step", xLabel: "step", yLabel: "loss (nats per token)", x: [0, 500], y: [0, 8] });
-        return [live.row(f.main, f.again, f.message), live.element("div", { class: "live-train-numbers" }, ...boxes.map(b => b[0])), f.plot, f.meaning, f.corpus];
+        f.plot = live.plot({ label: "training and validation loss by step", xLabel: "step", yLabel: "loss (nats per token)",
+            x: [0, 1000], y: [0, 8] });
+        f.plot.classList.add("live-train-plot");
+        const numbers = live.element("div", { class: "live-train-numbers" }, ...boxes.map(b => b[0]));
+        return [live.row(f.main, f.again, f.message), numbers, f.plot, f.meaning, f.corpus];
     }
 
     function buildAbilities(f) {
@@ -315,7 +329,7 @@
         const label = (name, e) => live.element("label", { class: "live-choice live-train-wide" }, live.element("span", {}, name), e);
         f.prompt = input("prompt", "Once upon a time");
         f.temperature = live.slider("temperature", { min: 0, max: 2, step: 0.1, value: 0.8, show: v => live.number(v, 1) }, () => {});
-        const every = live.choice("a text every", [[0, "never"], [25, "25 steps"], [50, "50 steps"], [100, "100 steps"], [500, "500 steps"]], 100, () => {});
+        const every = live.choice("a text every", [[0, "never"], ...[25, 50, 100, 500].map(n => [n, n + " steps"])], 100, () => {});
         f.every = every.querySelector("select");
         f.write = live.button("Write now", () => beside(f, sample));
         f.samples = live.element("ol", { class: "live-train-samples", reversed: true, tabindex: 0, "aria-label": "what the model wrote" });
@@ -339,7 +353,7 @@
         /* For the picture of the figure: a short run, and the heads without the large map. */
         window.liveShow = async () => {
             f.steps.value = 300;
-            setTimeout(() => { if (f.run) f.run.going = false; }, 15000); /* live_pictures.py waits 30 s */
+            setTimeout(() => { if (f.run) f.run.going = false; }, 15000); /* enough for the picture on a busy computer */
             await work(f, lib, () => start(f));
             const large = box.querySelector(".av-large");
             for (const e of [large.previousElementSibling, large]) e.remove();
