@@ -15,7 +15,7 @@
     const CALL_MILLISECONDS = 120; /* a call makes about as many steps as fit: Stop waits for its end */
 
     const say = (f, text) => { f.message.textContent = text; };
-    const bytesText = n => n < 1e6 ? (n / 1000).toFixed(n < 10000 ? 1 : 0) + " kB" : (n / 1e6).toFixed(1) + " MB";
+    const bytesText = n => n < 999500 ? (n / 1000).toFixed(n < 10000 ? 1 : 0) + " kB" : (n / 1e6).toFixed(1) + " MB";
 
     function short(n) { /* 43104 -> 43.1 K */
         const [power, unit] = n >= 1e9 ? [1e9, " G"] : n >= 1e6 ? [1e6, " M"] : n >= 1e3 ? [1e3, " K"] : [1, ""];
@@ -113,8 +113,8 @@
         f.bits.textContent = live.number(loss / Math.LN2 / run.bytesPerToken, 3);
         f.meaning.replaceChildren(
             `A validation loss of ${live.number(loss, 2)} means that the model is as unsure about the next token as if it chose `,
-            "evenly among e", live.element("sup", {}, live.number(loss, 2)), ` = ${live.number(Math.exp(loss), 1)} tokens; before training ` +
-            `there were ${run.vocab}. A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${f.bits.textContent} bits per byte.`);
+            "evenly among e", live.element("sup", {}, live.number(loss, 2)), ` = ${live.number(Math.exp(loss), 1)} tokens; an untrained ` +
+            `model chooses among all ${run.vocab}. A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${f.bits.textContent} bits per byte.`);
         drawLoss(f, run);
     }
 
@@ -353,7 +353,6 @@
         /* For the picture of the figure: a short run, and the heads without the large map. */
         window.liveShow = async () => {
             f.steps.value = 300;
-            setTimeout(() => { if (f.run) f.run.going = false; }, 15000); /* enough for the picture on a busy computer */
             await work(f, lib, () => start(f));
             const large = box.querySelector(".av-large");
             for (const e of [large.previousElementSibling, large]) e.remove();
