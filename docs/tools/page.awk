@@ -51,6 +51,7 @@ fenced || /^    [^ ]/ { print; next }
     live_name = $3
     if ((getline line < ("docs/live/" live_name ".js")) < 0)
         die("no figure docs/live/" live_name ".js")
+    close("docs/live/" live_name ".js")
     if (getline <= 0 || $0 !~ /^!\[.*\]\(.*\)$/)
         die("expected the picture of the figure " live_name " in the line after <!-- live " live_name " -->")
     print_live(live_name, links($0))
@@ -183,7 +184,19 @@ function print_live(name, picture) {
     print_raw("</div>")
     if (!live_scripts)
         live_scripts = "<link rel=\"stylesheet\" href=\"live/live.css\">" script("cs336") script("live")
-    live_scripts = live_scripts script(name)
+    live_scripts = live_scripts needs("docs/live/" name ".js") script(name)
+}
+# The script and the style of the library that the comment at the top of a figure names: "Needs cs336_basics/DIRECTORY/FILE."
+function needs(file,    line, part) {
+    while ((getline line < file) > 0 && line !~ /^"use strict"/)
+        if (match(line, /Needs cs336_basics\/[a-z_\/]+/)) {
+            part = substr(line, RSTART + 6, RLENGTH - 6)
+            sub(/.*\//, "", part)
+            close(file)
+            return "<link rel=\"stylesheet\" href=\"live/" part ".css\">" script(part)
+        }
+    close(file)
+    return ""
 }
 function script(name) { return "<script src=\"live/" name ".js\"></script>" }
 function print_raw(html) { print "\n\\htmlonly[block]" html "\\endhtmlonly\n" }
