@@ -35,16 +35,12 @@ static Status check_surface(const char *function, int surface)
     return status_fail(CS336_ERANGE, "%s: surface is %d, expected 0 to %d", function, surface, SURFACES - 1);
 }
 
-/* loss (n) and gradient (n, 2) at weights (n, 2) */
-LIVE live_surface(double *loss, double *gradient, const float *weights, int n, int surface)
+/* loss (n) at weights (n, 2) */
+LIVE live_surface(double *loss, const float *weights, int n, int surface)
 {
     const Status s = check_surface(__func__, surface);
-    for (int i = 0; !s && i < n; i++) {
-        const Slope slope = slope_at(surface, (double)weights[2 * i], (double)weights[2 * i + 1]);
-        loss[i] = slope.loss;
-        gradient[2 * i] = slope.dx;
-        gradient[2 * i + 1] = slope.dy;
-    }
+    for (int i = 0; !s && i < n; i++)
+        loss[i] = slope_at(surface, (double)weights[2 * i], (double)weights[2 * i + 1]).loss;
     return s;
 }
 

@@ -20,8 +20,8 @@
     /* ---- what the library computes ---- */
 
     function losses(lib, surface, points) {
-        const loss = new Float64Array(points.length / 2), gradient = new Float64Array(points.length);
-        lib.call("live_surface", loss, gradient, points, loss.length, surface);
+        const loss = new Float64Array(points.length / 2);
+        lib.call("live_surface", loss, points, loss.length, surface);
         return loss;
     }
 
@@ -56,6 +56,8 @@
         const at = (i, j) => values[i * GRID + j];
         for (let i = 0; i + 1 < GRID; i++)
             for (let j = 0; j + 1 < GRID; j++) {
+                const below = (at(i, j) < level) + (at(i, j + 1) < level) + (at(i + 1, j + 1) < level) + (at(i + 1, j) < level);
+                if (below % 4 === 0) continue;
                 const corners = [[i, j], [i, j + 1], [i + 1, j + 1], [i + 1, j]], crossings = [];
                 corners.forEach(([i0, j0], k) => {
                     const [i1, j1] = corners[(k + 1) % 4], a = at(i0, j0) - level, b = at(i1, j1) - level;
@@ -169,7 +171,7 @@
             adamw: rateSlider("learning rate, AdamW", -3, 0.5),
             beta1: listSlider("\u03B2\u2081, AdamW", BETA1, 0.9),
             beta2: listSlider("\u03B2\u2082, AdamW", BETA2, 0.999),
-            decay: live.slider("weight decay \u03BB, AdamW", { min: 0, max: 1, step: 0.05, value: 0, show: v => live.number(v, 2) }, change),
+            decay: live.slider("weight decay \u03BB", { min: 0, max: 1, step: 0.05, value: 0, show: v => live.number(v, 2) }, change),
         };
     }
 
