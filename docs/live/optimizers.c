@@ -35,8 +35,19 @@ static Status check_surface(const char *function, int surface)
     return status_fail(CS336_ERANGE, "%s: surface is %d, expected 0 to %d", function, surface, SURFACES - 1);
 }
 
+/* loss (n, n) on a grid for contours: x grows from `left` to `right` along a row, y from `bottom` to `top` */
+LIVE live_surface(double *loss, int n, double left, double right, double bottom, double top, int surface)
+{
+    const Status s = check_surface(__func__, surface);
+    for (int i = 0; !s && i < n * n; i++) {
+        const double across = (double)(i % n) / (n - 1), up = (double)(i / n) / (n - 1);
+        loss[i] = slope_at(surface, left + across * (right - left), bottom + up * (top - bottom)).loss;
+    }
+    return s;
+}
+
 /* loss (n) at weights (n, 2) */
-LIVE live_surface(double *loss, const float *weights, int n, int surface)
+LIVE live_losses(double *loss, const float *weights, int n, int surface)
 {
     const Status s = check_surface(__func__, surface);
     for (int i = 0; !s && i < n; i++)

@@ -21,7 +21,7 @@
 
     function losses(lib, surface, points) {
         const loss = new Float64Array(points.length / 2);
-        lib.call("live_surface", loss, points, loss.length, surface);
+        lib.call("live_losses", loss, points, loss.length, surface);
         return loss;
     }
 
@@ -90,9 +90,9 @@
             y = SURFACES[surface].y;
             plot.range(X_RANGE, y);
             const along = ([low, high], k) => low + k / (GRID - 1) * (high - low);
-            const points = Float32Array.from({ length: 2 * GRID * GRID }, (_, k) =>
-                k % 2 ? along(y, Math.floor(k / 2 / GRID)) : along(X_RANGE, (k - k % 2) / 2 % GRID));
-            const values = losses(lib, surface, points), top = Math.max(...values);
+            const values = new Float64Array(GRID * GRID);
+            lib.call("live_surface", values, GRID, ...X_RANGE, ...y, surface);
+            const top = Math.max(...values);
             contours.replaceChildren(...Array.from({ length: 10 }, (_, k) => live.shape("path", {
                 /* The fourth power puts more lines near the bottom, where the paths end. */
                 d: contour(values, top * ((k + 2) / 12) ** 4, j => plot.X(along(X_RANGE, j)), i => plot.Y(along(y, i))),

@@ -47,8 +47,11 @@
     const starts = [[-1.8, 1], [-1.8, -0.4], [-1.2, 1.6], [-1.5, 0.01]], rates = [0.18, 0.18, 0.05, 0.1], usual = { lr: 0.1, beta1: 0.9, beta2: 0.999, decay: 0 };
     for (const [surface, f] of surfaces.entries()) {
         setControl(box, "surface", surface);
-        const { after: [loss, points] } = window.liveCalls.filter(call => call.name === "live_surface" && call.after[2] > 1000).pop();
-        loss.values.forEach((value, i) => expect(Math.abs(value - f(points.values.slice(2 * i, 2 * i + 2))) < 1e-5, "a loss of surface " + surface));
+        const [grid, n, left, right, bottom, top] = lastCall("live_surface");
+        grid.forEach((value, i) => {
+            const at = [left + i % n / (n - 1) * (right - left), bottom + Math.floor(i / n) / (n - 1) * (top - bottom)];
+            expect(Math.abs(value - f(at)) < 1e-9, `surface ${surface}: the loss at (${at}) is ${value}, expected ${f(at)}`);
+        });
         for (const steps of [0, 1, 40]) {
             setControl(box, "steps", steps);
             compare("SGD", f, sgd(f, starts[surface], steps, rates[surface]), steps, "surface " + surface);
