@@ -330,13 +330,6 @@ def numbers_schedule():
             "rate     " + "".join(f"{number(schedule(t, 1, 0.1, 2, 6)):>8}" for t in steps)]
 
 
-def figure_schedule():
-    points = [(t, schedule(t, 1e-3, 1e-4, 250, 5000)) for t in list(range(0, 6001, 50))]
-    return chart("learning_schedule.svg", "The learning rate of cs336 train, with its defaults", "step", "learning rate",
-                 (list(range(0, 6001, 1000)), False), ([k * 2e-4 for k in range(6)], False),
-                 [("T_w = 250, T_c = 5000", BLUE, points, (2700, 7.5e-4))])
-
-
 def numbers_noise():
     cells = [Adam(0) for _ in range(1000)]
     rng = random.Random(336)
