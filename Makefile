@@ -188,13 +188,15 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 
 include docs/live/live.mk
 
-.PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
+.PHONY: docs docs-check numbers runs format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
 docs-check: docs $(LIVE_NATIVE) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers
 	@python3 docs/tools/check_docs.py
 numbers: ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
+runs: $(PROGRAM) ## trains the small models of the book's tables again, 20 minutes, and writes their losses there; K='gate norms' selects
+	@python3 docs/tools/write_runs.py $(K)
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])
 format: ## runs clang-format on every source file
