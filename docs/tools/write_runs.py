@@ -14,8 +14,10 @@ stories that the chapters quote are told again, too (STORIES); a quote that is n
 usage: write_runs.py [NAME ...]    names of tables, or "stories"; without a name, all of them (about 25 minutes)
 The losses are the same for any number of threads. Another instruction set rounds differently, and changes last digits.
 """
+import concurrent.futures
 import functools
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -42,19 +44,23 @@ def run(*command, may_fail=False):
 @functools.lru_cache(maxsize=None)
 def train(steps, *options):
     """Trains the demo's model. Returns the lines of its log, and the text of its failure if it diverged."""
-    demo, out = "build/demo", OUT / "train"
-    if not (TOP / demo / "valid.bin").exists():
-        run("make", "demo", "DEMO_STEPS=1")
+    demo, out = "build/demo", OUT / ("train" + "".join(options) + f"--steps{steps}")
     print(" ".join(("train", *options, "--steps", str(steps))), flush=True)
     settings = ["--vocab-size", "2048", "--d-model", "96", "--num-heads", "4", "--batch-size", "8", "--beta2", "0.98",
                 "--log-every", str(min(steps, 100)), "--val-every", "500", "--val-batches", "20"]
     printed = run("build/cs336", "train", "--train", demo + "/train.bin", "--val", demo + "/valid.bin", "--out", str(out),
-                  "--overwrite", "--steps", str(steps), *settings, *options, may_fail=True)
+                  "--overwrite", "--threads", "1", "--steps", str(steps), *settings, *options, may_fail=True)
     failure = re.search(r"cs336 train: (step (\d+): the loss is (\S+) and .*)", printed)
     log = [json.loads(line) for line in (TOP / out / "log.jsonl").read_text().splitlines()]
     if not log and not failure:
         sys.exit("write_runs.py: cs336 train has failed:\n" + printed)
     return log, failure
+
+
+def at_once(function, calls):
+    """Calls a function with each of these lists of arguments, as many at a time as there are processors."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda arguments: function(*arguments), calls))
 
 
 def table(head, rows):
@@ -64,10 +70,10 @@ def table(head, rows):
 
 def losses_of(variants):
     """A row of losses for each variant (name, options of train): while it trains, and on validation text with two seeds."""
+    logs = at_once(train, [(500, *seed, "--num-layers", "4", "--lr", "6e-3", *options)
+                           for _, *options in variants for seed in ((), ("--seed", "2"))])
     rows = []
-    for name, *options in variants:
-        log, _ = train(500, "--num-layers", "4", "--lr", "6e-3", *options)
-        other, _ = train(500, "--num-layers", "4", "--lr", "6e-3", "--seed", "2", *options)
+    for (name, *_), (log, _), (other, _) in zip(variants, logs[::2], logs[1::2]):
         rows.append([name] + [f"{line['train_loss']:.3f}" for line in log]
                     + [f"{log[-1]['val_loss']:.3f}", f"{other[-1]['val_loss']:.3f}"])
     return table(["loss", "step 100", "200", "300", "400", "500", "validation", "with `--seed 2`"], rows)
@@ -82,19 +88,22 @@ def runs_positions():
 
 
 def runs_norms():
+    rates, depths = ("6e-4", "6e-3", "2e-2"), ("4", "8", "12")
+    norms = {"pre": (), "post": ("--norm", "post"), "none": ("--norm", "none")}
+    calls = [(500, "--num-layers", "4", "--lr", rate, *options) for options in norms.values() for rate in rates]
+    calls += [(1, "--num-layers", depth, "--lr", "6e-3", *options) for options in norms.values() for depth in depths]
+    results = dict(zip(calls, at_once(train, calls)))
     rows = []
-    for norm in ("pre", "post", "none"):
-        options = ["--norm", norm] if norm != "pre" else []
+    for norm, options in norms.items():
         row = [norm]
-        for rate in ("6e-4", "6e-3", "2e-2"):
-            log, failure = train(500, "--num-layers", "4", "--lr", rate, *options)
+        for rate in rates:
+            log, failure = results[500, "--num-layers", "4", "--lr", rate, *options]
             row.append(f"diverges in step {failure.group(2)}" if failure else f"{log[-1]['val_loss']:.3f}")
-        for layers in ("4", "8", "12"):
-            log, failure = train(1, "--num-layers", layers, "--lr", "6e-3", *options)
+        for depth in depths:
+            log, failure = results[1, "--num-layers", depth, "--lr", "6e-3", *options]
             loss = float(failure.group(3)) if failure else log[0]["train_loss"]
-            exponent = 0 if loss != loss else int(f"{loss:e}".split("e")[1])
-            row.append("NaN" if loss != loss else f"{loss:.3g}" if exponent < 6
-                       else rf"${loss / 10 ** exponent:.1f} \cdot 10^{{{exponent}}}$")
+            power = 0 if loss != loss else int(f"{loss:e}".partition("e")[2])
+            row.append("NaN" if loss != loss else f"{loss:.3g}" if power < 6 else rf"${loss / 10 ** power:.1f} \cdot 10^{{{power}}}$")
         rows.append(row)
     return table(["norm", "rate 6e-4", "rate 6e-3", "rate 2e-2", "untrained, 4 layers", "8", "12"], rows)
 
@@ -104,7 +113,7 @@ def runs_norms():
 @functools.lru_cache(maxsize=None)
 def story(exercise, mistake, *options):
     """Returns what `make story` prints if one function has one mistake. No mistake: the textbook solution."""
-    student = OUT / "student" / f"{exercise}-{mistake}"
+    student = OUT / "student" / "-".join((exercise, mistake, *options))
     shutil.rmtree(TOP / student, ignore_errors=True)
     (TOP / student).mkdir(parents=True)
     shutil.copy(TOP / EXERCISES / "solutions" / f"{exercise}.c", TOP / student)
@@ -128,6 +137,13 @@ def loss_text(loss):
     return f"{loss:.3f}" if loss < 10 else f"{loss:.4g}"
 
 
+def mistakes_table(mistakes, steps):
+    """A row with the losses after 50 steps and at the end, for each mistake (name, exercise, patch)."""
+    results = at_once(learned, [(exercise, mistake, steps) for _, exercise, mistake in mistakes])
+    rows = [[name, loss_text(losses[50]), loss_text(losses[steps])] for (name, *_), (losses, _) in zip(mistakes, results)]
+    return table(["mistake", "50 steps", f"{steps} steps"], rows)
+
+
 MISTAKES = [
     ("none", "adamw", ""),
     ("AdamW: no bias correction", "adamw", "without_bias_correction"),
@@ -140,32 +156,24 @@ MISTAKES = [
 
 
 def runs_mistakes():
-    rows = []
-    for name, exercise, mistake in MISTAKES:
-        losses, _ = learned(exercise, mistake, 250)
-        rows.append([name, loss_text(losses[50]), loss_text(losses[250])])
-    return table(["mistake", "50 steps", "250 steps"], rows)
+    return mistakes_table(MISTAKES, 250)
 
 
 def runs_gradients():
-    rows = []
-    for name, exercise, mistake in [
-            ("none", "transformer_lm_loss", ""),
-            ("the residual path around attention is lost (5.2)", "transformer_block_backward", "attention_residual_lost"),
-            ("the embeddings learn nothing", "transformer_lm_loss", "embeddings_left_out"),
-            ("the only layer learns nothing", "transformer_lm_loss", "first_layer_left_out")]:
-        losses, _ = learned(exercise, mistake, 100)
-        rows.append([name, loss_text(losses[50]), loss_text(losses[100])])
-    return table(["mistake", "50 steps", "100 steps"], rows)
+    return mistakes_table([
+        ("none", "transformer_lm_loss", ""),
+        ("the residual path around attention is lost (5.2)", "transformer_block_backward", "attention_residual_lost"),
+        ("the embeddings learn nothing", "transformer_lm_loss", "embeddings_left_out"),
+        ("the only layer learns nothing", "transformer_lm_loss", "first_layer_left_out")], 100)
 
 
 def runs_loops():
+    loops = [("right", ""), ("gradients never cleared", "gradients_never_cleared"),
+             ("gradients cleared before the update", "cleared_before_the_update"),
+             ("the rate is always the largest", "constant_rate"), ("one batch for all steps", "one_batch_for_all"),
+             ("the targets are the inputs", "targets_are_the_inputs")]
     rows = []
-    for name, mistake in [("right", ""), ("gradients never cleared", "gradients_never_cleared"),
-                          ("gradients cleared before the update", "cleared_before_the_update"),
-                          ("the rate is always the largest", "constant_rate"), ("one batch for all steps", "one_batch_for_all"),
-                          ("the targets are the inputs", "targets_are_the_inputs")]:
-        losses, text = learned("training_together", mistake, 100)
+    for (name, _), (losses, text) in zip(loops, at_once(learned, [("training_together", mistake, 100) for _, mistake in loops])):
         sentence = text.partition(".")[0] + "."
         text = sentence if len(sentence) <= 40 else text[:30].rpartition(" ")[0] + " ..."
         rows.append([name, loss_text(losses[50]), loss_text(losses[100]), text.strip().replace("|", "\\|")])
@@ -202,6 +210,7 @@ STORIES = [  # chapter, exercise, mistake, seed, what the chapter quotes
 def check_stories():
     """Returns a line for each quote that is not in its chapter or not in its story."""
     errors = []
+    at_once(story, sorted({(exercise, mistake, f"SEED={seed}") for _, exercise, mistake, seed, _ in STORIES}))
     for chapter, exercise, mistake, seed, quote in STORIES:
         text = " ".join((BOOK / f"{chapter}.md").read_text(encoding="utf-8").split())
         told = story(exercise, mistake, f"SEED={seed}").partition("== Your story\n")[2].partition("== The reference's story")[0]
@@ -218,6 +227,9 @@ def main():
     known = {name[5:] for name in globals() if name.startswith("runs_")} | {"stories"}
     if not set(chosen) <= known:
         sys.exit(f"usage: write_runs.py [NAME ...], of {', '.join(sorted(known))}")
+    if not (TOP / "build/demo/valid.bin").exists():
+        run("make", "demo", "DEMO_STEPS=1")
+    story("softmax", "", "TOKENS=1")  # compiles what all stories share
     for path in sorted(BOOK.glob("*.md")):
         for name in [match.group(2) for match in BLOCK.finditer(path.read_text(encoding="utf-8"))]:
             if name not in known:

@@ -1,5 +1,10 @@
 """Small matrices as lists of rows, how they are printed, and line plots: what the chapters' numbers share."""
 import math
+import pathlib
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
 
 # ---- small matrices ----
 
@@ -40,6 +45,22 @@ def table(name, rows, width=26):
     for i, row in enumerate(rows):
         lines.append(f"{name if i == 0 else '':<{width}}" + "".join(f"{number(x):>9}" for x in row))
     return lines
+
+
+# ---- the program ----
+
+def account(*arguments):
+    """The lines that `cs336 account` prints. `make numbers` and `make docs-check` build the program first."""
+    program = TOP / "build" / "cs336"
+    if not program.exists():
+        sys.exit("build/cs336: no such program, expected the one that `make` builds")
+    return subprocess.run([program, "account", *arguments], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def part_of(lines, title):
+    """The lines of the part that begins with this title; parts are separated by empty lines."""
+    first = next(i for i, line in enumerate(lines) if line.startswith(title))
+    return lines[first:(lines + [""]).index("", first)]
 
 
 # ---- plots ----

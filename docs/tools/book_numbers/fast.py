@@ -103,7 +103,7 @@ def figure_blocks():
     out += [text_at(30, 350, "A packed panel of B in memory. The micro-kernel reads it from left to right:")]
     for i in range(5):
         x = 30 + 122 * i
-        out += [rectangle(x, 362, 112, 26, BLUE, 0.3),
+        out += [rectangle(x, 362, 112, 26, BLUE, 0),
                 text_at(x + 56, 380, f"k = {i}: {tile_columns} columns" if i < 4 else "...", anchor="middle", size=12)]
     return picture("fast_blocks.svg", 650, 400, out)
 

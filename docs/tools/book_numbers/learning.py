@@ -4,7 +4,8 @@ import random
 import struct
 from decimal import Decimal
 
-from .common import BLUE, GREEN, GRID, ORANGE, PURPLE, matmul, number, softmax, svg, table, transpose, vector
+from .common import (BLUE, GREEN, GRID, ORANGE, PURPLE, account, matmul, number, part_of, softmax, svg, table, transpose,
+                     vector)
 
 # Two tokens and a vocabulary of three. It is also the first case that the checker prints.
 LOGITS = [[2, 1, -1], [0, 0, 0]]
@@ -203,7 +204,7 @@ def numbers_differences():
 def figure_differences():
     hs = [10 ** (-k / 2) for k in range(1, 25)]
     places = {"one side, double": (3e-8, 6e-6), "central, double": (3e-5, 1.2e-12),
-              "central, float32": (3e-7, 0.3), "4 points, float32": (1.2e-2, 4e-8)}
+              "central, float32": (2e-6, 0.3), "4 points, float32": (1.2e-2, 4e-8)}
     curves = []
     for name, colour, loss, points, rounded in METHODS:
         errors = [(h, error(loss, points, h, rounded)) for h in hs if rounded is float or 1e-7 < h]
@@ -381,3 +382,11 @@ def numbers_accounting():
             f"A of one sequence     {activations}", f"4 A                   {each:.2f} GB, of which scores and softmax {4 * scores / 1e9:.2f} GB",
             f"batch B               {each:.2f} B + {fixed:.2f} GB",
             f"largest in 80 GB      {int((80 - fixed) // each)}: {fixed + 3 * each:.1f} GB, and one more would need {fixed + 4 * each:.1f} GB"]
+
+
+def numbers_account_memory():
+    return part_of(account("--preset", "gpt2-xl", "--batch-size", "3"), "Bytes of training")
+
+
+def numbers_account_run():
+    return part_of(account("--preset", "gpt2-xl"), "A run of")
