@@ -11,7 +11,7 @@ Tables of settings come from `cs336 train` on the files of `make demo`. Tables o
 textbook solution gets one patch of tests/exercises/wrong/, and trains or writes in place of the right function. The
 stories that the chapters quote are told again, too (STORIES); a quote that is not in its story is an error.
 
-usage: write_runs.py [NAME ...]    names of tables, or "stories"; without a name, all of them (about 25 minutes)
+usage: write_runs.py [NAME ...]    names of tables, or "stories"; without a name, all of them (half an hour on two processors)
 The losses are the same for any number of threads. Another instruction set rounds differently, and changes last digits.
 """
 import concurrent.futures
@@ -44,7 +44,7 @@ def run(*command, may_fail=False):
 @functools.lru_cache(maxsize=None)
 def train(steps, *options):
     """Trains the demo's model. Returns the lines of its log, and the text of its failure if it diverged."""
-    demo, out = "build/demo", OUT / ("train" + "".join(options) + f"--steps{steps}")
+    demo, out = "build/demo", OUT / f"{os.getpid()}{''.join(options)}--steps{steps}"
     print(" ".join(("train", *options, "--steps", str(steps))), flush=True)
     settings = ["--vocab-size", "2048", "--d-model", "96", "--num-heads", "4", "--batch-size", "8", "--beta2", "0.98",
                 "--log-every", str(min(steps, 100)), "--val-every", "500", "--val-batches", "20"]
@@ -52,6 +52,7 @@ def train(steps, *options):
                   "--overwrite", "--threads", "1", "--steps", str(steps), *settings, *options, may_fail=True)
     failure = re.search(r"cs336 train: (step (\d+): the loss is (\S+) and .*)", printed)
     log = [json.loads(line) for line in (TOP / out / "log.jsonl").read_text().splitlines()]
+    shutil.rmtree(TOP / out)
     if not log and not failure:
         sys.exit("write_runs.py: cs336 train has failed:\n" + printed)
     return log, failure
@@ -113,7 +114,7 @@ def runs_norms():
 @functools.lru_cache(maxsize=None)
 def story(exercise, mistake, *options):
     """Returns what `make story` prints if one function has one mistake. No mistake: the textbook solution."""
-    student = OUT / "student" / "-".join((exercise, mistake, *options))
+    student = OUT / "student" / "-".join((str(os.getpid()), exercise, mistake, *options))
     shutil.rmtree(TOP / student, ignore_errors=True)
     (TOP / student).mkdir(parents=True)
     shutil.copy(TOP / EXERCISES / "solutions" / f"{exercise}.c", TOP / student)

@@ -3,7 +3,7 @@ import math
 import random
 import struct
 
-from .common import BLUE, GRID, ORANGE, matmul, number, scaled, svg, table, transpose, vector
+from .common import BLUE, GRID, ORANGE, matmul, number, svg, table, transpose, vector
 
 
 def float32(x):
@@ -23,11 +23,7 @@ GRAD_Y = [[1, 0, 0], [2, -1, 1]]
 
 def numbers_linear():
     return (table("x (2, 3)", X) + table("W (3, 3)", W) + table("y = x W^T (2, 3)", matmul(X, transpose(W))) + [""]
-            + [f"y[0][0] = {' + '.join(f'{x}*{w}' for x, w in zip(X[0], W[0]))} = {matmul(X, transpose(W))[0][0]}",
-               "", "in memory, row after row:", f"{'x':<6}{vector(flat(X)):<32}strides (3, 1)",
-               f"{'W':<6}{vector(flat(W)):<32}strides (3, 1)",
-               f"{'W^T':<6}{'the memory of W':<32}strides (1, 3)",
-               f"W^T[2][0] is at offset 2*1 + 0*3 = 2 of that memory: the number {flat(W)[2]}, which is W[0][2]"])
+            + [f"y[0][0] = {' + '.join(f'{x}*{w}' for x, w in zip(X[0], W[0]))} = {matmul(X, transpose(W))[0][0]}"])
 
 
 def numbers_linear_backward():

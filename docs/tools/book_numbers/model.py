@@ -2,7 +2,7 @@
 import math
 import random
 
-from .common import account, matmul, number, part_of, softmax, table, transpose, vector
+from .common import matmul, number, softmax, table, transpose, vector
 
 EPS = 1e-5
 
@@ -252,8 +252,3 @@ def numbers_shares():
         lines.append(f"{name:<26}" + "".join(f"{100 * parts[name] / sum(parts.values()):>11.1f}" for _, parts in columns))
     return lines + [f"{'forward, one sequence':<26}"
                     + "".join(f"{sum(parts.values()) / 1e12:>9.3g} T" for _, parts in columns)]
-
-
-def numbers_memory():
-    printed = part_of(account("--preset", "gpt2-xl", "--batch-size", "1"), "Bytes of training")
-    return [line for line in printed if "largest batch" not in line]
