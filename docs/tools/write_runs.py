@@ -35,7 +35,8 @@ BLOCK = re.compile(r"(<!-- runs (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 def run(*command, may_fail=False):
     """Runs a command in the top folder. Returns what it printed."""
-    result = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            encoding="utf-8", errors="replace")
     if result.returncode and not may_fail:
         sys.exit(f"write_runs.py: this command failed: {' '.join(command)}\n{result.stdout}")
     return result.stdout
@@ -125,7 +126,9 @@ def story(exercise, mistake, *options):
 
 
 def learned(exercise, mistake, steps):
-    """Trains the story's model. Returns its losses by step, and the text after the prompt."""
+    """Trains the story's model. Returns its losses by step, and the text after the prompt.
+
+    Only one at a time: `make story` stops a training after 120 seconds."""
     printed = story(exercise, mistake, "TRAIN=1", f"STEPS={steps}")
     losses = {int(step): float(loss) for step, loss in re.findall(r"^ +(\d+) +(\S+) +\S+$", printed, re.M)}
     text = re.search(r"^== The story of your model\nOnce upon a time(.*)", printed, re.M)
@@ -140,8 +143,10 @@ def loss_text(loss):
 
 def mistakes_table(mistakes, steps):
     """A row with the losses after 50 steps and at the end, for each mistake (name, exercise, patch)."""
-    results = at_once(learned, [(exercise, mistake, steps) for _, exercise, mistake in mistakes])
-    rows = [[name, loss_text(losses[50]), loss_text(losses[steps])] for (name, *_), (losses, _) in zip(mistakes, results)]
+    rows = []
+    for name, exercise, mistake in mistakes:
+        losses, _ = learned(exercise, mistake, steps)
+        rows.append([name, loss_text(losses[50]), loss_text(losses[steps])])
     return table(["mistake", "50 steps", f"{steps} steps"], rows)
 
 
@@ -174,7 +179,8 @@ def runs_loops():
              ("the rate is always the largest", "constant_rate"), ("one batch for all steps", "one_batch_for_all"),
              ("the targets are the inputs", "targets_are_the_inputs")]
     rows = []
-    for (name, _), (losses, text) in zip(loops, at_once(learned, [("training_together", mistake, 100) for _, mistake in loops])):
+    for name, mistake in loops:
+        losses, text = learned("training_together", mistake, 100)
         sentence = text.partition(".")[0] + "."
         text = sentence if len(sentence) <= 40 else text[:30].rpartition(" ")[0] + " ..."
         rows.append([name, loss_text(losses[50]), loss_text(losses[100]), text.strip().replace("|", "\\|")])
