@@ -208,7 +208,7 @@ STORIES = [  # chapter, exercise, mistake, seed, what the chapter quotes
     ("model", "transformer_block", "always_post_norm", 0, "there were two palsed anything"),
     ("model", "transformer_block", "residual_of_the_norm", 0, "there was a little boy named Tom. He lived near the forest."),
     ("model", "transformer_lm", "first_layer_every_time", 0, "Once upon a time Koloolooloolooloo"),
-    ("model", "transformer_lm", "tied_head", 0, "Once upon a time time time time time"),
+    ("model", "transformer_lm", "tied_head", 0, "Once upon a time time time time"),
     ("model", "transformer_lm", "without_final_norm", 0, "a little girl named Anna lived near the forest."),
     ("running", "decoding", "", 1, "a young girl named Willow lived near the jungle."),
     ("running", "decoding", "temperature_multiplies", 1, "a young mOn a tiny cakendletht everything.")]
