@@ -201,7 +201,7 @@ STORIES = [  # chapter, exercise, mistake, seed, what the chapter quotes
     ("layers", "rope", "turns_backwards", 0, "a time, there was a little girl named Arun. She lived near the green kite. Arun. Arun."),
     ("layers", "rope", "halves_for_pairs", 0, "a young girl bucket just as Nora went to spid of fog"),
     ("layers", "rope", "one_frequency_for_all", 0, "she was It was hidden listen visited Rupert drack."),
-    ("attention", "sdpa", "inverted_mask", 0, "An sang, and did not mind."),
+    ("attention", "sdpa", "mask_ignored", 0, "One day, Lily got a blue kite from her grandmother"),
     ("attention", "sdpa", "not_normalised", 0, "a little girl named Mia aong! Mia wished a teak"),
     ("attention", "sdpa", "without_scale", 0, "a little girl named Anna lived near the cave. More than anything, she wanted a blue kite."),
     ("model", "transformer_block", "no_first_residual", 0, "Once upon a timegeveve smiled smiled"),
