@@ -132,18 +132,20 @@ function links(text,    result, link, target) {
 
 # $...$ and $$...$$ outside of `...` become formulas. A quotation mark of the text becomes &quot;, because Doxygen takes
 # the text between two of them on a line as it is, with the formulas in it.
-function formulas(text,    result, c, code, tag, i, two) {
+function formulas(text,    result, c, tag, i, two, end) {
     gsub(/<br>`/, "<br> `", text) # Doxygen does not see the element otherwise
     result = ""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)
-        if (c == "`")
-            code = !code
+        end = c == "`" ? index(substr(text, i + 1), "`") : 0
         if (c == "<" || c == ">")
             tag = c == "<" && substr(text, i + 1, 1) ~ /[a-z]/
-        if (c == "\"" && !code && !tag)
+        if (end) {
+            result = result code_span(substr(text, i + 1, end - 1))
+            i += end
+        } else if (c == "\"" && !tag)
             result = result "&quot;"
-        else if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
+        else if (c == "$" && substr(text, i - 1, 1) != "\\") {
             two = substr(text, i + 1, 1) == "$"
             result = result (two ? (display ? "\\f]" : "\\f[") : "\\f$")
             if (two) {
@@ -154,6 +156,16 @@ function formulas(text,    result, c, code, tag, i, two) {
             result = result c
     }
     return result
+}
+
+# `code`. Doxygen drops a % in front of a word, does not see the end of code after a single quotation mark, and shows
+# the \| of a table as it is. In <code> each of them can be escaped, and -- must be.
+function code_span(code) {
+    if (code !~ /["%]|\\\|/)
+        return "`" code "`"
+    gsub(/[\\@"%#&<>]|--/, "\\\\&", code)
+    gsub(/\\\\\|/, "\\|", code)
+    return "<code>" code "</code>"
 }
 
 function directive(text,    word) {
