@@ -1,0 +1,85 @@
+/**
+ * @file
+ * @brief Says which tokens may stand side by side, without merging any text. This is what encodes a long pre-token from
+ * left to right (long_pretoken.h).
+ *
+ * **Canonical tokens.** A token is canonical if its bytes, encoded alone, give this one token. Only canonical tokens
+ * occur in the ids of a text: up to the moment when a token of the result is complete, merges have changed its bytes as
+ * if they were alone, because the next merge of a part is the lowest merge of that part in whatever text it stands.
+ *
+ * **Pairs decide.** Two canonical tokens are compatible if their bytes, encoded together, give these two tokens.
+ * Tokens t1 t2 ... tn are the encoding of their bytes if and only if each of them is canonical and each is compatible
+ * with the next one.
+ * - Suppose that in the whole text some merge crosses a border between two of the tokens, ti and ti+1, and take the
+ *   first such merge. Before it, the bytes of ti and those of ti+1 have gone through exactly the steps that they go
+ *   through in the text of these two alone: each step was the lowest of the whole text, so it was the lowest of the
+ *   two. Then the text of the two alone contains that merge too, and the two are not compatible.
+ * - The other way round, if t1 ... tn is the encoding, no merge has crossed a border, and the same argument says that
+ *   none crosses it in the text of two neighbours alone.
+ *
+ * **Spines.** Whether l and r are compatible depends on the tokens beside the border alone. While l is made from its
+ * bytes, the token that ends at the border is first l's last byte, then grows whenever a merge takes it as its right
+ * part, until it is l. On the other side it is first r's first byte, until it is r:
+ *
+ *     l = "unlike"   un|like   lik|e                   beside the border:  e, like, unlike
+ *     r = "ly"       l|y                               on the other side:  l, ly
+ *
+ * A merge of rank p of the two tokens beside the border comes if p is lower than the rank at which the left one grows,
+ * and not higher than the rank at which the right one grows (of equal ranks the leftmost merge comes first: one inside
+ * l before one across the border before one inside r). If none comes until both are complete, l and r are compatible.
+ * So the time is the number of steps in which the two tokens grow; their length does not matter.
+ *
+ * **Ordinary models.** This needs that the merges of any text come in the order of their ranks: each canonical token
+ * must be made of parts that lower ranks have made. All models that were learned have this property. One that was
+ * made by hand may not; TokenPairs.ordinary says so, and then token_pairs_fit() must not be called.
+ */
+#ifndef CS336_TOKENIZER_ENCODE_TOKEN_PAIRS_H
+#define CS336_TOKENIZER_ENCODE_TOKEN_PAIRS_H
+
+#include "core/api.h"
+#include "core/status.h"
+#include "tokenizer/bpe_model.h"
+#include "tokenizer/encode/bpe_merge.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+CS336_INTERNAL_BEGIN
+
+/** @brief Values of TokenParts.rank that are no rank. Both are lower than all ranks. */
+enum {
+    RANK_OF_BYTE = -1,      /**< the token is a byte: it is there before the first merge */
+    RANK_NOT_CANONICAL = -2 /**< the token never occurs in the ids of a text */
+};
+
+/** @brief How a token is made. */
+typedef struct {
+    int32_t left,   /**< id of the left part; only of a token that a merge makes */
+        right;      /**< id of the right part */
+    int32_t rank;   /**< of the one merge that makes it when its bytes are encoded, or one of the values above */
+    int32_t length; /**< bytes */
+} TokenParts;
+
+/** @brief Which tokens are canonical, and how each is made. It never changes, so threads may share it. */
+typedef struct {
+    const MergeTable *merges; /**< the caller's */
+    TokenParts *parts;        /**< by id */
+    bool ordinary; /**< no canonical token has a part that only a later merge makes; if false, parts are incomplete */
+} TokenPairs;
+
+/**
+ * @brief Finds the canonical tokens of a model, merge by merge.
+ * @param merges  of the same model; must outlive the pairs
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status token_pairs_init(TokenPairs *pairs, const BPEModel *model, const MergeTable *merges);
+
+/** @brief Frees the parts; a zeroed struct is fine. */
+void token_pairs_deinit(TokenPairs *pairs);
+
+/** @brief True if two canonical tokens of an ordinary model are compatible. */
+bool token_pairs_fit(const TokenPairs *pairs, int32_t left, int32_t right);
+
+CS336_INTERNAL_END
+
+#endif

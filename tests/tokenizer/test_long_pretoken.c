@@ -1,0 +1,225 @@
+#include "core/memory.h"
+#include "core/rng.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/compare_ids.h"
+#include "tests/support/failures.h"
+#include "tests/support/plain_merge.h"
+#include "tests/support/random_text.h"
+#include "tokenizer/encode/encoder.h"
+#include "tokenizer/encode/long_pretoken.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_MERGES = 60, SHORT_TEXT = 12, LONG_TEXT = 20000 };
+
+/* ---- models ---- */
+
+/* Returns the 256 bytes, each with its value as its id. */
+static BPEModel byte_model(void)
+{
+    BPEModel model = {0};
+    for (unsigned b = 0; b < BYTE_VALUES; b++) {
+        const uint8_t byte = (uint8_t)b;
+        assert_ok(bpe_model_add_token(&model, (ByteString){.bytes = &byte, .length = 1}));
+    }
+    return model;
+}
+
+/* Returns the first token that has the bytes of two others together, or -1. */
+static int32_t find_joined(const BPEModel *model, int32_t left, int32_t right)
+{
+    const ByteString l = bpe_model_token(model, left), r = bpe_model_token(model, right);
+    for (int32_t id = 0; id < (int32_t)model->vocab_size; id++) {
+        const ByteString token = bpe_model_token(model, id);
+        if (token.length == l.length + r.length && memcmp(token.bytes, l.bytes, l.length) == 0 &&
+            memcmp(token.bytes + l.length, r.bytes, r.length) == 0)
+            return id;
+    }
+    return -1;
+}
+
+/* Adds a merge. If the bytes are those of a token already, either that token or another one with its bytes is made. */
+static void add_merge(BPEModel *model, int32_t left, int32_t right, bool bytes_are_one_token)
+{
+    const int32_t merged = bytes_are_one_token ? find_joined(model, left, right) : -1;
+    if (merged < 0)
+        assert_ok(bpe_model_merge(model, left, right));
+    else
+        assert_ok(bpe_model_add_merge(model, (BPEMerge){.left = left, .right = right, .merged = merged}));
+}
+
+/* How random models differ: the ranks of some are not in the order in which their tokens can be made. */
+typedef enum { IN_ORDER, EQUAL_BYTES_APART, SOME_SWAPPED, SHUFFLED, KINDS } Kind;
+
+/* Returns merges of random pairs of tokens, of the first `letters` letters. Some merges come twice. */
+static BPEModel random_model(Rng *rng, size_t letters, size_t merges, Kind kind)
+{
+    BPEModel model = byte_model();
+    int32_t made[MOST_MERGES + 4];
+    size_t count = 0;
+    for (; count < letters; count++)
+        made[count] = (int32_t)('a' + count);
+    while (model.merge_count < merges) {
+        const int32_t left = made[rng_below(rng, count)], right = made[rng_below(rng, count)];
+        add_merge(&model, left, right, kind != EQUAL_BYTES_APART);
+        made[count++] = model.merges[model.merge_count - 1].merged;
+    }
+    size_t swaps = kind == SHUFFLED ? 4 * merges : kind == SOME_SWAPPED ? 1 + rng_below(rng, 3) : 0;
+    for (; swaps > 0; swaps--) {
+        BPEMerge *a = &model.merges[rng_below(rng, merges)], *b = &model.merges[rng_below(rng, merges)], other = *a;
+        *a = *b;
+        *b = other;
+    }
+    return model;
+}
+
+/* ---- encoding ---- */
+
+typedef struct {
+    BPEModel model;
+    TokenIndex index;
+    MergeTable merges;
+    LongTables tables;
+    MergeScratch scratch;
+    LongPretoken pretoken;
+    TokenList ids;
+} Subject;
+
+static void begin_subject(Subject *subject, BPEModel model)
+{
+    *subject = (Subject){.model = model};
+    assert_ok(token_index_init(&subject->index, &subject->model));
+    assert_ok(merge_table_init(&subject->merges, &subject->model, &subject->index));
+    assert_ok(token_pairs_init(&subject->tables.pairs, &subject->model, &subject->merges));
+    assert_ok(merge_scratch_reserve(&subject->scratch, LONG_TEXT));
+    if (subject->tables.pairs.ordinary)
+        assert_ok(token_automaton_init(&subject->tables.automaton, &subject->model, &subject->tables.pairs));
+}
+
+static void end_subject(Subject *subject)
+{
+    token_list_deinit(&subject->ids);
+    long_pretoken_deinit(&subject->pretoken);
+    merge_scratch_deinit(&subject->scratch);
+    token_automaton_deinit(&subject->tables.automaton);
+    token_pairs_deinit(&subject->tables.pairs);
+    merge_table_deinit(&subject->merges);
+    token_index_deinit(&subject->index);
+    bpe_model_deinit(&subject->model);
+}
+
+/* Encodes a text from left to right, in chunks of random lengths up to `most`, and compares with what merging gives. */
+static void compare_with_merging(Subject *subject, ByteString text, Rng *rng, size_t most)
+{
+    const size_t count = merge_table_apply(&subject->merges, &subject->scratch, text.bytes, text.length);
+    LongPretoken *pretoken = &subject->pretoken;
+    TokenList *ids = &subject->ids;
+    ids->count = 0;
+    Status s = long_pretoken_begin(pretoken, &subject->tables);
+    for (size_t i = 0, length; !s && i < text.length; i += length) {
+        length = most < text.length ? 1 + rng_below(rng, most) : text.length;
+        length = length < text.length - i ? length : text.length - i;
+        s = long_pretoken_feed(pretoken, text.bytes + i, length, token_list_sink, ids);
+    }
+    if (!s)
+        s = long_pretoken_finish(pretoken, token_list_sink, ids);
+    if (s || ids->count != count || memcmp(ids->ids, subject->scratch.ids, count * sizeof *ids->ids) != 0)
+        ck_abort_msg("%.*s: %zu ids, expected %zu", text.length < 100 ? (int)text.length : 100,
+                     (const char *)text.bytes, ids->count, count);
+}
+
+/* Compares all texts of the first `letters` letters, up to a length. */
+static void compare_all_texts(Subject *subject, Rng *rng, size_t letters, size_t longest)
+{
+    uint8_t text[SHORT_TEXT];
+    for (size_t length = 1; length <= longest; length++) {
+        size_t i = length;
+        memset(text, 'a', length);
+        do { /* count upwards: the next text has the last letter that is not the greatest one raised */
+            compare_with_merging(subject, (ByteString){.bytes = text, .length = length}, rng, length);
+            for (i = length; i > 0 && text[i - 1] == 'a' + letters - 1; i--)
+                text[i - 1] = 'a';
+            if (i > 0)
+                text[i - 1]++;
+        } while (i > 0);
+    }
+}
+
+/* Fills a text with letters: at random, or repeating itself with some errors. */
+static void fill(uint8_t *text, size_t length, Rng *rng, size_t letters)
+{
+    const size_t period = rng_below(rng, 4) ? 1 + rng_below(rng, 40) : length, errors = rng_below(rng, 20);
+    for (size_t i = 0; i < length; i++)
+        text[i] = i < period ? (uint8_t)('a' + rng_below(rng, letters)) : text[i - period];
+    for (size_t i = 0; i < errors; i++)
+        text[rng_below(rng, length)] = (uint8_t)('a' + rng_below(rng, letters));
+}
+
+static void compare_random_texts(Subject *subject, Rng *rng, size_t letters)
+{
+    static uint8_t text[LONG_TEXT];
+    for (int k = 0; k < 20; k++) {
+        const size_t length = 1 + rng_below(rng, k % 10 ? 500 : LONG_TEXT);
+        fill(text, length, rng, letters);
+        compare_with_merging(subject, (ByteString){.bytes = text, .length = length}, rng, k % 2 ? 7 : length);
+    }
+}
+
+/* ---- the tests ---- */
+
+START_TEST(test_merging_is_what_the_plain_reference_does)
+{
+    uint8_t text[200];
+    int32_t expected[200];
+    Rng rng = rng_seeded(1);
+    for (int trial = 0; trial < 400; trial++) {
+        const size_t letters = 2 + rng_below(&rng, 3);
+        Subject subject;
+        begin_subject(&subject, random_model(&rng, letters, 5 + rng_below(&rng, MOST_MERGES - 4), trial % KINDS));
+        for (int k = 0; k < 10; k++) {
+            const size_t length = 1 + rng_below(&rng, k % 2 ? 200 : 20);
+            fill(text, length, &rng, letters);
+            const size_t count = plain_merge(expected, &subject.model, (ByteString){.bytes = text, .length = length});
+            ck_assert_uint_eq(merge_table_apply(&subject.merges, &subject.scratch, text, length), count);
+            ck_assert_mem_eq(subject.scratch.ids, expected, count * sizeof *expected);
+        }
+        end_subject(&subject);
+    }
+}
+END_TEST
+
+START_TEST(test_from_left_to_right_is_the_same_as_merging)
+{
+    static const size_t all_up_to[] = {0, 0, 12, 8, 6}; /* by letters: some thousands of texts each */
+    Rng rng = rng_seeded(2);
+    int ordinary[KINDS] = {0};
+    const int trials = test_is_instrumented() ? 40 : 400;
+    for (int trial = 0; trial < trials; trial++) {
+        const Kind kind = trial % KINDS;
+        const size_t letters = 2 + (size_t)trial / KINDS % 3;
+        test_label("model %d", trial);
+        Subject subject;
+        begin_subject(&subject, random_model(&rng, letters, 5 + rng_below(&rng, MOST_MERGES - 4), kind));
+        if (subject.tables.pairs.ordinary) {
+            ordinary[kind]++;
+            subject.pretoken.least_sweep = (size_t)1 << rng_below(&rng, 6);
+            compare_all_texts(&subject, &rng, letters, all_up_to[letters]);
+            compare_random_texts(&subject, &rng, letters);
+        }
+        end_subject(&subject);
+    }
+    ck_assert_int_gt(ordinary[IN_ORDER],
+                     trials / KINDS * 3 / 4); /* the others use a token before the merge that makes it */
+    ck_assert_int_eq(ordinary[EQUAL_BYTES_APART], trials / KINDS);
+    ck_assert(ordinary[SOME_SWAPPED] > 0 && ordinary[SOME_SWAPPED] < trials / KINDS);
+    ck_assert(ordinary[SHUFFLED] > 0 && ordinary[SHUFFLED] < trials / KINDS);
+}
+END_TEST
+
+const TestCase long_pretoken_tests[] = {
+    TEST(test_merging_is_what_the_plain_reference_does, "tokenizer"),
+    TEST(test_from_left_to_right_is_the_same_as_merging, "tokenizer"),
+    {0},
+};
