@@ -7,9 +7,7 @@
 
 enum {
     SWEEP_BYTES = 4096, /* bytes that are not final at the first sweep: a sweep costs some 2 ns for each */
-    GUESSES_LOG2 = 12,  /* entries of the cache of last tokens: 32 KiB, as much as the L1 cache has */
-    PAIRS_LOG2 = 13,    /* entries of the cache of pairs: 64 KiB */
-    GUESSED_FROM = 4    /* tokens before a last token that a guess depends on: see guess_of() */
+    GUESSES_LOG2 = 12,  /* entries of the cache of last tokens: 32 KiB */
 };
 
 /* ---- the tables ---- */
@@ -68,16 +66,6 @@ static size_t length_of(const LongPretoken *p, int32_t token)
     return (size_t)p->tables->pairs.parts[token].length;
 }
 
-/* token_pairs_fit() through the cache. An entry is left << 33 | right << 2 | 2 | the answer; 0: a free entry. */
-static bool fits(const LongPretoken *p, int32_t left, int32_t right)
-{
-    const uint64_t key = (uint64_t)left << 33 | (uint64_t)right << 2 | 2;
-    uint64_t *entry = &p->pairs[key * UINT64_C(0x9E3779B97F4A7C15) >> (64 - PAIRS_LOG2)];
-    if ((*entry | 1) != (key | 1))
-        *entry = key | token_pairs_fit(&p->tables->pairs, left, right);
-    return *entry & 1;
-}
-
 /* True if a token that ends at index i is the last token of the text up to there. */
 static bool is_last(const LongPretoken *p, size_t i, int32_t token)
 {
@@ -85,23 +73,27 @@ static bool is_last(const LongPretoken *p, size_t i, int32_t token)
     if (length > i) /* it would reach into what is final */
         return false;
     const int32_t before = p->last[i - length];
-    return before < 0 || fits(p, before, token); /* before < 0: the token begins the pre-token */
+    return before < 0 || token_pairs_fit(&p->tables->pairs, p->answers, before,
+                                         token); /* before < 0: the token begins the pre-token */
+}
+
+/*
+ * Returns the digest of the last tokens of a text that ends with `token` at index i: 8 bits of each of the last four.
+ */
+static uint32_t digest_of(const LongPretoken *p, size_t i, int32_t token)
+{
+    return p->digests[i - length_of(p, token)] << 8 | (uint32_t)token * 0x9E3779B1u >> 24;
 }
 
 /*
  * Returns the cache's entry for index i. The last token hangs on what is before, often on little of it: the entry is
- * chosen by the node and by the last tokens before byte i. In a run of one letter whose tokens have 1, 2, 4, 8, ...
- * bytes, they count its bytes in binary: 4 tokens are right for 15 of 16 bytes, and one for half of them.
+ * chosen by the node and by the last four tokens before byte i. In a run of one letter whose tokens have 1, 2, 4, 8,
+ * ... bytes, they count its bytes in binary, and four tokens know 15 of 16 last tokens; one would know half of them.
  */
 static LastTokenGuess *guess_of(const LongPretoken *p, size_t i)
 {
-    uint64_t hash = (uint64_t)p->node;
-    size_t before = i - 1;
-    for (int k = 0; k < GUESSED_FROM && before > 0; k++) {
-        hash = hash * UINT64_C(0xD6E8FEB86659FD93) + (uint64_t)p->last[before];
-        before -= length_of(p, p->last[before]);
-    }
-    return &p->guesses[hash * UINT64_C(0x9E3779B97F4A7C15) >> (64 - GUESSES_LOG2)];
+    const uint64_t key = (uint64_t)p->digests[i - 1] << 32 | (uint32_t)p->node;
+    return &p->guesses[key * UINT64_C(0x9E3779B97F4A7C15) >> (64 - GUESSES_LOG2)];
 }
 
 /*
@@ -135,6 +127,7 @@ static Status put_out(LongPretoken *p, size_t end, TokenSink *sink, void *contex
     const Status s = count ? sink(context, p->last + first, count) : CS336_OK;
     p->count -= end;
     memmove(p->last, p->last + end, (p->count + 1) * sizeof *p->last);
+    memmove(p->digests, p->digests + end, (p->count + 1) * sizeof *p->digests);
     return s;
 }
 
@@ -180,12 +173,20 @@ static Status sweep(LongPretoken *p, TokenSink *sink, void *context)
 
 /* ---- a pre-token ---- */
 
+/* Makes room for this many bytes that are not final. */
+static Status reserve(LongPretoken *p, size_t count)
+{
+    const Status s = array_reserve(&p->last, &p->capacity, count + 1, sizeof *p->last);
+    return s ? s : array_reserve(&p->digests, &p->digest_capacity, count + 1, sizeof *p->digests);
+}
+
 static void empty(LongPretoken *p)
 {
     p->count = 0;
     p->node = 0;
     p->next_sweep = p->least_sweep;
     p->last[0] = -1;
+    p->digests[0] = 0;
 }
 
 Status long_pretoken_begin(LongPretoken *p, const LongTables *tables)
@@ -193,15 +194,15 @@ Status long_pretoken_begin(LongPretoken *p, const LongTables *tables)
     p->tables = tables;
     if (!p->guesses)
         p->guesses = memory_allocate_zeroed((size_t)1 << GUESSES_LOG2, sizeof *p->guesses);
-    if (!p->pairs)
-        p->pairs = memory_allocate_zeroed((size_t)1 << PAIRS_LOG2, sizeof *p->pairs);
+    if (!p->answers)
+        p->answers = memory_allocate_zeroed((size_t)1 << PAIR_ANSWERS_LOG2, sizeof *p->answers);
     Status s = CS336_OK;
-    if (!p->guesses || !p->pairs)
+    if (!p->guesses || !p->answers)
         s = status_fail(CS336_ENOMEM, "tokenizer_encode: no memory for a long pre-token");
     if (!p->least_sweep)
         p->least_sweep = SWEEP_BYTES;
     if (!s)
-        s = array_reserve(&p->last, &p->capacity, p->least_sweep + 1, sizeof *p->last);
+        s = reserve(p, p->least_sweep);
     if (!s)
         empty(p);
     return s;
@@ -213,11 +214,12 @@ Status long_pretoken_feed(LongPretoken *p, const uint8_t *bytes, size_t length, 
     Status s = CS336_OK;
     while (!s && length > 0) {
         const size_t room = p->next_sweep - p->count, taken = length < room ? length : room;
-        s = array_reserve(&p->last, &p->capacity, p->count + taken + 1, sizeof *p->last);
+        s = reserve(p, p->count + taken);
         for (size_t i = 0; !s && i < taken; i++) {
-            p->node = token_automaton_step(automaton, p->node, bytes[i]);
-            p->last[p->count + 1] = find_last(p, p->count + 1);
             p->count++;
+            p->node = token_automaton_step(automaton, p->node, bytes[i]);
+            p->last[p->count] = find_last(p, p->count);
+            p->digests[p->count] = digest_of(p, p->count, p->last[p->count]);
         }
         bytes += taken;
         length -= taken;
@@ -237,8 +239,9 @@ Status long_pretoken_finish(LongPretoken *p, TokenSink *sink, void *context)
 void long_pretoken_deinit(LongPretoken *p)
 {
     memory_release(p->last);
+    memory_release(p->digests);
     memory_release(p->open);
     memory_release(p->guesses);
-    memory_release(p->pairs);
+    memory_release(p->answers);
     *p = (LongPretoken){0};
 }

@@ -26,7 +26,7 @@
  * ways have come together, everything before is final and goes out. One sweep finds that place. It is made when what is
  * not final has doubled since the last sweep (and is at least 4096 bytes), so it costs a constant time for each byte.
  *
- * **Memory** is 5 bytes for each byte that is not final. For text and for runs of any kind that is a small multiple of
+ * **Memory** is 9 bytes for each byte that is not final. For text and for runs of any kind that is a small multiple of
  * the longest token. But there are vocabularies and texts in which the first id hangs on the last byte, however far
  * it is (a chain of merges, each of which waits for the one to its right). Then nothing can go out before the end, and
  * memory grows with the pre-token.
@@ -95,15 +95,17 @@ typedef struct {
      * is not final.
      */
     int32_t *last;
-    uint8_t *open;     /**< by index in last: 1 if a way back goes through; used by a sweep only */
-    size_t count,      /**< bytes that are not final */
-        capacity,      /**< room in last */
-        open_capacity, /**< room in open */
-        next_sweep,    /**< count at which the next sweep is made */
-        least_sweep;   /**< the lowest such count; 0 becomes 4096. Tests set it lower, before a pre-token begins */
-    int32_t node;      /**< of the automaton, after all bytes that have come */
+    uint32_t *digests;   /**< by index in last: 8 bits of each of the last four tokens up to there */
+    uint8_t *open;       /**< by index in last: 1 if a way back goes through; used by a sweep only */
+    size_t count,        /**< bytes that are not final */
+        capacity,        /**< room in last */
+        digest_capacity, /**< room in digests */
+        open_capacity,   /**< room in open */
+        next_sweep,      /**< count at which the next sweep is made */
+        least_sweep;     /**< the lowest such count; 0 becomes 4096. Tests set it lower, before a pre-token begins */
+    int32_t node;        /**< of the automaton, after all bytes that have come */
     LastTokenGuess *guesses; /**< a direct-mapped cache of last tokens */
-    uint64_t *pairs;         /**< a direct-mapped cache of pairs and whether they are compatible */
+    PairAnswer *answers;     /**< a direct-mapped cache of pairs: see token_pairs_fit() */
 } LongPretoken;
 
 /**

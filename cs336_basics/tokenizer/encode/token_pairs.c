@@ -3,34 +3,50 @@
 #include "core/memory.h"
 
 /*
- * True if no merge of a rank below `bound` crosses the border between two canonical tokens while they are made. It goes
- * backwards in time, from the two complete tokens to the two bytes, because each token has the links to its parts: of
- * the two tokens beside the border, the one that a later merge has made was made last. If one merge has made both, it
- * has made the left one first.
+ * Says whether a merge of a rank below `bound` crosses the border between two canonical tokens while they are made. It
+ * goes backwards in time, from the two complete tokens to the two bytes, because each token has the links to its parts:
+ * of the two tokens beside the border, the one that a later merge has made was made last. If one merge has made both,
+ * it has made the left one first.
+ *
+ * On the way it looks for the parts in the cache. Parts that are compatible stay so when they grow: that only leaves
+ * less time for a merge across the border. A merge that crosses between parts is still to come in time if it comes
+ * before those of them are complete that have gone on growing here.
  */
-static bool fit_below(const TokenPairs *pairs, int32_t left, int32_t right, int32_t bound)
+static int follow_back(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right, int32_t bound)
 {
     int32_t left_grows = bound, right_grows = bound; /* ranks at which the tokens beside the border become parts */
-    for (;;) {
+    for (int grown = 0;;) {
+        if (cache && grown) {
+            const PairAnswer *slot = pair_answer_slot(cache, left, right);
+            const int known = slot->left == left && slot->right == right ? slot->answer : 0;
+            if (known == PAIR_FITS)
+                return known;
+            if (known && (grown & ~known) == 0)
+                return known | grown;
+        }
         const int32_t rank = merge_table_rank(pairs->merges, left, right);
         if (rank < left_grows && rank <= right_grows)
-            return false;
+            return PAIR_CROSSED | grown;
         const TokenParts *l = &pairs->parts[left], *r = &pairs->parts[right];
         if (l->rank > r->rank) {
             left_grows = l->rank;
             left = l->right;
+            grown |= PAIR_LEFT_PART;
         } else if (r->rank != RANK_OF_BYTE) {
             right_grows = r->rank;
             right = r->left;
+            grown |= PAIR_RIGHT_PART;
         } else {
-            return true;
+            return PAIR_FITS;
         }
     }
 }
 
-bool token_pairs_fit(const TokenPairs *pairs, int32_t left, int32_t right)
+bool token_pairs_fit_uncached(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right)
 {
-    return fit_below(pairs, left, right, MERGE_NO_RANK);
+    const int answer = follow_back(pairs, cache, left, right, MERGE_NO_RANK);
+    *pair_answer_slot(cache, left, right) = (PairAnswer){.left = left, .right = right, .answer = answer};
+    return answer == PAIR_FITS;
 }
 
 /* Lowers uses[id] to a rank whose merge has this token as a part. */
@@ -56,7 +72,7 @@ static void find_canonical(TokenPairs *pairs, const BPEModel *model, const int32
         const int32_t rank = (int32_t)i;
         if (parts[merge.left].rank == RANK_NOT_CANONICAL || parts[merge.right].rank == RANK_NOT_CANONICAL ||
             merge_table_rank(pairs->merges, merge.left, merge.right) != rank ||
-            !fit_below(pairs, merge.left, merge.right, rank))
+            follow_back(pairs, NULL, merge.left, merge.right, rank) != PAIR_FITS)
             continue;
         if (uses[merge.merged] < rank)
             pairs->ordinary = false;

@@ -27,7 +27,9 @@
  * A merge of rank p of the two tokens beside the border comes if p is lower than the rank at which the left one grows,
  * and not higher than the rank at which the right one grows (of equal ranks the leftmost merge comes first: one inside
  * l before one across the border before one inside r). If none comes until both are complete, l and r are compatible.
- * So the time is the number of steps in which the two tokens grow; their length does not matter.
+ * So the time is the number of steps in which the two tokens grow; their length does not matter. A cache makes it
+ * shorter: the question about l and r contains the one about l and r's left part, and that was often asked a few bytes
+ * earlier.
  *
  * **Ordinary models.** This needs that the merges of any text come in the order of their ranks: each canonical token
  * must be made of parts that lower ranks have made. All models that were learned have this property. One that was
@@ -60,6 +62,23 @@ typedef struct {
     int32_t length; /**< bytes */
 } TokenParts;
 
+/** @brief What is known about two tokens: one of the first two, and with PAIR_CROSSED perhaps one of the others. */
+enum {
+    PAIR_FITS = 1,      /**< they are compatible */
+    PAIR_CROSSED = 2,   /**< they are not: a merge crosses the border */
+    PAIR_LEFT_PART = 4, /**< and it comes before the left token is complete */
+    PAIR_RIGHT_PART = 8 /**< and it comes before the right token is complete */
+};
+
+/** @brief An entry of the cache of answers. */
+typedef struct {
+    int32_t left, right; /**< the tokens */
+    int32_t answer;      /**< 0: a free entry */
+} PairAnswer;
+
+/** @brief Slots of a cache of answers, as a power of two: 8192 of them take 96 KiB. */
+enum { PAIR_ANSWERS_LOG2 = 13 };
+
 /** @brief Which tokens are canonical, and how each is made. It never changes, so threads may share it. */
 typedef struct {
     const MergeTable *merges; /**< the caller's */
@@ -77,8 +96,27 @@ CS336_MUST_CHECK Status token_pairs_init(TokenPairs *pairs, const BPEModel *mode
 /** @brief Frees the parts; a zeroed struct is fine. */
 void token_pairs_deinit(TokenPairs *pairs);
 
-/** @brief True if two canonical tokens of an ordinary model are compatible. */
-bool token_pairs_fit(const TokenPairs *pairs, int32_t left, int32_t right);
+/** @brief Returns the slot for two tokens: the cache is direct-mapped. */
+static inline PairAnswer *pair_answer_slot(PairAnswer *cache, int32_t left, int32_t right)
+{
+    const uint64_t key = (uint64_t)left << 32 | (uint64_t)right;
+    return &cache[key * UINT64_C(0x9E3779B97F4A7C15) >> (64 - PAIR_ANSWERS_LOG2)];
+}
+
+/** @brief token_pairs_fit() for tokens that are not in the cache; enters them. */
+bool token_pairs_fit_uncached(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right);
+
+/**
+ * @brief True if two canonical tokens of an ordinary model are compatible.
+ * @param cache  1 << PAIR_ANSWERS_LOG2 slots, zeroed at first, of one thread and one model
+ */
+static inline bool token_pairs_fit(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right)
+{
+    const PairAnswer *slot = pair_answer_slot(cache, left, right);
+    if (slot->left == left && slot->right == right && slot->answer)
+        return slot->answer == PAIR_FITS;
+    return token_pairs_fit_uncached(pairs, cache, left, right);
+}
 
 CS336_INTERNAL_END
 

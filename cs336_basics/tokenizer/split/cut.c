@@ -17,6 +17,11 @@ bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut)
     Utf8Character before;
     if (cut == 0 || cut >= length)
         return false;
+    /* Nearly all places are inside a run of ASCII letters, so that is tried first: one chunk may be searched for long.
+     */
+    if (text[cut - 1] < 0x80 && text[cut] < 0x80 &&
+        (text[cut - 1] == text[cut] || unicode_class(text[cut - 1]) == unicode_class(text[cut])))
+        return false;
     const bool valid = character_before(&before, text, cut);
     if (!valid && (text[cut] & 0xC0) == 0x80) /* the byte may belong to a character that begins before the cut */
         return false;
