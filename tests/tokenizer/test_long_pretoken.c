@@ -2,12 +2,12 @@
 #include "core/rng.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
-#include "tests/support/compare_ids.h"
 #include "tests/support/failures.h"
 #include "tests/support/plain_merge.h"
 #include "tests/support/random_text.h"
 #include "tokenizer/encode/encoder.h"
 #include "tokenizer/encode/long_pretoken.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -218,8 +218,239 @@ START_TEST(test_from_left_to_right_is_the_same_as_merging)
 }
 END_TEST
 
+/* ---- through an encoder ---- */
+
+/* Encodes a text in chunks of random lengths up to `most`. */
+static Status encode_chunks(const Tokenizer *tokenizer, TokenList *ids, ByteString text, Rng *rng, size_t most)
+{
+    Encoder *encoder;
+    Status s = encoder_create_small(&encoder, tokenizer, 1 << 16, token_list_sink, ids);
+    for (size_t i = 0, length; !s && i < text.length; i += length) {
+        length = 1 + rng_below(rng, most);
+        length = length < text.length - i ? length : text.length - i;
+        s = encoder_feed(encoder, text.bytes + i, length);
+    }
+    if (!s)
+        s = encoder_finish(encoder);
+    encoder_destroy(encoder);
+    return s;
+}
+
+/* Encodes one pre-token at once and in chunks, and compares with merging. */
+static void compare_encoder(const Tokenizer *tokenizer, ByteString word, Rng *rng)
+{
+    static const size_t chunks[] = {SIZE_MAX, 1, 100, 10000};
+    MergeScratch scratch = {0};
+    assert_ok(merge_scratch_reserve(&scratch, word.length));
+    const size_t count = merge_table_apply(&tokenizer->merges, &scratch, word.bytes, word.length);
+    for (size_t i = 0; i < COUNT(chunks); i++) {
+        TokenList ids = {0};
+        if (i == 0)
+            assert_ok(tokenizer_encode(tokenizer, &ids, word));
+        else
+            assert_ok(encode_chunks(tokenizer, &ids, word, rng, chunks[i]));
+        if (ids.count != count || memcmp(ids.ids, scratch.ids, count * sizeof *ids.ids) != 0)
+            ck_abort_msg("chunks of %zu: %zu ids, expected %zu", chunks[i], ids.count, count);
+        token_list_deinit(&ids);
+    }
+    merge_scratch_deinit(&scratch);
+}
+
+static Tokenizer *tokenizer_of(BPEModel *model)
+{
+    Tokenizer *tokenizer;
+    assert_ok(tokenizer_create(&tokenizer, model, NULL, 0));
+    bpe_model_deinit(model);
+    return tokenizer;
+}
+
+/* Returns the ideograph number `i` of those that begin at U+4E00. */
+static void ideograph(uint8_t bytes[3], size_t i)
+{
+    const size_t code_point = 0x4E00 + i;
+    bytes[0] = (uint8_t)(0xE0 | code_point >> 12);
+    bytes[1] = (uint8_t)(0x80 | (code_point >> 6 & 0x3F));
+    bytes[2] = (uint8_t)(0x80 | (code_point & 0x3F));
+}
+
+/*
+ * A chain of n different letters, each of which may merge with the next one, the last pair first. So each merge waits
+ * for the one to its right: the first letter merges if n is even. No id is final before the text has ended.
+ */
+START_TEST(test_a_chain_of_merges_reaches_back_to_the_first_id)
+{
+    static const size_t letters[] = {1366, 1367, 1368, 1369, 1401, 2001, 3000, 3001};
+    Rng rng = rng_seeded(3);
+    for (size_t k = 0; k < COUNT(letters); k++) {
+        const size_t n = letters[k];
+        BPEModel model = byte_model();
+        uint8_t *text = malloc(3 * n);
+        int32_t *ids = malloc(n * sizeof *ids);
+        for (size_t i = 0; i < n; i++) {
+            ideograph(text + 3 * i, i);
+            int32_t two = find_joined(&model, text[3 * i], text[3 * i + 1]);
+            if (two < 0)
+                add_merge(&model, text[3 * i], text[3 * i + 1], true);
+            two = find_joined(&model, text[3 * i], text[3 * i + 1]);
+            assert_ok(bpe_model_merge(&model, two, text[3 * i + 2]));
+            ids[i] = (int32_t)model.vocab_size - 1;
+        }
+        for (size_t i = n - 1; i > 0; i--)
+            assert_ok(bpe_model_merge(&model, ids[i - 1], ids[i]));
+        Tokenizer *tokenizer = tokenizer_of(&model);
+        test_label("%zu letters", n);
+        compare_encoder(tokenizer, (ByteString){.bytes = text, .length = 3 * n}, &rng);
+        tokenizer_destroy(tokenizer);
+        free(text);
+        free(ids);
+    }
+}
+END_TEST
+
+/* Learns merges from a run that repeats `period`, until one token is left, and encodes runs that are longer. */
+START_TEST(test_a_run_of_any_kind_takes_linear_time)
+{
+    static const ByteString periods[] = {ATOM("a"), ATOM(" "), ATOM("\n"), ATOM("\0"), ATOM("ab"), ATOM("abcab")};
+    const size_t learned = 32000, length = test_is_instrumented() ? 70000 : 500000;
+    uint8_t *text = malloc(length);
+    Rng rng = rng_seeded(4);
+    for (size_t k = 0; k < COUNT(periods); k++) {
+        for (size_t i = 0; i < length; i++)
+            text[i] = periods[k].bytes[i % periods[k].length];
+        const ByteString texts[] = {{.bytes = text, .length = learned}};
+        const BPETrainConfig config = {.vocab_size = 320, .threads = 1};
+        BPEModel model;
+        assert_ok(bpe_train(&model, NULL, texts, 1, &config));
+        Tokenizer *tokenizer = tokenizer_of(&model);
+        test_label("run %zu", k);
+        compare_encoder(tokenizer, (ByteString){.bytes = text, .length = length}, &rng);
+        tokenizer_destroy(tokenizer);
+    }
+    free(text);
+}
+END_TEST
+
+/* Each token is a or b beside the one before: many tokens end at each byte, and they are made in many steps. */
+START_TEST(test_tokens_that_are_ends_of_each_other_take_linear_time)
+{
+    enum { A_B, A_A, B_A, C_B, VOCABULARIES };
+    const size_t merges = 1000, length = test_is_instrumented() ? 20000 : 300000;
+    uint8_t *text = malloc(length);
+    Rng rng = rng_seeded(5);
+    for (int kind = 0; kind < VOCABULARIES; kind++) {
+        BPEModel model = byte_model();
+        int32_t token = kind == A_A ? 'a' : 'b';
+        if (kind == C_B) /* c takes the b from every b a a ... a */
+            assert_ok(bpe_model_merge(&model, 'c', 'b'));
+        for (size_t i = 0; i < merges; i++, token = (int32_t)model.vocab_size - 1)
+            assert_ok(bpe_model_merge(&model, kind == A_B ? 'a' : token, kind == A_B ? token : 'a'));
+        Tokenizer *tokenizer = tokenizer_of(&model);
+        for (int random = 0; random < 2; random++) {
+            test_label("vocabulary %d, %s", kind, random ? "random runs" : "one run");
+            memset(text, 'a', length);
+            for (size_t i = rng_below(&rng, 2000); random && i + 1 < length; i += 1 + rng_below(&rng, 2000)) {
+                text[i] = 'b';
+                text[i ? i - 1 : 0] = (uint8_t)("abc"[rng_below(&rng, 3)]);
+            }
+            compare_encoder(tokenizer, (ByteString){.bytes = text, .length = length}, &rng);
+        }
+        tokenizer_destroy(tokenizer);
+    }
+    free(text);
+}
+END_TEST
+
+/* Merge 0 takes ab, which only merge 1 makes. So ranks do not come in order in "abc", and long pre-tokens are merged
+ * whole. */
+START_TEST(test_a_model_with_ranks_out_of_order_is_merged_whole)
+{
+    static uint8_t text[LONG_TEXT];
+    Rng rng = rng_seeded(6);
+    BPEModel model = byte_model();
+    assert_ok(bpe_model_merge(&model, 'a', 'b'));
+    assert_ok(bpe_model_merge(&model, (int32_t)model.vocab_size - 1, 'c'));
+    assert_ok(bpe_model_merge(&model, 'b', 'c'));
+    const BPEMerge first = model.merges[0];
+    model.merges[0] = model.merges[1];
+    model.merges[1] = first;
+    Tokenizer *tokenizer = tokenizer_of(&model);
+    fill(text, sizeof text, &rng, 3);
+    compare_encoder(tokenizer, (ByteString){.bytes = text, .length = sizeof text}, &rng);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+/* Long pre-tokens end at and near the places up to which the scanner has decided, before all that may follow them. */
+START_TEST(test_a_long_pretoken_ends_anywhere)
+{
+    static const ByteString letters[] = {ATOM("a"), ATOM(" "), ATOM("\n"), ATOM("!"), ATOM("\xE4\xB8\x9C")},
+                            ends[] = {ATOM(""),   ATOM(" b"), ATOM("b"),   ATOM("<|a|>"),
+                                      ATOM("\n"), ATOM("'s"), ATOM("\xE4")};
+    const ByteString special[] = {ATOM("<|a|>")};
+    uint8_t text[5000];
+    Rng rng = rng_seeded(7);
+    BPEModel model = random_model(&rng, 2, 20, IN_ORDER);
+    assert_ok(bpe_model_merge(&model, ' ', ' '));
+    Tokenizer *tokenizer;
+    assert_ok(tokenizer_create(&tokenizer, &model, special, 1));
+    for (size_t k = 0; k < COUNT(letters); k++)
+        for (size_t e = 0; e < COUNT(ends); e++)
+            for (size_t length = 4090; length < 4240; length += 1 + rng_below(&rng, test_is_instrumented() ? 30 : 5)) {
+                TokenList whole = {0}, ids = {0};
+                for (size_t i = 0; i < length; i++)
+                    text[i] = letters[k].bytes[i % letters[k].length];
+                memcpy(text + length, ends[e].bytes, ends[e].length);
+                const ByteString all = {.bytes = text, .length = length + ends[e].length};
+                assert_ok(tokenizer_encode(tokenizer, &whole, all));
+                assert_ok(encode_chunks(tokenizer, &ids, all, &rng, 200));
+                if (ids.count != whole.count || memcmp(ids.ids, whole.ids, ids.count * sizeof *ids.ids) != 0)
+                    ck_abort_msg("letter %zu, end %zu, %zu bytes: %zu ids, expected %zu", k, e, length, ids.count,
+                                 whole.count);
+                token_list_deinit(&whole);
+                token_list_deinit(&ids);
+            }
+    tokenizer_destroy(tokenizer);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
+/* ---- errors ---- */
+
+static Status attempt(void *context)
+{
+    static uint8_t text[5000];
+    BPEModel *model = context;
+    Tokenizer *tokenizer;
+    TokenList ids = {0};
+    Rng rng = rng_seeded(8);
+    memset(text, 'a', sizeof text);
+    Status s = tokenizer_create(&tokenizer, model, NULL, 0);
+    if (!s)
+        s = encode_chunks(tokenizer, &ids, (ByteString){.bytes = text, .length = sizeof text}, &rng, sizeof text);
+    if (!s)
+        s = encode_chunks(tokenizer, &ids, (ByteString){.bytes = text, .length = sizeof text}, &rng, 1000);
+    token_list_deinit(&ids);
+    tokenizer_destroy(tokenizer);
+    return s;
+}
+
+START_TEST(test_long_pretokens_survive_every_failed_allocation)
+{
+    Rng rng = rng_seeded(9);
+    BPEModel model = random_model(&rng, 2, 40, IN_ORDER);
+    assert_allocation_failures_are_clean(attempt, &model);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
 const TestCase long_pretoken_tests[] = {
     TEST(test_merging_is_what_the_plain_reference_does, "tokenizer"),
     TEST(test_from_left_to_right_is_the_same_as_merging, "tokenizer"),
+    TEST(test_a_chain_of_merges_reaches_back_to_the_first_id, "tokenizer"),
+    TEST(test_a_run_of_any_kind_takes_linear_time, "tokenizer"),
+    TEST(test_tokens_that_are_ends_of_each_other_take_linear_time, "tokenizer"),
+    TEST(test_a_model_with_ranks_out_of_order_is_merged_whole, "tokenizer"),
+    TEST(test_a_long_pretoken_ends_anywhere, "tokenizer"),
+    TEST(test_long_pretokens_survive_every_failed_allocation, "tokenizer"),
     {0},
 };
