@@ -13,13 +13,15 @@
  * tokens are found one after the other: last[i], of the prefix of i bytes, is the one token t that ends at byte i (the
  * automaton knows them all) and is compatible with last[i - length(t)].
  *
- *     merges: a + b, b + a, ab + a                     (aba is ab + a: a + b has the lower rank)
- *     text              a    b    a    b    a
- *     last              a    ab   aba  b    ba?        candidates at the end: aba, ba, a
- *       aba: last[2] is ab, and "ab aba" merges into aba + ... : not compatible
- *       ba:  last[3] is aba, and "aba ba" stays as it is:        compatible, so last[5] = ba
+ *     merges: a + a, aa + a
+ *     text    a    a    a    a    a
+ *     last    a    aa   aaa  aa   aaa
+ *
+ *     Three tokens end at byte 4. aaa would stand behind last[1] = a, but the bytes of both become aa aa: not
+ * compatible. aa stands behind last[2] = aa, and the bytes of both stay aa aa: compatible, so last[4] = aa.
  *
  * The encoding of a prefix is read backwards: its last token, then the last token of what is before it, and so on.
+ * Above, from byte 5: aaa, then last[2] = aa.
  *
  * **What can go out.** After n bytes, the next tokens are not known. But a token that goes on beyond byte n begins at
  * one of few places: where the text up to n begins a token. From each such place the way back is known. Where all these

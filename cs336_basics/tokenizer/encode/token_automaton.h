@@ -7,12 +7,12 @@
  * a byte does not lead on from there, it goes to the node of the next shorter end, and tries again. So each byte costs
  * one step down the tree, and the steps back are never more than those down.
  *
- *     tokens a, b, ab, bab      node   spells   next shorter end   longest token that ends there
- *        root -a-> 1 -b-> 3     1      a        root               a
- *           `--b-> 2 -a-> 4     2      b        root               b
- *                    `-b-> 5    3      ab       2 (b)              ab
- *      (node 5 hangs on 4)      4      ba       1 (a)              a
- *                               5      bab      3 (ab)             bab
+ *     tokens a, b, ab, bab       node   spells   next shorter end   longest token that ends it
+ *     root -a-> 1 -b-> 3         1      a        root               a
+ *       |                        2      b        root               b
+ *       `--b-> 2 -a-> 4 -b-> 5   3      ab       2 (b)              ab
+ *                                4      ba       1 (a)              a
+ *                                5      bab      3 (ab)             bab
  *
  * All tokens that end at a byte are the node's longest one, then token_automaton_shorter() of that one, and so on.
  *

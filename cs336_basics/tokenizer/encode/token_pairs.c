@@ -8,9 +8,10 @@
  * of the two tokens beside the border, the one that a later merge has made was made last. If one merge has made both,
  * it has made the left one first.
  *
- * On the way it looks for the parts in the cache. Parts that are compatible stay so when they grow: that only leaves
- * less time for a merge across the border. A merge that crosses between parts is still to come in time if it comes
- * before those of them are complete that have gone on growing here.
+ * On the way it looks for the two tokens of each step in the cache. If they are compatible, so are the two that it
+ * began with: no merge crosses the border before these are complete, and the tokens only have less time as parts of
+ * larger ones. If a merge crosses the border, it still does if it comes before those tokens are complete that have
+ * `grown`, which are parts here.
  */
 static int follow_back(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right, int32_t bound)
 {

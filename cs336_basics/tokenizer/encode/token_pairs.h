@@ -31,9 +31,10 @@
  * shorter: the question about l and r contains the one about l and r's left part, and that was often asked a few bytes
  * earlier.
  *
- * **Ordinary models.** This needs that the merges of any text come in the order of their ranks: each canonical token
- * must be made of parts that lower ranks have made. All models that were learned have this property. One that was
- * made by hand may not; TokenPairs.ordinary says so, and then token_pairs_fit() must not be called.
+ * **Ordinary models.** This needs that the merges of any text come in the order of their ranks. They do if each
+ * canonical token is made of parts that merges of lower ranks have made: what a merge makes possible then has a higher
+ * rank than that merge. All models that were learned are like this. One that was put together otherwise may not be;
+ * TokenPairs.ordinary says so, and then token_pairs_fit() must not be called.
  */
 #ifndef CS336_TOKENIZER_ENCODE_TOKEN_PAIRS_H
 #define CS336_TOKENIZER_ENCODE_TOKEN_PAIRS_H
