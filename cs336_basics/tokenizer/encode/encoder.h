@@ -10,7 +10,7 @@
  * An encoder takes at most 32 MiB for its cache (or about what encoder_create_small() is given) and less than 400 KB
  * for the rest, however long the text is: 42 KB of ids, 180 KB for merging and 8 KB of text that is not encoded yet. It
  * takes more in these cases:
- * - A pre-token of more than 4096 bytes is encoded from left to right (long_pretoken.h). That takes 120 KB and about 20
+ * - A pre-token of more than 4096 bytes is encoded from left to right (long_pretoken.h). That takes 170 KB and about 20
  *   bytes for each byte of the longest token, and once, for all encoders of a tokenizer, up to 50 bytes for each byte
  * of the vocabulary. There are vocabularies and texts in which the first id of a pre-token hangs on its last byte. Then
  *   it takes 9 bytes for each byte of the pre-token.

@@ -73,8 +73,9 @@ static bool is_last(const LongPretoken *p, size_t i, int32_t token)
     if (length > i) /* it would reach into what is final */
         return false;
     const int32_t before = p->last[i - length];
-    return before < 0 || token_pairs_fit(&p->tables->pairs, p->answers, before,
-                                         token); /* before < 0: the token begins the pre-token */
+    if (before < 0) /* it begins the pre-token */
+        return true;
+    return token_pairs_fit(&p->tables->pairs, p->answers, before, token);
 }
 
 /*
