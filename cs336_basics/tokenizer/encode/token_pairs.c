@@ -8,10 +8,10 @@
  * of the two tokens beside the border, the one that a later merge has made was made last. If one merge has made both,
  * it has made the left one first.
  *
- * On the way it looks for the two tokens of each step in the cache. If they are compatible, so are the two that it
- * began with: no merge crosses the border before these are complete, and the tokens only have less time as parts of
- * larger ones. If a merge crosses the border, it still does if it comes before those tokens are complete that have
- * `grown`, which are parts here.
+ * It looks for the two tokens of each step in the cache. If these are compatible, no merge crosses the border before
+ * both are complete, and the steps so far have found none that crosses it after that. If they are not, the merge that
+ * crosses between them may come too late here: those of the two that have `grown` are parts, and stand beside the
+ * border for a shorter time. It is not too late if it comes before these are complete.
  */
 static int follow_back(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right, int32_t bound)
 {
