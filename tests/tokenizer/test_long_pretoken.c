@@ -177,7 +177,8 @@ START_TEST(test_merging_is_what_the_plain_reference_does)
     for (int trial = 0; trial < 400; trial++) {
         const size_t letters = 2 + rng_below(&rng, 3);
         Subject subject;
-        begin_subject(&subject, random_model(&rng, letters, 5 + rng_below(&rng, MOST_MERGES - 4), trial % KINDS));
+        begin_subject(&subject,
+                      random_model(&rng, letters, 5 + rng_below(&rng, MOST_MERGES - 4), (Kind)(trial % KINDS)));
         for (int k = 0; k < 10; k++) {
             const size_t length = 1 + rng_below(&rng, k % 2 ? 200 : 20);
             fill(text, length, &rng, letters);
@@ -197,7 +198,7 @@ START_TEST(test_from_left_to_right_is_the_same_as_merging)
     int ordinary[KINDS] = {0};
     const int trials = test_is_instrumented() ? 40 : 400;
     for (int trial = 0; trial < trials; trial++) {
-        const Kind kind = trial % KINDS;
+        const Kind kind = (Kind)(trial % KINDS);
         const size_t letters = 2 + (size_t)trial / KINDS % 3;
         test_label("model %d", trial);
         Subject subject;
