@@ -49,6 +49,7 @@
     X(bpe_adapters)       \
     X(bpe_scale)          \
     X(encoding)           \
+    X(long_pretoken)      \
     X(encode_file)        \
     X(replace)            \
     X(tokenizer_files)    \
