@@ -50,6 +50,7 @@
     X(bpe_adapters)       \
     X(bpe_scale)          \
     X(encoding)           \
+    X(long_pretoken)      \
     X(encode_file)        \
     X(replace)            \
     X(tokenizer_files)    \
@@ -67,8 +68,11 @@
     X(generation)         \
     X(bf16)               \
     X(accounting)         \
+    X(inspect)            \
+    X(inspect_page)       \
     X(cli)                \
     X(cli_story)          \
+    X(cli_inspect)        \
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \

@@ -17,7 +17,7 @@ typedef struct {
     SampleConfig sample;
 } GenerateOptions;
 
-static const char END_OF_TEXT[] = "<|endoftext|>";
+static const char DEFAULT_STOP[] = TOKENIZER_DOCUMENT_END;
 
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
@@ -40,29 +40,14 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     return options_parse(&table, argc, argv);
 }
 
-/*
- * Loads the tokenizer with <|endoftext|> as a special token, even if --special-token does not name it. A special token
- * that is not in the vocabulary is added to it. The model does not know an added token, so then the tokenizer is loaded
- * again without it. --stop changes nothing here: "--stop a" must not change how the prompt is encoded.
- */
+/* --stop changes nothing here: "--stop a" must not change how the prompt is encoded. */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    /* With the end of text; without it if the model's vocabulary has one token less. */
-    TokenizerOptions with_end = o->tokenizer;
-    if (with_end.special.count < OPTION_MAX_TEXTS)
-        with_end.special.items[with_end.special.count++] = END_OF_TEXT;
-    Status s = tokenizer_options_load(tokenizer, &with_end);
-    if (!s && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
-        tokenizer_destroy(*tokenizer);
-        s = tokenizer_options_load(tokenizer, &o->tokenizer);
-    }
+    Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer, vocab_size);
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
-    if (!s && o->stop != END_OF_TEXT && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
+    if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
-    if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
-        s = status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", o->tokenizer.vocab,
-                        tokenizer_vocab_size(*tokenizer), vocab_size, o->checkpoint);
-    return s;
+    return s ? s : tokenizer_options_check(*tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
 }
 
 /* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */
@@ -82,13 +67,13 @@ static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const ch
 {
     if (prompt && *prompt)
         return tokenizer_encode(tokenizer, ids, byte_string(prompt));
-    const int32_t end_of_text = tokenizer_find(tokenizer, byte_string(END_OF_TEXT));
+    const int32_t end_of_text = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
     const int32_t start = end_of_text >= 0 ? end_of_text : stop;
     if (start < 0)
         return status_fail(CS336_ERANGE,
                            "%s, and the vocabulary has no %s to start a document with; give a text by --prompt, or the "
                            "token between documents by --stop",
-                           prompt ? "--prompt is empty" : "--prompt is missing", END_OF_TEXT);
+                           prompt ? "--prompt is empty" : "--prompt is missing", TOKENIZER_DOCUMENT_END);
     return token_list_append(ids, &start, 1);
 }
 
@@ -120,8 +105,11 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
 
 int command_generate(int argc, char **argv)
 {
-    GenerateOptions o = {
-        .stop = END_OF_TEXT, .max_tokens = 256, .seed = 1, .samples = 1, .sample = {.temperature = 0.8, .top_p = 0.95}};
+    GenerateOptions o = {.stop = DEFAULT_STOP,
+                         .max_tokens = 256,
+                         .seed = 1,
+                         .samples = 1,
+                         .sample = {.temperature = 0.8, .top_p = 0.95}};
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;

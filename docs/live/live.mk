@@ -7,8 +7,10 @@ LIVE_C     := $(wildcard docs/live/*.c)
 LIVE_LIB   := $(filter-out %_avx2.c %_avx512.c %_avx512_bf16.c cs336_basics/core/json.c cs336_basics/core/safetensors.c \
               cs336_basics/train/checkpoint.c cs336_basics/train/model_checkpoint.c cs336_basics/train/run_%.c \
               cs336_basics/train/training_run.c cs336_basics/data/token_file_open.c cs336_basics/data/token_sidecar.c \
-              cs336_basics/data/token_writer.c cs336_basics/tokenizer/files/% cs336_basics/tokenizer/encode/tokenizer_load.c \
-              cs336_basics/tokenizer/encode/encode_file.c,$(LIB_SOURCES))
+              cs336_basics/data/token_writer.c cs336_basics/tokenizer/files/bpe_files.c \
+              cs336_basics/tokenizer/files/tokenizer_json.c cs336_basics/tokenizer/encode/tokenizer_load.c \
+              cs336_basics/tokenizer/encode/encode_file.c cs336_basics/inspect/html_page.c \
+              cs336_basics/inspect/attention_page.c,$(LIB_SOURCES))
 LIVE_OBJECTS := $(patsubst %.c,build/live/obj/%.o,$(LIVE_LIB) $(LIVE_C))
 # Debian's emscripten finds node's acorn only so.
 LIVE_EMCC    = NODE_PATH=$${NODE_PATH:-/usr/share/nodejs} $(EMCC)
@@ -27,7 +29,7 @@ build/live/cs336.js: $(LIVE_OBJECTS)
 
 # The same functions for this computer, with which docs-check compares the numbers of the pages.
 LIVE_NATIVE := build/live/liblive.so
-$(LIVE_NATIVE): $(LIVE_C) docs/live/live.h $(LIBRARY)
+$(LIVE_NATIVE): $(LIVE_C) $(wildcard docs/live/*.h) $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -Wno-missing-prototypes -shared $(LIVE_C) $(LIBRARY) $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)

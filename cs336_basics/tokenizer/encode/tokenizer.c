@@ -50,6 +50,8 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         s = token_index_init(&tokenizer->index, &tokenizer->model);
     if (!s)
         s = merge_table_init(&tokenizer->merges, &tokenizer->model, &tokenizer->index);
+    if (!s)
+        s = lazy_long_tables_create(&tokenizer->long_tables);
     if (s)
         return s;
     tokenizer->special_ids = memory_allocate(tokenizer->special.count * sizeof *tokenizer->special_ids);
@@ -81,6 +83,7 @@ void tokenizer_destroy(Tokenizer *tokenizer)
     memory_release(tokenizer->special_ids);
     word_cache_deinit(&tokenizer->single_tokens);
     special_tokens_deinit(&tokenizer->special);
+    lazy_long_tables_destroy(tokenizer->long_tables);
     merge_table_deinit(&tokenizer->merges);
     token_index_deinit(&tokenizer->index);
     bpe_model_deinit(&tokenizer->model);
