@@ -62,7 +62,7 @@ static void assert_reads(const char *vocab_path, const char *merges_path)
 {
     Gpt2Files files = gpt2_files_read(vocab_path, merges_path);
     BPEModel model;
-    assert_ok(bpe_model_read(&model, vocab_path, merges_path));
+    assert_ok(bpe_model_read(&model, vocab_path, merges_path, NULL, 0));
     assert_model_is(&model, &files);
     bpe_model_deinit(&model);
     gpt2_files_free(&files);
@@ -108,7 +108,7 @@ START_TEST(test_ids_come_in_any_order_and_lines_in_any_form)
     const char *vocab = write_vocab(", \"aab\": 0,\r\n\"ab\" : 258, \"<|x|>\": 1}", 2);
     const char *merges = write_merges("#version: 0.2\r\na b\r\n\r\na ab");
     BPEModel model;
-    assert_ok(bpe_model_read(&model, vocab, merges));
+    assert_ok(bpe_model_read(&model, vocab, merges, NULL, 0));
     ck_assert_uint_eq(model.vocab_size, 259);
     ck_assert(byte_string_equal(bpe_model_token(&model, 0), byte_string("aab")));
     ck_assert(byte_string_equal(bpe_model_token(&model, 1), byte_string("<|x|>")));
@@ -124,7 +124,7 @@ START_TEST(test_a_merge_may_begin_with_a_number_sign)
 {
     const char *vocab = write_vocab(", \"##\": 256}", 0);
     BPEModel model;
-    assert_ok(bpe_model_read(&model, vocab, write_merges("# #\n")));
+    assert_ok(bpe_model_read(&model, vocab, write_merges("# #\n"), NULL, 0));
     ck_assert_uint_eq(model.merge_count, 1);
     bpe_model_deinit(&model);
 }
@@ -137,7 +137,7 @@ static void assert_fault(const char *vocab, const char *merges, const char *at_f
     char message[512];
     snprintf(message, sizeof message, "%s%s", at_fault, rest);
     BPEModel model;
-    assert_fails(bpe_model_read(&model, vocab, merges), CS336_EFORMAT, message);
+    assert_fails(bpe_model_read(&model, vocab, merges, NULL, 0), CS336_EFORMAT, message);
     ck_assert_uint_eq(model.vocab_size, 0);
 }
 
@@ -227,9 +227,9 @@ START_TEST(test_missing_files_are_named)
 {
     BPEModel model;
     Tokenizer *tokenizer;
-    assert_fails(bpe_model_read(&model, "tests/none.json", own_merges), CS336_EIO,
+    assert_fails(bpe_model_read(&model, "tests/none.json", own_merges, NULL, 0), CS336_EIO,
                  "tests/none.json: cannot read: No such file or directory");
-    assert_fails(bpe_model_read(&model, own_vocab, "tests/none.txt"), CS336_EIO,
+    assert_fails(bpe_model_read(&model, own_vocab, "tests/none.txt", NULL, 0), CS336_EIO,
                  "tests/none.txt: cannot read: No such file or directory");
     assert_fails(tokenizer_load(&tokenizer, own_vocab, "tests/none.txt", NULL, 0), CS336_EIO,
                  "tests/none.txt: cannot read: No such file or directory");
@@ -256,7 +256,7 @@ START_TEST(test_what_is_written_is_read_back)
     const char *vocab = temp_path("v.json"), *merges = temp_path("m.txt");
     BPEModel model = make_model(), back;
     assert_ok(bpe_model_write(&model, vocab, merges));
-    assert_ok(bpe_model_read(&back, vocab, merges));
+    assert_ok(bpe_model_read(&back, vocab, merges, NULL, 0));
     ck_assert_uint_eq(back.merge_count, model.merge_count);
     ck_assert_mem_eq(back.merges, model.merges, model.merge_count * sizeof *model.merges);
     Gpt2Files files = gpt2_files_read(vocab, merges);
@@ -275,7 +275,7 @@ START_TEST(test_a_model_without_merges_is_read_back)
     BPEModel model, back;
     assert_ok(bpe_train(&model, NULL, NULL, 0, &config));
     assert_ok(bpe_model_write(&model, vocab, merges));
-    assert_ok(bpe_model_read(&back, vocab, merges));
+    assert_ok(bpe_model_read(&back, vocab, merges, NULL, 0));
     ck_assert_uint_eq(back.vocab_size, 256);
     ck_assert_uint_eq(back.merge_count, 0);
     bpe_model_deinit(&back);
@@ -329,7 +329,7 @@ static Status attempt_read(void *context)
 {
     const Target *target = context;
     BPEModel model;
-    const Status s = bpe_model_read(&model, target->vocab, target->merges);
+    const Status s = bpe_model_read(&model, target->vocab, target->merges, NULL, 0);
     bpe_model_deinit(&model);
     return s;
 }

@@ -102,7 +102,7 @@ START_TEST(test_tokenizer_json_is_what_hugging_face_saves)
     const ByteString special[] = {byte_string("<| \xC3\xA9 \"\\\n|>"), byte_string("<|endoftext|>"),
                                   byte_string("<|endoftext|>")};
     BPEModel model;
-    assert_ok(bpe_model_read(&model, own_vocab, own_merges));
+    assert_ok(bpe_model_read(&model, own_vocab, own_merges, NULL, 0));
     Target target = make_target(&model, special, 3);
     assert_ok(attempt_write(&target));
     json_t *ours, *theirs;
