@@ -23,9 +23,9 @@ static void note_choice(const BPEModel *model, size_t index, const char *vocab)
     const ByteString text = bpe_model_special_text(model, index), entry = bpe_model_token(model, special.id);
     if (special.kind == SPECIAL_SHARED)
         fprintf(stderr,
-                "note: %s: special token \"%s\" is also how token \"%s\" is written; both have id %d, which is decoded "
-                "as the latter\n",
-                vocab, token_shown(text).text, token_shown(entry).text, (int)special.id);
+                "note: %s: special token \"%s\" is written like token \"%s\": both have id %d, and decoding gives "
+                "\"%s\"\n",
+                vocab, token_shown(text).text, token_shown(entry).text, (int)special.id, token_shown(entry).text);
     else
         fprintf(stderr,
                 "note: %s: special token \"%s\" has no entry as it stands and gets id %d of the token with the same "
@@ -60,7 +60,8 @@ void tokenizer_options_notes(const BPEModel *model, const char *vocab)
     fprintf(stderr, "note: %s: token %d \"%s\" ", vocab, (int)model->specials[first].id,
             token_shown(bpe_model_special_text(model, first)).text);
     if (unnamed > 1)
-        fprintf(stderr, "and %zu more are special tokens; no text is encoded as them unless --special-token names them\n",
+        fprintf(stderr,
+                "and %zu more are special tokens; no text is encoded as them unless --special-token names them\n",
                 unnamed - 1);
     else
         fprintf(stderr, "is a special token; no text is encoded as it unless --special-token names it\n");

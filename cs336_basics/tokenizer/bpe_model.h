@@ -34,8 +34,8 @@ typedef enum {
     SPECIAL_OWN,      /**< an entry of its own */
     SPECIAL_UNNAMED,  /**< an entry of its own, which a file has although the caller did not name it */
     SPECIAL_AS_BYTES, /**< that of the ordinary token with the same bytes */
-    SPECIAL_SHARED    /**< that of an ordinary token with other bytes, since a file writes both alike; decoding gives the
-                           ordinary token's bytes */
+    SPECIAL_SHARED /**< that of an ordinary token with other bytes, since a file writes both alike; decoding gives the
+                        ordinary token's bytes */
 } BPESpecialKind;
 
 /** @brief A special token of a model. */
@@ -48,16 +48,16 @@ typedef struct {
 
 /** @brief A vocabulary and its merges. It owns all its arrays. */
 typedef struct {
-    size_t vocab_size,     /**< number of tokens; ids are below it */
-        merge_count;       /**< number of merges; ranks are below it */
-    BPEMerge *merges;      /**< by rank: in the order in which they were learned */
-    ByteList bytes;        /**< of all tokens, without gaps, by id */
-    size_t *ends;          /**< by id: where the token ends in bytes */
-    size_t token_capacity, /**< tokens that there is room for */
-        merge_capacity;    /**< merges that there is room for */
-    BPESpecial *specials;  /**< the special tokens that the model knows */
-    size_t special_count,  /**< number of special tokens */
-        special_capacity;  /**< special tokens that there is room for */
+    size_t vocab_size,      /**< number of tokens; ids are below it */
+        merge_count;        /**< number of merges; ranks are below it */
+    BPEMerge *merges;       /**< by rank: in the order in which they were learned */
+    ByteList bytes;         /**< of all tokens, without gaps, by id */
+    size_t *ends;           /**< by id: where the token ends in bytes */
+    size_t token_capacity,  /**< tokens that there is room for */
+        merge_capacity;     /**< merges that there is room for */
+    BPESpecial *specials;   /**< the special tokens that the model knows */
+    size_t special_count,   /**< number of special tokens */
+        special_capacity;   /**< special tokens that there is room for */
     ByteList special_bytes; /**< of the texts of all special tokens */
 } BPEModel;
 

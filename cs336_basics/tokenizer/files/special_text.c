@@ -52,8 +52,8 @@ typedef struct {
 } Ranked;
 
 /*
- * Longer texts choose first, in writing as in reading. Spelling makes a text longer, so the verbatim text of one special
- * token may be the spelling of a shorter one, and then the longer one has the first right to it.
+ * Longer texts choose first, in writing as in reading. Spelling makes a text longer, so the verbatim text of one
+ * special token may be the spelling of a shorter one, and then the longer one has the first right to it.
  */
 static int longest_first(const void *a, const void *b)
 {

@@ -4,8 +4,8 @@
  *
  * **Written.** A special token stands verbatim, as in files of Hugging Face's `tokenizers`. That text may be what an
  * ordinary token is written as: `é` in GPT-2's alphabet is the byte E9, and `Ġthe` is " the". Then the special token is
- * spelled in the alphabet (`Ã©`), and if that is taken too, this text is spelled once more, until no other token has it.
- * A text that is not UTF-8, or has a zero byte, is always spelled.
+ * spelled in the alphabet (`Ã©`), and if that is taken too, this text is spelled once more, until no other token has
+ * it. A text that is not UTF-8, or has a zero byte, is always spelled.
  *
  * **Read.** Of the texts that a special token may have been written as, the first one counts whose entry no byte and no
  * merge needs. So files with specials in the alphabet are read as well as those with verbatim ones.
@@ -16,8 +16,8 @@
  *   decoded as the byte (SPECIAL_SHARED).
  * - Without a verbatim entry, the special token has the id of the ordinary token with the same bytes, if there is one
  *   (SPECIAL_AS_BYTES). Hugging Face would add a token.
- * - An entry that is no text of the alphabet, such as `中` or `a b`, can only be a special token. If it is not named, it
- *   is decoded as what it says, but no text is encoded to it (SPECIAL_UNNAMED). Hugging Face does the same.
+ * - An entry that is no text of the alphabet, such as `中` or `a b`, can only be a special token. If it is not named,
+ * it is decoded as what it says, but no text is encoded to it (SPECIAL_UNNAMED). Hugging Face does the same.
  * - An entry such as `éa` that is not named, and that no merge needs, is taken for ordinary: the bytes E9 61.
  */
 #ifndef CS336_TOKENIZER_FILES_SPECIAL_TEXT_H

@@ -22,23 +22,32 @@ static Status refuse(ByteString token, const char *why)
     return status_fail(CS336_ERANGE, "tokenizer.json: special token \"%s\" %s", token_shown(token).text, why);
 }
 
+/* Checks what can be said of a special token alone. */
+static Status check_text(ByteString token, size_t number, size_t count)
+{
+    if (token.length == 0)
+        return status_fail(CS336_ERANGE, "tokenizer.json: special token %zu of %zu is empty", number, count);
+    if (!special_text_is_utf8(token))
+        return refuse(token, "is not UTF-8");
+    return memchr(token.bytes, 0, token.length) ? refuse(token, "has a zero byte") : CS336_OK;
+}
+
 Status tokenizer_json_check(const ByteString *special_tokens, size_t special_count)
 {
-    for (size_t i = 0; i < special_count; i++) {
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < special_count; i++) {
         const ByteString token = special_tokens[i];
-        const Utf8Character first = token.length ? utf8_decode(token.bytes, token.length) : (Utf8Character){0};
-        if (token.length == 0)
-            return status_fail(CS336_ERANGE, "tokenizer.json: special token %zu of %zu is empty", i + 1, special_count);
-        if (!special_text_is_utf8(token) || memchr(token.bytes, 0, token.length))
-            return refuse(token, "is not UTF-8, or has a zero byte");
+        s = check_text(token, i + 1, special_count);
+        if (s || token.length == 1)
+            continue;
+        const Utf8Character first = utf8_decode(token.bytes, token.length);
         const int byte = first.length == token.length ? byte_alphabet_byte(first.code_point) : -1;
-        if (byte >= 0 && token.length > 1) {
-            char why[128];
-            snprintf(why, sizeof why, "is what byte 0x%02X is written as, and both would get one id", (unsigned)byte);
-            return refuse(token, why);
-        }
+        char why[128];
+        snprintf(why, sizeof why, "is what byte 0x%02X is written as, and both would get one id", (unsigned)byte);
+        if (byte >= 0)
+            s = refuse(token, why);
     }
-    return CS336_OK;
+    return s;
 }
 
 /*
@@ -180,8 +189,7 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
     /* A copy of the model with all special tokens. */
     Status s = bpe_model_copy(&json.model, model);
     for (size_t i = 0; !s && i < special_count; i++)
-        if (special_tokens[i].length == 0)
-            s = status_fail(CS336_ERANGE, "tokenizer.json: special token %zu of %zu is empty", i + 1, special_count);
+        s = check_text(special_tokens[i], i + 1, special_count);
     if (!s)
         s = bpe_model_name_specials(&json.model, special_tokens, special_count);
     if (!s)

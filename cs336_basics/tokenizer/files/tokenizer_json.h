@@ -37,8 +37,8 @@ CS336_MUST_CHECK Status tokenizer_json_write(FileWriter *writer, const BPEModel 
 
 /**
  * @brief Finds the special tokens that no tokenizer.json can hold, whatever is learned; for use before training.
- * @retval CS336_ERANGE  a special token is empty or not UTF-8, or is what a byte is written as in GPT-2's alphabet, such
- *                       as `é` or `Ġ`
+ * @retval CS336_ERANGE  a special token is empty or not UTF-8, or is what a byte is written as in GPT-2's alphabet,
+ * such as `é` or `Ġ`
  */
 CS336_MUST_CHECK Status tokenizer_json_check(const ByteString *special_tokens, size_t special_count);
 
