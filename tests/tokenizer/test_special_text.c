@@ -257,6 +257,23 @@ START_TEST(test_a_special_token_is_no_byte)
 }
 END_TEST
 
+/* Nor is it what a merge makes, although it has the same bytes. */
+START_TEST(test_a_special_token_is_not_merged)
+{
+    static const char merge[] = "\xC4\xA0 \xC4\xA0\n";
+    const Paths paths = temp_paths();
+    BPEModel model = {0};
+    char message[768];
+    assert_ok(bpe_model_add_special(&model, byte_string("  ")));
+    add_bytes(&model);
+    assert_ok(bpe_model_write(&model, paths.vocab, paths.merges));
+    bpe_model_deinit(&model);
+    write_file(paths.merges, merge, sizeof merge - 1);
+    snprintf(message, sizeof message, "%s:1: token \"\xC4\xA0 \xC4\xA0\" is not in %s", paths.merges, paths.vocab);
+    assert_fails(bpe_model_read(&model, paths.vocab, paths.merges, NULL, 0), CS336_EFORMAT, message);
+}
+END_TEST
+
 /* ---- any special tokens ---- */
 
 /* Texts of the byte alphabet, their spellings, others, and malformed UTF-8. */
@@ -504,6 +521,7 @@ const TestCase special_text_tests[] = {
     TEST(test_special_tokens_stand_verbatim_where_they_can, "tokenizer_files"),
     TEST(test_a_special_token_that_is_also_merged_cannot_be_written, "tokenizer_files"),
     TEST(test_a_special_token_is_no_byte, "tokenizer_files"),
+    TEST(test_a_special_token_is_not_merged, "tokenizer_files"),
     TEST(test_any_special_tokens_come_back, "tokenizer_files"),
     TEST(test_special_tokens_survive_every_failed_allocation, "tokenizer_files"),
     TEST(test_the_program_says_what_cannot_be_told_apart, "tokenizer_files"),
