@@ -377,7 +377,7 @@ START_TEST(test_any_special_tokens_come_back)
     const Paths paths = temp_paths();
     Rng rng = rng_seeded(336);
     for (int trial = 0; trial < 50; trial++) {
-        ByteString special[MOST_SPECIALS];
+        ByteString special[MOST_SPECIALS] = {{0}};
         uint8_t bytes[MOST_SPECIALS * 32];
         BPEModel model = {0};
         const size_t count = random_specials(&rng, special, bytes), before = (size_t)rng_below(&rng, count + 1);
