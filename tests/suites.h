@@ -67,8 +67,11 @@
     X(generation)         \
     X(bf16)               \
     X(accounting)         \
+    X(inspect)            \
+    X(inspect_page)       \
     X(cli)                \
     X(cli_story)          \
+    X(cli_inspect)        \
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \

@@ -17,7 +17,7 @@ typedef struct {
     SampleConfig sample;
 } GenerateOptions;
 
-static const char DEFAULT_STOP[] = "<|endoftext|>";
+static const char DEFAULT_STOP[] = TOKENIZER_DOCUMENT_END;
 
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
@@ -40,29 +40,13 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     return options_parse(&table, argc, argv);
 }
 
-/*
- * Loads the tokenizer with the stop token as a special token, even if --special-token does not name it. A special token
- * that is not in the vocabulary is added to it. The model does not know an added stop token, so then the tokenizer is
- * loaded again without it.
- */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    /* With the stop token; without it if the model's vocabulary has one token less. */
-    TokenizerOptions with_stop = o->tokenizer;
-    if (*o->stop && with_stop.special.count < OPTION_MAX_TEXTS)
-        with_stop.special.items[with_stop.special.count++] = o->stop;
-    Status s = tokenizer_options_load(tokenizer, &with_stop);
-    if (!s && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
-        tokenizer_destroy(*tokenizer);
-        s = tokenizer_options_load(tokenizer, &o->tokenizer);
-    }
+    Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer, o->stop, vocab_size);
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
     if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
-    if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
-        s = status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", o->tokenizer.vocab,
-                        tokenizer_vocab_size(*tokenizer), vocab_size, o->checkpoint);
-    return s;
+    return s ? s : tokenizer_options_check(*tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
 }
 
 /* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */

@@ -78,6 +78,28 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
     return s ? s : tokenizer_load(tokenizer, options->vocab, options->merges, special, count);
 }
 
+Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options, const char *document_end,
+                                  size_t vocab_size)
+{
+    TokenizerOptions with_end = *options;
+    if (*document_end && with_end.special.count < OPTION_MAX_TEXTS)
+        with_end.special.items[with_end.special.count++] = document_end;
+    const Status s = tokenizer_options_load(tokenizer, &with_end);
+    if (s || tokenizer_vocab_size(*tokenizer) != vocab_size + 1)
+        return s;
+    tokenizer_destroy(*tokenizer);
+    return tokenizer_options_load(tokenizer, options);
+}
+
+Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options, size_t vocab_size,
+                               const char *checkpoint)
+{
+    if (tokenizer_vocab_size(tokenizer) == vocab_size)
+        return CS336_OK;
+    return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", options->vocab,
+                       tokenizer_vocab_size(tokenizer), vocab_size, checkpoint);
+}
+
 Status input_open(InputStream *input, const char *path, const char *maker)
 {
     *input = (InputStream){.stream = stdin, .path = "standard input"};

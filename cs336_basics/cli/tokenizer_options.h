@@ -56,6 +56,28 @@ void tokenizer_options_notes(const BPEModel *model, const char *vocab);
  */
 CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options);
 
+/** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */
+#define TOKENIZER_DOCUMENT_END "<|endoftext|>"
+
+/**
+ * @brief Loads the tokenizer of a model, with @p document_end as a further special token if the model knows it.
+ *
+ * A special token that is not in the vocabulary is added to it. The model does not know an added token, so then the
+ * tokenizer is loaded again without it.
+ * @param document_end  "" for none
+ * @param vocab_size    the model's
+ */
+CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options,
+                                                   const char *document_end, size_t vocab_size);
+
+/**
+ * @brief Checks that tokenizer and model have the same number of tokens.
+ * @param checkpoint  path of the model, for the message
+ * @retval CS336_EFORMAT
+ */
+CS336_MUST_CHECK Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options,
+                                                size_t vocab_size, const char *checkpoint);
+
 /** @brief Input of a command: a file or standard input, read from beginning to end. */
 typedef struct {
     FILE *stream;     /**< the open file, or stdin; NULL: closed */
