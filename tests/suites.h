@@ -54,6 +54,7 @@
     X(encode_file)        \
     X(replace)            \
     X(tokenizer_files)    \
+    X(special_text)       \
     X(tokenizer_json)     \
     X(run_log)            \
     X(training)           \

@@ -60,6 +60,8 @@ Status inspect_encode(InspectPrompt *prompt, const InspectOptions *o, const Tran
     *prompt = (InspectPrompt){.tokenizer = NULL};
     Status s = tokenizer_options_load_for(&prompt->tokenizer, &o->tokenizer, config->vocab_size);
     if (!s)
+        tokenizer_options_notes(&prompt->tokenizer->model, o->tokenizer.vocab);
+    if (!s)
         s = tokenizer_options_check(prompt->tokenizer, &o->tokenizer, config->vocab_size, o->checkpoint);
     if (!s)
         s = tokenizer_encode(prompt->tokenizer, &prompt->all, byte_string(o->prompt));

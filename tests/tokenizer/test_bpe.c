@@ -309,18 +309,20 @@ END_TEST
 
 START_TEST(test_vocabulary_is_special_tokens_bytes_merges)
 {
-    const ByteString special[] = {ATOM("<|b|>"), ATOM("<|a|>"), ATOM("<|b|>"), ATOM("\n")};
+    const ByteString special[] = {ATOM("<|b|>"), ATOM("<|a|>"), ATOM("<|b|>"), ATOM("\n"), ATOM("#"), ATOM("\xFF")};
     const Training t = {
-        .text = byte_string("ab ab<|a|>ab\nab"), .special = special, .special_count = 4, .vocab_size = 1000};
+        .text = byte_string("ab ab<|a|>ab\nab"), .special = special, .special_count = 6, .vocab_size = 1000};
     BPEModel model = trained(&t);
     ck_assert(byte_string_equal(bpe_model_token(&model, 0), byte_string("<|b|>")));
     ck_assert(byte_string_equal(bpe_model_token(&model, 1), byte_string("<|a|>")));
-    ck_assert(byte_string_equal(bpe_model_token(&model, 2), byte_string("!")));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 2), byte_string("\n")));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 3), byte_string("!")));
     ck_assert(
-        byte_string_equal(bpe_model_token(&model, 257), (ByteString){.bytes = (const uint8_t *)"\xAD", .length = 1}));
-    ck_assert(byte_string_equal(bpe_model_token(&model, 258), byte_string("ab")));
-    ck_assert(byte_string_equal(bpe_model_token(&model, 259), byte_string(" ab")));
-    ck_assert_uint_eq(model.vocab_size, 260);
+        byte_string_equal(bpe_model_token(&model, 258), (ByteString){.bytes = (const uint8_t *)"\xAD", .length = 1}));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 259), byte_string("ab")));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 260), byte_string(" ab")));
+    ck_assert_uint_eq(model.vocab_size, 261);
+    ck_assert_uint_eq(model.special_count, 3);
     bpe_model_deinit(&model);
 }
 END_TEST

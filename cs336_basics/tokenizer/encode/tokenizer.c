@@ -41,7 +41,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
-        s = bpe_model_add_absent(&tokenizer->model, tokens, count);
+        s = bpe_model_name_specials(&tokenizer->model, tokens, count);
     ByteList *bytes = &tokenizer->model.bytes;
     if (!s)
         s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + SPARE_BYTES, 1);
@@ -58,7 +58,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
     if (!tokenizer->special_ids)
         return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
     for (size_t i = 0; i < tokenizer->special.count; i++)
-        tokenizer->special_ids[i] = token_index_find(&tokenizer->index, tokenizer->special.tokens[i]);
+        tokenizer->special_ids[i] = tokenizer_find(tokenizer, tokenizer->special.tokens[i]);
     return find_single_tokens(tokenizer);
 }
 
@@ -102,7 +102,8 @@ ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id)
 
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
 {
-    return token_index_find(&tokenizer->index, token);
+    const int64_t special = bpe_model_find_special(&tokenizer->model, token);
+    return special >= 0 ? tokenizer->model.specials[special].id : token_index_find(&tokenizer->index, token);
 }
 
 /* ---- decoding ---- */

@@ -64,7 +64,7 @@ size_t tokenizer_vocab_size(const Tokenizer *tokenizer);
 /** @brief Returns the bytes of a token, valid as long as the tokenizer; @p id must be below the vocabulary's size. */
 ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
 
-/** @brief Returns the lowest id of a token with these bytes, or -1. */
+/** @brief Returns the id of the special token with this text, else the lowest id of a token with these bytes, or -1. */
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
 
 /* ---- decoding ---- */
