@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/screen.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
@@ -29,7 +30,10 @@ static int parse(DecodeOptions *o, int argc, char **argv)
         OPTION_CHOICE("errors", &o->errors, error_names, "keep|replace",
                       "malformed UTF-8: keep its bytes, or replace it by U+FFFD as Python does"),
     };
-    const OptionTable table = OPTION_TABLE("decode", "Turns token ids back into text.", options);
+    const OptionTable table = OPTION_TABLE("decode",
+                                           "Turns token ids back into text. A file or a pipe gets every byte of it. A "
+                                           "terminal gets \\xNN for control characters, which it would obey.",
+                                           options);
     return options_parse(&table, argc, argv);
 }
 
@@ -41,6 +45,7 @@ typedef struct {
     Utf8Replacer replacer;
     ByteList exact;    /**< the bytes of the latest ids */
     ByteList replaced; /**< the same with malformed UTF-8 replaced */
+    Screen screen;     /**< makes the text safe for a terminal */
     size_t id_count, text_length;
 } TextDecoder;
 
@@ -73,8 +78,11 @@ static Status write_text(TextDecoder *d, const int32_t *ids, size_t count)
         s = utf8_replace(&d->replacer, &d->replaced, d->exact.bytes, d->exact.length, count == 0);
         text = &d->replaced;
     }
-    if (!s && text->length)
-        s = file_write(d->writer, text->bytes, text->length);
+    ByteString shown;
+    if (!s)
+        s = screen_text(&shown, &d->screen, byte_list_view(text), count == 0);
+    if (!s && shown.length)
+        s = file_write(d->writer, shown.bytes, shown.length);
     d->text_length += text->length;
     return s;
 }
@@ -125,6 +133,7 @@ int command_decode(int argc, char **argv)
     /* Decode. The output gets its name once it is complete. */
     TextDecoder decoder = {
         .tokenizer = tokenizer, .input = &input, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
+    decoder.screen.terminal = screen_is_terminal(o.output);
     if (!s)
         s = decode_all(&decoder, &progress);
     if (!s)
@@ -135,6 +144,7 @@ int command_decode(int argc, char **argv)
                 decoder.text_length, seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
     byte_list_deinit(&decoder.exact);
     byte_list_deinit(&decoder.replaced);
+    screen_deinit(&decoder.screen);
     file_abandon(&writer);
     input_close(&input);
     tokenizer_destroy(tokenizer);

@@ -1,7 +1,9 @@
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/screen.h"
 #include "cli/tokenizer_options.h"
 #include "core/parallel.h"
+#include "core/printable.h"
 #include "generate/decode.h"
 #include "tokenizer/encode/encoder.h"
 #include "train/model_checkpoint.h"
@@ -36,42 +38,93 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
-        OPTION_TABLE("generate", "Continues a prompt with a trained model, token by token.", options);
+        OPTION_TABLE("generate",
+                     "Continues a prompt with a trained model, token by token. A file or a pipe gets every byte of the "
+                     "text. A terminal gets \\xNN for control characters, which it would obey.",
+                     options);
     return options_parse(&table, argc, argv);
 }
 
+static bool is_special(const TokenizerOptions *options, const char *text)
+{
+    for (size_t i = 0; i < options->special.count; i++)
+        if (strcmp(options->special.items[i], text) == 0)
+            return true;
+    return false;
+}
+
 /*
- * Loads the tokenizer with the stop token as a special token, even if --special-token does not name it. A special token
- * that is not in the vocabulary is added to it. The model does not know an added stop token, so then the tokenizer is
- * loaded again without it.
+ * Fails because the model lacks ids. Special tokens that the vocabulary lacks get ids too, so the message counts them
+ * apart from the tokens of the file.
+ */
+static Status too_many_tokens(const GenerateOptions *o, size_t tokens, size_t vocab_size)
+{
+    Tokenizer *file;
+    TokenizerOptions without_special = o->tokenizer;
+    without_special.special.count = 0;
+    const Status s = tokenizer_options_load(&file, &without_special);
+    if (s)
+        return s;
+    const size_t in_file = tokenizer_vocab_size(file);
+    tokenizer_destroy(file);
+    if (tokens == in_file)
+        return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected at most %zu as in %s", o->tokenizer.vocab, tokens,
+                           vocab_size, o->checkpoint);
+    return status_fail(CS336_EFORMAT, "%s: %zu tokens and %zu of --special-token, expected at most %zu as in %s",
+                       o->tokenizer.vocab, in_file, tokens - in_file, vocab_size, o->checkpoint);
+}
+
+/*
+ * Loads the tokenizer. The default stop token is a special token also if --special-token does not name it, but only if
+ * the vocabulary has it: the model does not know a token that would be added here.
  */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    /* With the stop token; without it if the model's vocabulary has one token less. */
-    TokenizerOptions with_stop = o->tokenizer;
-    if (*o->stop && with_stop.special.count < OPTION_MAX_TEXTS)
-        with_stop.special.items[with_stop.special.count++] = o->stop;
-    Status s = tokenizer_options_load(tokenizer, &with_stop);
-    if (!s && tokenizer_vocab_size(*tokenizer) == vocab_size + 1) {
+    TokenizerOptions options = o->tokenizer;
+    Status s = tokenizer_options_load(tokenizer, &options);
+    if (!s && tokenizer_find(*tokenizer, byte_string(DEFAULT_STOP)) >= 0 && !is_special(&options, DEFAULT_STOP) &&
+        options.special.count < OPTION_MAX_TEXTS) {
         tokenizer_destroy(*tokenizer);
-        s = tokenizer_options_load(tokenizer, &o->tokenizer);
+        options.special.items[options.special.count++] = DEFAULT_STOP;
+        s = tokenizer_options_load(tokenizer, &options);
     }
+    if (s)
+        return s;
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
-    if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
+    const size_t tokens = tokenizer_vocab_size(*tokenizer);
+    if (o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
-    if (!s && tokenizer_vocab_size(*tokenizer) != vocab_size)
-        s = status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", o->tokenizer.vocab,
-                        tokenizer_vocab_size(*tokenizer), vocab_size, o->checkpoint);
-    return s;
+    if (tokens > vocab_size)
+        return too_many_tokens(o, tokens, vocab_size);
+    if (tokens < vocab_size)
+        fprintf(stderr, "cs336 generate: %s has %zu tokens, the model has %zu ids; ids without a token are not drawn\n",
+                printable(o->tokenizer.vocab).text, tokens, vocab_size);
+    return CS336_OK;
+}
+
+/* Where the generated text goes. */
+typedef struct {
+    const Tokenizer *tokenizer;
+    Screen screen;
+} Output;
+
+/* Writes a piece of text to standard output. `last` ends the text: an incomplete character is written too. */
+static Status write_piece(Output *output, ByteString piece, bool last)
+{
+    ByteString shown;
+    const Status s = screen_text(&shown, &output->screen, piece, last);
+    if (s)
+        return s;
+    if ((shown.length && fwrite(shown.bytes, 1, shown.length, stdout) != shown.length) || fflush(stdout) != 0)
+        return status_fail(CS336_EIO, "cannot write to standard output: %s", strerror(errno));
+    return CS336_OK;
 }
 
 /* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */
 static Status write_token(void *context, int32_t token)
 {
-    const ByteString bytes = tokenizer_token(context, token);
-    if (fwrite(bytes.bytes, 1, bytes.length, stdout) != bytes.length || fflush(stdout) != 0)
-        return status_fail(CS336_EIO, "cannot write to standard output: %s", strerror(errno));
-    return CS336_OK;
+    Output *output = context;
+    return write_piece(output, tokenizer_token(output->tokenizer, token), false);
 }
 
 /* An empty prompt stands for a new document. In training, a stop token stands before each document. */
@@ -88,7 +141,11 @@ static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const ch
 static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)
 {
     const int32_t stop = *o->stop ? tokenizer_find(tokenizer, byte_string(o->stop)) : -1;
-    const GenerateConfig config = {.max_tokens = o->max_tokens, .stop_token = stop, .sample = o->sample};
+    const GenerateConfig config = {.max_tokens = o->max_tokens,
+                                   .stop_token = stop,
+                                   .token_count = tokenizer_vocab_size(tokenizer),
+                                   .sample = o->sample};
+    Output output = {.tokenizer = tokenizer, .screen.terminal = screen_is_terminal("-")};
     TokenList prompt = {0};
     Decoder decoder = {0};
     Status s = encode_prompt(&prompt, tokenizer, o->prompt, stop);
@@ -99,13 +156,17 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
         if (o->samples > 1)
             printf("%s--- %zu of %zu ---\n", i ? "\n" : "", i + 1, o->samples);
         if (o->prompt)
-            fputs(o->prompt, stdout);
+            s = write_piece(&output, byte_string(o->prompt), true);
         Rng rng = rng_stream(o->seed, i);
         decoder_reset(&decoder);
-        s = generate(NULL, &decoder, prompt.ids, prompt.count, &config, &rng,
-                     (TokenReceiver){.token = write_token, .context = tokenizer});
+        if (!s)
+            s = generate(NULL, &decoder, prompt.ids, prompt.count, &config, &rng,
+                         (TokenReceiver){.token = write_token, .context = &output});
+        if (!s)
+            s = write_piece(&output, (ByteString){.length = 0}, true);
         putchar('\n');
     }
+    screen_deinit(&output.screen);
     decoder_deinit(&decoder);
     token_list_deinit(&prompt);
     return s;

@@ -31,7 +31,7 @@ Status input_open(InputStream *input, const char *path, const char *maker)
     if (strcmp(path, "-") == 0)
         return CS336_OK;
     *input = (InputStream){.path = path};
-    const Status s = command_needs_file(path, maker);
+    const Status s = command_needs_readable(path, maker);
     if (s)
         return s;
     /* The size is for the progress line. Pipes and devices have none. */
@@ -50,8 +50,6 @@ Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *byt
     input->taken += *bytes;
     if (*bytes < capacity && ferror(input->stream))
         return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
-    if (*bytes == 0 && input->taken == 0)
-        return status_fail(CS336_EIO, "%s: is empty, expected some bytes", input->path);
     return CS336_OK;
 }
 

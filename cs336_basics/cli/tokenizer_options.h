@@ -56,17 +56,17 @@ typedef struct {
 } InputStream;
 
 /**
- * @brief Opens a file that must not be empty, or standard input.
+ * @brief Opens a file, which may be empty, or standard input.
  * @param path   "-" is standard input
  * @param maker  the command that writes such files, or NULL
- * @retval CS336_EIO  missing, empty, or a directory
+ * @retval CS336_EIO  missing, or a directory
  */
 CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const char *maker);
 
 /**
  * @brief Reads up to @p capacity bytes.
  * @param[out] bytes  number of bytes read; 0 at the end
- * @retval CS336_EIO  the input cannot be read, or it is empty
+ * @retval CS336_EIO  the input cannot be read
  */
 CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
 

@@ -63,7 +63,7 @@ static void show_progress(void *context, BPEPhase phase, size_t done, size_t tot
                   total, left.text);
 }
 
-static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, double seconds)
+static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, size_t asked, double seconds)
 {
     /* The longest token; of equally long ones the first. */
     size_t longest = 0;
@@ -81,6 +81,9 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
     if (shown.bytes < token.length)
         fprintf(stream, " and %zu bytes more", token.length - shown.bytes);
     fputc('\n', stream);
+    if (model->vocab_size < asked)
+        fprintf(stream, "%zu tokens, not the %zu of --vocab-size: in this text no pair of tokens is left to merge\n",
+                model->vocab_size, asked);
 }
 
 /* ---- files ---- */
@@ -91,9 +94,7 @@ static Status check_files(const TrainBPEOptions *o)
                                    {.path = o->merges, .what = "the list of merges", .written = true},
                                    {.path = o->tokenizer_json, .what = "the tokenizer.json", .written = true}};
     enum { OUTPUTS = sizeof outputs / sizeof *outputs };
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < o->inputs.count; i++)
-        s = command_needs_file(o->inputs.items[i], "cs336 story");
+    Status s = command_needs_text(&o->inputs, "cs336 story");
     if (!s)
         s = command_files_differ(outputs, OUTPUTS, &o->inputs);
     for (size_t i = 0; !s && i < OUTPUTS; i++)
@@ -158,7 +159,7 @@ int command_train_bpe(int argc, char **argv)
         s = write_files(&o, &model, &config);
     const double seconds = work_end(&progress.line);
     if (!s)
-        print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, seconds);
+        print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, o.vocab_size, seconds);
     bpe_model_deinit(&model);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

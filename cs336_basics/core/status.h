@@ -12,6 +12,8 @@
 
 #include "core/api.h"
 
+#include <stdarg.h>
+
 CS336_API_BEGIN
 
 /**
@@ -52,8 +54,16 @@ typedef enum {
  */
 #define status_fail(code, ...) (status_record(__VA_ARGS__), (code))
 
-/** @brief Records a message of up to 511 bytes for this thread; what is longer is cut. status_fail() calls it. */
+/**
+ * @brief Records a message for this thread. status_fail() calls it.
+ *
+ * The message is safe to print whatever the arguments contain, because core/printable.h replaces what a terminal would
+ * obey. It has up to 511 bytes; "..." replaces the middle of a longer one.
+ */
 void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
+
+/** @brief status_record() with the arguments as a va_list, as vprintf() has them. */
+void status_record_list(const char *format, va_list arguments) CS336_PRINTF_LIKE(1, 0);
 
 /** @brief Returns the message of this thread's latest failure, or "". It is valid until the next failure. */
 const char *status_message(void);

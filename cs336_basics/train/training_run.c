@@ -110,11 +110,13 @@ static size_t last_step(const TrainerConfig *config)
 static Status resume(Run *run)
 {
     Trainer *trainer = run->trainer;
-    const Status s = trainer_restore(trainer, run->directory.checkpoint);
+    Status s = trainer_restore(trainer, run->directory.checkpoint);
     if (s)
         return s;
     RunConfigComparison comparison;
-    run_config_compare(&comparison, run->directory.config, &trainer->config);
+    s = run_config_compare(&comparison, run->directory.config, &trainer->config);
+    if (s && !trainer->config.keep)
+        return s;
     if (comparison.stored_keep && !trainer->config.keep) /* not given: as in config.json */
         trainer->config.keep = comparison.stored_keep;
     if (*comparison.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {

@@ -32,10 +32,7 @@ typedef struct {
     size_t bytes;  /**< how many bytes of the token it shows; token_shown() of the rest shows more */
 } ShownToken;
 
-/**
- * @brief Returns the text of a token for a terminal. Each byte of malformed UTF-8, and of characters that a terminal
- * would obey instead of showing them (control characters, changes of text direction), becomes `\xNN`.
- */
+/** @brief Returns the text of a token for messages and terminals, made safe as core/printable.h describes. */
 ShownToken token_shown(ByteString token);
 
 CS336_API_END
