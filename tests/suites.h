@@ -72,6 +72,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_report)         \
+    X(cli_hostile)        \
     X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];

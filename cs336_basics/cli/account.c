@@ -65,14 +65,15 @@ static void print_share(const char *name, double count, double total)
 static void print_parameters(const TransformerLMConfig *config)
 {
     const AccountParameters p = account_parameters(config);
-    const double total = p.total;
+    const double total = p.total, EXACT = 9007199254740992; /* 2^53: a double holds all whole numbers up to it */
     puts("\nParameters");
     print_share("token embeddings", p.token_embeddings, total);
     print_share("attention", p.attention, total);
     print_share("feed-forward", p.feed_forward, total);
     print_share("norms", p.norms, total);
     print_share("lm_head", p.lm_head, total);
-    printf("  %-28s %10s   %.0f numbers, %sB as float32\n", "total", count_text(total), total, count_text(4 * total));
+    printf("  %-28s %10s   %.*g numbers, %sB as float32\n", "total", count_text(total), total < EXACT ? 17 : 6, total,
+           count_text(4 * total));
 }
 
 static void print_flops(const TransformerLMConfig *config)

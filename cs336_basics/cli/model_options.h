@@ -65,7 +65,7 @@ TransformerLMConfig model_options_config(const ModelOptions *options);
 void model_config_print(const char *title, int column, const TransformerLMConfig *config);
 
 /**
- * @brief Formats a count for people: "640", "22.5 K", "1.64 G".
+ * @brief Formats a count for people: "640", "22.5 K", "1.64 G", and from 1e24 on "3.23e+30".
  * @return one of four static buffers in turn: at most four results can be in use at a time
  */
 const char *count_text(double count);
