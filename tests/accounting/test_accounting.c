@@ -275,6 +275,29 @@ static Status measure(void *context)
     return s ? s : account_largest_batch_measured(&batch, config, 7, 1e6);
 }
 
+/* 4 d^2 = 1.8e19 numbers in a layer: no size_t counts their bytes, so the measurement is the expression. */
+START_TEST(test_accounting_of_sizes_that_no_machine_holds)
+{
+    TransformerLMConfig config = variant(0);
+    config.d_model = INT32_MAX - 1;
+    config.num_heads = 1;
+    ck_assert_double_eq_tol(account_parameters(&config).attention / (double)config.num_layers, 4 * 4.611686009e18,
+                            1e10);
+    ck_assert(!account_is_measurable(&config, 1, 7));
+    AccountMemory memory;
+    assert_ok(account_memory_measured(&memory, &config, 5, 7));
+    ck_assert_double_eq(memory.total, account_memory_expression(&config, 5, 7).total);
+    size_t batch = 1;
+    assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e18));
+    ck_assert_uint_eq(batch, 0);
+    /* A tiny model with the greatest batch and context can be measured: 2^62 tokens cannot. */
+    config = variant(0);
+    ck_assert(account_is_measurable(&config, 5, 7));
+    ck_assert(account_is_measurable(&config, 1, INT32_MAX));
+    ck_assert(!account_is_measurable(&config, INT32_MAX, INT32_MAX));
+}
+END_TEST
+
 START_TEST(test_accounting_errors)
 {
     TransformerLMConfig config = variant(0);
@@ -312,6 +335,7 @@ const TestCase accounting_tests[] = {
     TEST(test_accounting_of_real_models, "transformer_accounting"),
     TEST(test_largest_batch_measured, "adamw_accounting"),
     TEST(test_measuring_takes_no_memory, "adamw_accounting"),
+    TEST(test_accounting_of_sizes_that_no_machine_holds, "transformer_accounting"),
     TEST(test_accounting_errors, "adamw_accounting"),
     {0},
 };
