@@ -69,7 +69,8 @@ static void look_for_separator(EncodeInputs *inputs, const uint8_t *bytes, size_
         if (memcmp(found, inputs->separator, wanted) != 0)
             continue;
         fprintf(stderr,
-                "cs336: the text has %s, which is a token of the vocabulary but was split like other text; to encode "
+                "cs336 encode: the text has %s, which is a token of the vocabulary but was split like other text; to "
+                "encode "
                 "it as one token, give --special-token '%s'\n",
                 inputs->separator, inputs->separator);
         inputs->separator = NULL;

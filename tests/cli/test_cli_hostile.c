@@ -387,8 +387,9 @@ END_TEST
 
 START_TEST(test_a_separator_that_is_not_named_is_hinted_at)
 {
-    static const char hint[] = "cs336: the text has <|endoftext|>, which is a token of the vocabulary but was split "
-                               "like other text; to encode it as one token, give --special-token '<|endoftext|>'\n";
+    static const char hint[] =
+        "cs336 encode: the text has <|endoftext|>, which is a token of the vocabulary but was split "
+        "like other text; to encode it as one token, give --special-token '<|endoftext|>'\n";
     assert_shell_ok(TRAIN_BPE "; printf 'the cat' >none");
     ck_assert_int_eq(shell("cs336 encode --input none text text --output ids" FILES), 0);
     ck_assert_str_eq(shell_errors, hint);
