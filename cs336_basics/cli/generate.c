@@ -19,7 +19,7 @@ typedef struct {
     SampleConfig sample;
 } GenerateOptions;
 
-static const char DEFAULT_STOP[] = "<|endoftext|>";
+static const char END_OF_TEXT[] = "<|endoftext|>";
 
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
@@ -34,7 +34,7 @@ static int parse(GenerateOptions *o, int argc, char **argv)
                       "draw only from the most probable tokens, which together have this probability"),
         OPTION_SEED(&o->seed, "seed of the random draws"),
         OPTION_SIZE("samples", &o->samples, "N", 1, "number of texts"),
-        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "special token that ends a text; \"\" for none"),
+        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text when it is drawn; \"\" for none"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
@@ -75,24 +75,25 @@ static Status too_many_tokens(const GenerateOptions *o, size_t tokens, size_t vo
 }
 
 /*
- * Loads the tokenizer. The default stop token is a special token also if --special-token does not name it, but only if
- * the vocabulary has it: the model does not know a token that would be added here.
+ * Loads the tokenizer. <|endoftext|> is a special token also if --special-token does not name it, but only if
+ * the vocabulary has it: the model does not know a token that would be added here. --stop changes nothing here:
+ * "--stop a" must not change how the prompt is encoded.
  */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
     TokenizerOptions options = o->tokenizer;
     Status s = tokenizer_options_load(tokenizer, &options);
-    if (!s && tokenizer_find(*tokenizer, byte_string(DEFAULT_STOP)) >= 0 && !is_special(&options, DEFAULT_STOP) &&
+    if (!s && tokenizer_find(*tokenizer, byte_string(END_OF_TEXT)) >= 0 && !is_special(&options, END_OF_TEXT) &&
         options.special.count < OPTION_MAX_TEXTS) {
         tokenizer_destroy(*tokenizer);
-        options.special.items[options.special.count++] = DEFAULT_STOP;
+        options.special.items[options.special.count++] = END_OF_TEXT;
         s = tokenizer_options_load(tokenizer, &options);
     }
     if (s)
         return s;
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
     const size_t tokens = tokenizer_vocab_size(*tokenizer);
-    if (o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
+    if (o->stop != END_OF_TEXT && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
     if (tokens > vocab_size)
         return too_many_tokens(o, tokens, vocab_size);
@@ -127,15 +128,22 @@ static Status write_token(void *context, int32_t token)
     return write_piece(output, tokenizer_token(output->tokenizer, token), false);
 }
 
-/* An empty prompt stands for a new document. In training, a stop token stands before each document. */
+/*
+ * Without a prompt a new document begins. In training, <|endoftext|> stands before each document; a vocabulary with
+ * another name for it has --stop.
+ */
 static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const char *prompt, int32_t stop)
 {
     if (prompt && *prompt)
         return tokenizer_encode(tokenizer, ids, byte_string(prompt));
-    if (stop < 0)
+    const int32_t end_of_text = tokenizer_find(tokenizer, byte_string(END_OF_TEXT));
+    const int32_t start = end_of_text >= 0 ? end_of_text : stop;
+    if (start < 0)
         return status_fail(CS336_ERANGE,
-                           "--prompt is empty, expected a text, or a stop token to start a document with");
-    return token_list_append(ids, &stop, 1);
+                           "%s, and the vocabulary has no %s to start a document with; give a text by --prompt, or the "
+                           "token between documents by --stop",
+                           prompt ? "--prompt is empty" : "--prompt is missing", END_OF_TEXT);
+    return token_list_append(ids, &start, 1);
 }
 
 static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)
@@ -174,11 +182,8 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
 
 int command_generate(int argc, char **argv)
 {
-    GenerateOptions o = {.stop = DEFAULT_STOP,
-                         .max_tokens = 256,
-                         .seed = 1,
-                         .samples = 1,
-                         .sample = {.temperature = 0.8, .top_p = 0.95}};
+    GenerateOptions o = {
+        .stop = END_OF_TEXT, .max_tokens = 256, .seed = 1, .samples = 1, .sample = {.temperature = 0.8, .top_p = 0.95}};
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;

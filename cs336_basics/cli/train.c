@@ -33,8 +33,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_HEADING("Files"),
-        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens, written by cs336 encode"),
-        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens, written by cs336 encode"),
+        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens from cs336 encode, raw or .npy"),
+        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
                     "directory for log.jsonl, checkpoint.safetensors and config.json"),
         OPTION_FLAG("resume", &o->resume, "continue the run in DIR from its checkpoint"),
@@ -189,6 +189,10 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     printf("data     %s tokens in %s", count_text((double)trainer->train->count), printable(o->train).text);
     if (trainer->val)
         printf(", %s to validate", count_text((double)trainer->val->count));
+    const size_t source = trainer->train->source_size, ids = config->model.vocab_size;
+    if (source && source < ids)
+        printf("\n         from a vocabulary of %zu tokens: the model never sees its ids %zu to %zu", source, source,
+               ids - 1);
     printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
            config->model.context_length, count_text((double)config->steps * tokens_per_step));
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",

@@ -105,7 +105,7 @@ static Status check_files(const TrainBPEOptions *o)
 
 /*
  * Writes all files or none. tokenizer.json is complete under a temporary name before the others get their names, so a
- * full disk cannot leave only some of them.
+ * full disk cannot leave only some of them. A kill between the renames leaves no tokenizer.json rather than an old one.
  */
 static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const BPETrainConfig *config)
 {
@@ -118,6 +118,8 @@ static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const
     s = tokenizer_json_write(&json, model, config->special_tokens, config->special_count);
     if (!s)
         s = file_flush(&json);
+    if (!s)
+        s = file_remove_old(&json);
     if (!s)
         s = bpe_model_write(model, o->vocab, o->merges);
     if (!s)

@@ -46,16 +46,17 @@ static size_t next_character(const char *text, size_t length, size_t start)
 
 PrintableText printable_bytes(const char *text, size_t length)
 {
-    enum { HALF = (PRINTABLE_BYTES - 4) / 2 }; /* of what "..." and the zero byte leave */
+    static const char gap[] = " ... ";
+    enum { BEGINNING = 160 }; /* bytes; the rest of the room is for the end */
     PrintableText safe;
     if (printable_prefix(safe.text, sizeof safe.text, text, length) == length)
         return safe;
-    /* Too long: the beginning, "...", and the longest end that fits. */
-    printable_prefix(safe.text, HALF + 1, text, length);
-    strcat(safe.text, "...");
-    char *end = safe.text + strlen(safe.text);
-    size_t start = next_character(text, length, length > HALF ? length - HALF : 0);
-    while (printable_prefix(end, HALF + 1, text + start, length - start) < length - start)
+    /* Too long: the beginning, the gap, and the longest end that fits. */
+    printable_prefix(safe.text, BEGINNING + 1, text, length);
+    strcat(safe.text, gap);
+    const size_t used = strlen(safe.text), room = sizeof safe.text - used;
+    size_t start = next_character(text, length, length > room - 1 ? length - (room - 1) : 0);
+    while (printable_prefix(safe.text + used, room, text + start, length - start) < length - start)
         start = next_character(text, length, start + 1);
     return safe;
 }

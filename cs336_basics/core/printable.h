@@ -37,7 +37,8 @@ typedef struct {
     char text[PRINTABLE_BYTES]; /**< ends in a zero byte */
 } PrintableText;
 
-/** @brief Returns a text made safe. If it is too long, "..." replaces its middle: messages end with their reason. */
+/** @brief Returns a text made safe. If it is too long, " ... " replaces its middle: a path may have
+ * 4096 bytes, and the reason stands behind it. */
 PrintableText printable_bytes(const char *text, size_t length);
 
 /** @brief printable_bytes() of a C string. */

@@ -55,10 +55,10 @@ typedef enum {
 #define status_fail(code, ...) (status_record(__VA_ARGS__), (code))
 
 /**
- * @brief Records a message for this thread. status_fail() calls it.
+ * @brief Records a message of up to 511 bytes for this thread. status_fail() calls it.
  *
  * The message is safe to print whatever the arguments contain, because core/printable.h replaces what a terminal would
- * obey. It has up to 511 bytes; "..." replaces the middle of a longer one.
+ * obey. A longer one loses its middle, so that the reason at its end stays.
  */
 void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 

@@ -126,7 +126,7 @@ START_TEST(test_a_long_name_keeps_the_reason)
         shell("cs336 encode --output x --input $(head -c 5000 /dev/zero | tr '\\0' n) --vocab v --merges m"), 1);
     ck_assert_msg(strlen(shell_errors) < 540, "%s", shell_errors);
     ck_assert_int_eq(shell("cs336 account --norm $(head -c 5000 /dev/zero | tr '\\0' n)"), 2);
-    ck_assert_ptr_nonnull(strstr(shell_errors, "nn...nn"));
+    ck_assert_ptr_nonnull(strstr(shell_errors, "nn ... nn"));
     ck_assert_ptr_nonnull(strstr(shell_errors, "n\" is not one of pre|post|none; see cs336 account --help\n"));
 }
 END_TEST
@@ -385,6 +385,26 @@ START_TEST(test_generate_never_draws_an_id_without_a_token)
 }
 END_TEST
 
+/* The sidecar of the ids knows their vocabulary. */
+START_TEST(test_train_compares_the_vocabularies)
+{
+#define TRAIN \
+    "cs336 train --train ids.bin --out run --overwrite --steps 1 --context-length 4 --d-model 8 --num-heads 1 "
+    assert_shell_ok(TRAIN_BPE "; yes ' the cat' | head -50 >many; cs336 encode --input many --output ids.bin" SPECIAL
+                              ">said");
+    assert_shell_ok(TRAIN "--vocab-size 4096");
+    assert_prints("from a vocabulary of 263 tokens: the model never sees its ids 263 to 4095\n");
+    assert_shell_ok(TRAIN "--vocab-size 263");
+    ck_assert_ptr_null(strstr(shell_output, "vocabulary"));
+    assert_shell_fails(
+        1,
+        "cs336 train: ids.bin: the ids come from a vocabulary of 263 tokens, as its .json says; expected "
+        "at most the vocabulary size 262",
+        TRAIN "--vocab-size 262");
+#undef TRAIN
+}
+END_TEST
+
 START_TEST(test_a_separator_that_is_not_named_is_hinted_at)
 {
     static const char hint[] =
@@ -480,6 +500,7 @@ const TestCase cli_hostile_tests[] = {
     TEST(test_numbers_of_the_log_obey_the_limits, "cli"),
     TEST(test_a_vocabulary_smaller_than_asked_for_is_said, "cli"),
     TEST(test_generate_never_draws_an_id_without_a_token, "cli"),
+    TEST(test_train_compares_the_vocabularies, "cli"),
     TEST(test_a_separator_that_is_not_named_is_hinted_at, "cli"),
     TEST(test_files_in_place_of_others_are_named, "cli"),
     TEST(test_an_empty_text_has_no_ids, "cli"),

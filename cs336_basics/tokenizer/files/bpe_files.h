@@ -27,7 +27,11 @@ CS336_API_BEGIN
  */
 CS336_MUST_CHECK Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merges_path);
 
-/** @brief Writes a model; each file is replaced atomically. @retval CS336_EIO, CS336_ENOMEM */
+/**
+ * @brief Writes a model. Each file is replaced in one step. A kill between the two steps leaves no merges, which
+ * bpe_model_read() reports, rather than old merges beside a new vocabulary.
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char *merges_path);
 
 CS336_API_END
