@@ -61,6 +61,15 @@ START_TEST(test_no_text_of_others_reaches_the_terminal)
 }
 END_TEST
 
+START_TEST(test_environment_variables_are_shown_safely)
+{
+    ck_assert_int_eq(shell("CS336_ISA='%s' cs336 account >said", EVIL), 0);
+    ck_assert_ptr_nonnull(strstr(shell_errors, "cs336: CS336_ISA: unknown value \"" HARMLESS "\", expected "));
+    shell("OMP_NUM_THREADS='9%s' cs336 account >said", EVIL); /* whether it fails is not asked here */
+    ck_assert_ptr_null(strchr(shell_errors, '\x1B'));
+}
+END_TEST
+
 /* Reports on standard output have names of files too. */
 START_TEST(test_reports_show_names_of_files_safely)
 {
@@ -319,6 +328,35 @@ START_TEST(test_numbers_of_config_json_obey_the_limits)
 }
 END_TEST
 
+START_TEST(test_numbers_of_vocab_json_obey_the_limits)
+{
+    static const struct {
+        const char *id, *message;
+    } cases[] = {
+        {"0", "v.json:262: id 0 of \"cat\" is taken by another token"},
+        {"-1", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
+        {"1.5", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
+        {"2147483648", "v.json:262: id 2147483648 among 263 tokens, ids must be 0 to 262 without holes"},
+        {"1000000000000", "v.json:262: id 1000000000000 among 263 tokens, ids must be 0 to 262 without holes"},
+        {"1000000000000000000000000000000", "v.json:262:42: too big integer"},
+        {"\"7\"", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
+        {"null", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
+    };
+    assert_shell_ok(TRAIN_BPE "; cp v.json good; grep -n '\"cat\":' good");
+    ck_assert_str_eq(shell_output, "262:    \"cat\": 260,\n");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[256], message[256];
+        snprintf(line, sizeof line,
+                 "sed 's/\"cat\": 260/\"cat\": %s/' good >v.json; cs336 encode --input text --output x" FILES,
+                 cases[i].id);
+        snprintf(message, sizeof message, "cs336 encode: %s", cases[i].message);
+        assert_shell_fails(1, message, line);
+    }
+    assert_shell_fails(1, "cs336 encode: v.json:263: id 262 among 262 tokens, ids must be 0 to 261 without holes",
+                       "sed '/\"cat\":/d' good >v.json; cs336 encode --input text --output x" FILES);
+}
+END_TEST
+
 START_TEST(test_numbers_of_the_log_obey_the_limits)
 {
     static const char *const lines[] = {"{\"step\":-1,\"seconds\":1}",
@@ -488,6 +526,7 @@ END_TEST
 
 const TestCase cli_hostile_tests[] = {
     TEST(test_no_text_of_others_reaches_the_terminal, "cli"),
+    TEST(test_environment_variables_are_shown_safely, "cli"),
     TEST(test_reports_show_names_of_files_safely, "cli"),
     TEST(test_decode_is_safe_on_a_terminal_and_exact_in_a_pipe, "cli"),
     TEST(test_generate_is_safe_on_a_terminal_and_exact_in_a_pipe, "cli"),
@@ -497,6 +536,7 @@ const TestCase cli_hostile_tests[] = {
     SLOW_TEST(test_extremes_of_numeric_options, "cli", 60),
     SLOW_TEST(test_numbers_of_a_checkpoint_obey_the_limits, "cli", 60),
     TEST(test_numbers_of_config_json_obey_the_limits, "cli"),
+    TEST(test_numbers_of_vocab_json_obey_the_limits, "cli"),
     TEST(test_numbers_of_the_log_obey_the_limits, "cli"),
     TEST(test_a_vocabulary_smaller_than_asked_for_is_said, "cli"),
     TEST(test_generate_never_draws_an_id_without_a_token, "cli"),

@@ -36,17 +36,20 @@ Status token_unspell(ByteList *token, ByteString text, Utf8Character *wrong)
 Status token_quote(ByteList *json, ByteString text)
 {
     Status s = byte_list_append_text(json, "\"");
-    for (size_t i = 0; !s && i < text.length; i++) {
-        const uint8_t c = text.bytes[i];
+    for (size_t i = 0; !s && i < text.length;) {
+        const uint8_t *bytes = text.bytes + i;
+        const Utf8Character c = utf8_decode(bytes, text.length - i);
         char escaped[8];
-        if (c < ' ') {
-            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)c);
+        if (c.status == UTF8_VALID && !printable_character(c)) {
+            /* JSON asks for this below U+0020 only. The others would act on a terminal; all are below U+10000. */
+            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)(c.code_point & 0xFFFF));
             s = byte_list_append_text(json, escaped);
-        } else if (c == '"' || c == '\\') {
-            s = byte_list_append(json, (const uint8_t[]){'\\', c}, 2);
+        } else if (*bytes == '"' || *bytes == '\\') {
+            s = byte_list_append(json, (const uint8_t[]){'\\', *bytes}, 2);
         } else {
-            s = byte_list_append(json, &c, 1);
+            s = byte_list_append(json, bytes, c.length);
         }
+        i += c.length;
     }
     return s ? s : byte_list_append_text(json, "\"");
 }

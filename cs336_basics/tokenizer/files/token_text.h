@@ -23,7 +23,11 @@ CS336_MUST_CHECK Status token_spell(ByteList *text, ByteString token);
  */
 CS336_MUST_CHECK Status token_unspell(ByteList *token, ByteString text, Utf8Character *wrong);
 
-/** @brief Appends valid UTF-8 as a JSON string, quotes included. @retval CS336_ENOMEM */
+/**
+ * @brief Appends valid UTF-8 as a JSON string, quotes included. Characters that a terminal would obey are written as
+ * `\uXXXX`, which JSON readers turn back into them.
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status token_quote(ByteList *json, ByteString text);
 
 /** @brief The beginning of a token, as it may be printed. */
