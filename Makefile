@@ -57,7 +57,7 @@ endif
 
 # A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs numbers format format-check arrows,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -72,7 +72,8 @@ LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_
 TEST_SOURCES := $(filter-out tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
-LIB_OBJECTS  := $(call object,$(LIB_SOURCES))
+EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
+LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 
@@ -101,6 +102,19 @@ all: $(LIBRARY) $(SHARED) $(PROGRAM) ## builds build/libcs336.a, build/libcs336.
 $(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
+	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
+
+# The program carries scripts and styles as lists of lines (inspect/embedded.h). C reads some pairs of question marks as
+# other characters (trigraphs), so each is escaped.
+.PRECIOUS: $(VARIANT)/embedded/%.c
+$(VARIANT)/embedded/%.c: cs336_basics/inspect/% Makefile
+	@mkdir -p $(@D)
+	@echo '  EMBED $<'
+	$(Q)awk 'BEGIN { print "#include \"inspect/embedded.h\"\n\n#include <stddef.h>\n\nconst char *const $(subst .,_,$*)[] = {" } \
+	    { gsub(/["\\?]/, "\\\\&"); print "    \"" $$0 "\\n\"," } \
+	    END { print "    NULL,\n};" }' $< >$@
+$(VARIANT)/obj/cs336_basics/embedded/%.o: $(VARIANT)/embedded/%.c Makefile
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
 # NAME_avx2.c, NAME_avx512.c and NAME_avx512_bf16.c are compiled for the instruction set in their name. The program picks
@@ -188,13 +202,16 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 
 include docs/live/live.mk
 
-.PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
+.PHONY: docs docs-check numbers runs format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
-docs-check: docs $(LIVE_NATIVE) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers
+docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
 	@python3 docs/tools/check_docs.py
-numbers: ## computes the numbers and plots in the chapters again and writes them there
+	@python3 docs/tools/check_inspect.py $(PROGRAM)
+numbers: $(PROGRAM) ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
+runs: $(PROGRAM) ## trains the small models of the book's tables again, half an hour, and writes their losses there; K='gate norms' selects
+	@python3 docs/tools/write_runs.py $(K)
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])
 format: ## runs clang-format on every source file

@@ -50,9 +50,11 @@
     X(bpe_adapters)       \
     X(bpe_scale)          \
     X(encoding)           \
+    X(long_pretoken)      \
     X(encode_file)        \
     X(replace)            \
     X(tokenizer_files)    \
+    X(special_text)       \
     X(tokenizer_json)     \
     X(run_log)            \
     X(training)           \
@@ -67,8 +69,11 @@
     X(generation)         \
     X(bf16)               \
     X(accounting)         \
+    X(inspect)            \
+    X(inspect_page)       \
     X(cli)                \
     X(cli_story)          \
+    X(cli_inspect)        \
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \

@@ -19,7 +19,7 @@ typedef struct {
     SampleConfig sample;
 } GenerateOptions;
 
-static const char END_OF_TEXT[] = "<|endoftext|>";
+static const char END_OF_TEXT[] = TOKENIZER_DOCUMENT_END;
 
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
@@ -45,14 +45,6 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     return options_parse(&table, argc, argv);
 }
 
-static bool is_special(const TokenizerOptions *options, const char *text)
-{
-    for (size_t i = 0; i < options->special.count; i++)
-        if (strcmp(options->special.items[i], text) == 0)
-            return true;
-    return false;
-}
-
 /*
  * Fails because the model lacks ids. Special tokens that the vocabulary lacks get ids too, so the message counts them
  * apart from the tokens of the file.
@@ -74,21 +66,10 @@ static Status too_many_tokens(const GenerateOptions *o, size_t tokens, size_t vo
                        o->tokenizer.vocab, in_file, tokens - in_file, vocab_size, o->checkpoint);
 }
 
-/*
- * Loads the tokenizer. <|endoftext|> is a special token also if --special-token does not name it, but only if
- * the vocabulary has it: the model does not know a token that would be added here. --stop changes nothing here:
- * "--stop a" must not change how the prompt is encoded.
- */
+/* Loads the tokenizer. --stop changes nothing here: "--stop a" must not change how the prompt is encoded. */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    TokenizerOptions options = o->tokenizer;
-    Status s = tokenizer_options_load(tokenizer, &options);
-    if (!s && tokenizer_find(*tokenizer, byte_string(END_OF_TEXT)) >= 0 && !is_special(&options, END_OF_TEXT) &&
-        options.special.count < OPTION_MAX_TEXTS) {
-        tokenizer_destroy(*tokenizer);
-        options.special.items[options.special.count++] = END_OF_TEXT;
-        s = tokenizer_options_load(tokenizer, &options);
-    }
+    const Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer, END_OF_TEXT);
     if (s)
         return s;
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
@@ -196,6 +177,8 @@ int command_generate(int argc, char **argv)
         s = trained_model_load(&model, o.checkpoint);
     if (!s)
         s = load_tokenizer(&tokenizer, &o, model.lm.config.vocab_size);
+    if (!s)
+        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
     if (!s)
         s = write_samples(&o, &model, tokenizer);
     tokenizer_destroy(tokenizer);

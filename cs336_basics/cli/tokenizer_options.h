@@ -44,8 +44,35 @@ typedef struct {
  */
 size_t texts_as_byte_strings(ByteString *strings, const TextList *texts);
 
-/** @brief Loads the tokenizer. If a file is missing, the message names the command that makes it. */
+/**
+ * @brief Prints a line to stderr for each special token whose entry in the vocabulary's file could be meant otherwise,
+ * and one for all that the file has and the caller did not name (tokenizer/files/special_text.h).
+ */
+void tokenizer_options_notes(const BPEModel *model, const char *vocab);
+
+/**
+ * @brief Loads the tokenizer. If a file is missing, the message names the command that makes it. It prints nothing:
+ * see tokenizer_options_notes().
+ */
 CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options);
+
+/** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */
+#define TOKENIZER_DOCUMENT_END "<|endoftext|>"
+
+/**
+ * @brief Loads the tokenizer of a model. @p document_end is a special token also if the options do not name it, but
+ * only if the vocabulary has it: the model does not know a token that would be added.
+ */
+CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options,
+                                                   const char *document_end);
+
+/**
+ * @brief Checks that tokenizer and model have the same number of tokens.
+ * @param checkpoint  path of the model, for the message
+ * @retval CS336_EFORMAT
+ */
+CS336_MUST_CHECK Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options,
+                                                size_t vocab_size, const char *checkpoint);
 
 /** @brief Input of a command: a file or standard input, read from beginning to end. */
 typedef struct {

@@ -37,7 +37,7 @@ function read_chapter(path,    line, page, heading) {
 
 # The chapter of a header.
 function chapter_of(path,    page, line) {
-    page = path ~ /\/nn\/(functional|attention|mha)/ ? "attention" : path ~ /\/nn\/transformer|\/accounting\// ? "model" : \
+    page = path ~ /\/nn\/(functional|attention|mha)|\/inspect\// ? "attention" : path ~ /\/nn\/transformer|\/accounting\// ? "model" : \
         path ~ /\/nn\// ? "layers" : path ~ /\/(tokenizer|story)\// ? "text" : path ~ /\/optim\// ? "learning" : \
         path ~ /\/(data|train|generate)\// ? "running" : path ~ /\/kernels\// ? "fast" : path ~ /\/core\// ? "numbers_in_c" : \
         path ~ /\/cli\// ? "start" : ""

@@ -1,0 +1,43 @@
+/**
+ * @file
+ * @brief Where each head of a trained model looks: the attention weights of a sequence.
+ *
+ * Attention never stores its weights (nn/functional.h). After a forward pass that saves, the rotated queries and keys
+ * and the log-sum-exp of each query are at hand, and the weights follow from them as in the backward pass.
+ */
+#ifndef CS336_INSPECT_ATTENTION_WEIGHTS_H
+#define CS336_INSPECT_ATTENTION_WEIGHTS_H
+
+#include "core/api.h"
+#include "core/arena.h"
+#include "core/status.h"
+#include "core/tensor.h"
+#include "nn/transformer_lm.h"
+
+CS336_API_BEGIN
+
+/** @brief Returns the bytes of scratch that attention_weights() takes for a sequence of @p seq tokens. */
+size_t attention_weights_scratch(const TransformerLM *lm, size_t seq);
+
+/**
+ * @brief Computes the attention weights of all heads, and the logits of the token that follows.
+ * \f[ P_{ij} = \exp\!\left( \frac{q_i \cdot k_j}{\sqrt{d_k}} - \ell_i \right) \text{ for } j \le i, \qquad
+ *     P_{ij} = 0 \text{ for } j > i \f]
+ * Here l_i is the log-sum-exp of the scores of query i, so each row sums to 1.
+ * @param[out] weights  (num_layers, num_heads, seq, seq), contiguous, overwritten: the last two dimensions are the
+ *                      query and the key
+ * @param[out] logits   (vocab_size), overwritten; data NULL: not wanted
+ * @param[in]  lm       the model
+ * @param[in]  ids      (seq), at most context_length of them
+ * @param[in]  scratch  attention_weights_scratch() bytes
+ * @retval CS336_ESHAPE  weights or logits have another shape, or seq is 0 or exceeds context_length
+ * @retval CS336_ERANGE  an id is not below vocab_size
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see Handout section 3.4.4, problem scaled_dot_product_attention; test_attention_weights_are_those_of_the_reference
+ */
+CS336_MUST_CHECK Status attention_weights(Tensor weights, Tensor logits, const TransformerLM *lm, TokenTensor ids,
+                                          Arena *scratch);
+
+CS336_API_END
+
+#endif
