@@ -79,6 +79,7 @@
     X(cli_encode)         \
     X(cli_files)          \
     X(cli_report)         \
+    X(cli_hostile)        \
     X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
