@@ -2,10 +2,11 @@
 # Mutation testing: tests the tests. Each tests/mutants/*.patch is a plausible wrong solution of one problem. Its line
 # "Test: NAME" names the course test that must fail with it. usage: run_mutants.sh [substring of a patch's name]
 set -u
+export OMP_WAIT_POLICY=passive # as in `make test`: threads that wait leave the processor to others
 tree=build/mutants selection=${1-} caught=0 survived=0
 
 rm -rf "$tree" && mkdir -p "$tree" || exit 1
-cp -R Makefile cs336_basics tests "$tree" || exit 1
+cp -R Makefile cs336_basics tests "$tree" && mkdir "$tree/docs" && cp -R docs/live "$tree/docs" || exit 1
 make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1 || { tail -20 "$tree/log"; exit 1; }
 (cd "$tree" && K='' CS336=build/cs336 build/release/run_tests >log 2>&1) ||
     { tail "$tree/log"; echo 'run_mutants: the tests must pass before a wrong solution can make one fail' >&2; exit 1; }
