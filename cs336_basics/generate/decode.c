@@ -2,7 +2,6 @@
 
 #include "core/memory.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -110,6 +109,9 @@ Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count)
 Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
                 const GenerateConfig *config, Rng *rng, TokenReceiver receiver)
 {
+    const size_t vocab_size = decoder->lm->config.vocab_size;
+    const bool fewer = config->token_count > 0 && config->token_count < vocab_size;
+    const size_t choices = fewer ? config->token_count : vocab_size;
     size_t generated = 0;
     Status s = sample_check(&config->sample);
     if (!s)
@@ -118,9 +120,7 @@ Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t p
         int32_t token;
         /* Choose a token, hand it over, and compute the logits of the next one unless this was the last. */
         const Tensor logits = tensor_select(decoder->logits, 0, 0);
-        for (size_t id = config->token_count; config->token_count && id < tensor_extent(logits, -1); id++)
-            logits.data[id] = -INFINITY;
-        s = sample_token(&token, logits, &config->sample, rng, &decoder->memory);
+        s = sample_token(&token, tensor_slice(logits, -1, 0, choices), &config->sample, rng, &decoder->memory);
         if (s || token == config->stop_token)
             break;
         s = receiver.token(receiver.context, token);

@@ -69,9 +69,11 @@ typedef struct {
 
 /**
  * @brief Generates the continuation of a prompt.
+ *
+ * @par In this library
+ * Only the first token_count logits are candidates.
  * @param[out]    count    tokens generated; NULL: not wanted
- * @param[in,out] decoder  its window grows by the prompt and the tokens; the model does not compute the last token.
- *                         The logits of ids from token_count on become -inf
+ * @param[in,out] decoder  its window grows by the prompt and the tokens; the model does not compute the last token
  * @param[in]     prompt   prompt_length ids, at least 1
  * @param[in]     config   when to stop, and how to sample
  * @param[in,out] rng      draws one uniform number for each token

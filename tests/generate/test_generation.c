@@ -299,8 +299,8 @@ START_TEST(test_generation_with_a_window_of_one_token)
 END_TEST
 
 /*
- * Only the first ids are drawn. The others get the logit -inf, so the probabilities of the first are their softmax:
- * they keep their ratios, and sum to 1. Without others to leave out, nothing changes.
+ * Only the first ids are drawn, as if the logits of the others were -inf: the probabilities of the first are their
+ * softmax, keep their ratios, and sum to 1. Without others to leave out, nothing changes.
  */
 START_TEST(test_generation_draws_only_ids_with_a_token)
 {

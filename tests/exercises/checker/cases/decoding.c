@@ -315,7 +315,8 @@ static size_t wrong_text(Text *text, const int32_t *prompt, size_t length, const
 
 static void continue_prompt(Trial *t, const int32_t *prompt, size_t length, size_t max_tokens, int32_t stop_token)
 {
-    const GenerateConfig config = {max_tokens, stop_token, {.temperature = 0, .top_p = 1}};
+    const GenerateConfig config = {
+        .max_tokens = max_tokens, .stop_token = stop_token, .sample = {.temperature = 0, .top_p = 1}};
     TransformerLM lm;
     Decoder of_lm = {0}, *decoder = &of_lm;
     Text yours = {.count = 0}, right = {.count = 0};
