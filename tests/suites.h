@@ -75,6 +75,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_report)         \
+    X(fuzz)               \
     X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];
