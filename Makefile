@@ -57,7 +57,7 @@ endif
 
 # A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs numbers format format-check arrows,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants fuzz,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -222,14 +222,16 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 
 include docs/live/live.mk
 
-.PHONY: docs docs-check numbers format format-check arrows lint install clean help doctor deps
+.PHONY: docs docs-check numbers runs format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
 docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
 	@python3 docs/tools/check_docs.py
 	@python3 docs/tools/check_inspect.py $(PROGRAM)
-numbers: ## computes the numbers and plots in the chapters again and writes them there
+numbers: $(PROGRAM) ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
+runs: $(PROGRAM) ## trains the small models of the book's tables again, half an hour, and writes their losses there; K='gate norms' selects
+	@python3 docs/tools/write_runs.py $(K)
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])
 format: ## runs clang-format on every source file

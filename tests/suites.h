@@ -49,9 +49,11 @@
     X(bpe_adapters)       \
     X(bpe_scale)          \
     X(encoding)           \
+    X(long_pretoken)      \
     X(encode_file)        \
     X(replace)            \
     X(tokenizer_files)    \
+    X(special_text)       \
     X(tokenizer_json)     \
     X(run_log)            \
     X(training)           \

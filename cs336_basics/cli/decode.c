@@ -117,6 +117,8 @@ int command_decode(int argc, char **argv)
     /* Check all inputs and open the output before the first id is decoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
+        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
+    if (!s)
         s = input_open(&input, o.input, "cs336 encode");
     if (!s)
         s = check_files(&o);

@@ -107,6 +107,8 @@ int command_encode(int argc, char **argv)
     /* Check all inputs and open the output before the first byte is encoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
+        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
+    if (!s)
         s = encode_inputs_begin(&inputs, &o.inputs, o.pretty ? NULL : &progress);
     if (!s && o.output)
         s = open_output(&sink, &o);

@@ -115,6 +115,8 @@ int command_generate(int argc, char **argv)
     if (!s)
         s = load_tokenizer(&tokenizer, &o, model.lm.config.vocab_size);
     if (!s)
+        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
+    if (!s)
         s = write_samples(&o, &model, tokenizer);
     tokenizer_destroy(tokenizer);
     trained_model_deinit(&model);

@@ -61,6 +61,8 @@ Status inspect_encode(InspectPrompt *prompt, const InspectOptions *o, const Tran
     Status s =
         tokenizer_options_load_for(&prompt->tokenizer, &o->tokenizer, TOKENIZER_DOCUMENT_END, config->vocab_size);
     if (!s)
+        tokenizer_options_notes(&prompt->tokenizer->model, o->tokenizer.vocab);
+    if (!s)
         s = tokenizer_options_check(prompt->tokenizer, &o->tokenizer, config->vocab_size, o->checkpoint);
     if (!s)
         s = tokenizer_encode(prompt->tokenizer, &prompt->all, byte_string(o->prompt));

@@ -48,7 +48,7 @@ int command_tokenizer_json(int argc, char **argv)
     /* Read the two files, write the one. It gets its name once it is complete. */
     Status s = check_files(&o);
     if (!s)
-        s = bpe_model_read(&model, o.tokenizer.vocab, o.tokenizer.merges);
+        s = bpe_model_read(&model, o.tokenizer.vocab, o.tokenizer.merges, special, special_count);
     if (!s)
         s = file_create(&writer, o.output);
     if (!s)
@@ -57,6 +57,8 @@ int command_tokenizer_json(int argc, char **argv)
         s = work_check_stop();
     if (!s)
         s = file_commit(&writer);
+    if (!s)
+        tokenizer_options_notes(&model, o.tokenizer.vocab);
     file_abandon(&writer);
     bpe_model_deinit(&model);
     return s ? command_failed("tokenizer-json") : EXIT_OK;

@@ -2,6 +2,8 @@
 #include "cli/tokenizer_options.h"
 
 #include "cli/commands.h"
+#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/files/token_text.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +14,57 @@ size_t texts_as_byte_strings(ByteString *strings, const TextList *texts)
     for (size_t i = 0; i < texts->count; i++)
         strings[i] = byte_string(texts->items[i]);
     return texts->count;
+}
+
+/* Prints what was chosen for a special token that was named. */
+static void note_choice(const BPEModel *model, size_t index, const char *vocab)
+{
+    const BPESpecial special = model->specials[index];
+    const ByteString text = bpe_model_special_text(model, index), entry = bpe_model_token(model, special.id);
+    if (special.kind == SPECIAL_SHARED)
+        fprintf(stderr,
+                "note: %s: special token \"%s\" is written like token \"%s\": both have id %d, and decoding gives "
+                "\"%s\"\n",
+                vocab, token_shown(text).text, token_shown(entry).text, (int)special.id, token_shown(entry).text);
+    else
+        fprintf(stderr,
+                "note: %s: special token \"%s\" has no entry as it stands and gets id %d of the token with the same "
+                "bytes; Hugging Face's libraries would add a token\n",
+                vocab, token_shown(text).text, (int)special.id);
+}
+
+/* True if the alphabet writes a byte otherwise than it is, so that a token has two forms. */
+static bool has_two_forms(ByteString text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] >= 0x80 || byte_alphabet_character(text.bytes[i]) != text.bytes[i])
+            return true;
+    return false;
+}
+
+void tokenizer_options_notes(const BPEModel *model, const char *vocab)
+{
+    size_t unnamed = 0, first = 0;
+    for (size_t i = model->special_count; i-- > 0;)
+        if (model->specials[i].kind == SPECIAL_UNNAMED) {
+            unnamed++;
+            first = i;
+        }
+    for (size_t i = 0; i < model->special_count; i++) {
+        const BPESpecialKind kind = model->specials[i].kind;
+        if (kind == SPECIAL_SHARED || (kind == SPECIAL_AS_BYTES && has_two_forms(bpe_model_special_text(model, i))))
+            note_choice(model, i, vocab);
+    }
+    if (unnamed == 0)
+        return;
+    fprintf(stderr, "note: %s: token %d \"%s\" ", vocab, (int)model->specials[first].id,
+            token_shown(bpe_model_special_text(model, first)).text);
+    if (unnamed > 1)
+        fprintf(stderr,
+                "and %zu more are special tokens; no text is encoded as them unless --special-token names them\n",
+                unnamed - 1);
+    else
+        fprintf(stderr, "is a special token; no text is encoded as it unless --special-token names it\n");
 }
 
 Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options)

@@ -44,7 +44,16 @@ typedef struct {
  */
 size_t texts_as_byte_strings(ByteString *strings, const TextList *texts);
 
-/** @brief Loads the tokenizer. If a file is missing, the message names the command that makes it. */
+/**
+ * @brief Prints a line to stderr for each special token whose entry in the vocabulary's file could be meant otherwise,
+ * and one for all that the file has and the caller did not name (tokenizer/files/special_text.h).
+ */
+void tokenizer_options_notes(const BPEModel *model, const char *vocab);
+
+/**
+ * @brief Loads the tokenizer. If a file is missing, the message names the command that makes it. It prints nothing:
+ * see tokenizer_options_notes().
+ */
 CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options);
 
 /** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */

@@ -89,6 +89,7 @@ static Status load_tokenizer(Subject *subject, const ReportOptions *o, size_t in
     const Status s = tokenizer_options_load(&subject->tokenizer, &options);
     if (s)
         return s;
+    tokenizer_options_notes(&subject->tokenizer->model, options.vocab);
     const size_t vocab_size = tokenizer_vocab_size(subject->tokenizer);
     subject->uses = memory_allocate_zeroed(vocab_size, sizeof *subject->uses);
     subject->file_tokens = memory_allocate_zeroed(o->inputs.count, sizeof *subject->file_tokens);

@@ -4,6 +4,7 @@
 #include "cli/work.h"
 #include "core/memory.h"
 #include "tokenizer/files/bpe_files.h"
+#include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
 #include "tokenizer/files/tokenizer_json.h"
 #include "tokenizer/learn/bpe_train.h"
@@ -31,7 +32,11 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
                     "tokenizer.json to write too, for Hugging Face's tokenizers"),
         OPTION_THREADS(&o->threads),
     };
-    const OptionTable table = OPTION_TABLE("train-bpe", "Learns a byte-level byte-pair encoding from text.", options);
+    const OptionTable table = OPTION_TABLE(
+        "train-bpe",
+        "Learns a byte-level byte-pair encoding from text. It takes up to 36 bytes of memory for each byte of "
+        "the distinct pre-tokens: few in a text of words, 36 times the size of a file without white space.",
+        options);
     return options_parse(&table, argc, argv);
 }
 
@@ -85,7 +90,7 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
 
 /* ---- files ---- */
 
-static Status check_files(const TrainBPEOptions *o)
+static Status check_files(const TrainBPEOptions *o, const BPETrainConfig *config)
 {
     const CommandFile outputs[] = {{.path = o->vocab, .what = "the vocabulary", .written = true},
                                    {.path = o->merges, .what = "the list of merges", .written = true},
@@ -99,7 +104,20 @@ static Status check_files(const TrainBPEOptions *o)
     for (size_t i = 0; !s && i < OUTPUTS; i++)
         if (outputs[i].path)
             s = command_needs_writable(outputs[i].path);
+    if (!s && o->tokenizer_json)
+        s = tokenizer_json_check(config->special_tokens, config->special_count);
     return s;
+}
+
+/* Hours of training are not thrown away because tokenizer.json cannot hold a special token: the other files can. */
+static Status write_without_json(const TrainBPEOptions *o, const BPEModel *model)
+{
+    char reason[512];
+    snprintf(reason, sizeof reason, "%s", status_message());
+    const Status s = bpe_model_write(model, o->vocab, o->merges);
+    if (s)
+        return s;
+    return status_fail(CS336_ERANGE, "%s; only %s and %s are written", reason, o->vocab, o->merges);
 }
 
 /*
@@ -115,6 +133,10 @@ static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const
     if (s)
         return s;
     s = tokenizer_json_write(&json, model, config->special_tokens, config->special_count);
+    if (s == CS336_ERANGE) {
+        file_abandon(&json);
+        return write_without_json(o, model);
+    }
     if (!s)
         s = file_flush(&json);
     if (!s)
@@ -129,6 +151,24 @@ static bool writes_to_stdout(const TrainBPEOptions *o)
 {
     return strcmp(o->vocab, "-") == 0 || strcmp(o->merges, "-") == 0 ||
            (o->tokenizer_json && strcmp(o->tokenizer_json, "-") == 0);
+}
+
+/* Prints a line for each special token that is not written as it stands, and which other programs therefore miss. */
+static Status note_spelled_tokens(const BPEModel *model, const char *vocab)
+{
+    SpecialTexts special;
+    const Status s = special_texts_init(&special, model);
+    for (size_t i = 0; !s && i < special.count; i++) {
+        const ByteString text = bpe_model_special_text(model, i), written = byte_list_view(&special.texts[i]);
+        if (!byte_string_equal(text, written))
+            fprintf(stderr,
+                    "note: %s: special token \"%s\" is written \"%s\", since its own text %s; other programs do not "
+                    "read it so\n",
+                    vocab, token_shown(text).text, token_shown(written).text,
+                    special_text_is_utf8(text) ? "is what other bytes are written as" : "is not UTF-8");
+    }
+    special_texts_deinit(&special);
+    return s;
 }
 
 int command_train_bpe(int argc, char **argv)
@@ -151,12 +191,14 @@ int command_train_bpe(int argc, char **argv)
     /* Check all files before hours of work. */
     BPEModel model = {0};
     BPETrainStats stats;
-    Status s = check_files(&o);
+    Status s = check_files(&o, &config);
     if (!s)
         s = bpe_train_files(&model, &stats, o.inputs.items, o.inputs.count, &config);
     if (!s)
         s = write_files(&o, &model, &config);
     const double seconds = work_end(&progress.line);
+    if (!s)
+        s = note_spelled_tokens(&model, o.vocab);
     if (!s)
         print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, seconds);
     bpe_model_deinit(&model);

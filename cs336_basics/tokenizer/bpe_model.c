@@ -64,6 +64,23 @@ Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right)
     return CS336_OK;
 }
 
+Status bpe_model_replace_token(BPEModel *model, int32_t id, ByteString token)
+{
+    assert(id >= 0 && (size_t)id < model->vocab_size);
+    ByteList *bytes = &model->bytes;
+    const Status s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + token.length, 1);
+    if (s)
+        return s;
+    /* Move the bytes behind the token; differences are modulo 2^64, so tokens may become shorter too. */
+    const size_t begin = id ? model->ends[id - 1] : 0, end = model->ends[id], more = token.length - (end - begin);
+    memmove(bytes->bytes + end + more, bytes->bytes + end, bytes->length - end);
+    memcpy(bytes->bytes + begin, token.bytes, token.length);
+    bytes->length += more;
+    for (size_t i = (size_t)id; i < model->vocab_size; i++)
+        model->ends[i] += more;
+    return CS336_OK;
+}
+
 Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
 {
     *copy = (BPEModel){0};
@@ -72,6 +89,10 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
         s = array_reserve(&copy->merges, &copy->merge_capacity, model->merge_count, sizeof *copy->merges);
     if (!s)
         s = byte_list_append(&copy->bytes, model->bytes.bytes, model->bytes.length);
+    if (!s)
+        s = array_reserve(&copy->specials, &copy->special_capacity, model->special_count, sizeof *copy->specials);
+    if (!s)
+        s = byte_list_append(&copy->special_bytes, model->special_bytes.bytes, model->special_bytes.length);
     if (s) {
         bpe_model_deinit(copy);
         return s;
@@ -82,15 +103,69 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
         memcpy(copy->ends, model->ends, model->vocab_size * sizeof *copy->ends);
     if (model->merge_count)
         memcpy(copy->merges, model->merges, model->merge_count * sizeof *copy->merges);
+    copy->special_count = model->special_count;
+    if (model->special_count)
+        memcpy(copy->specials, model->specials, model->special_count * sizeof *copy->specials);
     return CS336_OK;
 }
 
 void bpe_model_deinit(BPEModel *model)
 {
     byte_list_deinit(&model->bytes);
+    byte_list_deinit(&model->special_bytes);
     memory_release(model->ends);
     memory_release(model->merges);
+    memory_release(model->specials);
     *model = (BPEModel){0};
+}
+
+/* ---- special tokens ---- */
+
+ByteString bpe_model_special_text(const BPEModel *model, size_t index)
+{
+    const BPESpecial *special = &model->specials[index];
+    return (ByteString){.bytes = model->special_bytes.bytes + special->begin, .length = special->length};
+}
+
+int64_t bpe_model_find_special(const BPEModel *model, ByteString text)
+{
+    for (size_t i = 0; i < model->special_count; i++)
+        if (byte_string_equal(bpe_model_special_text(model, i), text))
+            return (int64_t)i;
+    return -1;
+}
+
+bool bpe_model_is_special(const BPEModel *model, int32_t id)
+{
+    for (size_t i = 0; i < model->special_count; i++)
+        if (model->specials[i].id == id && model->specials[i].kind <= SPECIAL_UNNAMED)
+            return true;
+    return false;
+}
+
+Status bpe_model_set_special(BPEModel *model, ByteString text, int32_t id, BPESpecialKind kind)
+{
+    const int64_t known = bpe_model_find_special(model, text);
+    if (known >= 0) {
+        model->specials[known].id = id;
+        model->specials[known].kind = kind;
+        return CS336_OK;
+    }
+    Status s =
+        array_reserve(&model->specials, &model->special_capacity, model->special_count + 1, sizeof *model->specials);
+    const size_t begin = model->special_bytes.length;
+    if (!s)
+        s = byte_list_append(&model->special_bytes, text.bytes, text.length);
+    if (!s)
+        model->specials[model->special_count++] =
+            (BPESpecial){.begin = begin, .length = text.length, .id = id, .kind = kind};
+    return s;
+}
+
+Status bpe_model_add_special(BPEModel *model, ByteString text)
+{
+    const Status s = bpe_model_add_token(model, text);
+    return s ? s : bpe_model_set_special(model, text, (int32_t)(model->vocab_size - 1), SPECIAL_OWN);
 }
 
 /* ---- ids by bytes ---- */
@@ -116,7 +191,8 @@ Status token_index_init(TokenIndex *index, const BPEModel *model)
         index->slots[i] = -1;
     for (size_t i = 0; i < model->vocab_size; i++) {
         int32_t *slot = find_slot(index, bpe_model_token(model, (int32_t)i));
-        if (*slot < 0) /* of tokens with the same bytes the first one counts */
+        /* Of tokens with the same bytes the first ordinary one counts. */
+        if (*slot < 0 || (bpe_model_is_special(model, *slot) && !bpe_model_is_special(model, (int32_t)i)))
             *slot = (int32_t)i;
     }
     return CS336_OK;
@@ -138,18 +214,24 @@ void token_index_deinit(TokenIndex *index)
     *index = (TokenIndex){0};
 }
 
-Status bpe_model_add_absent(BPEModel *model, const ByteString *tokens, size_t count)
+Status bpe_model_name_specials(BPEModel *model, const ByteString *texts, size_t count)
 {
-    TokenIndex index;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < count; i++) {
-        s = token_index_init(&index, model); /* anew each time: the model changes, and special tokens are few */
+        const int64_t known = bpe_model_find_special(model, texts[i]);
+        if (known >= 0) {
+            if (model->specials[known].kind == SPECIAL_UNNAMED)
+                model->specials[known].kind = SPECIAL_OWN;
+            continue;
+        }
+        TokenIndex index; /* anew each time: the model changes, and special tokens are few */
+        s = token_index_init(&index, model);
         if (s)
             return s;
-        const bool absent = token_index_find(&index, tokens[i]) < 0;
+        const int32_t id = token_index_find(&index, texts[i]);
         token_index_deinit(&index);
-        if (absent)
-            s = bpe_model_add_token(model, tokens[i]);
+        s = id < 0 ? bpe_model_add_special(model, texts[i])
+                   : bpe_model_set_special(model, texts[i], id, SPECIAL_AS_BYTES);
     }
     return s;
 }

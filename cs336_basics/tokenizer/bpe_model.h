@@ -3,6 +3,8 @@
  * @brief What BPE training produces and a tokenizer is built from: the vocabulary, and the merges by rank.
  *
  * - Ids are 0 to vocab_size - 1, without gaps.
+ * - A token is ordinary if it is a byte or if text may be merged to it. A special token may have the same bytes as an
+ *   ordinary one and yet another id.
  * - A zeroed model is empty and ready. It owns its bytes. A token's ByteString is valid until the model changes.
  */
 #ifndef CS336_TOKENIZER_BPE_MODEL_H
@@ -12,6 +14,7 @@
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,15 +29,36 @@ typedef struct {
         merged;   /**< id of the token that replaces both */
 } BPEMerge;
 
+/** @brief Which entry of the vocabulary a special token has. */
+typedef enum {
+    SPECIAL_OWN,      /**< an entry of its own */
+    SPECIAL_UNNAMED,  /**< an entry of its own, which a file has although the caller did not name it */
+    SPECIAL_AS_BYTES, /**< that of the ordinary token with the same bytes */
+    SPECIAL_SHARED /**< that of an ordinary token with other bytes, since a file writes both alike; decoding gives the
+                        ordinary token's bytes */
+} BPESpecialKind;
+
+/** @brief A special token of a model. */
+typedef struct {
+    size_t begin,        /**< where its text begins in BPEModel.special_bytes */
+        length;          /**< bytes of its text */
+    int32_t id;          /**< of its entry */
+    BPESpecialKind kind; /**< says whose entry it is */
+} BPESpecial;
+
 /** @brief A vocabulary and its merges. It owns all its arrays. */
 typedef struct {
-    size_t vocab_size,     /**< number of tokens; ids are below it */
-        merge_count;       /**< number of merges; ranks are below it */
-    BPEMerge *merges;      /**< by rank: in the order in which they were learned */
-    ByteList bytes;        /**< of all tokens, without gaps, by id */
-    size_t *ends;          /**< by id: where the token ends in bytes */
-    size_t token_capacity, /**< tokens that there is room for */
-        merge_capacity;    /**< merges that there is room for */
+    size_t vocab_size,      /**< number of tokens; ids are below it */
+        merge_count;        /**< number of merges; ranks are below it */
+    BPEMerge *merges;       /**< by rank: in the order in which they were learned */
+    ByteList bytes;         /**< of all tokens, without gaps, by id */
+    size_t *ends;           /**< by id: where the token ends in bytes */
+    size_t token_capacity,  /**< tokens that there is room for */
+        merge_capacity;     /**< merges that there is room for */
+    BPESpecial *specials;   /**< the special tokens that the model knows */
+    size_t special_count,   /**< number of special tokens */
+        special_capacity;   /**< special tokens that there is room for */
+    ByteList special_bytes; /**< of the texts of all special tokens */
 } BPEModel;
 
 /** @brief Returns the bytes of a token; @p id must be below vocab_size. */
@@ -57,16 +81,43 @@ CS336_MUST_CHECK Status bpe_model_add_merge(BPEModel *model, BPEMerge merge);
 CS336_MUST_CHECK Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right);
 
 /**
- * @brief Adds the tokens that the model does not have yet, in the given order.
- * @retval CS336_ERANGE, CS336_ENOMEM  as bpe_model_add_token()
+ * @brief Gives a token other bytes; @p id must be below vocab_size. No merge may have the token.
+ * @retval CS336_ENOMEM
  */
-CS336_MUST_CHECK Status bpe_model_add_absent(BPEModel *model, const ByteString *tokens, size_t count);
+CS336_MUST_CHECK Status bpe_model_replace_token(BPEModel *model, int32_t id, ByteString token);
 
 /** @brief Copies a model; the copy shares no memory with the original. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
 
 /** @brief Frees the memory and leaves an empty model, which may be used again. */
 void bpe_model_deinit(BPEModel *model);
+
+/* ---- special tokens ---- */
+
+/** @brief Returns the text of special token @p index, which must be below special_count. */
+ByteString bpe_model_special_text(const BPEModel *model, size_t index);
+
+/** @brief Returns the index of a special token in BPEModel.specials, or -1. */
+int64_t bpe_model_find_special(const BPEModel *model, ByteString text);
+
+/** @brief True if the token is the entry of a special token alone, so that no text is merged to it. */
+bool bpe_model_is_special(const BPEModel *model, int32_t id);
+
+/** @brief Records that a text is a special token with this id. @retval CS336_ENOMEM */
+CS336_MUST_CHECK Status bpe_model_set_special(BPEModel *model, ByteString text, int32_t id, BPESpecialKind kind);
+
+/**
+ * @brief Adds a special token with an entry of its own.
+ * @retval CS336_ERANGE, CS336_ENOMEM  as bpe_model_add_token()
+ */
+CS336_MUST_CHECK Status bpe_model_add_special(BPEModel *model, ByteString text);
+
+/**
+ * @brief Makes texts special tokens, in the given order: each keeps the id that the model has for it as a special
+ * token, or gets that of the token with the same bytes, or a new one.
+ * @retval CS336_ERANGE, CS336_ENOMEM  as bpe_model_add_token()
+ */
+CS336_MUST_CHECK Status bpe_model_name_specials(BPEModel *model, const ByteString *texts, size_t count);
 
 /* ---- finding pairs and tokens ---- */
 
@@ -91,10 +142,10 @@ typedef struct {
 /** @brief Indexes the tokens of a model, which must not change while the index is used. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status token_index_init(TokenIndex *index, const BPEModel *model);
 
-/** @brief Returns the lowest id of a token with these bytes, or -1. */
+/** @brief Returns the lowest id of an ordinary token with these bytes, else of a special token's entry, or -1. */
 int32_t token_index_find(const TokenIndex *index, ByteString token);
 
-/** @brief Returns the lowest id of a token that is this one byte, or -1. */
+/** @brief The same as token_index_find() of a single byte. */
 int32_t token_index_find_byte(const TokenIndex *index, uint8_t byte);
 
 /** @brief Frees the slots; a zeroed index is fine. The model stays. */

@@ -84,6 +84,9 @@ void byte_list_deinit(ByteList *list);
 /** @brief Appends ids. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status token_list_append(TokenList *list, const int32_t *ids, size_t count);
 
+/** @brief Receives ids in the order of the text. If it does not return CS336_OK, the encoding ends with its status. */
+typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
+
 /** @brief Frees the ids and leaves an empty list, which may be used again. */
 void token_list_deinit(TokenList *list);
 

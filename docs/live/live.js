@@ -128,7 +128,11 @@ const live = (() => {
         const input = element("input", { type: "range", min, max, step, value, "aria-label": name });
         const output = element("output", {}, show(value));
         const control = element("label", { class: "live-slider" }, element("span", {}, name), input, output);
-        const update = () => { output.textContent = show(Number(input.value)); };
+        const update = () => {
+            output.textContent = show(Number(input.value));
+            input.setAttribute("aria-valuetext", output.textContent); /* what a screen reader says */
+        };
+        update();
         input.addEventListener("input", () => { update(); change(Number(input.value)); });
         Object.defineProperty(control, "value", { get: () => Number(input.value) });
         control.set = v => { input.value = v; update(); };
@@ -212,12 +216,17 @@ const live = (() => {
         return list;
     }
 
-    /* A plot with axes. Options: xLabel, yLabel, x: [low, high], y: [low, high], height. The result has
+    function short(v) {
+        return String(Number(v.toPrecision(6)));
+    }
+
+    /* A plot with axes. Options: xLabel, yLabel, x: [low, high], y: [low, high], width, height, and xTick, yTick, which
+     * write the number of a tick. The result has
      *   .clear()                                      removes what was drawn
      *   .line(xs, ys, {series: 1, text, points: false})  draws a curve in the colour of its series, 1 to 6
      *   .draw(shape)                                  adds an own SVG shape; .X(x) and .Y(y) give its coordinates
      *   .range(x, y)                                  changes the ranges of the axes */
-    function plot({ label, xLabel = "", yLabel = "", x, y, width = 640, height = 300 }) {
+    function plot({ label, xLabel = "", yLabel = "", x, y, width = 640, height = 300, xTick = short, yTick = short }) {
         const left = 62, right = 14, top = 12, bottom = 44;
         const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "live-plot", role: "img", "aria-label": label });
         const axes = shape("g", {}), content = shape("g", {}), legend = shape("g", {});
@@ -225,18 +234,17 @@ const live = (() => {
         const X = v => left + (v - x[0]) / (x[1] - x[0]) * (width - left - right);
         const Y = v => height - bottom - (v - y[0]) / (y[1] - y[0]) * (height - top - bottom);
         const text = (at, attributes) => shape("text", attributes, at);
-        const short = v => String(Number(v.toPrecision(6)));
         let entries = 0;
 
         function drawAxes() {
             axes.replaceChildren();
             for (const v of ticks(x[0], x[1], 6)) {
                 axes.append(shape("line", { x1: X(v), x2: X(v), y1: top, y2: height - bottom, class: "live-grid" }));
-                axes.append(text(short(v), { x: X(v), y: height - bottom + 16, "text-anchor": "middle" }));
+                axes.append(text(xTick(v), { x: X(v), y: height - bottom + 16, "text-anchor": "middle" }));
             }
             for (const v of ticks(y[0], y[1], 5)) {
                 axes.append(shape("line", { x1: left, x2: width - right, y1: Y(v), y2: Y(v), class: "live-grid" }));
-                axes.append(text(short(v), { x: left - 7, y: Y(v) + 4, "text-anchor": "end" }));
+                axes.append(text(yTick(v), { x: left - 7, y: Y(v) + 4, "text-anchor": "end" }));
             }
             axes.append(text(xLabel, { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }));
             axes.append(text(yLabel, { transform: `translate(13 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }));

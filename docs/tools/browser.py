@@ -32,7 +32,7 @@ class Browser:
     def __init__(self, program, timeout=30):
         self.timeout = timeout
         self.next_id = 1
-        self.rest = b""
+        self.rest = bytearray()
         self.events = []
         self.profile = tempfile.mkdtemp(prefix="docs-check-")
         command_read, self.command = os.pipe()
@@ -70,14 +70,16 @@ class Browser:
 
     def receive(self, until):
         """The next message. Fails when the clock passes `until`."""
-        while b"\0" not in self.rest:
+        searched = 0  # bytes of `rest` without an end, so that a long message is not searched again with each part
+        while (end := self.rest.find(b"\0", searched)) < 0:
+            searched = len(self.rest)
             if not select.select([self.answer], [], [], max(0, until - time.monotonic()))[0]:
                 raise BrowserError("no answer from Chromium in time")
             data = os.read(self.answer, 1 << 20)
             if not data:
                 raise BrowserError("Chromium ended")
             self.rest += data
-        message, self.rest = self.rest.split(b"\0", 1)
+        message, self.rest = self.rest[:end], self.rest[end + 1:]
         return json.loads(message)
 
     def call(self, method, **params):

@@ -5,7 +5,7 @@
    is in a page.
 2. In headless Chromium, the chapters and 20 pages of the reference load without an error, show their formulas, fit a
    phone, can be read in light and dark, and the search finds sections.
-3. The chapters hold the numbers that write_numbers.py computes.
+3. The figures can be read on light and dark pages, and the chapters hold the numbers that write_numbers.py computes.
 
 usage: check_docs.py [HTML_DIRECTORY]    Each error is one line. The exit status is 1 if there is one.
 Only the standard library is used. Without Chromium the second part is left out.
@@ -22,6 +22,7 @@ import urllib.parse
 
 import browser
 import check_live
+import figure_contrast
 
 TOOLS = pathlib.Path(__file__).resolve().parent
 ROOT = TOOLS.parent.parent
@@ -320,6 +321,8 @@ def main():
             check_markup(site, page)
         else:
             fail(page, "there is no such page, but docs/book/contents.txt names it")
+    for message in figure_contrast.errors():
+        fail("docs", message)
     summary = [f"{len(site.anchors)} pages and pictures, {checked} links and anchors", check_rendered(site), check_numbers()]
     for message, pages in errors.items():
         more = f" (and {len(pages) - 1} more pages)" if len(pages) > 1 else ""

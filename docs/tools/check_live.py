@@ -37,6 +37,7 @@ class Native:
 
     def __init__(self):
         os.environ["CS336_ISA"] = "portable"  # sums in the same order as in the page
+        os.environ["OMP_NUM_THREADS"] = "1"  # as the page; threads that wait for one another are slow on a busy computer
         self.library = ctypes.CDLL(str(NATIVE))
         self.library.live_message.restype = ctypes.c_char_p
         self.types = declarations()

@@ -52,7 +52,7 @@ def main():
     program = browser.find()
     if not program:
         sys.exit("live_pictures.py: needs Chromium, which is not here (make deps installs it)")
-    chromium = browser.Browser(program)
+    chromium = browser.Browser(program, timeout=120)  # a figure may train a model for its picture
     try:
         chromium.set_colours("light")
         chromium.set_width(1300, 1400)

@@ -66,7 +66,7 @@ fi
 # ---- figures that run ----
 if [ -n "$wasm" ]; then
     mkdir "$out/html/live"
-    cp "$wasm" docs/live/*.js docs/live/*.css "$out/html/live"
+    cp "$wasm" docs/live/*.js docs/live/*.css cs336_basics/inspect/attention_viewer.* "$out/html/live"
 fi
 
 # ---- links to source files ----

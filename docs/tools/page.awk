@@ -51,6 +51,7 @@ fenced || /^    [^ ]/ { print; next }
     live_name = $3
     if ((getline line < ("docs/live/" live_name ".js")) < 0)
         die("no figure docs/live/" live_name ".js")
+    close("docs/live/" live_name ".js")
     if (getline <= 0 || $0 !~ /^!\[.*\]\(.*\)$/)
         die("expected the picture of the figure " live_name " in the line after <!-- live " live_name " -->")
     print_live(live_name, links($0))
@@ -131,18 +132,20 @@ function links(text,    result, link, target) {
 
 # $...$ and $$...$$ outside of `...` become formulas. A quotation mark of the text becomes &quot;, because Doxygen takes
 # the text between two of them on a line as it is, with the formulas in it.
-function formulas(text,    result, c, code, tag, i, two) {
+function formulas(text,    result, c, tag, i, two, end) {
     gsub(/<br>`/, "<br> `", text) # Doxygen does not see the element otherwise
     result = ""
     for (i = 1; i <= length(text); i++) {
         c = substr(text, i, 1)
-        if (c == "`")
-            code = !code
+        end = c == "`" ? index(substr(text, i + 1), "`") : 0
         if (c == "<" || c == ">")
             tag = c == "<" && substr(text, i + 1, 1) ~ /[a-z]/
-        if (c == "\"" && !code && !tag)
+        if (end) {
+            result = result code_span(substr(text, i + 1, end - 1))
+            i += end
+        } else if (c == "\"" && !tag)
             result = result "&quot;"
-        else if (c == "$" && !code && substr(text, i - 1, 1) != "\\") {
+        else if (c == "$" && substr(text, i - 1, 1) != "\\") {
             two = substr(text, i + 1, 1) == "$"
             result = result (two ? (display ? "\\f]" : "\\f[") : "\\f$")
             if (two) {
@@ -153,6 +156,16 @@ function formulas(text,    result, c, code, tag, i, two) {
             result = result c
     }
     return result
+}
+
+# `code`. Doxygen drops a % in front of a word, does not see the end of code after a single quotation mark, and shows
+# the \| of a table as it is. In <code> each of them can be escaped, and -- must be.
+function code_span(code) {
+    if (code !~ /["%]|\\\|/)
+        return "`" code "`"
+    gsub(/[\\@"%#&<>]|--/, "\\\\&", code)
+    gsub(/\\\\\|/, "\\|", code)
+    return "<code>" code "</code>"
 }
 
 function directive(text,    word) {
@@ -183,7 +196,19 @@ function print_live(name, picture) {
     print_raw("</div>")
     if (!live_scripts)
         live_scripts = "<link rel=\"stylesheet\" href=\"live/live.css\">" script("cs336") script("live")
-    live_scripts = live_scripts script(name)
+    live_scripts = live_scripts needs("docs/live/" name ".js") script(name)
+}
+# The script and the style of the library that the comment at the top of a figure names: "Needs cs336_basics/DIRECTORY/FILE."
+function needs(file,    line, part) {
+    while ((getline line < file) > 0 && line !~ /^"use strict"/)
+        if (match(line, /Needs cs336_basics\/[a-z_\/]+/)) {
+            part = substr(line, RSTART + 6, RLENGTH - 6)
+            sub(/.*\//, "", part)
+            close(file)
+            return "<link rel=\"stylesheet\" href=\"live/" part ".css\">" script(part)
+        }
+    close(file)
+    return ""
 }
 function script(name) { return "<script src=\"live/" name ".js\"></script>" }
 function print_raw(html) { print "\n\\htmlonly[block]" html "\\endhtmlonly\n" }

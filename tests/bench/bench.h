@@ -105,7 +105,7 @@ double bench_fma_peak(void);
 double bench_bf16_peak(void);
 
 /**
- * @brief Measures the gigabytes a second at which all threads add up @p bytes of memory.
+ * @brief Measures the gigabytes a second at which all threads read @p bytes of memory to find a maximum.
  *
  * The threads have read the memory before, and it is as much as the row reads. So the caches hold the same share of it.
  */

@@ -1,12 +1,14 @@
 /*
  * Encodes and decodes the files that CS336_CORPORA names, beside other tokenizers. GPT-2's vocabulary is in the
- * directory COURSE. All rows but one use one thread: `taskset -c 0 make bench K='bpe encode'` pins it to a core.
+ * directory COURSE. Two rows encode runs of letters, with vocabularies of their own. All rows but one use one thread:
+ * `taskset -c 0 make bench K='bpe encode'` pins it to a core.
  */
 #include "core/file.h"
 #include "core/memory.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"
 #include "tokenizer/encode/encode_file.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -173,10 +175,56 @@ static void rows(EncodeWork *work, const char *path)
     file_unmap(&work->file);
 }
 
+/* ---- one pre-token without end ---- */
+
+enum { RUN_BYTES = 10000000, RUN_LEARNED = 320000, RUN_VOCABULARY = 300 };
+
+static double encode_run(void *context)
+{
+    const EncodeWork *work = context;
+    size_t count = 0;
+    Encoder *encoder;
+    const double start = bench_now();
+    Status s = encoder_create(&encoder, work->tokenizer, count_ids, &count);
+    if (!s)
+        s = encoder_feed(encoder, work->text.bytes, work->text.length);
+    if (!s)
+        s = encoder_finish(encoder);
+    encoder_destroy(encoder);
+    return result_of(s, start);
+}
+
+/* Learns a vocabulary from a run of one or two letters, until 320 000 bytes are one token, and encodes 10 MB of it. */
+static void run_row(const char *name, const char *letters)
+{
+    EncodeWork work = {0};
+    BPEModel model;
+    const BPETrainConfig config = {.vocab_size = RUN_VOCABULARY, .threads = 1};
+    if (!bench_selected(name))
+        return;
+    while (work.text.length < RUN_BYTES)
+        bench_require(byte_list_append_text(&work.text, letters));
+    const ByteString learned = {.bytes = work.text.bytes, .length = RUN_LEARNED};
+    bench_require(bpe_train(&model, NULL, &learned, 1, &config));
+    bench_require(tokenizer_create(&work.tokenizer, &model, NULL, 0));
+    const BenchRow rate = {.name = name,
+                           .unit = "MB/s",
+                           .scale = RUN_BYTES / 1e6,
+                           .rate = true,
+                           .ours = {.run = encode_run, .context = &work}};
+    bench_row(&rate);
+    bpe_model_deinit(&model);
+    byte_list_deinit(&work.text);
+    tokenizer_destroy(work.tokenizer);
+}
+
 void bench_bpe_encode(void)
 {
+    run_row("bpe encode a run of a", "a");
+    run_row("bpe encode a run of ab", "ab");
     const char *paths = getenv("CS336_CORPORA"), *pattern = getenv("K");
-    const bool asked = pattern && (strstr(pattern, "bpe encode") || strstr(pattern, "bpe decode"));
+    const bool asked =
+        pattern && !strstr(pattern, "a run") && (strstr(pattern, "bpe encode") || strstr(pattern, "bpe decode"));
     if (!bench_selected("bpe encode") && !bench_selected("bpe decode") && !asked)
         return;
     if (!paths || !*paths || !getenv("COURSE")) {

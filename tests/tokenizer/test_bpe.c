@@ -275,20 +275,54 @@ START_TEST(test_words_are_the_same_however_the_text_is_cut)
 }
 END_TEST
 
+/* Special tokens of one or two pieces of characters, which begin and end inside the characters of the text. */
+START_TEST(test_words_are_the_same_wherever_special_tokens_begin)
+{
+    static const ByteString pieces[] = {ATOM("\xD0"), ATOM("\xB8"), ATOM("\xE4"), ATOM("\xB8\x9C"), ATOM("\xC2"),
+                                        ATOM("\xA0"), ATOM("a"),    ATOM("&"),    ATOM(" "),        ATOM("'s")};
+    Rng rng = rng_seeded(12);
+    uint8_t buffer[LONGEST_TEXT], pair[LONGEST_TEXT];
+    for (int trial = 0; trial < 2000; trial++) {
+        const ByteString text = random_text(&rng, buffer, pieces, COUNT(pieces), 40),
+                         first = pieces[rng_below(&rng, COUNT(pieces))],
+                         second = pieces[rng_below(&rng, COUNT(pieces))];
+        memcpy(pair, first.bytes, first.length);
+        memcpy(pair + first.length, second.bytes, second.length);
+        const ByteString special_texts[] = {{.bytes = pair, .length = first.length + second.length},
+                                            pieces[rng_below(&rng, COUNT(pieces))]};
+        const WordSource source = {.content = text};
+        SpecialTokens special;
+        WordTable uncut, cut;
+        assert_ok(special_tokens_init(&special, special_texts, 1 + rng_below(&rng, 2)));
+        WordCountConfig config = {.special = &special, .threads = 1};
+        test_label("text %d", trial);
+        assert_ok(count_words(&uncut, &source, 1, &config));
+        config.chunk_bytes = 1 + (size_t)rng_below(&rng, 9);
+        assert_ok(count_words(&cut, &source, 1, &config));
+        assert_same_words(&cut, &uncut, trial);
+        word_table_deinit(&uncut);
+        word_table_deinit(&cut);
+        special_tokens_deinit(&special);
+    }
+}
+END_TEST
+
 START_TEST(test_vocabulary_is_special_tokens_bytes_merges)
 {
-    const ByteString special[] = {ATOM("<|b|>"), ATOM("<|a|>"), ATOM("<|b|>"), ATOM("\n")};
+    const ByteString special[] = {ATOM("<|b|>"), ATOM("<|a|>"), ATOM("<|b|>"), ATOM("\n"), ATOM("#"), ATOM("\xFF")};
     const Training t = {
-        .text = byte_string("ab ab<|a|>ab\nab"), .special = special, .special_count = 4, .vocab_size = 1000};
+        .text = byte_string("ab ab<|a|>ab\nab"), .special = special, .special_count = 6, .vocab_size = 1000};
     BPEModel model = trained(&t);
     ck_assert(byte_string_equal(bpe_model_token(&model, 0), byte_string("<|b|>")));
     ck_assert(byte_string_equal(bpe_model_token(&model, 1), byte_string("<|a|>")));
-    ck_assert(byte_string_equal(bpe_model_token(&model, 2), byte_string("!")));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 2), byte_string("\n")));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 3), byte_string("!")));
     ck_assert(
-        byte_string_equal(bpe_model_token(&model, 257), (ByteString){.bytes = (const uint8_t *)"\xAD", .length = 1}));
-    ck_assert(byte_string_equal(bpe_model_token(&model, 258), byte_string("ab")));
-    ck_assert(byte_string_equal(bpe_model_token(&model, 259), byte_string(" ab")));
-    ck_assert_uint_eq(model.vocab_size, 260);
+        byte_string_equal(bpe_model_token(&model, 258), (ByteString){.bytes = (const uint8_t *)"\xAD", .length = 1}));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 259), byte_string("ab")));
+    ck_assert(byte_string_equal(bpe_model_token(&model, 260), byte_string(" ab")));
+    ck_assert_uint_eq(model.vocab_size, 261);
+    ck_assert_uint_eq(model.special_count, 3);
     bpe_model_deinit(&model);
 }
 END_TEST
@@ -429,8 +463,9 @@ START_TEST(test_training_survives_every_failed_allocation)
         attempt_training, &t, NO_ELEMENTS, "bpe_train: no memory for 1 texts",
         "special_tokens_init: no memory for 3 tokens of 18 bytes", "count_words: no memory for 1 texts",
         "word_tally_new: no memory for *[0-9] bytes", "word_table_add: no memory for 16 words",
-        "bpe_train: no memory for 30 bytes of distinct pre-tokens", "bpe_train: no memory for 289 tokens",
-        "bpe_train: no memory for 1024 distinct pairs", "bpe_train: no memory for *[0-9] positions of pairs");
+        "bpe_train: no memory for 30 bytes of distinct pre-tokens, up to 36 for each",
+        "bpe_train: no memory for 289 tokens", "bpe_train: no memory for 1024 distinct pairs",
+        "bpe_train: no memory for *[0-9] positions of pairs");
     for (t.threads = 2; t.threads <= 3; t.threads++) {
         test_label("%d threads", t.threads);
         assert_allocation_failures_are_clean(attempt_training, &t);
@@ -449,6 +484,7 @@ const TestCase bpe_tests[] = {
     TEST(test_a_longer_byte_string_is_greater_than_its_beginning, "train_bpe"),
     TEST(test_training_is_the_same_with_any_number_of_threads, "train_bpe"),
     TEST(test_words_are_the_same_however_the_text_is_cut, "train_bpe"),
+    TEST(test_words_are_the_same_wherever_special_tokens_begin, "train_bpe"),
     TEST(test_vocabulary_is_special_tokens_bytes_merges, "train_bpe"),
     TEST(test_training_on_nothing_gives_the_bytes, "train_bpe"),
     TEST(test_training_errors, "train_bpe"),

@@ -4,6 +4,7 @@
 #include "tests/support/allclose.h"
 #include "tests/support/compare_ids.h"
 #include "tests/support/failures.h"
+#include "tests/support/plain_pretokens.h"
 #include "tests/support/random_text.h"
 #include "tokenizer/encode/encode_file.h"
 #include "tokenizer/learn/bpe_train.h"
@@ -114,6 +115,131 @@ START_TEST(test_a_chunk_of_many_ids_is_not_kept)
     token_list_deinit(&expected);
     free(text);
     tokenizer_destroy(tokenizer);
+}
+END_TEST
+
+/* ---- special tokens of any bytes ---- */
+
+/* Merges each pre-token that plain_split() finds, and gives special tokens their ids. */
+static TokenList encode_by_plain_split(const Tokenizer *tokenizer, ByteString text, const ByteString *special,
+                                       size_t special_count)
+{
+    TokenList ids = {0};
+    MergeScratch scratch = {0};
+    TextRange *ranges = malloc((text.length + 1) * sizeof *ranges);
+    const size_t count = plain_split(ranges, text, special, special_count, PRETOKENS_RIGHT);
+    assert_ok(merge_scratch_reserve(&scratch, text.length + 1));
+    for (size_t i = 0; i < count; i++) {
+        const ByteString bytes = {.bytes = text.bytes + ranges[i].begin, .length = ranges[i].end - ranges[i].begin};
+        const int32_t id = tokenizer_find(tokenizer, bytes);
+        if (ranges[i].special)
+            assert_ok(token_list_append(&ids, &id, 1));
+        else
+            assert_ok(token_list_append(&ids, scratch.ids,
+                                        merge_table_apply(&tokenizer->merges, &scratch, bytes.bytes, bytes.length)));
+    }
+    merge_scratch_deinit(&scratch);
+    free(ranges);
+    return ids;
+}
+
+/* Compares the ids of the whole text, of a stream, and of threads that share it in chunks, with the expected ones. */
+static void compare_ways(const Tokenizer *tokenizer, ByteString text, const TokenList *expected, Rng *rng)
+{
+    TokenList ids = {0};
+    assert_ok(tokenizer_encode(tokenizer, &ids, text));
+    ck_assert(same_ids(expected, &ids));
+    Encoder *encoder;
+    ids.count = 0;
+    assert_ok(encoder_create_small(&encoder, tokenizer, 1 << 16, token_list_sink, &ids));
+    Status s = CS336_OK;
+    for (size_t i = 0, length; !s && i < text.length; i += length) {
+        length = 1 + rng_below(rng, 12);
+        length = length < text.length - i ? length : text.length - i;
+        s = encoder_feed(encoder, text.bytes + i, length);
+    }
+    assert_ok(s);
+    assert_ok(encoder_finish(encoder));
+    encoder_destroy(encoder);
+    ck_assert_msg(same_ids(expected, &ids), "a stream has other ids");
+    for (size_t chunk = 1; chunk < 20; chunk += 3) {
+        const EncodeConfig config = {.threads = 1 + (int)rng_below(rng, 2), .chunk_bytes = chunk};
+        ids.count = 0;
+        assert_ok(encode_text(tokenizer, text, token_list_sink, &ids, &config));
+        ck_assert_msg(same_ids(expected, &ids), "chunks of %zu bytes have other ids", chunk);
+    }
+    token_list_deinit(&ids);
+}
+
+/* Pieces of characters of all classes: special tokens and texts made of them cut each other's characters in two. */
+static const ByteString pieces[] = {ATOM("\xD0"), ATOM("\xB8"), ATOM("\xE4"), ATOM("\xB8\x9C"), ATOM("\xC2"),
+                                    ATOM("\xA0"), ATOM("a"),    ATOM("&"),    ATOM(" "),        ATOM("1"),
+                                    ATOM("'"),    ATOM("s"),    ATOM("\xF0"), ATOM("\x9F\x98"), ATOM("\x80"),
+                                    ATOM("\xFF"), ATOM("\n"),   ATOM("\xD9"), ATOM("\xA1")};
+
+/* Every two bytes of the pieces are a merge, so a pre-token that is cut in two has other ids. */
+static BPEModel make_model_of_pieces(void)
+{
+    BPEModel model = {0};
+    for (unsigned b = 0; b < BYTE_VALUES; b++) {
+        const uint8_t byte = (uint8_t)b;
+        assert_ok(bpe_model_add_token(&model, (ByteString){.bytes = &byte, .length = 1}));
+    }
+    for (size_t i = 0; i < COUNT(pieces); i++)
+        for (size_t k = 0; k < COUNT(pieces); k++)
+            assert_ok(bpe_model_merge(&model, pieces[i].bytes[pieces[i].length - 1], pieces[k].bytes[0]));
+    return model;
+}
+
+START_TEST(test_special_tokens_may_begin_and_end_inside_characters)
+{
+    Rng rng = rng_seeded(11);
+    const int trials = test_is_instrumented() ? 20 : 200;
+    BPEModel model = make_model_of_pieces();
+    for (int trial = 0; trial < trials; trial++) {
+        uint8_t bytes[4][LONGEST_TEXT], buffer[LONGEST_TEXT];
+        ByteString special[4];
+        const size_t count = 1 + rng_below(&rng, 4);
+        for (size_t i = 0; i < count; i++)
+            do
+                special[i] = random_text(&rng, bytes[i], pieces, COUNT(pieces), 3);
+            while (special[i].length == 0);
+        Tokenizer *tokenizer;
+        assert_ok(tokenizer_create(&tokenizer, &model, special, count));
+        for (int k = 0; k < 5; k++) {
+            test_label("trial %d, text %d", trial, k);
+            const ByteString text = random_text(&rng, buffer, pieces, COUNT(pieces), 60);
+            TokenList expected = encode_by_plain_split(tokenizer, text, special, count);
+            compare_ways(tokenizer, text, &expected, &rng);
+            token_list_deinit(&expected);
+        }
+        tokenizer_destroy(tokenizer);
+    }
+    bpe_model_deinit(&model);
+}
+END_TEST
+
+/* In chunks of 512 KiB: the second one would begin with a letter if the special token did not begin inside it. */
+START_TEST(test_a_special_token_inside_the_first_character_of_a_chunk)
+{
+    static const uint8_t end[] = {0x26, 0xD0, 0xB8, 0xD0};
+    static const ByteString special[] = {ATOM("\xB8\xD0")};
+    const size_t letters = 524287, length = letters + sizeof end;
+    BPEModel model = make_model_of_pieces();
+    Tokenizer *tokenizer;
+    uint8_t *text = malloc(length);
+    memset(text, 'a', letters);
+    memcpy(text + letters, end, sizeof end);
+    assert_ok(tokenizer_create(&tokenizer, &model, special, 1));
+    const ByteString all = {.bytes = text, .length = length};
+    TokenList expected = encode_by_plain_split(tokenizer, all, special, 1), ids = {0};
+    assert_ok(encode_text(tokenizer, all, token_list_sink, &ids, &(EncodeConfig){.threads = 2}));
+    ck_assert(same_ids(&expected, &ids));
+    token_list_deinit(&expected);
+    token_list_deinit(&ids);
+    free(text);
+    tokenizer_destroy(tokenizer);
+    bpe_model_deinit(&model);
 }
 END_TEST
 
@@ -270,6 +396,8 @@ END_TEST
 const TestCase encode_file_tests[] = {
     TEST(test_threads_and_chunks_do_not_change_ids, "tokenizer"),
     TEST(test_a_chunk_of_many_ids_is_not_kept, "tokenizer"),
+    TEST(test_special_tokens_may_begin_and_end_inside_characters, "tokenizer"),
+    TEST(test_a_special_token_inside_the_first_character_of_a_chunk, "tokenizer"),
     TEST(test_distinct_pretokens_without_end_take_bounded_memory, "tokenizer"),
     TEST(test_pretokens_without_end_take_bounded_memory, "tokenizer"),
     TEST(test_encoding_says_how_far_it_is_and_why_it_ends, "tokenizer"),

@@ -102,7 +102,7 @@ START_TEST(test_tokenizer_json_is_what_hugging_face_saves)
     const ByteString special[] = {byte_string("<| \xC3\xA9 \"\\\n|>"), byte_string("<|endoftext|>"),
                                   byte_string("<|endoftext|>")};
     BPEModel model;
-    assert_ok(bpe_model_read(&model, own_vocab, own_merges));
+    assert_ok(bpe_model_read(&model, own_vocab, own_merges, NULL, 0));
     Target target = make_target(&model, special, 3);
     assert_ok(attempt_write(&target));
     json_t *ours, *theirs;
@@ -152,9 +152,9 @@ START_TEST(test_special_tokens_that_tokenizer_json_cannot_say)
     } cases[] = {
         {"", "special token 1 of 1 is empty"},
         {"<\xFF>", "special token \"<\\xFF>\" is not UTF-8"},
-        {" ", "special token \" \" shares its text with another token"},   /* a byte that is spelled otherwise */
-        {"  ", "special token \"  \" shares its text with another token"}, /* a merge */
-        {"\xC4\xA0", "special token \"\xC4\xA0\" shares its text with another token"}, /* the spelling of a blank */
+        {" ", "special token \" \" has the id of an ordinary token that is written otherwise"},   /* a byte */
+        {"  ", "special token \"  \" has the id of an ordinary token that is written otherwise"}, /* a merge */
+        {"\xC4\xA0", "special token \"\xC4\xA0\" is what another token is written as, and both would get one id"},
     };
     BPEModel model = {0};
     add_bytes(&model);
@@ -162,7 +162,7 @@ START_TEST(test_special_tokens_that_tokenizer_json_cannot_say)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const ByteString special = byte_string(cases[i].token);
         char message[256];
-        snprintf(message, sizeof message, "tokenizer_json_write: %s", cases[i].message);
+        snprintf(message, sizeof message, "tokenizer.json: %s", cases[i].message);
         Target target = make_target(&model, &special, 1);
         assert_fails(attempt_write(&target), CS336_ERANGE, message);
     }
@@ -208,6 +208,32 @@ START_TEST(test_hugging_face_gives_the_same_ids)
 }
 END_TEST
 
+/* Special tokens beyond ASCII: from training to both kinds of files, which Hugging Face reads with our ids. */
+START_TEST(test_hugging_face_reads_special_tokens_as_we_write_them)
+{
+    static const char text[] = "the\n caf\xC3\xA9 \xE4\xB8\xAD <|\xC3\xA9|>the a b \xC3\xA9"
+                               "a\xF0\x9F\x99\x82 \n\n the the\n";
+    static const char *const sets[] = {
+        "' ' '\xE4\xB8\xAD' 'a b' '\xF0\x9F\x99\x82'",
+        "'<|\xC3\xA9|>' '\xC3\xA9"
+        "a' \"$(printf '\\n\\n.')\"",
+    };
+    char *script = realpath("tests/tools/check_tokenizers.py", NULL);
+    write_file(temp_path("text"), text, sizeof text - 1);
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        const int code = shell(
+            "set -- %s; for t; do set -- \"$@\" --special-token \"$t\"; shift; done; "
+            "cs336 train-bpe --input text --vocab-size 280 \"$@\" --vocab v.json --merges m.txt --tokenizer-json "
+            "t.json >said && cs336 encode --vocab v.json --merges m.txt \"$@\" --input text --output ids >said && "
+            "set -- %s && '%s' '%s' v.json m.txt t.json text ids \"$@\"",
+            sets[i], sets[i], python_command(), script);
+        ck_assert_msg(code == 0 && !*shell_errors, "%s%s", shell_output, shell_errors);
+        ck_assert_ptr_nonnull(strstr(shell_output, "ids agree"));
+    }
+    free(script);
+}
+END_TEST
+
 /* From text to a trained tokenizer.json, nothing of it committed. */
 START_TEST(test_hugging_face_loads_what_train_bpe_writes)
 {
@@ -232,6 +258,7 @@ const TestCase tokenizer_json_tests[] = {
     TEST(test_special_tokens_that_tokenizer_json_cannot_say, "tokenizer_files"),
     TEST(test_writing_tokenizer_json_fails_cleanly, "tokenizer_files"),
     TEST_UNLESS(test_hugging_face_gives_the_same_ids, "tokenizer_files", no_tokenizers_package),
+    TEST_UNLESS(test_hugging_face_reads_special_tokens_as_we_write_them, "tokenizer_files", no_tokenizers_package),
     TEST_UNLESS(test_hugging_face_loads_what_train_bpe_writes, "tokenizer_files", no_tokenizers_package),
     {0},
 };

@@ -8,12 +8,18 @@ import sys
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 
-def check(name: str, tokenizer: Tokenizer, text: str, ids: list[int]) -> None:
+def is_decoded(token: str) -> bool:
+    """Whether their decoder gives a special token back: it takes "é", all of whose characters stand for bytes, for E9."""
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    return token.isascii() or not all(character in alphabet for character in token)
+
+
+def check(name: str, tokenizer: Tokenizer, text: str, ids: list[int], special: list[str]) -> None:
     theirs = tokenizer.encode(text).ids
     if theirs != ids:
         index = next((i for i, (a, b) in enumerate(zip(theirs, ids)) if a != b), min(len(theirs), len(ids)))
         sys.exit(f"{name}: {len(theirs)} ids of tokenizers, {len(ids)} of ours, they differ from index {index} on")
-    if tokenizer.decode(ids, skip_special_tokens=False) != text:
+    if all(map(is_decoded, special)) and tokenizer.decode(ids, skip_special_tokens=False) != text:
         sys.exit(f"{name}: the text does not come back")
 
 
@@ -24,12 +30,12 @@ def main() -> None:
     with open(ids_path, "rb") as f:
         data = f.read()
     ids = [int.from_bytes(data[i:i + 2], "little") for i in range(0, len(data), 2)]
-    check(tokenizer_json, Tokenizer.from_file(tokenizer_json), text, ids)
+    check(tokenizer_json, Tokenizer.from_file(tokenizer_json), text, ids, special)
     pair = Tokenizer(models.BPE.from_file(vocab, merges))
     pair.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     pair.decoder = decoders.ByteLevel()
     pair.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    check(merges, pair, text, ids)
+    check(merges, pair, text, ids, special)
     print(f"{len(ids)} ids agree")
 
 

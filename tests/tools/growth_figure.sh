@@ -19,14 +19,14 @@ gnuplot <<END
 set terminal svg size 860,600 font "sans-serif,12" background "white"
 set output "${2:-docs/figures/growth_bpe.svg}"
 set multiplot layout 2,2
-set border 3 linecolor "#8a8a8a"
+set border 3 linecolor "#757575"
 set tics nomirror out
 set grid linecolor "#e3e3e3"
 set key bottom right
 set style line 1 linewidth 2 pointtype 7 pointsize 0.6 linecolor "#4472a8"
-set style line 2 linewidth 2 pointtype 5 pointsize 0.6 linecolor "#d9822b"
-set style line 4 linewidth 2 pointtype 9 pointsize 0.6 linecolor "#7a9a3a"
-set style line 3 dashtype 2 linecolor "#8a8a8a"
+set style line 2 linewidth 2 pointtype 5 pointsize 0.6 linecolor "#b85c00"
+set style line 4 linewidth 2 pointtype 9 pointsize 0.6 linecolor "#2e8049"
+set style line 3 dashtype 2 linecolor "#757575"
 set logscale x
 set xrange [0.8:400]
 set xtics (1, 3, 10, 30, 100, 300)

@@ -3,9 +3,8 @@
 #include "core/memory.h"
 
 enum {
-    NO_RANK = INT32_MAX, /* of a pair that is no merge: higher than all ranks */
-    SHORT_WORD = 64,     /* bytes up to which comparing all pairs is faster than a heap */
-    FILTER_BITS = 8      /* bits of the filter for each slot: with half the slots used, one bit in 16 is set */
+    SHORT_WORD = 64, /* bytes up to which comparing all pairs is faster than a heap */
+    FILTER_BITS = 8  /* bits of the filter for each slot: with half the slots used, one bit in 16 is set */
 };
 
 /* ---- merges by pair ---- */
@@ -15,7 +14,7 @@ static MergeSlot *find_slot(const MergeTable *table, int32_t left, int32_t right
 {
     for (size_t i = (size_t)hash;; i++) {
         MergeSlot *slot = &table->slots[i & table->slot_mask];
-        if ((slot->left == left && slot->right == right) || slot->rank == NO_RANK)
+        if ((slot->left == left && slot->right == right) || slot->rank == MERGE_NO_RANK)
             return slot;
     }
 }
@@ -26,14 +25,19 @@ static size_t filter_bit(const MergeTable *table, uint64_t hash)
     return (size_t)(hash >> 32) & table->filter_mask;
 }
 
-/* Returns the rank of a pair, or NO_RANK if it is no merge. */
+/* Returns the rank of a pair, or MERGE_NO_RANK if it is no merge. */
 static inline int32_t rank_of(const MergeTable *table, int32_t left, int32_t right)
 {
     const uint64_t hash = token_pair_hash(left, right);
     const size_t bit = filter_bit(table, hash);
     if (!(table->filter[bit / 64] >> bit % 64 & 1))
-        return NO_RANK;
+        return MERGE_NO_RANK;
     return find_slot(table, left, right, hash)->rank;
+}
+
+int32_t merge_table_rank(const MergeTable *table, int32_t left, int32_t right)
+{
+    return rank_of(table, left, right);
 }
 
 /* True if the three tokens of a merge are in the vocabulary and the first two join to the third. */
@@ -61,7 +65,7 @@ static Status add_merges(MergeTable *table, const BPEModel *model)
         const uint64_t hash = token_pair_hash(merge.left, merge.right);
         const size_t bit = filter_bit(table, hash);
         MergeSlot *slot = find_slot(table, merge.left, merge.right, hash);
-        if (slot->rank == NO_RANK) /* of merges with the same pair the first one counts */
+        if (slot->rank == MERGE_NO_RANK) /* of merges with the same pair the first one counts */
             *slot = (MergeSlot){.left = merge.left, .right = merge.right, .rank = (int32_t)rank};
         table->filter[bit / 64] |= UINT64_C(1) << bit % 64;
         table->merged[rank] = merge.merged;
@@ -103,7 +107,7 @@ Status merge_table_init(MergeTable *table, const BPEModel *model, const TokenInd
     } else {
         /* Fill. */
         for (size_t i = 0; i < slots; i++)
-            table->slots[i] = (MergeSlot){.left = -1, .rank = NO_RANK};
+            table->slots[i] = (MergeSlot){.left = -1, .rank = MERGE_NO_RANK};
         s = add_merges(table, model);
     }
     if (s)
@@ -133,17 +137,17 @@ static size_t merge_short(const MergeTable *table, int32_t *ids, const uint8_t *
     Symbol symbols[SHORT_WORD];
     for (size_t i = 0; i + 1 < length; i++)
         symbols[i] = (Symbol){ids[i], table->byte_ranks[word[i]][word[i + 1]]};
-    symbols[length - 1] = (Symbol){ids[length - 1], NO_RANK};
+    symbols[length - 1] = (Symbol){ids[length - 1], MERGE_NO_RANK};
     for (;;) {
         /* Find the pair with the lowest rank. */
-        int32_t least = NO_RANK;
+        int32_t least = MERGE_NO_RANK;
         size_t best = 0;
         for (size_t i = 0; i < length; i++)
             if (symbols[i].rank < least) {
                 least = symbols[i].rank;
                 best = i;
             }
-        if (least == NO_RANK)
+        if (least == MERGE_NO_RANK)
             break;
         /* Replace it by the merged token, and look up the pairs on both sides. */
         length--;
@@ -206,8 +210,8 @@ static uint64_t heap_pop(Heap *heap)
 static void find_rank(const MergeTable *table, Link *links, int32_t number, Heap *heap)
 {
     Link *link = &links[number];
-    link->rank = link->next < 0 ? NO_RANK : rank_of(table, link->id, links[link->next].id);
-    if (link->rank != NO_RANK)
+    link->rank = link->next < 0 ? MERGE_NO_RANK : rank_of(table, link->id, links[link->next].id);
+    if (link->rank != MERGE_NO_RANK)
         heap_push(heap, (uint64_t)link->rank << 32 | (uint32_t)number);
 }
 
@@ -217,7 +221,7 @@ static void join_next(const MergeTable *table, Link *links, int32_t number, Heap
     Link *link = &links[number], *removed = &links[link->next];
     link->id = table->merged[link->rank];
     link->next = removed->next;
-    removed->rank = NO_RANK;
+    removed->rank = MERGE_NO_RANK;
     if (link->next >= 0)
         links[link->next].previous = number;
     if (link->previous >= 0)

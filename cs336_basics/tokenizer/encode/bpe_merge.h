@@ -19,11 +19,14 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief The rank of a pair that is no merge: higher than all ranks. */
+enum { MERGE_NO_RANK = INT32_MAX };
+
 /** @brief An entry of the hash table of merges. */
 typedef struct {
     int32_t left, /**< id of the first token of the pair; -1 in a free slot */
         right;    /**< id of the second */
-    int32_t rank; /**< when the merge was learned; NO_RANK: a free slot */
+    int32_t rank; /**< when the merge was learned; MERGE_NO_RANK: a free slot */
 } MergeSlot;
 
 /** @brief Finds merges by their pairs, and the tokens of single bytes. It never changes, so threads may share it. */
@@ -55,6 +58,9 @@ CS336_MUST_CHECK Status merge_table_init(MergeTable *table, const BPEModel *mode
 
 /** @brief Frees the table; a zeroed one is fine. */
 void merge_table_deinit(MergeTable *table);
+
+/** @brief Returns the rank of a pair of tokens, or MERGE_NO_RANK if it is no merge. */
+int32_t merge_table_rank(const MergeTable *table, int32_t left, int32_t right);
 
 /** @brief Makes room for pre-tokens of up to @p length bytes; scratch->ids are lost. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status merge_scratch_reserve(MergeScratch *scratch, size_t length);

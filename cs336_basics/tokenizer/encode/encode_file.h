@@ -6,7 +6,8 @@
  *   threads.
  * - A thread keeps the ids of its chunk until all chunks before it are written. When it has kept 262 144 ids (1 MiB),
  * it waits for its turn before it encodes more. A file is mapped, not read into memory. So memory is bounded whatever
- * the length of the text: 46 MiB for the caches and kept ids of all threads, up to about 20 threads.
+ * the length of the text: 46 MiB for the caches and kept ids of all threads, up to about 20 threads, beside what a very
+ * long pre-token takes (encoder.h).
  */
 #ifndef CS336_TOKENIZER_ENCODE_ENCODE_FILE_H
 #define CS336_TOKENIZER_ENCODE_ENCODE_FILE_H

@@ -6,12 +6,12 @@
 
 enum {
     CACHE_BYTES = 32 << 20,  /* 32 MiB: half a million pre-tokens, as many distinct ones as 80 MB of mixed text */
-    PENDING_BYTES = 1 << 13, /* 8 KiB reserved for pending text: two sections, and FEED_BYTES */
+    PENDING_BYTES = 1 << 13, /* 8 KiB reserved for pending text: LONG_BYTES, and FEED_BYTES */
     FEED_BYTES = 1 << 10,    /* bytes appended to the pending text at a time, until it is encoded */
     PRETOKENS_AT_ONCE = 8 * PRETOKENS_PER_GROUP, /* looked up together, so that the waits for memory overlap */
     STAGED_IDS = 1 << 13, /* ids passed to the sink at a time: 32 KiB make the cost of a call negligible */
     ENTRY_IDS = 4,        /* 32-bit numbers copied from a cache entry: its 3 ids and the count */
-    SECTION_BYTES = 2048, /* a pre-token of more than two sections is encoded section by section */
+    LONG_BYTES = 4096,    /* a longer pre-token is encoded from left to right, before all of it has come */
     BYTES_PER_TOKEN = 2   /* of nearly all text, at least; room for more ids than there are is reserved, not used */
 };
 
@@ -20,8 +20,11 @@ struct Encoder {
     TokenSink *sink;
     void *context;
     WordCache cache;
-    MergeScratch scratch, scratch_ahead; /* for a section, and for the one that begins at the cut */
-    int32_t *staged; /* ids not yet passed to the sink: up to STAGED_IDS, and room as for make_room() */
+    MergeScratch scratch;
+    const LongTables *long_tables; /* the tokenizer's; NULL until a long pre-token comes */
+    LongPretoken long_pretoken;
+    bool inside_long; /* long_pretoken has taken the beginning of the pre-token that the unencoded text goes on with */
+    int32_t *staged;  /* ids not yet passed to the sink: up to STAGED_IDS, and room as for make_room() */
     size_t staged_count;
     ByteList pending; /* text that is not encoded yet; it begins with a pre-token, or inside a long one */
     size_t searched;  /* no special token begins in the unencoded text before this index */
@@ -44,9 +47,10 @@ static Status make_room(Encoder *encoder)
     return encoder->staged_count > STAGED_IDS ? flush(encoder) : CS336_OK;
 }
 
-/* Stages any number of ids, and makes room as make_room() does. */
-static Status emit(Encoder *encoder, const int32_t *ids, size_t count)
+/* Stages any number of ids, and makes room as make_room() does. It is a sink of its own, for long pre-tokens. */
+static Status emit(void *context, const int32_t *ids, size_t count)
 {
+    Encoder *encoder = context;
     Status s = CS336_OK;
     for (size_t staged; !s && count > 0; ids += staged, count -= staged) {
         staged = count < WORD_CACHED_BYTES ? count : WORD_CACHED_BYTES;
@@ -60,58 +64,60 @@ static Status emit(Encoder *encoder, const int32_t *ids, size_t count)
 /* ---- one pre-token ---- */
 
 /*
- * Encodes a pre-token in sections, so that memory stays bounded however long it is. It encodes text[*begin,
- * end) and moves *begin behind what it has encoded: all of it if the pre-token has `ended`, else all but the last two
- * sections or less.
- *
- *     |------------ section ----------|
- *                   |------------ next section ---------|
- *                   ^ cut
- *
- * The cut is chosen such that both sections begin the same token there. Then no merge crosses the cut in the text of
- * both together: up to the first merge across it, each side would have changed exactly as in its own section, and the
- * first section would have contained that merge too. So the tokens before the cut are final as long as the next
- * section's first token is. Only a chain of merges, each waiting for the one to its right, could change that token, and
- * it would have to reach back over half a section.
+ * Prepares encoder->long_pretoken for the first bytes of a long pre-token. In a model that is not ordinary it stays out
+ * of use, and the pre-token is merged whole.
  */
-static Status encode_long(Encoder *encoder, const uint8_t *text, size_t *begin, size_t end, bool ended)
+static Status begin_long(Encoder *encoder)
 {
     const Tokenizer *tokenizer = encoder->tokenizer;
     Status s = CS336_OK;
-    for (size_t section = SECTION_BYTES; !s && end - *begin > 2 * section;) {
-        s = merge_scratch_reserve(&encoder->scratch, 2 * section);
-        if (!s)
-            s = merge_scratch_reserve(&encoder->scratch_ahead, section);
-        if (s)
-            break;
-        const size_t count = merge_table_apply(&tokenizer->merges, &encoder->scratch, text + *begin, section);
-        const int32_t *ids = encoder->scratch.ids;
-        /* Look for a cut between two tokens in the second half. */
-        size_t cut = 0, ids_before = 0;
-        while (ids_before < count && cut < section / 2)
-            cut += tokenizer_token(tokenizer, ids[ids_before++]).length;
-        for (; ids_before < count; cut += tokenizer_token(tokenizer, ids[ids_before++]).length) {
-            merge_table_apply(&tokenizer->merges, &encoder->scratch_ahead, text + *begin + cut, section);
-            if (encoder->scratch_ahead.ids[0] == ids[ids_before])
-                break;
-        }
-        /* Without a cut, try again with a section of twice the length. */
-        if (ids_before < count) {
-            s = emit(encoder, ids, ids_before);
-            *begin += cut;
-        } else {
-            section *= 2;
-        }
-    }
-    if (s || !ended)
+    if (!encoder->long_tables)
+        s = lazy_long_tables_get(tokenizer->long_tables, &encoder->long_tables, &tokenizer->model, &tokenizer->merges);
+    if (s || !encoder->long_tables->pairs.ordinary)
         return s;
-    /* The last two sections or less are encoded at once. */
-    s = merge_scratch_reserve(&encoder->scratch, end - *begin);
-    if (!s)
-        s = emit(encoder, encoder->scratch.ids,
-                 merge_table_apply(&tokenizer->merges, &encoder->scratch, text + *begin, end - *begin));
-    *begin = end;
+    s = long_pretoken_begin(&encoder->long_pretoken, encoder->long_tables);
+    encoder->inside_long = !s;
     return s;
+}
+
+/* Encodes the last bytes of the long pre-token that has begun. */
+static Status end_long(Encoder *encoder, ByteString rest)
+{
+    Status s = long_pretoken_feed(&encoder->long_pretoken, rest.bytes, rest.length, emit, encoder);
+    if (!s)
+        s = long_pretoken_finish(&encoder->long_pretoken, emit, encoder);
+    encoder->inside_long = false;
+    return s;
+}
+
+/*
+ * Encodes what has come of a pre-token that goes on at `end`, if it is a long one, and moves *begin to what it leaves.
+ * It leaves one byte: the pre-token may turn out to end at `end`, and then it still has bytes there.
+ */
+static Status encode_open(Encoder *encoder, const uint8_t *text, size_t *begin, size_t end)
+{
+    Status s = CS336_OK;
+    if (!encoder->inside_long && end - *begin > LONG_BYTES)
+        s = begin_long(encoder);
+    if (s || !encoder->inside_long)
+        return s;
+    s = long_pretoken_feed(&encoder->long_pretoken, text + *begin, end - *begin - 1, emit, encoder);
+    *begin = end - 1;
+    return s;
+}
+
+/* Encodes a pre-token that is too long for the cache. */
+static Status encode_uncached(Encoder *encoder, ByteString word)
+{
+    Status s = word.length > LONG_BYTES ? begin_long(encoder) : CS336_OK;
+    if (s)
+        return s;
+    if (encoder->inside_long)
+        return end_long(encoder, word);
+    s = merge_scratch_reserve(&encoder->scratch, word.length);
+    return s ? s
+             : emit(encoder, encoder->scratch.ids,
+                    merge_table_apply(&encoder->tokenizer->merges, &encoder->scratch, word.bytes, word.length));
 }
 
 /* Encodes a pre-token that is not in the cache, or whose ids are not in its entry. */
@@ -125,10 +131,8 @@ static Status encode_one(Encoder *encoder, ByteString word, WordKey key)
     if (ids)
         return emit(encoder, ids, entry->count & ~WORD_STORED);
     /* Too long for the cache. */
-    if (word.length > WORD_CACHED_BYTES) {
-        size_t begin = 0;
-        return encode_long(encoder, word.bytes, &begin, word.length, true);
-    }
+    if (word.length > WORD_CACHED_BYTES)
+        return encode_uncached(encoder, word);
     /* A pre-token that is one token need not be merged; most are. */
     const WordCache *single = &tokenizer->single_tokens;
     size_t count = 1;
@@ -231,11 +235,15 @@ static Status encode_segment(Encoder *encoder, const uint8_t *text, size_t *begi
     Status s = CS336_OK;
     pretokenizer_feed(pretokenizer, text + *begin + encoder->scanned, end - *begin - encoder->scanned, ended);
     for (size_t count; !s && (count = pretokenizer_next(pretokenizer, ends, PRETOKENS_AT_ONCE)) > 0;) {
-        s = encode_pretokens(encoder, text + *begin, ends, count, text + length);
+        const size_t open = encoder->inside_long ? 1 : 0; /* the first end is that of a pre-token that has begun */
+        if (open)
+            s = end_long(encoder, (ByteString){.bytes = text + *begin, .length = (size_t)(ends[0] - text) - *begin});
+        if (!s && count > open)
+            s = encode_pretokens(encoder, open ? ends[0] : text + *begin, ends + open, count - open, text + length);
         *begin = (size_t)(ends[count - 1] - text);
     }
     if (!s && !ended)
-        s = encode_long(encoder, text, begin, (size_t)(pretokenizer->unscanned - text), false);
+        s = encode_open(encoder, text, begin, (size_t)(pretokenizer->unscanned - text));
     encoder->scanned = (size_t)(pretokenizer->unscanned - text) - *begin;
     if (ended)
         begin_segment(encoder);
@@ -280,7 +288,8 @@ Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length)
             break;
         if (encoded < held) {
             pending->length -= encoded;
-            memmove(pending->bytes, pending->bytes + encoded, pending->length);
+            if (encoded > 0) /* a pre-token that is kept whole is not moved for each byte that comes */
+                memmove(pending->bytes, pending->bytes + encoded, pending->length);
             begin += added;
         } else { /* what is not encoded lies in the caller's bytes */
             pending->length = 0;
@@ -325,7 +334,7 @@ Status encoder_create_small(Encoder **encoder, const Tokenizer *tokenizer, size_
     if (!s)
         s = word_cache_init(&created->cache, cache_bytes);
     if (!s)
-        s = merge_scratch_reserve(&created->scratch, 2 * SECTION_BYTES);
+        s = merge_scratch_reserve(&created->scratch, LONG_BYTES);
     if (!s)
         s = array_reserve(&created->pending.bytes, &created->pending.capacity, PENDING_BYTES, 1);
     if (s)
@@ -346,7 +355,7 @@ void encoder_destroy(Encoder *encoder)
         return;
     word_cache_deinit(&encoder->cache);
     merge_scratch_deinit(&encoder->scratch);
-    merge_scratch_deinit(&encoder->scratch_ahead);
+    long_pretoken_deinit(&encoder->long_pretoken);
     memory_release(encoder->staged);
     byte_list_deinit(&encoder->pending);
     memory_release(encoder);

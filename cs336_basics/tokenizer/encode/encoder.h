@@ -8,9 +8,15 @@
  * texts, streams and files all go this way, so they give the same ids.
  *
  * An encoder takes at most 32 MiB for its cache (or about what encoder_create_small() is given) and less than 400 KB
- * for the rest, however long the text is: 42 KB of ids, 270 KB for merging and 8 KB of text that is not encoded yet. A
- * pre-token without end is encoded in sections of 2 KiB. Only a chain of merges that reaches back over half a section,
- * or a special token of more than 8 KB, makes it take more.
+ * for the rest, however long the text is: 42 KB of ids, 180 KB for merging and 8 KB of text that is not encoded yet. It
+ * takes more in these cases:
+ * - A pre-token of more than 4096 bytes is encoded from left to right (long_pretoken.h). That takes 170 KB and about 20
+ *   bytes for each byte of the longest token, and once, for all encoders of a tokenizer, up to 50 bytes for each byte
+ * of the vocabulary. There are vocabularies and texts in which the first id of a pre-token hangs on its last byte. Then
+ *   it takes 9 bytes for each byte of the pre-token.
+ * - If the model is not ordinary (token_pairs.h), as no learned one is, pre-tokens of any length are merged whole,
+ * which takes 45 bytes for each of their bytes.
+ * - A special token of more than 8 KB is kept until all of it has come.
  * @see tokenizer_decode() for the other direction
  */
 #ifndef CS336_TOKENIZER_ENCODE_ENCODER_H
@@ -32,9 +38,6 @@ CS336_API_BEGIN
  * @see Tests test_roundtrip_*, test_*_matches_tiktoken, test_overlapping_special_tokens
  */
 CS336_MUST_CHECK Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text);
-
-/** @brief Receives ids in the order of the text. If it does not return CS336_OK, the encoding ends with its status. */
-typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
 
 /** @brief A sink that appends the ids to a TokenList, its context. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status token_list_sink(void *list, const int32_t *ids, size_t count);
@@ -61,7 +64,7 @@ CS336_MUST_CHECK Status encoder_create_small(Encoder **encoder, const Tokenizer 
 
 /**
  * @brief Takes the next bytes of the text, and passes on the ids that no further byte can change. Of the text, it holds
- * back at most 80 bytes, or the end of a pre-token: at most about 4096 bytes of it.
+ * back at most 80 bytes, or a pre-token of at most 4096 bytes; see above for those that are longer.
  * @retval CS336_ENOMEM  or what the sink returned; the encoder can then only be destroyed
  */
 CS336_MUST_CHECK Status encoder_feed(Encoder *encoder, const uint8_t *bytes, size_t length);

@@ -41,7 +41,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
-        s = bpe_model_add_absent(&tokenizer->model, tokens, count);
+        s = bpe_model_name_specials(&tokenizer->model, tokens, count);
     ByteList *bytes = &tokenizer->model.bytes;
     if (!s)
         s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + SPARE_BYTES, 1);
@@ -50,13 +50,15 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         s = token_index_init(&tokenizer->index, &tokenizer->model);
     if (!s)
         s = merge_table_init(&tokenizer->merges, &tokenizer->model, &tokenizer->index);
+    if (!s)
+        s = lazy_long_tables_create(&tokenizer->long_tables);
     if (s)
         return s;
     tokenizer->special_ids = memory_allocate(tokenizer->special.count * sizeof *tokenizer->special_ids);
     if (!tokenizer->special_ids)
         return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
     for (size_t i = 0; i < tokenizer->special.count; i++)
-        tokenizer->special_ids[i] = token_index_find(&tokenizer->index, tokenizer->special.tokens[i]);
+        tokenizer->special_ids[i] = tokenizer_find(tokenizer, tokenizer->special.tokens[i]);
     return find_single_tokens(tokenizer);
 }
 
@@ -81,6 +83,7 @@ void tokenizer_destroy(Tokenizer *tokenizer)
     memory_release(tokenizer->special_ids);
     word_cache_deinit(&tokenizer->single_tokens);
     special_tokens_deinit(&tokenizer->special);
+    lazy_long_tables_destroy(tokenizer->long_tables);
     merge_table_deinit(&tokenizer->merges);
     token_index_deinit(&tokenizer->index);
     bpe_model_deinit(&tokenizer->model);
@@ -99,7 +102,8 @@ ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id)
 
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
 {
-    return token_index_find(&tokenizer->index, token);
+    const int64_t special = bpe_model_find_special(&tokenizer->model, token);
+    return special >= 0 ? tokenizer->model.specials[special].id : token_index_find(&tokenizer->index, token);
 }
 
 /* ---- decoding ---- */

@@ -5,7 +5,7 @@
  * - Special tokens are found first, the longest one where several begin. The text between them is split into
  * pre-tokens, and each pre-token is merged, lower ranks first.
  * - Text is any bytes. Decoding gives back exactly the bytes that were encoded, malformed UTF-8 too.
- * - A Tokenizer never changes, so threads may share it.
+ * - Threads may share a Tokenizer: it never changes, but for tables that the first long pre-token makes under a lock.
  * @see encoder.h for text to ids; this header has ids to text
  */
 #ifndef CS336_TOKENIZER_ENCODE_TOKENIZER_H
@@ -16,6 +16,7 @@
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/encode/bpe_merge.h"
+#include "tokenizer/encode/long_pretoken.h"
 #include "tokenizer/encode/word_cache.h"
 #include "tokenizer/split/special_tokens.h"
 
@@ -27,9 +28,10 @@ CS336_API_BEGIN
 
 /** @brief All that encoding and decoding need. The struct owns it. */
 typedef struct Tokenizer {
-    BPEModel model;          /**< with all special tokens */
-    TokenIndex index;        /**< finds an id by the bytes of its token */
-    MergeTable merges;       /**< finds the rank of a pair of tokens */
+    BPEModel model;              /**< with all special tokens */
+    TokenIndex index;            /**< finds an id by the bytes of its token */
+    MergeTable merges;           /**< finds the rank of a pair of tokens */
+    LazyLongTables *long_tables; /**< finds the tokens of long pre-tokens; made when the first one comes */
     WordCache single_tokens; /**< pre-tokens that become one token: nearly all of them, for a cache may evict some */
     SpecialTokens special;   /**< the texts that are never split */
     int32_t *special_ids;    /**< by index in special.tokens */
@@ -62,7 +64,7 @@ size_t tokenizer_vocab_size(const Tokenizer *tokenizer);
 /** @brief Returns the bytes of a token, valid as long as the tokenizer; @p id must be below the vocabulary's size. */
 ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
 
-/** @brief Returns the lowest id of a token with these bytes, or -1. */
+/** @brief Returns the id of the special token with this text, else the lowest id of a token with these bytes, or -1. */
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
 
 /* ---- decoding ---- */

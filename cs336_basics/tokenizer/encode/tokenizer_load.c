@@ -8,7 +8,7 @@ Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char 
 {
     BPEModel model;
     *tokenizer = NULL;
-    Status s = bpe_model_read(&model, vocab_path, merges_path);
+    Status s = bpe_model_read(&model, vocab_path, merges_path, special_tokens, special_count);
     if (!s)
         s = tokenizer_create(tokenizer, &model, special_tokens, special_count);
     bpe_model_deinit(&model);

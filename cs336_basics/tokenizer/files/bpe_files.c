@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
 
 #include <stdio.h>
@@ -47,6 +48,7 @@ static size_t line_of_entry(ByteString text, size_t entry)
 /* Where a token's bytes are in the list of all bytes. */
 typedef struct {
     size_t begin, length; /* length 0: no entry has had this id yet */
+    bool special;         /* true if its text is not in the alphabet: only a special token is written so */
 } TokenBytes;
 
 /* Checks one entry, appends its bytes and records where they are. */
@@ -66,9 +68,15 @@ static Status read_entry(TokenBytes *tokens, size_t count, ByteList *bytes, cons
         return status_fail(CS336_EFORMAT, "%s:%zu: id %lld of \"%s\" is taken by another token", path, line,
                            (long long)id, token_shown(byte_string(key)).text);
     const size_t begin = bytes->length;
-    const Status s = append_spelled(bytes, byte_string(key), path, line);
+    Utf8Character wrong;
+    Status s = token_unspell(bytes, byte_string(key), &wrong);
+    const bool special = s == CS336_EFORMAT; /* JSON is UTF-8, so the text has a character that stands for no byte */
+    if (special) {
+        bytes->length = begin;
+        s = byte_list_append_text(bytes, key);
+    }
     if (!s)
-        tokens[id] = (TokenBytes){.begin = begin, .length = bytes->length - begin};
+        tokens[id] = (TokenBytes){.begin = begin, .length = bytes->length - begin, .special = special};
     return s;
 }
 
@@ -90,9 +98,12 @@ static Status read_entries(BPEModel *model, json_t *object, ByteString text, con
         if (s == CS336_EFORMAT)
             s = read_entry(tokens, count, &bytes, key, json_object_iter_value(i), path, line_of_entry(text, entry));
     }
-    for (size_t id = 0; !s && id < count; id++)
-        s = bpe_model_add_token(model,
-                                (ByteString){.bytes = bytes.bytes + tokens[id].begin, .length = tokens[id].length});
+    for (size_t id = 0; !s && id < count; id++) {
+        const ByteString token = {.bytes = bytes.bytes + tokens[id].begin, .length = tokens[id].length};
+        s = bpe_model_add_token(model, token);
+        if (!s && tokens[id].special)
+            s = bpe_model_set_special(model, token, (int32_t)id, SPECIAL_UNNAMED);
+    }
     byte_list_deinit(&bytes);
     memory_release(tokens);
     return s;
@@ -156,11 +167,11 @@ static Status check_new(const MergeReader *reader, BPEMerge merge)
     }
 }
 
-/* Finds the id of a token; `spelled` is for the message. */
+/* Finds the id of an ordinary token; `spelled` is for the message. */
 static Status find_token(const MergeReader *reader, ByteString bytes, ByteString spelled, int32_t *id)
 {
     *id = token_index_find(reader->index, bytes);
-    if (*id < 0)
+    if (*id < 0 || bpe_model_is_special(reader->model, *id))
         return status_fail(CS336_EFORMAT, "%s:%zu: token \"%s\" is not in %s", reader->path, reader->line,
                            token_shown(spelled).text, reader->vocab_path);
     return CS336_OK;
@@ -225,18 +236,30 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
     return s;
 }
 
-Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merges_path)
+static Status check_bytes(const BPEModel *model, const TokenIndex *index, const char *path)
+{
+    for (unsigned b = 0; b < BYTE_VALUES; b++) {
+        const int32_t id = token_index_find_byte(index, (uint8_t)b);
+        if (id < 0 || bpe_model_is_special(model, id))
+            return status_fail(CS336_EFORMAT, "%s: no token for byte 0x%02X, all 256 are needed", path, b);
+    }
+    return CS336_OK;
+}
+
+Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merges_path,
+                      const ByteString *special_tokens, size_t special_count)
 {
     *model = (BPEModel){0};
     TokenIndex index = {0};
     Status s = read_vocabulary(model, vocab_path);
     if (!s)
         s = token_index_init(&index, model);
-    for (unsigned b = 0; !s && b < BYTE_VALUES; b++)
-        if (token_index_find_byte(&index, (uint8_t)b) < 0)
-            s = status_fail(CS336_EFORMAT, "%s: no token for byte 0x%02X, all 256 are needed", vocab_path, b);
+    if (!s)
+        s = check_bytes(model, &index, vocab_path);
     if (!s)
         s = read_merges(model, &index, merges_path, vocab_path);
+    if (!s)
+        s = special_texts_match(model, special_tokens, special_count);
     token_index_deinit(&index);
     if (s)
         bpe_model_deinit(model);
@@ -250,11 +273,14 @@ static Status spell_vocabulary(ByteList *list, const BPEModel *model)
 {
     char number[32];
     ByteList spelled = {0};
-    Status s = byte_list_append_text(list, "{\n");
+    SpecialTexts special;
+    Status s = special_texts_init(&special, model);
+    if (!s)
+        s = byte_list_append_text(list, "{\n");
     for (size_t id = 0; !s && id < model->vocab_size; id++) {
         snprintf(number, sizeof number, ": %zu%s\n", id, id + 1 < model->vocab_size ? "," : "");
         spelled.length = 0;
-        s = token_spell(&spelled, bpe_model_token(model, (int32_t)id));
+        s = special_texts_append(&special, model, &spelled, (int32_t)id);
         if (!s)
             s = byte_list_append_text(list, "    ");
         if (!s)
@@ -263,6 +289,7 @@ static Status spell_vocabulary(ByteList *list, const BPEModel *model)
             s = byte_list_append_text(list, number);
     }
     byte_list_deinit(&spelled);
+    special_texts_deinit(&special);
     return s ? s : byte_list_append_text(list, "}\n");
 }
 

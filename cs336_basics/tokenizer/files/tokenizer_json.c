@@ -1,79 +1,85 @@
 #include "tokenizer/files/tokenizer_json.h"
 
 #include "core/memory.h"
+#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
 
 #include <stdio.h>
 
 typedef struct {
     BPEModel model; /* with all special tokens */
-    TokenIndex index;
-    bool *literal;    /* by id: true for a special token, which is written as it is */
+    SpecialTexts special;
+    bool *added;      /* by index in BPEModel.specials: true if the caller names the special token */
     ByteList text;    /* of the file */
     ByteList spelled; /* of one token */
 } TokenizerJson;
 
 /* ---- special tokens ---- */
 
-static bool is_utf8(ByteString text)
+static Status refuse(ByteString token, const char *why)
 {
-    for (size_t i = 0; i < text.length;) {
-        const Utf8Character c = utf8_decode(text.bytes + i, text.length - i);
-        if (c.status != UTF8_VALID)
-            return false;
-        i += c.length;
-    }
-    return true;
+    return status_fail(CS336_ERANGE, "tokenizer.json: special token \"%s\" %s", token_shown(token).text, why);
 }
 
-/* True if the token is made by a merge or is one of a merge's two tokens. */
-static bool is_merged(const BPEModel *model, int32_t id)
+/* Checks what can be said of a special token alone. */
+static Status check_text(ByteString token, size_t number, size_t count)
 {
-    for (size_t i = 0; i < model->merge_count; i++)
-        if (model->merges[i].left == id || model->merges[i].right == id || model->merges[i].merged == id)
-            return true;
-    return false;
+    if (token.length == 0)
+        return status_fail(CS336_ERANGE, "tokenizer.json: special token %zu of %zu is empty", number, count);
+    if (!special_text_is_utf8(token))
+        return refuse(token, "is not UTF-8");
+    return memchr(token.bytes, 0, token.length) ? refuse(token, "has a zero byte") : CS336_OK;
+}
+
+Status tokenizer_json_check(const ByteString *special_tokens, size_t special_count)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < special_count; i++) {
+        const ByteString token = special_tokens[i];
+        s = check_text(token, i + 1, special_count);
+        if (s || token.length == 1)
+            continue;
+        const Utf8Character first = utf8_decode(token.bytes, token.length);
+        const int byte = first.length == token.length ? byte_alphabet_byte(first.code_point) : -1;
+        char why[128];
+        snprintf(why, sizeof why, "is what byte 0x%02X is written as, and both would get one id", (unsigned)byte);
+        if (byte >= 0)
+            s = refuse(token, why);
+    }
+    return s;
 }
 
 /*
- * In tokenizer.json two tokens cannot be written with the same text. A special token is written as it is. If its
- * spelling in GPT-2's alphabet differs, two things must hold: nothing needs the spelling (bytes and merges would), and
- * no other token is spelled like the special token's text.
+ * Checks that Hugging Face gives a special token our id: it looks for an entry that is verbatim the token. A special
+ * token that shares such an entry with an ordinary one (SPECIAL_SHARED) does so there too.
  */
-static Status check_special(TokenizerJson *json, ByteString token, int32_t id)
+static Status check_special(TokenizerJson *json, size_t index)
 {
-    Utf8Character wrong;
-    json->spelled.length = 0;
-    Status s = token_spell(&json->spelled, token);
-    if (s || byte_string_equal(token, byte_list_view(&json->spelled)))
-        return s;
-    bool shared = token.length == 1 || is_merged(&json->model, id);
-    json->spelled.length = 0;
-    s = token_unspell(&json->spelled, token, &wrong);
-    if (s == CS336_ENOMEM)
-        return s;
-    if (!s)
-        shared = shared || token_index_find(&json->index, byte_list_view(&json->spelled)) >= 0;
-    if (!shared)
+    const BPESpecial special = json->model.specials[index];
+    const ByteString token = bpe_model_special_text(&json->model, index);
+    if (special.kind == SPECIAL_SHARED)
         return CS336_OK;
-    return status_fail(CS336_ERANGE, "tokenizer_json_write: special token \"%s\" shares its text with another token",
-                       token_shown(token).text);
+    json->spelled.length = 0;
+    const Status s = special_texts_append(&json->special, &json->model, &json->spelled, special.id);
+    if (s || byte_string_equal(byte_list_view(&json->spelled), token))
+        return s;
+    if (special.kind == SPECIAL_AS_BYTES)
+        return refuse(token, "has the id of an ordinary token that is written otherwise");
+    return refuse(token, "is what another token is written as, and both would get one id");
 }
 
-/* Checks the special tokens and sets `literal` for each. */
-static Status mark_special(TokenizerJson *json, const ByteString *tokens, size_t count)
+/* Checks the special tokens that the caller names, and sets `added` for each. */
+static Status add_specials(TokenizerJson *json, const ByteString *tokens, size_t count)
 {
-    json->literal = memory_allocate_zeroed(json->model.vocab_size, sizeof *json->literal);
-    if (!json->literal)
-        return status_fail(CS336_ENOMEM, "tokenizer_json_write: no memory for %zu tokens", json->model.vocab_size);
+    json->added = memory_allocate_zeroed(json->model.special_count, sizeof *json->added);
+    if (!json->added)
+        return status_fail(CS336_ENOMEM, "tokenizer_json_write: no memory for %zu special tokens", count);
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < count; i++) {
-        const int32_t id = token_index_find(&json->index, tokens[i]);
-        if (!is_utf8(tokens[i]))
-            return status_fail(CS336_ERANGE, "tokenizer_json_write: special token \"%s\" is not UTF-8",
-                               token_shown(tokens[i]).text);
-        s = check_special(json, tokens[i], id);
-        json->literal[id] = true;
+        const size_t index = (size_t)bpe_model_find_special(&json->model, tokens[i]);
+        s = check_special(json, index);
+        json->added[index] = true;
     }
     return s;
 }
@@ -85,14 +91,13 @@ static Status append(TokenizerJson *json, const char *text)
     return byte_list_append_text(&json->text, text);
 }
 
-static Status append_token(TokenizerJson *json, int32_t id)
+/* Returns the index of the added token with an id, or special_count. */
+static size_t added_token(const TokenizerJson *json, size_t id)
 {
-    const ByteString token = bpe_model_token(&json->model, id);
-    if (json->literal[id])
-        return token_quote(&json->text, token);
-    json->spelled.length = 0;
-    const Status s = token_spell(&json->spelled, token);
-    return s ? s : token_quote(&json->text, byte_list_view(&json->spelled));
+    size_t i = 0;
+    while (i < json->model.special_count && !(json->added[i] && json->model.specials[i].id == (int32_t)id))
+        i++;
+    return i;
 }
 
 static Status append_added_tokens(TokenizerJson *json)
@@ -101,13 +106,14 @@ static Status append_added_tokens(TokenizerJson *json)
     char number[48];
     Status s = append(json, "  \"added_tokens\": [");
     for (size_t id = 0; !s && id < json->model.vocab_size; id++) {
-        if (!json->literal[id])
+        const size_t index = added_token(json, id);
+        if (index == json->model.special_count)
             continue;
         snprintf(number, sizeof number, "%s    {\"id\": %zu, \"content\": ", separator, id);
         separator = ",\n";
         s = append(json, number);
         if (!s)
-            s = append_token(json, (int32_t)id);
+            s = token_quote(&json->text, bpe_model_special_text(&json->model, index));
         if (!s)
             s = append(json, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
                              "\"special\": true}");
@@ -122,8 +128,11 @@ static Status append_vocabulary(TokenizerJson *json)
     for (size_t id = 0; !s && id < json->model.vocab_size; id++) {
         snprintf(number, sizeof number, ": %zu%s\n", id, id + 1 < json->model.vocab_size ? "," : "");
         s = append(json, "      ");
+        json->spelled.length = 0;
         if (!s)
-            s = append_token(json, (int32_t)id);
+            s = special_texts_append(&json->special, &json->model, &json->spelled, (int32_t)id);
+        if (!s)
+            s = token_quote(&json->text, byte_list_view(&json->spelled));
         if (!s)
             s = append(json, number);
     }
@@ -180,15 +189,13 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
     /* A copy of the model with all special tokens. */
     Status s = bpe_model_copy(&json.model, model);
     for (size_t i = 0; !s && i < special_count; i++)
-        if (special_tokens[i].length == 0)
-            s = status_fail(CS336_ERANGE, "tokenizer_json_write: special token %zu of %zu is empty", i + 1,
-                            special_count);
+        s = check_text(special_tokens[i], i + 1, special_count);
     if (!s)
-        s = bpe_model_add_absent(&json.model, special_tokens, special_count);
+        s = bpe_model_name_specials(&json.model, special_tokens, special_count);
     if (!s)
-        s = token_index_init(&json.index, &json.model);
+        s = special_texts_init(&json.special, &json.model);
     if (!s)
-        s = mark_special(&json, special_tokens, special_count);
+        s = add_specials(&json, special_tokens, special_count);
     /* The whole text, then one write. */
     if (!s)
         s = append_all(&json);
@@ -196,8 +203,8 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
         s = file_write(writer, json.text.bytes, json.text.length);
     byte_list_deinit(&json.text);
     byte_list_deinit(&json.spelled);
-    memory_release(json.literal);
-    token_index_deinit(&json.index);
+    memory_release(json.added);
+    special_texts_deinit(&json.special);
     bpe_model_deinit(&json.model);
     return s;
 }

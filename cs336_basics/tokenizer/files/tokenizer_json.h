@@ -4,7 +4,9 @@
  *
  * - Besides the tokens and merges of vocab.json and merges.txt it has the pre-tokenizer (GPT-2's pattern, without a
  * blank before the text), the decoder and the special tokens. So the file alone gives the same ids.
- * - Special tokens are written as they are, all other tokens in GPT-2's alphabet (tokenizer/byte_alphabet.h).
+ * - Special tokens are written as they are, all other tokens in GPT-2's alphabet (tokenizer/byte_alphabet.h). Hugging
+ *   Face gives a special token the id of the entry with its text, even if that stands for other bytes. So a special
+ *   token such as `é`, which is how byte E9 is written, cannot have an id of its own there and is refused.
  * @see https://huggingface.co/docs/tokenizers
  */
 #ifndef CS336_TOKENIZER_FILES_TOKENIZER_JSON_H
@@ -26,12 +28,19 @@ CS336_API_BEGIN
  * @param model           from bpe_train() or bpe_model_read()
  * @param special_tokens  those that the vocabulary does not have get the ids after it, as in tokenizer_create()
  * @param special_count   number of special tokens
- * @retval CS336_ERANGE  a special token is empty, is not UTF-8, or cannot be told from another token: it is a single
- *                       byte, belongs to a merge, or is written like another token's spelling
+ * @retval CS336_ERANGE  a special token is empty or not UTF-8, or Hugging Face's libraries would not give it our id:
+ *                       another token is written as its text is
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_json_write(FileWriter *writer, const BPEModel *model,
                                              const ByteString *special_tokens, size_t special_count);
+
+/**
+ * @brief Finds the special tokens that no tokenizer.json can hold, whatever is learned; for use before training.
+ * @retval CS336_ERANGE  a special token is empty or not UTF-8, or is what a byte is written as in GPT-2's alphabet,
+ * such as `é` or `Ġ`
+ */
+CS336_MUST_CHECK Status tokenizer_json_check(const ByteString *special_tokens, size_t special_count);
 
 CS336_API_END
 

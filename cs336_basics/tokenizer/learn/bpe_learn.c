@@ -6,6 +6,7 @@
 #include "tokenizer/learn/bpe_pairs.h"
 
 enum {
+    BYTES_PER_CELL = 36, /* at most; see bpe_learn.h */
     EDGE = -1,           /* stands between two words, in place of a token: no pair reaches across it */
     HOLE = -2,           /* stands between the first and the last cell of a token; see bpe_learn.h */
     PREFETCH_AHEAD = 16, /* occurrences between the prefetch of a cell and its merge: some 100 ns, a wait for memory */
@@ -74,7 +75,8 @@ static Status write_cells(Learner *learner, const WordTable *words)
                            UINT32_MAX);
     learner->cells = memory_allocate(count * sizeof *learner->cells);
     if (!learner->cells)
-        return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu bytes of distinct pre-tokens", count);
+        return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu bytes of distinct pre-tokens, up to %d for each",
+                           count, BYTES_PER_CELL);
     /* The bytes are the model's last tokens, in the order of GPT-2's alphabet. */
     int32_t byte_ids[BYTE_VALUES];
     const size_t first_byte = learner->model->vocab_size - BYTE_VALUES;

@@ -13,6 +13,8 @@
  * cells of its pair.
  * - Each cell also holds how often its word occurs. A word with more than 2^32 - 1 occurrences is written several times
  *   and they are shared out, which gives the same counts.
+ * - Memory, in bytes for each cell: 8 for the cell, at most 12 for positions (4 for each pair at the start and for the
+ * up to two new pairs of each merged occurrence), and at most 16 for the neighbours of one merge's occurrences.
  * - A merge takes time in proportion to the occurrences of its pair, not to the corpus, because the positions are
  * known. It first adds up, by neighbour, what the pairs on both sides lose and gain. So it looks up the index of pairs
  * once for each distinct neighbour, not for each occurrence.

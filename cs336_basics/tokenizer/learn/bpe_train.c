@@ -19,13 +19,25 @@ static bool given_before(const ByteString *tokens, size_t index)
     return false;
 }
 
+/* True for a blank and for control characters: files write them as special tokens otherwise than as bytes. */
+static bool is_blank_or_control(uint8_t byte)
+{
+    return byte < 0x80 && byte_alphabet_character(byte) != byte;
+}
+
+/* True if a special token needs an entry besides those of the bytes. */
+static bool needs_entry(ByteString token)
+{
+    return token.length > 1 || (token.length == 1 && is_blank_or_control(token.bytes[0]));
+}
+
 /* Adds the special tokens and the bytes to an empty model, and checks the size that is wanted. */
 static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
 {
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < config->special_count; i++)
-        if (config->special_tokens[i].length > 1 && !given_before(config->special_tokens, i))
-            s = bpe_model_add_token(model, config->special_tokens[i]);
+        if (needs_entry(config->special_tokens[i]) && !given_before(config->special_tokens, i))
+            s = bpe_model_add_special(model, config->special_tokens[i]);
     const size_t special = model->vocab_size;
     for (unsigned rank = 0; !s && rank < BYTE_VALUES; rank++) {
         const uint8_t byte = byte_alphabet_sorted(rank);

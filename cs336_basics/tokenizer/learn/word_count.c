@@ -10,7 +10,8 @@
 enum {
     CHUNK_BYTES = 1 << 19, /* 512 KiB: half an L2 cache, and some 0.5 ms of work for one visit to the shared counter */
     MARGIN = 1 << 12,      /* bytes read beyond a chunk at first: 4 KiB nearly always have a safe cut */
-    CONTEXT = 8            /* bytes on each side of a cut that decide whether it is safe: a character has at most 4 */
+    CONTEXT = 8            /* bytes on each side of a cut that decide whether it is safe, and those of a special token:
+                              it may begin or end inside the characters beside the cut, which have at most 4 bytes */
 };
 
 /* ---- what the threads share ---- */
@@ -19,7 +20,7 @@ typedef struct {
     const WordCountConfig *config;
     const WordSource *sources;
     size_t source_count, chunk_bytes, total;
-    size_t context;           /* CONTEXT, or the length of the longest special token if that is more */
+    size_t context;           /* CONTEXT and the length of the longest special token */
     size_t *first_chunk;      /* by source: number of its first chunk; behind the last one: number of chunks */
     atomic_size_t next_chunk; /* the first chunk that no thread has taken */
     atomic_size_t done;       /* bytes counted */
@@ -30,10 +31,7 @@ typedef struct {
 static Status begin_job(Job *job)
 {
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
-    job->context = CONTEXT;
-    for (size_t i = 0; i < job->config->special->count; i++)
-        if (job->context < job->config->special->tokens[i].length)
-            job->context = job->config->special->tokens[i].length;
+    job->context = CONTEXT + (job->config->special->count ? job->config->special->tokens[0].length : 0);
     job->first_chunk = memory_allocate_zeroed(job->source_count + 1, sizeof *job->first_chunk);
     if (!job->first_chunk)
         return status_fail(CS336_ENOMEM, "count_words: no memory for %zu texts", job->source_count);

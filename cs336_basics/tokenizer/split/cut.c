@@ -17,6 +17,11 @@ bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut)
     Utf8Character before;
     if (cut == 0 || cut >= length)
         return false;
+    /* Nearly all places are inside a run of ASCII letters, so that is tried first: one chunk may be searched for long.
+     */
+    if (text[cut - 1] < 0x80 && text[cut] < 0x80 &&
+        (text[cut - 1] == text[cut] || unicode_class(text[cut - 1]) == unicode_class(text[cut])))
+        return false;
     const bool valid = character_before(&before, text, cut);
     if (!valid && (text[cut] & 0xC0) == 0x80) /* the byte may belong to a character that begins before the cut */
         return false;
@@ -35,7 +40,28 @@ size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t begin)
     return 0;
 }
 
+/*
+ * True if a special token begins or ends inside the character before the cut or the one after it. The segments between
+ * special tokens are texts of their own, so there is no such character then, but malformed pieces of it, whose class is
+ * another one.
+ */
+static bool special_tokens_split_character(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut,
+                                           bool ended)
+{
+    Utf8Character before;
+    if (character_before(&before, text, cut))
+        for (size_t i = 1; i < before.length; i++)
+            if (special_tokens_end_at(special, text, cut - i))
+                return true;
+    const Utf8Character after = utf8_decode(text + cut, length - cut);
+    for (size_t i = 1; i < after.length; i++)
+        if (special_tokens_begin_at(special, text, length, cut + i, ended))
+            return true;
+    return false;
+}
+
 bool text_may_be_cut(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
 {
-    return pretoken_surely_begins(text, length, cut) && !special_tokens_cross(special, text, length, cut, ended);
+    return pretoken_surely_begins(text, length, cut) && !special_tokens_cross(special, text, length, cut, ended) &&
+           !special_tokens_split_character(special, text, length, cut, ended);
 }

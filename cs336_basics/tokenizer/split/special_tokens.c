@@ -116,17 +116,38 @@ SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *te
     return (SpecialMatch){.begin = length, .index = -1};
 }
 
+/* True if a token begins at index `at`. If the text goes on, a token that its end may cut off counts too. */
+static bool begins_at(ByteString token, const uint8_t *text, size_t length, size_t at, bool ended)
+{
+    const size_t left = length - at;
+    if (left < token.length && ended)
+        return false;
+    return memcmp(text + at, token.bytes, left < token.length ? left : token.length) == 0;
+}
+
 bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
+{
+    for (size_t i = 0; i < special->count; i++)
+        for (size_t before = 1; before < special->tokens[i].length && before <= cut; before++)
+            if (begins_at(special->tokens[i], text, length, cut - before, ended))
+                return true;
+    return false;
+}
+
+bool special_tokens_begin_at(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at, bool ended)
+{
+    for (size_t i = 0; i < special->count; i++)
+        if (begins_at(special->tokens[i], text, length, at, ended))
+            return true;
+    return false;
+}
+
+bool special_tokens_end_at(const SpecialTokens *special, const uint8_t *text, size_t at)
 {
     for (size_t i = 0; i < special->count; i++) {
         const ByteString token = special->tokens[i];
-        for (size_t before = 1; before < token.length && before <= cut; before++) {
-            const size_t left = length - (cut - before);
-            if (left < token.length && ended)
-                continue;
-            if (memcmp(text + cut - before, token.bytes, left < token.length ? left : token.length) == 0)
-                return true;
-        }
+        if (token.length <= at && memcmp(text + at - token.length, token.bytes, token.length) == 0)
+            return true;
     }
     return false;
 }

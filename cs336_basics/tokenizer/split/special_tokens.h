@@ -66,6 +66,15 @@ SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *te
  */
 bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended);
 
+/**
+ * @brief True if a special token begins at index @p at.
+ * @param ended  as for special_tokens_cross()
+ */
+bool special_tokens_begin_at(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at, bool ended);
+
+/** @brief True if a special token ends before index @p at. */
+bool special_tokens_end_at(const SpecialTokens *special, const uint8_t *text, size_t at);
+
 CS336_INTERNAL_END
 
 #endif

@@ -2,7 +2,7 @@
 import math
 import random
 
-from .common import matmul, number, plot, scaled, softmax, table, transpose, vector
+from .common import BLUE, ORANGE, matmul, number, plot, scaled, softmax, table, transpose, vector
 
 QUERY = [[1, 0, 0], [0, 2, 0]]
 KEY = [[1, 0, 0], [0, 1, 0]]
@@ -73,7 +73,7 @@ def figure_scale():
     with_it = [(d, measure_scale(d, 1 / math.sqrt(d))[1]) for d in SCALE_WIDTHS]
     return plot("attention_scale.svg", "The largest of 16 attention weights", "width of a head, d_k",
                 "largest weight, mean of 2000 queries", SCALE_WIDTHS,
-                [("without the factor", "#d9822b", without), ("with 1/sqrt(d_k)", "#4472a8", with_it)], 1)
+                [("without the factor", ORANGE, without), ("with 1/sqrt(d_k)", BLUE, with_it)], 1)
 
 
 def numbers_causal():

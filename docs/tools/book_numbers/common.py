@@ -1,5 +1,10 @@
 """Small matrices as lists of rows, how they are printed, and line plots: what the chapters' numbers share."""
 import math
+import pathlib
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[3]
 
 # ---- small matrices ----
 
@@ -42,23 +47,53 @@ def table(name, rows, width=26):
     return lines
 
 
+# ---- the program ----
+
+def account(*arguments):
+    """The lines that `cs336 account` prints. `make numbers` and `make docs-check` build the program first."""
+    program = TOP / "build" / "cs336"
+    if not program.exists():
+        sys.exit("build/cs336: no such program, expected the one that `make` builds")
+    return subprocess.run([program, "account", *arguments], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def part_of(lines, title):
+    """The lines of the part that begins with this title; parts are separated by empty lines."""
+    first = next(i for i, line in enumerate(lines) if line.startswith(title))
+    return lines[first:(lines + [""]).index("", first)]
+
+
 # ---- plots ----
 
+# Each colour has a contrast of at least 4.5 on white. On a dark page, the second of each pair takes its place.
+GREY, BLUE, ORANGE, GREEN, PURPLE = "#757575", "#4472a8", "#b85c00", "#2e8049", "#8a5fb0"
+IN_THE_DARK = {GREY: "#949494", BLUE: "#6495d0", ORANGE: "#d9822b", GREEN: "#4fae70", PURPLE: "#a983d4"}
+GRID = "#80808040"
+
+
+def svg(width, height):
+    """The beginning of a picture, whose text is grey. The page that shows it decides between light and dark."""
+    dark = "".join(f'[fill="{light}"]{{fill:{colour}}}[stroke="{light}"]{{stroke:{colour}}}'
+                   for light, colour in IN_THE_DARK.items())
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+            f'font-family="sans-serif" font-size="13" fill="{GREY}">\n'
+            f'<style>@media (prefers-color-scheme: dark) {{ {dark} }}</style>')
+
+
 def plot(path, title, xlabel, ylabel, ticks, curves, ymax):
-    """A line plot with a logarithmic x axis. curves: (label, colour, [(x, y), ...]). Grey reads well on light and dark."""
+    """A line plot with a logarithmic x axis. curves: (label, colour, [(x, y), ...])."""
     left, top, width, height = 60, 36, 520, 260
     lo, hi = math.log(ticks[0]), math.log(ticks[-1])
     px = lambda x: left + (math.log(x) - lo) / (hi - lo) * width
     py = lambda y: top + height - y / ymax * height
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 350" width="640" height="350" '
-           'font-family="sans-serif" font-size="13" fill="#808080">',
+    out = [svg(640, 350),
            f'<text x="{left}" y="20" font-size="14">{title}</text>']
     for x in ticks:
-        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="#80808040"/>'
+        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="{GRID}"/>'
                    f'<text x="{px(x):.1f}" y="{top + height + 18}" text-anchor="middle">{x}</text>')
     for k in range(6):
         y = ymax * k / 5
-        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="#80808040"/>'
+        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="{GRID}"/>'
                    f'<text x="{left - 8}" y="{py(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
     out.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{xlabel}</text>')
     out.append(f'<text x="16" y="{top + height / 2}" text-anchor="middle" '

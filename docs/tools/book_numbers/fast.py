@@ -4,9 +4,9 @@ import pathlib
 import re
 import struct
 
-LIBRARY = pathlib.Path(__file__).resolve().parents[3] / "cs336_basics"
-BLUE, ORANGE, GREEN, PURPLE = "#4472a8", "#d9822b", "#3a9a5c", "#a05195"
+from .common import BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, svg
 
+LIBRARY = pathlib.Path(__file__).resolve().parents[3] / "cs336_basics"
 # ---- what the machine of the chapter's outputs can do, one core: the limits that `make bench` printed there ----
 
 GIGABYTES_PER_SECOND = 33.4  # make bench K='matvec float32 NT 4096x4096 1 t', "limit" in build/bench/bench.jsonl
@@ -70,32 +70,31 @@ def rectangle(x, y, width, height, colour, opacity=0.0):
             f'stroke="{colour}" stroke-width="1.5"/>')
 
 
-def text_at(x, y, words, colour="#808080", anchor="start", size=13):
+def text_at(x, y, words, colour=GREY, anchor="start", size=13):
     return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{words}</text>'
 
 
 def picture(name, width, height, parts):
-    return name, "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-                            f'height="{height}" font-family="sans-serif" font-size="13">', *parts, "</svg>"]) + "\n"
+    return name, "\n".join([svg(width, height), *parts, "</svg>"]) + "\n"
 
 
 def figure_blocks():
     depth, columns = constant("kernels/matmul.c", "BLOCK_DEPTH"), constant("kernels/matmul.c", "BLOCK_COLUMNS")
     rows = constant("kernels/matmul.c", "BLOCK_ROWS")
     tile_rows, tile_columns = constant("kernels/matmul_kernel.h", "TILE_ROWS", "VECTOR_FLOATS == 16"), 2 * 16
-    out = [rectangle(160, 30, 190, 110, "#808080"), text_at(255, 22, "B", anchor="middle", size=15),
-           rectangle(30, 155, 115, 160, "#808080"), text_at(18, 240, "A", anchor="middle", size=15),
-           rectangle(160, 155, 190, 160, "#808080"), text_at(362, 240, "C", anchor="middle", size=15),
+    out = [rectangle(160, 30, 190, 110, GREY), text_at(255, 22, "B", anchor="middle", size=15),
+           rectangle(30, 155, 115, 160, GREY), text_at(18, 240, "A", anchor="middle", size=15),
+           rectangle(160, 155, 190, 160, GREY), text_at(362, 240, "C", anchor="middle", size=15),
            # A block of B with one panel, a block of A with one panel, the register tile where they meet
            rectangle(160, 60, 190, 46, GREEN, 0.15), rectangle(235, 60, 22, 46, BLUE, 0.5),
            rectangle(62, 190, 46, 70, PURPLE, 0.15), rectangle(62, 215, 46, 12, ORANGE, 0.5),
-           rectangle(160, 190, 190, 70, "#808080", 0.08), rectangle(235, 215, 22, 12, ORANGE, 0.9),
-           f'<path d="M108 221 H233 M246 106 V213" stroke="#808080" stroke-dasharray="4 3" fill="none"/>']
+           rectangle(160, 190, 190, 70, GREY, 0.08), rectangle(235, 215, 22, 12, ORANGE, 0.9),
+           f'<path d="M108 221 H233 M246 106 V213" stroke="{GREY}" stroke-dasharray="4 3" fill="none"/>']
     legend = [(ORANGE, "register tile of C", f"{tile_rows} x {tile_columns}", "stays in registers"),
               (BLUE, "a panel of B", f"{depth} x {tile_columns}, {size_text(FLOAT * depth * tile_columns)}", "about as much as L1 holds"),
               (PURPLE, "a block of A", f"{rows} x {depth}, {size_text(FLOAT * rows * depth)}", "stays in L2, one for each thread"),
               (GREEN, "a block of B", f"{depth} x {columns}, {size_text(FLOAT * depth * columns)}", "stays in L3, for all threads"),
-              ("#808080", "A, B, C", "any size", "in memory")]
+              (GREY, "A, B, C", "any size", "in memory")]
     for i, (colour, name, size, place) in enumerate(legend):
         y = 48 + 56 * i
         out += [rectangle(392, y - 11, 13, 13, colour, 0.5), text_at(413, y, f"{name}: {size}"),
@@ -104,7 +103,7 @@ def figure_blocks():
     out += [text_at(30, 350, "A packed panel of B in memory. The micro-kernel reads it from left to right:")]
     for i in range(5):
         x = 30 + 122 * i
-        out += [rectangle(x, 362, 112, 26, BLUE, 0.3),
+        out += [rectangle(x, 362, 112, 26, BLUE, 0),
                 text_at(x + 56, 380, f"k = {i}: {tile_columns} columns" if i < 4 else "...", anchor="middle", size=12)]
     return picture("fast_blocks.svg", 650, 400, out)
 
@@ -118,10 +117,10 @@ def figure_roofline():
     py = lambda y: round(top + height - math.log(y / y_from) / math.log(y_to / y_from) * height, 1)
     out = [text_at(left, 20, "What one core can reach", size=14)]
     for x in (0.1, 1, 10, 100):
-        out += [f'<path d="M{px(x)} {top} V{top + height}" stroke="#80808040"/>',
+        out += [f'<path d="M{px(x)} {top} V{top + height}" stroke="{GRID}"/>',
                 text_at(px(x), top + height + 18, f"{x:g}", anchor="middle")]
     for y in (0.1, 1, 10, 100):
-        out += [f'<path d="M{left} {py(y)} H{left + width}" stroke="#80808040"/>',
+        out += [f'<path d="M{left} {py(y)} H{left + width}" stroke="{GRID}"/>',
                 text_at(left - 8, py(y) + 4, f"{y:g}", anchor="end")]
     ridge = GIGAFLOPS / GIGABYTES_PER_SECOND
     out += [f'<polyline points="{px(x_from)},{py(x_from * GIGABYTES_PER_SECOND)} {px(ridge)},{py(GIGAFLOPS)} '
@@ -129,7 +128,7 @@ def figure_roofline():
             text_at(px(1.1), py(1.1 * GIGABYTES_PER_SECOND) + 22, f"memory: {GIGABYTES_PER_SECOND:.0f} GB/s", BLUE),
             text_at(px(x_to), py(GIGAFLOPS) - 8, f"arithmetic: {GIGAFLOPS:.0f} GFLOP/s", BLUE, "end"),
             text_at(left + width / 2, top + height + 40, "operations for each byte from memory", anchor="middle"),
-            f'<text x="16" y="{top + height / 2}" text-anchor="middle" fill="#808080" '
+            f'<text x="16" y="{top + height / 2}" text-anchor="middle" fill="{GREY}" '
             f'transform="rotate(-90 16 {top + height / 2})">GFLOP/s</text>']
     for x, y, label, colour in POINTS:
         out += [f'<circle cx="{px(x)}" cy="{py(y)}" r="5" fill="{colour}"/>',

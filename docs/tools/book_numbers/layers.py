@@ -3,7 +3,7 @@ import math
 import random
 import struct
 
-from .common import matmul, number, scaled, table, transpose, vector
+from .common import BLUE, GRID, ORANGE, matmul, number, svg, table, transpose, vector
 
 
 def float32(x):
@@ -23,11 +23,7 @@ GRAD_Y = [[1, 0, 0], [2, -1, 1]]
 
 def numbers_linear():
     return (table("x (2, 3)", X) + table("W (3, 3)", W) + table("y = x W^T (2, 3)", matmul(X, transpose(W))) + [""]
-            + [f"y[0][0] = {' + '.join(f'{x}*{w}' for x, w in zip(X[0], W[0]))} = {matmul(X, transpose(W))[0][0]}",
-               "", "in memory, row after row:", f"{'x':<6}{vector(flat(X)):<32}strides (3, 1)",
-               f"{'W':<6}{vector(flat(W)):<32}strides (3, 1)",
-               f"{'W^T':<6}{'the memory of W':<32}strides (1, 3)",
-               f"W^T[2][0] is at offset 2*1 + 0*3 = 2 of that memory: the number {flat(W)[2]}, which is W[0][2]"])
+            + [f"y[0][0] = {' + '.join(f'{x}*{w}' for x, w in zip(X[0], W[0]))} = {matmul(X, transpose(W))[0][0]}"])
 
 
 def numbers_linear_backward():
@@ -173,22 +169,21 @@ def figure_silu():
     def curve(f, px, py):
         return " ".join(f"{px(i / 10):.1f},{py(f(i / 10)):.1f}" for i in range(-60, 61))
 
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 300" width="640" height="300" '
-           'font-family="sans-serif" font-size="13" fill="#808080">']
+    out = [svg(640, 300)]
     relu, step = (lambda x: max(x, 0)), (lambda x: 0 if x < 0 else 1)
     for left, title, low, high, ticks, curves in ((40, "the function", -1, 6, range(-1, 7),
-                                                   [("ReLU", "#d9822b", relu), ("SiLU", "#4472a8", silu)]),
+                                                   [("ReLU", ORANGE, relu), ("SiLU", BLUE, silu)]),
                                                   (360, "its slope", -0.2, 1.2, [0, 0.5, 1],
-                                                   [("ReLU", "#d9822b", step), ("SiLU", "#4472a8", silu_slope)])):
+                                                   [("ReLU", ORANGE, step), ("SiLU", BLUE, silu_slope)])):
         top, width, height = 40, 250, 210
         px = lambda x, left=left: left + (x + 6) / 12 * width
         py = lambda y, low=low, high=high: top + height - (y - low) / (high - low) * height
         out.append(f'<text x="{left}" y="22" font-size="14">{title}</text>')
         for x in range(-6, 7, 2):
-            out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="#80808040"/>'
+            out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="{GRID}"/>'
                        f'<text x="{px(x):.1f}" y="{top + height + 18}" text-anchor="middle">{x}</text>')
         for y in ticks:
-            out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="#80808040"/>'
+            out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="{GRID}"/>'
                        f'<text x="{left - 6}" y="{py(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
         for i, (label, colour, f) in enumerate(curves):
             out.append(f'<polyline points="{curve(f, px, py)}" fill="none" stroke="{colour}" stroke-width="2.5"/>'
@@ -299,16 +294,15 @@ def numbers_rope_backward():
 
 def figure_rope():
     """A dial for each pair of a head of 8 numbers, with the same point at positions 0 to 7."""
-    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 220" width="640" height="220" '
-           'font-family="sans-serif" font-size="13" fill="#808080">']
+    out = [svg(640, 220)]
     for k, w in enumerate(frequencies(8)):
         x, y, r = 85 + 157 * k, 105, 56
-        out.append(f'<circle cx="{x}" cy="{y}" r="{r}" fill="none" stroke="#80808080"/>'
+        out.append(f'<circle cx="{x}" cy="{y}" r="{r}" fill="none" stroke="{GRID}"/>'
                    f'<text x="{x}" y="22" text-anchor="middle" font-size="14">pair {k}</text>'
                    f'<text x="{x}" y="208" text-anchor="middle">{number(w)} rad a step</text>')
         for position in range(7, -1, -1):
             px, py = x + r * math.cos(position * w), y - r * math.sin(position * w)
-            colour = "#d9822b" if position == 0 else "#4472a8"
+            colour = ORANGE if position == 0 else BLUE
             out.append(f'<line x1="{x}" y1="{y}" x2="{px:.1f}" y2="{py:.1f}" stroke="{colour}" stroke-opacity="0.5"/>'
                        f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="{colour}"/>')
             if k == 0 or (k == 1 and position in (0, 7)):

@@ -4,13 +4,12 @@ import random
 import struct
 from decimal import Decimal
 
-from .common import matmul, number, softmax, table, transpose, vector
+from .common import (BLUE, GREEN, GRID, ORANGE, PURPLE, account, matmul, number, part_of, softmax, svg, table, transpose,
+                     vector)
 
 # Two tokens and a vocabulary of three. It is also the first case that the checker prints.
 LOGITS = [[2, 1, -1], [0, 0, 0]]
 TARGETS = [0, 2]
-BLUE, ORANGE, GREEN, PURPLE = "#4472a8", "#d9822b", "#4f9a5b", "#8a5fb0"
-
 
 def float32(x):
     return struct.unpack("f", struct.pack("f", x))[0]
@@ -60,14 +59,13 @@ def chart(path, title, xlabel, ylabel, xaxis, yaxis, curves):
     px = lambda x: left + position(x, xaxis) * width
     py = lambda y: top + height - position(y, yaxis) * height
     tick = lambda v: f"{v:.0e}".replace("e-0", "e-").replace("e+0", "e") if v and (v < 1e-3 or v >= 1e5) else f"{v:g}"
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 350" width="640" height="350" '
-           'font-family="sans-serif" font-size="13" fill="#808080">',
+    out = [svg(640, 350),
            f'<text x="{left}" y="20" font-size="14">{title}</text>']
     for x in xaxis[0]:
-        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="#80808040"/>'
+        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="{GRID}"/>'
                    f'<text x="{px(x):.1f}" y="{top + height + 18}" text-anchor="middle">{tick(x)}</text>')
     for y in yaxis[0]:
-        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="#80808040"/>'
+        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="{GRID}"/>'
                    f'<text x="{left - 8}" y="{py(y) + 4:.1f}" text-anchor="end">{tick(y)}</text>')
     out.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{xlabel}</text>')
     out.append(f'<text x="14" y="{top + height / 2}" text-anchor="middle" '
@@ -206,7 +204,7 @@ def numbers_differences():
 def figure_differences():
     hs = [10 ** (-k / 2) for k in range(1, 25)]
     places = {"one side, double": (3e-8, 6e-6), "central, double": (3e-5, 1.2e-12),
-              "central, float32": (3e-7, 0.3), "4 points, float32": (1.2e-2, 4e-8)}
+              "central, float32": (2e-6, 0.3), "4 points, float32": (1.2e-2, 4e-8)}
     curves = []
     for name, colour, loss, points, rounded in METHODS:
         errors = [(h, error(loss, points, h, rounded)) for h in hs if rounded is float or 1e-7 < h]
@@ -330,13 +328,6 @@ def numbers_schedule():
             "rate     " + "".join(f"{number(schedule(t, 1, 0.1, 2, 6)):>8}" for t in steps)]
 
 
-def figure_schedule():
-    points = [(t, schedule(t, 1e-3, 1e-4, 250, 5000)) for t in list(range(0, 6001, 50))]
-    return chart("learning_schedule.svg", "The learning rate of cs336 train, with its defaults", "step", "learning rate",
-                 (list(range(0, 6001, 1000)), False), ([k * 2e-4 for k in range(6)], False),
-                 [("T_w = 250, T_c = 5000", BLUE, points, (2700, 7.5e-4))])
-
-
 def numbers_noise():
     cells = [Adam(0) for _ in range(1000)]
     rng = random.Random(336)
@@ -384,3 +375,11 @@ def numbers_accounting():
             f"A of one sequence     {activations}", f"4 A                   {each:.2f} GB, of which scores and softmax {4 * scores / 1e9:.2f} GB",
             f"batch B               {each:.2f} B + {fixed:.2f} GB",
             f"largest in 80 GB      {int((80 - fixed) // each)}: {fixed + 3 * each:.1f} GB, and one more would need {fixed + 4 * each:.1f} GB"]
+
+
+def numbers_account_memory():
+    return part_of(account("--preset", "gpt2-xl", "--batch-size", "3"), "Bytes of training")
+
+
+def numbers_account_run():
+    return part_of(account("--preset", "gpt2-xl"), "A run of")

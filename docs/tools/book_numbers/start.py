@@ -3,6 +3,8 @@ import functools
 import pathlib
 import re
 
+from .common import account, part_of
+
 DOCS = pathlib.Path(__file__).resolve().parents[2]
 CORES = (2, 8, 16)
 # The reference model, and the course's two runs in tokens.
@@ -114,4 +116,14 @@ def numbers_older():
         seconds, tokens = last - first, 3 * 32 * CONTEXT
         lines.append(f"{dtype:<8} {tokens} tokens in {seconds:.1f} s: {tokens / seconds:.0f} tokens/s on one core, "
                      f"{100 * tokens / seconds / rate:.0f} % of the table's speed")
+    return lines
+
+
+def numbers_memory():
+    lines = [f"{'run':<36}{'memory':>9}"]
+    for name, vocabulary in (("reference model", TINYSTORIES_VOCABULARY), ("vocabulary 32 000", OWT_VOCABULARY)):
+        for batch in (32, 128):
+            printed = part_of(account("--vocab-size", str(vocabulary), "--batch-size", str(batch)), "Bytes of training")
+            total = next(line for line in printed if line.startswith("  total")).split()
+            lines.append(f"{f'{name}, batch {batch}':<36}{' '.join(total[-2:]) + 'B':>9}")
     return lines

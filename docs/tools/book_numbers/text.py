@@ -4,7 +4,7 @@ import pathlib
 import re
 import unicodedata
 
-from .common import plot
+from .common import BLUE, GREEN, ORANGE, plot
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 WORDS = {"low": 5, "lower": 2, "widest": 3, "newest": 6}  # the handout's example
@@ -268,5 +268,5 @@ def figure_vocabulary():
     curve = lambda column: [(int(row[0]), float(row[column])) for row in rows if row[column] != "–"]
     return plot("text_vocabulary.svg", "How much text a token stands for", "tokens in the vocabulary", "bytes per token",
                 [int(row[0]) for row in rows],
-                [("stories", "#d9822b", curve(1)), ("mixed text", "#4472a8", curve(2)),
-                 ("by the stories' merges", "#5a9a4a", curve(3))], 5)
+                [("stories", ORANGE, curve(1)), ("mixed text", BLUE, curve(2)),
+                 ("by the stories' merges", GREEN, curve(3))], 5)

@@ -1,0 +1,60 @@
+(async box => {
+    const output = name => Array.from(box.querySelectorAll(".live-train-numbers div")).find(d => d.textContent.startsWith(name)).querySelector("output").textContent;
+    const losses = () => window.liveCalls.filter(c => c.name === "live_train_steps").flatMap(c => c.after[0].values);
+    const idle = () => !control(box, "Start again").disabled;
+    const step = () => parseInt(output("step"), 10);
+
+    /* A text that is too short is refused. */
+    setControl(box, "text", "own");
+    setControl(box, "your text", "too short");
+    expect(control(box, "Start").disabled, "a text of 9 bytes can be trained on");
+    expect(box.textContent.includes("too short. Expected at least 2.0 kB"), "the figure does not say that the text is too short");
+    setControl(box, "text", "stories");
+
+    /* 50 steps of the tiny model, without a stop. */
+    setControl(box, "amount", 100);
+    setControl(box, "vocabulary", 256);
+    setControl(box, "model", "tiny");
+    setControl(box, "learning rate", 0.01);
+    setControl(box, "steps", 50);
+    setControl(box, "a text every", 25);
+    press(box, "Start");
+    await until(() => step() === 50 && idle(), "50 steps");
+    const whole = losses(), mean = part => part.reduce((a, b) => a + b, 0) / part.length;
+    expect(whole.length === 50, whole.length + " losses, expected 50");
+    expect(Math.abs(whole[0] - Math.log(257)) < 1.5, "the first loss is " + whole[0] + ", expected about ln 257 = 5.55");
+    expect(mean(whole.slice(-5)) < whole[0] - 1.5, "50 steps changed the loss from " + whole[0] + " to " + mean(whole.slice(-5)) + ", expected 1.5 less");
+    expectShown([shownNumber(output("validation loss"))], [lastCall("live_train_validate")[0][0]], 3, "validation loss");
+    expect(box.querySelector(".live-plot path.live-line-1").getAttribute("d").length > 100, "there is no curve of the loss");
+
+    /* What it writes. */
+    const samples = () => Array.from(box.querySelectorAll(".live-train-samples p"), p => p.textContent);
+    expect(samples().length === 3, samples().length + " texts, expected 3: at steps 0, 25 and 50");
+    setControl(box, "prompt", "The cat");
+    press(box, "Write now");
+    await until(() => samples().length === 4, "another text");
+    expect(samples()[0].startsWith("The cat") && samples()[0].length > 20, "the text on top does not continue the prompt");
+
+    /* Where it looks: the rows of each head sum to 1, and the viewer shows one of them. */
+    const [weights, , probabilities, , ids] = lastCall("live_train_attention"), n = ids.length;
+    for (let row = 0; row < 2 * n; row++) {
+        const sum = weights.slice(row * n, (row + 1) * n).reduce((a, b) => a + b, 0);
+        expect(Math.abs(sum - 1) < 1e-5, "row " + row + " of the attention weights sums to " + sum);
+    }
+    expect(probabilities.every((p, i) => p > 0 && p <= 1 && (i === 0 || p <= probabilities[i - 1])), "the next tokens are not sorted");
+    const shown = Array.from(box.querySelectorAll(".av-token .av-number"), e => e.textContent);
+    expectShown(shown.map(Number), weights.slice((n - 1) * n, n * n), 3, "weights of the last query");
+
+    /* The same run, stopped and continued, has the same losses. */
+    const before = losses().length;
+    press(box, "Start again");
+    await until(() => losses().length > before, "the first steps");
+    press(box, "Stop");
+    await until(idle, "the stop");
+    const stopped = step();
+    expect(stopped > 0 && stopped < 50, "the run stopped at step " + stopped + ", expected between 0 and 50");
+    press(box, "Go on");
+    await until(() => step() === 50 && idle(), "the end of the run");
+    const halves = losses().slice(before);
+    expect(halves.length === 50 && halves.every((loss, i) => loss === whole[i]), "stopped and continued, the run has other losses");
+})
