@@ -2,11 +2,10 @@
  * Text to ids, with special tokens and merges from choices. A text in random chunks, a text in chunks of a file, and
  * the text at once have the same ids; their bytes are the text; and short texts have the tokens of the plain reference.
  *
- *     input = seed of the chunk lengths, model, special tokens, (merges,) text
+ *     input = seed of the chunk lengths, model, special tokens, text
  *
- * Making a tokenizer takes longer than encoding a short text. So the tokenizers of the latest choices are kept, each
- * with an encoder whose cache is small. The fuzzer mostly varies the text, which comes last, and then finds its
- * tokenizer.
+ * Making a tokenizer takes ten times as long as encoding a short text. So most choices of special tokens and of merges
+ * are seeds of few bits, and the tokenizers that were made are kept, each with an encoder whose cache is small.
  */
 #include "core/memory.h"
 #include "core/rng.h"
@@ -18,24 +17,30 @@
 #include <string.h>
 
 enum {
-    SLOTS = 64,            /* tokenizers that are kept */
+    SLOTS = 512,           /* tokenizers that are kept */
+    SEEDS = 64,            /* of special tokens, and of merges */
+    LITERAL = 240,         /* a choice from which the special tokens, or the merges, follow in the input */
     MOST_SPECIALS = 3,     /* special tokens */
     LONGEST_SPECIAL = 6,   /* bytes */
     CACHE_BYTES = 1 << 14, /* of an encoder */
     LONGEST = 6000,        /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
-    LONG_REPEAT = 252, /* choices from which a repetition makes such a pre-token: few, for they take 100 times longer */
-    PLAIN_BYTES = 80   /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
+    LONG_REPEAT = 252,     /* choices from which a repetition makes such a pre-token: few, for they take longer */
+    PLAIN_BYTES = 80       /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
 };
 
 typedef enum { LEARNED, RUNS, PREFIXES, CHOSEN, MODELS } ModelKind;
 
+/* What a tokenizer is made from. */
 typedef struct {
-    uint8_t key[256]; /* the choices that made it */
-    size_t key_length;
+    uint8_t kind, special_count, special_lengths[MOST_SPECIALS];
+    uint8_t special_bytes[MOST_SPECIALS][LONGEST_SPECIAL], merges[2 * FUZZ_MOST_MERGES];
+} Choices;
+
+typedef struct {
+    Choices choices;
     Tokenizer *tokenizer;
-    Encoder *encoder;                  /* into ids below */
-    ByteString special[MOST_SPECIALS]; /* views of key */
-    size_t special_count;
+    Encoder *encoder; /* into ids below */
+    ByteString special[MOST_SPECIALS];
 } Slot;
 
 static Slot slots[SLOTS];
@@ -81,66 +86,89 @@ static void add_prefixes(BPEModel *model)
     }
 }
 
-static void make_model(BPEModel *model, ModelKind kind, FuzzInput *input)
+static void make_model(BPEModel *model, const Choices *choices)
 {
-    if (kind == LEARNED) {
+    FuzzInput merges = {choices->merges, choices->merges + sizeof choices->merges};
+    if (choices->kind == LEARNED) {
         learn(model);
         return;
     }
     fuzz_model_add_bytes(model);
-    if (kind == RUNS)
+    if (choices->kind == RUNS)
         add_runs(model);
-    else if (kind == PREFIXES)
+    else if (choices->kind == PREFIXES)
         add_prefixes(model);
     else
-        fuzz_model_add_merges(model, input, FUZZ_MOST_MERGES);
+        fuzz_model_add_merges(model, &merges, FUZZ_MOST_MERGES);
 }
 
 /* ---- tokenizers that are kept ---- */
 
-/* Moves over the choices of a tokenizer. The text follows them. */
-static ByteString take_key(FuzzInput *input)
+/* Draws up to 3 special tokens from bytes that the texts also have: letters, blanks, parts of characters. */
+static void draw_specials(Choices *choices, uint64_t seed)
 {
-    const ByteString key = {.bytes = input->next, .length = 0};
-    const size_t kind = fuzz_below(input, MODELS), specials = fuzz_below(input, MOST_SPECIALS + 1);
-    for (size_t i = 0; i < specials; i++)
-        fuzz_bytes(input, 1 + fuzz_below(input, LONGEST_SPECIAL));
-    if (kind == CHOSEN)
-        fuzz_bytes(input, 2 * fuzz_below(input, FUZZ_MOST_MERGES + 1));
-    return (ByteString){key.bytes, (size_t)(input->next - key.bytes)};
+    static const uint8_t bytes[] = "aab  \n<|>\xD0\xB8\xC3\xA9\xF0\x9F\x98\x80\xE4\xBD\xA0";
+    Rng rng = rng_seeded(seed);
+    choices->special_count = (uint8_t)rng_below(&rng, MOST_SPECIALS + 1);
+    for (size_t i = 0; i < choices->special_count; i++) {
+        choices->special_lengths[i] = (uint8_t)(1 + rng_below(&rng, LONGEST_SPECIAL));
+        for (size_t k = 0; k < choices->special_lengths[i]; k++)
+            choices->special_bytes[i][k] = bytes[rng_below(&rng, sizeof bytes - 1)];
+    }
+}
+
+static void take_specials(Choices *choices, FuzzInput *input)
+{
+    choices->special_count = (uint8_t)fuzz_below(input, MOST_SPECIALS + 1);
+    for (size_t i = 0; i < choices->special_count; i++) {
+        const ByteString bytes = fuzz_bytes(input, 1 + fuzz_below(input, LONGEST_SPECIAL));
+        choices->special_lengths[i] = (uint8_t)(bytes.length ? bytes.length : 1);
+        if (bytes.length)
+            memcpy(choices->special_bytes[i], bytes.bytes, bytes.length);
+    }
+}
+
+static Choices take_choices(FuzzInput *input)
+{
+    Choices choices;
+    memset(&choices, 0, sizeof choices); /* choices are compared byte by byte */
+    choices.kind = (uint8_t)fuzz_below(input, MODELS);
+    const uint8_t special = fuzz_byte(input);
+    if (special < LITERAL)
+        draw_specials(&choices, special % SEEDS);
+    else
+        take_specials(&choices, input);
+    if (choices.kind != CHOSEN)
+        return choices;
+    const uint8_t merges = fuzz_byte(input);
+    Rng rng = rng_seeded(merges % SEEDS);
+    const ByteString taken = fuzz_bytes(input, merges < LITERAL ? 0 : 4 * (1 + (size_t)merges - LITERAL));
+    for (size_t i = 0; i < sizeof choices.merges; i++)
+        choices.merges[i] = merges < LITERAL ? (uint8_t)rng_bits(&rng) : i < taken.length ? taken.bytes[i] : 255;
+    return choices;
 }
 
 static void make_tokenizer(Slot *slot)
 {
-    FuzzInput input = {slot->key, slot->key + slot->key_length};
-    const ModelKind kind = (ModelKind)fuzz_below(&input, MODELS);
-    const size_t specials = fuzz_below(&input, MOST_SPECIALS + 1);
-    slot->special_count = 0;
-    for (size_t i = 0; i < specials; i++) {
-        const ByteString special = fuzz_bytes(&input, 1 + fuzz_below(&input, LONGEST_SPECIAL));
-        if (special.length)
-            slot->special[slot->special_count++] = special;
-    }
-    fuzz_byte(&input); /* the number of merges */
+    const Choices *choices = &slot->choices;
     BPEModel model = {0};
-    make_model(&model, kind, &input);
-    FUZZ_OK(tokenizer_create(&slot->tokenizer, &model, slot->special, slot->special_count));
+    for (size_t i = 0; i < choices->special_count; i++)
+        slot->special[i] = (ByteString){choices->special_bytes[i], choices->special_lengths[i]};
+    make_model(&model, choices);
+    FUZZ_OK(tokenizer_create(&slot->tokenizer, &model, slot->special, choices->special_count));
     bpe_model_deinit(&model);
     FUZZ_OK(encoder_create_small(&slot->encoder, slot->tokenizer, CACHE_BYTES, token_list_sink, &ids));
 }
 
-static Slot *find_tokenizer(ByteString key)
+static Slot *find_tokenizer(const Choices *choices)
 {
+    const ByteString key = {(const uint8_t *)choices, sizeof *choices};
     Slot *slot = &slots[byte_string_hash(key) % SLOTS];
-    if (slot->tokenizer && byte_string_equal(key, (ByteString){slot->key, slot->key_length}))
+    if (slot->tokenizer && memcmp(choices, &slot->choices, sizeof *choices) == 0)
         return slot;
-    if (slot->tokenizer) {
-        encoder_destroy(slot->encoder);
-        tokenizer_destroy(slot->tokenizer);
-    }
-    *slot = (Slot){.key_length = key.length};
-    if (key.length)
-        memcpy(slot->key, key.bytes, key.length);
+    encoder_destroy(slot->encoder);
+    tokenizer_destroy(slot->tokenizer);
+    *slot = (Slot){.choices = *choices};
     make_tokenizer(slot);
     return slot;
 }
@@ -202,7 +230,7 @@ static void check_tokens(const Slot *slot, ByteString text)
     FUZZ_CHECK(offset == text.length, "%zu bytes of %zu are encoded", offset, text.length);
     if (text.length <= PLAIN_BYTES) {
         const size_t count =
-            fuzz_model_encode(expected, &slot->tokenizer->model, slot->special, slot->special_count, text);
+            fuzz_model_encode(expected, &slot->tokenizer->model, slot->special, slot->choices.special_count, text);
         check_same(&(TokenList){.ids = expected, .count = count}, "the plain reference");
     }
 }
@@ -213,7 +241,8 @@ void fuzz_encode(const uint8_t *data, size_t size)
     static TokenList whole;
     FuzzInput input = {data, data + size};
     const uint8_t seed = fuzz_byte(&input);
-    Slot *slot = find_tokenizer(take_key(&input));
+    const Choices choices = take_choices(&input);
+    Slot *slot = find_tokenizer(&choices);
     const ByteString text = make_text(buffer, &input);
     /* At once. */
     ids.count = whole.count = 0;

@@ -74,7 +74,7 @@ void fuzz_merges(const uint8_t *data, size_t size)
         while (input.next < input.end)
             append_line(&lines, &input);
     BPEModel model = {0};
-    if (fuzz_model_read(&model, vocab, fuzz_file("merges.txt", byte_list_view(&lines)))) {
+    if (fuzz_model_read(&model, vocab, fuzz_file("merges.txt", byte_list_view(&lines)), NULL, 0)) {
         compare_with_plain(&model);
         bpe_model_deinit(&model);
     }

@@ -39,6 +39,7 @@ size_t fuzz_model_encode(int32_t *ids, const BPEModel *model, const ByteString *
  * @brief Reads a model from two files. If they are accepted, writes it, reads it again, and fails unless both are
  * equal. @return true if they are accepted; the caller then frees the model
  */
-bool fuzz_model_read(BPEModel *model, const char *vocab_path, const char *merges_path);
+bool fuzz_model_read(BPEModel *model, const char *vocab_path, const char *merges_path, const ByteString *special,
+                     size_t special_count);
 
 #endif

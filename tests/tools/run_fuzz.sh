@@ -23,7 +23,7 @@ if ! echo "$trial" | $clang -fsanitize=fuzzer,address,undefined -x c - -o $folde
 fi
 rm -f $folder/trial $folder/trial.log
 
-$MAKE BUILD=fuzz CC="$clang" OPENMP=0 OPTIMIZE=-O1 CPPFLAGS="${CPPFLAGS-} -DCS336_INSTRUMENTED" \
+$MAKE BUILD=fuzz CC="$clang" OPENMP=0 OPTIMIZE=-O2 CPPFLAGS="${CPPFLAGS-} -DCS336_INSTRUMENTED" \
     SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
     $folder/run_fuzz || exit 1
 
