@@ -69,7 +69,7 @@ endif
 HEADERS      := $(wildcard cs336_basics/*/*.h cs336_basics/*/*/*.h)
 CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
 LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_basics/*/*/*.c))
-TEST_SOURCES := $(filter-out tests/bench/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
+TEST_SOURCES := $(filter-out tests/bench/% tests/torture/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
 EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
@@ -160,6 +160,15 @@ $(TESTS): $(TEST_OBJECTS) $(OPTIONS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
+# The program, in which an allocation or a write fails.
+FAULTY := $(VARIANT)/faulty_cs336
+FAULTY_OBJECTS := $(call object,tests/torture/faulty_cs336.c) $(filter-out %/cli/main.o,$(CLI_OBJECTS))
+$(call object,tests/torture/faulty_cs336.c): C336_CPPFLAGS += -I.
+$(FAULTY): $(FAULTY_OBJECTS) $(LIBRARY)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+-include $(VARIANT)/obj/tests/torture/faulty_cs336.d
+
 .PHONY: test asan ubsan tsan valgrind mutants torture interface
 test: $(TESTS) $(PROGRAM) ## runs the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
@@ -181,8 +190,9 @@ valgrind: ## runs the tests under valgrind (it hides AVX-512, so the AVX2 kernel
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
 interface: $(LIBRARY) $(SHARED) ## checks that every header compiles alone, as C and C++, and that the library exports what they offer and no more
 	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)'
-torture: $(PROGRAM) ## kills training at random moments, and counts how often the work survived; ROUNDS=100
-	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
+torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fail, fills a disk; counts how often the work survived; ROUNDS=100
+	@code=0; tests/tools/torture_runs.sh $(PROGRAM) build/torture/runs $(ROUNDS) || code=1; \
+	    tests/tools/torture_faults.sh $(PROGRAM) $(FAULTY) build/torture/faults $(ROUNDS) || code=1; exit $$code
 
 # libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
 FUZZ := $(VARIANT)/run_fuzz

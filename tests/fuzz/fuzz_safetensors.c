@@ -88,11 +88,15 @@ static void build(ByteList *file, FuzzInput *input)
     fuzz_append(file, fuzz_bytes(input, odd == 8 ? 1 : 0));
 }
 
+/* Returns how many numbers an array has, or SIZE_MAX if it has a long dimension, even if another one is 0. */
 static size_t count_of(const SafetensorsEntry *entry)
 {
     size_t count = 1;
-    for (int d = 0; d < entry->rank; d++)
+    for (int d = 0; d < entry->rank; d++) {
+        if (entry->shape[d] > MOST_NUMBERS || count > MOST_NUMBERS)
+            return SIZE_MAX;
         count *= entry->shape[d];
+    }
     return count;
 }
 
