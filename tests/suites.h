@@ -41,6 +41,7 @@
     X(optim)              \
     X(checkpoint)         \
     X(token_file)         \
+    X(token_writer)       \
     X(story)              \
     X(story_grammar)      \
     X(bytes)              \
@@ -76,6 +77,7 @@
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \
+    X(cli_files)          \
     X(cli_report)         \
     X(fuzz)               \
     X(messages)

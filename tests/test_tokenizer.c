@@ -70,7 +70,7 @@ static void check_special(Check *check)
 typedef struct {
     char *name; /**< in ids.txt */
     ByteString bytes;
-    MappedFile file;
+    LoadedFile file;
 } Text;
 
 static Text text_of(const char *name, const char *text)
@@ -84,7 +84,7 @@ static Text text_from(const Setting *setting, const char *name, const char *cour
     char path[256];
     snprintf(path, sizeof path, "tests/fixtures/tokenizer/%s", name);
     const bool own = strcmp(setting->name, "own") == 0;
-    assert_ok(file_map(&text.file, own ? path : course_path(course_name)));
+    assert_ok(file_load(&text.file, own ? path : course_path(course_name)));
     text.bytes = (ByteString){.bytes = text.file.data, .length = text.file.size};
     return text;
 }
@@ -158,7 +158,7 @@ static void assert_roundtrip(const Setting *setting, Text text)
     TokenList ids = encode(setting, text.bytes);
     assert_decodes_to(setting, &ids, text.bytes);
     token_list_deinit(&ids);
-    file_unmap(&text.file);
+    file_unload(&text.file);
 }
 
 static void assert_matches_tiktoken(const Setting *setting, Text text)
@@ -169,7 +169,7 @@ static void assert_matches_tiktoken(const Setting *setting, Text text)
     assert_decodes_to(setting, &expected, text.bytes);
     token_list_deinit(&ids);
     token_list_deinit(&expected);
-    file_unmap(&text.file);
+    file_unload(&text.file);
 }
 
 /* Asserts the text of each token. */
@@ -372,7 +372,7 @@ static void streamed_story_roundtrip(const Setting *setting)
         assert_decodes_to(setting, &ids, text.bytes);
         token_list_deinit(&ids);
     }
-    file_unmap(&text.file);
+    file_unload(&text.file);
 }
 
 START_TEST(test_encode_iterable_tinystories_sample_roundtrip)
@@ -393,7 +393,7 @@ static void streamed_story_matches(const Setting *setting)
         token_list_deinit(&ids);
     }
     token_list_deinit(&expected);
-    file_unmap(&text.file);
+    file_unload(&text.file);
 }
 
 START_TEST(test_encode_iterable_tinystories_matches_tiktoken)

@@ -1,10 +1,15 @@
+#define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
 #include "data/token_file.h"
+#include "data/token_npy.h"
 #include "tokenizer/encode/utf8_replace.h"
+
+#include <string.h>
+#include <sys/stat.h>
 
 enum {
     IDS_AT_ONCE = 1 << 14, /* ids decoded at a time: 64 KiB on the stack, some 60 KB of text */
@@ -24,7 +29,8 @@ static int parse(DecodeOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         TOKENIZER_OPTION_LINES(o->tokenizer),
-        OPTION_TEXT("input", &o->input, "FILE", OPTION_REQUIRED, "file of ids from cs336 encode; - is standard input"),
+        OPTION_TEXT("input", &o->input, "FILE", OPTION_REQUIRED,
+                    "file of ids from cs336 encode, raw or .npy; - is standard input, raw"),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "text file to write; - is standard output"),
         OPTION_CHOICE("errors", &o->errors, error_names, "keep|replace",
                       "malformed UTF-8: keep its bytes, or replace it by U+FFFD as Python does"),
@@ -33,35 +39,87 @@ static int parse(DecodeOptions *o, int argc, char **argv)
     return options_parse(&table, argc, argv);
 }
 
-typedef struct {
-    const Tokenizer *tokenizer;
-    InputStream *input;
-    FileWriter *writer;
-    bool replace;
-    Utf8Replacer replacer;
-    ByteList exact;    /**< the bytes of the latest ids */
-    ByteList replaced; /**< the same with malformed UTF-8 replaced */
-    size_t id_count, text_length;
-} TextDecoder;
+/* ---- the input: a file of ids, or a stream ---- */
 
-/* Reads up to IDS_AT_ONCE ids. *count is 0 at the end of the input. */
-static Status read_ids(TextDecoder *d, int32_t *ids, size_t *count)
+typedef struct {
+    TokenFile file;     /**< closed if the ids come from a stream */
+    InputStream stream; /**< closed if the ids come from a file */
+    size_t vocab_size;  /**< every id must be below it */
+    size_t taken;       /**< ids so far */
+} IdSource;
+
+/* A regular file may be an .npy file or have a sidecar. Standard input and pipes are raw ids. */
+static Status source_open(IdSource *source, const char *path, size_t vocab_size)
+{
+    struct stat info;
+    *source = (IdSource){.vocab_size = vocab_size};
+    if (strcmp(path, "-") == 0 || (stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
+        return input_open(&source->stream, path, "cs336 encode");
+    const Status s = command_needs_file(path, "cs336 encode");
+    return s ? s : token_file_open(&source->file, path, vocab_size);
+}
+
+/* Checks the first bytes of a stream: nothing else says what kind of ids they are. */
+static Status check_stream(const IdSource *source, const uint8_t *bytes, size_t length, size_t width)
+{
+    if (token_npy_begins(bytes, length))
+        return status_fail(CS336_EFORMAT, "%s: .npy, expected raw ids: give the name of the file instead",
+                           source->stream.path);
+    return token_ids_check_width(bytes, length, width, source->vocab_size, source->stream.path);
+}
+
+static Status read_stream(IdSource *source, int32_t *ids, size_t *count)
 {
     uint8_t bytes[IDS_AT_ONCE * WIDEST_ID];
-    const size_t vocab_size = tokenizer_vocab_size(d->tokenizer), width = token_file_width(vocab_size);
+    const size_t width = token_file_width(source->vocab_size);
     size_t length;
-    const Status s = input_read(d->input, bytes, IDS_AT_ONCE * width, &length);
+    Status s = input_read(&source->stream, bytes, IDS_AT_ONCE * width, &length);
+    if (!s && source->taken == 0)
+        s = check_stream(source, bytes, length, width);
     if (s)
         return s;
     if (length % width)
         return status_fail(CS336_EFORMAT,
                            "%s: %zu bytes, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
-                           d->input->path, d->input->taken, width, 8 * width, vocab_size);
+                           source->stream.path, source->stream.taken, width, 8 * width, source->vocab_size);
     *count = length / width;
-    const size_t position = d->id_count;
-    d->id_count += *count;
-    return token_ids_from_bytes(ids, bytes, *count, width, vocab_size, d->input->path, position);
+    return token_ids_from_bytes(ids, bytes, *count, width, source->vocab_size, source->stream.path, source->taken);
 }
+
+/* Reads up to IDS_AT_ONCE ids. *count is 0 at the end of the input. */
+static Status source_read(IdSource *source, int32_t *ids, size_t *count)
+{
+    Status s;
+    if (source->stream.stream) {
+        s = read_stream(source, ids, count);
+    } else {
+        const size_t left = source->file.count - source->taken;
+        *count = left < IDS_AT_ONCE ? left : IDS_AT_ONCE;
+        s = token_file_read(ids, &source->file, source->taken, *count);
+    }
+    if (!s)
+        source->taken += *count;
+    return s;
+}
+
+static void source_close(IdSource *source)
+{
+    token_file_close(&source->file);
+    input_close(&source->stream);
+}
+
+/* ---- the text ---- */
+
+typedef struct {
+    const Tokenizer *tokenizer;
+    IdSource *source;
+    FileWriter *writer;
+    bool replace;
+    Utf8Replacer replacer;
+    ByteList exact;    /**< the bytes of the latest ids */
+    ByteList replaced; /**< the same with malformed UTF-8 replaced */
+    size_t text_length;
+} TextDecoder;
 
 /* Decodes the ids and writes their text. A count of 0 ends the text: an incomplete character is then replaced. */
 static Status write_text(TextDecoder *d, const int32_t *ids, size_t count)
@@ -84,13 +142,13 @@ static Status decode_all(TextDecoder *d, WorkProgress *progress)
     int32_t ids[IDS_AT_ONCE];
     Status s = CS336_OK;
     for (size_t count = 1; !s && count > 0;) {
-        s = read_ids(d, ids, &count);
+        s = source_read(d->source, ids, &count);
         if (!s)
             s = write_text(d, ids, count);
         if (!s)
             s = work_check_stop();
         if (!s && work_is_due(progress))
-            work_show(progress, "%zu tokens, %.1f MB of text", d->id_count, (double)d->text_length / 1e6);
+            work_show(progress, "%zu tokens, %.1f MB of text", d->source->taken, (double)d->text_length / 1e6);
     }
     return s;
 }
@@ -109,7 +167,7 @@ int command_decode(int argc, char **argv)
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
-    InputStream input = {0};
+    IdSource source = {0};
     FileWriter writer = {0};
     Tokenizer *tokenizer = NULL;
     work_stop_flag();
@@ -119,26 +177,26 @@ int command_decode(int argc, char **argv)
     if (!s)
         tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
     if (!s)
-        s = input_open(&input, o.input, "cs336 encode");
+        s = source_open(&source, o.input, tokenizer_vocab_size(tokenizer));
     if (!s)
         s = check_files(&o);
     if (!s)
         s = file_create(&writer, o.output);
     /* Decode. The output gets its name once it is complete. */
     TextDecoder decoder = {
-        .tokenizer = tokenizer, .input = &input, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
+        .tokenizer = tokenizer, .source = &source, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
     if (!s)
         s = decode_all(&decoder, &progress);
     if (!s)
         s = file_commit(&writer);
     const double seconds = work_end(&progress);
     if (!s)
-        fprintf(work_summary_stream(o.output), "%zu tokens, %zu bytes of text, %.2f s (%.1f MB/s)\n", decoder.id_count,
+        fprintf(work_summary_stream(o.output), "%zu tokens, %zu bytes of text, %.2f s (%.1f MB/s)\n", source.taken,
                 decoder.text_length, seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
     byte_list_deinit(&decoder.exact);
     byte_list_deinit(&decoder.replaced);
     file_abandon(&writer);
-    input_close(&input);
+    source_close(&source);
     tokenizer_destroy(tokenizer);
     return s ? command_failed("decode") : EXIT_OK;
 }

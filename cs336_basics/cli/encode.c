@@ -4,9 +4,9 @@
 #include "cli/token_printer.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
-#include "core/file.h"
 #include "core/parallel.h"
 #include "data/token_file.h"
+#include "data/token_writer.h"
 
 typedef struct {
     TokenizerOptions tokenizer;
@@ -22,13 +22,15 @@ static int parse(EncodeOptions *o, int argc, char **argv)
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED,
                      "text to encode, each file separately; - is standard input"),
-        OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN, "file of ids to write; - is standard output"),
+        OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN,
+                    "file of ids to write: NumPy's format if the name ends in .npy; - is standard output"),
         OPTION_FLAG("pretty", &o->pretty, "print the text, each token in a colour of its own"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE("encode",
                                            "Turns text into token ids: raw little-endian uint16, or uint32 when the "
-                                           "vocabulary has more than 65536 tokens.",
+                                           "vocabulary has more than 65536 tokens. FILE.json beside the ids says their "
+                                           "width, their vocabulary and their number.",
                                            options);
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED)
@@ -43,9 +45,8 @@ static int parse(EncodeOptions *o, int argc, char **argv)
 /* ---- the output: a file of ids, coloured text, or both ---- */
 
 typedef struct {
-    FileWriter file; /**< zeroed without --output */
-    size_t vocab_size;
-    size_t count; /**< ids so far */
+    TokenWriter output; /**< zeroed without --output */
+    size_t count;       /**< ids so far */
     bool pretty;
     TokenPrinter printer;
 } IdSink;
@@ -57,7 +58,7 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
     sink->count += count;
     if (sink->pretty)
         token_printer_print(&sink->printer, ids, count);
-    return sink->file.stream ? token_file_write(&sink->file, ids, count, sink->vocab_size) : CS336_OK;
+    return sink->output.ids.stream ? token_writer_append(&sink->output, ids, count) : CS336_OK;
 }
 
 /* ---- the command ---- */
@@ -73,21 +74,28 @@ static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *to
     return s;
 }
 
-static Status open_output(IdSink *sink, const EncodeOptions *o)
+/* Opens the output and its sidecar. Until they are committed, no file has changed. */
+static Status open_output(IdSink *sink, const EncodeOptions *o, const Tokenizer *tokenizer)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
                                  TOKENIZER_FILES(o->tokenizer)};
-    const Status s = command_files_differ(files, sizeof files / sizeof *files, &o->inputs);
-    return s ? s : file_create(&sink->file, o->output);
+    Status s = command_files_differ(files, sizeof files / sizeof *files, &o->inputs);
+    if (!s)
+        s = token_writer_create(&sink->output, o->output, tokenizer_vocab_size(tokenizer));
+    if (s || !sink->output.sidecar.path)
+        return s;
+    const CommandFile described[] = {{.path = sink->output.sidecar.path, .what = "the sidecar", .written = true},
+                                     TOKENIZER_FILES(o->tokenizer)};
+    return command_files_differ(described, sizeof described / sizeof *described, &o->inputs);
 }
 
 /* The summary goes to stderr if the results go to standard output. */
-static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t bytes, double seconds)
+static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t width, size_t bytes, double seconds)
 {
     FILE *stream = work_summary_stream(o->pretty ? "-" : o->output);
     fprintf(stream, "%zu bytes, %zu tokens", bytes, sink->count);
     if (o->output)
-        fprintf(stream, " of %zu bytes", token_file_width(sink->vocab_size));
+        fprintf(stream, " of %zu bytes", width);
     fprintf(stream, ", %.3f bytes per token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
             work_megabytes_per_second((double)bytes, seconds));
 }
@@ -111,20 +119,20 @@ int command_encode(int argc, char **argv)
     if (!s)
         s = encode_inputs_begin(&inputs, &o.inputs, o.pretty ? NULL : &progress);
     if (!s && o.output)
-        s = open_output(&sink, &o);
+        s = open_output(&sink, &o, tokenizer);
     /* Encode. The output gets its name once it is complete. */
     if (!s) {
-        sink.vocab_size = tokenizer_vocab_size(tokenizer);
         sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }
+    const size_t width = token_file_width(sink.output.vocab_size);
     if (!s && o.output)
-        s = file_commit(&sink.file);
+        s = token_writer_commit(&sink.output);
     const double seconds = work_end(&progress);
     if (!s)
-        print_summary(&o, &sink, inputs.done, seconds);
-    file_abandon(&sink.file);
+        print_summary(&o, &sink, width, inputs.done, seconds);
+    token_writer_abandon(&sink.output);
     tokenizer_destroy(tokenizer);
     return s ? command_failed("encode") : EXIT_OK;
 }

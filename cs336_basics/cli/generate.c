@@ -32,7 +32,7 @@ static int parse(GenerateOptions *o, int argc, char **argv)
                       "draw only from the most probable tokens, which together have this probability"),
         OPTION_SEED(&o->seed, "seed of the random draws"),
         OPTION_SIZE("samples", &o->samples, "N", 1, "number of texts"),
-        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "special token that ends a text; \"\" for none"),
+        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text when it is drawn; \"\" for none"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
@@ -40,9 +40,10 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     return options_parse(&table, argc, argv);
 }
 
+/* --stop changes nothing here: "--stop a" must not change how the prompt is encoded. */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer, o->stop, vocab_size);
+    Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer, vocab_size);
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
     if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
@@ -58,15 +59,22 @@ static Status write_token(void *context, int32_t token)
     return CS336_OK;
 }
 
-/* An empty prompt stands for a new document. In training, a stop token stands before each document. */
+/*
+ * Without a prompt a new document begins. In training, <|endoftext|> stands before each document; a vocabulary with
+ * another name for it has --stop.
+ */
 static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const char *prompt, int32_t stop)
 {
     if (prompt && *prompt)
         return tokenizer_encode(tokenizer, ids, byte_string(prompt));
-    if (stop < 0)
+    const int32_t end_of_text = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+    const int32_t start = end_of_text >= 0 ? end_of_text : stop;
+    if (start < 0)
         return status_fail(CS336_ERANGE,
-                           "--prompt is empty, expected a text, or a stop token to start a document with");
-    return token_list_append(ids, &stop, 1);
+                           "%s, and the vocabulary has no %s to start a document with; give a text by --prompt, or the "
+                           "token between documents by --stop",
+                           prompt ? "--prompt is empty" : "--prompt is missing", TOKENIZER_DOCUMENT_END);
+    return token_list_append(ids, &start, 1);
 }
 
 static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)

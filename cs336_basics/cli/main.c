@@ -2,11 +2,13 @@
 #include "cli/commands.h"
 
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "core/version.h"
 #include "kernels/isa.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +90,8 @@ int main(int argc, char **argv)
 {
     limit_busy_waiting(argv);
     reserve_standard_descriptors();
+    /* Beyond `ulimit -f` a write then fails with EFBIG and a message; by default the signal ends the process. */
+    signal(SIGXFSZ, SIG_IGN);
     memory_return_large_allocations();
     /* Options of the program itself. */
     if (argc < 2) {
@@ -102,9 +106,14 @@ int main(int argc, char **argv)
         printf("cs336 %s\n", cs336_version());
         return close_stdout(EXIT_OK);
     }
-    /* A command. A CS336_ISA that names no instruction set is only a warning. */
+    /* A command. A variable of the environment with a value that makes no sense is only a warning. */
     if (isa_check_override())
         fprintf(stderr, "cs336: %s\n", status_message());
+    if (parallel_threads_asked() > PARALLEL_MAX_THREADS)
+        fprintf(stderr,
+                "cs336: OMP_NUM_THREADS is %d, expected at most %d: %d threads are used unless --threads says "
+                "otherwise\n",
+                parallel_threads_asked(), PARALLEL_MAX_THREADS, PARALLEL_MAX_THREADS);
     for (size_t i = 0; commands[i].name; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return close_stdout(commands[i].run(argc - 1, argv + 1));

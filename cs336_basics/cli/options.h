@@ -24,6 +24,7 @@
 #define CS336_CLI_OPTIONS_H
 
 #include "core/api.h"
+#include "core/parallel.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -34,8 +35,8 @@ CS336_INTERNAL_BEGIN
 
 enum {
     OPTION_MAX_TEXTS = 4096, /**< values of a repeated option: more than the files that a shell pattern usually gives */
-    OPTION_MAX_SIZE = INT32_MAX, /**< of most sizes: token ids are int32 */
-    OPTION_MAX_THREADS = 1024    /**< a typing error must not start millions of threads */
+    OPTION_MAX_SIZE = INT32_MAX,              /**< of most sizes: token ids are int32 */
+    OPTION_MAX_THREADS = PARALLEL_MAX_THREADS /**< a typing error must not start millions of threads */
 };
 
 /** @brief The values of an option that may be given several times, in order. */

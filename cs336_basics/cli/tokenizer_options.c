@@ -78,12 +78,11 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
     return s ? s : tokenizer_load(tokenizer, options->vocab, options->merges, special, count);
 }
 
-Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options, const char *document_end,
-                                  size_t vocab_size)
+Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options, size_t vocab_size)
 {
     TokenizerOptions with_end = *options;
-    if (*document_end && with_end.special.count < OPTION_MAX_TEXTS)
-        with_end.special.items[with_end.special.count++] = document_end;
+    if (with_end.special.count < OPTION_MAX_TEXTS)
+        with_end.special.items[with_end.special.count++] = TOKENIZER_DOCUMENT_END;
     const Status s = tokenizer_options_load(tokenizer, &with_end);
     if (s || tokenizer_vocab_size(*tokenizer) != vocab_size + 1)
         return s;

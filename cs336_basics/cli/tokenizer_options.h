@@ -60,15 +60,15 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 #define TOKENIZER_DOCUMENT_END "<|endoftext|>"
 
 /**
- * @brief Loads the tokenizer of a model, with @p document_end as a further special token if the model knows it.
+ * @brief Loads the tokenizer of a model, with TOKENIZER_DOCUMENT_END as a further special token if the model
+ * knows it.
  *
  * A special token that is not in the vocabulary is added to it. The model does not know an added token, so then the
  * tokenizer is loaded again without it.
- * @param document_end  "" for none
- * @param vocab_size    the model's
+ * @param vocab_size  the model's
  */
 CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options,
-                                                   const char *document_end, size_t vocab_size);
+                                                   size_t vocab_size);
 
 /**
  * @brief Checks that tokenizer and model have the same number of tokens.

@@ -30,8 +30,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_HEADING("Files"),
-        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens, written by cs336 encode"),
-        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens, written by cs336 encode"),
+        OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens from cs336 encode, raw or .npy"),
+        OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
                     "directory for log.jsonl, checkpoint.safetensors and config.json"),
         OPTION_FLAG("resume", &o->resume, "continue the run in DIR from its checkpoint"),

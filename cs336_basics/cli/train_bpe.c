@@ -122,7 +122,7 @@ static Status write_without_json(const TrainBPEOptions *o, const BPEModel *model
 
 /*
  * Writes all files or none. tokenizer.json is complete under a temporary name before the others get their names, so a
- * full disk cannot leave only some of them.
+ * full disk cannot leave only some of them. A kill between the renames leaves no tokenizer.json rather than an old one.
  */
 static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const BPETrainConfig *config)
 {
@@ -139,6 +139,8 @@ static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const
     }
     if (!s)
         s = file_flush(&json);
+    if (!s)
+        s = file_remove_old(&json);
     if (!s)
         s = bpe_model_write(model, o->vocab, o->merges);
     if (!s)

@@ -162,13 +162,13 @@ static const atomic_int *install_handler(int flags)
     action.sa_handler = ask_to_stop;
     action.sa_flags = flags;
     /*
-     * A signal that the parent process set to be ignored stays ignored, such as SIGHUP under nohup. SIGINT and SIGTERM
-     * are always handled: a shell script ignores SIGINT for its background processes, but they should stop if asked.
+     * A signal that the parent process set to be ignored stays ignored: SIGHUP under nohup, SIGINT after `trap '' INT`.
+     * A shell script without job control also ignores SIGINT and SIGQUIT for the processes that it starts with `&`.
+     * SIGTERM still stops those.
      */
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction old;
-        const bool ignored = sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN;
-        if (!ignored || signals[i] == SIGINT || signals[i] == SIGTERM)
+        if (sigaction(signals[i], NULL, &old) != 0 || old.sa_handler != SIG_IGN)
             sigaction(signals[i], &action, NULL);
     }
     /* Their default action would end the process. Ignored, the write fails with EPIPE or EFBIG. */

@@ -20,8 +20,9 @@ double work_seconds(void);
 
 /**
  * @brief Installs signal handlers and returns a flag. Each signal that asks the process to end sets the flag to 1:
- * SIGINT (Ctrl-C), SIGTERM, SIGQUIT, SIGHUP (unless nohup ignores it), SIGXCPU and others. SIGPIPE and SIGXFSZ are
- * ignored: the write that caused them fails with an error instead.
+ * SIGINT (Ctrl-C), SIGTERM, SIGQUIT, SIGHUP, SIGXCPU and others. A signal that the process was started to ignore stays
+ * ignored, as by nohup or `trap '' INT`. SIGPIPE and SIGXFSZ are ignored: the write that caused them fails with an
+ * error instead.
  *
  * Another Ctrl-C ends the process at once, if it comes more than half a second after the previous one. Within half a
  * second it counts as the same press, because keys bounce and terminals repeat them.

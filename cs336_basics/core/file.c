@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,13 +43,42 @@ static char *temporary_template(const char *path)
     return text;
 }
 
-/* Sets writer->target and writer->temporary. realpath() follows symbolic links, so that they stay. */
+/*
+ * Finds the name of a file that does not exist yet: the path itself, or the end of a chain of symbolic links that point
+ * to no file. A link's text is relative to the directory of the link. Returns 0, or a value of errno.
+ */
+static int follow_dangling_links(char target[PATH_MAX], const char *path)
+{
+    enum { MAX_LINKS = 40 }; /* as Linux allows */
+    char link[PATH_MAX], directory[DIRECTORY_PATH_BYTES];
+    if (strlen(path) >= PATH_MAX)
+        return ENAMETOOLONG;
+    memcpy(target, path, strlen(path) + 1);
+    for (int i = 0; i < MAX_LINKS; i++) {
+        const ssize_t length = readlink(target, link, sizeof link - 1);
+        if (length < 0) /* not a link, or nothing at all: this is the name */
+            return 0;
+        link[length] = '\0';
+        directory_split(directory, target);
+        const bool absolute = *link == '/';
+        const int written = snprintf(target, PATH_MAX, "%s%s%s", absolute ? "" : directory, absolute ? "" : "/", link);
+        if (written >= PATH_MAX)
+            return ENAMETOOLONG;
+    }
+    return ELOOP;
+}
+
+/* Sets writer->target and writer->temporary. Both ways below follow symbolic links, so that the links stay. */
 static Status name_target(FileWriter *writer, const char *path, bool exists)
 {
-    char resolved[PATH_MAX];
-    if (exists && !realpath(path, resolved))
-        return cannot("write", path, errno);
-    const char *target = exists ? resolved : path;
+    char target[PATH_MAX];
+    int reason = 0;
+    if (!exists)
+        reason = follow_dangling_links(target, path);
+    else if (!realpath(path, target))
+        reason = errno;
+    if (reason)
+        return cannot("write", path, reason);
     writer->target = memory_copy_text(target);
     writer->temporary = writer->target ? temporary_template(target) : NULL;
     if (writer->temporary)
@@ -115,7 +143,9 @@ Status file_create(FileWriter *writer, const char *path)
     struct stat info;
     const bool exists = !standard_output && stat(path, &info) == 0;
     *writer = (FileWriter){0};
-    /* Refuse what must not be replaced. */
+    /* Refuse what must not be replaced, and paths that lead nowhere, such as links in a circle. */
+    if (!standard_output && !exists && errno != ENOENT)
+        return cannot("write", path, errno);
     if (exists && S_ISDIR(info.st_mode))
         return cannot("write", path, EISDIR);
     if (exists && S_ISREG(info.st_mode) && access(path, W_OK) != 0)
@@ -144,6 +174,11 @@ Status file_create(FileWriter *writer, const char *path)
     return s;
 }
 
+bool file_is_replaced(const FileWriter *writer)
+{
+    return writer->temporary != NULL;
+}
+
 Status file_write(FileWriter *writer, const void *data, size_t bytes)
 {
     /* Count file_fail_at() down; the call that takes it from 1 to 0 fails. */
@@ -155,6 +190,16 @@ Status file_write(FileWriter *writer, const void *data, size_t bytes)
     if (n == 1 || fwrite(data, 1, bytes, writer->stream) != bytes)
         return cannot("write", writer->path, errno);
     return CS336_OK;
+}
+
+Status file_rewrite_start(FileWriter *writer, const void *data, size_t bytes)
+{
+    if (fseek(writer->stream, 0, SEEK_SET) != 0)
+        return cannot("write", writer->path, errno);
+    const Status s = file_write(writer, data, bytes);
+    if (!s && fseek(writer->stream, 0, SEEK_END) != 0)
+        return cannot("write", writer->path, errno);
+    return s;
 }
 
 Status file_flush(FileWriter *writer)
@@ -197,6 +242,11 @@ Status file_commit(FileWriter *writer)
     return s;
 }
 
+Status file_remove_old(FileWriter *writer)
+{
+    return writer->temporary ? file_remove(writer->target) : CS336_OK;
+}
+
 void file_abandon(FileWriter *writer)
 {
     if (writer->stream && writer->stream != stdout)
@@ -218,17 +268,23 @@ Status file_remove(const char *path)
 
 static Status copy_file(const char *path, const char *second_path)
 {
-    MappedFile file;
+    enum { AT_ONCE = 1 << 16 }; /* bytes, on the stack */
+    uint8_t bytes[AT_ONCE];
+    FileReader reader = {0};
     FileWriter writer = {0};
-    Status s = file_map(&file, path);
+    Status s = file_open(&reader, path);
     if (!s)
         s = file_create(&writer, second_path);
-    if (!s && file.size)
-        s = file_write(&writer, file.data, file.size);
+    for (size_t done = 0; !s && done < reader.size; done += AT_ONCE) {
+        const size_t left = reader.size - done, length = left < AT_ONCE ? left : AT_ONCE;
+        s = file_read_at(&reader, bytes, length, done);
+        if (!s)
+            s = file_write(&writer, bytes, length);
+    }
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);
-    file_unmap(&file);
+    file_close(&reader);
     return s;
 }
 
@@ -244,48 +300,24 @@ Status file_link(const char *path, const char *second_path)
 
 Status file_open(FileReader *reader, const char *path)
 {
+    *reader = (FileReader){0};
     /* Without O_NONBLOCK, opening a pipe waits until another process writes to it. */
-    *reader = (FileReader){.descriptor = open(path, O_RDONLY | O_NONBLOCK), .path = path};
-    if (reader->descriptor < 0)
+    const int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0)
         return cannot("read", path, errno);
     struct stat info;
     Status s = CS336_OK;
-    if (fstat(reader->descriptor, &info) != 0)
+    if (fstat(descriptor, &info) != 0)
         s = cannot("read", path, errno);
     else if (S_ISDIR(info.st_mode))
         s = cannot("read", path, EISDIR);
     else if (!S_ISREG(info.st_mode))
         s = status_fail(CS336_EIO, "%s: cannot read: expected a regular file", path);
+    if (s)
+        close(descriptor);
     else
-        reader->size = (size_t)info.st_size;
-    if (s)
-        close(reader->descriptor);
+        *reader = (FileReader){.descriptor = descriptor, .path = path, .size = (size_t)info.st_size};
     return s;
-}
-
-Status file_map(MappedFile *file, const char *path)
-{
-    FileReader reader;
-    *file = (MappedFile){0};
-    Status s = file_open(&reader, path);
-    if (s)
-        return s;
-    if (reader.size > 0) {
-        void *data = mmap(NULL, reader.size, PROT_READ, MAP_PRIVATE, reader.descriptor, 0);
-        if (data == MAP_FAILED)
-            s = cannot("map", path, errno);
-        else
-            *file = (MappedFile){.data = data, .size = reader.size};
-    }
-    close(reader.descriptor);
-    return s;
-}
-
-void file_unmap(MappedFile *file)
-{
-    if (file->data)
-        munmap((void *)(uintptr_t)file->data, file->size);
-    *file = (MappedFile){0};
 }
 
 Status file_read_at(const FileReader *reader, void *destination, size_t bytes, size_t offset)
@@ -297,8 +329,13 @@ Status file_read_at(const FileReader *reader, void *destination, size_t bytes, s
             continue;
         if (got < 0)
             return cannot("read", reader->path, errno);
-        if (got == 0)
-            return status_fail(CS336_EIO, "%s: cannot read: it ends before byte %zu", reader->path, offset + bytes);
+        if (got == 0) {
+            const size_t end = offset + bytes, expected = end > reader->size ? end : reader->size;
+            struct stat info;
+            const size_t found = fstat(reader->descriptor, &info) == 0 ? (size_t)info.st_size : offset + done;
+            return status_fail(CS336_EIO, "%s: cannot read: expected %zu bytes, there are %zu%s", reader->path,
+                               expected, found, found < reader->size ? "; another process has cut the file" : "");
+        }
         done += (size_t)got;
     }
     return CS336_OK;
@@ -306,5 +343,34 @@ Status file_read_at(const FileReader *reader, void *destination, size_t bytes, s
 
 void file_close(FileReader *reader)
 {
-    close(reader->descriptor);
+    if (reader->path)
+        close(reader->descriptor);
+    *reader = (FileReader){0};
+}
+
+Status file_load(LoadedFile *file, const char *path)
+{
+    FileReader reader;
+    *file = (LoadedFile){0};
+    Status s = file_open(&reader, path);
+    if (s)
+        return s;
+    if (reader.size > 0) {
+        file->data = memory_allocate(reader.size);
+        file->size = reader.size;
+        if (file->data)
+            s = file_read_at(&reader, file->data, reader.size, 0);
+        else
+            s = status_fail(CS336_ENOMEM, "%s: no memory for its %zu bytes", path, reader.size);
+    }
+    file_close(&reader);
+    if (s)
+        file_unload(file);
+    return s;
+}
+
+void file_unload(LoadedFile *file)
+{
+    memory_release(file->data);
+    *file = (LoadedFile){0};
 }

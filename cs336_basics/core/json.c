@@ -13,12 +13,12 @@ Status json_parse(json_t **value, const char *text, size_t bytes, const char *pa
 
 Status json_read(json_t **value, const char *path)
 {
-    MappedFile file;
+    LoadedFile file;
     *value = NULL;
-    Status s = file_map(&file, path);
+    Status s = file_load(&file, path);
     if (!s)
         s = json_parse(value, (const char *)file.data, file.size, path);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }
 

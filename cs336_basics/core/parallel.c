@@ -19,7 +19,15 @@ static atomic_int chosen_threads; /* 0: OpenMP's choice */
 int parallel_threads(void)
 {
     const int threads = atomic_load_explicit(&chosen_threads, memory_order_relaxed);
-    return threads > 0 ? threads : omp_get_max_threads();
+    if (threads > 0)
+        return threads;
+    const int asked = parallel_threads_asked();
+    return asked < PARALLEL_MAX_THREADS ? asked : PARALLEL_MAX_THREADS;
+}
+
+int parallel_threads_asked(void)
+{
+    return omp_get_max_threads();
 }
 
 void parallel_set_threads(int threads)
@@ -33,6 +41,11 @@ int parallel_thread(void)
 }
 #else
 int parallel_threads(void)
+{
+    return 1;
+}
+
+int parallel_threads_asked(void)
 {
     return 1;
 }

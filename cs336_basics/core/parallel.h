@@ -28,11 +28,18 @@ CS336_API_BEGIN
  */
 enum { PARALLEL_NUMBERS = 1 << 14 };
 
+/** @brief The most threads that OpenMP may choose: OMP_NUM_THREADS=100000 must not reserve memory for 100000 threads.
+ */
+enum { PARALLEL_MAX_THREADS = 1024 };
+
 /**
  * @brief Returns the number of threads that parallel loops use: that of the last parallel_set_threads(), or else
- * OpenMP's choice; at least 1.
+ * OpenMP's choice up to PARALLEL_MAX_THREADS; at least 1.
  */
 int parallel_threads(void);
+
+/** @brief Returns OpenMP's choice without that limit, for a message: OMP_NUM_THREADS, or the number of processors. */
+int parallel_threads_asked(void);
 
 /**
  * @brief Sets the number of threads of every parallel loop that starts from now on, whichever thread starts it; 0

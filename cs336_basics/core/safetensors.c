@@ -29,13 +29,8 @@ static const struct {
     [SAFETENSORS_F64] = {"F64", 8},
 };
 
-size_t safetensors_element_size(SafetensorsType type)
-{
-    return types[type].size;
-}
-
-/* Returns the bytes of an array's data, or SIZE_MAX if they overflow. */
-static size_t entry_bytes(const SafetensorsEntry *entry)
+/* SIZE_MAX if they overflow; safetensors_open() refuses such an array. */
+size_t safetensors_bytes(const SafetensorsEntry *entry)
 {
     size_t bytes = types[entry->type].size;
     for (int i = 0; i < entry->rank; i++)
@@ -82,9 +77,11 @@ static Status read_shape(SafetensorsEntry *entry, const json_t *value, const cha
     return CS336_OK;
 }
 
-/* Reads one array's type, shape and offsets, and checks that they agree with each other and with the file. */
-static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uint8_t *data, size_t data_bytes,
-                         const char *path)
+/*
+ * Reads one array's type, shape and offsets, and checks that they agree with each other and with the file. The data of
+ * all arrays are the bytes of the file from `data` on.
+ */
+static Status read_entry(SafetensorsEntry *entry, const json_t *value, size_t data, size_t data_bytes, const char *path)
 {
     Status s = read_type(entry, json_object_get(value, "dtype"), path);
     if (!s)
@@ -100,39 +97,39 @@ static Status read_entry(SafetensorsEntry *entry, const json_t *value, const uin
     if (end > data_bytes)
         return status_fail(CS336_EFORMAT, "%s: array \"%s\" ends at byte %zu of the data, the file has %zu: cut short",
                            path, entry->name, end, data_bytes);
-    if (end - begin != entry_bytes(entry))
+    if (end - begin != safetensors_bytes(entry))
         return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s of %s but has %zu bytes", path, entry->name,
                            shape_text(entry->rank, entry->shape), types[entry->type].name, end - begin);
-    entry->data = data + begin;
+    entry->offset = data + begin;
     return CS336_OK;
 }
 
 /*
- * Orders arrays by address for qsort(). An empty array has the address of the array after it, so at equal addresses the
+ * Orders arrays by offset for qsort(). An empty array has the offset of the array after it, so at equal offsets the
  * smaller one comes first. Names decide between several empty arrays, so that the order is always the same.
  */
-static int by_address(const void *a, const void *b)
+static int by_offset(const void *a, const void *b)
 {
     const SafetensorsEntry *first = a, *second = b;
-    if (first->data != second->data)
-        return (const uint8_t *)first->data < (const uint8_t *)second->data ? -1 : 1;
-    const size_t n = entry_bytes(first), m = entry_bytes(second);
+    if (first->offset != second->offset)
+        return first->offset < second->offset ? -1 : 1;
+    const size_t n = safetensors_bytes(first), m = safetensors_bytes(second);
     return n != m ? (n < m ? -1 : 1) : strcmp(first->name, second->name);
 }
 
 /* Checks that the arrays, in the order of their data, follow each other from the first byte to the last. */
-static Status check_no_gaps(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
+static Status check_no_gaps(SafetensorsFile *file, size_t data, size_t data_bytes)
 {
     if (file->count)
-        qsort(file->entries, file->count, sizeof *file->entries, by_address);
+        qsort(file->entries, file->count, sizeof *file->entries, by_offset);
     size_t expected = 0; /* byte of the data at which the next array must begin */
     for (size_t i = 0; i < file->count; i++) {
         const SafetensorsEntry *entry = &file->entries[i];
-        const size_t begin = (size_t)((const uint8_t *)entry->data - data);
+        const size_t begin = entry->offset - data;
         if (begin != expected)
             return status_fail(CS336_EFORMAT, "%s: array \"%s\" starts at byte %zu of the data, expected %zu",
                                file->path, entry->name, begin, expected);
-        expected += entry_bytes(entry);
+        expected += safetensors_bytes(entry);
     }
     if (expected != data_bytes)
         return status_fail(CS336_EFORMAT, "%s: the arrays have %zu bytes, but the file has %zu", file->path, expected,
@@ -155,7 +152,7 @@ static Status check_metadata(json_t *value, const char *path)
 }
 
 /* Reads the arrays that the header lists, and checks the metadata, which stays in the header. */
-static Status read_entries(SafetensorsFile *file, const uint8_t *data, size_t data_bytes)
+static Status read_entries(SafetensorsFile *file, size_t data, size_t data_bytes)
 {
     if (!json_is_object((const json_t *)file->header))
         return status_fail(CS336_EFORMAT, "%s: the header is not a JSON object", file->path);
@@ -179,6 +176,21 @@ static Status read_entries(SafetensorsFile *file, const uint8_t *data, size_t da
     return check_no_gaps(file, data, data_bytes);
 }
 
+/* Reads and parses the header's text, which has `length` bytes. */
+static Status parse_header(SafetensorsFile *file, size_t length)
+{
+    json_t *header = NULL;
+    char *text = memory_allocate(length);
+    if (!text)
+        return status_fail(CS336_ENOMEM, "%s: no memory for a header of %zu bytes", file->path, length);
+    Status s = file_read_at(&file->file, text, length, LENGTH_BYTES);
+    if (!s)
+        s = json_parse(&header, text, length, file->path);
+    memory_release(text);
+    file->header = header;
+    return s;
+}
+
 static Status read_header(SafetensorsFile *file)
 {
     const size_t size = file->file.size;
@@ -187,17 +199,17 @@ static Status read_header(SafetensorsFile *file)
                            LENGTH_BYTES);
     /* The length. */
     uint64_t length;
-    memcpy(&length, file->file.data, sizeof length);
+    Status s = file_read_at(&file->file, &length, sizeof length, 0);
+    if (s)
+        return s;
     if (length > size - LENGTH_BYTES || length > MAX_HEADER_BYTES)
         return status_fail(CS336_EFORMAT,
                            "%s: header of %llu bytes in a file of %zu: cut short, or not a safetensors file",
                            file->path, (unsigned long long)length, size);
     /* The header, and the arrays that it describes. */
-    json_t *header;
-    Status s = json_parse(&header, (const char *)file->file.data + LENGTH_BYTES, (size_t)length, file->path);
-    file->header = header;
+    s = parse_header(file, (size_t)length);
     if (!s)
-        s = read_entries(file, file->file.data + LENGTH_BYTES + length, size - LENGTH_BYTES - (size_t)length);
+        s = read_entries(file, LENGTH_BYTES + (size_t)length, size - LENGTH_BYTES - (size_t)length);
     return s;
 }
 
@@ -207,7 +219,7 @@ Status safetensors_open(SafetensorsFile *file, const char *path)
     file->path = memory_copy_text(path);
     if (!file->path)
         return status_fail(CS336_ENOMEM, "safetensors_open: no memory for the path %s", path);
-    Status s = file_map(&file->file, path);
+    Status s = file_open(&file->file, file->path);
     if (!s)
         s = read_header(file);
     if (s)
@@ -219,7 +231,7 @@ void safetensors_close(SafetensorsFile *file)
 {
     memory_release(file->entries);
     json_decref(file->header);
-    file_unmap(&file->file);
+    file_close(&file->file);
     memory_release(file->path);
     *file = (SafetensorsFile){0};
 }
@@ -237,6 +249,32 @@ const char *safetensors_metadata(const SafetensorsFile *file, const char *key)
     return json_string_value(json_object_get(json_object_get(file->header, METADATA), key));
 }
 
+Status safetensors_read_bytes(void *destination, const SafetensorsFile *file, const SafetensorsEntry *entry)
+{
+    return file_read_at(&file->file, destination, safetensors_bytes(entry), entry->offset);
+}
+
+/* Reads the array in chunks, and copies them number by number: the tensor's rows may have any stride. */
+static Status read_strided(Tensor destination, const SafetensorsFile *file, const SafetensorsEntry *entry)
+{
+    enum { AT_ONCE = 1024 }; /* 4 KiB on the stack */
+    float numbers[AT_ONCE];
+    const size_t rows = tensor_rows(destination), columns = tensor_extent(destination, -1);
+    const ptrdiff_t stride = destination.stride[destination.rank - 1];
+    Status s = CS336_OK;
+    for (size_t row = 0; row < rows; row++) {
+        float *out = tensor_row(destination, row);
+        for (size_t begin = 0; !s && begin < columns; begin += AT_ONCE) {
+            const size_t left = columns - begin, count = left < AT_ONCE ? left : AT_ONCE;
+            s = file_read_at(&file->file, numbers, count * sizeof(float),
+                             entry->offset + (row * columns + begin) * sizeof(float));
+            for (size_t i = 0; !s && i < count; i++)
+                out[(ptrdiff_t)(begin + i) * stride] = numbers[i];
+        }
+    }
+    return s;
+}
+
 Status safetensors_read(Tensor destination, const SafetensorsFile *file, const char *name)
 {
     const SafetensorsEntry *entry = safetensors_find(file, name);
@@ -249,15 +287,7 @@ Status safetensors_read(Tensor destination, const SafetensorsFile *file, const c
         memcmp(entry->shape, destination.shape, (size_t)entry->rank * sizeof *entry->shape) != 0)
         return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected %s", file->path, name,
                            shape_text(entry->rank, entry->shape), tensor_shape_text(destination));
-    /* Copy number by number: the tensor's rows may have any stride, and the file's numbers may be unaligned. */
-    const size_t rows = tensor_rows(destination), columns = tensor_extent(destination, -1);
-    const uint8_t *source = entry->data;
-    for (size_t row = 0; row < rows; row++) {
-        float *out = tensor_row(destination, row);
-        for (size_t i = 0; i < columns; i++, source += sizeof(float))
-            memcpy(&out[(ptrdiff_t)i * destination.stride[destination.rank - 1]], source, sizeof(float));
-    }
-    return CS336_OK;
+    return read_strided(destination, file, entry);
 }
 
 /*
@@ -282,7 +312,7 @@ static Status set_new(json_t *object, const char *key, json_t *value, const char
 static json_t *header_entry(const SafetensorsEntry *entry, size_t begin)
 {
     json_t *value = json_object(), *shape = json_array(), *offsets = json_array();
-    const size_t end = begin + entry_bytes(entry);
+    const size_t end = begin + safetensors_bytes(entry);
     int failed = 0;
     for (int i = 0; i < entry->rank; i++)
         failed |= json_array_append_new(shape, json_integer((json_int_t)entry->shape[i]));
@@ -315,7 +345,7 @@ static Status build_header(json_t *header, const char *path, const SafetensorsEn
         if (strcmp(entries[i].name, METADATA) == 0)
             return status_fail(CS336_EFORMAT, "%s: an array cannot be named %s", path, METADATA);
         s = set_new(header, entries[i].name, header_entry(&entries[i], begin), path);
-        begin += entry_bytes(&entries[i]);
+        begin += safetensors_bytes(&entries[i]);
     }
     return s;
 }
@@ -354,7 +384,7 @@ Status safetensors_write(const char *path, const SafetensorsEntry *entries, size
     if (!s)
         s = write_header(&writer, text);
     for (size_t i = 0; !s && i < count; i++)
-        s = file_write(&writer, entries[i].data, entry_bytes(&entries[i]));
+        s = file_write(&writer, entries[i].data, safetensors_bytes(&entries[i]));
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);

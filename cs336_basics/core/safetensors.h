@@ -1,10 +1,10 @@
 /**
  * @file
- * @brief The safetensors format: named arrays and a table of strings, memory-mapped when read.
+ * @brief The safetensors format: named arrays and a table of strings.
  *
  * - Layout: the header's length as a little-endian 64-bit integer, the header in JSON, then the arrays without gaps.
  * - safetensors_open() checks types, shapes and offsets of the header against the file, so that no entry points
- *   outside the file.
+ *   outside the file. The header stays in memory; arrays are read from the file when they are asked for.
  * - Writing replaces the file in one step (core/file.h). The same contents give the same bytes.
  * @see https://github.com/huggingface/safetensors, section Format
  */
@@ -41,7 +41,8 @@ typedef struct {
     SafetensorsType type;          /**< of the elements; the model's weights are SAFETENSORS_F32 */
     int rank;                      /**< 0 to TENSOR_MAX_RANK */
     size_t shape[TENSOR_MAX_RANK]; /**< extents, outermost first; the first rank are in use */
-    const void *data; /**< row-major, little-endian. In an open file it may be unaligned: copy it with memcpy */
+    const void *data;              /**< of an array to be written: row-major, little-endian. NULL in an open file */
+    size_t offset; /**< in an open file: the byte of the file at which the array begins. Ignored in writing */
 } SafetensorsEntry;
 
 /** @brief An entry of the file's metadata, which is a table of strings. */
@@ -52,7 +53,7 @@ typedef struct {
 
 /** @brief An open file. It owns all that its entries point to. */
 typedef struct {
-    MappedFile file;           /**< the bytes; the data of the entries points into them */
+    FileReader file;           /**< open, so that arrays can be read; a file that replaces it later changes nothing */
     char *path;                /**< for messages */
     void *header;              /**< json_t, the parsed header; it owns the names and the metadata */
     SafetensorsEntry *entries; /**< in the order of their data in the file */
@@ -60,7 +61,7 @@ typedef struct {
 } SafetensorsFile;
 
 /**
- * @brief Maps and checks a file.
+ * @brief Opens a file, reads its header and checks it.
  * @retval CS336_EIO      it cannot be read
  * @retval CS336_EFORMAT  the file is cut short, its header is not JSON, a type is unknown, an array has more than 8
  *                        dimensions, the shape does not fit the number of bytes, or the arrays overlap or leave gaps
@@ -68,7 +69,7 @@ typedef struct {
  */
 CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path);
 
-/** @brief Unmaps the file and frees its entries, whose data become invalid; a zeroed or closed file is fine. */
+/** @brief Closes the file and frees its entries; a zeroed or closed file is fine. */
 void safetensors_close(SafetensorsFile *file);
 
 /** @brief Returns the array of that name, or NULL. */
@@ -77,15 +78,26 @@ const SafetensorsEntry *safetensors_find(const SafetensorsFile *file, const char
 /** @brief Returns the metadata string of that key, or NULL. */
 const char *safetensors_metadata(const SafetensorsFile *file, const char *key);
 
+/** @brief Returns the bytes of an array's data. */
+size_t safetensors_bytes(const SafetensorsEntry *entry);
+
 /**
- * @brief Copies a float32 array into a tensor, which may be any view.
+ * @brief Reads an array as it is in the file, row-major and little-endian.
+ * @param[out] destination  safetensors_bytes(entry) bytes
+ * @param[in]  file         an open file
+ * @param[in]  entry        one of its entries
+ * @retval CS336_EIO  such as when another process has cut the file since it was opened
+ */
+CS336_MUST_CHECK Status safetensors_read_bytes(void *destination, const SafetensorsFile *file,
+                                               const SafetensorsEntry *entry);
+
+/**
+ * @brief Reads a float32 array into a tensor, which may be any view.
+ * @retval CS336_EIO      as safetensors_read_bytes(); the tensor may be partly overwritten
  * @retval CS336_EFORMAT  there is no array of that name, or it is not float32
  * @retval CS336_ESHAPE   its shape is not that of @p destination
  */
 CS336_MUST_CHECK Status safetensors_read(Tensor destination, const SafetensorsFile *file, const char *name);
-
-/** @brief Returns the bytes of one element. */
-size_t safetensors_element_size(SafetensorsType type);
 
 /**
  * @brief Writes a file with the arrays and strings in the given order. Blanks pad the header to a multiple of 8 bytes,

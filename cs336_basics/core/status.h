@@ -52,7 +52,10 @@ typedef enum {
  */
 #define status_fail(code, ...) (status_record(__VA_ARGS__), (code))
 
-/** @brief Records a message of up to 511 bytes for this thread; what is longer is cut. status_fail() calls it. */
+/**
+ * @brief Records a message of up to 511 bytes for this thread. A longer one loses its middle, so that the reason at its
+ * end stays. status_fail() calls it.
+ */
 void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 
 /** @brief Returns the message of this thread's latest failure, or "". It is valid until the next failure. */

@@ -2,153 +2,95 @@
 
 #include "core/memory.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum {
-    NPY_MAGIC_BYTES = 6,
-    NPY_HEADER_TEXT = 256, /* bytes of the header that are looked at; numpy's three entries take about 70 */
-    WRITE_IDS = 1024       /* ids converted before each file_write(), at most 4 KiB on the stack */
-};
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "ids are read as they are in the file, in little-endian order; this machine is big-endian"
+#endif
 
-static const char NPY_MAGIC[] = "\x93NUMPY";
-static const char HOW_TO_MAKE[] = "cs336 encode --vocab FILE --merges FILE --input FILE --output FILE makes one";
+enum {
+    READ_IDS = 4096,   /* ids read at a time: 8 or 16 KiB on the stack, which stay in the L1 cache */
+    WRITE_IDS = 1024,  /* ids converted before each file_write(), at most 4 KiB on the stack */
+    LEAST_SAMPLE = 256 /* bytes; a shorter sample may have any pattern by chance */
+};
 
 size_t token_file_width(size_t vocab_size)
 {
     return vocab_size > 65536 ? sizeof(uint32_t) : sizeof(uint16_t);
 }
 
-/* Returns an unsigned number whose least significant byte comes first. */
-static uint32_t little_endian(const uint8_t *bytes, size_t width)
+/* ---- the width of raw ids ---- */
+
+/* Returns number `index` of `width` bytes. */
+static uint32_t number_at(const uint8_t *bytes, size_t index, size_t width)
 {
     uint32_t number = 0;
-    for (size_t i = 0; i < width; i++)
-        number |= (uint32_t)bytes[i] << (8 * i);
+    memcpy(&number, bytes + index * width, width);
     return number;
 }
 
 /*
- * Returns the text after a key, its colon and spaces, or "" without the key. numpy writes the header as a Python
- * dictionary: "{'descr': '<u2', 'fortran_order': False, 'shape': (10,), }".
+ * True if the upper halves of uint32 numbers are nearly all 0, and the lower halves are not and vary. All upper halves
+ * of ids up to 65535 are 0, and those of a vocabulary of 100 000 tokens are still mostly 0, because frequent tokens
+ * have low ids. uint16 ids that alternate between 0 and one other id do not count.
  */
-static const char *npy_value(const char *header, const char *key)
+static bool look_like_uint32(const uint8_t *bytes, size_t numbers)
 {
-    const char *found = strstr(header, key);
-    if (!found)
-        return "";
-    found += strlen(key);
-    found += strspn(found, " ");
-    if (*found++ != ':')
-        return "";
-    return found + strspn(found, " ");
-}
-
-/* Sets width and count from the text of the header. */
-static Status read_npy_header(TokenFile *tokens, const char *header)
-{
-    const char *dtype = npy_value(header, "'descr'"), *order = npy_value(header, "'fortran_order'");
-    const char *shape = npy_value(header, "'shape'");
-    /* The type of the ids. */
-    if (strncmp(dtype, "'<u2'", 5) != 0 && strncmp(dtype, "'<u4'", 5) != 0)
-        return status_fail(CS336_EFORMAT, "%s: .npy of dtype %.*s, expected '<u2' or '<u4'", tokens->path,
-                           (int)strcspn(dtype, ","), dtype);
-    tokens->width = dtype[3] == '2' ? sizeof(uint16_t) : sizeof(uint32_t);
-    /* The shape: one dimension, as "(10,)". */
-    const bool opens = *shape == '(';
-    char *end = NULL;
-    errno = 0;
-    const unsigned long long count = strtoull(shape + opens, &end, 10);
-    const bool one_dimension =
-        opens && shape[1] >= '0' && shape[1] <= '9' && !errno && *end == ',' && end[1 + strspn(end + 1, " ")] == ')';
-    if (!one_dimension || strncmp(order, "False", 5) != 0)
-        return status_fail(CS336_EFORMAT,
-                           "%s: .npy of shape %.*s, fortran_order %.*s, expected one dimension in C order",
-                           tokens->path, (int)strcspn(shape, ")") + (strchr(shape, ')') != NULL), shape,
-                           (int)strcspn(order, ","), order);
-    tokens->count = (size_t)count;
-    return CS336_OK;
-}
-
-/*
- * An .npy file is: the magic bytes, major and minor version (a byte each), the length of the header (2 bytes in version
- * 1, else 4), the header, the ids.
- */
-static Status open_npy(TokenFile *tokens)
-{
-    const size_t size = tokens->file.size;
-    const uint8_t *bytes = tokens->file.data;
-    const size_t length_bytes = size > NPY_MAGIC_BYTES && bytes[NPY_MAGIC_BYTES] == 1 ? 2 : 4;
-    const size_t header_start = NPY_MAGIC_BYTES + 2 + length_bytes;
-    const size_t length = size < header_start ? 0 : little_endian(bytes + header_start - length_bytes, length_bytes);
-    if (size < header_start || length > size - header_start)
-        return status_fail(CS336_EFORMAT, "%s: %zu bytes, the .npy header is cut short", tokens->path, size);
-    if (bytes[NPY_MAGIC_BYTES] < 1 || bytes[NPY_MAGIC_BYTES] > 3)
-        return status_fail(CS336_EFORMAT, "%s: .npy of version %d, expected 1, 2 or 3", tokens->path,
-                           bytes[NPY_MAGIC_BYTES]);
-    /* Copy the header as text. Messages quote it, so bytes that are not printable become spaces. */
-    char header[NPY_HEADER_TEXT] = {0};
-    for (size_t i = 0; i < length && i < sizeof header - 1; i++) {
-        const uint8_t byte = bytes[header_start + i];
-        header[i] = byte >= ' ' && byte < 127 ? (char)byte : ' ';
+    size_t zero_lower = 0, zero_upper = 0, changes = 0;
+    uint32_t previous = 0;
+    for (size_t i = 0; i < numbers; i++) {
+        const uint32_t lower = number_at(bytes, 2 * i, sizeof(uint16_t));
+        zero_lower += lower == 0;
+        zero_upper += number_at(bytes, 2 * i + 1, sizeof(uint16_t)) == 0;
+        changes += lower != previous;
+        previous = lower;
     }
-    const Status s = read_npy_header(tokens, header);
-    if (s)
-        return s;
-    /* The ids are the rest of the file. */
-    const size_t data_bytes = size - header_start - length;
-    if (data_bytes != memory_product(tokens->count, tokens->width))
-        return status_fail(CS336_EFORMAT, "%s: the .npy header says %zu ids of %zu bytes, but %zu bytes follow it",
-                           tokens->path, tokens->count, tokens->width, data_bytes);
-    tokens->data = bytes + header_start + length;
-    return CS336_OK;
+    return 8 * zero_upper >= 7 * numbers && 2 * zero_lower <= numbers && 2 * changes >= numbers;
 }
 
-static Status open_raw(TokenFile *tokens)
+/* True if most uint32 numbers are beyond the vocabulary: the upper half of each is an id of its own. */
+static bool look_like_uint16(const uint8_t *bytes, size_t numbers, size_t vocab_size)
 {
-    tokens->width = token_file_width(tokens->vocab_size);
-    tokens->count = tokens->file.size / tokens->width;
-    tokens->data = tokens->file.data;
-    if (tokens->file.size % tokens->width != 0)
+    size_t beyond = 0;
+    for (size_t i = 0; i < numbers; i++)
+        beyond += number_at(bytes, i, sizeof(uint32_t)) >= vocab_size;
+    return 2 * beyond > numbers;
+}
+
+Status token_ids_check_width(const uint8_t *bytes, size_t length, size_t width, size_t vocab_size, const char *name)
+{
+    const size_t numbers = length / sizeof(uint32_t);
+    if (length < LEAST_SAMPLE)
+        return CS336_OK;
+    if (width == sizeof(uint16_t) && look_like_uint32(bytes, numbers))
         return status_fail(CS336_EFORMAT,
-                           "%s: %zu bytes, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
-                           tokens->path, tokens->file.size, tokens->width, 8 * tokens->width, tokens->vocab_size);
+                           "%s: these look like uint32 ids (every second uint16 is 0), but a vocabulary of %zu is read "
+                           "as uint16; give the vocabulary that they come from",
+                           name, vocab_size);
+    if (width == sizeof(uint32_t) && look_like_uint16(bytes, numbers, vocab_size))
+        return status_fail(CS336_EFORMAT,
+                           "%s: these look like uint16 ids (as uint32, most are beyond the vocabulary), but a "
+                           "vocabulary of %zu is read as uint32; give the vocabulary that they come from",
+                           name, vocab_size);
     return CS336_OK;
 }
 
-Status token_file_open(TokenFile *tokens, const char *path, size_t vocab_size)
-{
-    *tokens = (TokenFile){.vocab_size = vocab_size};
-    tokens->path = memory_copy_text(path);
-    if (!tokens->path)
-        return status_fail(CS336_ENOMEM, "token_file_open: no memory for the path %s", path);
-    Status s = file_map(&tokens->file, path);
-    if (s)
-        s = status_fail(s, "%s; %s", status_message(), HOW_TO_MAKE);
-    else if (tokens->file.size >= NPY_MAGIC_BYTES && memcmp(tokens->file.data, NPY_MAGIC, NPY_MAGIC_BYTES) == 0)
-        s = open_npy(tokens);
-    else
-        s = open_raw(tokens);
-    if (!s && tokens->count == 0)
-        s = status_fail(CS336_EFORMAT, "%s: no token ids; %s", path, HOW_TO_MAKE);
-    if (s)
-        token_file_close(tokens);
-    return s;
-}
+/* ---- an array in memory ---- */
 
 TokenFile token_file_view(const int32_t *ids, size_t count, size_t vocab_size)
 {
-    return (TokenFile){.data = (const uint8_t *)ids, .count = count, .width = sizeof *ids, .vocab_size = vocab_size};
+    return (TokenFile){.memory = (const uint8_t *)ids, .count = count, .width = sizeof *ids, .vocab_size = vocab_size};
 }
 
 void token_file_close(TokenFile *tokens)
 {
-    file_unmap(&tokens->file);
+    file_close(&tokens->file);
     memory_release(tokens->path);
     *tokens = (TokenFile){0};
 }
+
+/* ---- reading ---- */
 
 static const char *message_name(const TokenFile *tokens)
 {
@@ -161,17 +103,58 @@ static bool is_id(uint32_t number, size_t vocab_size)
     return number < vocab_size && number <= INT32_MAX;
 }
 
+/*
+ * Converts numbers to ids and returns the largest number. Both loops are without branches, so that the compiler turns
+ * them into vector instructions: the ids of a whole file are checked before a training starts.
+ */
+static uint32_t convert(int32_t *restrict ids, const uint8_t *restrict bytes, size_t count, size_t width)
+{
+    uint32_t largest = 0;
+    if (width == sizeof(uint16_t)) {
+        for (size_t i = 0; i < count; i++) {
+            uint16_t number;
+            memcpy(&number, bytes + i * sizeof number, sizeof number);
+            ids[i] = number;
+            largest = number > largest ? number : largest;
+        }
+        return largest;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t number;
+        memcpy(&number, bytes + i * sizeof number, sizeof number);
+        ids[i] = (int32_t)number;
+        largest = number > largest ? number : largest;
+    }
+    return largest;
+}
+
 Status token_ids_from_bytes(int32_t *ids, const uint8_t *bytes, size_t count, size_t width, size_t vocab_size,
                             const char *name, size_t position)
 {
+    if (is_id(convert(ids, bytes, count, width), vocab_size))
+        return CS336_OK;
+    /* Name the first number that is no id. There is none if count is 0 and the vocabulary is empty. */
     for (size_t i = 0; i < count; i++) {
-        const uint32_t id = little_endian(bytes + i * width, width);
-        if (!is_id(id, vocab_size))
+        const uint32_t number = number_at(bytes, i, width);
+        if (!is_id(number, vocab_size))
             return status_fail(CS336_ERANGE, "%s: id %lu at position %zu, expected below the vocabulary size %zu", name,
-                               (unsigned long)id, position + i, vocab_size);
-        ids[i] = (int32_t)id;
+                               (unsigned long)number, position + i, vocab_size);
     }
     return CS336_OK;
+}
+
+/* Reads ids from the file, as many at a time as the buffer holds. */
+static Status read_from_file(int32_t *ids, const TokenFile *tokens, size_t start, size_t count)
+{
+    uint8_t bytes[READ_IDS * sizeof(uint32_t)];
+    Status s = CS336_OK;
+    for (size_t done = 0; !s && done < count; done += READ_IDS) {
+        const size_t left = count - done, n = left < READ_IDS ? left : READ_IDS, position = start + done;
+        s = file_read_at(&tokens->file, bytes, n * tokens->width, tokens->offset + position * tokens->width);
+        if (!s)
+            s = token_ids_from_bytes(ids + done, bytes, n, tokens->width, tokens->vocab_size, tokens->path, position);
+    }
+    return s;
 }
 
 Status token_file_read(int32_t *ids, const TokenFile *tokens, size_t start, size_t count)
@@ -179,8 +162,21 @@ Status token_file_read(int32_t *ids, const TokenFile *tokens, size_t start, size
     if (start > tokens->count || count > tokens->count - start)
         return status_fail(CS336_ERANGE, "%s: cannot read %zu ids from position %zu on, there are %zu ids",
                            message_name(tokens), count, start, tokens->count);
-    return token_ids_from_bytes(ids, tokens->data + start * tokens->width, count, tokens->width, tokens->vocab_size,
+    if (!tokens->memory)
+        return read_from_file(ids, tokens, start, count);
+    return token_ids_from_bytes(ids, tokens->memory + start * tokens->width, count, tokens->width, tokens->vocab_size,
                                 message_name(tokens), start);
+}
+
+Status token_file_check_ids(const TokenFile *tokens)
+{
+    int32_t ids[READ_IDS];
+    Status s = CS336_OK;
+    for (size_t start = 0; !s && start < tokens->count; start += READ_IDS) {
+        const size_t left = tokens->count - start;
+        s = token_file_read(ids, tokens, start, left < READ_IDS ? left : READ_IDS);
+    }
+    return s;
 }
 
 Status token_file_check_context(const TokenFile *tokens, size_t context_length)
@@ -190,6 +186,8 @@ Status token_file_check_context(const TokenFile *tokens, size_t context_length)
     return status_fail(CS336_ERANGE, "%s: %zu token ids, expected more than the context length %zu",
                        message_name(tokens), tokens->count, context_length);
 }
+
+/* ---- writing ---- */
 
 Status token_file_write(FileWriter *writer, const int32_t *ids, size_t count, size_t vocab_size)
 {

@@ -334,10 +334,27 @@ static Status read_generator(Rng *state, const CheckpointFile *file, const char 
     return CS336_OK;
 }
 
-static void copy_tensor(Tensor destination, const CheckpointFile *file, const char *prefix, const char *name)
+/* Reads an array that check_array() has found into a contiguous tensor, which may have no data. */
+static Status read_tensor(Tensor destination, const CheckpointFile *file, const char *prefix, const char *name)
 {
-    if (destination.data)
-        memcpy(destination.data, find_array(file, prefix, name)->data, tensor_count(destination) * sizeof(float));
+    if (!destination.data)
+        return CS336_OK;
+    return safetensors_read_bytes(destination.data, &file->tensors, find_array(file, prefix, name));
+}
+
+/* Reads value and moments of all parameters. */
+static Status read_arrays(ParameterList parameters, const CheckpointFile *file)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; i < parameters.count && !s; i++) {
+        const Parameter *p = &parameters.items[i];
+        s = read_tensor(p->value, file, VALUE, p->name);
+        if (!s)
+            s = read_tensor(p->first_moment, file, FIRST_MOMENT, p->name);
+        if (!s)
+            s = read_tensor(p->second_moment, file, SECOND_MOMENT, p->name);
+    }
+    return s;
 }
 
 Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
@@ -352,15 +369,11 @@ Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
         s = check_arrays(file, checkpoint->parameters);
     for (size_t i = 0; i < checkpoint->generator_count && !s; i++)
         s = read_generator(&unused, file, checkpoint->generators[i].name);
+    /* Then change everything. Only reading the arrays can still fail. */
+    if (!s)
+        s = read_arrays(checkpoint->parameters, file);
     if (s)
         return s;
-    /* Then change everything. None of this can fail. */
-    for (size_t i = 0; i < checkpoint->parameters.count; i++) {
-        const Parameter *p = &checkpoint->parameters.items[i];
-        copy_tensor(p->value, file, VALUE, p->name);
-        copy_tensor(p->first_moment, file, FIRST_MOMENT, p->name);
-        copy_tensor(p->second_moment, file, SECOND_MOMENT, p->name);
-    }
     for (size_t i = 0; i < checkpoint->generator_count && !s; i++)
         s = read_generator(checkpoint->generators[i].rng, file, checkpoint->generators[i].name);
     if (read_numbers(&iteration, 1, text_of(file, ITERATION, "")))

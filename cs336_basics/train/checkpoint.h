@@ -85,6 +85,8 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key);
  *                            no moments, the file's moments are ignored. Each key of its configuration must have the
  *                            same value in the file; further keys of the file are ignored.
  * @param[in]     file        an open checkpoint
+ * @retval CS336_EIO      an array cannot be read, such as when another process has cut the file since it was opened.
+ * The parameters may be partly overwritten; iteration and generators are unchanged
  * @retval CS336_EFORMAT  a tensor, generator or key is missing in the file, or has another type or value; or the file
  *                        has a tensor that belongs to no parameter
  * @retval CS336_ESHAPE   a tensor has another shape; or in @p checkpoint itself, a moment's shape is not its value's or

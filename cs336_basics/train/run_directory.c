@@ -7,10 +7,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char CHECKPOINT[] = "checkpoint.safetensors", LOG[] = "log.jsonl", CONFIG[] = "config.json";
 static const char *const file_names[] = {CHECKPOINT, LOG, CONFIG};
@@ -219,16 +221,36 @@ static Status name_files(RunDirectory *run, const char *path)
     return s;
 }
 
-/* Removes the files of the old run, first the checkpoint, because the run could be resumed from it. */
-static Status remove_old_run(const RunDirectory *run)
+/* Replaces a file, if it exists, by an empty one with the same permissions. */
+static Status empty_file(const char *path)
 {
+    struct stat info;
+    FileWriter writer = {0};
+    if (stat(path, &info) != 0)
+        return CS336_OK;
+    Status s = file_create(&writer, path);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    return s;
+}
+
+/*
+ * Removes the old run, first its checkpoint, because the run could be resumed from it. Its log and configuration become
+ * empty and keep their permissions; an empty file counts as none.
+ */
+static Status remove_old_run(RunDirectory *run)
+{
+    struct stat info;
+    if (stat(run->checkpoint, &info) == 0)
+        run->mode = (unsigned)info.st_mode & 0777;
     Status s = file_remove(run->checkpoint);
     if (!s)
         s = remove_kept(run->path, 1, SIZE_MAX, 0);
     if (!s)
-        s = file_remove(run->log);
+        s = empty_file(run->log);
     if (!s)
-        s = file_remove(run->config);
+        s = empty_file(run->config);
     return s ? s : directory_sync(run->path);
 }
 
@@ -269,6 +291,19 @@ void run_directory_close(RunDirectory *run)
 
 /* ---- saving ---- */
 
+/*
+ * Makes an empty checkpoint.safetensors with the permissions of the one that RUN_OVERWRITE removed. The first
+ * checkpoint then replaces it and takes its permissions over. If this fails, the checkpoint gets those of any new file.
+ */
+static void make_place(const RunDirectory *run)
+{
+    const int descriptor = open(run->checkpoint, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (descriptor < 0)
+        return;
+    (void)fchmod(descriptor, (mode_t)run->mode);
+    close(descriptor);
+}
+
 Status run_directory_keep_checkpoint(RunDirectory *run)
 {
     /* The directory may have been renamed, and another run may even have begun under its old name. */
@@ -279,6 +314,8 @@ Status run_directory_keep_checkpoint(RunDirectory *run)
         if (!s)
             s = name_files(run, path);
     }
+    if (!s && run->saved == 0 && run->mode)
+        make_place(run);
     if (s || run->keep == 1 || run->saved == 0)
         return s;
     /* A hard link: the checkpoint has both names until the next one is renamed over the first. */

@@ -36,6 +36,7 @@ typedef struct {
     int lock;         /**< the descriptor that holds the lock, from directory_lock() */
     size_t keep;      /**< number of checkpoints to keep, the newest one included */
     size_t saved;     /**< step of checkpoint.safetensors; 0 if there is none or it was not read yet */
+    unsigned mode; /**< permissions of the checkpoint that RUN_OVERWRITE removed, for the first one; 0: the umask's */
 } RunDirectory;
 
 /**
@@ -54,7 +55,8 @@ bool run_directory_owns(const char *path, const char *file);
 
 /**
  * @brief Makes the directory, locks it, and removes temporary files of killed processes. RUN_OVERWRITE then removes the
- * old run. Its newest checkpoint goes first, so that after a kill the rest of the old run cannot be resumed.
+ * old run. Its newest checkpoint goes first, so that after a kill the rest of the old run cannot be resumed. The files
+ * of the new run get the permissions of the old ones.
  * @retval CS336_EIO     as for run_directory_check(); or the directory cannot be made, or a file cannot be removed
  * @retval CS336_ENOMEM
  */

@@ -39,7 +39,7 @@ static Status read_line(size_t *step, double *seconds, const char *line, size_t 
  * The lines after the last checkpoint were not synced, so a crash may have left anything there. A damaged line is
  * therefore an error only if it is the first line, or if a line of a step up to last_step follows it.
  */
-static Status lines_up_to(size_t *kept, double *seconds, const MappedFile *file, const char *path, size_t last_step)
+static Status lines_up_to(size_t *kept, double *seconds, const LoadedFile *file, const char *path, size_t last_step)
 {
     size_t number = 0;  /* of the line, from 1 */
     size_t damaged = 0; /* number of the first damaged line; 0: none so far */
@@ -72,14 +72,14 @@ static Status lines_up_to(size_t *kept, double *seconds, const MappedFile *file,
     return CS336_OK;
 }
 
-/* Replaces the log by a file with only the lines up to the step. */
+/* Replaces the log by a file with only the lines up to the step. Before step 1 these are none, whatever it contains. */
 static Status cut_log(double *seconds, const char *path, size_t step)
 {
-    MappedFile file;
+    LoadedFile file = {0};
     FileWriter writer = {0};
     size_t kept = 0;
-    Status s = file_map(&file, path);
-    if (!s)
+    Status s = step ? file_load(&file, path) : CS336_OK;
+    if (!s && step)
         s = lines_up_to(&kept, seconds, &file, path, step);
     if (!s)
         s = file_create(&writer, path);
@@ -88,7 +88,7 @@ static Status cut_log(double *seconds, const char *path, size_t step)
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }
 
@@ -99,9 +99,7 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     *seconds = 0;
     /* Remove the lines of later steps. */
     Status s = CS336_OK;
-    if (step == 0)
-        s = file_remove(path);
-    else if (stat(path, &info) == 0)
+    if (stat(path, &info) == 0)
         s = cut_log(seconds, path, step);
     if (s)
         return s;

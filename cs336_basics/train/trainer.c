@@ -75,37 +75,21 @@ static Status allocate(Trainer *trainer)
     return s;
 }
 
-/*
- * Checks all ids of a file once, before the first step. Otherwise a bad id would end the run hours later, when a batch
- * first contains it. token_file_read() checks what it reads; `inputs` has room for the tokens of a batch.
- */
-static Status check_ids(Trainer *trainer, const TokenFile *file)
-{
-    const size_t capacity = trainer->config.batch_size * trainer->config.model.context_length;
-    Status s = CS336_OK;
-    for (size_t start = 0; !s && start < file->count; start += capacity) {
-        const size_t left = file->count - start;
-        s = token_file_read(trainer->inputs, file, start, left < capacity ? left : capacity);
-    }
-    return s;
-}
-
 Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train, const TokenFile *val)
 {
     *trainer = (Trainer){.config = *config, .train = train, .val = config->val_batches ? val : NULL};
-    /* The configuration, and the lengths of the files. */
+    /* The configuration, the lengths of the files, and their ids. */
     Status s = trainer_check(config);
     if (!s)
         s = token_file_check_context(train, config->model.context_length);
     if (!s && trainer->val)
         s = token_file_check_context(val, config->model.context_length);
-    /* Memory; then the ids, which are read into it. */
+    if (!s)
+        s = token_file_check_ids(train);
+    if (!s && trainer->val)
+        s = token_file_check_ids(val);
     if (!s)
         s = allocate(trainer);
-    if (!s)
-        s = check_ids(trainer, train);
-    if (!s && trainer->val)
-        s = check_ids(trainer, val);
     if (s) {
         trainer_deinit(trainer);
         return s;

@@ -106,11 +106,29 @@ static size_t last_step(const TrainerConfig *config)
     return config->stop_at && config->stop_at < config->steps ? config->stop_at : config->steps;
 }
 
+/*
+ * Checks that the checkpoint is not beyond the run's last step. A smaller --steps is refused rather than taken for a
+ * complete run: its schedule of learning rates would have been another one.
+ */
+static Status check_not_beyond(const Run *run)
+{
+    const size_t step = run->trainer->step, steps = run->trainer->config.steps;
+    if (step <= steps)
+        return CS336_OK;
+    return status_fail(
+        CS336_EFORMAT,
+        "%s: at step %zu, beyond the last of %zu steps: to resume, give at least %zu steps, or rename an "
+        "older checkpoint-step-N.safetensors to checkpoint.safetensors",
+        run->directory.checkpoint, step, steps, step);
+}
+
 /* Restores the checkpoint, and reports the settings that differ from those in config.json. */
 static Status resume(Run *run)
 {
     Trainer *trainer = run->trainer;
-    const Status s = trainer_restore(trainer, run->directory.checkpoint);
+    Status s = trainer_restore(trainer, run->directory.checkpoint);
+    if (!s)
+        s = check_not_beyond(run);
     if (s)
         return s;
     RunConfigComparison comparison;

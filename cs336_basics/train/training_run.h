@@ -27,7 +27,8 @@ CS336_API_BEGIN
 CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
 
 /**
- * @brief Restores a saved state. After a failure the trainer is unchanged.
+ * @brief Restores a saved state. After a failure the trainer is unchanged, except that a checkpoint that another
+ * process cuts while it is read leaves some weights overwritten.
  * @retval CS336_EIO      the checkpoint cannot be read
  * @retval CS336_EFORMAT  it is cut short, or has another model, batch size or seed
  * @retval CS336_ESHAPE   a weight has another shape
@@ -59,7 +60,8 @@ typedef struct {
  * @retval CS336_EIO          a file could not be read or written, and the existing checkpoint is unchanged; or
  *                            run_directory_open() failed
  * @retval CS336_ERANGE       the loss or a weight is not finite; the existing checkpoint is unchanged
- * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged or belongs to another run
+ * @retval CS336_EFORMAT      the checkpoint or the log to resume is damaged or belongs to another run, or the
+ * checkpoint is beyond the last step; no file has changed
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_run(Trainer *trainer, const char *directory, RunStart start,

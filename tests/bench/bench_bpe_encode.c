@@ -24,7 +24,7 @@ static BenchProcess tiktoken = {.name = "tiktoken", .line = PEER("tiktoken")};
 
 typedef struct {
     Tokenizer *tokenizer;
-    MappedFile file;
+    LoadedFile file;
     Encoder *encoder; /* its cache has seen the text */
     TokenList ids;
     ByteList text;
@@ -160,7 +160,7 @@ static void rows(EncodeWork *work, const char *path)
                                           *const warm[BENCH_PEERS + 1] = {&gigatoken},
                                           *const decoders[BENCH_PEERS + 1] = {&tiktoken};
     BenchQuestion first = bench_question(&bench_ours_in_a_child, "first %s", path);
-    bench_require(file_map(&work->file, path));
+    bench_require(file_load(&work->file, path));
     bench_require(encoder_create(&work->encoder, work->tokenizer, token_list_sink, &work->ids));
     row(work, path, "encode first pass", (BenchSide){.run = ask_fresh, .context = &first}, "cold", all);
     bench_process_end(&bench_ours_in_a_child);
@@ -172,7 +172,7 @@ static void rows(EncodeWork *work, const char *path)
     row(work, path, "decode exact", (BenchSide){.run = decode, .context = work}, "decode", decoders);
     row(work, path, "decode replace", (BenchSide){.run = decode_replace, .context = work}, "decode", decoders);
     encoder_destroy(work->encoder);
-    file_unmap(&work->file);
+    file_unload(&work->file);
 }
 
 /* ---- one pre-token without end ---- */

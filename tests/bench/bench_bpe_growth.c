@@ -29,7 +29,7 @@ enum { MEGABYTE = 1000000, MERGES = 10000, BYTES_AND_SEPARATOR = 257, MERGES_TEX
 /* ---- documents ---- */
 
 typedef struct {
-    MappedFile file; /* size 0: stories instead */
+    LoadedFile file; /* size 0: stories instead */
     ByteString *documents;
     size_t document_count;
     StoryProgram program;
@@ -52,7 +52,7 @@ static const uint8_t *find(const uint8_t *text, const uint8_t *end, const char *
 }
 
 /* Splits a file into documents, each with the separator found its end. If `documents` is NULL it only counts them. */
-static size_t split(MappedFile file, ByteString *documents)
+static size_t split(LoadedFile file, ByteString *documents)
 {
     const uint8_t *found = file.data, *const end = file.data + file.size;
     size_t count = 0;
@@ -80,7 +80,7 @@ static Status open_corpus(Corpus *corpus)
         return corpus->story ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for a story");
     }
     snprintf(path, sizeof path, "%.*s", (int)strcspn(names, ":"), names);
-    Status s = file_map(&corpus->file, path);
+    Status s = file_load(&corpus->file, path);
     if (!s && corpus->file.size == 0)
         s = status_fail(CS336_EFORMAT, "%s: empty, expected a text", path);
     if (s)
@@ -95,7 +95,7 @@ static Status open_corpus(Corpus *corpus)
 
 static void close_corpus(Corpus *corpus)
 {
-    file_unmap(&corpus->file);
+    file_unload(&corpus->file);
     memory_release(corpus->documents);
     memory_release(corpus->story);
     story_program_deinit(&corpus->program);

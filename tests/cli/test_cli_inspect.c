@@ -38,7 +38,8 @@ START_TEST(test_inspect_writes_a_page)
     assert_shell_ok(INSPECT PROMPT " --output - --threads 1 | cmp - page.html");
     /* A page replaces the one that is there. */
     assert_shell_ok(INSPECT PROMPT " --output page.html && ls | grep -v std");
-    ck_assert_str_eq(shell_output, "log\nmerges.txt\npage.html\nrun\ntrain.bin\ntrain.txt\nvocab.json\n");
+    ck_assert_str_eq(shell_output,
+                     "log\nmerges.txt\npage.html\nrun\ntrain.bin\ntrain.bin.json\ntrain.txt\nvocab.json\n");
 }
 END_TEST
 

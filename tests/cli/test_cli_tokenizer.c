@@ -157,13 +157,13 @@ START_TEST(test_tokenizer_commands_on_a_full_disk)
     assert_shell_ok(TRAIN " && cs336 story --stories 2000 --output long >log && cs336 encode" FILES
                           "--input long --output ids >log && mkdir old && cp v.json m.txt old && cp text old/ids && "
                           "cp text old/text");
-    ck_assert_int_eq(shell("cd old; trap '' XFSZ; ulimit -f 8; cs336 train-bpe --input ../long --vocab-size 2000 "
+    ck_assert_int_eq(shell("cd old; ulimit -f 8; cs336 train-bpe --input ../long --vocab-size 2000 "
                            "--vocab v.json --merges m.txt"),
                      1);
     ck_assert_str_eq(shell_errors, "cs336 train-bpe: v.json: cannot write: File too large\n");
-    ck_assert_int_eq(shell("cd old; trap '' XFSZ; ulimit -f 8; cs336 encode" FILES "--input ../long --output ids"), 1);
+    ck_assert_int_eq(shell("cd old; ulimit -f 8; cs336 encode" FILES "--input ../long --output ids"), 1);
     ck_assert_str_eq(shell_errors, "cs336 encode: ids: cannot write: File too large\n");
-    ck_assert_int_eq(shell("cd old; trap '' XFSZ; ulimit -f 8; cs336 decode" FILES "--input ../ids --output text"), 1);
+    ck_assert_int_eq(shell("cd old; ulimit -f 8; cs336 decode" FILES "--input ../ids --output text"), 1);
     ck_assert_str_eq(shell_errors, "cs336 decode: text: cannot write: File too large\n");
     assert_shell_ok(
         "cd old && cmp v.json ../v.json && cmp m.txt ../m.txt && cmp ids ../text && cmp text ../text && ls");
@@ -177,7 +177,7 @@ START_TEST(test_a_symbolic_link_is_written_through)
     assert_shell_ok(TRAIN);
     assert_shell_ok("mkdir far && : >far/ids && ln -s far/ids ids && cs336 encode" FILES "--input text --output ids");
     assert_shell_ok("test -L ids && test -s far/ids && ls far");
-    ck_assert_str_eq(shell_output, "ids\n");
+    ck_assert_str_eq(shell_output, "ids\nids.json\n");
 }
 END_TEST
 

@@ -139,9 +139,11 @@ START_TEST(test_a_later_ctrl_c_ends_the_run_at_once)
     make_tokens();
     ck_assert_int_eq(
         shell(
-            "{ \"$program\" train --train train.bin --vocab-size 300 --context-length 256 --d-model 256 --num-layers 6 "
-            "--num-heads 4 --batch-size 96 --threads 1 --steps 9 --out run >out & until test -s run/config.json; do "
-            "sleep 0.02; done; kill -INT $!; sleep 1.5; kill -INT $!; wait $!; } 2>log"),
+            "{ until test -s run/config.json; do sleep 0.02; done; kill -INT $(cat pid); sleep 1.5; "
+            "kill -INT $(cat pid); } 2>log & sh -c 'echo $$ >pid; exec \"$program\" train --train train.bin "
+            "--vocab-size "
+            "300 --context-length 256 --d-model 256 --num-layers 6 --num-heads 4 --batch-size 96 --threads 1 --steps 9 "
+            "--out run' >out 2>log"),
         128 + 2);
     assert_shell_ok("! test -e run/checkpoint.safetensors");
 }

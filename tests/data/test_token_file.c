@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L
 #include "core/memory.h"
 #include "data/batch.h"
 #include "data/token_file.h"
@@ -8,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HOW_TO_MAKE "; cs336 encode --vocab FILE --merges FILE --input FILE --output FILE makes one"
 
@@ -186,16 +188,16 @@ END_TEST
 
 START_TEST(test_npy_cut_anywhere_is_rejected)
 {
-    MappedFile whole;
+    LoadedFile whole;
     const char *path = temp_path("cut.npy");
-    assert_ok(file_map(&whole, "tests/fixtures/tokens/u4_v3.npy"));
+    assert_ok(file_load(&whole, "tests/fixtures/tokens/u4_v3.npy"));
     for (size_t bytes = 6; bytes < whole.size; bytes++) {
         TokenFile tokens;
         test_label("cut after %zu bytes", bytes);
         write_file(path, whole.data, bytes);
         ck_assert_int_eq(token_file_open(&tokens, path, 300), CS336_EFORMAT);
     }
-    file_unmap(&whole);
+    file_unload(&whole);
 }
 END_TEST
 
@@ -228,6 +230,47 @@ START_TEST(test_reading_stops_at_the_end_of_the_file)
                  "token ids: cannot read 0 ids from position 4 on, there are 3 ids");
     assert_fails(token_file_read(out, &tokens, 2, SIZE_MAX), CS336_ERANGE,
                  "token ids: cannot read 18446744073709551615 ids from position 2 on, there are 3 ids");
+}
+END_TEST
+
+START_TEST(test_a_file_that_is_cut_while_it_is_open_is_reported)
+{
+    static uint16_t numbers[10000];
+    const char *path = temp_path("ids");
+    int32_t ids[100];
+    TokenFile tokens;
+    write_file(path, numbers, sizeof numbers);
+    assert_ok(token_file_open(&tokens, path, 300));
+    assert_ok(token_file_check_ids(&tokens));
+    assert_ok(token_file_read(ids, &tokens, 9900, 100));
+    ck_assert_int_eq(truncate(path, 1001), 0);
+    assert_ok(token_file_read(ids, &tokens, 400, 100));
+    assert_path_fails(token_file_read(ids, &tokens, 9900, 100), CS336_EIO, path,
+                      ": cannot read: expected 20000 bytes, there are 1001; another process has cut the file");
+    assert_path_fails(token_file_check_ids(&tokens), CS336_EIO, path,
+                      ": cannot read: expected 20000 bytes, there are 1001; another process has cut the file");
+    token_file_close(&tokens);
+}
+END_TEST
+
+/* An id in each of several chunks, so that the position counts from the beginning of the file. */
+START_TEST(test_all_ids_of_a_file_are_checked)
+{
+    static uint16_t numbers[10000];
+    static const size_t positions[] = {0, 1, 4095, 4096, 9999};
+    const char *path = temp_path("ids");
+    for (size_t i = 0; i < sizeof positions / sizeof *positions; i++) {
+        char message[128];
+        TokenFile tokens;
+        numbers[positions[i]] = 300;
+        write_file(path, numbers, sizeof numbers);
+        numbers[positions[i]] = 0;
+        snprintf(message, sizeof message, ": id 300 at position %zu, expected below the vocabulary size 300",
+                 positions[i]);
+        assert_ok(token_file_open(&tokens, path, 300));
+        assert_path_fails(token_file_check_ids(&tokens), CS336_ERANGE, path, message);
+        token_file_close(&tokens);
+    }
 }
 END_TEST
 
@@ -365,6 +408,8 @@ const TestCase token_file_tests[] = {
     TEST(test_npy_cut_anywhere_is_rejected, "token_file"),
     TEST(test_an_id_beyond_the_vocabulary_is_named_with_its_position, "token_file"),
     TEST(test_reading_stops_at_the_end_of_the_file, "token_file"),
+    TEST(test_a_file_that_is_cut_while_it_is_open_is_reported, "token_file"),
+    TEST(test_all_ids_of_a_file_are_checked, "token_file"),
     TEST(test_opening_without_memory_leaks_nothing, "token_file"),
     TEST(test_written_ids_are_read_back, "token_file"),
     TEST(test_ids_that_cannot_be_read_back_are_not_written, "token_file"),

@@ -59,12 +59,12 @@ END_TEST
 /* Reads a whole file as a string. The memory is never freed. */
 static char *contents_of(const char *path)
 {
-    MappedFile file;
-    assert_ok(file_map(&file, path));
+    LoadedFile file;
+    assert_ok(file_load(&file, path));
     char *text = calloc(file.size + 1, 1);
     ck_assert_ptr_nonnull(text);
     memcpy(text, file.data, file.size);
-    file_unmap(&file);
+    file_unload(&file);
     return text;
 }
 

@@ -42,10 +42,10 @@ START_TEST(test_story_corpus_of_a_seed_is_always_the_same_and_only_grows)
     write_corpus(names[1], 5, 0, 10);
     write_corpus(names[2], 5, 0, 40);
     write_corpus(names[3], 6, 0, 10);
-    MappedFile ten, forty, other;
-    assert_ok(file_map(&ten, names[0]));
-    assert_ok(file_map(&forty, names[2]));
-    assert_ok(file_map(&other, names[3]));
+    LoadedFile ten, forty, other;
+    assert_ok(file_load(&ten, names[0]));
+    assert_ok(file_load(&forty, names[2]));
+    assert_ok(file_load(&other, names[3]));
     assert_file_holds(names[1], ten.data, ten.size);
     ck_assert_uint_gt(forty.size, ten.size);
     ck_assert_mem_eq(forty.data, ten.data, ten.size);
@@ -55,9 +55,9 @@ START_TEST(test_story_corpus_of_a_seed_is_always_the_same_and_only_grows)
     const char *rest = temp_path("rest");
     write_corpus(rest, 5, 10, 30);
     assert_file_holds(rest, forty.data + ten.size, forty.size - ten.size);
-    file_unmap(&ten);
-    file_unmap(&forty);
-    file_unmap(&other);
+    file_unload(&ten);
+    file_unload(&forty);
+    file_unload(&other);
     story_program_deinit(&program);
 }
 END_TEST
@@ -88,14 +88,14 @@ START_TEST(test_story_corpus_has_as_many_stories_as_asked_for)
     const uint64_t asked = 4000;
     const char *path = temp_path("corpus");
     write_corpus(path, 2, 0, asked);
-    MappedFile file;
-    assert_ok(file_map(&file, path));
+    LoadedFile file;
+    assert_ok(file_load(&file, path));
     uint64_t ends = 0;
     for (size_t i = 0; i + 15 <= file.size; i++)
         ends += memcmp(file.data + i, "\n<|endoftext|>\n", 15) == 0;
     ck_assert_uint_eq(ends, asked);
     ck_assert_uint_gt(file.size, 2 << 20);
-    file_unmap(&file);
+    file_unload(&file);
     story_program_deinit(&program);
 }
 END_TEST
@@ -321,8 +321,8 @@ START_TEST(test_story_corpus_log_probability_adds_up_its_stories)
 {
     compile_corpus_grammar();
     write_corpus(temp_path("corpus"), 12, 0, 20);
-    MappedFile file;
-    assert_ok(file_map(&file, temp_path("corpus")));
+    LoadedFile file;
+    assert_ok(file_load(&file, temp_path("corpus")));
     const char *corpus = (const char *)file.data;
     double expected = 0, nats;
     char text[TEXT_BYTES];
@@ -339,7 +339,7 @@ START_TEST(test_story_corpus_log_probability_adds_up_its_stories)
     ck_assert_uint_eq(stories, 0);
     assert_fails(story_corpus_log_probability(&nats, &stories, &program, corpus, file.size - 1), CS336_EFORMAT,
                  "story_corpus_log_probability: no line <|endoftext|> after story 19");
-    file_unmap(&file);
+    file_unload(&file);
     story_program_deinit(&program);
 }
 END_TEST

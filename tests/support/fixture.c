@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { MEMORY_BYTES = 1 << 24 /* 16 MiB, more than the largest fixture and its results need */ };
 
@@ -23,18 +22,14 @@ void fixture_close(Fixture *fixture)
     arena_deinit(&fixture->memory);
 }
 
-/* Arrays in the file may be misaligned for their type, so they are copied. */
 static void *copy(Fixture *fixture, const char *name, SafetensorsType type, const SafetensorsEntry **entry)
 {
     *entry = safetensors_find(&fixture->file, name);
     ck_assert_msg(*entry != NULL, "fixture %s has no array \"%s\"", fixture->file.path, name);
     ck_assert_msg((*entry)->type == type, "fixture %s: \"%s\" is of another type", fixture->file.path, name);
-    size_t bytes = safetensors_element_size(type);
-    for (int i = 0; i < (*entry)->rank; i++)
-        bytes *= (*entry)->shape[i];
-    void *data = arena_take(&fixture->memory, bytes);
+    void *data = arena_take(&fixture->memory, safetensors_bytes(*entry));
     ck_assert_ptr_nonnull(data);
-    memcpy(data, (*entry)->data, bytes);
+    assert_ok(safetensors_read_bytes(data, &fixture->file, *entry));
     return data;
 }
 

@@ -12,7 +12,7 @@ Lines lines_open(const char *name)
     char path[256];
     snprintf(path, sizeof path, "tests/fixtures/%s", name);
     Lines lines = {0};
-    assert_ok(file_map(&lines.file, path));
+    assert_ok(file_load(&lines.file, path));
     lines.next = (const char *)lines.file.data;
     lines.end = lines.next + lines.file.size;
     return lines;
@@ -20,7 +20,7 @@ Lines lines_open(const char *name)
 
 void lines_close(Lines *lines)
 {
-    file_unmap(&lines->file);
+    file_unload(&lines->file);
 }
 
 bool lines_next(Lines *lines)

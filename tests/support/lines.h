@@ -14,7 +14,7 @@
 enum { LINE_BYTES = 4096 };
 
 typedef struct {
-    MappedFile file;
+    LoadedFile file;
     const char *next, *end; /**< the rest of the file */
     size_t number;          /**< number of the current line, from 1 */
 } Lines;

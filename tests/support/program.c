@@ -4,6 +4,7 @@
 #include "tests/support/check.h"
 #include "tests/support/files.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +34,13 @@ static int run(const char *command)
     ck_assert_msg(path != NULL, "CS336=%s: no such program", program ? program : "build/cs336");
     const char *output = temp_path("stdout"), *errors = temp_path("stderr");
     snprintf(line, sizeof line,
-             "export OMP_WAIT_POLICY=passive; program='%s'; cs336() { \"$program\" \"$@\"; }; cd '%s' && { %s\n} >'%s' "
+             "export OMP_WAIT_POLICY=passive program='%s'; cs336() { \"$program\" \"$@\"; }; cd '%s' && { %s\n} >'%s' "
              "2>'%s' </dev/null",
              path, temp_path("."), command, output, errors);
     free(path);
+    /* A test run may itself be in the background of a shell that ignores SIGINT; programs under test would ignore it.
+     */
+    signal(SIGINT, SIG_DFL);
     const int status = system(line);
     read_text(shell_output, sizeof shell_output, output);
     read_text(shell_errors, sizeof shell_errors, errors);

@@ -274,8 +274,7 @@ START_TEST(test_a_file_that_shrinks_while_it_is_read)
     const WordCountConfig config = {.special = &none, .threads = 2};
     WordTable words;
     ck_assert_int_eq(count_words(&words, &source, 1, &config), CS336_EIO);
-    ck_assert_msg(strstr(status_message(), "german.txt: cannot read: it ends before byte "), "\"%s\"",
-                  status_message());
+    ck_assert_msg(strstr(status_message(), " bytes, there are 562"), "\"%s\"", status_message());
     ck_assert_uint_eq(word_table_size(&words), 0);
 }
 END_TEST

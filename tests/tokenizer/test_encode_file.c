@@ -355,17 +355,17 @@ START_TEST(test_a_file_is_encoded_as_its_text)
 {
     const char *path = "tests/fixtures/tokenizer/story.txt";
     Tokenizer *tokenizer = make_tokenizer(COUNT(specials));
-    MappedFile file;
+    LoadedFile file;
     TokenList ids = {0}, expected = {0};
     const EncodeConfig config = {.chunk_bytes = 500};
-    assert_ok(file_map(&file, path));
+    assert_ok(file_load(&file, path));
     assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = file.data, .length = file.size}));
     assert_ok(encode_file(tokenizer, path, token_list_sink, &ids, &config));
     ck_assert(ids.count > 0 && same_ids(&expected, &ids));
     ids.count = 0;
     assert_ok(encode_text(tokenizer, (ByteString){0}, token_list_sink, &ids, &config));
     ck_assert_uint_eq(ids.count, 0);
-    file_unmap(&file);
+    file_unload(&file);
     token_list_deinit(&ids);
     token_list_deinit(&expected);
     tokenizer_destroy(tokenizer);

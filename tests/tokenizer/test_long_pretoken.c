@@ -94,7 +94,7 @@ static void begin_subject(Subject *subject, BPEModel model)
     assert_ok(merge_table_init(&subject->merges, &subject->model, &subject->index));
     assert_ok(token_pairs_init(&subject->tables.pairs, &subject->model, &subject->merges));
     assert_ok(merge_scratch_reserve(&subject->scratch, LONG_TEXT));
-    if (subject->tables.pairs.ordinary)
+    if (subject->tables.pairs.in_order)
         assert_ok(token_automaton_init(&subject->tables.automaton, &subject->model, &subject->tables.pairs));
 }
 
@@ -195,7 +195,7 @@ START_TEST(test_from_left_to_right_is_the_same_as_merging)
 {
     static const size_t all_up_to[] = {0, 0, 12, 8, 6}; /* by letters: some thousands of texts each */
     Rng rng = rng_seeded(2);
-    int ordinary[KINDS] = {0};
+    int in_order[KINDS] = {0};
     const int trials = test_is_instrumented() ? 40 : 400;
     for (int trial = 0; trial < trials; trial++) {
         const Kind kind = (Kind)(trial % KINDS);
@@ -203,19 +203,19 @@ START_TEST(test_from_left_to_right_is_the_same_as_merging)
         test_label("model %d", trial);
         Subject subject;
         begin_subject(&subject, random_model(&rng, letters, 5 + rng_below(&rng, MOST_MERGES - 4), kind));
-        if (subject.tables.pairs.ordinary) {
-            ordinary[kind]++;
+        if (subject.tables.pairs.in_order) {
+            in_order[kind]++;
             subject.pretoken.least_sweep = (size_t)1 << rng_below(&rng, 6);
             compare_all_texts(&subject, &rng, letters, all_up_to[letters]);
             compare_random_texts(&subject, &rng, letters);
         }
         end_subject(&subject);
     }
-    ck_assert_int_gt(ordinary[IN_ORDER],
+    ck_assert_int_gt(in_order[IN_ORDER],
                      trials / KINDS * 3 / 4); /* the others use a token before the merge that makes it */
-    ck_assert_int_eq(ordinary[EQUAL_BYTES_APART], trials / KINDS);
-    ck_assert_int_gt(ordinary[SOME_SWAPPED] + ordinary[SHUFFLED], 0);
-    ck_assert_int_lt(ordinary[SHUFFLED], trials / KINDS);
+    ck_assert_int_eq(in_order[EQUAL_BYTES_APART], trials / KINDS);
+    ck_assert_int_gt(in_order[SOME_SWAPPED] + in_order[SHUFFLED], 0);
+    ck_assert_int_lt(in_order[SHUFFLED], trials / KINDS);
 }
 END_TEST
 

@@ -61,18 +61,25 @@ done 2>log
 row "overwriting run killed at once: never a mixture of two runs" $kept $((3 * rounds))
 
 # Ctrl-C sends SIGINT to all processes of a pipeline, its process group. setsid makes a group that the test can signal.
-saved=0
-for round in $(seq $((rounds * 2 / 5))); do
+# A shell makes its background processes ignore SIGINT, and what is ignored stays ignored: so the pipeline is in the
+# foreground, with the number of its group in a file, and the signal comes from the background.
+saved=0 pipelines=$((rounds * 2 / 5))
+if sh -c 'kill -INT $$; :' 2>log; then
+    echo 'Ctrl-C while the output is piped into tee: skipped, SIGINT is ignored here'
+    pipelines=0
+fi
+for round in $(seq $pipelines); do
     rm -rf run
-    setsid sh -c "trap : INT; '$program' $endless --out run | tee tee.log >tee.out" 2>log &
-    group=$!
-    until [ -s run/log.jsonl ]; do sleep 0.01; done
-    random_pause "$round"
-    kill -INT -$group
-    wait $group 2>log
+    {
+        until [ -s run/log.jsonl ]; do sleep 0.01; done
+        random_pause "$round"
+        kill -INT -"$(cat group)"
+    } 2>log &
+    setsid -w sh -c "trap : INT; echo \$\$ >group; '$program' $endless --out run | tee tee.log >tee.out" 2>log
+    wait
     [ -s run/checkpoint.safetensors ] && saved=$((saved + 1))
 done 2>log
-row 'Ctrl-C while the output is piped into tee: saved' $saved $((rounds * 2 / 5))
+row 'Ctrl-C while the output is piped into tee: saved' $saved $pipelines
 
 # The reader of a pipe ends at once: writing to the pipe fails, but training goes on.
 saved=0
@@ -83,13 +90,13 @@ for round in $(seq $((rounds * 2 / 5))); do
 done
 row 'output piped into a program that ends: run to its end' $saved $((rounds * 2 / 5))
 
-# Every signal that asks a process to end.
+# Every signal that asks a process to end. test_interrupted_training_saves does the same with SIGINT.
 saved=0
-for signal in INT TERM USR1 USR2 ALRM VTALRM PROF XCPU; do
+for signal in TERM USR1 USR2 ALRM VTALRM PROF XCPU; do
     rm -rf run
     "$program" $endless --out run >log 2>&1 &
     until [ -s run/log.jsonl ]; do sleep 0.01; done
     kill -$signal $! && wait $! && [ -s run/checkpoint.safetensors ] && saved=$((saved + 1))
 done 2>log
-row 'INT, TERM, USR1, USR2, ALRM, VTALRM, PROF, XCPU: saved' $saved 8
+row 'TERM, USR1, USR2, ALRM, VTALRM, PROF, XCPU: saved' $saved 7
 exit $failed

@@ -175,17 +175,17 @@ END_TEST
 START_TEST(test_training_in_bf16_is_the_same_for_any_number_of_threads)
 {
     static const int threads[] = {1, 2, 3, 8};
-    MappedFile first, other;
+    LoadedFile first, other;
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
         test_label("%d threads", threads[i]);
         (void)train(i ? "other" : "first", DTYPE_BF16, 2, threads[i]);
-        assert_ok(file_map(&first, temp_path("first/checkpoint.safetensors")));
-        assert_ok(file_map(&other, temp_path(i ? "other/checkpoint.safetensors" : "first/checkpoint.safetensors")));
+        assert_ok(file_load(&first, temp_path("first/checkpoint.safetensors")));
+        assert_ok(file_load(&other, temp_path(i ? "other/checkpoint.safetensors" : "first/checkpoint.safetensors")));
         ck_assert_uint_eq(first.size, other.size);
         ck_assert_msg(memcmp(first.data, other.data, first.size) == 0, "checkpoints differ with %d threads",
                       threads[i]);
-        file_unmap(&first);
-        file_unmap(&other);
+        file_unload(&first);
+        file_unload(&other);
     }
 }
 END_TEST

@@ -18,10 +18,10 @@
 
 static void assert_same_bytes(const char *a, const char *b)
 {
-    MappedFile file;
-    assert_ok(file_map(&file, temp_path(a)));
+    LoadedFile file;
+    assert_ok(file_load(&file, temp_path(a)));
     assert_file_holds(temp_path(b), file.data, file.size);
-    file_unmap(&file);
+    file_unload(&file);
 }
 
 static bool exists(const char *name)
@@ -50,8 +50,8 @@ START_TEST(test_a_new_run_does_not_touch_an_old_one)
     const TrainerConfig config = tiny_training_config();
     assert_ok(run("old", config, 0, RUN_NEW));
     assert_ok(run("copy", config, 0, RUN_NEW));
-    MappedFile log;
-    assert_ok(file_map(&log, temp_path("old/log.jsonl")));
+    LoadedFile log;
+    assert_ok(file_load(&log, temp_path("old/log.jsonl")));
     char message[1024];
     snprintf(message, sizeof message, "%s contains a training run: --resume continues it, --overwrite deletes it",
              temp_path("old"));
@@ -60,7 +60,7 @@ START_TEST(test_a_new_run_does_not_touch_an_old_one)
     assert_file_holds(temp_path("old/log.jsonl"), log.data, log.size);
     assert_same_bytes("old/checkpoint.safetensors", "copy/checkpoint.safetensors");
     ck_assert_uint_eq(directory_entries(temp_path("old")), 3);
-    file_unmap(&log);
+    file_unload(&log);
     assert_ok(run_directory_check(temp_path("old"), RUN_RESUME));
     assert_ok(run_directory_check(temp_path("old"), RUN_OVERWRITE));
     assert_ok(run_directory_check(temp_path("nowhere"), RUN_NEW));
@@ -225,8 +225,8 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
     char path[512], message[1024];
     snprintf(path, sizeof path, "%s", temp_path("checkpoint.safetensors"));
     assert_ok(trainer_save(&tiny.trainer, path));
-    MappedFile good;
-    assert_ok(file_map(&good, path));
+    LoadedFile good;
+    assert_ok(file_load(&good, path));
     const ParameterList parameters = tiny.trainer.parameters;
     const Parameter *last = &parameters.items[parameters.count - 1];
     Tensor const tensors[] = {last->value, last->first_moment, last->second_moment};
@@ -246,7 +246,7 @@ START_TEST(test_weights_that_are_not_finite_are_not_saved)
     test_label_end();
     tensors[0].data[0] = 3e38F; /* large, but finite */
     assert_ok(trainer_save(&tiny.trainer, path));
-    file_unmap(&good);
+    file_unload(&good);
     tiny_training_deinit(&tiny);
 }
 END_TEST

@@ -17,11 +17,11 @@
 
 static void assert_same_file(const char *a, const char *b)
 {
-    MappedFile file;
-    assert_ok(file_map(&file, temp_path(a)));
+    LoadedFile file;
+    assert_ok(file_load(&file, temp_path(a)));
     ck_assert_uint_gt(file.size, 0);
     assert_file_holds(temp_path(b), file.data, file.size);
-    file_unmap(&file);
+    file_unload(&file);
 }
 
 /* Asserts that two logs are equal except for seconds and tokens_per_second, which depend on the clock. */
@@ -278,12 +278,12 @@ START_TEST(test_reports_do_not_change_the_training)
     assert_same_file("some/checkpoint.safetensors", "other/checkpoint.safetensors");
     config.seed = 8;
     assert_ok(tiny_training_run("seed", &config, RUN_OVERWRITE, NULL));
-    MappedFile a, b;
-    assert_ok(file_map(&a, temp_path("some/checkpoint.safetensors")));
-    assert_ok(file_map(&b, temp_path("seed/checkpoint.safetensors")));
+    LoadedFile a, b;
+    assert_ok(file_load(&a, temp_path("some/checkpoint.safetensors")));
+    assert_ok(file_load(&b, temp_path("seed/checkpoint.safetensors")));
     ck_assert(a.size != b.size || memcmp(a.data, b.data, a.size) != 0);
-    file_unmap(&a);
-    file_unmap(&b);
+    file_unload(&a);
+    file_unload(&b);
 }
 END_TEST
 

@@ -6,9 +6,12 @@
 #include "tokenizer/split/cut.h"
 
 enum {
-    CHUNK_BYTES = 1 << 19, /* 512 KiB, a few milliseconds: some 130 000 ids, so most chunks are kept whole */
-    FEED_BYTES = 1 << 15,  /* 32 KiB encoded between two looks at the stop flag */
-    KEPT_IDS = 1 << 18,    /* ids of a chunk that are kept until its turn: 1 MiB */
+    CHUNK_BYTES = 1 << 19,  /* 512 KiB, a few milliseconds: some 130 000 ids, so most chunks are kept whole */
+    FEED_BYTES = 1 << 15,   /* 32 KiB encoded between two looks at the stop flag */
+    KEPT_IDS = 1 << 18,     /* ids of a chunk that are kept until its turn: 1 MiB */
+    SEARCH_BYTES = 1 << 12, /* 4 KiB searched for a safe cut at a time; they nearly always have one */
+    CUT_CONTEXT = 8, /* bytes on each side of a cut that decide whether it is safe, besides those of a special token: a
+                        character has at most 4 */
     KEPT_ROOM = KEPT_IDS + FEED_BYTES, /* the bytes of the last feed may give one id each */
     THREADS_BYTES = 46 << 20,          /* caches and kept ids of all threads together */
     LEAST_CACHE = 1 << 20              /* bytes of a thread's cache, however many threads there are */
@@ -18,7 +21,10 @@ static const size_t NONE = SIZE_MAX;
 
 typedef struct {
     const Tokenizer *tokenizer;
-    ByteString text;
+    const uint8_t *text;    /* NULL: the text is in the file */
+    const FileReader *file; /* NULL: the text is in memory */
+    size_t length;          /* bytes of the text */
+    size_t cut_context;     /* CUT_CONTEXT and the length of the longest special token */
     const EncodeConfig *config;
     TokenSink *sink;
     void *context;
@@ -31,37 +37,77 @@ typedef struct {
     Job *job;
     Encoder *encoder;
     TokenList kept;
+    ByteList bytes;    /* what was read of the file */
     bool in_turn;      /* all chunks before this one are written */
     size_t begin, end; /* what is not encoded of the chunk */
 } Worker;
 
+/* ---- the text ---- */
+
+/* Makes *bytes point to bytes [begin, end) of the text, until the worker's next call. */
+static Status text_between(Worker *worker, size_t begin, size_t end, const uint8_t **bytes)
+{
+    const Job *job = worker->job;
+    if (!job->file) {
+        *bytes = job->text + begin;
+        return CS336_OK;
+    }
+    Status s = array_reserve(&worker->bytes.bytes, &worker->bytes.capacity, end - begin, 1);
+    if (!s)
+        s = file_read_at(job->file, worker->bytes.bytes, end - begin, begin);
+    *bytes = worker->bytes.bytes;
+    return s;
+}
+
 /* ---- chunks ---- */
 
-/* Returns where chunk `index` begins: at the first safe cut of its nominal bytes. NONE: they have no safe cut. */
-static size_t begin_of_chunk(const Job *job, size_t index)
+/*
+ * Finds the first safe cut in [begin, end), or NONE. It looks at SEARCH_BYTES at a time, with the context on both sides
+ * that decides whether a cut is safe.
+ */
+static Status first_safe_cut(Worker *worker, size_t begin, size_t end, size_t *cut)
 {
-    const ByteString text = job->text;
-    if (index == 0)
-        return 0;
-    if (index >= job->chunks)
-        return text.length;
-    size_t cut = index * job->chunk_bytes;
-    const size_t end = text.length - cut > job->chunk_bytes ? cut + job->chunk_bytes : text.length;
-    while (cut < end && !text_may_be_cut(&job->tokenizer->special, text.bytes, text.length, cut, true))
-        cut++;
-    return cut < end ? cut : NONE;
+    const Job *job = worker->job;
+    Status s = CS336_OK;
+    *cut = NONE;
+    for (size_t search = begin; !s && *cut == NONE && search < end; search += SEARCH_BYTES) {
+        const size_t search_end = end - search > SEARCH_BYTES ? search + SEARCH_BYTES : end;
+        const size_t view = search > job->cut_context ? search - job->cut_context : 0;
+        const size_t view_end =
+            job->length - search_end > job->cut_context ? search_end + job->cut_context : job->length;
+        const uint8_t *bytes;
+        s = text_between(worker, view, view_end, &bytes);
+        for (size_t i = search; !s && *cut == NONE && i < search_end; i++)
+            if (text_may_be_cut(&job->tokenizer->special, bytes, view_end - view, i - view, view_end == job->length))
+                *cut = i;
+    }
+    return s;
+}
+
+/* Finds where chunk `index` begins: at the first safe cut of its nominal bytes. NONE: they have no safe cut. */
+static Status begin_of_chunk(Worker *worker, size_t index, size_t *begin)
+{
+    const Job *job = worker->job;
+    if (index == 0 || index >= job->chunks) {
+        *begin = index ? job->length : 0;
+        return CS336_OK;
+    }
+    const size_t nominal = index * job->chunk_bytes;
+    const size_t end = job->length - nominal > job->chunk_bytes ? nominal + job->chunk_bytes : job->length;
+    return first_safe_cut(worker, nominal, end, begin);
 }
 
 /* Finds the bytes of chunk `index`. A chunk without a beginning belongs to the one before it. */
-static void find_chunk(Worker *worker, size_t index)
+static Status find_chunk(Worker *worker, size_t index)
 {
-    worker->begin = begin_of_chunk(worker->job, index);
+    Status s = begin_of_chunk(worker, index, &worker->begin);
     worker->end = worker->begin;
-    if (worker->begin == NONE)
-        return;
+    if (s || worker->begin == NONE)
+        return s;
     do
-        worker->end = begin_of_chunk(worker->job, ++index);
-    while (worker->end == NONE);
+        s = begin_of_chunk(worker, ++index, &worker->end);
+    while (!s && worker->end == NONE);
+    return s;
 }
 
 /* ---- one chunk ---- */
@@ -78,13 +124,16 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
 static Status encode_rest(Worker *worker)
 {
     const Job *job = worker->job;
+    const uint8_t *bytes;
     Status s = CS336_OK;
     while (!s && worker->begin < worker->end && worker->kept.count < KEPT_IDS) {
         const size_t left = worker->end - worker->begin, length = left < FEED_BYTES ? left : FEED_BYTES;
         if (parallel_stop_asked(job->config->stop))
             return status_fail(CS336_EINTERRUPTED, "encode_text: stopped after %zu of %zu bytes",
-                               atomic_load(&job->done), job->text.length);
-        s = encoder_feed(worker->encoder, job->text.bytes + worker->begin, length);
+                               atomic_load(&job->done), job->length);
+        s = text_between(worker, worker->begin, worker->begin + length, &bytes);
+        if (!s)
+            s = encoder_feed(worker->encoder, bytes, length);
         worker->begin += length;
         if (!s && worker->begin == worker->end)
             s = encoder_finish(worker->encoder);
@@ -99,8 +148,9 @@ static void encode_before_turn(Worker *worker, size_t index)
     worker->kept.count = 0;
     if (parallel_failed(&worker->job->failure))
         return;
-    find_chunk(worker, index);
-    const Status s = encode_rest(worker);
+    Status s = find_chunk(worker, index);
+    if (!s)
+        s = encode_rest(worker);
     if (s)
         parallel_fail(&worker->job->failure, s);
 }
@@ -122,7 +172,7 @@ static void encode_in_turn(Worker *worker)
     }
     atomic_store(&job->done, worker->end);
     if (job->config->progress)
-        job->config->progress(job->config->context, worker->end, job->text.length);
+        job->config->progress(job->config->context, worker->end, job->length);
 }
 
 /* ---- all chunks ---- */
@@ -142,21 +192,16 @@ static Status make_encoders(Job *job, Worker *workers, size_t threads)
     return s;
 }
 
-Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink, void *context,
-                   const EncodeConfig *config)
+/* Encodes the text of a job, of which tokenizer, text or file, length, config, sink and context are set. */
+static Status encode_job(Job *job)
 {
-    const size_t chunk_bytes = config->chunk_bytes ? config->chunk_bytes : CHUNK_BYTES;
-    const size_t chunks = text.length / chunk_bytes + (text.length % chunk_bytes != 0);
-    size_t threads = (size_t)(config->threads ? config->threads : parallel_threads());
-    threads = threads < chunks ? threads : chunks;
-    Job job = {.tokenizer = tokenizer,
-               .text = text,
-               .config = config,
-               .sink = sink,
-               .context = context,
-               .chunk_bytes = chunk_bytes,
-               .chunks = chunks};
-    if (chunks == 0)
+    const SpecialTokens *special = &job->tokenizer->special;
+    job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
+    job->chunks = job->length / job->chunk_bytes + (job->length % job->chunk_bytes != 0);
+    job->cut_context = CUT_CONTEXT + (special->count ? special->tokens[0].length : 0); /* the longest is first */
+    size_t threads = (size_t)(job->config->threads ? job->config->threads : parallel_threads());
+    threads = threads < job->chunks ? threads : job->chunks;
+    if (job->chunks == 0)
         return CS336_OK;
     /* A worker, with an encoder of its own, for each thread. */
     Worker *workers = memory_allocate_zeroed(threads, sizeof *workers);
@@ -164,33 +209,49 @@ Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink,
     if (!workers)
         s = status_fail(CS336_ENOMEM, "encode_text: no memory for %zu threads", threads);
     if (!s)
-        s = make_encoders(&job, workers, threads);
+        s = make_encoders(job, workers, threads);
     if (!s) {
         /* Each thread takes the next chunk; the ordered region runs in the order of the chunks. */
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads((int)threads)
-        for (size_t i = 0; i < chunks; i++) {
+        for (size_t i = 0; i < job->chunks; i++) {
             Worker *worker = &workers[parallel_thread()];
             encode_before_turn(worker, i);
 #pragma omp ordered
             encode_in_turn(worker);
         }
-        s = parallel_result(&job.failure);
+        s = parallel_result(&job->failure);
     }
     for (size_t i = 0; workers && i < threads; i++) {
         encoder_destroy(workers[i].encoder);
         token_list_deinit(&workers[i].kept);
+        byte_list_deinit(&workers[i].bytes);
     }
     memory_release(workers);
     return s;
 }
 
+Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink, void *context,
+                   const EncodeConfig *config)
+{
+    Job job = {.tokenizer = tokenizer,
+               .text = text.bytes,
+               .length = text.length,
+               .config = config,
+               .sink = sink,
+               .context = context};
+    return encode_job(&job);
+}
+
 Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink, void *context,
                    const EncodeConfig *config)
 {
-    MappedFile file;
-    Status s = file_map(&file, path);
-    if (!s)
-        s = encode_text(tokenizer, (ByteString){.bytes = file.data, .length = file.size}, sink, context, config);
-    file_unmap(&file);
+    FileReader file;
+    Status s = file_open(&file, path);
+    if (s)
+        return s;
+    Job job = {
+        .tokenizer = tokenizer, .file = &file, .length = file.size, .config = config, .sink = sink, .context = context};
+    s = encode_job(&job);
+    file_close(&file);
     return s;
 }

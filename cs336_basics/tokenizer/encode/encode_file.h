@@ -5,8 +5,8 @@
  * - Threads take chunks that end at safe cuts (see cut.h), so the ids are those of the whole text for any number of
  *   threads.
  * - A thread keeps the ids of its chunk until all chunks before it are written. When it has kept 262 144 ids (1 MiB),
- * it waits for its turn before it encodes more. A file is mapped, not read into memory. So memory is bounded whatever
- * the length of the text: 46 MiB for the caches and kept ids of all threads, up to about 20 threads, beside what a very
+ * it waits for its turn before it encodes more. A file is read 32 KiB at a time. So memory is bounded whatever the
+ * length of the text: 46 MiB for the caches and kept ids of all threads, up to about 20 threads, beside what a very
  * long pre-token takes (encoder.h).
  */
 #ifndef CS336_TOKENIZER_ENCODE_ENCODE_FILE_H
@@ -40,7 +40,8 @@ typedef struct {
 CS336_MUST_CHECK Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink, void *context,
                                     const EncodeConfig *config);
 
-/** @brief Encodes a regular file. @retval CS336_EIO  the file cannot be mapped; else as encode_text() */
+/** @brief Encodes a regular file. @retval CS336_EIO  the file cannot be read, or another process has cut it; else as
+ * encode_text() */
 CS336_MUST_CHECK Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink, void *context,
                                     const EncodeConfig *config);
 

@@ -64,7 +64,7 @@ static Status emit(void *context, const int32_t *ids, size_t count)
 /* ---- one pre-token ---- */
 
 /*
- * Prepares encoder->long_pretoken for the first bytes of a long pre-token. In a model that is not ordinary it stays out
+ * Prepares encoder->long_pretoken for the first bytes of a long pre-token. In a model that is not in order it stays out
  * of use, and the pre-token is merged whole.
  */
 static Status begin_long(Encoder *encoder)
@@ -73,7 +73,7 @@ static Status begin_long(Encoder *encoder)
     Status s = CS336_OK;
     if (!encoder->long_tables)
         s = lazy_long_tables_get(tokenizer->long_tables, &encoder->long_tables, &tokenizer->model, &tokenizer->merges);
-    if (s || !encoder->long_tables->pairs.ordinary)
+    if (s || !encoder->long_tables->pairs.in_order)
         return s;
     s = long_pretoken_begin(&encoder->long_pretoken, encoder->long_tables);
     encoder->inside_long = !s;

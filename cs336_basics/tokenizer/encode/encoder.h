@@ -14,8 +14,8 @@
  *   bytes for each byte of the longest token, and once, for all encoders of a tokenizer, up to 50 bytes for each byte
  * of the vocabulary. There are vocabularies and texts in which the first id of a pre-token hangs on its last byte. Then
  *   it takes 9 bytes for each byte of the pre-token.
- * - If the model is not ordinary (token_pairs.h), as no learned one is, pre-tokens of any length are merged whole,
- * which takes 45 bytes for each of their bytes.
+ * - Every model from training is in order (token_pairs.h). If a model from elsewhere is not, pre-tokens of any length
+ *   are merged whole, which takes 45 bytes for each of their bytes.
  * - A special token of more than 8 KB is kept until all of it has come.
  * @see tokenizer_decode() for the other direction
  */

@@ -41,7 +41,7 @@ void lazy_long_tables_destroy(LazyLongTables *lazy)
 static Status make_tables(LongTables *tables, const BPEModel *model, const MergeTable *merges)
 {
     Status s = token_pairs_init(&tables->pairs, model, merges);
-    if (!s && tables->pairs.ordinary)
+    if (!s && tables->pairs.in_order)
         s = token_automaton_init(&tables->automaton, model, &tables->pairs);
     if (s)
         token_pairs_deinit(&tables->pairs);

@@ -55,8 +55,8 @@ CS336_INTERNAL_BEGIN
 
 /** @brief The canonical tokens of a model, and what finds them in text. */
 typedef struct {
-    TokenPairs pairs;         /**< pairs.ordinary: false if this model cannot be encoded from left to right */
-    TokenAutomaton automaton; /**< empty unless the model is ordinary */
+    TokenPairs pairs;         /**< pairs.in_order: false if this model cannot be encoded from left to right */
+    TokenAutomaton automaton; /**< empty unless the model is in order */
 } LongTables;
 
 /**
@@ -91,7 +91,7 @@ typedef struct {
 
 /** @brief A pre-token of which some bytes have come. Zeroed, it is empty and has no memory. */
 typedef struct {
-    const LongTables *tables; /**< of an ordinary model */
+    const LongTables *tables; /**< of a model in order */
     /**
      * last[0] is the last token that is final, -1: none. last[i] is the last token of the text up to the i-th byte that
      * is not final.
@@ -112,7 +112,7 @@ typedef struct {
 
 /**
  * @brief Begins a pre-token.
- * @param tables  of an ordinary model, the same ones each time for one LongPretoken
+ * @param tables  of a model in order, the same ones each time for one LongPretoken
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status long_pretoken_begin(LongPretoken *pretoken, const LongTables *tables);

@@ -52,7 +52,7 @@ typedef struct {
 
 /**
  * @brief Makes the automaton of all canonical tokens of a model.
- * @param pairs  of the same model, which must be ordinary
+ * @param pairs  of the same model, which must be in order
  * @retval CS336_ENOMEM
  * @retval CS336_ERANGE  the tokens have more than 2^31 - 1 distinct beginnings
  */

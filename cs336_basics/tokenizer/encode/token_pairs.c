@@ -59,7 +59,7 @@ static void note_use(int32_t *uses, int32_t id, size_t rank)
 
 /*
  * Merge k makes a canonical token if its parts are canonical and the merges below k leave them as they are: then merge
- * k is what comes next, and nothing comes after it, because in an ordinary model merge k's token is no part of a lower
+ * k is what comes next, and nothing comes after it, because in a model in order merge k's token is no part of a lower
  * merge. `uses` says, by token, the lowest rank of a merge of which it is a part.
  *
  * Two merges may make the same bytes, such as ab + c and a + bc. The bytes have one encoding, so at most one of the two
@@ -68,7 +68,7 @@ static void note_use(int32_t *uses, int32_t id, size_t rank)
 static void find_canonical(TokenPairs *pairs, const BPEModel *model, const int32_t *uses)
 {
     TokenParts *parts = pairs->parts;
-    for (size_t i = 0; i < model->merge_count && pairs->ordinary; i++) {
+    for (size_t i = 0; i < model->merge_count && pairs->in_order; i++) {
         const BPEMerge merge = model->merges[i];
         const int32_t rank = (int32_t)i;
         if (parts[merge.left].rank == RANK_NOT_CANONICAL || parts[merge.right].rank == RANK_NOT_CANONICAL ||
@@ -76,7 +76,7 @@ static void find_canonical(TokenPairs *pairs, const BPEModel *model, const int32
             follow_back(pairs, NULL, merge.left, merge.right, rank) != PAIR_FITS)
             continue;
         if (uses[merge.merged] < rank)
-            pairs->ordinary = false;
+            pairs->in_order = false;
         parts[merge.merged].left = merge.left;
         parts[merge.merged].right = merge.right;
         parts[merge.merged].rank = rank;
@@ -86,7 +86,7 @@ static void find_canonical(TokenPairs *pairs, const BPEModel *model, const int32
 Status token_pairs_init(TokenPairs *pairs, const BPEModel *model, const MergeTable *merges)
 {
     int32_t *uses = memory_allocate(memory_product(model->vocab_size, sizeof *uses));
-    *pairs = (TokenPairs){.merges = merges, .ordinary = true};
+    *pairs = (TokenPairs){.merges = merges, .in_order = true};
     pairs->parts = memory_allocate(memory_product(model->vocab_size, sizeof *pairs->parts));
     if (!uses || !pairs->parts) {
         memory_release(uses);

@@ -31,10 +31,10 @@
  * shorter: the question about l and r contains the one about l and r's left part, and that was often asked a few bytes
  * earlier.
  *
- * **Ordinary models.** This needs that the merges of any text come in the order of their ranks. They do if each
+ * **Models in order.** This needs that the merges of any text come in the order of their ranks. They do if each
  * canonical token is made of parts that merges of lower ranks have made: what a merge makes possible then has a higher
  * rank than that merge. All models that were learned are like this. One that was put together otherwise may not be;
- * TokenPairs.ordinary says so, and then token_pairs_fit() must not be called.
+ * TokenPairs.in_order says so, and then token_pairs_fit() must not be called.
  */
 #ifndef CS336_TOKENIZER_ENCODE_TOKEN_PAIRS_H
 #define CS336_TOKENIZER_ENCODE_TOKEN_PAIRS_H
@@ -84,7 +84,7 @@ enum { PAIR_ANSWERS_LOG2 = 13 };
 typedef struct {
     const MergeTable *merges; /**< the caller's */
     TokenParts *parts;        /**< by id */
-    bool ordinary; /**< no canonical token has a part that only a later merge makes; if false, parts are incomplete */
+    bool in_order; /**< no canonical token has a part that only a later merge makes; if false, parts are incomplete */
 } TokenPairs;
 
 /**
@@ -108,7 +108,7 @@ static inline PairAnswer *pair_answer_slot(PairAnswer *cache, int32_t left, int3
 bool token_pairs_fit_uncached(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right);
 
 /**
- * @brief True if two canonical tokens of an ordinary model are compatible.
+ * @brief True if two canonical tokens of a model in order are compatible.
  * @param cache  1 << PAIR_ANSWERS_LOG2 slots, zeroed at first, of one thread and one model
  */
 static inline bool token_pairs_fit(const TokenPairs *pairs, PairAnswer *cache, int32_t left, int32_t right)

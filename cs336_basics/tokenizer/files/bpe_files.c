@@ -111,16 +111,16 @@ static Status read_entries(BPEModel *model, json_t *object, ByteString text, con
 
 static Status read_vocabulary(BPEModel *model, const char *path)
 {
-    MappedFile file;
+    LoadedFile file;
     json_t *object = NULL;
-    Status s = file_map(&file, path);
+    Status s = file_load(&file, path);
     if (s)
         return s;
     s = json_parse(&object, (const char *)file.data, file.size, path);
     if (!s)
         s = read_entries(model, object, (ByteString){.bytes = file.data, .length = file.size}, path);
     json_decref(object);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }
 
@@ -137,7 +137,7 @@ typedef struct {
 } MergeReader;
 
 /* Makes a hash table for one merge in each line, to find repeated merges. */
-static Status make_slots(MergeReader *reader, const MappedFile *file)
+static Status make_slots(MergeReader *reader, const LoadedFile *file)
 {
     size_t lines = 1;
     for (size_t i = 0; i < file->size; i++)
@@ -212,9 +212,9 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
 {
     static const char version[] = "#version:";
     const size_t version_length = sizeof version - 1;
-    MappedFile file;
+    LoadedFile file;
     MergeReader reader = {.model = model, .index = index, .path = path, .vocab_path = vocab_path};
-    Status s = file_map(&file, path);
+    Status s = file_load(&file, path);
     if (!s)
         s = make_slots(&reader, &file);
     for (size_t begin = 0; !s && begin < file.size;) {
@@ -232,7 +232,7 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
     }
     memory_release(reader.slots);
     byte_list_deinit(&reader.bytes);
-    file_unmap(&file);
+    file_unload(&file);
     return s;
 }
 
@@ -329,7 +329,14 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
         s = file_write(&merges, text.bytes, text.length);
     if (!s)
         s = file_flush(&merges);
-    /* Replace both. From here on only a rename can fail. */
+    /*
+     * Replace both. From here on only a rename can fail. The old merges go first: a kill between the renames would
+     * leave them beside a vocabulary of another training, and if that has all their tokens, no reader could tell.
+     */
+    if (!s)
+        s = file_flush(&vocab);
+    if (!s)
+        s = file_remove_old(&merges);
     if (!s)
         s = file_commit(&vocab);
     if (!s)

@@ -31,7 +31,8 @@ CS336_MUST_CHECK Status bpe_model_read(BPEModel *model, const char *vocab_path, 
                                        const ByteString *special_tokens, size_t special_count);
 
 /**
- * @brief Writes a model; each file is replaced atomically.
+ * @brief Writes a model. Each file is replaced in one step. A kill between the two steps leaves no merges, which
+ * bpe_model_read() reports, rather than old merges beside a new vocabulary.
  * @retval CS336_ERANGE  a special token and an ordinary token are the same printed ASCII text, and have two ids
  * @retval CS336_EIO, CS336_ENOMEM
  */

@@ -204,13 +204,13 @@ static Status learn_merges(TrainedBPE *trained, Corpus *corpus, size_t vocab_siz
 Status run_train_bpe(TrainedBPE *trained, const char *input_path, size_t vocab_size, const ByteString *special_tokens,
                      size_t special_count)
 {
-    MappedFile file = {0};
+    LoadedFile file = {0};
     Map word_counts = {0};
     Corpus corpus = {0};
     *trained = (TrainedBPE){0};
     Status s = begin_vocabulary(trained, vocab_size, special_tokens, special_count);
     if (!s)
-        s = file_map(&file, input_path);
+        s = file_load(&file, input_path);
     if (!s)
         s = count_words(&word_counts, (ByteString){.bytes = file.data, .length = file.size}, special_tokens,
                         special_count);
@@ -220,7 +220,7 @@ Status run_train_bpe(TrainedBPE *trained, const char *input_path, size_t vocab_s
         s = learn_merges(trained, &corpus, vocab_size);
     corpus_deinit(&corpus);
     map_deinit(&word_counts);
-    file_unmap(&file);
+    file_unload(&file);
     if (s)
         release_trained_bpe(trained);
     return s;
