@@ -16,9 +16,10 @@ for target in $targets; do
 done
 
 mkdir -p $folder
-trial='int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n); int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) {return d && n > 99;}'
+trial='int LLVMFuzzerTestOneInput(const unsigned char *data, unsigned long size) {return data && size > 99;}'
 if ! echo "$trial" | $clang -fsanitize=fuzzer,address,undefined -x c - -o $folder/trial 2>$folder/trial.log; then
-    echo "skipped: $clang cannot link -fsanitize=fuzzer,address,undefined (Debian: clang and libclang-rt-VERSION-dev); CLANG=name tries another one"
+    echo "skipped: $clang cannot link -fsanitize=fuzzer,address,undefined (Debian: packages clang and" \
+        "libclang-rt-VERSION-dev); CLANG=name tries another compiler"
     exit 0
 fi
 rm -f $folder/trial $folder/trial.log

@@ -71,13 +71,18 @@ faults() { # kind, column of the counts, judge, command ...
         if $judge $code; then kept=$((kept + 1)); else tell "$kind $n of $total, exit code $code: $*"; fi
         n=$((n + step))
     done
-    [ "$tried" = 0 ] || row "$1: each $(echo "$kind" | tr A-Z a-z) of $total fails (every ${step}th)" $kept $tried
+    some=$([ $step = 1 ] && echo each || echo "one in $step")
+    [ "$tried" = 0 ] || row "$1: $some of $total $(echo "${kind}S" | tr A-Z a-z) fails" $kept $tried
 }
 each() { # judge, command ...
     judge=$1
     shift
     restore
-    (cd work && CS336_COUNT=../counts "$faulty" "$@" >../out 2>../said) || { tell "without a fault: $*"; failed=1; return; }
+    if ! (cd work && CS336_COUNT=../counts "$faulty" "$@" >../out 2>../said); then
+        tell "without a fault: $*"
+        failed=1
+        return
+    fi
     rm -rf after && mv work after && [ ! -d after/run ] || ls after/run | grep -v ^checkpoint-step >after.files
     faults ALLOCATION 1 $judge "$@"
     faults WRITE 2 $judge "$@"
@@ -89,7 +94,7 @@ each() { # judge, command ...
 # 4 MB hold all inputs and outputs, so that a run can be resumed when the disk has room again.
 mkdir disk
 if mount -t tmpfs -o size=4m tmpfs disk 2>mount.log; then small=tmpfs; else small=limit; fi
-# Runs a command with less and less room: on a tmpfs with so many free pages, or with a limit on the size of a file.
+# Runs a command with 0, 1, 2, ... free pages on a tmpfs, its standard output too; or with a limit on the size of files.
 disk() { # judge, command ...
     judge=$1 kept=0 tried=0 pages=0 code=1
     shift
@@ -99,9 +104,9 @@ disk() { # judge, command ...
             cp -r case disk/work && ln -s disk/work work
             cat /dev/zero >disk/filler 2>fill.log
             truncate -s "-$((pages * 4096))" disk/filler
-            (cd work/ && timeout 60 "$program" "$@" >../../out 2>../../said)
+            (cd work/ && timeout 60 "$program" "$@" >../out 2>../../said)
             code=$?
-            rm disk/filler
+            rm disk/filler disk/out
         else
             restore
             (trap '' XFSZ; cd work && ulimit -f $((pages * 8)) && timeout 60 "$program" "$@" >../out 2>../said)
