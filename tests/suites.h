@@ -80,6 +80,7 @@
     X(cli_files)          \
     X(cli_report)         \
     X(fuzz)               \
+    X(cli_hostile)        \
     X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];

@@ -23,9 +23,9 @@ double account_training_flops(const TransformerLMConfig *config, size_t batch, s
     return 3 * account_forward_flops(config, batch, seq).total;
 }
 
-double account_adamw_flops(size_t parameters)
+double account_adamw_flops(double parameters)
 {
-    return 14 * (double)parameters;
+    return 14 * parameters;
 }
 
 double account_mfu(double flops_per_token, double tokens_per_second, double peak)

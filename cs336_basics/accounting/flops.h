@@ -43,7 +43,7 @@ double account_training_flops(const TransformerLMConfig *config, size_t batch, s
  * 1 for the weight decay (theta times a constant), 3 for the first moment m, 4 for the second moment v, and 6 for the
  * update: divide v, square root, add eps, divide m, multiply by the learning rate, subtract.
  */
-double account_adamw_flops(size_t parameters);
+double account_adamw_flops(double parameters);
 
 /**
  * @brief Returns the model FLOPs utilization (MFU): the fraction of the machine's peak that the model's products use.

@@ -3,6 +3,8 @@
 #include "accounting/parameters.h"
 #include "core/memory.h"
 
+#include <stdint.h>
+
 enum { BYTES_PER_NUMBER = sizeof(float) };
 
 /* Each parameter comes with a gradient and with the two moments of AdamW. */
@@ -24,7 +26,7 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
     const double layer =
         tokens * ((6 + norms) * d + up * (double)config->d_ff) + 2 * tokens * length * (double)config->num_heads;
     const double outputs = tokens * (norms / 2 * d + 2 * (double)config->vocab_size);
-    return with_activations((double)account_parameters(config).total,
+    return with_activations(account_parameters(config).total,
                             BYTES_PER_NUMBER * ((double)config->num_layers * layer + outputs));
 }
 
@@ -91,6 +93,22 @@ static Status shapes_init(ModelShapes *shapes, const TransformerLMConfig *c)
     return CS336_OK;
 }
 
+/*
+ * An estimate of the measured bytes, from above, in double: a size_t would overflow for the largest sizes. Each layer
+ * keeps less than 8 d_model + 4 d_ff + num_heads numbers for each token.
+ */
+static double estimate(const TransformerLMConfig *c, size_t batch, size_t seq)
+{
+    const double tokens = (double)batch * (double)seq, layers = (double)c->num_layers;
+    const double layer = 8 * (double)c->d_model + 4 * (double)c->d_ff + (double)c->num_heads;
+    return BYTES_PER_NUMBER * (4 * account_parameters(c).total + tokens * (layers * layer + (double)c->vocab_size));
+}
+
+bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size_t seq)
+{
+    return estimate(config, batch, seq) < (double)SIZE_MAX / 16;
+}
+
 /* The scratch memory of a training step: all that grows with the batch. */
 static double step_scratch(const ModelShapes *shapes, size_t batch, size_t seq)
 {
@@ -100,7 +118,14 @@ static double step_scratch(const ModelShapes *shapes, size_t batch, size_t seq)
 Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch, size_t seq)
 {
     ModelShapes shapes;
-    const Status s = shapes_init(&shapes, config);
+    Status s = transformer_lm_check(config);
+    if (s)
+        return s;
+    if (!account_is_measurable(config, batch, seq)) {
+        *memory = account_memory_expression(config, batch, seq);
+        return CS336_OK;
+    }
+    s = shapes_init(&shapes, config);
     if (s)
         return s;
     *memory = with_activations(shapes.parameter_bytes / BYTES_PER_NUMBER, step_scratch(&shapes, batch, seq));
@@ -111,7 +136,11 @@ Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig 
 Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq, double bytes)
 {
     ModelShapes shapes;
-    const Status s = shapes_init(&shapes, config);
+    *batch = 0;
+    Status s = transformer_lm_check(config);
+    if (s || !account_is_measurable(config, 1, seq))
+        return s;
+    s = shapes_init(&shapes, config);
     if (s)
         return s;
     /* Parameters, gradients and two moments are there at any batch size. */

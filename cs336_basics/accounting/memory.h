@@ -12,6 +12,8 @@
 #include "core/api.h"
 #include "nn/transformer_lm.h"
 
+#include <stdbool.h>
+
 CS336_API_BEGIN
 
 /** @brief Bytes of memory by purpose; P is the number of parameters. */
@@ -39,10 +41,14 @@ typedef struct {
  */
 AccountMemory account_memory_expression(const TransformerLMConfig *config, size_t batch, size_t seq);
 
+/** @brief True if the memory is below about 1e18 bytes, so that a size_t counts it when arenas are measured. */
+bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size_t seq);
+
 /**
  * @brief Measures what this program takes: the arenas of parameters, gradients and moments, and a step's scratch.
  *
- * The arenas are only measured, not allocated.
+ * The arenas are only measured, not allocated. If they are not measurable (account_is_measurable()), the result is that
+ * of account_memory_expression().
  * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
  * @retval CS336_ENOMEM
  */
@@ -53,7 +59,8 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);
 
 /**
- * @brief Finds the largest batch whose measured total is at most @p bytes; 0 if no sequence fits.
+ * @brief Finds the largest batch whose measured total is at most @p bytes; 0 if no sequence fits, or if one is
+ * not measurable.
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as account_memory_measured()
  */
 CS336_MUST_CHECK Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq,

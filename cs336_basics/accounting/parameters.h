@@ -11,14 +11,17 @@
 
 CS336_API_BEGIN
 
-/** @brief Numbers of parameters, summed over all layers. */
+/**
+ * @brief Numbers of parameters, summed over all layers. They are double because the largest sizes that a model may have
+ * make more parameters than a size_t counts; numbers below 2^53 (9e15) are exact.
+ */
 typedef struct {
-    size_t token_embeddings; /**< V d */
-    size_t attention;        /**< 4 d^2 per layer: query, key, value and output projection */
-    size_t feed_forward;     /**< 3 d d_ff per layer; 2 d d_ff without W3 */
-    size_t norms;            /**< 2 d per layer, and d after the last; 0 without norms */
-    size_t lm_head;          /**< V d */
-    size_t total;            /**< sum of the parts above */
+    double token_embeddings; /**< V d */
+    double attention;        /**< 4 d^2 per layer: query, key, value and output projection */
+    double feed_forward;     /**< 3 d d_ff per layer; 2 d d_ff without W3 */
+    double norms;            /**< 2 d per layer, and d after the last; 0 without norms */
+    double lm_head;          /**< V d */
+    double total;            /**< sum of the parts above */
 } AccountParameters;
 
 /** @brief Counts the parameters of a model with this configuration. No memory is allocated. */

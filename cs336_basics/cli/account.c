@@ -65,14 +65,15 @@ static void print_share(const char *name, double count, double total)
 static void print_parameters(const TransformerLMConfig *config)
 {
     const AccountParameters p = account_parameters(config);
-    const double total = (double)p.total;
+    const double total = p.total, EXACT = 9007199254740992; /* 2^53: a double holds all whole numbers up to it */
     puts("\nParameters");
-    print_share("token embeddings", (double)p.token_embeddings, total);
-    print_share("attention", (double)p.attention, total);
-    print_share("feed-forward", (double)p.feed_forward, total);
-    print_share("norms", (double)p.norms, total);
-    print_share("lm_head", (double)p.lm_head, total);
-    printf("  %-28s %10s   %zu numbers, %sB as float32\n", "total", count_text(total), p.total, count_text(4 * total));
+    print_share("token embeddings", p.token_embeddings, total);
+    print_share("attention", p.attention, total);
+    print_share("feed-forward", p.feed_forward, total);
+    print_share("norms", p.norms, total);
+    print_share("lm_head", p.lm_head, total);
+    printf("  %-28s %10s   %.*g numbers, %sB as float32\n", "total", count_text(total), total < EXACT ? 17 : 6, total,
+           count_text(4 * total));
 }
 
 static void print_flops(const TransformerLMConfig *config)
@@ -110,6 +111,8 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
     printf("  %-37s %19s %15s\n", "optimizer state", count_text(e.optimizer_state), count_text(m.optimizer_state));
     printf("  %-37s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
     printf("  %-37s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
+    if (!account_is_measurable(config, o->batch_size, seq))
+        puts("  (too large to be measured: the second column repeats the first)");
     printf("  largest batch in %-6g GB               %19zu %15zu\n", o->memory_gb,
            account_largest_batch(config, seq, 1e9 * o->memory_gb), largest);
     return CS336_OK;

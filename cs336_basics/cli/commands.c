@@ -19,7 +19,7 @@ int command_failed(const char *command)
     return EXIT_BAD_INPUT;
 }
 
-Status command_needs_file(const char *path, const char *maker)
+static Status needs_file(const char *path, const char *maker, bool may_be_empty)
 {
     struct stat info;
     const char *wrong = NULL;
@@ -27,13 +27,38 @@ Status command_needs_file(const char *path, const char *maker)
         wrong = strerror(errno);
     else if (S_ISDIR(info.st_mode))
         wrong = "is a directory";
-    else if (S_ISREG(info.st_mode) && info.st_size == 0)
+    else if (S_ISREG(info.st_mode) && info.st_size == 0 && !may_be_empty)
         wrong = "is empty";
     if (!wrong)
         return CS336_OK;
     if (!maker)
         return status_fail(CS336_EIO, "%s: %s", path, wrong);
     return status_fail(CS336_EIO, "%s: %s; expected a file, for example from %s", path, wrong, maker);
+}
+
+Status command_needs_file(const char *path, const char *maker)
+{
+    return needs_file(path, maker, false);
+}
+
+Status command_needs_readable(const char *path, const char *maker)
+{
+    return needs_file(path, maker, true);
+}
+
+Status command_needs_text(const TextList *paths, const char *maker)
+{
+    bool has_text = false;
+    for (size_t i = 0; i < paths->count; i++) {
+        const char *path = paths->items[i];
+        struct stat info;
+        const bool standard_input = strcmp(path, "-") == 0;
+        const Status s = standard_input ? CS336_OK : command_needs_readable(path, maker);
+        if (s)
+            return s;
+        has_text = has_text || standard_input || stat(path, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > 0;
+    }
+    return has_text ? CS336_OK : command_needs_file(paths->items[0], maker);
 }
 
 /* Finds the device and inode number of a file; "-" is the file that the shell opened. False if it does not exist. */

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/screen.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
@@ -35,7 +36,10 @@ static int parse(DecodeOptions *o, int argc, char **argv)
         OPTION_CHOICE("errors", &o->errors, error_names, "keep|replace",
                       "malformed UTF-8: keep its bytes, or replace it by U+FFFD as Python does"),
     };
-    const OptionTable table = OPTION_TABLE("decode", "Turns token ids back into text.", options);
+    const OptionTable table = OPTION_TABLE("decode",
+                                           "Turns token ids back into text. A file or a pipe gets every byte of it. A "
+                                           "terminal gets \\xNN for control characters, which it would obey.",
+                                           options);
     return options_parse(&table, argc, argv);
 }
 
@@ -53,7 +57,9 @@ static Status source_open(IdSource *source, const char *path, size_t vocab_size)
 {
     struct stat info;
     *source = (IdSource){.vocab_size = vocab_size};
-    if (strcmp(path, "-") == 0 || (stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
+    const bool exists = strcmp(path, "-") != 0 && stat(path, &info) == 0;
+    const bool is_empty = exists && S_ISREG(info.st_mode) && info.st_size == 0; /* encoded from an empty text */
+    if (strcmp(path, "-") == 0 || is_empty || (exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
         return input_open(&source->stream, path, "cs336 encode");
     const Status s = command_needs_file(path, "cs336 encode");
     return s ? s : token_file_open(&source->file, path, vocab_size);
@@ -118,6 +124,7 @@ typedef struct {
     Utf8Replacer replacer;
     ByteList exact;    /**< the bytes of the latest ids */
     ByteList replaced; /**< the same with malformed UTF-8 replaced */
+    Screen screen;     /**< makes the text safe for a terminal */
     size_t text_length;
 } TextDecoder;
 
@@ -131,8 +138,11 @@ static Status write_text(TextDecoder *d, const int32_t *ids, size_t count)
         s = utf8_replace(&d->replacer, &d->replaced, d->exact.bytes, d->exact.length, count == 0);
         text = &d->replaced;
     }
-    if (!s && text->length)
-        s = file_write(d->writer, text->bytes, text->length);
+    ByteString shown;
+    if (!s)
+        s = screen_text(&shown, &d->screen, byte_list_view(text), count == 0);
+    if (!s && shown.length)
+        s = file_write(d->writer, shown.bytes, shown.length);
     d->text_length += text->length;
     return s;
 }
@@ -185,6 +195,7 @@ int command_decode(int argc, char **argv)
     /* Decode. The output gets its name once it is complete. */
     TextDecoder decoder = {
         .tokenizer = tokenizer, .source = &source, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
+    decoder.screen.terminal = screen_is_terminal(o.output);
     if (!s)
         s = decode_all(&decoder, &progress);
     if (!s)
@@ -195,6 +206,7 @@ int command_decode(int argc, char **argv)
                 decoder.text_length, seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
     byte_list_deinit(&decoder.exact);
     byte_list_deinit(&decoder.replaced);
+    screen_deinit(&decoder.screen);
     file_abandon(&writer);
     source_close(&source);
     tokenizer_destroy(tokenizer);

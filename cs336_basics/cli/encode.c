@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/encode_inputs.h"
 #include "cli/options.h"
+#include "cli/screen.h"
 #include "cli/token_printer.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
@@ -37,6 +38,11 @@ static int parse(EncodeOptions *o, int argc, char **argv)
         return done;
     if (!o->output && !o->pretty)
         return options_bad_usage(&table, "--output or --pretty is missing");
+    if (o->output && screen_is_terminal(o->output))
+        return options_bad_usage(&table,
+                                 "--output %s is a terminal, and ids are not text: redirect them to a file or "
+                                 "a pipe, or give --pretty instead",
+                                 o->output);
     if (o->pretty && o->output && strcmp(o->output, "-") == 0)
         return options_bad_usage(&table, "--pretty and --output - both write to standard output");
     return done;
@@ -96,8 +102,9 @@ static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t wid
     fprintf(stream, "%zu bytes, %zu tokens", bytes, sink->count);
     if (o->output)
         fprintf(stream, " of %zu bytes", width);
-    fprintf(stream, ", %.3f bytes per token, %.2f s (%.1f MB/s)\n", (double)bytes / (double)sink->count, seconds,
-            work_megabytes_per_second((double)bytes, seconds));
+    if (sink->count)
+        fprintf(stream, ", %.3f bytes per token", (double)bytes / (double)sink->count);
+    fprintf(stream, ", %.2f s (%.1f MB/s)\n", seconds, work_megabytes_per_second((double)bytes, seconds));
 }
 
 int command_encode(int argc, char **argv)
@@ -123,6 +130,7 @@ int command_encode(int argc, char **argv)
     /* Encode. The output gets its name once it is complete. */
     if (!s) {
         sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);
+        inputs.separator = encode_unnamed_separator(tokenizer, &o.tokenizer.special);
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }

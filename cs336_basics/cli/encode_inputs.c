@@ -5,10 +5,14 @@
 #include "cli/tokenizer_options.h"
 #include "tokenizer/encode/encode_file.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { READ_BYTES = 1 << 16 /* bytes of text fed to the encoder at a time */ };
+enum {
+    READ_BYTES = 1 << 16,    /* bytes of text fed to the encoder at a time */
+    SEARCHED_BYTES = 1 << 20 /* bytes of each text in which the separator is looked for */
+};
 
 /* True if the path is a regular file, whose size is known; false for standard input, pipes and devices. */
 static bool is_regular(const char *path, size_t *size)
@@ -27,7 +31,7 @@ Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProg
     bool total_known = true;
     for (size_t i = 0; i < paths->count; i++) {
         const bool standard_input = strcmp(paths->items[i], "-") == 0;
-        const Status s = standard_input ? CS336_OK : command_needs_file(paths->items[i], NULL);
+        const Status s = standard_input ? CS336_OK : command_needs_readable(paths->items[i], NULL);
         if (s)
             return s;
         size_t size = 0;
@@ -40,6 +44,50 @@ Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProg
     if (!total_known)
         inputs->total = 0;
     return CS336_OK;
+}
+
+/* ---- the hint about a separator that is no special token ---- */
+
+const char *encode_unnamed_separator(const Tokenizer *tokenizer, const TextList *special)
+{
+    static const char separator[] = "<|endoftext|>";
+    for (size_t i = 0; i < special->count; i++)
+        if (strcmp(special->items[i], separator) == 0)
+            return NULL;
+    return tokenizer_find(tokenizer, byte_string(separator)) >= 0 ? separator : NULL;
+}
+
+/* Prints the hint if the bytes hold the separator, and then stops looking for it. */
+static void look_for_separator(EncodeInputs *inputs, const uint8_t *bytes, size_t length)
+{
+    const size_t wanted = inputs->separator ? strlen(inputs->separator) : length + 1;
+    for (size_t i = 0; i + wanted <= length; i++) {
+        const uint8_t *found = memchr(bytes + i, *inputs->separator, length - wanted + 1 - i);
+        if (!found)
+            return;
+        i = (size_t)(found - bytes);
+        if (memcmp(found, inputs->separator, wanted) != 0)
+            continue;
+        fprintf(stderr,
+                "cs336 encode: the text has %s, which is a token of the vocabulary but was split like other text; to "
+                "encode "
+                "it as one token, give --special-token '%s'\n",
+                inputs->separator, inputs->separator);
+        inputs->separator = NULL;
+        return;
+    }
+}
+
+static void look_at_start_of_file(EncodeInputs *inputs, const char *path)
+{
+    uint8_t text[READ_BYTES];
+    FILE *stream = inputs->separator ? fopen(path, "rb") : NULL;
+    for (size_t done = 0, length = 1; stream && length > 0 && done < SEARCHED_BYTES; done += length) {
+        length = fread(text, 1, sizeof text, stream);
+        look_for_separator(inputs, text, length);
+    }
+    if (stream)
+        fclose(stream);
 }
 
 static void show_progress(const EncodeInputs *inputs)
@@ -64,6 +112,8 @@ Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, s
     Status s = input_open(&input, inputs->paths->items[index], NULL);
     for (size_t length = 1; !s && length > 0;) {
         s = input_read(&input, text, sizeof text, &length);
+        if (!s && input.taken <= SEARCHED_BYTES)
+            look_for_separator(inputs, text, length);
         if (!s)
             s = length ? encoder_feed(encoder, text, length) : encoder_finish(encoder);
         if (!s)
@@ -95,6 +145,7 @@ Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tok
     /* A regular file can be mapped and cut into chunks, one thread each. */
     size_t size;
     if (is_regular(path, &size)) {
+        look_at_start_of_file(inputs, path);
         FileProgress progress = {.inputs = inputs, .previous = inputs->done};
         const EncodeConfig config = {.stop = work_stop_flag(), .progress = show_file, .context = &progress};
         const Status s = encode_file(tokenizer, path, sink, context, &config);

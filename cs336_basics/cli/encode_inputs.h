@@ -2,7 +2,9 @@
  * @file
  * @brief Encodes the input files of a command one after the other, and shows a line of progress.
  *
- * Each file is a separate text: no pre-token and no special token crosses from one file to the next.
+ * - Each file is a separate text: no pre-token and no special token crosses from one file to the next.
+ * - If a text has the separator, one line on stderr says so when the first one is found. Only the first megabyte of
+ *   each text is searched: a separator stands between all documents.
  */
 #ifndef CS336_CLI_ENCODE_INPUTS_H
 #define CS336_CLI_ENCODE_INPUTS_H
@@ -20,11 +22,21 @@ typedef struct {
     size_t done,            /**< bytes encoded so far, of all files */
         total;              /**< bytes of all files; 0 if the size of one is known at its end only */
     WorkProgress *progress; /**< NULL: show no progress */
+    const char *separator;  /**< a token to look for in the texts, for a hint; NULL: none, or found */
 } EncodeInputs;
 
 /**
- * @brief Checks all files before the first is read, and adds up their sizes.
- * @retval CS336_EIO  a file is missing, empty or a directory, or standard input is named twice
+ * @brief Returns "<|endoftext|>" if that is a token of the vocabulary but not one of the special tokens, else NULL. A
+ * text that has it was probably meant to be encoded with it as a special token.
+ */
+const char *encode_unnamed_separator(const Tokenizer *tokenizer, const TextList *special);
+
+/**
+ * @brief Checks all files before the first is read, and adds up their sizes. Files may be empty.
+ * @param[out] inputs     ready; its separator is NULL
+ * @param      paths      names of the files
+ * @param      progress   may be NULL
+ * @retval CS336_EIO  a file is missing or a directory, or standard input is named twice
  */
 CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProgress *progress);
 

@@ -1,7 +1,9 @@
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/screen.h"
 #include "cli/tokenizer_options.h"
 #include "core/parallel.h"
+#include "core/printable.h"
 #include "generate/decode.h"
 #include "tokenizer/encode/encoder.h"
 #include "train/model_checkpoint.h"
@@ -36,27 +38,75 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
-        OPTION_TABLE("generate", "Continues a prompt with a trained model, token by token.", options);
+        OPTION_TABLE("generate",
+                     "Continues a prompt with a trained model, token by token. A file or a pipe gets every byte of the "
+                     "text. A terminal gets \\xNN for control characters, which it would obey.",
+                     options);
     return options_parse(&table, argc, argv);
 }
 
-/* --stop changes nothing here: "--stop a" must not change how the prompt is encoded. */
+/*
+ * Fails because the model lacks ids. Special tokens that the vocabulary lacks get ids too, so the message counts them
+ * apart from the tokens of the file.
+ */
+static Status too_many_tokens(const GenerateOptions *o, size_t tokens, size_t vocab_size)
+{
+    Tokenizer *file;
+    TokenizerOptions without_special = o->tokenizer;
+    without_special.special.count = 0;
+    const Status s = tokenizer_options_load(&file, &without_special);
+    if (s)
+        return s;
+    const size_t in_file = tokenizer_vocab_size(file);
+    tokenizer_destroy(file);
+    if (tokens == in_file)
+        return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected at most %zu as in %s", o->tokenizer.vocab, tokens,
+                           vocab_size, o->checkpoint);
+    return status_fail(CS336_EFORMAT, "%s: %zu tokens and %zu of --special-token, expected at most %zu as in %s",
+                       o->tokenizer.vocab, in_file, tokens - in_file, vocab_size, o->checkpoint);
+}
+
+/* Loads the tokenizer. --stop changes nothing here: "--stop a" must not change how the prompt is encoded. */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer, vocab_size);
+    const Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer);
+    if (s)
+        return s;
     /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
-    if (!s && o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
+    const size_t tokens = tokenizer_vocab_size(*tokenizer);
+    if (o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
         return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
-    return s ? s : tokenizer_options_check(*tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
+    if (tokens > vocab_size)
+        return too_many_tokens(o, tokens, vocab_size);
+    if (tokens < vocab_size)
+        fprintf(stderr, "cs336 generate: %s has %zu tokens, the model has %zu ids; ids without a token are not drawn\n",
+                printable(o->tokenizer.vocab).text, tokens, vocab_size);
+    return CS336_OK;
+}
+
+/* Where the generated text goes. */
+typedef struct {
+    const Tokenizer *tokenizer;
+    Screen screen;
+} Output;
+
+/* Writes a piece of text to standard output. `last` ends the text: an incomplete character is written too. */
+static Status write_piece(Output *output, ByteString piece, bool last)
+{
+    ByteString shown;
+    const Status s = screen_text(&shown, &output->screen, piece, last);
+    if (s)
+        return s;
+    if ((shown.length && fwrite(shown.bytes, 1, shown.length, stdout) != shown.length) || fflush(stdout) != 0)
+        return status_fail(CS336_EIO, "cannot write to standard output: %s", strerror(errno));
+    return CS336_OK;
 }
 
 /* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */
 static Status write_token(void *context, int32_t token)
 {
-    const ByteString bytes = tokenizer_token(context, token);
-    if (fwrite(bytes.bytes, 1, bytes.length, stdout) != bytes.length || fflush(stdout) != 0)
-        return status_fail(CS336_EIO, "cannot write to standard output: %s", strerror(errno));
-    return CS336_OK;
+    Output *output = context;
+    return write_piece(output, tokenizer_token(output->tokenizer, token), false);
 }
 
 /*
@@ -80,7 +130,11 @@ static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const ch
 static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)
 {
     const int32_t stop = *o->stop ? tokenizer_find(tokenizer, byte_string(o->stop)) : -1;
-    const GenerateConfig config = {.max_tokens = o->max_tokens, .stop_token = stop, .sample = o->sample};
+    const GenerateConfig config = {.max_tokens = o->max_tokens,
+                                   .stop_token = stop,
+                                   .token_count = tokenizer_vocab_size(tokenizer),
+                                   .sample = o->sample};
+    Output output = {.tokenizer = tokenizer, .screen.terminal = screen_is_terminal("-")};
     TokenList prompt = {0};
     Decoder decoder = {0};
     Status s = encode_prompt(&prompt, tokenizer, o->prompt, stop);
@@ -91,13 +145,17 @@ static Status write_samples(const GenerateOptions *o, const TrainedModel *model,
         if (o->samples > 1)
             printf("%s--- %zu of %zu ---\n", i ? "\n" : "", i + 1, o->samples);
         if (o->prompt)
-            fputs(o->prompt, stdout);
+            s = write_piece(&output, byte_string(o->prompt), true);
         Rng rng = rng_stream(o->seed, i);
         decoder_reset(&decoder);
-        s = generate(NULL, &decoder, prompt.ids, prompt.count, &config, &rng,
-                     (TokenReceiver){.token = write_token, .context = tokenizer});
+        if (!s)
+            s = generate(NULL, &decoder, prompt.ids, prompt.count, &config, &rng,
+                         (TokenReceiver){.token = write_token, .context = &output});
+        if (!s)
+            s = write_piece(&output, (ByteString){.length = 0}, true);
         putchar('\n');
     }
+    screen_deinit(&output.screen);
     decoder_deinit(&decoder);
     token_list_deinit(&prompt);
     return s;

@@ -58,7 +58,7 @@ static int parse(InspectOptions *o, int argc, char **argv)
 Status inspect_encode(InspectPrompt *prompt, const InspectOptions *o, const TransformerLMConfig *config)
 {
     *prompt = (InspectPrompt){.tokenizer = NULL};
-    Status s = tokenizer_options_load_for(&prompt->tokenizer, &o->tokenizer, config->vocab_size);
+    Status s = tokenizer_options_load_for(&prompt->tokenizer, &o->tokenizer);
     if (!s)
         tokenizer_options_notes(&prompt->tokenizer->model, o->tokenizer.vocab);
     if (!s)

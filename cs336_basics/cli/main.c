@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/printable.h"
 #include "core/version.h"
 #include "kernels/isa.h"
 
@@ -117,6 +118,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; commands[i].name; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return close_stdout(commands[i].run(argc - 1, argv + 1));
-    fprintf(stderr, "cs336: unknown command \"%s\"; cs336 --help lists the commands\n", argv[1]);
+    fprintf(stderr, "cs336: unknown command \"%s\"; cs336 --help lists the commands\n", printable(argv[1]).text);
     return EXIT_BAD_USAGE;
 }

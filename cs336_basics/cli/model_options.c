@@ -46,6 +46,10 @@ const char *count_text(double count)
     char *text = buffers[next++ % 4];
     /* Three significant digits; 999.5 would be rounded to 1000. */
     size_t unit = 0;
+    if (count >= 999.5e21) { /* beyond the last unit */
+        snprintf(text, sizeof buffers[0], "%.3g", count);
+        return text;
+    }
     while (count >= 999.5 && unit + 1 < sizeof units / sizeof *units) {
         count /= 1000;
         unit++;

@@ -12,15 +12,16 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief The targets of the model's options. transformer_lm_check() says whether they fit together. */
+/** @brief The targets of the model's options. transformer_lm_check() has the same limits, and says whether the sizes
+ * fit together. */
 typedef struct {
     size_t vocab_size,  /**< entries of the vocabulary */
         context_length, /**< tokens that the model sees at once */
         d_model,        /**< length of a token's vector */
-        num_layers,     /**< Transformer blocks, at most 65 536 */
+        num_layers,     /**< Transformer blocks */
         num_heads;      /**< must divide d_model */
     size_t d_ff;        /**< 0: not given; then it follows from d_model and ffn */
-    double rope_theta;  /**< base of RoPE's angles, 1e-3 to 1e30 */
+    double rope_theta;  /**< base of RoPE's angles */
     int norm,           /**< a NormPlacement: the index of the given name in norm_names */
         position,       /**< a PositionKind, likewise in position_names */
         ffn;            /**< a FeedForwardKind, likewise in ffn_names */
@@ -34,21 +35,27 @@ typedef struct {
     }
 
 /** @brief Lines of an option table whose targets are the fields of the ModelOptions @p m. */
-#define MODEL_OPTION_LINES(m)                                                                                          \
-    OPTION_HEADING("Model"), OPTION_SIZE("vocab-size", &(m).vocab_size, "N", 1, "entries of the vocabulary"),          \
-        OPTION_SIZE("context-length", &(m).context_length, "N", 1, "tokens that the model sees at once"),              \
-        OPTION_SIZE("d-model", &(m).d_model, "N", 1, "length of a token's vector"),                                    \
-        OPTION_SIZE_UP_TO("num-layers", &(m).num_layers, "N", 1, 1 << 16, "Transformer blocks"),                       \
-        OPTION_SIZE("num-heads", &(m).num_heads, "N", 1, "attention heads; must divide d-model"),                      \
-        OPTION_SIZE_UNSHOWN("d-ff", &(m).d_ff, "N", 1,                                                                 \
-                            "hidden size of the feed-forward network (default: 8/3 of d-model, rounded to a multiple " \
-                            "of 64; with --ffn silu: 4 times d-model)"),                                               \
-        OPTION_NUMBER("rope-theta", &(m).rope_theta, "X", 1e-3, 1e30, "base of the rotary position embedding"),        \
-        OPTION_CHOICE("norm", &(m).norm, norm_names, "pre|post|none",                                                  \
-                      "RMSNorm before each sub-layer, after each, or none"),                                           \
-        OPTION_CHOICE("position", &(m).position, position_names, "rope|none",                                          \
-                      "position information: rotary embedding or none"),                                               \
-        OPTION_CHOICE("ffn", &(m).ffn, ffn_names, "swiglu|silu",                                                       \
+#define MODEL_OPTION_LINES(m)                                                                                      \
+    OPTION_HEADING("Model"),                                                                                       \
+        OPTION_SIZE_UP_TO("vocab-size", &(m).vocab_size, "N", 1, TRANSFORMER_LM_MAX_SIZE,                          \
+                          "entries of the vocabulary"),                                                            \
+        OPTION_SIZE_UP_TO("context-length", &(m).context_length, "N", 1, TRANSFORMER_LM_MAX_SIZE,                  \
+                          "tokens that the model sees at once"),                                                   \
+        OPTION_SIZE_UP_TO("d-model", &(m).d_model, "N", 1, TRANSFORMER_LM_MAX_SIZE, "length of a token's vector"), \
+        OPTION_SIZE_UP_TO("num-layers", &(m).num_layers, "N", 1, TRANSFORMER_LM_MAX_LAYERS, "Transformer blocks"), \
+        OPTION_SIZE_UP_TO("num-heads", &(m).num_heads, "N", 1, TRANSFORMER_LM_MAX_SIZE,                            \
+                          "attention heads; must divide d-model"),                                                 \
+        OPTION_SIZE_UNSHOWN_UP_TO(                                                                                 \
+            "d-ff", &(m).d_ff, "N", 1, TRANSFORMER_LM_MAX_D_FF,                                                    \
+            "hidden size of the feed-forward network (default: 8/3 of d-model, rounded to a multiple "             \
+            "of 64; with --ffn silu: 4 times d-model)"),                                                           \
+        OPTION_NUMBER("rope-theta", &(m).rope_theta, "X", TRANSFORMER_LM_MIN_ROPE_THETA,                           \
+                      TRANSFORMER_LM_MAX_ROPE_THETA, "base of the rotary position embedding"),                     \
+        OPTION_CHOICE("norm", &(m).norm, norm_names, "pre|post|none",                                              \
+                      "RMSNorm before each sub-layer, after each, or none"),                                       \
+        OPTION_CHOICE("position", &(m).position, position_names, "rope|none",                                      \
+                      "position information: rotary embedding or none"),                                           \
+        OPTION_CHOICE("ffn", &(m).ffn, ffn_names, "swiglu|silu",                                                   \
                       "feed-forward network: with a gate (SwiGLU), or plain with SiLU")
 
 /** @brief Returns the configuration that the options describe. transformer_lm_check() says whether it is valid. */
@@ -58,7 +65,7 @@ TransformerLMConfig model_options_config(const ModelOptions *options);
 void model_config_print(const char *title, int column, const TransformerLMConfig *config);
 
 /**
- * @brief Formats a count for people: "640", "22.5 K", "1.64 G".
+ * @brief Formats a count for people: "640", "22.5 K", "1.64 G", and from 1e24 on "3.23e+30".
  * @return one of four static buffers in turn: at most four results can be in use at a time
  */
 const char *count_text(double count);

@@ -19,10 +19,9 @@ int options_bad_usage(const OptionTable *table, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fprintf(stderr, "cs336 %s: ", table->command);
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "; see cs336 %s --help\n", table->command);
+    status_record_list(format, arguments); /* makes the arguments of the command line safe to print */
     va_end(arguments);
+    fprintf(stderr, "cs336 %s: %s; see cs336 %s --help\n", table->command, status_message(), table->command);
     return EXIT_BAD_USAGE;
 }
 

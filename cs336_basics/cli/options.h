@@ -133,10 +133,13 @@ typedef struct {
  * A size whose default depends on other options. The help text describes that default. The target starts with a value
  * that cannot be given, which means "not given".
  */
-#define OPTION_SIZE_UNSHOWN(long_name, variable, placeholder, minimum, help_text)                                   \
+#define OPTION_SIZE_UNSHOWN(long_name, variable, placeholder, minimum, help_text) \
+    OPTION_SIZE_UNSHOWN_UP_TO(long_name, variable, placeholder, minimum, OPTION_MAX_SIZE, help_text)
+/** OPTION_SIZE_UNSHOWN() with a @p maximum. */
+#define OPTION_SIZE_UNSHOWN_UP_TO(long_name, variable, placeholder, minimum, maximum, help_text)                    \
     {                                                                                                               \
         .name = (long_name), .type = OPTION_IS_SIZE, .when_absent = OPTION_UNSHOWN, .target = {.size = (variable)}, \
-        .min_size = (minimum), .max_size = OPTION_MAX_SIZE, .value_name = (placeholder), .help = (help_text),       \
+        .min_size = (minimum), .max_size = (maximum), .value_name = (placeholder), .help = (help_text),             \
     }
 /** A size that must be given. */
 #define OPTION_SIZE_REQUIRED(long_name, variable, placeholder, minimum, help_text)                                   \

@@ -2,6 +2,7 @@
 #include "cli/tokenizer_options.h"
 
 #include "cli/commands.h"
+#include "core/printable.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/files/token_text.h"
 
@@ -25,12 +26,13 @@ static void note_choice(const BPEModel *model, size_t index, const char *vocab)
         fprintf(stderr,
                 "note: %s: special token \"%s\" is written like token \"%s\": both have id %d, and decoding gives "
                 "\"%s\"\n",
-                vocab, token_shown(text).text, token_shown(entry).text, (int)special.id, token_shown(entry).text);
+                printable(vocab).text, token_shown(text).text, token_shown(entry).text, (int)special.id,
+                token_shown(entry).text);
     else
         fprintf(stderr,
                 "note: %s: special token \"%s\" has no entry as it stands and gets id %d of the token with the same "
                 "bytes; Hugging Face's libraries would add a token\n",
-                vocab, token_shown(text).text, (int)special.id);
+                printable(vocab).text, token_shown(text).text, (int)special.id);
 }
 
 /* True if the alphabet writes a byte otherwise than it is, so that a token has two forms. */
@@ -57,7 +59,7 @@ void tokenizer_options_notes(const BPEModel *model, const char *vocab)
     }
     if (unnamed == 0)
         return;
-    fprintf(stderr, "note: %s: token %d \"%s\" ", vocab, (int)model->specials[first].id,
+    fprintf(stderr, "note: %s: token %d \"%s\" ", printable(vocab).text, (int)model->specials[first].id,
             token_shown(bpe_model_special_text(model, first)).text);
     if (unnamed > 1)
         fprintf(stderr,
@@ -78,16 +80,24 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
     return s ? s : tokenizer_load(tokenizer, options->vocab, options->merges, special, count);
 }
 
-Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options, size_t vocab_size)
+static bool is_special(const TokenizerOptions *options, const char *text)
+{
+    for (size_t i = 0; i < options->special.count; i++)
+        if (strcmp(options->special.items[i], text) == 0)
+            return true;
+    return false;
+}
+
+Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options)
 {
     TokenizerOptions with_end = *options;
-    if (with_end.special.count < OPTION_MAX_TEXTS)
-        with_end.special.items[with_end.special.count++] = TOKENIZER_DOCUMENT_END;
-    const Status s = tokenizer_options_load(tokenizer, &with_end);
-    if (s || tokenizer_vocab_size(*tokenizer) != vocab_size + 1)
+    const Status s = tokenizer_options_load(tokenizer, options);
+    if (s || tokenizer_find(*tokenizer, byte_string(TOKENIZER_DOCUMENT_END)) < 0 ||
+        is_special(options, TOKENIZER_DOCUMENT_END) || with_end.special.count == OPTION_MAX_TEXTS)
         return s;
     tokenizer_destroy(*tokenizer);
-    return tokenizer_options_load(tokenizer, options);
+    with_end.special.items[with_end.special.count++] = TOKENIZER_DOCUMENT_END;
+    return tokenizer_options_load(tokenizer, &with_end);
 }
 
 Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options, size_t vocab_size,
@@ -105,7 +115,7 @@ Status input_open(InputStream *input, const char *path, const char *maker)
     if (strcmp(path, "-") == 0)
         return CS336_OK;
     *input = (InputStream){.path = path};
-    const Status s = command_needs_file(path, maker);
+    const Status s = command_needs_readable(path, maker);
     if (s)
         return s;
     /* The size is for the progress line. Pipes and devices have none. */
@@ -124,8 +134,6 @@ Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *byt
     input->taken += *bytes;
     if (*bytes < capacity && ferror(input->stream))
         return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
-    if (*bytes == 0 && input->taken == 0)
-        return status_fail(CS336_EIO, "%s: is empty, expected some bytes", input->path);
     return CS336_OK;
 }
 

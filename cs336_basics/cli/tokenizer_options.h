@@ -60,15 +60,10 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 #define TOKENIZER_DOCUMENT_END "<|endoftext|>"
 
 /**
- * @brief Loads the tokenizer of a model, with TOKENIZER_DOCUMENT_END as a further special token if the model
- * knows it.
- *
- * A special token that is not in the vocabulary is added to it. The model does not know an added token, so then the
- * tokenizer is loaded again without it.
- * @param vocab_size  the model's
+ * @brief Loads the tokenizer of a model. TOKENIZER_DOCUMENT_END is a special token also if the options do not name it,
+ * but only if the vocabulary has it: the model does not know a token that would be added.
  */
-CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options,
-                                                   size_t vocab_size);
+CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options);
 
 /**
  * @brief Checks that tokenizer and model have the same number of tokens.
@@ -87,17 +82,17 @@ typedef struct {
 } InputStream;
 
 /**
- * @brief Opens a file that must not be empty, or standard input.
+ * @brief Opens a file, which may be empty, or standard input.
  * @param path   "-" is standard input
  * @param maker  the command that writes such files, or NULL
- * @retval CS336_EIO  missing, empty, or a directory
+ * @retval CS336_EIO  missing, or a directory
  */
 CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const char *maker);
 
 /**
  * @brief Reads up to @p capacity bytes.
  * @param[out] bytes  number of bytes read; 0 at the end
- * @retval CS336_EIO  the input cannot be read, or it is empty
+ * @retval CS336_EIO  the input cannot be read
  */
 CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
 

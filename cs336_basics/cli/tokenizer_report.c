@@ -4,6 +4,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
+#include "core/printable.h"
 #include "data/token_file.h"
 #include "tokenizer/encode/encoder.h"
 #include "tokenizer/files/token_text.h"
@@ -135,6 +136,8 @@ static Status measure_all(Report *report, const ReportOptions *o, WorkProgress *
         s = load_tokenizer(&report->subjects[report->count], o, report->count);
     for (size_t i = 0; !s && i < report->count; i++)
         s = measure(report, &report->subjects[i], &o->inputs, progress);
+    if (!s && report->bytes == 0)
+        s = status_fail(CS336_EIO, "%s: is empty, expected a text to measure", o->inputs.items[0]);
     return s;
 }
 
@@ -204,8 +207,10 @@ static double unknown_bytes(const Report *report, const Subject *subject)
 static int label_columns(const TextList *inputs)
 {
     size_t columns = LABEL_COLUMNS;
-    for (size_t i = 0; i < inputs->count; i++)
-        columns = strlen(inputs->items[i]) > columns ? strlen(inputs->items[i]) : columns;
+    for (size_t i = 0; i < inputs->count; i++) {
+        const size_t length = strlen(printable(inputs->items[i]).text);
+        columns = length > columns ? length : columns;
+    }
     return (int)columns;
 }
 
@@ -221,9 +226,14 @@ static void print_compression(const Report *report, const TextList *paths, int c
 {
     print_heading(report, columns, "bytes per token", "MB");
     for (size_t f = 0; f < paths->count; f++) {
-        printf("%-*s%*.3f", columns, paths->items[f], SIZE_COLUMNS, (double)report->file_bytes[f] / 1e6);
+        printf("%-*s%*.3f", columns, printable(paths->items[f]).text, SIZE_COLUMNS,
+               (double)report->file_bytes[f] / 1e6);
         for (size_t i = 0; i < report->count; i++)
-            printf("%*.3f", NUMBER_COLUMNS, (double)report->file_bytes[f] / (double)report->subjects[i].file_tokens[f]);
+            if (report->file_bytes[f])
+                printf("%*.3f", NUMBER_COLUMNS,
+                       (double)report->file_bytes[f] / (double)report->subjects[i].file_tokens[f]);
+            else
+                printf("%*s", NUMBER_COLUMNS, "-");
         putchar('\n');
     }
     if (paths->count == 1)
@@ -309,8 +319,9 @@ static void print_report(const Report *report, const ReportOptions *o)
     /* Each tokenizer gets a letter. */
     const int columns = label_columns(&o->inputs);
     for (size_t i = 0; i < report->count; i++)
-        printf("%c  %s, %s: %zu tokens, ids of %zu bytes\n", (char)('A' + i), o->vocab.items[i], o->merges.items[i],
-               tokenizer_vocab_size(report->subjects[i].tokenizer), id_bytes(&report->subjects[i]));
+        printf("%c  %s, %s: %zu tokens, ids of %zu bytes\n", (char)('A' + i), printable(o->vocab.items[i]).text,
+               printable(o->merges.items[i]).text, tokenizer_vocab_size(report->subjects[i].tokenizer),
+               id_bytes(&report->subjects[i]));
     print_compression(report, &o->inputs, columns);
     print_measurements(report, columns);
     for (size_t i = 0; i < report->count; i++)

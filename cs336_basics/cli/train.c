@@ -3,7 +3,9 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/work.h"
+#include "core/memory.h"
 #include "core/parallel.h"
+#include "core/printable.h"
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
@@ -23,6 +25,7 @@ typedef struct {
     bool resume, overwrite;
 } TrainOptions;
 
+enum { DEFAULT_BATCH_SIZE = 32 };
 enum { NOT_GIVEN = -1 }; /* default of --min-lr, which depends on --lr */
 
 /* Returns OPTIONS_PARSED, or the exit code if the command ends here. */
@@ -183,9 +186,13 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
            count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
-    printf("data     %s tokens in %s", count_text((double)trainer->train->count), o->train);
+    printf("data     %s tokens in %s", count_text((double)trainer->train->count), printable(o->train).text);
     if (trainer->val)
         printf(", %s to validate", count_text((double)trainer->val->count));
+    const size_t source = trainer->train->source_size, ids = config->model.vocab_size;
+    if (source && source < ids)
+        printf("\n         from a vocabulary of %zu tokens: the model never sees its ids %zu to %zu", source, source,
+               ids - 1);
     printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
            config->model.context_length, count_text((double)config->steps * tokens_per_step));
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
@@ -210,7 +217,8 @@ static void print_end(const TrainOptions *o, const RunLogEntry *last, const Prog
                  o->loss_floor, last->val_loss, last->val_loss - o->loss_floor);
     /* The message: no step was done, the run stopped before its last step, or it is complete. */
     if (last->tokens == 0)
-        snprintf(text, sizeof text, "nothing left to do: the checkpoint in %s is at step %zu\n", o->out, last->step);
+        snprintf(text, sizeof text, "nothing left to do: the checkpoint in %s is at step %zu\n", printable(o->out).text,
+                 last->step);
     else if (last->step < o->steps)
         snprintf(text, sizeof text,
                  "stopped after step %zu of %zu and saved; to continue, run the same command with --resume\n",
@@ -218,7 +226,8 @@ static void print_end(const TrainOptions *o, const RunLogEntry *last, const Prog
     else
         snprintf(text, sizeof text,
                  "%zu steps, %s tokens in %.1f s%s\n%s%s/checkpoint.safetensors is ready for cs336 generate\n",
-                 last->step, count_text((double)last->tokens), last->seconds, validation, floor, o->out);
+                 last->step, count_text((double)last->tokens), last->seconds, validation, floor,
+                 printable(o->out).text);
     if (!work_say(WORK_STDOUT, "%s%s", progress->dirty ? "\n" : "", text))
         work_say(WORK_STDERR, "%s", text);
 }
@@ -234,7 +243,7 @@ static void print_older_checkpoints(const TrainOptions *o)
     if (count)
         fprintf(stderr,
                 "; to resume from one, first rename %s/checkpoint-step-N.safetensors to checkpoint.safetensors\n",
-                o->out);
+                printable(o->out).text);
 }
 
 /* Checks that the run can be written, and that it does not overwrite its own inputs. */
@@ -248,25 +257,51 @@ static Status check_files(const TrainOptions *o)
     return s;
 }
 
+/* An option and its value. */
+typedef struct {
+    const char *name;
+    size_t value;
+} SizeOption;
+
+/* Returns the size that is the most times its default: the one to make smaller if a run does not fit the machine. */
+static SizeOption largest_size(const TrainerConfig *config)
+{
+    const TransformerLMConfig *model = &config->model;
+    const ModelOptions defaults = MODEL_OPTIONS_DEFAULT;
+    const struct {
+        SizeOption option;
+        size_t usual;
+    } sizes[] = {
+        {{"--batch-size", config->batch_size}, DEFAULT_BATCH_SIZE},
+        {{"--context-length", model->context_length}, defaults.context_length},
+        {{"--d-model", model->d_model}, defaults.d_model},
+        {{"--num-layers", model->num_layers}, defaults.num_layers},
+        {{"--d-ff", model->d_ff}, 4 * defaults.d_model},
+        {{"--vocab-size", model->vocab_size}, defaults.vocab_size},
+    };
+    size_t largest = 0;
+    for (size_t i = 1; i < sizeof sizes / sizeof *sizes; i++)
+        if ((double)sizes[i].option.value / (double)sizes[i].usual >
+            (double)sizes[largest].option.value / (double)sizes[largest].usual)
+            largest = i;
+    return sizes[largest].option;
+}
+
 /*
  * Compares the memory that the run needs with the machine's, before anything is allocated. Linux lets programs allocate
  * more memory than the machine has (overcommit), and kills the process when it uses too much of it.
  */
 static Status check_memory(const TrainerConfig *config)
 {
-#ifdef _SC_PHYS_PAGES
     AccountMemory needed;
-    const double installed = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    const double machine = (double)memory_machine();
     const Status s = account_memory_measured(&needed, &config->model, config->batch_size, config->model.context_length);
-    if (!s && needed.total > installed && installed > 0)
-        return status_fail(CS336_ENOMEM,
-                           "the run needs %sB of memory, this machine has %sB; try a smaller --batch-size",
-                           count_text(needed.total), count_text(installed));
-    return s;
-#else
-    (void)config;
-    return CS336_OK;
-#endif
+    if (s || machine == 0 || needed.total <= machine)
+        return s;
+    const SizeOption size = largest_size(config);
+    return status_fail(CS336_ENOMEM,
+                       "the run needs %.4g GB of memory, this machine has %.4g GB; try a smaller %s than %zu",
+                       needed.total / 1e9, machine / 1e9, size.name, size.value);
 }
 
 static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
@@ -296,7 +331,7 @@ static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
 int command_train(int argc, char **argv)
 {
     TrainOptions o = {.model = MODEL_OPTIONS_DEFAULT,
-                      .batch_size = 32,
+                      .batch_size = DEFAULT_BATCH_SIZE,
                       .steps = 5000,
                       .warmup_steps = SIZE_MAX,
                       .seed = 1,

@@ -3,6 +3,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
+#include "core/printable.h"
 #include "tokenizer/files/bpe_files.h"
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
@@ -68,7 +69,7 @@ static void show_progress(void *context, BPEPhase phase, size_t done, size_t tot
                   total, left.text);
 }
 
-static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, double seconds)
+static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, size_t asked, double seconds)
 {
     /* The longest token; of equally long ones the first. */
     size_t longest = 0;
@@ -86,6 +87,9 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
     if (shown.bytes < token.length)
         fprintf(stream, " and %zu bytes more", token.length - shown.bytes);
     fputc('\n', stream);
+    if (model->vocab_size < asked)
+        fprintf(stream, "%zu tokens, not the %zu of --vocab-size: in this text no pair of tokens is left to merge\n",
+                model->vocab_size, asked);
 }
 
 /* ---- files ---- */
@@ -96,9 +100,7 @@ static Status check_files(const TrainBPEOptions *o, const BPETrainConfig *config
                                    {.path = o->merges, .what = "the list of merges", .written = true},
                                    {.path = o->tokenizer_json, .what = "the tokenizer.json", .written = true}};
     enum { OUTPUTS = sizeof outputs / sizeof *outputs };
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < o->inputs.count; i++)
-        s = command_needs_file(o->inputs.items[i], "cs336 story");
+    Status s = command_needs_text(&o->inputs, "cs336 story");
     if (!s)
         s = command_files_differ(outputs, OUTPUTS, &o->inputs);
     for (size_t i = 0; !s && i < OUTPUTS; i++)
@@ -166,7 +168,7 @@ static Status note_spelled_tokens(const BPEModel *model, const char *vocab)
             fprintf(stderr,
                     "note: %s: special token \"%s\" is written \"%s\", since its own text %s; other programs do not "
                     "read it so\n",
-                    vocab, token_shown(text).text, token_shown(written).text,
+                    printable(vocab).text, token_shown(text).text, token_shown(written).text,
                     special_text_is_utf8(text) ? "is what other bytes are written as" : "is not UTF-8");
     }
     special_texts_deinit(&special);
@@ -202,7 +204,7 @@ int command_train_bpe(int argc, char **argv)
     if (!s)
         s = note_spelled_tokens(&model, o.vocab);
     if (!s)
-        print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, seconds);
+        print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, o.vocab_size, seconds);
     bpe_model_deinit(&model);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

@@ -1,6 +1,8 @@
 #define _XOPEN_SOURCE 700
 #include "cli/work.h"
 
+#include "core/printable.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -213,11 +215,12 @@ bool work_is_due(const WorkProgress *progress)
 void work_show(WorkProgress *progress, const char *format, ...)
 {
     va_list arguments;
+    char text[PRINTABLE_BYTES];
     va_start(arguments, format);
-    fprintf(stderr, "%scs336 %s: ", progress->terminal ? WORK_LINE_BEGIN : "", progress->command);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fputs(progress->terminal ? WORK_LINE_END : "\n", stderr);
+    fprintf(stderr, "%scs336 %s: %s%s", progress->terminal ? WORK_LINE_BEGIN : "", progress->command,
+            printable(text).text, progress->terminal ? WORK_LINE_END : "\n");
     fflush(stderr);
     progress->dirty = true;
     progress->line_time = work_seconds();

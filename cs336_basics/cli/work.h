@@ -45,6 +45,8 @@ typedef enum { WORK_STDOUT, WORK_STDERR } WorkStream;
  *
  * If a pipe's reader is gone or a terminal was closed, nothing is printed to it any more. If a reader does not read for
  * a second, such as a terminal stopped by Ctrl-S, it misses lines until it reads again.
+ * @param format  printf format; names of files among its arguments must be printable(), because lines may have control
+ *                sequences, and these reach the terminal
  * @return true if the line was printed
  */
 bool work_say(WorkStream stream, const char *format, ...) CS336_PRINTF_LIKE(2, 3);

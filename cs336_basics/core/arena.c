@@ -81,6 +81,9 @@ Status arena_status(Arena *arena)
     if (!arena->refused)
         return CS336_OK;
     arena->reported = true;
+    if (!arena->base)
+        return status_fail(CS336_ENOMEM,
+                           "arena_take: the sizes need more than the %zu bytes that a program can address", SIZE_MAX);
     return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", arena->refused,
                        capacity_of(arena) - arena->used, capacity_of(arena));
 }

@@ -1,8 +1,14 @@
 #include "core/json.h"
 
+#include "core/utf8.h"
+
 Status json_parse(json_t **value, const char *text, size_t bytes, const char *path)
 {
     json_error_t error;
+    *value = NULL;
+    const char *mark = utf8_byte_order_mark((const uint8_t *)text, bytes);
+    if (mark)
+        return status_fail(CS336_EFORMAT, "%s: begins with %s, expected JSON in UTF-8 without such a mark", path, mark);
     *value = json_loadb(text ? text : "", bytes, JSON_REJECT_DUPLICATES, &error);
     if (*value)
         return CS336_OK;

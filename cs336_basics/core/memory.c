@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -243,6 +244,16 @@ size_t memory_process_peak(void)
     return (size_t)usage.ru_maxrss;
 #else
     return 1024 * (size_t)usage.ru_maxrss;
+#endif
+}
+
+size_t memory_machine(void)
+{
+#ifdef _SC_PHYS_PAGES
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? memory_product((size_t)pages, (size_t)page) : 0;
+#else
+    return 0;
 #endif
 }
 

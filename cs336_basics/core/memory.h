@@ -86,6 +86,9 @@ void memory_reset_peak(void);
 /** @brief Returns the peak resident memory of the whole process in bytes, or 0 if the system does not report it. */
 size_t memory_process_peak(void);
 
+/** @brief Returns the bytes of memory that the machine has, or 0 if the system does not report it. */
+size_t memory_machine(void);
+
 /** @brief Makes allocations fail that would raise memory_in_use() above @p bytes; 0 removes the limit. */
 void memory_set_limit(size_t bytes);
 

@@ -12,6 +12,8 @@
 
 #include "core/api.h"
 
+#include <stdarg.h>
+
 CS336_API_BEGIN
 
 /**
@@ -53,10 +55,15 @@ typedef enum {
 #define status_fail(code, ...) (status_record(__VA_ARGS__), (code))
 
 /**
- * @brief Records a message of up to 511 bytes for this thread. A longer one loses its middle, so that the reason at its
- * end stays. status_fail() calls it.
+ * @brief Records a message of up to 511 bytes for this thread. status_fail() calls it.
+ *
+ * The message is safe to print whatever the arguments contain, because core/printable.h replaces what a terminal would
+ * obey. A longer one loses its middle, so that the reason at its end stays.
  */
 void status_record(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
+
+/** @brief status_record() with the arguments as a va_list, as vprintf() has them. */
+void status_record_list(const char *format, va_list arguments) CS336_PRINTF_LIKE(1, 0);
 
 /** @brief Returns the message of this thread's latest failure, or "". It is valid until the next failure. */
 const char *status_message(void);

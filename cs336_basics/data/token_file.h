@@ -33,6 +33,7 @@ typedef struct {
     size_t count;          /**< number of ids */
     size_t width;          /**< bytes per id: 2 or 4 */
     size_t vocab_size;     /**< every id must be below it */
+    size_t source_size;    /**< tokens of the vocabulary that the ids come from, as the sidecar says; 0: unknown */
 } TokenFile;
 
 /** @brief Returns the bytes per id of a raw file: 2 for a vocabulary of up to 65 536 entries, else 4. */

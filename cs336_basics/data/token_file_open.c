@@ -47,6 +47,7 @@ static Status open_raw(TokenFile *tokens, const uint8_t *sample, size_t sample_b
                         "vocabulary size %zu",
                         tokens->path, sidecar.vocab_size, tokens->vocab_size);
     tokens->width = sidecar.width;
+    tokens->source_size = sidecar.vocab_size;
     if (!s && !sidecar.found)
         s = guess_width(tokens, sample, sample_bytes);
     if (!s)

@@ -1,5 +1,9 @@
 #include "generate/decode.h"
 
+#include "core/memory.h"
+
+#include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 /* Returns the bytes of scratch: the model's or the sampler's, which do not run at the same time. */
@@ -15,7 +19,7 @@ static Status bind(Decoder *decoder, Arena *arena, bool cached)
 {
     const TransformerLMConfig *config = &decoder->lm->config;
     const size_t mark = arena_mark(arena);
-    decoder->window = arena_take(arena, config->context_length * sizeof *decoder->window);
+    decoder->window = arena_take(arena, memory_product(config->context_length, sizeof *decoder->window));
     if (cached)
         decoder->logits = arena_tensor(arena, 1, config->vocab_size);
     else
@@ -29,8 +33,14 @@ Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached)
     *decoder = (Decoder){.lm = lm};
     Arena measure = {0};
     Status s = bind(decoder, &measure, cached);
+    const size_t bytes = measure.peak, scratch = scratch_bytes(lm), machine = memory_machine();
+    const size_t total = scratch < SIZE_MAX - bytes ? bytes + scratch : SIZE_MAX;
+    if (!s && machine && total > machine)
+        s = status_fail(CS336_ENOMEM,
+                        "%s: a window of context_length %zu needs %.4g GB of memory, this machine has %.4g GB",
+                        __func__, lm->config.context_length, (double)total / 1e9, (double)machine / 1e9);
     if (!s)
-        s = arena_init(&decoder->memory, measure.peak + scratch_bytes(lm));
+        s = arena_init(&decoder->memory, total);
     if (!s)
         s = bind(decoder, &decoder->memory, cached);
     if (s)
@@ -107,7 +117,10 @@ Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t p
     while (!s && generated < config->max_tokens) {
         int32_t token;
         /* Choose a token, hand it over, and compute the logits of the next one unless this was the last. */
-        s = sample_token(&token, tensor_select(decoder->logits, 0, 0), &config->sample, rng, &decoder->memory);
+        const Tensor logits = tensor_select(decoder->logits, 0, 0);
+        for (size_t id = config->token_count; config->token_count && id < tensor_extent(logits, -1); id++)
+            logits.data[id] = -INFINITY;
+        s = sample_token(&token, logits, &config->sample, rng, &decoder->memory);
         if (s || token == config->stop_token)
             break;
         s = receiver.token(receiver.context, token);

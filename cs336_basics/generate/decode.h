@@ -57,6 +57,7 @@ CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_
 typedef struct {
     size_t max_tokens;   /**< tokens to generate at most */
     int32_t stop_token;  /**< ends the text and is not part of it; -1: none */
+    size_t token_count;  /**< only ids below it are drawn: a model may have more ids than its tokenizer; 0: all */
     SampleConfig sample; /**< temperature and top-p */
 } GenerateConfig;
 
@@ -69,7 +70,8 @@ typedef struct {
 /**
  * @brief Generates the continuation of a prompt.
  * @param[out]    count    tokens generated; NULL: not wanted
- * @param[in,out] decoder  its window grows by the prompt and the tokens; the model does not compute the last token
+ * @param[in,out] decoder  its window grows by the prompt and the tokens; the model does not compute the last token.
+ *                         The logits of ids from token_count on become -inf
  * @param[in]     prompt   prompt_length ids, at least 1
  * @param[in]     config   when to stop, and how to sample
  * @param[in,out] rng      draws one uniform number for each token

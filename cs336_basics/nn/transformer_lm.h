@@ -27,6 +27,8 @@
 #include "nn/rope.h"
 #include "nn/transformer_block.h"
 
+#include <stdint.h>
+
 CS336_API_BEGIN
 
 /** @brief How the model learns where a token stands in the sequence. */
@@ -40,6 +42,19 @@ typedef enum {
     FFN_SWIGLU, /**< W2 (SiLU(W1 x) * W3 x): three matrices, the course's network */
     FFN_SILU    /**< W2 SiLU(W1 x): two matrices, the course's ablation */
 } FeedForwardKind;
+
+/**
+ * @name Limits of a model's sizes
+ * transformer_lm_check() applies them to every configuration, from a file or from options; the program's options have
+ * the same limits. So the product of two sizes is below 2^64, and no loop over the layers runs for ever.
+ * @{
+ */
+#define TRANSFORMER_LM_MAX_SIZE ((size_t)INT32_MAX)           /**< of each size: token ids are int32 */
+#define TRANSFORMER_LM_MAX_LAYERS ((size_t)1 << 16)           /**< more layers would only be a typing error */
+#define TRANSFORMER_LM_MAX_D_FF (4 * TRANSFORMER_LM_MAX_SIZE) /**< 4 d_model is a usual d_ff */
+#define TRANSFORMER_LM_MIN_ROPE_THETA 1e-3                    /**< of the base of RoPE's angles */
+#define TRANSFORMER_LM_MAX_ROPE_THETA 1e30                    /**< likewise */
+/** @} */
 
 /** @brief Sizes and variants of a model. */
 typedef struct {
@@ -70,12 +85,13 @@ typedef struct {
 /**
  * @brief Checks that a model of these sizes can exist.
  * @retval CS336_ESHAPE  a size is 0, num_heads does not divide d_model, d_k is odd with RoPE
- * @retval CS336_ERANGE  rope_theta or norm_eps is not positive, an unknown variant
+ * @retval CS336_ERANGE  a size or rope_theta is beyond the limits above, norm_eps is not positive, an unknown variant
  * @see test_model_check_names_bad_sizes, test_model_check_names_bad_numbers_and_kinds
  */
 CS336_MUST_CHECK Status transformer_lm_check(const TransformerLMConfig *config);
 
-/** @brief Returns the number of parameters. @see Problem transformer_accounting; test_model_counts_its_parameters */
+/** @brief Returns the number of parameters, or SIZE_MAX if it is greater. @see Problem transformer_accounting;
+ * test_model_counts_its_parameters */
 size_t transformer_lm_parameter_count(const TransformerLMConfig *config);
 
 /**

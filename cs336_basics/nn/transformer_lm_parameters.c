@@ -118,12 +118,20 @@ static Status check_sizes(const char *function, const TransformerLMConfig *c)
 {
     const struct {
         const char *name;
-        size_t value;
-    } sizes[] = {{"vocab_size", c->vocab_size}, {"context_length", c->context_length}, {"d_model", c->d_model},
-                 {"num_layers", c->num_layers}, {"num_heads", c->num_heads},           {"d_ff", c->d_ff}};
-    for (size_t i = 0; i < LENGTH(sizes); i++)
+        size_t value, most;
+    } sizes[] = {{"vocab_size", c->vocab_size, TRANSFORMER_LM_MAX_SIZE},
+                 {"context_length", c->context_length, TRANSFORMER_LM_MAX_SIZE},
+                 {"d_model", c->d_model, TRANSFORMER_LM_MAX_SIZE},
+                 {"num_layers", c->num_layers, TRANSFORMER_LM_MAX_LAYERS},
+                 {"num_heads", c->num_heads, TRANSFORMER_LM_MAX_SIZE},
+                 {"d_ff", c->d_ff, TRANSFORMER_LM_MAX_D_FF}};
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
         if (sizes[i].value == 0)
             return status_fail(CS336_ESHAPE, "%s: %s is 0", function, sizes[i].name);
+        if (sizes[i].value > sizes[i].most)
+            return status_fail(CS336_ERANGE, "%s: %s is %zu, expected at most %zu", function, sizes[i].name,
+                               sizes[i].value, sizes[i].most);
+    }
     if (c->d_model % c->num_heads != 0)
         return status_fail(CS336_ESHAPE, "%s: num_heads %zu does not divide d_model %zu", function, c->num_heads,
                            c->d_model);
@@ -151,9 +159,10 @@ Status transformer_lm_check(const TransformerLMConfig *config)
     if (s)
         return s;
     /* The numbers that the chosen kinds read. */
-    if (config->position == POSITION_ROPE && !(config->rope_theta > 0 && isfinite(config->rope_theta)))
-        return status_fail(CS336_ERANGE, "%s: rope_theta is %g, must be positive", __func__,
-                           (double)config->rope_theta);
+    const float least = (float)TRANSFORMER_LM_MIN_ROPE_THETA, most = (float)TRANSFORMER_LM_MAX_ROPE_THETA;
+    if (config->position == POSITION_ROPE && !(config->rope_theta >= least && config->rope_theta <= most))
+        return status_fail(CS336_ERANGE, "%s: rope_theta is %g, expected %g to %g", __func__,
+                           (double)config->rope_theta, (double)least, (double)most);
     if (config->norm != NORM_NONE && !(config->norm_eps > 0 && isfinite(config->norm_eps)))
         return status_fail(CS336_ERANGE, "%s: norm_eps is %g, must be positive", __func__, (double)config->norm_eps);
     return CS336_OK;
@@ -162,8 +171,10 @@ Status transformer_lm_check(const TransformerLMConfig *config)
 size_t transformer_lm_parameter_count(const TransformerLMConfig *config)
 {
     size_t count = 0;
-    for (Walk walk = {.config = config}; next_parameter(&walk);)
-        count += walk.rank == 1 ? walk.shape[0] : walk.shape[0] * walk.shape[1];
+    for (Walk walk = {.config = config}; next_parameter(&walk);) {
+        const size_t more = walk.rank == 1 ? walk.shape[0] : memory_product(walk.shape[0], walk.shape[1]);
+        count = more < SIZE_MAX - count ? count + more : SIZE_MAX;
+    }
     return count;
 }
 

@@ -223,6 +223,9 @@ Status checkpoint_open(CheckpointFile *file, const char *path)
         s = status_fail(CS336_EFORMAT, "%s: not a checkpoint: no iteration in its metadata", path);
     else if (!read_numbers(&iteration, 1, text))
         s = status_fail(CS336_EFORMAT, "%s: iteration is \"%s\", expected a number", path, text);
+    else if (iteration > CHECKPOINT_MAX_ITERATION)
+        s = status_fail(CS336_EFORMAT, "%s: iteration is %s, expected at most %d", path, text,
+                        CHECKPOINT_MAX_ITERATION);
     if (s)
         checkpoint_close(file);
     return s;
@@ -261,7 +264,8 @@ static Status check_array(const CheckpointFile *file, const char *prefix, const 
         return status_fail(CS336_EFORMAT, "%s: no array \"%s%s\"", path, prefix, name);
     if (entry->type != SAFETENSORS_F32)
         return status_fail(CS336_EFORMAT, "%s: array \"%s\" is not F32", path, entry->name);
-    if (!tensor_same_shape(tensor_of(NULL, entry->rank, entry->shape), t))
+    /* Not tensor_same_shape(): a tensor has at least one dimension, an array of a file may have none. */
+    if (entry->rank != t.rank || memcmp(entry->shape, t.shape, (size_t)t.rank * sizeof *t.shape) != 0)
         return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected %s", path, entry->name,
                            shape_text(entry->rank, entry->shape), tensor_shape_text(t));
     return CS336_OK;

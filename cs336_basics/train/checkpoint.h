@@ -30,8 +30,12 @@
 #include "core/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 CS336_API_BEGIN
+
+/** @brief The greatest iteration that checkpoint_open() accepts, and the greatest number of steps of a run. */
+enum { CHECKPOINT_MAX_ITERATION = INT32_MAX };
 
 /** @brief A random generator whose state is part of the checkpoint. */
 typedef struct {

@@ -1,5 +1,7 @@
 #include "train/model_checkpoint.h"
 
+#include "core/memory.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -138,7 +140,10 @@ Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file
     config->position = (PositionKind)read_name(&reader, "position", position_names);
     config->ffn = (FeedForwardKind)read_name(&reader, "ffn", ffn_names);
     config->dtype = (DType)read_name(&reader, "dtype", dtype_names);
-    return reader.status ? reader.status : transformer_lm_check(config);
+    if (reader.status)
+        return reader.status;
+    const Status s = transformer_lm_check(config);
+    return s ? status_fail(s, "%s: %s", file->tensors.path, status_message()) : CS336_OK;
 }
 
 /* ---- the model ---- */
@@ -152,6 +157,40 @@ static Status bind(TrainedModel *model, ParameterList *parameters, Arena *arena,
     if (!s)
         s = transformer_lm_parameters(parameters, arena, &model->lm, NULL, NULL, NULL);
     return s;
+}
+
+/*
+ * Checks, before memory is allocated, that the weights of the configuration can be in the file. A small difference is
+ * left to checkpoint_read(), which names the array.
+ */
+static Status check_stored(const SafetensorsFile *file, const TransformerLMConfig *config)
+{
+    const double much = 1 << 26; /* numbers: 256 MiB */
+    double stored = 0;           /* numbers in all arrays */
+    const size_t expected = transformer_lm_parameter_count(config);
+    for (size_t i = 0; i < file->count; i++) {
+        double numbers = 1;
+        for (int d = 0; d < file->entries[i].rank; d++)
+            numbers *= (double)file->entries[i].shape[d];
+        stored += numbers;
+    }
+    if ((double)expected > stored + much)
+        return status_fail(CS336_EFORMAT, "%s: a model of its configuration has %.6g parameters, its arrays have %.6g",
+                           file->path, (double)expected, stored);
+    return CS336_OK;
+}
+
+/* Checks that the model fits the machine. Its RoPE tables grow with context_length, which the weights do not depend on.
+ */
+static Status check_memory(const SafetensorsFile *file, const TransformerLMConfig *config, size_t bytes)
+{
+    const size_t machine = memory_machine();
+    if (machine && bytes > machine)
+        return status_fail(CS336_ENOMEM,
+                           "%s: the model needs %.4g GB of memory with its context_length of %zu, this machine has "
+                           "%.4g GB",
+                           file->path, (double)bytes / 1e9, config->context_length, (double)machine / 1e9);
+    return CS336_OK;
 }
 
 Status trained_model_load(TrainedModel *model, const char *path)
@@ -168,7 +207,11 @@ Status trained_model_load(TrainedModel *model, const char *path)
     config.dtype = DTYPE_FLOAT32;
     /* A model of that configuration. */
     if (!s)
+        s = check_stored(&file.tensors, &config);
+    if (!s)
         s = bind(model, &parameters, &measure, &config);
+    if (!s)
+        s = check_memory(&file.tensors, &config, measure.peak);
     if (!s)
         s = arena_init(&model->memory, measure.peak);
     if (!s)

@@ -1,6 +1,7 @@
 #include "train/run_config.h"
 
 #include "core/json.h"
+#include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
 #include <math.h>
@@ -80,12 +81,27 @@ static void add_difference(RunConfigComparison *comparison, const char *key, dou
                  used ? ", " : "", key, number, old_number);
 }
 
-void run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config)
+/* Reads `keep`, the only number of the file that is used. It stays 0 if the file has none. */
+static Status read_keep(size_t *keep, const json_t *object, const char *path)
+{
+    const json_t *value = json_object_get(object, "keep");
+    const json_int_t number = json_is_integer(value) ? json_integer_value(value) : 0;
+    if (!value)
+        return CS336_OK;
+    if (number < 1 || number > CHECKPOINT_MAX_ITERATION)
+        return status_fail(CS336_EFORMAT, "%s: keep is not a whole number from 1 to %d; --keep N replaces it", path,
+                           CHECKPOINT_MAX_ITERATION);
+    *keep = (size_t)number;
+    return CS336_OK;
+}
+
+Status run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config)
 {
     json_t *old = NULL, *object = config_object(config);
+    Status s = CS336_OK;
     *comparison = (RunConfigComparison){0};
     if (!json_read(&old, path)) {
-        comparison->stored_keep = (size_t)json_integer_value(json_object_get(old, "keep"));
+        s = read_keep(&comparison->stored_keep, old, path);
         for (size_t i = 0; optimizer_keys[i]; i++) {
             const json_t *value = json_object_get(old, optimizer_keys[i]);
             if (json_is_number(value))
@@ -95,4 +111,5 @@ void run_config_compare(RunConfigComparison *comparison, const char *path, const
     }
     json_decref(old);
     json_decref(object);
+    return s;
 }

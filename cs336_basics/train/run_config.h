@@ -21,8 +21,12 @@ typedef struct {
     char differences[512]; /**< optimizer settings that differ, as "lr 0.001 (was 0.01), ..."; "" if none does */
 } RunConfigComparison;
 
-/** @brief Compares config.json with @p config. A file that is missing or damaged counts as one without differences. */
-void run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config);
+/**
+ * @brief Compares config.json with @p config. A file that is missing or no JSON counts as one without differences.
+ * @retval CS336_EFORMAT  `keep` is not a number that the option --keep may have
+ */
+CS336_MUST_CHECK Status run_config_compare(RunConfigComparison *comparison, const char *path,
+                                           const TrainerConfig *config);
 
 CS336_INTERNAL_END
 

@@ -3,6 +3,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "train/checkpoint.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PRECISION = 9 }; /* significant digits that identify every float32 exactly */
+enum { PRECISION = 9 };                 /* significant digits that identify every float32 exactly */
+static const double MAX_SECONDS = 1e12; /* thirty thousand years */
 
 /* Reads step and seconds from a line. `number` is the number of the line, for messages. */
 static Status read_line(size_t *step, double *seconds, const char *line, size_t bytes, const char *path, size_t number)
@@ -23,9 +25,13 @@ static Status read_line(size_t *step, double *seconds, const char *line, size_t 
     if (s == CS336_ENOMEM)
         return s;
     const json_t *step_value = json_object_get(object, "step"), *seconds_value = json_object_get(object, "seconds");
-    if (!s && json_is_integer(step_value) && json_integer_value(step_value) >= 0 && json_is_number(seconds_value)) {
-        *step = (size_t)json_integer_value(step_value);
-        *seconds = json_number_value(seconds_value);
+    /* Without these limits a damaged number could become a negative time, or a step that no run has. */
+    const json_int_t step_number = json_is_integer(step_value) ? json_integer_value(step_value) : -1;
+    const double seconds_number = json_is_number(seconds_value) ? json_number_value(seconds_value) : -1;
+    if (!s && step_number >= 0 && step_number <= CHECKPOINT_MAX_ITERATION && seconds_number >= 0 &&
+        seconds_number <= MAX_SECONDS) {
+        *step = (size_t)step_number;
+        *seconds = seconds_number;
     } else {
         s = status_fail(CS336_EFORMAT, "%s: line %zu is not a JSON object with step and seconds", path, number);
     }

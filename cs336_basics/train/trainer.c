@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include "core/memory.h"
 #include "data/batch.h"
 #include "optim/clip.h"
 
@@ -47,7 +48,8 @@ Status trainer_check(const TrainerConfig *config)
 static Status bind(Trainer *trainer, Arena *arena)
 {
     const TransformerLMConfig *model = &trainer->config.model;
-    const size_t tokens = trainer->config.batch_size * model->context_length, mark = arena_mark(arena);
+    const size_t tokens = memory_product(trainer->config.batch_size, model->context_length);
+    const size_t mark = arena_mark(arena);
     Status s = transformer_lm_bind(&trainer->lm, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->grad, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->first_moment, arena, model);
@@ -56,8 +58,8 @@ static Status bind(Trainer *trainer, Arena *arena)
     s = s ? s
           : transformer_lm_parameters(&trainer->parameters, arena, &trainer->lm, &trainer->grad, &trainer->first_moment,
                                       &trainer->second_moment);
-    trainer->inputs = arena_take(arena, tokens * sizeof *trainer->inputs);
-    trainer->targets = arena_take(arena, tokens * sizeof *trainer->targets);
+    trainer->inputs = arena_take(arena, memory_product(tokens, sizeof *trainer->inputs));
+    trainer->targets = arena_take(arena, memory_product(tokens, sizeof *trainer->targets));
     return s ? s : arena_keep(arena, mark);
 }
 

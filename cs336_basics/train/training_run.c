@@ -132,7 +132,9 @@ static Status resume(Run *run)
     if (s)
         return s;
     RunConfigComparison comparison;
-    run_config_compare(&comparison, run->directory.config, &trainer->config);
+    s = run_config_compare(&comparison, run->directory.config, &trainer->config);
+    if (s && !trainer->config.keep)
+        return s;
     if (comparison.stored_keep && !trainer->config.keep) /* not given: as in config.json */
         trainer->config.keep = comparison.stored_keep;
     if (*comparison.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {

@@ -52,16 +52,16 @@ START_TEST(test_parameters_of_the_presets)
     for (size_t i = 0; i < PRESETS; i++) {
         const TransformerLMConfig config = account_preset(i);
         test_label("%s", account_preset_names[i]);
-        ck_assert_uint_eq(account_parameters(&config).total, expected[i]);
+        ck_assert_double_eq(account_parameters(&config).total, (double)expected[i]);
     }
     test_label_end();
     const TransformerLMConfig xl = account_preset(GPT2_XL);
     const AccountParameters p = account_parameters(&xl);
-    ck_assert_uint_eq(p.token_embeddings, 80411200);
-    ck_assert_uint_eq(p.lm_head, 80411200);
-    ck_assert_uint_eq(p.attention, 48 * (size_t)10240000);
-    ck_assert_uint_eq(p.feed_forward, 48 * (size_t)20582400);
-    ck_assert_uint_eq(p.norms, 48 * (size_t)3200 + 1600);
+    ck_assert_double_eq(p.token_embeddings, 80411200);
+    ck_assert_double_eq(p.lm_head, 80411200);
+    ck_assert_double_eq(p.attention, 48 * (size_t)10240000);
+    ck_assert_double_eq(p.feed_forward, 48 * (size_t)20582400);
+    ck_assert_double_eq(p.norms, 48 * (size_t)3200 + 1600);
 }
 END_TEST
 
@@ -173,7 +173,7 @@ START_TEST(test_memory_expression)
         const TransformerLMConfig config = variant(i);
         test_label("%s", variant_text(&config));
         const AccountMemory m = account_memory_expression(&config, 5, 7);
-        const double parameters = (double)account_parameters(&config).total;
+        const double parameters = account_parameters(&config).total;
         ck_assert_double_eq(m.parameters, 4 * parameters);
         ck_assert_double_eq(m.gradients, 4 * parameters);
         ck_assert_double_eq(m.optimizer_state, 8 * parameters);
@@ -214,8 +214,8 @@ START_TEST(test_accounting_of_real_models)
         size_t numbers = 0;
         for (size_t j = 0; j < list.count; j++)
             numbers += tensor_count(list.items[j].value);
-        ck_assert_uint_eq(account_parameters(&config).total, numbers);
-        ck_assert_uint_eq(account_parameters(&config).total, transformer_lm_parameter_count(&config));
+        ck_assert_double_eq(account_parameters(&config).total, (double)numbers);
+        ck_assert_double_eq(account_parameters(&config).total, (double)transformer_lm_parameter_count(&config));
 
         AccountMemory memory;
         assert_ok(account_memory_measured(&memory, &config, 5, 7));
@@ -275,6 +275,29 @@ static Status measure(void *context)
     return s ? s : account_largest_batch_measured(&batch, config, 7, 1e6);
 }
 
+/* 4 d^2 = 1.8e19 numbers in a layer: no size_t counts their bytes, so the measurement is the expression. */
+START_TEST(test_accounting_of_sizes_that_no_machine_holds)
+{
+    TransformerLMConfig config = variant(0);
+    config.d_model = INT32_MAX - 1;
+    config.num_heads = 1;
+    ck_assert_double_eq_tol(account_parameters(&config).attention / (double)config.num_layers, 4 * 4.611686009e18,
+                            1e10);
+    ck_assert(!account_is_measurable(&config, 1, 7));
+    AccountMemory memory;
+    assert_ok(account_memory_measured(&memory, &config, 5, 7));
+    ck_assert_double_eq(memory.total, account_memory_expression(&config, 5, 7).total);
+    size_t batch = 1;
+    assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e18));
+    ck_assert_uint_eq(batch, 0);
+    /* A tiny model with the greatest batch and context can be measured: 2^62 tokens cannot. */
+    config = variant(0);
+    ck_assert(account_is_measurable(&config, 5, 7));
+    ck_assert(account_is_measurable(&config, 1, INT32_MAX));
+    ck_assert(!account_is_measurable(&config, INT32_MAX, INT32_MAX));
+}
+END_TEST
+
 START_TEST(test_accounting_errors)
 {
     TransformerLMConfig config = variant(0);
@@ -312,6 +335,7 @@ const TestCase accounting_tests[] = {
     TEST(test_accounting_of_real_models, "transformer_accounting"),
     TEST(test_largest_batch_measured, "adamw_accounting"),
     TEST(test_measuring_takes_no_memory, "adamw_accounting"),
+    TEST(test_accounting_of_sizes_that_no_machine_holds, "transformer_accounting"),
     TEST(test_accounting_errors, "adamw_accounting"),
     {0},
 };

@@ -87,7 +87,8 @@ START_TEST(test_a_large_vocabulary_is_written_as_uint32)
     assert_shell_ok(TRAIN);
     assert_shell_ok("{ sed '$d' v.json | sed '$s/$/,/'; i=283; while [ $i -lt 65536 ]; do echo \"\\\"xx$i\\\": $i,\"; "
                     "i=$((i + 1)); done; echo '\"xx\": 65536}'; } > large.json");
-    assert_shell_ok("cs336 encode --vocab large.json --merges m.txt --input text --output ids");
+    assert_shell_ok(
+        "cs336 encode --vocab large.json --merges m.txt --special-token '<|endoftext|>' --input text --output ids");
     assert_prints("tokens of 4 bytes");
     assert_shell_ok("cs336 decode --vocab large.json --merges m.txt --input ids --output back");
     assert_file_holds(temp_path("back"), text, sizeof text - 1);
@@ -126,11 +127,8 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
          "cs336 encode: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
         {"cs336 encode --vocab v.json --merges empty --input text --output x",
          "cs336 encode: empty: is empty; expected a file, for example from cs336 train-bpe"},
-        {"cs336 encode --vocab v.json --merges m.txt --input empty --output x", "cs336 encode: empty: is empty"},
-        {"cs336 encode --vocab v.json --merges m.txt --input - --output x </dev/null",
-         "cs336 encode: standard input: is empty, expected some bytes"},
-        {"cs336 encode --vocab v.json --merges v.json --input text --output x",
-         "cs336 encode: v.json:1: expected two tokens with a blank between them"},
+        {"cs336 encode --vocab v.json --merges text --input text --output x",
+         "cs336 encode: text:1: expected two tokens with a blank between them"},
         {"cs336 decode --vocab v.json --merges m.txt --input none --output x",
          "cs336 decode: none: No such file or directory; expected a file, for example from cs336 encode"},
         {"cs336 decode --vocab v.json --merges m.txt --input odd --output x",

@@ -133,7 +133,8 @@ START_TEST(test_tokenizer_json_command_rejects_bad_input)
         {1, "cs336 tokenizer-json --output none/x" FILES,
          "cs336 tokenizer-json: none/x: cannot write: No such file or directory"},
         {1, "cs336 tokenizer-json --vocab v.json --merges v.json --output x",
-         "cs336 tokenizer-json: v.json:1: expected two tokens with a blank between them"},
+         "cs336 tokenizer-json: v.json: this is JSON, as vocab.json is, expected merges.txt: two tokens with a blank "
+         "between them in each line"},
         {1, "cs336 tokenizer-json --output x --special-token \"$(printf '\\377')\"" FILES,
          "cs336 tokenizer-json: tokenizer.json: special token \"\\xFF\" is not UTF-8"},
     };

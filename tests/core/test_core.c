@@ -1,6 +1,8 @@
 #include "core/arena.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/printable.h"
+#include "core/rng.h"
 #include "core/status.h"
 #include "core/tensor.h"
 #include "tests/suites.h"
@@ -24,6 +26,50 @@ START_TEST(test_status_message_is_cut_where_its_buffer_ends)
 {
     ck_assert_int_eq(status_fail(CS336_EIO, "%2000d", 1), CS336_EIO);
     ck_assert_uint_eq(strlen(status_message()), 511);
+}
+END_TEST
+
+/* Messages end with their reason: "PATH: cannot write: No space left on device". */
+START_TEST(test_status_message_keeps_its_beginning_and_its_end)
+{
+    char path[5001], expected[512];
+    for (size_t i = 0; i < sizeof path - 1; i += 2)
+        memcpy(path + i, "\xC3\xA9", 2);
+    path[sizeof path - 1] = '\0';
+    ck_assert_int_eq(status_fail(CS336_EIO, "%s: cannot write: no space", path), CS336_EIO);
+    ck_assert_uint_le(strlen(status_message()), 511);
+    snprintf(expected, sizeof expected, "%.160s ... ", path);
+    ck_assert_int_eq(strncmp(status_message(), expected, strlen(expected)), 0);
+    ck_assert_str_eq(strstr(status_message(), "...") + 4 + strlen("\xC3\xA9") * 161, ": cannot write: no space");
+}
+END_TEST
+
+START_TEST(test_status_message_is_safe_to_print)
+{
+    assert_fails(status_fail(CS336_EIO, "%s", "\x1B[2J\r\n\t\x7F"), CS336_EIO, "\\x1B[2J\\x0D\\x0A\\x09\\x7F");
+    /* U+00E9, U+4E2D and U+1F600 stay. U+0085, U+202E, U+2066, U+FEFF and bytes that are no UTF-8 do not. */
+    assert_fails(status_fail(CS336_EIO, "\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80"), CS336_EIO,
+                 "\xC3\xA9\xE4\xB8\xAD\xF0\x9F\x98\x80");
+    assert_fails(status_fail(CS336_EIO, "\xC2\x85|\xE2\x80\xAE|\xE2\x81\xA6|\xEF\xBB\xBF|\xFF|\xE4\xB8"), CS336_EIO,
+                 "\\xC2\\x85|\\xE2\\x80\\xAE|\\xE2\\x81\\xA6|\\xEF\\xBB\\xBF|\\xFF|\\xE4\\xB8");
+}
+END_TEST
+
+/* Random bytes, of every length around the buffer's size: the text is safe, ends in time, and is its own safe form. */
+START_TEST(test_printable_text_of_random_bytes)
+{
+    Rng rng = rng_seeded(3);
+    for (size_t length = 0; length < 1200; length++) {
+        char bytes[1200];
+        const uint64_t range = length % 3 ? 256 : 16; /* a third are control characters alone */
+        for (size_t i = 0; i < length; i++)
+            bytes[i] = (char)rng_below(&rng, (uint32_t)range);
+        const PrintableText safe = printable_bytes(bytes, length), again = printable(safe.text);
+        ck_assert_uint_lt(strlen(safe.text), sizeof safe.text);
+        ck_assert_str_eq(again.text, safe.text);
+        for (const char *c = safe.text; *c; c++)
+            ck_assert((unsigned char)*c >= ' ' && *c != 0x7F);
+    }
 }
 END_TEST
 
@@ -324,14 +370,14 @@ START_TEST(test_arena_refuses_to_measure_what_no_memory_holds)
     Arena measure = {0};
     arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 40);
     assert_fails(arena_keep(&measure, 0), CS336_ENOMEM,
-                 "arena_take: 18446744073709551615 bytes asked for, 18446744073709551614 of 18446744073709551614 left");
+                 "arena_take: the sizes need more than the 18446744073709551615 bytes that a program can address");
     ck_assert_uint_eq(measure.peak, SIZE_MAX);
     measure = (Arena){0};
     arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 21); /* 2^63 bytes */
     ck_assert_uint_eq(measure.peak, (size_t)1 << 63);
     arena_tensor(&measure, (size_t)1 << 40, (size_t)1 << 21);
     assert_fails(arena_status(&measure), CS336_ENOMEM,
-                 "arena_take: 9223372036854775808 bytes asked for, 9223372036854775806 of 18446744073709551614 left");
+                 "arena_take: the sizes need more than the 18446744073709551615 bytes that a program can address");
     ck_assert_uint_eq(measure.peak, SIZE_MAX);
 }
 END_TEST
@@ -461,6 +507,9 @@ END_TEST
 const TestCase core_tests[] = {
     TEST(test_status_message_may_hold_the_previous_one, "status"),
     TEST(test_status_message_is_cut_where_its_buffer_ends, "status"),
+    TEST(test_status_message_keeps_its_beginning_and_its_end, "core"),
+    TEST(test_status_message_is_safe_to_print, "core"),
+    TEST(test_printable_text_of_random_bytes, "core"),
     TEST(test_status_message_belongs_to_its_thread, "status"),
     TEST(test_memory_of_the_process_has_a_peak, "memory"),
     TEST(test_memory_counts_the_bytes_asked_for, "memory"),

@@ -167,7 +167,7 @@ START_TEST(test_safetensors_that_cannot_be_read_back_are_not_written)
     assert_path_fails(safetensors_write(path, &reserved, 1, NULL, 0), CS336_EFORMAT, path,
                       ": an array cannot be named __metadata__");
     assert_path_fails(safetensors_write(path, &binary, 1, NULL, 0), CS336_EFORMAT, path,
-                      ": the name or the text of \"\xff\" is not UTF-8");
+                      ": the name or the text of \"\\xFF\" is not UTF-8");
     assert_path_fails(safetensors_write(path, NULL, 0, &bytes, 1), CS336_EFORMAT, path,
                       ": the name or the text of \"a\" is not UTF-8");
     ck_assert_uint_eq(directory_entries(directory), 0);

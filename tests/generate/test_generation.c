@@ -298,6 +298,59 @@ START_TEST(test_generation_with_a_window_of_one_token)
 }
 END_TEST
 
+/*
+ * Only the first ids are drawn. The others get the logit -inf, so the probabilities of the first are their softmax:
+ * they keep their ratios, and sum to 1. Without others to leave out, nothing changes.
+ */
+START_TEST(test_generation_draws_only_ids_with_a_token)
+{
+    enum { ALLOWED = 9 };
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 14);
+    Decoder decoder;
+    assert_ok(decoder_init(&decoder, &tiny.lm, true));
+    GenerateConfig all = {.max_tokens = TEXT, .stop_token = -1, .sample = {.temperature = 50, .top_p = 1}}, some = all;
+    Received a, b;
+    size_t count;
+    assert_ok(continue_prompt(&a, &count, &decoder, all, 1));
+    some.token_count = VOCAB;
+    assert_ok(continue_prompt(&b, &count, &decoder, some, 1));
+    ck_assert_mem_eq(a.ids, b.ids, sizeof a.ids);
+    int32_t largest_of_all = 0;
+    for (size_t i = 0; i < count; i++)
+        largest_of_all = a.ids[i] > largest_of_all ? a.ids[i] : largest_of_all;
+    ck_assert_int_ge(largest_of_all, ALLOWED); /* else this test would prove nothing */
+    some.token_count = ALLOWED;
+    assert_ok(continue_prompt(&b, &count, &decoder, some, 1));
+    ck_assert_uint_eq(count, TEXT);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_lt(b.ids[i], ALLOWED);
+    /* The distribution: compare the masked logits with the first logits alone. */
+    float masked[VOCAB];
+    SampleCandidate first[VOCAB], left[VOCAB];
+    size_t first_count, left_count;
+    const SampleConfig sample = {.temperature = 0.7, .top_p = 0.8};
+    const int32_t prompt = 3;
+    decoder_reset(&decoder);
+    assert_ok(decoder_feed(&decoder, &prompt, 1));
+    for (size_t i = 0; i < VOCAB; i++)
+        masked[i] = i < ALLOWED ? decoder.logits.data[i] : -INFINITY;
+    assert_ok(sample_candidates(first, &first_count, tensor(masked, ALLOWED), &sample));
+    assert_ok(sample_candidates(left, &left_count, tensor(masked, VOCAB), &sample));
+    ck_assert_uint_eq(left_count, first_count);
+    double sum = 0;
+    for (size_t i = 0; i < left_count; i++) {
+        ck_assert_int_eq(left[i].token, first[i].token);
+        ck_assert_double_eq_tol(left[i].probability, first[i].probability, 1e-12);
+        sum += left[i].probability;
+    }
+    ck_assert_double_eq_tol(sum, 1, 1e-12);
+    decoder_deinit(&decoder);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
 START_TEST(test_generation_errors)
 {
     TinyLM tiny;
@@ -374,6 +427,7 @@ const TestCase generation_tests[] = {
     TEST(test_generation_ends_at_the_stop_token, "decoding"),
     TEST(test_generation_does_not_depend_on_threads, "decoding"),
     TEST(test_generation_with_a_window_of_one_token, "decoding"),
+    TEST(test_generation_draws_only_ids_with_a_token, "decoding"),
     TEST(test_generation_errors, "decoding"),
     TEST(test_decoder_allocation_failures, "decoding"),
     {0},

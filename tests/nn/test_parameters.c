@@ -45,11 +45,39 @@ START_TEST(test_model_check_names_bad_sizes)
 }
 END_TEST
 
+/* The limits of the options hold for configurations from files too. */
+START_TEST(test_model_check_names_sizes_beyond_the_limits)
+{
+    TransformerLMConfig config;
+    assert_refused(WITH(vocab_size, (size_t)1 << 31), CS336_ERANGE,
+                   "transformer_lm_check: vocab_size is 2147483648, expected at most 2147483647");
+    assert_refused(WITH(num_layers, 1000000000000), CS336_ERANGE,
+                   "transformer_lm_check: num_layers is 1000000000000, expected at most 65536");
+    assert_refused(WITH(d_ff, SIZE_MAX), CS336_ERANGE,
+                   "transformer_lm_check: d_ff is 18446744073709551615, expected at most 8589934588");
+    /* The largest sizes: their parameters are more than a size_t counts. */
+    config = small_config();
+    config.d_model = config.vocab_size = config.context_length = INT32_MAX - 1;
+    config.num_heads = 1;
+    config.d_ff = 4 * (size_t)INT32_MAX;
+    config.num_layers = 65536;
+    assert_ok(transformer_lm_check(&config));
+    ck_assert_uint_eq(transformer_lm_parameter_count(&config), SIZE_MAX);
+    Arena measure = {0};
+    TransformerLM lm;
+    assert_fails(transformer_lm_bind(&lm, &measure, &config), CS336_ENOMEM,
+                 "arena_take: the sizes need more than the 18446744073709551615 bytes that a program can address");
+}
+END_TEST
+
 START_TEST(test_model_check_names_bad_numbers_and_kinds)
 {
     TransformerLMConfig config;
-    assert_refused(WITH(rope_theta, 0), CS336_ERANGE, "transformer_lm_check: rope_theta is 0, must be positive");
-    assert_refused(WITH(rope_theta, NAN), CS336_ERANGE, "transformer_lm_check: rope_theta is nan, must be positive");
+    assert_refused(WITH(rope_theta, 0), CS336_ERANGE, "transformer_lm_check: rope_theta is 0, expected 0.001 to 1e+30");
+    assert_refused(WITH(rope_theta, NAN), CS336_ERANGE,
+                   "transformer_lm_check: rope_theta is nan, expected 0.001 to 1e+30");
+    assert_refused(WITH(rope_theta, 1e31F), CS336_ERANGE,
+                   "transformer_lm_check: rope_theta is 1e+31, expected 0.001 to 1e+30");
     config.position = POSITION_NONE;
     assert_ok(transformer_lm_check(&config));
     assert_refused(WITH(norm_eps, -1), CS336_ERANGE, "transformer_lm_check: norm_eps is -1, must be positive");
@@ -348,6 +376,7 @@ END_TEST
 
 const TestCase parameters_tests[] = {
     TEST(test_model_check_names_bad_sizes, "transformer_lm"),
+    TEST(test_model_check_names_sizes_beyond_the_limits, "transformer_lm"),
     TEST(test_model_check_names_bad_numbers_and_kinds, "transformer_lm"),
     TEST(test_model_lists_parameters_in_memory_order, "transformer_lm"),
     TEST(test_model_lists_only_what_a_variant_has, "layer_norm_ablation"),

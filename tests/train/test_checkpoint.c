@@ -205,12 +205,32 @@ START_TEST(test_checkpoint_with_damaged_contents_is_refused)
                       "not a checkpoint: no iteration in its metadata");
     assert_load_fails(&state, written(&state, SAFETENSORS_F32, "-7", "5 6"), CS336_EFORMAT,
                       "iteration is \"-7\", expected a number");
+    assert_load_fails(&state, written(&state, SAFETENSORS_F32, "2147483648", "5 6"), CS336_EFORMAT,
+                      "iteration is 2147483648, expected at most 2147483647");
     const char *const bad_states[] = {"5", "5  6", "5 6 ", "5 x", "5 6 7", "5 18446744073709551616", ""};
     for (size_t i = 0; i < sizeof bad_states / sizeof *bad_states; i++) {
         char text[128];
         snprintf(text, sizeof text, "state of the generator \"batch\" is \"%s\", expected two numbers", bad_states[i]);
         assert_load_fails(&state, written(&state, SAFETENSORS_F32, "7", bad_states[i]), CS336_EFORMAT, text);
     }
+}
+END_TEST
+
+/* An array of a file may have no dimensions: one number. A tensor has at least one. */
+START_TEST(test_checkpoint_of_a_number_without_dimensions_is_refused)
+{
+    State state;
+    state_init(&state, 1);
+    state.checkpoint.config_count = state.checkpoint.generator_count = 0;
+    for (size_t i = 0; i < 2; i++)
+        state.parameters[i].first_moment.data = state.parameters[i].second_moment.data = NULL;
+    const char *path = temp_path("scalar.safetensors");
+    const SafetensorsText text = {"iteration", "7"};
+    const SafetensorsEntry entries[] = {
+        {.name = "fc.weight", .type = SAFETENSORS_F32, .rank = 2, .shape = {2, 3}, .data = state.numbers},
+        {.name = "fc.bias", .type = SAFETENSORS_F32, .data = state.numbers + 18}};
+    assert_ok(safetensors_write(path, entries, 2, &text, 1));
+    assert_load_fails(&state, path, CS336_ESHAPE, "array \"fc.bias\" is (), expected (2)");
 }
 END_TEST
 
@@ -345,6 +365,7 @@ const TestCase checkpoint_tests[] = {
     TEST(test_checkpoint_of_another_model_is_refused, "checkpointing"),
     TEST(test_checkpoint_of_another_configuration_is_refused, "checkpointing"),
     TEST(test_checkpoint_with_damaged_contents_is_refused, "checkpointing"),
+    TEST(test_checkpoint_of_a_number_without_dimensions_is_refused, "checkpointing"),
     TEST(test_checkpoint_cut_short_anywhere_is_refused, "checkpointing"),
     TEST(test_checkpoint_that_is_not_there_is_reported, "checkpointing"),
     TEST(test_checkpoint_refuses_parameters_that_do_not_fit_together, "checkpointing"),

@@ -57,8 +57,7 @@ START_TEST(test_trained_model_errors)
         const char *path = checkpoint_with(cases[i].key, cases[i].value);
         test_label("%s = %s", cases[i].key, cases[i].value ? cases[i].value : "nothing");
         const size_t before = memory_in_use();
-        snprintf(message, sizeof message, "%s%s%s", cases[i].status == CS336_ESHAPE ? "" : path,
-                 cases[i].status == CS336_ESHAPE ? "" : ": ", cases[i].message);
+        snprintf(message, sizeof message, "%s: %s", path, cases[i].message);
         assert_fails(trained_model_load(&model, path), cases[i].status, message);
         ck_assert_uint_eq(memory_in_use(), before);
     }

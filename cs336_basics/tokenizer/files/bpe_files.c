@@ -85,6 +85,11 @@ static Status read_entries(BPEModel *model, json_t *object, ByteString text, con
 {
     if (!json_is_object(object))
         return status_fail(CS336_EFORMAT, "%s:1: expected an object of \"token\": id", path);
+    if (json_is_object(json_object_get(object, "model")))
+        return status_fail(CS336_EFORMAT,
+                           "%s: this is a tokenizer.json, expected vocab.json, an object of \"token\": id (in a "
+                           "tokenizer.json, model.vocab is that object)",
+                           path);
     const size_t count = json_object_size(object);
     TokenBytes *tokens = memory_allocate_zeroed(count, sizeof *tokens);
     ByteList bytes = {0};
@@ -117,6 +122,8 @@ static Status read_vocabulary(BPEModel *model, const char *path)
     if (s)
         return s;
     s = json_parse(&object, (const char *)file.data, file.size, path);
+    if (s == CS336_EFORMAT && file.size && *file.data == '#')
+        s = status_fail(s, "%s: begins with \"#\" as merges.txt may, expected vocab.json", path);
     if (!s)
         s = read_entries(model, object, (ByteString){.bytes = file.data, .length = file.size}, path);
     json_decref(object);
@@ -208,6 +215,24 @@ static Status read_merge(MergeReader *reader, ByteString line)
     return s ? s : bpe_model_add_merge(reader->model, merge);
 }
 
+/* Names what may have been given instead of merges.txt. A line of merges.txt may begin with "{", so the whole file
+   decides. */
+static Status check_no_json(const LoadedFile *file, const char *path)
+{
+    const char *mark = utf8_byte_order_mark(file->data, file->size);
+    if (mark)
+        return status_fail(CS336_EFORMAT, "%s: begins with %s, expected merges.txt without it", path, mark);
+    json_t *value = NULL;
+    if (!file->size || *file->data != '{' || json_parse(&value, (const char *)file->data, file->size, path))
+        return CS336_OK;
+    const char *name = json_is_object(json_object_get(value, "model")) ? "a tokenizer.json" : "JSON, as vocab.json is";
+    json_decref(value);
+    return status_fail(CS336_EFORMAT,
+                       "%s: this is %s, expected merges.txt: two tokens with a blank between them in "
+                       "each line",
+                       path, name);
+}
+
 static Status read_merges(BPEModel *model, const TokenIndex *index, const char *path, const char *vocab_path)
 {
     static const char version[] = "#version:";
@@ -215,6 +240,8 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
     LoadedFile file;
     MergeReader reader = {.model = model, .index = index, .path = path, .vocab_path = vocab_path};
     Status s = file_load(&file, path);
+    if (!s)
+        s = check_no_json(&file, path);
     if (!s)
         s = make_slots(&reader, &file);
     for (size_t begin = 0; !s && begin < file.size;) {

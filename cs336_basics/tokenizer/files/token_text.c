@@ -1,5 +1,6 @@
 #include "tokenizer/files/token_text.h"
 
+#include "core/printable.h"
 #include "tokenizer/byte_alphabet.h"
 
 #include <stdio.h>
@@ -35,49 +36,27 @@ Status token_unspell(ByteList *token, ByteString text, Utf8Character *wrong)
 Status token_quote(ByteList *json, ByteString text)
 {
     Status s = byte_list_append_text(json, "\"");
-    for (size_t i = 0; !s && i < text.length; i++) {
-        const uint8_t c = text.bytes[i];
+    for (size_t i = 0; !s && i < text.length;) {
+        const uint8_t *bytes = text.bytes + i;
+        const Utf8Character c = utf8_decode(bytes, text.length - i);
         char escaped[8];
-        if (c < ' ') {
-            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)c);
+        if (c.status == UTF8_VALID && !printable_character(c)) {
+            /* JSON asks for this below U+0020 only. The others would act on a terminal; all are below U+10000. */
+            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)(c.code_point & 0xFFFF));
             s = byte_list_append_text(json, escaped);
-        } else if (c == '"' || c == '\\') {
-            s = byte_list_append(json, (const uint8_t[]){'\\', c}, 2);
+        } else if (*bytes == '"' || *bytes == '\\') {
+            s = byte_list_append(json, (const uint8_t[]){'\\', *bytes}, 2);
         } else {
-            s = byte_list_append(json, &c, 1);
+            s = byte_list_append(json, bytes, c.length);
         }
+        i += c.length;
     }
     return s ? s : byte_list_append_text(json, "\"");
 }
 
-/* True if a terminal shows the character, and does not obey it. */
-static bool is_harmless(Utf8Character c)
-{
-    const uint32_t p = c.code_point;
-    const bool control = p < ' ' || (p >= 0x7F && p < 0xA0);
-    const bool direction =
-        p == 0x061C || p == 0x200E || p == 0x200F || (p >= 0x2028 && p <= 0x202E) || (p >= 0x2066 && p <= 0x2069);
-    return c.status == UTF8_VALID && !control && !direction && p != 0xFEFF;
-}
-
 ShownToken token_shown(ByteString token)
 {
-    enum { ESCAPED = 4 }; /* \xNN */
-    ShownToken shown = {.bytes = 0};
-    for (size_t length = 0; shown.bytes < token.length;) {
-        const uint8_t *bytes = token.bytes + shown.bytes;
-        const Utf8Character c = utf8_decode(bytes, token.length - shown.bytes);
-        const bool plain = is_harmless(c);
-        const size_t more = plain ? c.length : ESCAPED * c.length;
-        if (length + more >= sizeof shown.text)
-            break;
-        if (plain)
-            memcpy(shown.text + length, bytes, more);
-        else
-            for (size_t i = 0; i < c.length; i++)
-                snprintf(shown.text + length + ESCAPED * i, ESCAPED + 1, "\\x%02X", (unsigned)bytes[i]);
-        length += more;
-        shown.bytes += c.length;
-    }
+    ShownToken shown;
+    shown.bytes = printable_prefix(shown.text, sizeof shown.text, (const char *)token.bytes, token.length);
     return shown;
 }

@@ -23,7 +23,11 @@ CS336_MUST_CHECK Status token_spell(ByteList *text, ByteString token);
  */
 CS336_MUST_CHECK Status token_unspell(ByteList *token, ByteString text, Utf8Character *wrong);
 
-/** @brief Appends valid UTF-8 as a JSON string, quotes included. @retval CS336_ENOMEM */
+/**
+ * @brief Appends valid UTF-8 as a JSON string, quotes included. Characters that a terminal would obey are written as
+ * `\uXXXX`, which JSON readers turn back into them.
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status token_quote(ByteList *json, ByteString text);
 
 /** @brief The beginning of a token, as it may be printed. */
@@ -32,10 +36,7 @@ typedef struct {
     size_t bytes;  /**< how many bytes of the token it shows; token_shown() of the rest shows more */
 } ShownToken;
 
-/**
- * @brief Returns the text of a token for a terminal. Each byte of malformed UTF-8, and of characters that a terminal
- * would obey instead of showing them (control characters, changes of text direction), becomes `\xNN`.
- */
+/** @brief Returns the text of a token for messages and terminals, made safe as core/printable.h describes. */
 ShownToken token_shown(ByteString token);
 
 CS336_API_END

@@ -1,0 +1,53 @@
+#define _POSIX_C_SOURCE 200809L
+#include "cli/screen.h"
+
+#include "core/file.h"
+#include "core/printable.h"
+
+#include <string.h>
+#include <unistd.h>
+
+bool screen_is_terminal(const char *output)
+{
+    return file_is_standard_output(output) && isatty(STDOUT_FILENO);
+}
+
+/* Appends one character, made safe. */
+static Status append_character(ByteList *safe, const uint8_t *bytes, size_t length)
+{
+    char text[4 * 4 + 1]; /* four bytes of \xNN */
+    if (*bytes == '\n' || *bytes == '\t')
+        return byte_list_append(safe, bytes, 1);
+    printable_prefix(text, sizeof text, (const char *)bytes, length);
+    return byte_list_append_text(safe, text);
+}
+
+Status screen_text(ByteString *shown, Screen *screen, ByteString piece, bool last)
+{
+    *shown = piece;
+    if (!screen->terminal)
+        return CS336_OK;
+    ByteList *pending = &screen->pending;
+    Status s = piece.length ? byte_list_append(pending, piece.bytes, piece.length) : CS336_OK;
+    screen->safe.length = 0;
+    size_t done = 0;
+    while (!s && done < pending->length) {
+        const Utf8Character c = utf8_decode(pending->bytes + done, pending->length - done);
+        if (c.status == UTF8_TRUNCATED && !last)
+            break;
+        s = append_character(&screen->safe, pending->bytes + done, c.length);
+        done += c.length;
+    }
+    /* Keep the bytes of an incomplete character. */
+    if (done)
+        memmove(pending->bytes, pending->bytes + done, pending->length - done);
+    pending->length -= done;
+    *shown = byte_list_view(&screen->safe);
+    return s;
+}
+
+void screen_deinit(Screen *screen)
+{
+    byte_list_deinit(&screen->pending);
+    byte_list_deinit(&screen->safe);
+}
