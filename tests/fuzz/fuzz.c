@@ -70,6 +70,8 @@ void fuzz_check_failure(Status s)
     FUZZ_CHECK(s == CS336_ESHAPE || s == CS336_ERANGE || s == CS336_ENOMEM || s == CS336_EIO || s == CS336_EFORMAT,
                "status %d", (int)s);
     FUZZ_CHECK(*status_message(), "status %d without a message", (int)s);
+    for (const char *c = status_message(); *c; c++)
+        FUZZ_CHECK((unsigned char)*c >= ' ' && *c != 0x7F, "byte %02x in a message: %s", *c, status_message());
 }
 
 /* ---- variations ---- */

@@ -77,7 +77,7 @@ void fuzz_append_text(ByteList *list, const char *format, ...) CS336_PRINTF_LIKE
 /** @brief Writes a file of that name in the temporary directory. @return its path, as temp_path() */
 const char *fuzz_file(const char *name, ByteString bytes);
 
-/** @brief Fails unless a failed call returned one of its documented values and left a message. */
+/** @brief Fails unless a failed call returned one of its documented values and left a message of one line. */
 void fuzz_check_failure(Status s);
 
 /** @brief A seeded variation of an input: a few bytes are changed, inserted, removed or repeated. */

@@ -131,7 +131,10 @@ void fuzz_options(const uint8_t *data, size_t size)
     if (code == OPTIONS_PARSED) {
         FUZZ_CHECK(printed.length == 0, "%zu bytes are printed", printed.length);
         check_values(&values);
-    } else {
-        FUZZ_CHECK(line_end, "no line is printed");
+        return;
     }
+    FUZZ_CHECK(line_end, "no line is printed");
+    for (size_t i = 0; i < printed.length; i++)
+        FUZZ_CHECK((printed.bytes[i] >= ' ' && printed.bytes[i] != 0x7F) || printed.bytes[i] == '\n',
+                   "byte %02x is printed", printed.bytes[i]);
 }
