@@ -58,7 +58,7 @@ endif
 # A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
 NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
-           $(if $(filter test asan ubsan tsan valgrind mutants,$(GOALS)),check)
+           $(if $(filter test asan ubsan tsan valgrind mutants fuzz,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
 $(error not installed: $(MISSING). `make deps` installs what is needed, `make doctor` says what each package is for)
@@ -69,13 +69,15 @@ endif
 HEADERS      := $(wildcard cs336_basics/*/*.h cs336_basics/*/*/*.h)
 CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
 LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_basics/*/*/*.c))
-TEST_SOURCES := $(filter-out tests/bench/%,$(wildcard tests/*.c tests/*/*.c))
+TEST_SOURCES := $(filter-out tests/bench/% tests/torture/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
 EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
 LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
+# The tests also call the parser of command lines, which is a part of the program and not of the library.
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
+OPTIONS      := $(call object,cs336_basics/cli/options.c)
 
 VERSION := 0.1.0
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))
@@ -154,9 +156,18 @@ demo: $(PROGRAM) ## runs the whole pipeline in two minutes; TEXT=file.txt takes 
 # ---- tests ---------------------------------------------------------------------------------------------------------
 
 $(TEST_OBJECTS): C336_CPPFLAGS += -I. $(CHECK_CFLAGS)
-$(TESTS): $(TEST_OBJECTS) $(LIBRARY)
+$(TESTS): $(TEST_OBJECTS) $(OPTIONS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
+
+# The program, in which an allocation or a write fails.
+FAULTY := $(VARIANT)/faulty_cs336
+FAULTY_OBJECTS := $(call object,tests/torture/faulty_cs336.c) $(filter-out %/cli/main.o,$(CLI_OBJECTS))
+$(call object,tests/torture/faulty_cs336.c): C336_CPPFLAGS += -I.
+$(FAULTY): $(FAULTY_OBJECTS) $(LIBRARY)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+-include $(VARIANT)/obj/tests/torture/faulty_cs336.d
 
 .PHONY: test asan ubsan tsan valgrind mutants torture interface
 test: $(TESTS) $(PROGRAM) ## runs the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
@@ -179,8 +190,32 @@ valgrind: ## runs the tests under valgrind (it hides AVX-512, so the AVX2 kernel
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
 interface: $(LIBRARY) $(SHARED) ## checks that every header compiles alone, as C and C++, and that the library exports what they offer and no more
 	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)'
-torture: $(PROGRAM) ## kills training at random moments, and counts how often the work survived; ROUNDS=100
-	@tests/tools/torture_runs.sh $(PROGRAM) build/torture $(ROUNDS)
+torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fail, fills a disk; counts how often the work survived; ROUNDS=100
+	@code=0; tests/tools/torture_runs.sh $(PROGRAM) build/torture/runs $(ROUNDS) || code=1; \
+	    tests/tools/torture_faults.sh $(PROGRAM) $(FAULTY) build/torture/faults $(ROUNDS) || code=1; exit $$code
+
+# libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
+FUZZ := $(VARIANT)/run_fuzz
+FUZZ_OBJECTS := $(call object,$(filter-out %/test_fuzz.c,$(wildcard tests/fuzz/*.c)) \
+    $(addprefix tests/support/,allclose.c files.c plain_pretokens.c tiny_lm.c))
+$(call object,tests/fuzz/libfuzzer.c): C336_CPPFLAGS += -I.
+$(FUZZ): $(FUZZ_OBJECTS) $(OPTIONS) $(LIBRARY)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -fsanitize=fuzzer -o $@ $(C336_LDLIBS)
+-include $(VARIANT)/obj/tests/fuzz/libfuzzer.d
+ifeq ($(BUILD),fuzz)
+# The kernels are large, and no fuzz target looks for inputs that reach further into matrix products.
+$(call object,$(wildcard cs336_basics/kernels/isa_*.c)): override SANITIZE := -fsanitize=address
+# Each comparison of two numbers tells libFuzzer both, which helps with the keywords of formats. Encoding compares all the
+# time, and is twice as fast without.
+UNTRACED := $(wildcard cs336_basics/core/utf8.c cs336_basics/core/memory.c cs336_basics/tokenizer/*.c \
+    cs336_basics/tokenizer/[els]*/*.c tests/fuzz/*.c tests/support/plain_*.c)
+$(call object,$(UNTRACED)): override SANITIZE += -fno-sanitize-coverage=trace-cmp
+endif
+
+.PHONY: fuzz
+fuzz: ## looks for faults with libFuzzer (clang); K=encode selects a target, each runs MINUTES=10
+	@MAKE='$(MAKE)' tests/tools/run_fuzz.sh '$(K)' '$(MINUTES)'
 mutants: ## tests the tests: each wrong solution must make a course test fail; K=softmax selects by name
 	@tests/tools/run_mutants.sh $(K)
 

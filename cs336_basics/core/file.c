@@ -20,9 +20,9 @@
 
 static atomic_size_t fail_countdown; /* file_write() calls until the one that fails; 0: none fails */
 
-void file_fail_at(size_t n)
+size_t file_fail_at(size_t n)
 {
-    atomic_store(&fail_countdown, n);
+    return atomic_exchange(&fail_countdown, n);
 }
 
 /* Reports "PATH: cannot VERB: REASON"; `reason` is a value of errno. */

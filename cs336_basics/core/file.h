@@ -136,8 +136,11 @@ CS336_MUST_CHECK Status file_read_at(const FileReader *reader, void *destination
 /** @brief Closes the file; a zeroed or closed reader is fine. */
 void file_close(FileReader *reader);
 
-/** @brief For tests: lets the @p n -th file_write() from now fail once, as on a full disk. 1 is the next; 0 cancels. */
-void file_fail_at(size_t n);
+/**
+ * @brief For tests: lets the @p n -th file_write() from now fail once, as on a full disk. 1 is the next; 0 cancels.
+ * @return what is left of the n that was set before: 0 if that call has failed
+ */
+size_t file_fail_at(size_t n);
 
 CS336_API_END
 

@@ -262,7 +262,7 @@ void memory_set_limit(size_t bytes)
     atomic_store(&limit, bytes);
 }
 
-void memory_fail_at(size_t n)
+size_t memory_fail_at(size_t n)
 {
-    atomic_store(&fail_countdown, n);
+    return atomic_exchange(&fail_countdown, n);
 }

@@ -92,8 +92,11 @@ size_t memory_machine(void);
 /** @brief Makes allocations fail that would raise memory_in_use() above @p bytes; 0 removes the limit. */
 void memory_set_limit(size_t bytes);
 
-/** @brief For tests: makes the @p n -th allocation from now fail once. 1 is the next; 0 cancels. */
-void memory_fail_at(size_t n);
+/**
+ * @brief For tests: makes the @p n -th allocation from now fail once. 1 is the next; 0 cancels.
+ * @return what is left of the n that was set before: 0 if that allocation has failed
+ */
+size_t memory_fail_at(size_t n);
 
 CS336_API_END
 

@@ -33,8 +33,8 @@ static void check_message(const char *const *messages, uint64_t *matched)
 
 typedef struct {
     const char *name;
-    void (*fail_at)(size_t n); /* the n-th one from now on fails; 0: none */
-    Status status;             /* of an attempt in which one failed */
+    size_t (*fail_at)(size_t n); /* the n-th one from now on fails; 0: none */
+    Status status;               /* of an attempt in which one failed */
 } Fault;
 
 static const Fault allocation_fault = {"allocation", memory_fail_at, CS336_ENOMEM},

@@ -78,6 +78,31 @@ static int read_all(int near_end, const char *wait_for, const char *keys)
     return status;
 }
 
+/*
+ * Opens a pseudo-terminal: the test reads and writes the near end, the program has the far end as its terminal. Returns
+ * -1 if there is none, as in a chroot without /dev/ptmx or /dev/pts.
+ */
+static int open_terminal(const char **far_end)
+{
+    const int near_end = posix_openpt(O_RDWR | O_NOCTTY);
+    *far_end = near_end >= 0 && grantpt(near_end) == 0 && unlockpt(near_end) == 0 ? ptsname(near_end) : NULL;
+    if (*far_end && access(*far_end, R_OK | W_OK) == 0)
+        return near_end;
+    if (near_end >= 0)
+        close(near_end);
+    return -1;
+}
+
+const char *no_terminal(void)
+{
+    const char *far_end;
+    const int near_end = open_terminal(&far_end);
+    if (near_end < 0)
+        return "no pseudo-terminal (/dev/ptmx and /dev/pts)";
+    close(near_end);
+    return NULL;
+}
+
 int terminal_run(const char *line, const char *wait_for, const char *keys)
 {
     static char command[1 << 14];
@@ -87,12 +112,9 @@ int terminal_run(const char *line, const char *wait_for, const char *keys)
     ck_assert_ptr_nonnull(path);
     snprintf(command, sizeof command, "program='%s'; cd '%s' && %s", path, temp_path("."), line);
     free(path);
-    /* A pseudo-terminal: the test reads and writes the near end, the program has the far end as its terminal. */
-    const int near_end = posix_openpt(O_RDWR | O_NOCTTY);
+    const char *far_end;
+    const int near_end = open_terminal(&far_end);
     ck_assert_int_ge(near_end, 0);
-    ck_assert(grantpt(near_end) == 0 && unlockpt(near_end) == 0);
-    const char *far_end = ptsname(near_end);
-    ck_assert_ptr_nonnull(far_end);
     /* Flush first: a forked child would write the buffered output a second time. */
     fflush(NULL);
     const pid_t child = fork();

@@ -17,4 +17,7 @@
  */
 int terminal_run(const char *line, const char *wait_for, const char *keys);
 
+/** @brief For TEST_UNLESS(), in every test that calls terminal_run(): NULL, or that this machine has no terminals. */
+const char *no_terminal(void);
+
 #endif

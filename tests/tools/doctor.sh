@@ -24,7 +24,7 @@ if [ -n "$openmp" ]; then row OpenMP yes "$openmp"; else absent OpenMP 'more tha
 echo 'For the tests (make test):'
 library check 'the test suites' no
 echo 'Optional:'
-program clang 'a second compiler; make tsan' no
+program clang 'a second compiler; make tsan, make fuzz' no
 program valgrind 'make valgrind' no
 program doxygen 'make docs' no
 program dot 'include graphs in the documentation (Graphviz)' no
