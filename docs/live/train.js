@@ -105,7 +105,7 @@
         const { model, batch, steps, rate } = settings(f), sizes = costs(f, lib), warmup = Math.floor(steps / 20);
         const [context, d, layers, heads] = model, flops = sizes[1] + sizes[2], good = RATES[f.model.value];
         f.schedule.textContent = `The learning rate rises to ${rate} in the first ${warmup} steps, and then falls along a cosine to ${Number((rate / 10).toPrecision(3))}.` +
-            (rate === good ? "" : ` ${good} is a good one for this model.`);
+            (rate === good ? "" : ` For this model, ${good} is a good rate.`);
         f.sizes.textContent = `${short(sizes[0])} parameters: ${layers} layer${layers > 1 ? "s" : ""}, d_model ${d}, ${heads} heads, context ${context}. ` +
             `A step reads ${batch} \u00d7 ${context} tokens and takes ${short(flops)}FLOPs; the run, ${short(steps * flops)}FLOPs` +
             (f.speed ? `: about ${duration(steps * flops / f.speed)} at the speed measured in this page.` : ".");
