@@ -42,9 +42,9 @@ typedef struct {
 
 /** @brief The automaton. It never changes, so threads may share it. */
 typedef struct {
-    AutomatonNode *nodes; /**< a parent comes before its children */
-    size_t count;         /**< nodes in use */
-    size_t capacity;      /**< nodes that fit */
+    AutomatonNode *nodes; /**< node 0 is the root */
+    size_t count,         /**< nodes in use */
+        capacity;         /**< nodes that the allocation holds */
     int32_t *slots;       /**< a hash table from (parent, byte) to the child, with open addressing; -1: a free slot */
     size_t slot_count;    /**< a power of two */
     int shift;            /**< the first slot of a pair is its hash, shifted right by this */

@@ -73,8 +73,8 @@ enum {
 
 /** @brief An entry of the cache of answers. */
 typedef struct {
-    int32_t left;   /**< the left token */
-    int32_t right;  /**< the right token */
+    int32_t left,   /**< the left token */
+        right;      /**< the right token */
     int32_t answer; /**< 0: a free entry */
 } PairAnswer;
 
