@@ -48,17 +48,24 @@ static Status check(Tensor weights, Tensor logits, const TransformerLM *lm, Toke
     return CS336_OK;
 }
 
-/* The weights of one query of one head: exp(q k^T / sqrt(d_k) - log_sum_exp), and 0 for the keys after the query. */
+/*
+ * The weights of one query of one head: softmax(q k^T / sqrt(d_k)), and 0 for the keys after the query. The backward
+ * pass subtracts the saved log_sum_exp from scores that are computed a second time. Both carry the rounding of the
+ * scores, 1e-4 for scores near 1000, so its weights may sum to 1.0001. Here the sum is taken from the weights
+ * themselves.
+ */
 static void query_weights(float *weights, const MultiHeadSelfAttentionSaved *saved, size_t head, size_t query,
                           size_t seq, size_t d_k)
 {
     const VecmathKernels *vec = vecmath();
     const float scale = 1 / sqrtf((float)d_k);
     const float *q = tensor_row(saved->query, query) + head * d_k;
-    for (size_t key = 0; key <= query; key++)
+    const size_t seen = query + 1;
+    for (size_t key = 0; key < seen; key++)
         weights[key] = scale * vec->dot(q, tensor_row(saved->key, key) + head * d_k, d_k);
-    vec->exp_shifted(weights, weights, *tensor_row(saved->log_sum_exp, head * seq + query), query + 1);
-    for (size_t key = query + 1; key < seq; key++)
+    const float sum = vec->exp_shifted(weights, weights, vec->max(weights, seen), seen);
+    vec->scale(weights, 1 / sum, weights, seen);
+    for (size_t key = seen; key < seq; key++)
         weights[key] = 0;
 }
 

@@ -3,7 +3,7 @@
  * @brief Where each head of a trained model looks: the attention weights of a sequence.
  *
  * Attention never stores its weights (nn/functional.h). After a forward pass that saves, the rotated queries and keys
- * and the log-sum-exp of each query are at hand, and the weights follow from them as in the backward pass.
+ * are at hand, and the weights follow from them by a softmax.
  */
 #ifndef CS336_INSPECT_ATTENTION_WEIGHTS_H
 #define CS336_INSPECT_ATTENTION_WEIGHTS_H
@@ -21,9 +21,9 @@ size_t attention_weights_scratch(const TransformerLM *lm, size_t seq);
 
 /**
  * @brief Computes the attention weights of all heads, and the logits of the token that follows.
- * \f[ P_{ij} = \exp\!\left( \frac{q_i \cdot k_j}{\sqrt{d_k}} - \ell_i \right) \text{ for } j \le i, \qquad
- *     P_{ij} = 0 \text{ for } j > i \f]
- * Here l_i is the log-sum-exp of the scores of query i, so each row sums to 1.
+ * \f[ P_{ij} = \frac{e^{s_{ij}}}{\sum_{k \le i} e^{s_{ik}}} \text{ for } j \le i, \qquad
+ *     P_{ij} = 0 \text{ for } j > i, \qquad s_{ij} = \frac{q_i \cdot k_j}{\sqrt{d_k}} \f]
+ * Each row sums to 1 up to the rounding of its own numbers, also for huge scores.
  * @param[out] weights  (num_layers, num_heads, seq, seq), contiguous, overwritten: the last two dimensions are the
  *                      query and the key
  * @param[out] logits   (vocab_size), overwritten; data NULL: not wanted

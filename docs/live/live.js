@@ -139,8 +139,15 @@ const live = (() => {
         return control;
     }
 
+    /* A button. While its .disabled is true, pressing it does nothing. The attribute is aria-disabled: the browser takes
+     * the focus from a button with the attribute "disabled", and a reader without a mouse would lose the place. */
     function button(text, press) {
-        return element("button", { type: "button", onclick: press }, text);
+        const e = element("button", { type: "button", onclick: () => { if (!e.disabled) press(); } }, text);
+        Object.defineProperty(e, "disabled", {
+            get: () => e.getAttribute("aria-disabled") === "true",
+            set: off => e.setAttribute("aria-disabled", Boolean(off)),
+        });
+        return e;
     }
 
     function checkbox(text, checked, change) {
@@ -220,14 +227,24 @@ const live = (() => {
         return String(Number(v.toPrecision(6)));
     }
 
-    /* A plot with axes. Options: xLabel, yLabel, x: [low, high], y: [low, high], width, height, and xTick, yTick, which
+    /* The width of a plot in its own units: as wanted, or what a narrow page has room for, so that a unit is about a pixel
+     * and the letters stay 13 pixels high. A figure's frame and the page's margins take PLOT_MARGINS pixels. */
+    const PLOT_MARGINS = 66;
+    function plotWidth(wanted) {
+        return Math.min(wanted, Math.max(240, document.documentElement.clientWidth - PLOT_MARGINS));
+    }
+
+    /* A plot with axes, at most as high as wide. Options: xLabel, yLabel, x: [low, high], y: [low, high], width, height, and xTick, yTick, which
      * write the number of a tick. The result has
      *   .clear()                                      removes what was drawn
      *   .line(xs, ys, {series: 1, text, points: false})  draws a curve in the colour of its series, 1 to 6
      *   .draw(shape)                                  adds an own SVG shape; .X(x) and .Y(y) give its coordinates
-     *   .range(x, y)                                  changes the ranges of the axes */
+     *   .range(x, y)                                  changes the ranges of the axes
+     *   .area                                         {x, y, width, height} inside of the axes */
     function plot({ label, xLabel = "", yLabel = "", x, y, width = 640, height = 300, xTick = short, yTick = short }) {
-        const left = 62, right = 14, top = 12, bottom = 44;
+        const left = 62, right = 24, top = 12, bottom = 44; /* right: half of a number of 6 digits below the end of the axis */
+        width = plotWidth(width);
+        height = Math.min(height, width);
         const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "live-plot", role: "img", "aria-label": label });
         const axes = shape("g", {}), content = shape("g", {}), legend = shape("g", {});
         svg.append(axes, content, legend);
@@ -252,6 +269,7 @@ const live = (() => {
 
         svg.X = X;
         svg.Y = Y;
+        svg.area = { x: left, y: top, width: width - left - right, height: height - top - bottom };
         svg.range = (newX, newY) => { x = newX || x; y = newY || y; drawAxes(); };
         svg.clear = () => { content.replaceChildren(); legend.replaceChildren(); entries = 0; };
         svg.draw = what => { content.append(what); return what; };
@@ -344,5 +362,5 @@ const live = (() => {
         else go();
     });
 
-    return { figure, library, worker, ready, element, shape, slider, button, checkbox, choice, row, number, heat, matrix, plot, textArea, utf8, tokenTexts, visible };
+    return { figure, library, worker, ready, element, shape, slider, button, checkbox, choice, row, number, heat, matrix, plot, plotWidth, textArea, utf8, tokenTexts, visible };
 })();

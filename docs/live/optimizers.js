@@ -76,7 +76,7 @@
             label: "The loss as contours over the two weights, with the paths of both optimizers. A click sets the start.",
             xLabel: "weight \u03B8\u2081", yLabel: "weight \u03B8\u2082", x: X_RANGE, y: [-2, 2], width: 420, height: 410,
         });
-        const clip = live.shape("clipPath", { id: "live-optimizers-clip" }, live.shape("rect", { x: 62, y: 12, width: 344, height: 354 }));
+        const clip = live.shape("clipPath", { id: "live-optimizers-clip" }, live.shape("rect", plot.area));
         const contours = plot.draw(live.shape("g", { class: "live-contours" }));
         const paths = live.shape("g", {}), minima = live.shape("g", {});
         plot.classList.add("live-surface");

@@ -71,7 +71,7 @@
         const scores = new Float32Array(distances.length), parts = new Float32Array(PAIRS * distances.length);
         const plot = live.plot({ label: "the score and the part of the chosen pair against the distance", xLabel: "distance m \u2212 n",
             yLabel: "score q\u2032\u00b7k\u2032", x: [-REACH, REACH], y: [-1, 1],
-            height: 270, width: window.innerWidth < 600 ? 400 : 640 }); /* on a phone, the text of a wide plot is too small */
+            height: 270 });
         plot.compute = (q, k, theta) => {
             lib.call("live_rope_scores", scores, parts, q, k, D_K, REACH, theta);
             const all = [...scores, ...parts], low = Math.min(...all), high = Math.max(...all), space = (high - low) / 20;

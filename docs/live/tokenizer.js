@@ -4,7 +4,7 @@
 live.figure("tokenizer", (box, lib) => {
     const FULL = 1, CHOSEN = 2; /* slots: the tokenizer of the largest vocabulary, and that of the slider */
     const STORY_BYTES = 300000, SMALLEST = 257, LARGEST = 2000; /* 257: the bytes and the special token */
-    const PLOT_WIDTH = document.documentElement.clientWidth < 600 ? 400 : 640; /* a phone shows its text not too small */
+    const PLOT_WIDTH = live.plotWidth(640);
     const SIZES = [257, 270, 290, 320, 360, 420, 500, 600, 750, 900, 1100, 1300, 1500, 1750, 2000];
     const stories = new Uint8Array(STORY_BYTES);
     let corpus, vocabulary, merges, bytes, keys = [], ids, active = -1;

@@ -43,7 +43,13 @@ static TransformerLMConfig model_of(const int32_t *model)
 
 /* ---- before the run ---- */
 
-/* sizes (3): parameters, FLOPs of the products of a step, FLOPs of its AdamW. */
+/* The fewest tokens of a text for a model. */
+static size_t fewest_tokens(const TransformerLMConfig *model)
+{
+    return MIN_WINDOWS * model->context_length;
+}
+
+/* sizes (4): parameters, FLOPs of the products of a step, FLOPs of its AdamW, the fewest tokens of a text. */
 LIVE live_train_size(double *sizes, const int32_t *model, int batch)
 {
     const TransformerLMConfig config = model_of(model);
@@ -54,6 +60,7 @@ LIVE live_train_size(double *sizes, const int32_t *model, int batch)
     sizes[0] = (double)parameters;
     sizes[1] = account_training_flops(&config, (size_t)batch, config.context_length);
     sizes[2] = account_adamw_flops(parameters);
+    sizes[3] = (double)fewest_tokens(&config);
     return CS336_OK;
 }
 
@@ -82,7 +89,7 @@ static void end_run(void)
 /* Keeps a copy of the ids. The last tenth, or at least two windows, is for validation. */
 static Status take_text(const int32_t *ids, size_t count, const TransformerLMConfig *model)
 {
-    const size_t context = model->context_length, needed = MIN_WINDOWS * context;
+    const size_t context = model->context_length, needed = fewest_tokens(model);
     if (count < needed)
         return status_fail(CS336_ERANGE,
                            "the text has %zu tokens, expected at least %zu for a context of %zu; take a longer text, a "

@@ -11,11 +11,15 @@
     const RATES = { tiny: 0.01, small: 0.01, medium: 0.003 }; /* a good learning rate of each, measured on the stories */
     const SEPARATOR = "<|endoftext|>"; /* STORY_SEPARATOR of story/story.h */
     const SLOT = 0, SEED = 1, SAMPLE_TOKENS = 100, TOP_P = 0.95, LIKELIEST = 8;
-    const SHORTEST = 2000, LONGEST = 4e6; /* bytes of the reader's text */
+    const LONGEST = 4e6; /* bytes of the reader's text */
+    const COUNT_SLOT = 1; /* of the page's own library, where a short text is counted before a run */
+    const COUNTED = 16;  /* bytes per token: a text of more bytes than that has enough tokens, unless it repeats itself a lot */
     const CALL_MILLISECONDS = 120; /* a call makes about as many steps as fit: Stop waits for its end */
 
+    const HEADS_NOTE = "\u201cShow the heads\u201d shows where each attention head looks, also while the model trains. When training stops, they are shown by themselves.";
+
     const say = (f, text) => { f.message.textContent = text; };
-    const bytesText = n => n < 999500 ? (n / 1000).toFixed(n < 10000 ? 1 : 0) + " kB" : (n / 1e6).toFixed(1) + " MB";
+    const bytesText = n => n < 1000 ? n + (n === 1 ? " byte" : " bytes") : n < 999500 ? (n / 1000).toFixed(n < 10000 ? 1 : 0) + " kB" : (n / 1e6).toFixed(1) + " MB";
 
     function short(n) { /* 43104 -> 43.1 K */
         const [power, unit] = n >= 1e9 ? [1e9, " G"] : n >= 1e6 ? [1e6, " M"] : n >= 1e3 ? [1e3, " K"] : [1, ""];
@@ -38,37 +42,70 @@
         return f.file || new TextEncoder().encode(f.area.value);
     }
 
-    function isTooShort(f) {
-        return f.text.value === "own" && ownText(f).length < SHORTEST;
+    const hasSeparator = text => new TextDecoder().decode(text).includes(SEPARATOR);
+    const vocabularySize = (f, special) => Math.max(f.vocabulary.value, 256 + special);
+
+    /* The tokens of a text with the tokenizer that a run would train on it. Short texts take some milliseconds. */
+    function countTokens(f, lib, text) {
+        const special = hasSeparator(text), numbers = new Int32Array(4), ids = new Int32Array(text.length), count = new Int32Array(1);
+        lib.call("live_tokenizer_train", COUNT_SLOT, text, text.length, vocabularySize(f, special), special, numbers);
+        lib.call("live_tokenizer_encode", COUNT_SLOT, text, text.length, ids, count);
+        return count[0];
     }
 
-    function showOwn(f) {
-        const bytes = ownText(f).length;
-        f.own.hidden = f.text.value !== "own";
-        f.amount.hidden = !f.own.hidden;
-        f.ownNote.textContent = (f.file ? "The file has " : "The text has ") + bytesText(bytes) +
-            (isTooShort(f) ? ": too short. Expected at least " + bytesText(SHORTEST) + "; 100 kB and more are better."
-                : bytes > LONGEST ? ". Only the first " + bytesText(LONGEST) + " are used." : ".");
-        showPhase(f);
+    /* Says how long the reader's text is, and finds out whether that is enough for the model. */
+    function showOwn(f, lib) {
+        const own = f.text.value === "own", fewest = costs(f, lib)[3], text = own ? ownText(f) : new Uint8Array(0), bytes = text.length;
+        const tokens = bytes && bytes < COUNTED * fewest ? countTokens(f, lib, text) : 0;
+        f.tooShort = own && (bytes === 0 || (tokens > 0 && tokens < fewest));
+        f.own.hidden = !own;
+        f.amount.hidden = own;
+        const what = f.file ? "The file" : "The text", needs = `The ${f.model.value} model needs at least ${fewest.toLocaleString("en")} tokens; 100 kB and more are better.`;
+        f.ownNote.textContent = bytes === 0 ? `${what} is empty. ${needs}`
+            : `${what} has ${bytesText(Math.min(bytes, LONGEST))}${bytes > LONGEST ? " and more, of which these are used" : ""}` +
+                (tokens ? `, ${tokens.toLocaleString("en")} ${tokens === 1 ? "token" : "tokens"}` : "") + (f.tooShort ? `: too short. ${needs}` : ".");
     }
 
     async function openFile(f, file) {
         f.file = file ? new Uint8Array(await file.slice(0, LONGEST + 1).arrayBuffer()) : null;
-        showOwn(f);
     }
 
     /* ---- the model ---- */
 
     function settings(f) {
-        return { model: MODELS[f.model.value], batch: Number(f.batch.value), steps: Number(f.steps.value), rate: Number(f.rate.value) };
+        const own = f.text.value === "own";
+        return { model: MODELS[f.model.value], batch: Number(f.batch.value), steps: Number(f.steps.value), rate: Number(f.rate.value),
+            vocabulary: f.vocabulary.value, text: own ? f.file || f.area.value : Number(f.size.value), name: f.model.value };
+    }
+
+    /* What the library says of the chosen model: parameters, FLOPs of a step (products, AdamW), the fewest tokens of a text. */
+    function costs(f, lib) {
+        const { model, batch } = settings(f), sizes = new Float64Array(4);
+        lib.call("live_train_size", sizes, Int32Array.of(Math.max(f.vocabulary.value, 257), ...model), batch);
+        return sizes;
+    }
+
+    /* A run keeps the settings with which it began. Says so when those of the page have become others. */
+    function showPending(f) {
+        const run = f.run, chosen = settings(f), other = Boolean(run) && Object.keys(chosen).some(key => chosen[key] !== run.settings[key]);
+        f.pending.hidden = f.busy || !other;
+        f.pending.textContent = "You changed the settings. \u201cStart again\u201d begins a run with them" +
+            (run && !isFinished(run) ? "; \u201cGo on\u201d continues the run below with its own." : ".");
+    }
+
+    /* After a change of the settings. */
+    function showSettings(f, lib) {
+        showSize(f, lib);
+        showOwn(f, lib);
+        showPhase(f);
     }
 
     /* Says what the model costs. The speed is known when some steps were made. */
     function showSize(f, lib) {
-        const { model, batch, steps } = settings(f), sizes = new Float64Array(3);
-        const vocabulary = Math.max(f.vocabulary.value, 257);
-        lib.call("live_train_size", sizes, Int32Array.of(vocabulary, ...model), batch);
-        const [context, d, layers, heads] = model, flops = sizes[1] + sizes[2];
+        const { model, batch, steps, rate } = settings(f), sizes = costs(f, lib), warmup = Math.floor(steps / 20);
+        const [context, d, layers, heads] = model, flops = sizes[1] + sizes[2], good = RATES[f.model.value];
+        f.schedule.textContent = `The learning rate rises to ${rate} in the first ${warmup} steps, and then falls along a cosine to ${Number((rate / 10).toPrecision(3))}.` +
+            (rate === good ? "" : ` For this model, ${good} is a good rate.`);
         f.sizes.textContent = `${short(sizes[0])} parameters: ${layers} layer${layers > 1 ? "s" : ""}, d_model ${d}, ${heads} heads, context ${context}. ` +
             `A step reads ${batch} \u00d7 ${context} tokens and takes ${short(flops)}FLOPs; the run, ${short(steps * flops)}FLOPs` +
             (f.speed ? `: about ${duration(steps * flops / f.speed)} at the speed measured in this page.` : ".");
@@ -106,35 +143,49 @@
     function showNumbers(f, run) {
         const recent = run.losses.slice(-20), mean = recent.reduce((a, b) => a + b, 0) / recent.length;
         const [, loss] = run.validations[run.validations.length - 1], left = (run.steps - run.step) * run.seconds / run.step;
-        f.step.textContent = `${run.step} of ${run.steps}` + (run.step && run.step < run.steps ? `, ${duration(left)} left` : "");
+        const shown = live.number(loss, 3), choices = live.number(Math.exp(Number(shown)), 1); /* of the digits that are shown */
+        f.step.textContent = `${run.step} of ${run.steps}` + (f.going && run.step && run.step < run.steps ? `, ${duration(left)} left` : "");
         f.tokensPerSecond.textContent = run.step ? Math.round(run.step * run.batch * run.context / run.seconds).toLocaleString("en") : "\u2013";
         f.trainLoss.textContent = run.step ? live.number(mean, 3) : "\u2013";
-        f.valLoss.textContent = live.number(loss, 3);
+        f.valLoss.textContent = shown;
         f.bits.textContent = live.number(loss / Math.LN2 / run.bytesPerToken, 3);
         f.meaning.replaceChildren(
-            `A validation loss of ${live.number(loss, 2)} means that the model is as unsure about the next token as if it chose `,
-            "evenly among e", live.element("sup", {}, live.number(loss, 2)), ` = ${live.number(Math.exp(loss), 1)} tokens; an untrained ` +
+            `A validation loss of ${shown} means that the model is as unsure about the next token as if it chose `,
+            "evenly among e", live.element("sup", {}, shown), ` = ${choices} tokens; an untrained ` +
             `model chooses among all ${run.vocab}. A token has ${live.number(run.bytesPerToken, 2)} bytes on average, so that is ${f.bits.textContent} bits per byte.`);
         drawLoss(f, run);
     }
 
+    /* Removes what the page shows of a run. */
+    function forget(f) {
+        f.run = null;
+        for (const e of [f.samples, f.viewer, f.meaning, f.corpus]) e.replaceChildren();
+        for (const output of [f.step, f.tokensPerSecond, f.trainLoss, f.valLoss, f.bits]) output.textContent = "\u2013";
+        f.plot.clear();
+        f.lookNote.textContent = HEADS_NOTE;
+    }
+
     /* ---- the run ---- */
 
-    /* Text, tokenizer and model of a run. */
+    /* Text, tokenizer and model of a run. Returns null if the reader presses Stop: no call can be broken off, but the next
+     * one is not made. */
     async function prepare(f) {
-        const { model, batch, steps, rate } = settings(f), own = f.text.value === "own";
+        const chosen = settings(f), { model, batch, steps, rate } = chosen, own = f.text.value === "own";
         const text = own ? ownText(f).slice(0, LONGEST) : await stories(f);
-        const special = new TextDecoder().decode(text).includes(SEPARATOR);
+        const special = hasSeparator(text);
         const numbers = new Int32Array(4), ids = new Int32Array(text.length), count = new Int32Array(1), floor = new Float64Array(1);
         say(f, "Training the tokenizer on " + bytesText(text.length) + " \u2026");
-        await f.worker.call("live_tokenizer_train", SLOT, text, text.length, Math.max(f.vocabulary.value, 256 + special), special, numbers);
+        await f.worker.call("live_tokenizer_train", SLOT, text, text.length, vocabularySize(f, special), special, numbers);
+        if (!f.going) return null;
         await f.worker.call("live_tokenizer_encode", SLOT, text, text.length, ids, count);
+        if (!f.going) return null;
         const shape = Int32Array.of(numbers[0], ...model);
         await f.worker.call("live_train_start", ids.slice(0, count[0]), count[0], shape, batch, steps, rate, SEED);
         if (!own) await f.worker.call("live_train_floor", floor);
         const bytesPerToken = text.length / count[0];
-        f.corpus.textContent = `${bytesText(text.length)} of text are ${count[0].toLocaleString("en")} tokens; the last tenth is for validation.`;
-        return { alive: true, going: false, model, batch, steps, context: model[0], layers: model[2], heads: model[3], special, bytesPerToken,
+        f.corpus.textContent = `This run: the ${chosen.name} model, batch size ${batch}, learning rate ${rate}, a vocabulary of ${numbers[0]}. ` +
+            `${bytesText(text.length)} of text are ${count[0].toLocaleString("en")} tokens; the last tenth is for validation.`;
+        return { alive: true, settings: chosen, model, batch, steps, context: model[0], layers: model[2], heads: model[3], special, bytesPerToken,
             vocab: numbers[0], even: Math.log(numbers[0]), floor: floor[0] * bytesPerToken,
             step: 0, seconds: 0, chunk: 1, draws: 0, losses: [], validations: [] };
     }
@@ -160,9 +211,8 @@
 
     async function train(f, run) {
         run.valEvery = Math.max(1, Math.round(run.steps / 20));
-        run.going = true;
         showPhase(f);
-        while (run.going && run.step < run.steps) {
+        while (f.going && run.step < run.steps) {
             const sampleEvery = Number(f.every.value);
             await someSteps(f, run, sampleEvery);
             const last = run.step === run.steps;
@@ -170,13 +220,17 @@
             showNumbers(f, run);
             if (sampleEvery && (last || run.step % sampleEvery === 0)) await sample(f, run);
         }
-        run.going = false;
+        f.going = false;
+        showNumbers(f, run);
+        showPhase(f);
     }
 
     /* Each button's work. Only one runs at a time; an error is shown, and the reader may start again. */
     async function work(f, lib, action) {
         if (f.busy) return;
-        f.busy = true;
+        f.busy = f.going = true;
+        say(f, "");
+        showPhase(f);
         try {
             await action();
             const run = f.run, flops = new Float64Array(3);
@@ -186,24 +240,22 @@
             }
             say(f, "");
         } catch (error) {
-            if (f.run) f.run.going = f.run.alive = false;
+            if (f.run) f.run.alive = false;
             say(f, error.message);
         }
-        f.busy = false;
-        showPhase(f);
-        showSize(f, lib);
+        f.busy = f.going = false;
+        showSettings(f, lib);
     }
 
     async function start(f) {
-        f.run = null;
-        f.samples.replaceChildren();
-        f.viewer.replaceChildren();
+        forget(f);
         showPhase(f);
         const run = f.run = await prepare(f);
+        if (!run) return forget(f);
         await validate(f, run);
         showNumbers(f, run);
-        if (Number(f.every.value)) await sample(f, run);
-        say(f, "");
+        if (f.going && Number(f.every.value)) await sample(f, run);
+        if (f.going) say(f, "");
         await goOn(f);
     }
 
@@ -212,14 +264,25 @@
         await showHeads(f, f.run);
     }
 
+    function isFinished(run) {
+        return !run.alive || run.step === run.steps;
+    }
+
     function showPhase(f) {
-        const run = f.run, going = Boolean(run && run.going), finished = Boolean(run && (!run.alive || run.step === run.steps));
-        f.main.textContent = going ? "Stop" : run && run.step ? "Go on" : "Start";
-        f.main.hidden = finished;
-        f.main.disabled = !going && (f.busy || (!run && isTooShort(f)));
-        f.again.disabled = !run || f.busy || isTooShort(f);
+        const run = f.run;
+        f.main.textContent = f.going ? "Stop" : run ? "Go on" : "Start";
+        f.main.disabled = !f.going && (f.busy || (run ? isFinished(run) : f.tooShort));
+        f.again.disabled = !run || f.busy || f.tooShort;
         for (const control of f.settings.querySelectorAll("input, select, textarea")) control.disabled = f.busy;
         for (const control of [f.write, f.look]) control.disabled = !(run && run.alive);
+        showPending(f);
+    }
+
+    /* The worker's call ends first: up to 2 seconds while it trains a tokenizer, CALL_MILLISECONDS while it trains the model. */
+    function stop(f) {
+        f.going = false;
+        say(f, "Stopping \u2026");
+        showPhase(f);
     }
 
     /* ---- what the model can do ---- */
@@ -274,32 +337,35 @@
     /* ---- the controls ---- */
 
     function buildSettings(f, lib) {
-        const changed = () => showSize(f, lib), text = () => showOwn(f);
+        const changed = () => showSettings(f, lib);
         const select = (name, options, value, change = changed) => {
             const label = live.choice(name, options, value, change);
             return [label, label.querySelector("select")];
         };
         let textLabel, modelLabel, batchLabel, rateLabel, stepsLabel;
-        [textLabel, f.text] = select("text", [["stories", "the library's stories"], ["own", "my own text"]], "stories", text);
-        [f.amount, f.size] = select("amount", [[100, "100 kB"], [300, "300 kB"], [1000, "1 MB"], [3000, "3 MB"]], 1000, text);
+        [textLabel, f.text] = select("text", [["stories", "the library's stories"], ["own", "my own text"]], "stories");
+        [f.amount, f.size] = select("amount", [[100, "100 kB"], [300, "300 kB"], [1000, "1 MB"], [3000, "3 MB"]], 1000);
         [modelLabel, f.model] = select("model", Object.keys(MODELS).map(name => [name, name]), "small", () => {
-            f.rate.value = RATES[f.model.value];
+            if (!f.rateChosen) f.rate.value = RATES[f.model.value];
             changed();
         });
         [batchLabel, f.batch] = select("batch size", [4, 8, 16, 32].map(n => [n, n]), 8);
-        [rateLabel, f.rate] = select("learning rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1].map(x => [x, x]), RATES.small);
+        [rateLabel, f.rate] = select("learning rate", [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1].map(x => [x, x]), RATES.small, () => {
+            f.rateChosen = Number(f.rate.value) !== RATES[f.model.value]; /* another model does not change what the reader chose */
+            changed();
+        });
         [stepsLabel, f.steps] = select("steps", [50, 100, 300, 1000, 3000, 10000].map(n => [n, n]), 1000);
         f.vocabulary = live.slider("vocabulary",
             { min: 256, max: 1000, step: 8, value: 512, show: v => v === 256 ? "256 (bytes)" : v + " tokens" }, changed);
-        const typed = () => { f.file = null; showOwn(f); };
+        const typed = () => { f.file = null; changed(); };
         f.area = live.element("textarea", { rows: 5, "aria-label": "your text", placeholder: "Paste your text here", oninput: typed });
         f.ownNote = live.element("p", { class: "live-note" });
-        const file = live.element("input", { type: "file", class: "live-train-file", onchange: () => openFile(f, file.files[0]) });
+        const file = live.element("input", { type: "file", class: "live-train-file", onchange: () => openFile(f, file.files[0]).then(changed) });
         f.own = live.element("div", {}, f.area,
             live.row(live.element("label", { class: "live-choice" }, live.element("span", {}, "or a file"), file)), f.ownNote);
-        f.sizes = live.element("p", { class: "live-note" });
+        [f.sizes, f.schedule] = [0, 1].map(() => live.element("p", { class: "live-note" }));
         f.settings = live.element("div", {}, live.row(textLabel, f.amount, f.vocabulary), f.own,
-            live.row(modelLabel, batchLabel, rateLabel, stepsLabel), f.sizes);
+            live.row(modelLabel, batchLabel, rateLabel, stepsLabel), f.sizes, f.schedule);
     }
 
     function buildProgress(f, lib) {
@@ -310,18 +376,18 @@
         const boxes = ["step", "tokens per second", "training loss", "validation loss", "bits per byte"].map(number);
         [f.step, f.tokensPerSecond, f.trainLoss, f.valLoss, f.bits] = boxes.map(b => b[1]);
         f.main = live.button("Start", () => {
-            if (f.run && f.run.going) f.run.going = false;
+            if (f.going) stop(f);
             else work(f, lib, () => f.run ? goOn(f) : start(f));
         });
         f.again = live.button("Start again", () => work(f, lib, () => start(f)));
         f.message = live.element("span", { role: "status" });
+        f.pending = live.element("p", { class: "live-note", role: "status" });
         f.corpus = live.element("p", { class: "live-note" });
         f.meaning = live.element("p", { class: "live-note" });
         f.plot = live.plot({ label: "training and validation loss by step", xLabel: "step", yLabel: "loss (nats per token)",
             x: [0, 1000], y: [0, 8] });
-        f.plot.classList.add("live-train-plot");
         const numbers = live.element("div", { class: "live-train-numbers" }, ...boxes.map(b => b[0]));
-        return [live.row(f.main, f.again, f.message), numbers, f.plot, f.meaning, f.corpus];
+        return [live.row(f.main, f.again, f.message), f.pending, numbers, f.plot, f.meaning, f.corpus];
     }
 
     function buildAbilities(f) {
@@ -335,7 +401,7 @@
         f.samples = live.element("ol", { class: "live-train-samples", reversed: true, tabindex: 0, "aria-label": "what the model wrote" });
         f.look_prompt = input("text for the heads", "Once upon a time, there was a little girl named Lily.");
         f.look = live.button("Show the heads", () => beside(f, showHeads));
-        f.lookNote = live.element("p", { class: "live-note" }, "When training stops, this shows where each attention head looks.");
+        f.lookNote = live.element("p", { class: "live-note" }, HEADS_NOTE);
         f.viewer = live.element("div", {});
         const title = text => live.element("p", { class: "live-train-title" }, text);
         return [title("What it writes"), live.row(label("prompt", f.prompt), f.temperature, every, f.write), f.samples,
@@ -343,13 +409,12 @@
     }
 
     live.figure("train", (box, lib) => {
-        const f = { worker: live.worker(), run: null, busy: false, file: null, speed: 0 };
+        const f = { worker: live.worker(), run: null, busy: false, going: false, file: null, tooShort: false, rateChosen: false, speed: 0 };
         const title = text => live.element("p", { class: "live-train-title" }, text);
         buildSettings(f, lib);
         const progress = buildProgress(f, lib);
         box.append(title("Text and model"), f.settings, title("Training"), ...progress, ...buildAbilities(f));
-        showOwn(f);
-        showSize(f, lib);
+        showSettings(f, lib);
         /* For the picture of the figure: a short run, and the heads without the large map. */
         window.liveShow = async () => {
             f.steps.value = 300;

@@ -205,13 +205,13 @@ def check_page(chromium, checks, site, page):
     math = chromium.evaluate(f"window.docsCheck = {checks}; docsCheck.mathReady()")
     chromium.evaluate("typeof live === 'undefined' || live.ready")
     result = chromium.evaluate("({formulas: typeof MathJax === 'undefined' ? {good: 0, errors: []} : docsCheck.formulas(),"
-                               " light: docsCheck.contrast(), wide: docsCheck.tooWide()})")
+                               " light: docsCheck.contrast(), wide: docsCheck.tooWide(), plots: docsCheck.plotTexts()})")
     chromium.set_colours("dark")
     result["dark"] = chromium.evaluate("docsCheck.contrast()")
     if "doxygen-awesome.css" in site.files and not chromium.evaluate("docsCheck.isDark()"):
         fail(page, "dark: the page stays light")
     chromium.set_width(*DESKTOP)
-    wide = chromium.evaluate("docsCheck.tooWide()")
+    wide, plots = chromium.evaluate("[docsCheck.tooWide(), docsCheck.plotTexts()]")
 
     for message in result["formulas"]["errors"]:
         fail(page, message)
@@ -223,7 +223,7 @@ def check_page(chromium, checks, site, page):
     for scheme in ("light", "dark"):
         for message in result[scheme]["errors"]:
             fail(page, f"{scheme}: {message}; expected 4.5")
-    for message in (result["wide"], wide):
+    for message in [result["wide"], wide] + result["plots"] + plots:
         if message:
             fail(page, message)
     report_events(page, chromium.take_events())

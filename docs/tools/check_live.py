@@ -94,6 +94,8 @@ def check_figure(chromium, page, name, fail, native):
                           f")(document.querySelector('[data-live=\"{name}\"]'));}})()")
     except Exception as error:  # what the check throws
         fail(page, f"figure {name}: {str(error).splitlines()[0]}")
+    for message in chromium.evaluate(f"({(TOOLS / 'page_checks.js').read_text(encoding='utf-8')}).plotTexts()"):
+        fail(page, f"figure {name}, after its check: {message}")
     calls = json.loads(chromium.evaluate(TAKE_CALLS))
     for call in calls if native else []:
         difference = native.repeat(call)

@@ -3,6 +3,7 @@
     "use strict";
 
     var OFTEN_ENOUGH = 4.5; /* WCAG 2.1, level AA, for text of normal size */
+    var SMALLEST_TYPE = 11.5; /* pixels, of the text in plots */
 
     /* ---- formulas ---- */
 
@@ -148,5 +149,24 @@
         return false;
     }
 
-    return { mathReady: mathReady, formulas: formulas, contrast: contrast, isDark: isDark, tooWide: tooWide };
+    /* ---- plots ---- */
+
+    /* The texts of plots that the picture's edge cuts, or that are too small to read. */
+    function plotTexts() {
+        var errors = [];
+        document.querySelectorAll(".live-plot").forEach(function (plot) {
+            var frame = plot.getBoundingClientRect(), scale = frame.width / plot.viewBox.baseVal.width;
+            if (!frame.width) return;
+            plot.querySelectorAll("text").forEach(function (text) {
+                var box = text.getBoundingClientRect(), size = scale * parseFloat(getComputedStyle(text).fontSize);
+                var name = "the plot \"" + plot.getAttribute("aria-label") + "\": its text \"" + text.textContent + "\" ";
+                if (box.left < frame.left - 0.5 || box.right > frame.right + 0.5 || box.top < frame.top - 0.5 || box.bottom > frame.bottom + 0.5)
+                    errors.push(name + "is cut at the edge");
+                if (size < SMALLEST_TYPE) errors.push(name + "is " + size.toFixed(1) + " px high, expected " + SMALLEST_TYPE);
+            });
+        });
+        return errors;
+    }
+
+    return { mathReady: mathReady, formulas: formulas, contrast: contrast, isDark: isDark, tooWide: tooWide, plotTexts: plotTexts };
 })()
