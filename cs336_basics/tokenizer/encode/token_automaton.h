@@ -42,12 +42,13 @@ typedef struct {
 
 /** @brief The automaton. It never changes, so threads may share it. */
 typedef struct {
-    AutomatonNode *nodes;
-    size_t count, capacity; /**< of nodes */
-    int32_t *slots;         /**< a hash table from (parent, byte) to the child, with open addressing; -1: a free slot */
-    size_t slot_count;      /**< a power of two */
-    int shift;              /**< the first slot of a pair is its hash, shifted right by this */
-    int32_t *shorter;       /**< by token: the next shorter token that ends it, -1: none */
+    AutomatonNode *nodes; /**< node 0 is the root */
+    size_t count,         /**< nodes in use */
+        capacity;         /**< nodes that the allocation holds */
+    int32_t *slots;       /**< a hash table from (parent, byte) to the child, with open addressing; -1: a free slot */
+    size_t slot_count;    /**< a power of two */
+    int shift;            /**< the first slot of a pair is its hash, shifted right by this */
+    int32_t *shorter;     /**< by token: the next shorter token that ends it, -1: none */
 } TokenAutomaton;
 
 /**

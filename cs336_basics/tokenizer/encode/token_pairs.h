@@ -73,8 +73,9 @@ enum {
 
 /** @brief An entry of the cache of answers. */
 typedef struct {
-    int32_t left, right; /**< the tokens */
-    int32_t answer;      /**< 0: a free entry */
+    int32_t left,   /**< the left token */
+        right;      /**< the right token */
+    int32_t answer; /**< 0: a free entry */
 } PairAnswer;
 
 /** @brief Slots of a cache of answers, as a power of two: 8192 of them take 96 KiB. */
