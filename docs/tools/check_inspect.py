@@ -241,9 +241,9 @@ class Page:
             differ(self.name, f"{how}: the number of head {other}", float(number), max(maps[layer][other][query]), 0.000501)
 
     def check_maps(self, how, maps, layer, head):
-        """The opacity of each pixel is the square root of its weight."""
+        """The opacity of each pixel is the square root of its weight's share of the largest one of its query."""
         for selector, index, rows in [(".av-map", 0, maps[layer][head])] + [(".av-small", i, maps[layer][i]) for i in range(HEADS)]:
-            expected = [255 * math.sqrt(w) for i, row in enumerate(rows) for w in row + [0] * (len(rows) - 1 - i)]
+            expected = [255 * math.sqrt(w / max(row)) for i, row in enumerate(rows) for w in row + [0] * (len(rows) - 1 - i)]
             actual = self.pixels(selector, index)[3::4]
             if len(actual) != len(expected) or any(abs(a - b) > 1 for a, b in zip(actual, expected)):
                 fail(self.name, f"{how}: the map {selector} {index} does not show the weights")

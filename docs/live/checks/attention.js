@@ -39,8 +39,35 @@
     setControl(box, "Q, row 0, column 1", "-3.5");
     setControl(box, "V, row 3, column 0", "7");
     compare("lookup, edited", 4, third);
-    setControl(box, "V, row 3, column 0", "");
-    expect(control(box, "V, row 3, column 0").value === "7", "an empty field does not go back to its number");
+
+    /* What is typed letter by letter: a number that is allowed, or the one from before, and a word about it. */
+    const cell = () => control(box, "V, row 3, column 0"), wrong = () => box.querySelector(".live-wrong").textContent;
+    const type = text => {
+        for (let i = 0; i <= text.length; i++) {
+            cell().value = text.slice(0, i);
+            cell().dispatchEvent(new Event("input", { bubbles: true }));
+        }
+    };
+    const leave = () => cell().dispatchEvent(new Event("change", { bubbles: true }));
+    for (const text of ["", "1e99", "1000", "99999", "99.5", "-", "abc", "0x10", "1e"]) {
+        type(text);
+        expect(cell().getAttribute("aria-invalid") === "true", `"${text}" is taken for a number`);
+        expect(lastCall("live_attention")[8][6] === 7, `while a cell holds "${text}", attention reads ${lastCall("live_attention")[8][6]}`);
+        leave();
+        expect(cell().value === "7" && cell().getAttribute("aria-invalid") === "false", `after "${text}" the cell holds ${cell().value}`);
+        const name = text ? `\u201C${text}\u201D` : "an empty cell";
+        expect(wrong() === `V, row 3, column 0: ${name} is no number from \u221299 to 99, so 7 stays.`, `of "${text}" the figure says "${wrong()}"`);
+    }
+    for (const [text, value] of [["1,5", 1.5], ["\u22122.25", -2.25], ["99", 99], [".5", 0.5], ["-1e1", -10], ["7", 7]]) {
+        type(text);
+        leave();
+        expect(lastCall("live_attention")[8][6] === value && cell().value === String(value) && !wrong(), `"${text}" is read as ${cell().value}`);
+    }
+    cell().dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp", bubbles: true }));
+    leave();
+    compare("a cell after ArrowUp", 4, third);
+    expect(cell().value === "8", "ArrowUp makes 7 to " + cell().value);
+    setControl(box, "V, row 3, column 0", "7");
 
     press(box, "causal");
     compare("causal", 4, third);
@@ -53,6 +80,16 @@
     paint(1, 1).focus();
     paint(1, 1).dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
     expect(document.activeElement === paint(2, 1), "the arrow key does not move to the next query");
+    const key = (from, name, ctrlKey = false) => {
+        from.focus();
+        const event = new KeyboardEvent("keydown", { key: name, ctrlKey, bubbles: true, cancelable: true });
+        from.dispatchEvent(event);
+        expect(event.defaultPrevented, name + " in the scores scrolls the page");
+        return document.activeElement;
+    };
+    expect(key(paint(2, 1), "Home") === paint(2, 0) && key(paint(2, 1), "End") === paint(2, 3), "Home or End do not lead to the ends of the row");
+    expect(key(paint(2, 1), "Home", true) === paint(0, 0) && key(paint(2, 1), "End", true) === paint(3, 3), "Ctrl with Home or End does not lead to a corner");
+    expect(key(paint(0, 1), "ArrowUp") === paint(0, 1), "ArrowUp leaves the scores");
     const at = e => { const r = e.getBoundingClientRect(); return { bubbles: true, buttons: 1, clientX: r.x + r.width / 2, clientY: r.y + r.height / 2 }; };
     paint(3, 3).scrollIntoView({ block: "center" });
     paint(3, 0).dispatchEvent(new PointerEvent("pointerdown", at(paint(3, 0))));
@@ -60,6 +97,22 @@
     paint(3, 0).dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
     expect(pressed().map(Number).join("") === "0111101100011110", "after painting, the mask is " + pressed().map(Number).join(""));
     compare("painted", 4, third);
+
+    /* A finger that begins to scroll paints nothing. One that taps, or moves sideways, does. */
+    const finger = (name, e, more = {}) => paint(3, 0).dispatchEvent(new PointerEvent(name, { ...at(e), pointerType: "touch", ...more }));
+    expect(getComputedStyle(paint(3, 0)).touchAction === "pan-y", "a finger on the scores cannot scroll the page");
+    const painted = pressed().join();
+    finger("pointerdown", paint(3, 0));
+    finger("pointermove", paint(3, 0));
+    finger("pointercancel", paint(3, 0));
+    expect(pressed().join() === painted, "a finger that scrolls paints the mask");
+    finger("pointerdown", paint(3, 0));
+    finger("pointerup", paint(3, 0), { buttons: 0 });
+    expect(!pressed()[12] && pressed()[13], "a tap does not show the key again");
+    finger("pointerdown", paint(3, 0));
+    finger("pointermove", paint(3, 3));
+    finger("pointerup", paint(3, 3), { buttons: 0 });
+    expect(pressed()[12] && pressed()[15], "a finger that moves sideways does not paint both cells");
 
     /* A query that sees no key: what the library gives, and that the figure says so. */
     paint(1, 1).click();
