@@ -17,6 +17,7 @@
 
     const named = (letter, i) => letter + "\u2080\u2081\u2082\u2083"[i];
     const names = (letter, count) => Array.from({ length: count }, (_, i) => named(letter, i));
+    const labels = (letter, count) => names(letter, count).map(name => live.element("span", {}, ...live.subscripts(name)));
     const list = words => words.length < 2 ? words.join("") : words.slice(0, -1).join(", ") + " and " + words[words.length - 1];
     const row = (values, i, columns) => Array.from(values.slice(i * columns, (i + 1) * columns));
 
@@ -134,7 +135,7 @@
      * move. */
     function paintable(state, rowLabels, changed) {
         const cells = [], { seen, keys } = state;
-        const table = live.matrix("1. Scores", state.queries, keys, { rowLabels, columnLabels: names("k", keys), cell(i, j, td) {
+        const table = live.matrix("1. Scores", state.queries, keys, { rowLabels, columnLabels: labels("k", keys), cell(i, j, td) {
             const cell = live.element("button", { type: "button", class: "live-paint", tabindex: i + j ? -1 : 0 });
             cells.push(cell);
             td.append(cell);
@@ -171,7 +172,7 @@
     function choosers(state, letter, choose) {
         return names(letter, state.queries).map((text, i) =>
             live.element("button", { type: "button", class: "live-name", "data-query": i, onclick: () => choose(i),
-                "aria-label": `explain query ${i} (${text})` }, text));
+                "aria-label": `explain query ${i} (${text})` }, ...live.subscripts(text)));
     }
 
     /* Which keys the chosen query attends to, and how its output comes about. */
@@ -193,10 +194,9 @@
     }
 
     function resultTables(s, choose) {
-        const options = { columnLabels: names("k", s.keys) };
         return {
-            masked: live.matrix("2. Masked scores", s.queries, s.keys, { ...options, rowLabels: choosers(s, "q", choose) }),
-            weights: live.matrix("3. Weights P = softmax", s.queries, s.keys, { ...options, largest: 1, rowLabels: choosers(s, "q", choose) }),
+            masked: live.matrix("2. Masked scores", s.queries, s.keys, { columnLabels: labels("k", s.keys), rowLabels: choosers(s, "q", choose) }),
+            weights: live.matrix("3. Weights P = softmax", s.queries, s.keys, { columnLabels: labels("k", s.keys), largest: 1, rowLabels: choosers(s, "q", choose) }),
             output: live.matrix("4. Output O = P V", s.queries, s.d_v, { rowLabels: choosers(s, "o", choose) }),
         };
     }
@@ -213,7 +213,7 @@
             scores.showScores(r.scores);
             for (const name in tables) tables[name].show(r[name]);
             const [first, second] = explain(state, r);
-            sentence.replaceChildren(live.element("strong", {}, first), second);
+            sentence.replaceChildren(live.element("strong", {}, ...live.subscripts(first)), ...live.subscripts(second));
             box.querySelectorAll(".live-name").forEach(button => {
                 const chosen = Number(button.dataset.query) === state.chosen;
                 button.setAttribute("aria-pressed", chosen);
@@ -230,8 +230,8 @@
             tables = resultTables(state, choose);
             inputs.replaceChildren(
                 editable("Q, the queries", state.Q, state.d_k, choosers(state, "q", choose), update, tell),
-                editable("K, the keys", state.K, state.d_k, names("k", state.keys), update, tell),
-                editable("V, the values", state.V, state.d_v, names("v", state.keys), update, tell));
+                editable("K, the keys", state.K, state.d_k, labels("k", state.keys), update, tell),
+                editable("V, the values", state.V, state.d_v, labels("v", state.keys), update, tell));
             tell("");
             results.replaceChildren(scores, ...Object.values(tables));
             note.textContent = example.note;

@@ -21,6 +21,10 @@ live.figure("softmax", (box, lib) => {
     const sliders = Array.from(scores, (score, i) =>
         live.slider("x" + "\u2080\u2081\u2082\u2083\u2084"[i], { min: -10, max: 10, step: 0.1, value: score, show: v => live.number(v, 1) },
             value => { scores[i] = value; update(); }));
+    for (const slider of sliders) {
+        const name = slider.querySelector("span");
+        name.replaceChildren(...live.subscripts(name.textContent));
+    }
     const temperature = live.slider("temperature", { min: 0.1, max: 5, step: 0.1, value: 1, show: v => live.number(v, 1) }, update);
     const sum = live.element("output", {});
     /* A number of its own, so that the differences of the scores stay, whatever is added. */

@@ -28,7 +28,7 @@
 
     compare("by hand", 2, third);
     expectShown(tableNumbers(box, "4. Output"), [6.4046, 7.1909, 2.3963, 15.2074], 3, "the numbers of the chapter");
-    expect(sentence().startsWith("q\u2080 attends to k\u2080 (64 %) and k\u2081 (36 %)."), "the sentence is: " + sentence());
+    expect(sentence().startsWith("q0 attends to k0 (64 %) and k1 (36 %)."), "the sentence is: " + sentence());
     setControl(box, "divide the scores", false);
     compare("by hand, without the factor", 2, 1);
 
@@ -73,7 +73,7 @@
     compare("causal", 4, third);
     expect(pressed().map(Number).join("") === "0111001100010000", "the causal mask is " + pressed().map(Number).join(""));
     press(box, "explain query 2");
-    expect(sentence().startsWith("q\u2082 attends to k\u2080 (48 %), k\u2082 (48 %) and k\u2081 (5 %); k\u2083 is hidden from it."), "the sentence is: " + sentence());
+    expect(sentence().startsWith("q2 attends to k0 (48 %), k2 (48 %) and k1 (5 %); k3 is hidden from it."), "the sentence is: " + sentence());
 
     /* By the keyboard, and by a drag. */
     paint(1, 0).click();
@@ -113,6 +113,7 @@
     finger("pointermove", paint(3, 3));
     finger("pointerup", paint(3, 3), { buttons: 0 });
     expect(pressed()[12] && pressed()[15], "a finger that moves sideways does not paint both cells");
+    paint(3, 3).click();
 
     /* A query that sees no key: what the library gives, and that the figure says so. */
     paint(1, 1).click();
@@ -120,10 +121,10 @@
     const [, , softmax, weights, , logSumExp] = lastCall("live_attention");
     expect(softmax.slice(4, 8).every(Number.isNaN) && logSumExp[1] === -Infinity, "softmax_forward() of -inf alone is " + softmax.slice(4, 8));
     expectShown(softmax.filter((_, k) => k >> 2 !== 1), weights.filter((_, k) => k >> 2 !== 1), 6, "softmax_forward() beside the weights of attention");
-    expect(sentence().startsWith("q\u2081 sees no key.") && sentence().includes("alone gives nan") && sentence().includes("[0.000, 0.000]"),
+    expect(sentence().startsWith("q1 sees no key.") && sentence().includes("alone gives nan") && sentence().includes("[0.000, 0.000]"),
         "the sentence is: " + sentence());
     paint(1, 0).click();
-    expect(!pressed()[4] && sentence().startsWith("q\u2081 attends to k\u2080 (100 %);"), "a hidden key does not come back: " + sentence());
+    expect(!pressed()[4] && sentence().startsWith("q1 attends to k0 (100 %);"), "a hidden key does not come back: " + sentence());
     press(box, "no mask");
     expect(!pressed().includes(true), "there is a mask after \"no mask\"");
     compare("no mask", 4, third);

@@ -32,7 +32,7 @@
     /* The loss and both weights in the sentence about an optimizer. */
     const sentence = name => Array.from(box.querySelectorAll(".live-report output"), o => o.textContent).find(text => text.startsWith(name));
     function reported(name) {
-        const found = sentence(name).match(/loss (\S+) after (\d+) steps, at \S+ = (\S+), \S+ = (\S+)$/);
+        const found = sentence(name).match(/loss (\S+) after (\d+) steps?, at \S+ = (\S+), \S+ = (\S+)$/);
         expect(found, `no loss and no weights in "${sentence(name)}"`);
         return found.slice(1).map(shownNumber);
     }
