@@ -119,10 +119,10 @@ const attentionViewer = (function () {
         drawQuery(v);
     }
 
-    /* Scrolls the box of tokens, but not the page, until the chosen token can be seen. */
+    /* Scrolls the box of tokens, but not the page, until the chosen token can be seen, with the space around it. */
     function showToken(v) {
-        const box = v.tokenBox, top = v.tokens[v.query].button.offsetTop - box.offsetTop;
-        const bottom = top + v.tokens[v.query].button.offsetHeight;
+        const box = v.tokenBox, button = v.tokens[v.query].button, space = parseFloat(getComputedStyle(box).paddingTop);
+        const top = button.offsetTop - box.offsetTop - space, bottom = top + button.offsetHeight + 2 * space;
         if (top < box.scrollTop) box.scrollTop = top;
         else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
     }
@@ -265,11 +265,12 @@ const attentionViewer = (function () {
             head: old && old.head < data.heads ? old.head : 0,
             query: same ? old.query : last
         };
-        viewers.set(element, v);
         if (!data.tokens.length) {
+            viewers.delete(element);
             element.replaceChildren();
             return;
         }
+        viewers.set(element, v);
         /* A model that trains shows the same tokens again and again: the reader's focus stays where it was. */
         const focused = same && old.root.contains(document.activeElement);
         const index = focused ? Array.from(old.root.querySelectorAll("button, canvas")).indexOf(document.activeElement) : -1;

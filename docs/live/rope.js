@@ -127,7 +127,7 @@
             moves.forEach(button => { button.disabled = !button.fits(); });
             const off = moves.filter(button => !button.fits()).map(button => button.textContent.replace("move both ", ""));
             limits.textContent = `The sliders go from 0 to ${REACH}.` +
-                (off.length ? ` From m = ${m.value} and n = ${n.value}, ${off.join(" and ")} would lead beyond them.` : "");
+                (off.length ? ` From m = ${m.value} and n = ${n.value}, ${off.join(", ").replace(/, ([^,]*)$/, " and $1")} would lead beyond them.` : "");
         }
 
         box.append(live.row(m, n), live.row(theta, vectors), live.row(...moves), limits, legend(),

@@ -41,7 +41,7 @@
     expect(limits().includes("From m = 0 and n = 12, \u221210 and \u22121 would lead beyond"), "of two buttons that are off the figure says: " + limits());
     setControl(box, "query position m", 40);
     setControl(box, "key position n", 0);
-    expect(limits().includes("From m = 40 and n = 0, \u221210 and \u22121 and +1 and +10 would lead beyond"), "of four buttons that are off the figure says: " + limits());
+    expect(limits().includes("From m = 40 and n = 0, \u221210, \u22121, +1 and +10 would lead beyond"), "of four buttons that are off the figure says: " + limits());
     setControl(box, "query position m", 0);
     setControl(box, "key position n", 12);
     setControl(box, "theta", 2);
