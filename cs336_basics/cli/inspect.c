@@ -8,6 +8,7 @@
 #include "inspect/trace.h"
 #include "tokenizer/encode/encoder.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static int parse(InspectOptions *o, int argc, char **argv)
@@ -26,8 +27,10 @@ static int parse(InspectOptions *o, int argc, char **argv)
         OPTION_HEADING("Shapes"),
         OPTION_FLAG("shapes", &o->shapes,
                     "prints each operation with shapes, parameters, FLOPs and the size of its output"),
-        OPTION_SIZE_UNSHOWN("batch", &o->batch, "N", 1, "sequences of random ids, without --prompt (default: 1)"),
-        OPTION_SIZE_UNSHOWN("seq", &o->seq, "N", 1, "ids of each sequence (default: the context length)"),
+        OPTION_SIZE_UNSHOWN("batch-size", &o->batch_size, "N", 1,
+                            "sequences of random ids, without --prompt (default: 1)"),
+        OPTION_SIZE_UNSHOWN("context-length", &o->context_length, "N", 1,
+                            "ids of each sequence, at most the model's context length, which is the default"),
         OPTION_SEED(&o->seed, "seed of the random ids"),
     };
     const OptionTable table = OPTION_TABLE(
@@ -42,10 +45,10 @@ static int parse(InspectOptions *o, int argc, char **argv)
         return options_bad_usage(&table, "expected either --output FILE or --shapes");
     if (o->output && !o->prompt)
         return options_bad_usage(&table, "--prompt TEXT is missing");
-    if (o->output && (o->batch || o->seq))
-        return options_bad_usage(&table, "--batch and --seq belong to --shapes");
-    if (o->prompt && (o->batch || o->seq))
-        return options_bad_usage(&table, "--prompt gives the ids, so it excludes --batch and --seq");
+    if (o->output && (o->batch_size || o->context_length))
+        return options_bad_usage(&table, "--batch-size and --context-length belong to --shapes");
+    if (o->prompt && (o->batch_size || o->context_length))
+        return options_bad_usage(&table, "--prompt gives the ids, so it excludes --batch-size and --context-length");
     if (o->prompt && !o->tokenizer.vocab)
         return options_bad_usage(&table, "--vocab FILE is missing");
     if (o->prompt && !o->tokenizer.merges)
@@ -157,9 +160,10 @@ static Status print_prompt_shapes(const InspectOptions *o, const TransformerLM *
 
 static Status print_random_shapes(const InspectOptions *o, const TransformerLM *lm)
 {
-    const size_t batch = o->batch ? o->batch : 1, seq = o->seq ? o->seq : lm->config.context_length;
+    const size_t batch = o->batch_size ? o->batch_size : 1,
+                 seq = o->context_length ? o->context_length : lm->config.context_length;
     if (seq > lm->config.context_length)
-        return status_fail(CS336_ERANGE, "--seq: %zu is too large, expected at most the context length %zu of %s", seq,
+        return status_fail(CS336_ERANGE, "--context-length: %zu is too large, expected at most the %zu of %s", seq,
                            lm->config.context_length, o->checkpoint);
     int32_t *ids = memory_allocate(memory_product(2 * batch, memory_product(seq, sizeof *ids)));
     if (!ids)
@@ -169,6 +173,11 @@ static Status print_random_shapes(const InspectOptions *o, const TransformerLM *
         ids[i] = (int32_t)rng_below(&rng, lm->config.vocab_size);
     printf("The batch has %zu sequence%s of %zu random ids, and random targets.\n", batch, batch == 1 ? "" : "s", seq);
     const Status s = print_trace(lm, tokens(ids, batch, seq), tokens(ids + batch * seq, batch, seq));
+    if (!s)
+        printf("\nThe targets are random, so no model can know them: an even guess has a loss of ln %zu = %.4f nats, "
+               "and a\n"
+               "trained model, which is surer, a higher one. --prompt TEXT gives the loss of a text.\n",
+               lm->config.vocab_size, log((double)lm->config.vocab_size));
     memory_release(ids);
     return s;
 }

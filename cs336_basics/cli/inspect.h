@@ -21,8 +21,8 @@ typedef struct {
         *output;                /**< path of the page; NULL: prints shapes */
     TokenizerOptions tokenizer; /**< for the prompt */
     bool shapes;                /**< prints shapes */
-    size_t batch,               /**< sequences of random ids; 0: not given */
-        seq;                    /**< ids of each; 0: not given */
+    size_t batch_size,          /**< sequences of random ids; 0: not given */
+        context_length;         /**< ids of each; 0: not given */
     size_t seed,                /**< of the random ids */
         threads;                /**< as parallel_set_threads() takes them */
 } InspectOptions;

@@ -108,6 +108,9 @@ static Status write_page(const InspectOptions *o, const TrainedModel *model, con
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);
+    if (!s) /* to stderr if the page goes to standard output */
+        fprintf(work_summary_stream(o->output), "%s: %zu layers of %zu heads. %s\n",
+                strcmp(o->output, "-") == 0 ? "standard output" : o->output, c->num_layers, c->num_heads, length);
     return s;
 }
 

@@ -35,9 +35,10 @@ const attentionViewer = (function () {
 
     /* ---- maps ---- */
 
-    /* Small weights would all look alike on a linear scale: with n keys the mean weight is 1 / n. */
-    function strength(w) {
-        return Math.sqrt(Math.min(Math.max(w, 0), 1));
+    /* The largest weight of a query has the full colour. With n keys the mean weight is 1 / n, so on one scale for all
+     * queries a long prompt would be nearly blank. The square root keeps the small weights of a row apart. */
+    function strength(w, largest) {
+        return largest > 0 ? Math.sqrt(Math.min(Math.max(w / largest, 0), 1)) : 0;
     }
 
     /* Draws a head's (query, key) map, one pixel a weight; the browser scales it. */
@@ -47,9 +48,12 @@ const attentionViewer = (function () {
         canvas.width = canvas.height = n;
         canvas.style.imageRendering = n > canvas.clientWidth ? "auto" : "pixelated";
         const image = context.createImageData(n, n), first = (v.layer * v.data.heads + head) * n * n;
-        for (let i = 0; i < n * n; i++) {
-            for (let c = 0; c < 3; c++) image.data[4 * i + c] = rgb[c];
-            image.data[4 * i + 3] = Math.round(255 * strength(v.data.weights[first + i]));
+        for (let query = 0; query < n; query++) {
+            const largest = weight(v, head, query, strongest(v, head, query));
+            for (let i = query * n; i < (query + 1) * n; i++) {
+                for (let c = 0; c < 3; c++) image.data[4 * i + c] = rgb[c];
+                image.data[4 * i + 3] = Math.round(255 * strength(v.data.weights[first + i], largest));
+            }
         }
         context.putImageData(image, 0, 0);
     }
@@ -66,9 +70,10 @@ const attentionViewer = (function () {
     }
 
     function drawTokens(v) {
+        const largest = weight(v, v.head, v.query, strongest(v, v.head, v.query));
         v.tokens.forEach((token, key) => {
             const hidden = key > v.query, w = weight(v, v.head, v.query, key);
-            token.bar.style.opacity = hidden ? 0 : strength(w);
+            token.bar.style.opacity = hidden ? 0 : strength(w, largest);
             token.number.textContent = hidden ? "\u2013" : w.toFixed(3);
             token.button.setAttribute("aria-pressed", String(key === v.query));
             token.button.setAttribute("aria-label", "token " + name(v, key) + ", weight " + (hidden ? "hidden" : w.toFixed(6)));
@@ -114,10 +119,10 @@ const attentionViewer = (function () {
         drawQuery(v);
     }
 
-    /* Scrolls the box of tokens, but not the page, until the chosen token can be seen. */
+    /* Scrolls the box of tokens, but not the page, until the chosen token can be seen, with the space around it. */
     function showToken(v) {
-        const box = v.tokenBox, top = v.tokens[v.query].button.offsetTop - box.offsetTop;
-        const bottom = top + v.tokens[v.query].button.offsetHeight;
+        const box = v.tokenBox, button = v.tokens[v.query].button, space = parseFloat(getComputedStyle(box).paddingTop);
+        const top = button.offsetTop - box.offsetTop - space, bottom = top + button.offsetHeight + 2 * space;
         if (top < box.scrollTop) box.scrollTop = top;
         else if (bottom > box.scrollTop + box.clientHeight) box.scrollTop = bottom - box.clientHeight;
     }
@@ -167,7 +172,7 @@ const attentionViewer = (function () {
     }
 
     function makeTokens(v) {
-        const box = group(v, "Tokens: point at one, or choose it with the arrow keys, to see where it looks", "av-tokens");
+        const box = group(v, v.data.tokens.length + (v.data.tokens.length === 1 ? " token" : " tokens") + ": point at one, or choose it with the arrow keys, to see where it looks", "av-tokens");
         v.tokens = v.data.tokens.map((text, index) => {
             const token = { button: make("button", "av-token"), bar: make("span", "av-bar"), number: make("span", "av-number") };
             token.button.append(make("span", "av-text", text), token.bar, token.number);
@@ -211,7 +216,8 @@ const attentionViewer = (function () {
         v.map.addEventListener("pointerdown", event => pointAt(v, event));
         v.map.addEventListener("keydown", event => moveCell(v, event));
         frame.append(v.map, v.row, v.column);
-        const note = make("div", "av-note", "The colour grows with the square root of the weight. The weights of a query sum to 1.");
+        const note = make("div", "av-note", "In each row, the largest weight has the full colour, and a weight of a quarter " +
+            "of it has half. So compare colours within a row, and numbers between rows. The weights of a query sum to 1.");
         box.append(frame, v.readout, note);
     }
 
@@ -259,11 +265,12 @@ const attentionViewer = (function () {
             head: old && old.head < data.heads ? old.head : 0,
             query: same ? old.query : last
         };
-        viewers.set(element, v);
         if (!data.tokens.length) {
+            viewers.delete(element);
             element.replaceChildren();
             return;
         }
+        viewers.set(element, v);
         /* A model that trains shows the same tokens again and again: the reader's focus stays where it was. */
         const focused = same && old.root.contains(document.activeElement);
         const index = focused ? Array.from(old.root.querySelectorAll("button, canvas")).indexOf(document.activeElement) : -1;

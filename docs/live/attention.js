@@ -17,6 +17,7 @@
 
     const named = (letter, i) => letter + "\u2080\u2081\u2082\u2083"[i];
     const names = (letter, count) => Array.from({ length: count }, (_, i) => named(letter, i));
+    const labels = (letter, count) => names(letter, count).map(name => live.element("span", {}, ...live.subscripts(name)));
     const list = words => words.length < 2 ? words.join("") : words.slice(0, -1).join(", ") + " and " + words[words.length - 1];
     const row = (values, i, columns) => Array.from(values.slice(i * columns, (i + 1) * columns));
 
@@ -42,24 +43,47 @@
         return r;
     }
 
-    /* A matrix of number fields that write into `values`. A field that holds no number leaves the last one in force. */
-    function editable(title, values, columns, rowLabels, changed) {
+    /* The number that a field holds: with a point or a comma, and either sign for minus. NaN: none, or one too large. */
+    function parse(text) {
+        const plain = text.trim().replace("\u2212", "-").replace(",", ".");
+        const value = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) ? Number(plain) : NaN;
+        return Math.abs(value) <= MOST ? value : NaN;
+    }
+
+    /* A matrix of fields that write into `values`. While a field holds no number that is allowed, the number from before
+     * is in force, and comes back when the reader leaves the field. `tell` is called with what is wrong, or with "". */
+    function editable(title, values, columns, rowLabels, changed, tell) {
         const colour = () => fields.forEach((field, at) => {
             field.style.backgroundColor = live.heat(values[at], Math.max(...values.map(Math.abs)));
         });
         const fields = [];
         const table = live.matrix(title, values.length / columns, columns, { rowLabels, cell(i, j, td) {
             const at = i * columns + j;
-            const field = live.element("input", { type: "number", min: -MOST, max: MOST, step: "any", value: values[at],
-                "aria-label": `${title[0]}, row ${i}, column ${j}` });
-            field.addEventListener("input", () => {
-                const value = field.value === "" ? NaN : Number(field.value);
-                if (!(Math.abs(value) <= MOST)) return;
-                values[at] = value;
+            const name = `${title[0]}, row ${i}, column ${j}`;
+            const field = live.element("input", { type: "text", autocomplete: "off", value: values[at], "aria-label": name });
+            let before = values[at];
+            const read = () => {
+                const value = parse(field.value), wrong = Number.isNaN(value);
+                values[at] = wrong ? before : value;
+                field.setAttribute("aria-invalid", wrong);
+                const what = field.value.trim() ? `\u201C${field.value}\u201D` : "an empty cell";
+                tell(wrong ? `${name}: ${what} is no number from \u2212${MOST} to ${MOST}, so ${before} stays.` : "");
                 colour();
                 changed();
+            };
+            field.addEventListener("input", read);
+            field.addEventListener("change", () => { /* what was wrong stays said */
+                before = values[at];
+                field.value = before;
+                field.setAttribute("aria-invalid", "false");
             });
-            field.addEventListener("change", () => { field.value = values[at]; });
+            field.addEventListener("keydown", event => {
+                const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+                if (!step) return;
+                event.preventDefault();
+                field.value = Math.max(-MOST, Math.min(MOST, values[at] + step));
+                read();
+            });
             fields.push(field);
             td.append(field);
         } });
@@ -67,10 +91,51 @@
         return table;
     }
 
-    /* The scores, on which the mask is painted: by a press, a drag, or Space on the focused cell. Arrow keys move. */
+    /* Where a key leads from cell `at` of `count`, in rows of `keys`. Undefined: the key does not move. */
+    function target(event, at, keys, count) {
+        const j = at % keys, all = event.ctrlKey || event.metaKey;
+        return {
+            ArrowUp: at >= keys ? at - keys : at, ArrowDown: at + keys < count ? at + keys : at,
+            ArrowLeft: j > 0 ? at - 1 : at, ArrowRight: j < keys - 1 ? at + 1 : at,
+            Home: all ? 0 : at - j, End: all ? count - 1 : at - j + keys - 1,
+        }[event.key];
+    }
+
+    /* Paints the mask with mouse, pen or finger: write(at, value) is called for each cell that is pressed or dragged over.
+     * A finger writes when it is lifted or has come to a second cell, because until then it may begin to scroll the page. */
+    function paintByPointer(table, cells, seen, write) {
+        let value = null, waiting = -1; /* what the drag writes, and the cell that it began on */
+        const paint = at => {
+            for (const cell of [waiting, at]) if (cell >= 0) write(cell, value);
+            waiting = -1;
+        };
+        table.addEventListener("pointerdown", event => {
+            const at = cells.indexOf(event.target);
+            if (at < 0 || event.button) return;
+            value = 1 - seen[at];
+            waiting = at;
+            if (event.pointerType !== "touch") paint(at);
+        });
+        table.addEventListener("pointermove", event => {
+            if (!event.buttons) value = null;
+            const at = value === null ? -1 : cells.indexOf(document.elementFromPoint(event.clientX, event.clientY));
+            if (at >= 0 && at !== waiting) paint(at);
+        });
+        table.addEventListener("pointerup", () => {
+            if (value !== null) paint(-1);
+            value = null;
+        });
+        table.addEventListener("pointercancel", () => { /* the finger scrolls */
+            value = null;
+            waiting = -1;
+        });
+    }
+
+    /* The scores, on which the mask is painted: by a press, a drag, or Space on the focused cell. Arrow keys, Home and End
+     * move. */
     function paintable(state, rowLabels, changed) {
         const cells = [], { seen, keys } = state;
-        const table = live.matrix("1. Scores", state.queries, keys, { rowLabels, columnLabels: names("k", keys), cell(i, j, td) {
+        const table = live.matrix("1. Scores", state.queries, keys, { rowLabels, columnLabels: labels("k", keys), cell(i, j, td) {
             const cell = live.element("button", { type: "button", class: "live-paint", tabindex: i + j ? -1 : 0 });
             cells.push(cell);
             td.append(cell);
@@ -80,27 +145,14 @@
             seen[at] = value;
             changed(Math.floor(at / keys));
         };
-        let painting = null; /* what the drag writes */
-        table.addEventListener("pointerdown", event => {
-            const at = cells.indexOf(event.target);
-            if (at < 0 || event.button) return;
-            painting = 1 - seen[at];
-            write(at, painting);
-        });
-        table.addEventListener("pointermove", event => {
-            if (!event.buttons) painting = null;
-            const at = painting === null ? -1 : cells.indexOf(document.elementFromPoint(event.clientX, event.clientY));
-            if (at >= 0) write(at, painting);
-        });
-        for (const end of ["pointerup", "pointercancel"]) table.addEventListener(end, () => { painting = null; });
+        paintByPointer(table, cells, seen, write);
         table.addEventListener("click", event => { /* 0: by the keyboard; presses are handled above */
             const at = cells.indexOf(event.target);
             if (at >= 0 && event.detail === 0) write(at, 1 - seen[at]);
         });
         table.addEventListener("keydown", event => {
-            const at = cells.indexOf(event.target), j = at % keys;
-            const to = { ArrowUp: at - keys, ArrowDown: at + keys, ArrowLeft: j > 0 ? at - 1 : -1, ArrowRight: j < keys - 1 ? at + 1 : -1 }[event.key];
-            if (at < 0 || !cells[to]) return;
+            const at = cells.indexOf(event.target), to = target(event, at, keys, cells.length);
+            if (at < 0 || to === undefined) return;
             event.preventDefault();
             cells.forEach((cell, k) => { cell.tabIndex = k === to ? 0 : -1; });
             cells[to].focus();
@@ -120,7 +172,7 @@
     function choosers(state, letter, choose) {
         return names(letter, state.queries).map((text, i) =>
             live.element("button", { type: "button", class: "live-name", "data-query": i, onclick: () => choose(i),
-                "aria-label": `explain query ${i} (${text})` }, text));
+                "aria-label": `explain query ${i} (${text})` }, ...live.subscripts(text)));
     }
 
     /* Which keys the chosen query attends to, and how its output comes about. */
@@ -142,17 +194,16 @@
     }
 
     function resultTables(s, choose) {
-        const options = { columnLabels: names("k", s.keys) };
         return {
-            masked: live.matrix("2. Masked scores", s.queries, s.keys, { ...options, rowLabels: choosers(s, "q", choose) }),
-            weights: live.matrix("3. Weights P = softmax", s.queries, s.keys, { ...options, largest: 1, rowLabels: choosers(s, "q", choose) }),
+            masked: live.matrix("2. Masked scores", s.queries, s.keys, { columnLabels: labels("k", s.keys), rowLabels: choosers(s, "q", choose) }),
+            weights: live.matrix("3. Weights P = softmax", s.queries, s.keys, { columnLabels: labels("k", s.keys), largest: 1, rowLabels: choosers(s, "q", choose) }),
             output: live.matrix("4. Output O = P V", s.queries, s.d_v, { rowLabels: choosers(s, "o", choose) }),
         };
     }
 
     live.figure("attention", (box, lib) => {
         const inputs = live.element("div", { class: "live-tables" }), results = live.element("div", { class: "live-tables" });
-        const note = live.element("p", { class: "live-note" });
+        const note = live.element("p", { class: "live-note" }), wrong = live.element("p", { class: "live-note live-wrong", role: "status" });
         const sentence = live.element("p", { class: "live-sentence", "aria-live": "polite" });
         let state, scores, tables;
 
@@ -162,7 +213,7 @@
             scores.showScores(r.scores);
             for (const name in tables) tables[name].show(r[name]);
             const [first, second] = explain(state, r);
-            sentence.replaceChildren(live.element("strong", {}, first), second);
+            sentence.replaceChildren(live.element("strong", {}, ...live.subscripts(first)), ...live.subscripts(second));
             box.querySelectorAll(".live-name").forEach(button => {
                 const chosen = Number(button.dataset.query) === state.chosen;
                 button.setAttribute("aria-pressed", chosen);
@@ -171,15 +222,17 @@
         }
 
         const choose = i => { state.chosen = i; update(); };
+        const tell = text => { wrong.textContent = text; };
 
         function show(example) {
             state = stateOf(example, scaling.querySelector("input").checked);
             scores = paintable(state, choosers(state, "q", choose), choose);
             tables = resultTables(state, choose);
             inputs.replaceChildren(
-                editable("Q, the queries", state.Q, state.d_k, choosers(state, "q", choose), update),
-                editable("K, the keys", state.K, state.d_k, names("k", state.keys), update),
-                editable("V, the values", state.V, state.d_v, names("v", state.keys), update));
+                editable("Q, the queries", state.Q, state.d_k, choosers(state, "q", choose), update, tell),
+                editable("K, the keys", state.K, state.d_k, labels("k", state.keys), update, tell),
+                editable("V, the values", state.V, state.d_v, labels("v", state.keys), update, tell));
+            tell("");
             results.replaceChildren(scores, ...Object.values(tables));
             note.textContent = example.note;
             update();
@@ -189,10 +242,11 @@
         const mask = (text, causal) => live.button(text, () => { setMask(state, causal); update(); });
         box.append(
             live.row(live.element("span", {}, "Examples"), ...EXAMPLES.map(example => live.button(example.name, () => show(example)))),
-            note, inputs,
+            note, inputs, wrong,
             live.row(live.element("span", {}, "Mask"), mask("no mask", false), mask("causal mask", true), scaling),
             live.element("p", { class: "live-note" },
-                "Press a score, or drag over several, to hide a key from a query. Press the name of a query to see what it does."),
+                `Each cell of Q, K and V takes a number from \u2212${MOST} to ${MOST}. Press a score, or drag over several (with a finger, ` +
+                "sideways), to hide a key from a query. Press the name of a query to see what it does."),
             results, sentence);
         show(EXAMPLES[0]);
     });

@@ -2,6 +2,8 @@
 "use strict";
 
 live.figure("bpe", (box, lib) => {
+    const LONGEST = 20000; /* characters of the text */
+    const SPECIAL = "<|endoftext|>";
     const SLOT = 0, BYTES = 256, WORDS_SHOWN = 40, PAIRS_SHOWN = 12;
     const examples = {
         handout: "low low low low low lower lower widest widest widest newest newest newest newest newest newest".replace(/ /g, "\n"),
@@ -105,13 +107,23 @@ live.figure("bpe", (box, lib) => {
         const [best, second] = state.pairs;
         if (!state.words.length) return "The text is empty. Type something to train on.";
         if (!best) return "No pair is left: every word is one token. Training ends here.";
-        if (!second || second.count < best.count) return pairName(best) + " occurs most often, " + plural(best.count, "time") + ". It is merged next.";
+        if (!second || second.count < best.count) return pairName(best) + " occurs most often, " + (best.count === 1 ? "once" : plural(best.count, "time")) + ". It is merged next.";
         const tied = state.pairs.filter(pair => pair.count === best.count).length;
-        return "A tie: " + pairName(best) + " and " + (tied === 2 ? pairName(second) : (tied - 1) + " others") + " occur " + plural(best.count, "time") +
-            " each. The greater pair is merged next, compared byte by byte: " + pairName(best) + ".";
+        const often = best.count === 1 ? "once" : plural(best.count, "time");
+        return "A tie: " + pairName(best) + " and " + (tied === 2 ? pairName(second) : (tied - 1) + " others") + " occur " + often + " each. The greater pair is merged next, compared byte by byte: " + pairName(best) + ".";
+    }
+
+    /* What the text area and the training do with the text that the reader may not expect. */
+    function remarks() {
+        const said = [];
+        if (text.value.length >= LONGEST) said.push("The text is full with 20 000 characters. What comes after them is left out.");
+        if (text.value.includes(SPECIAL)) said.push(SPECIAL + " is a text like any other here, because this training was given no special tokens. " +
+            "In section 1.6 it is one token.");
+        return said.join(" ");
     }
 
     function show() {
+        remark.textContent = remarks();
         showWords();
         showPairs();
         why.textContent = reason();
@@ -135,7 +147,8 @@ live.figure("bpe", (box, lib) => {
         return { body, note, panel: live.element("div", {}, frame, note) };
     }
 
-    const text = live.textArea("Text to train on", { value: examples.handout, rows: 4, longest: 20000 }, begin);
+    const text = live.textArea("Text to train on, up to 20 000 characters", { value: examples.handout, rows: 4, longest: LONGEST }, begin);
+    const remark = live.element("p", { class: "live-note", role: "status" });
     const example = live.choice("Example", [["handout", "the handout's words, one a line"], ["sentence", "a sentence"],
         ["scripts", "other characters"], ["repeated", "repeated letters"]], "handout", key => { text.value = examples[key]; begin(); });
     const next = live.button("next merge", () => advance(1)), ten = live.button("10 merges", () => advance(10));
@@ -146,7 +159,7 @@ live.figure("bpe", (box, lib) => {
     const none = live.element("p", { class: "live-note" }, "None yet. Each byte is a token.");
 
     box.classList.add("live-bpe");
-    box.append(example, text, live.row(next, ten, previous, again), live.element("p", { class: "live-note" }, numbers), why,
+    box.append(example, text, remark, live.row(next, ten, previous, again), live.element("p", { class: "live-note" }, numbers), why,
         live.element("div", { class: "live-bpe-tables" }, words.panel, pairs.panel,
             live.element("div", {}, live.element("div", { class: "live-bpe-title" }, "Merges, the latest first"), none, list)));
     begin();

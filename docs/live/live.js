@@ -321,6 +321,12 @@ const live = (() => {
         return text.replace(/ /g, "\u2423").replace(/\n/g, "\u21B5");
     }
 
+    /* The parts of a text, its subscript digits as elements: many fonts draw the character of a subscript 0 like an o. */
+    function subscripts(text) {
+        return text.split(/([\u2080-\u2089])/).map(part =>
+            /^[\u2080-\u2089]$/.test(part) ? element("sub", {}, String(part.charCodeAt(0) - 0x2080)) : part);
+    }
+
     /* ---- start ---- */
 
     function figure(name, build) {
@@ -362,5 +368,5 @@ const live = (() => {
         else go();
     });
 
-    return { figure, library, worker, ready, element, shape, slider, button, checkbox, choice, row, number, heat, matrix, plot, plotWidth, textArea, utf8, tokenTexts, visible };
+    return { figure, library, worker, ready, element, shape, slider, button, checkbox, choice, row, number, heat, matrix, plot, plotWidth, textArea, utf8, tokenTexts, visible, subscripts };
 })();

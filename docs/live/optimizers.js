@@ -17,6 +17,8 @@
     const X_RANGE = [-2, 2];
     const BETA1 = [0, 0.5, 0.8, 0.9, 0.95, 0.99], BETA2 = [0, 0.5, 0.9, 0.95, 0.99, 0.999];
 
+    const ADAMW = { lr: 0.1, beta1: 0.9, beta2: 0.999, decay: 0 }; /* at first, and after "as at first" */
+
     /* ---- what the library computes ---- */
 
     function losses(lib, surface, points) {
@@ -131,7 +133,7 @@
     function lossPlot() {
         return live.plot({
             label: "The loss of both optimizers after each step", xLabel: "step", yLabel: "loss", x: [0, STEPS], y: [-5, 1],
-            width: 420, height: 410, yTick: v => String(Number((10 ** v).toPrecision(3))),
+            width: 420, height: 410, yTick: v => "1e" + live.number(v, 0), /* in one form: 0.000001 and 1e-8 are hard to compare */
         });
     }
 
@@ -152,7 +154,7 @@
         const i = Math.min(t, path.last), at = k => live.number(path.points[2 * i + k], 2);
         if (path.diverged && t >= path.last)
             return `${name} diverged: after step ${path.last} a weight is larger than ${FAR}.`;
-        return `${name}: loss ${Number(path.loss[i].toPrecision(3))} after ${i} steps, at \u03B8\u2081 = ${at(0)}, \u03B8\u2082 = ${at(1)}`;
+        return `${name}: loss ${Number(path.loss[i].toPrecision(3))} after ${i} step${i === 1 ? "" : "s"}, at \u03B8\u2081 = ${at(0)}, \u03B8\u2082 = ${at(1)}`;
     }
 
     /* ---- controls ---- */
@@ -169,8 +171,8 @@
             startY: startSlider("start \u03B8\u2082"),
             sgd: rateSlider("learning rate, SGD", -3, 0.5),
             adamw: rateSlider("learning rate, AdamW", -3, 0.5),
-            beta1: listSlider("\u03B2\u2081, AdamW", BETA1, 0.9),
-            beta2: listSlider("\u03B2\u2082, AdamW", BETA2, 0.999),
+            beta1: listSlider("\u03B2\u2081, AdamW", BETA1, ADAMW.beta1),
+            beta2: listSlider("\u03B2\u2082, AdamW", BETA2, ADAMW.beta2),
             decay: live.slider("weight decay \u03BB", { min: 0, max: 1, step: 0.05, value: 0, show: v => live.number(v, 2) }, change),
         };
     }
@@ -191,6 +193,8 @@
         const loss = lossPlot();
         const formula = live.element("span", {}), sgdReport = live.element("output", {}), adamwReport = live.element("output", {});
         const run = live.button("run", () => frame ? stop() : start());
+        const one = live.button("one step", () => goTo(Math.min(STEPS, steps.value + 1)));
+        const back = live.button("back to step 0", () => goTo(0));
 
         function change() {
             const at = [controls.startX.value, controls.startY.value];
@@ -201,6 +205,8 @@
         }
         function draw() {
             const t = steps.value;
+            one.disabled = t === STEPS;
+            back.disabled = t === 0;
             plot.paths.replaceChildren();
             paths.forEach((path, k) => drawPath(plot, path, t, k ? 1 : 2));
             plot.paths.append(live.shape("circle", { cx: plot.X(controls.startX.value), cy: plot.Y(controls.startY.value), r: 5, class: "live-start" }));
@@ -218,6 +224,14 @@
             controls.sgd.set(Math.log10(chosen.sgd));
             plot.show(surface);
             change();
+        }
+        /* The start and both optimizers as the figure began, on the chosen surface. */
+        function restore() {
+            controls.adamw.set(Math.log10(ADAMW.lr));
+            controls.beta1.set(BETA1.indexOf(ADAMW.beta1));
+            controls.beta2.set(BETA2.indexOf(ADAMW.beta2));
+            controls.decay.set(ADAMW.decay);
+            choose(surface);
         }
         /* Shows the steps one after the other in 4 seconds, or the last at once if the reader wants no animation. */
         function start() {
@@ -248,12 +262,13 @@
 
         box.append(
             live.row(live.choice("surface", SURFACES.map(({ name }, i) => [i, name]), 0, choose), formula),
-            live.row(steps, live.button("one step", () => goTo(Math.min(STEPS, steps.value + 1))), run, live.button("reset", () => goTo(0))),
+            live.row(steps, one, run, back),
             live.element("div", { class: "live-side" }, plot, loss),
             live.element("p", { class: "live-report live-key-2" }, sgdReport),
             live.element("p", { class: "live-report live-key-1" }, adamwReport),
             live.element("p", { class: "live-report" }, "Each grey line joins points of equal loss. \u25CB is the start: click or tap on the surface to move it, or use the sliders. + is a minimum."),
-            live.element("div", { class: "live-controls" }, ...Object.values(controls)));
+            live.element("div", { class: "live-controls" }, ...Object.values(controls)),
+            live.row(live.button("start and settings as at first", restore)));
         choose(0);
     });
 }

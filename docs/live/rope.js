@@ -93,6 +93,7 @@
         const theta = live.slider("theta", { min: 1, max: 5, step: 0.25, value: 4, show: e => String(Math.round(10 ** e)) }, recompute);
         const vectors = live.choice("q and k", [["same", "the same"], ["different", "different"]], "same", setVectors);
         const dials = Array.from({ length: PAIRS }, (_, i) => dial(i, () => { pair = i; update(); }));
+        const limits = live.element("p", { class: "live-note" });
         const plot = scorePlot(lib), table = shiftTable();
         const moves = [-10, -1, 1, 10].map(by => {
             const button = live.button("move both " + (by > 0 ? "+" : "\u2212") + Math.abs(by), () => {
@@ -124,9 +125,12 @@
             plot.show(pair, m.value - n.value, r.score[0]);
             table.showShifts(m.value, n.value, results.map(result => result.score[0]));
             moves.forEach(button => { button.disabled = !button.fits(); });
+            const off = moves.filter(button => !button.fits()).map(button => button.textContent.replace("move both ", ""));
+            limits.textContent = `The sliders go from 0 to ${REACH}.` +
+                (off.length ? ` From m = ${m.value} and n = ${n.value}, ${off.join(", ").replace(/, ([^,]*)$/, " and $1")} would lead beyond them.` : "");
         }
 
-        box.append(live.row(m, n), live.row(theta, vectors), live.row(...moves), legend(),
+        box.append(live.row(m, n), live.row(theta, vectors), live.row(...moves), limits, legend(),
             live.element("div", { class: "live-dials" }, ...dials),
             live.element("p", { class: "live-note" },
                 "Each dial is one pair of the 8 numbers. It turns by \u03c9 at each position. The score is the sum of the four parts. Press a dial to see its part below."),

@@ -2,6 +2,7 @@
 "use strict";
 
 live.figure("tokenizer", (box, lib) => {
+    const LONGEST = 10000; /* characters of the text */
     const FULL = 1, CHOSEN = 2; /* slots: the tokenizer of the largest vocabulary, and that of the slider */
     const STORY_BYTES = 300000, SMALLEST = 257, LARGEST = 2000; /* 257: the bytes and the special token */
     const PLOT_WIDTH = live.plotWidth(640);
@@ -125,7 +126,11 @@ live.figure("tokenizer", (box, lib) => {
 
     function showNumbers() {
         const values = [Array.from(text.value).length, bytes.length, ids.length, ids.length ? live.number(bytes.length / ids.length, 2) : "\u2013"];
-        numbers.forEach((output, i) => { output.textContent = values[i]; });
+        numbers.forEach((output, i) => {
+            output.textContent = values[i];
+            names[i].textContent = values[i] === 1 ? NAMES[i].replace(/s$/, "") : NAMES[i];
+        });
+        full.textContent = text.value.length < LONGEST ? "" : "The text is full with 10 000 characters. What comes after them is left out.";
     }
 
     /* The tokens of the same text for each size of the vocabulary. */
@@ -142,7 +147,7 @@ live.figure("tokenizer", (box, lib) => {
         if (mark) mark.remove();
         const x = plot.X(vocabularySize.value), y = Math.max(12, plot.Y(ids.length));
         mark = plot.draw(live.shape("g", {}, live.shape("circle", { cx: x, cy: y, r: 6, class: "live-fill-2" }),
-            live.shape("text", { x: Math.min(x + 10, PLOT_WIDTH - 130), y: y - 9 }, "here: " + ids.length + " tokens")));
+            live.shape("text", { x: Math.min(x + 10, PLOT_WIDTH - 130), y: y - 9 }, "here: " + ids.length + (ids.length === 1 ? " token" : " tokens"))));
     }
 
     /* ---- controls ---- */
@@ -171,7 +176,8 @@ live.figure("tokenizer", (box, lib) => {
     }
 
     const text = live.textArea("Your text, up to 10 000 characters", { value: "Once upon a time, there was a little girl named Lily. She loved to play " +
-        "outside. One day, she learned about photosynthesis.\nZo\u00EB said: \"Gr\u00FC\u00DFe! \uD83D\uDE43 1234\"<|endoftext|>", rows: 4 }, changed);
+        "outside. One day, she learned about photosynthesis.\nZo\u00EB said: \"Gr\u00FC\u00DFe! \uD83D\uDE43 1234\"<|endoftext|>", rows: 4, longest: LONGEST }, changed);
+    const full = live.element("p", { class: "live-note", role: "status" });
     const vocabularySize = live.slider("vocabulary size", { min: SMALLEST, max: LARGEST, step: 1, value: 1000 }, resized);
     const borders = live.checkbox("borders of pre-tokens", false, on => tokens.classList.toggle("live-borders", on));
     const tokens = live.element("div", { class: "live-tokens", role: "listbox", tabindex: 0, "aria-label": "The text in tokens",
@@ -179,13 +185,14 @@ live.figure("tokenizer", (box, lib) => {
     tokens.addEventListener("focus", () => { if (active < 0 && ids.length) select(0); });
     const detail = live.element("output", { class: "live-token-detail" });
     const numbers = Array.from({ length: 4 }, () => live.element("output", {}));
-    const named = ["characters", "bytes", "tokens", "bytes per token"].map((name, i) => live.element("span", { class: "live-number" }, numbers[i], name));
+    const NAMES = ["characters", "bytes", "tokens", "bytes per token"], names = NAMES.map(name => live.element("span", {}, name));
+    const named = names.map((name, i) => live.element("span", { class: "live-number" }, numbers[i], name));
     const plot = live.plot({ label: "How many tokens the text has, against the size of the vocabulary", xLabel: "tokens in the vocabulary",
         yLabel: "tokens of your text", x: [200, 2000], y: [0, 10], width: PLOT_WIDTH, height: 230 });
 
     box.classList.add("live-tokenizer");
     begin();
-    box.append(text, live.row(vocabularySize, borders), live.row(...named), tokens, detail, plot,
+    box.append(text, full, live.row(vocabularySize, borders), live.row(...named), tokens, detail, plot,
         live.element("p", { class: "live-note" }, "The library trains the tokenizer in this page, on " + Math.round(corpus.length / 1000) +
             " kB of stories, each time you move the slider."));
     changed();

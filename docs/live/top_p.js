@@ -24,7 +24,8 @@
         if (temperature === 0) return `Temperature 0 always takes the largest logit: ${names}.`;
         if (kept.length === TOKENS.length) return `All ${TOKENS.length} tokens remain.`;
         const sum = kept.reduce((total, i) => total + before[i], 0), last = before[kept[kept.length - 1]];
-        return `${kept.length} of ${TOKENS.length} tokens remain: ${names}. Together they had ${live.number(sum, 3)}, which reaches ` +
+        const [remain, together] = kept.length > 1 ? ["tokens remain", "Together they"] : ["tokens remains", "Alone it"];
+        return `${kept.length} of ${TOKENS.length} ${remain}: ${names}. ${together} had ${live.number(sum, 3)}, which reaches ` +
             `top-p = ${live.number(topP, 2)}.` + (kept.length > 1 ? ` Without ${TOKENS[kept[kept.length - 1]]} they would have ${live.number(sum - last, 3)}.` : "");
     }
 

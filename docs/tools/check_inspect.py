@@ -241,9 +241,9 @@ class Page:
             differ(self.name, f"{how}: the number of head {other}", float(number), max(maps[layer][other][query]), 0.000501)
 
     def check_maps(self, how, maps, layer, head):
-        """The opacity of each pixel is the square root of its weight."""
+        """The opacity of each pixel is the square root of its weight's share of the largest one of its query."""
         for selector, index, rows in [(".av-map", 0, maps[layer][head])] + [(".av-small", i, maps[layer][i]) for i in range(HEADS)]:
-            expected = [255 * math.sqrt(w) for i, row in enumerate(rows) for w in row + [0] * (len(rows) - 1 - i)]
+            expected = [255 * math.sqrt(w / max(row)) for i, row in enumerate(rows) for w in row + [0] * (len(rows) - 1 - i)]
             actual = self.pixels(selector, index)[3::4]
             if len(actual) != len(expected) or any(abs(a - b) > 1 for a, b in zip(actual, expected)):
                 fail(self.name, f"{how}: the map {selector} {index} does not show the weights")
@@ -339,6 +339,29 @@ def check_again(page):
     page.expect("no tokens: viewers", len(page.texts(".attention-viewer")), 0)
 
 
+LONG = """(n => { const w = [];
+    for (let i = 0; i < n * n; i++) w.push(i %% n > i / n ? 0 : 1 / (1 + Math.floor(i / n)));
+    attentionViewer(document.getElementById("attention"), {tokens: Array(n).fill("abc"), layers: 1, heads: 1, weights: w}); })(%d)"""
+FIRST_SEEN = """(box => { const top = box.getBoundingClientRect().top;
+    return Array.from(box.children, e => e.getBoundingClientRect()).filter(e => e.bottom > top).every(e => e.top >= top); })(
+    document.querySelector(".av-tokens"))"""
+
+
+def check_long(page):
+    """Many tokens, after none: the box begins with a whole row, and the map is not blank where each weight is small."""
+    tokens = 250
+    for width in (PHONE, DESKTOP):
+        page.chromium.set_width(*width)
+        page.chromium.evaluate(LONG % tokens)
+        page.expect(f"many tokens, {width[0]} px: the box scrolls", page.chromium.evaluate(
+            "document.querySelector('.av-tokens').scrollTop > 0"), True)
+        page.expect(f"many tokens, {width[0]} px: the first row is whole", page.chromium.evaluate(FIRST_SEEN), True)
+        opacities = page.pixels(".av-map")[3::4]
+        page.expect("opacity of the smallest weights", [min(opacities[-tokens:]), opacities[tokens - 1]], [255, 0])
+        page.expect("bars of the smallest weights", page.chromium.evaluate(
+            "Array.from(document.querySelectorAll('.av-bar')).every(e => e.style.opacity === '1')"), True)
+
+
 def check_rendered(folder, maps):
     program = browser.find()
     if not program:
@@ -353,6 +376,7 @@ def check_rendered(folder, maps):
             check_use(page, maps)
             check_views(page, checks)
             check_again(page)
+            check_long(page)
         else:
             fail(page.name, "the viewer did not draw the tokens")
         report_events(page.name, chromium.take_events())

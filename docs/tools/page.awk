@@ -265,15 +265,41 @@ function print_comment(file, name,    at, first, text) {
     print "```"
 }
 
-function print_exercise(id,    header, name, n, i, at, text) {
+# The header of an exercise that declares a function. Its declaration is in signature, with the lines of a quotation.
+function declared(headers, function_name,    header, n, i, path, line) {
+    n = split(headers, header, ",")
+    for (i = 1; i <= n; i++) {
+        path = (header[i] ~ /^tests\// ? "" : "cs336_basics/") header[i]
+        signature = ""
+        while ((getline line < path) > 0 && signature !~ /;$/)
+            if (signature != "" || (line ~ ("(^|[ *])" function_name "\\(") && line ~ /^[A-Za-z]/))
+                signature = signature (signature == "" ? "> " : "\n> ") line
+        close(path)
+        if (sub(/CS336_MUST_CHECK /, "", signature)) # the lines that follow stay aligned
+            gsub(/\n>                  /, "\n> ", signature)
+        if (signature != "")
+            return header[i]
+    }
+    die("no header of " headers " declares " function_name "()")
+}
+
+function print_exercise(id,    name, n, i, header, text, where) {
     if (!(id in functions_of))
         die("no exercise " id)
-    split(header_of[id], header, ",")
     n = split(functions_of[id], name, ",")
+    for (i = 1; i <= n; i++) {
+        header = declared(header_of[id], name[i])
+        text = text signature "\n"
+        if (index(where, "[" header "]") == 0)
+            where = where (where == "" ? "" : " and ") "[" header "](" (header ~ /^tests\// ? "" : "cs336_basics/") header ")"
+    }
     print "> **Do it** · exercise `" id "`, " (points_of[id] == "-" ? "no points" : points_of[id] (points_of[id] == 1 ? " point" : " points"))
     print ">"
-    print "> Write `" name[1] "()`" (n > 1 ? " and its companions" : "") " in `student/" id ".c`. The contract is in your file and in [" header[1] "](" \
-        (header[1] ~ /^tests\// ? "" : "cs336_basics/") header[1] ")."
+    print "> Write " (n > 1 ? "these functions" : "this function") " in `student/" id ".c`. The contract is in your file and in " where "."
+    print ">"
+    print "> ```c"
+    printf "%s", text
+    print "> ```"
     print ">"
     print "> ```sh"
     print "> make learn EX=" id "    # checks it, and names the mistake"

@@ -28,16 +28,17 @@ START_TEST(test_inspect_writes_a_page)
 {
     make_model("");
     assert_shell_ok(INSPECT PROMPT " --output page.html");
-    ck_assert_str_eq(shell_output, "");
+    ck_assert_str_eq(shell_output, "page.html: 2 layers of 2 heads. The prompt has 13 tokens.\n");
     assert_shell_ok("grep -c '<h1>Attention of run/checkpoint.safetensors</h1>' page.html");
     assert_shell_ok("grep '^<p>' page.html");
     assert_prints("<p>After 2 steps of training; 2 layers of 2 heads, d_model 16, vocabulary of 300 tokens, norm pre, "
                   "position rope.</p>\n<p>The prompt has ");
     assert_shell_ok("grep -q '\"layers\":2,\"heads\":2,\"tokens\":\\[\"' page.html");
     /* The same bytes with any number of threads, and to standard output. */
-    assert_shell_ok(INSPECT PROMPT " --output - --threads 1 | cmp - page.html");
+    assert_shell_ok(INSPECT PROMPT " --output - --threads 1 2>log | cmp - page.html && cat log");
+    ck_assert_str_eq(shell_output, "standard output: 2 layers of 2 heads. The prompt has 13 tokens.\n");
     /* A page replaces the one that is there. */
-    assert_shell_ok(INSPECT PROMPT " --output page.html && ls | grep -v std");
+    assert_shell_ok(INSPECT PROMPT " --output page.html >log && ls | grep -v std");
     ck_assert_str_eq(shell_output,
                      "log\nmerges.txt\npage.html\nrun\ntrain.bin\ntrain.bin.json\ntrain.txt\nvocab.json\n");
 }
@@ -47,6 +48,9 @@ START_TEST(test_inspect_keeps_the_last_tokens_of_a_long_prompt)
 {
     make_model("");
     assert_shell_ok(INSPECT " --vocab vocab.json --merges merges.txt --prompt 12345678901234567890xyz --output p.html");
+    ck_assert_str_eq(
+        shell_output,
+        "p.html: 2 layers of 2 heads. The prompt has 23 tokens; the model sees the last 16, its context length.\n");
     assert_shell_ok("grep -o 'The prompt has [^<]*' p.html; grep -o '\"tokens\":[^]]*' p.html");
     ck_assert_str_eq(shell_output, "The prompt has 23 tokens; the model sees the last 16, its context length.\n"
                                    "\"tokens\":[\"8\",\"9\",\"0\",\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\","
@@ -83,14 +87,17 @@ START_TEST(test_inspect_prints_shapes)
     assert_prints("\nloss                      (1, 16, 300) -> ()                               -         -  ");
     /* 2 (4 d^2 + 3 d d_ff + 2 d) + d + 2 V d, and the sum of 2 x rows x each matrix, and 4 T^2 d a layer */
     assert_prints("\n17872 parameters and 448512 FLOPs, as cs336 account counts them");
+    /* The loss of random targets is that of the uniform distribution or more, which a newcomer must be told. */
+    assert_prints("an even guess has a loss of ln 300 = 5.7038 nats");
     assert_shell_ok("cs336 account " MODEL);
     assert_prints("17872 numbers");
     assert_prints("448512");
-    assert_shell_ok(INSPECT " --shapes --batch 3 --seq 5 --seed 4");
+    assert_shell_ok(INSPECT " --shapes --batch-size 3 --context-length 5 --seed 4");
     assert_prints("The batch has 3 sequences of 5 random ids, and random targets.\n");
     assert_prints("\nlm head                   (3, 5, 16) -> (3, 5, 300) ");
     assert_shell_ok(INSPECT PROMPT " --shapes");
     assert_prints("The prompt has ");
+    ck_assert_ptr_null(strstr(shell_output, "random"));
     assert_shell_ok(INSPECT " --vocab vocab.json --merges merges.txt --prompt O --shapes");
     assert_prints("The prompt has 1 token.\n");
     ck_assert_ptr_null(strstr(shell_output, "loss"));
@@ -122,9 +129,10 @@ START_TEST(test_inspect_bad_usage)
         {"--output p.html", "--prompt TEXT is missing"},
         {"--output p.html --prompt x", "--vocab FILE is missing"},
         {"--shapes --prompt x --vocab v", "--merges FILE is missing"},
-        {"--output p.html" PROMPT " --batch 2", "--batch and --seq belong to --shapes"},
-        {"--shapes" PROMPT " --seq 2", "--prompt gives the ids, so it excludes --batch and --seq"},
-        {"--shapes --seq 0", "--seq: 0 is too small, expected at least 1"},
+        {"--output p.html" PROMPT " --batch-size 2", "--batch-size and --context-length belong to --shapes"},
+        {"--shapes" PROMPT " --context-length 2",
+         "--prompt gives the ids, so it excludes --batch-size and --context-length"},
+        {"--shapes --context-length 0", "--context-length: 0 is too small, expected at least 1"},
         {"--output ''" PROMPT, "--output: the value is empty, expected FILE"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -144,8 +152,8 @@ START_TEST(test_inspect_bad_input)
     } cases[] = {
         {"--shapes --checkpoint nowhere",
          "nowhere: No such file or directory; expected a file, for example from cs336 train"},
-        {"--shapes --seq 17",
-         "--seq: 17 is too large, expected at most the context length 16 of run/checkpoint.safetensors"},
+        {"--shapes --context-length 17",
+         "--context-length: 17 is too large, expected at most the 16 of run/checkpoint.safetensors"},
         {"--shapes" PROMPT " --vocab nowhere",
          "nowhere: No such file or directory; expected a file, for example from cs336 train-bpe"},
         {"--shapes" PROMPT " --vocab v --merges m", "v: 280 tokens, expected 300 as in run/checkpoint.safetensors"},
@@ -169,7 +177,7 @@ START_TEST(test_inspect_bad_input)
         assert_shell_fails(1, message, line);
         assert_shell_ok("cat run/* vocab.json merges.txt | cmp - before && ls | cmp - names");
     }
-    ck_assert_int_eq(shell(INSPECT " --shapes --batch 2000000000"), 1);
+    ck_assert_int_eq(shell(INSPECT " --shapes --batch-size 2000000000"), 1);
     ck_assert(strncmp(shell_errors, "cs336 inspect: ", 15) == 0);
 }
 END_TEST

@@ -78,6 +78,17 @@
 
     compare("aaaa aaaaa banana bananas", 30);
     compare("I'll say: it's 2023, it'll be 2024!  na\u00EFve caf\u00E9s \u4E2D\u6587 \u4E2D\u56FD \u{1F643}\u{1F642}\n\n\t\u0007 end", 60);
+    write("ab cd");
+    expect(why().startsWith("A tie: (c, d) and 2 others occur once each."), "of pairs that occur once the figure says: " + why());
+
+    /* What the reader may not expect. */
+    const remark = () => box.querySelector("[role=status]").textContent;
+    expect(remark() === "", "a short text has the remark " + remark());
+    write("a<|endoftext|>b");
+    expect(remark().startsWith("<|endoftext|> is a text like any other"), "of a special token the figure says: " + remark());
+    expect(Number(text().maxLength) === 20000 && control(box, "Text to train on, up to 20 000 characters"), "the limit of the text is not in its name");
+    write("ab ".repeat(7000).slice(0, 20000));
+    expect(remark().startsWith("The text is full with 20 000 characters."), "of a text that is cut the figure says: " + remark());
     write("");
     expect(why().startsWith("The text is empty") && control(box, "next merge").disabled, "an empty text can be trained on");
     setControl(box, "Example", "handout");

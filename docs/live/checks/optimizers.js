@@ -32,7 +32,7 @@
     /* The loss and both weights in the sentence about an optimizer. */
     const sentence = name => Array.from(box.querySelectorAll(".live-report output"), o => o.textContent).find(text => text.startsWith(name));
     function reported(name) {
-        const found = sentence(name).match(/loss (\S+) after (\d+) steps, at \S+ = (\S+), \S+ = (\S+)$/);
+        const found = sentence(name).match(/loss (\S+) after (\d+) steps?, at \S+ = (\S+), \S+ = (\S+)$/);
         expect(found, `no loss and no weights in "${sentence(name)}"`);
         return found.slice(1).map(shownNumber);
     }
@@ -82,18 +82,23 @@
     expect(box.querySelectorAll(".live-contours path").length > 5, "the surface has no contours");
 
     /* The buttons. */
-    press(box, "reset");
-    compare("SGD", surfaces[2], starts[2], 0, "reset");
+    press(box, "back to step 0");
+    compare("SGD", surfaces[2], starts[2], 0, "back to step 0");
+    expect(control(box, "back to step 0").disabled && !control(box, "one step").disabled, "at step 0, one can go back or not go on");
+    press(box, "one step");
+    expect(/after 1 step, at/.test(sentence("SGD")), "after one step the figure says " + sentence("SGD"));
+    press(box, "back to step 0");
     for (let i = 0; i < 3; i++) press(box, "one step");
     compare("SGD", surfaces[2], sgd(surfaces[2], starts[2], 3, 0.05), 3, "step");
     setControl(box, "steps", 190);
     press(box, "run");
     await until(() => reported("SGD")[1] === 200, "run to show all steps");
+    expect(control(box, "one step").disabled && !control(box, "back to step 0").disabled, "at the last step, one can go on or not back");
 
     /* A click sets the start. */
     const corner = plot.getBoundingClientRect(), scale = corner.width / plot.viewBox.baseVal.width;
     plot.dispatchEvent(new MouseEvent("click", { clientX: corner.x + scale * plot.X(0.5), clientY: corner.y + scale * plot.Y(-0.5) }));
-    press(box, "reset");
+    press(box, "back to step 0");
     const clicked = reported("AdamW"); /* a pixel is 0.012 wide */
     expect(Math.abs(clicked[2] - 0.5) < 0.021 && Math.abs(clicked[3] + 0.5) < 0.021, `a click at (0.5, -0.5) starts at (${clicked[2]}, ${clicked[3]})`);
 
@@ -102,4 +107,15 @@
     setControl(box, "learning rate, SGD", 0);
     expect(/^SGD diverged: after step \d+ /.test(sentence("SGD")), "SGD with the rate 1 has not diverged");
     expect(reported("AdamW")[1] === 200, "AdamW does not go on when SGD has diverged");
+
+    /* After extreme settings, all is as it was at first; another surface keeps the settings of AdamW. */
+    for (const [name, value] of [["weight decay", 1], ["learning rate, AdamW", 0.5], ["\u03B2\u2081", 0], ["\u03B2\u2082", 0], ["start \u03B8\u2081", 2]]) setControl(box, name, value);
+    setControl(box, "surface", 0);
+    expect(control(box, "weight decay").value === "1", "another surface takes back the weight decay");
+    press(box, "start and settings as at first");
+    setControl(box, "steps", 40);
+    compare("SGD", surfaces[0], sgd(surfaces[0], starts[0], 40, 0.18), 40, "as at first");
+    compare("AdamW", surfaces[0], adamw(surfaces[0], starts[0], 40, usual), 40, "as at first");
+    const ticks = Array.from(box.querySelectorAll(".live-plot")[1].querySelectorAll("text"), e => e.textContent).filter(text => /^[\d.]*e/.test(text));
+    expect(ticks.length > 3 && ticks.every(text => /^1e\u2212?\d+$/.test(text)), "the ticks of the losses are " + ticks);
 })

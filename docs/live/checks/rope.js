@@ -37,6 +37,13 @@
     setControl(box, "query position m", 0);
     expect(control(box, "move both \u22121").disabled && !control(box, "move both +1").disabled, "a button can move a position below 0, or none can move");
     compare("the query before the key", SAME, 0, 12, 1e4);
+    const limits = () => box.querySelector(".live-note").textContent;
+    expect(limits().includes("From m = 0 and n = 12, \u221210 and \u22121 would lead beyond"), "of two buttons that are off the figure says: " + limits());
+    setControl(box, "query position m", 40);
+    setControl(box, "key position n", 0);
+    expect(limits().includes("From m = 40 and n = 0, \u221210, \u22121, +1 and +10 would lead beyond"), "of four buttons that are off the figure says: " + limits());
+    setControl(box, "query position m", 0);
+    setControl(box, "key position n", 12);
     setControl(box, "theta", 2);
     compare("theta 100", SAME, 0, 12, 100);
     setControl(box, "q and k", "different");

@@ -1,7 +1,8 @@
 (async box => {
     const write = value => setControl(box, "Your text", value);
     const spans = () => Array.from(box.querySelectorAll(".live-tokens > span"));
-    const number = name => shownNumber(Array.from(box.querySelectorAll(".live-number")).find(e => e.textContent.endsWith(name) && !e.textContent.endsWith(" per " + name)).querySelector("output").textContent);
+    const ORDER = ["characters", "bytes", "tokens", "bytes per token"];
+    const number = name => shownNumber(box.querySelectorAll(".live-number output")[ORDER.indexOf(name)].textContent);
     const detail = () => box.querySelector(".live-token-detail").textContent;
     const size = async value => {
         setControl(box, "vocabulary", value);
@@ -67,7 +68,17 @@
     expect(box.querySelectorAll(".live-borders > .live-token-first").length === pretokens, "the borders of " + pretokens + " pre-tokens are not shown");
     setControl(box, "borders of pre-tokens", false);
 
-    /* A long text. */
-    whole(story.repeat(120).slice(0, 10000));
+    /* One of each. */
+    whole("a");
+    const named = () => box.querySelector(".live-number").parentElement.textContent;
+    expect(named() === "1character1byte1token1.00bytes per token", "of one letter the figure says: " + named());
+    await until(() => box.querySelector(".live-plot").textContent.includes("here: 1 token") && !box.querySelector(".live-plot").textContent.includes("here: 1 tokens"), "\"here: 1 token\" in the plot");
+
+    /* A long text, and one that is cut. */
+    const full = () => box.querySelector("[role=status]").textContent;
+    whole(story.repeat(130).slice(0, 9999));
+    expect(full() === "", "a text of 9999 characters is said to be full: " + full());
+    whole(story.repeat(130).slice(0, 10000));
+    expect(full().startsWith("The text is full with 10 000 characters."), "of a text that is cut the figure says: " + full());
     whole("");
 })
