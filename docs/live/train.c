@@ -59,7 +59,7 @@ LIVE live_train_size(double *sizes, const int32_t *model, int batch)
     const size_t parameters = transformer_lm_parameter_count(&config);
     sizes[0] = (double)parameters;
     sizes[1] = account_training_flops(&config, (size_t)batch, config.context_length);
-    sizes[2] = account_adamw_flops(parameters);
+    sizes[2] = account_adamw_flops((double)parameters);
     sizes[3] = (double)fewest_tokens(&config);
     return CS336_OK;
 }
