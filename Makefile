@@ -75,8 +75,8 @@ object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
 EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
 LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
-# The tests also call the parser of command lines, which is a part of the program and not of the library.
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
+# The tests also call the parser of command lines, which is a part of the program and not of the library.
 OPTIONS      := $(call object,cs336_basics/cli/options.c)
 
 VERSION := 0.1.0
