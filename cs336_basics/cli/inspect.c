@@ -165,6 +165,11 @@ static Status print_random_shapes(const InspectOptions *o, const TransformerLM *
     if (seq > lm->config.context_length)
         return status_fail(CS336_ERANGE, "--context-length: %zu is too large, expected at most the %zu of %s", seq,
                            lm->config.context_length, o->checkpoint);
+    /* The activations are larger than the ids, so they decide whether the batch fits. */
+    const size_t needed = trace_scratch(lm, batch, seq), machine = memory_machine();
+    if (machine && needed > machine)
+        return status_fail(CS336_ENOMEM, "--batch-size: %zu needs %.4g GB of memory, this machine has %.4g GB", batch,
+                           (double)needed / 1e9, (double)machine / 1e9);
     int32_t *ids = memory_allocate(memory_product(2 * batch, memory_product(seq, sizeof *ids)));
     if (!ids)
         return status_fail(CS336_ENOMEM, "no memory for %zu sequences of %zu ids", batch, seq);

@@ -178,7 +178,7 @@ START_TEST(test_inspect_bad_input)
         assert_shell_ok("cat run/* vocab.json merges.txt | cmp - before && ls | cmp - names");
     }
     ck_assert_int_eq(shell(INSPECT " --shapes --batch-size 2000000000"), 1);
-    ck_assert(strncmp(shell_errors, "cs336 inspect: ", 15) == 0);
+    ck_assert(strncmp(shell_errors, "cs336 inspect: --batch-size: 2000000000 needs ", 46) == 0);
 }
 END_TEST
 
