@@ -130,7 +130,7 @@ int command_encode(int argc, char **argv)
     /* Encode. The output gets its name once it is complete. */
     if (!s) {
         sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);
-        inputs.separator = encode_unnamed_separator(tokenizer, &o.tokenizer.special);
+        inputs.separator = tokenizer_options_lack_end(&o.tokenizer, tokenizer) ? TOKENIZER_DOCUMENT_END : NULL;
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }

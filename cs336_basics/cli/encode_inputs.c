@@ -48,15 +48,6 @@ Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProg
 
 /* ---- the hint about a separator that is no special token ---- */
 
-const char *encode_unnamed_separator(const Tokenizer *tokenizer, const TextList *special)
-{
-    static const char separator[] = "<|endoftext|>";
-    for (size_t i = 0; i < special->count; i++)
-        if (strcmp(special->items[i], separator) == 0)
-            return NULL;
-    return tokenizer_find(tokenizer, byte_string(separator)) >= 0 ? separator : NULL;
-}
-
 /* Prints the hint if the bytes hold the separator, and then stops looking for it. */
 static void look_for_separator(EncodeInputs *inputs, const uint8_t *bytes, size_t length)
 {
@@ -70,8 +61,7 @@ static void look_for_separator(EncodeInputs *inputs, const uint8_t *bytes, size_
             continue;
         fprintf(stderr,
                 "cs336 encode: the text has %s, which is a token of the vocabulary but was split like other text; to "
-                "encode "
-                "it as one token, give --special-token '%s'\n",
+                "encode it as one token, give --special-token '%s'\n",
                 inputs->separator, inputs->separator);
         inputs->separator = NULL;
         return;

@@ -26,12 +26,6 @@ typedef struct {
 } EncodeInputs;
 
 /**
- * @brief Returns "<|endoftext|>" if that is a token of the vocabulary but not one of the special tokens, else NULL. A
- * text that has it was probably meant to be encoded with it as a special token.
- */
-const char *encode_unnamed_separator(const Tokenizer *tokenizer, const TextList *special);
-
-/**
  * @brief Checks all files before the first is read, and adds up their sizes. Files may be empty.
  * @param[out] inputs     ready; its separator is NULL
  * @param      paths      names of the files

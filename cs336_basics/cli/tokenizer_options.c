@@ -80,20 +80,19 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
     return s ? s : tokenizer_load(tokenizer, options->vocab, options->merges, special, count);
 }
 
-static bool is_special(const TokenizerOptions *options, const char *text)
+bool tokenizer_options_lack_end(const TokenizerOptions *options, const Tokenizer *tokenizer)
 {
     for (size_t i = 0; i < options->special.count; i++)
-        if (strcmp(options->special.items[i], text) == 0)
-            return true;
-    return false;
+        if (strcmp(options->special.items[i], TOKENIZER_DOCUMENT_END) == 0)
+            return false;
+    return tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END)) >= 0;
 }
 
 Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options)
 {
     TokenizerOptions with_end = *options;
     const Status s = tokenizer_options_load(tokenizer, options);
-    if (s || tokenizer_find(*tokenizer, byte_string(TOKENIZER_DOCUMENT_END)) < 0 ||
-        is_special(options, TOKENIZER_DOCUMENT_END) || with_end.special.count == OPTION_MAX_TEXTS)
+    if (s || !tokenizer_options_lack_end(options, *tokenizer) || with_end.special.count == OPTION_MAX_TEXTS)
         return s;
     tokenizer_destroy(*tokenizer);
     with_end.special.items[with_end.special.count++] = TOKENIZER_DOCUMENT_END;

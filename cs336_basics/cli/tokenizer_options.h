@@ -10,6 +10,7 @@
 #include "core/status.h"
 #include "tokenizer/encode/tokenizer.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 CS336_INTERNAL_BEGIN
@@ -58,6 +59,9 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 
 /** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */
 #define TOKENIZER_DOCUMENT_END "<|endoftext|>"
+
+/** @brief True if the vocabulary has TOKENIZER_DOCUMENT_END, but the options do not name it as a special token. */
+bool tokenizer_options_lack_end(const TokenizerOptions *options, const Tokenizer *tokenizer);
 
 /**
  * @brief Loads the tokenizer of a model. TOKENIZER_DOCUMENT_END is a special token also if the options do not name it,

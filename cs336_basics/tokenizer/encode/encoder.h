@@ -12,8 +12,8 @@
  * takes more in these cases:
  * - A pre-token of more than 4096 bytes is encoded from left to right (long_pretoken.h). That takes 170 KB and about 20
  *   bytes for each byte of the longest token, and once, for all encoders of a tokenizer, up to 50 bytes for each byte
- * of the vocabulary. There are vocabularies and texts in which the first id of a pre-token hangs on its last byte. Then
- *   it takes 9 bytes for each byte of the pre-token.
+ *   of the vocabulary. There are vocabularies and texts in which the first id of a pre-token depends on its last byte.
+ *   Then it takes 9 bytes for each byte of the pre-token.
  * - Every model from training is in order (token_pairs.h). If a model from elsewhere is not, pre-tokens of any length
  *   are merged whole, which takes 45 bytes for each of their bytes.
  * - A special token of more than 8 KB is kept until all of it has come.

@@ -16,8 +16,8 @@
  *   decoded as the byte (SPECIAL_SHARED).
  * - Without a verbatim entry, the special token has the id of the ordinary token with the same bytes, if there is one
  *   (SPECIAL_AS_BYTES). Hugging Face would add a token.
- * - An entry that is no text of the alphabet, such as `中` or `a b`, can only be a special token. If it is not named,
- * it is decoded as what it says, but no text is encoded to it (SPECIAL_UNNAMED). Hugging Face does the same.
+ * - An entry that is no text of the alphabet, such as `中` or `a b`, can only be a special token. If it is not
+ *   named, it is decoded as what it says, but no text is encoded to it (SPECIAL_UNNAMED). Hugging Face does the same.
  * - An entry such as `éa` that is not named, and that no merge needs, is taken for ordinary: the bytes E9 61.
  */
 #ifndef CS336_TOKENIZER_FILES_SPECIAL_TEXT_H
