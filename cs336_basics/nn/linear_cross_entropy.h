@@ -38,6 +38,20 @@ size_t linear_cross_entropy_scratch(Tensor x, const Linear *linear);
 CS336_MUST_CHECK Status linear_cross_entropy(float *loss, Tensor grad_x, Linear *grad, Tensor x, TokenTensor targets,
                                              const Linear *linear, Arena *scratch);
 
+/**
+ * @brief Computes the loss of each row on its own, as cross_entropy_forward() of linear_forward() for that row.
+ * \f[ L_n = \log \sum_j e^{z_{nj}} - z_{n, t_n}, \qquad z_n = W x_n \f]
+ * @param[out] losses   (..., 1), overwritten, nats
+ * @param[in]  x        (..., d_in), contiguous, at least one row
+ * @param[in]  targets  (...), each below d_out
+ * @param[in]  linear   weight (d_out, d_in)
+ * @param[in]  scratch  linear_cross_entropy_scratch() bytes
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as linear_cross_entropy()
+ * @see test_linear_cross_entropy_rows_are_those_of_the_reference
+ */
+CS336_MUST_CHECK Status linear_cross_entropy_rows(Tensor losses, Tensor x, TokenTensor targets, const Linear *linear,
+                                                  Arena *scratch);
+
 CS336_API_END
 
 #endif

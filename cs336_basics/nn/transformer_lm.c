@@ -4,6 +4,7 @@
 #include "nn/linear_cross_entropy.h"
 
 #include <stdint.h>
+#include <string.h>
 
 /* Given to rope_forward(), it stands for the positions 0, 1, 2, ... */
 static const TokenTensor NO_POSITIONS = {0};
@@ -131,6 +132,39 @@ Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const Transfo
     /* After a failure, drop what the first layers have appended. */
     for (size_t i = 0; s && i < lm->config.num_layers; i++)
         caches[i].length = length;
+    arena_release(scratch, mark);
+    return s;
+}
+
+/*
+ * Returns the last `count` rows of each sequence of x, contiguous: (..., count, d). They overwrite the front of x. A
+ * row only moves towards the front, so none is overwritten before it has moved.
+ */
+static Tensor keep_last_rows(Tensor x, size_t count)
+{
+    const size_t seq = tensor_extent(x, -2), d = tensor_extent(x, -1), sequences = tensor_rows(x) / seq;
+    size_t shape[TENSOR_MAX_RANK];
+    for (size_t i = 0; count < seq && i < sequences; i++)
+        memmove(x.data + i * count * d, x.data + (i * seq + seq - count) * d, count * d * sizeof *x.data);
+    memcpy(shape, x.shape, sizeof shape);
+    shape[x.rank - 2] = count;
+    return tensor_of(x.data, x.rank, shape);
+}
+
+Status transformer_lm_token_losses(Tensor losses, const TransformerLM *lm, TokenTensor ids, TokenTensor targets,
+                                   Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    Status s = check_ids(__func__, lm, ids);
+    const size_t counted = !s && targets.rank == ids.rank ? targets.shape[ids.rank - 1] : 0;
+    if (!s && (counted == 0 || counted > ids.shape[ids.rank - 1]))
+        s = status_fail(CS336_ESHAPE, "%s: targets are %s, ids are %s", __func__,
+                        shape_text(targets.rank, targets.shape), shape_text(ids.rank, ids.shape));
+    Tensor normed;
+    if (!s)
+        s = run_layers(&normed, lm, NULL, ids, scratch);
+    if (!s)
+        s = linear_cross_entropy_rows(losses, keep_last_rows(normed, counted), targets, &lm->lm_head, scratch);
     arena_release(scratch, mark);
     return s;
 }

@@ -7,6 +7,7 @@
  * - transformer_lm_forward() computes logits.
  * - transformer_lm_loss() computes the training loss and, if asked, all gradients. The logits of all tokens never exist
  *   at the same time: see linear_cross_entropy().
+ * - transformer_lm_token_losses() computes the loss of each token, for evaluation.
  * - transformer_lm_decode() computes the logits that follow new tokens. The keys and values of earlier tokens are
  * cached.
  * - Parameters are in one arena, in the order of transformer_lm_parameters(). The weights of q, k and v follow one
@@ -182,6 +183,22 @@ typedef struct {
  */
 CS336_MUST_CHECK Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
                                             TokenTensor targets, const GradientObserver *observer, Arena *scratch);
+
+/**
+ * @brief Computes the loss of each of the last tokens of every sequence, to evaluate a model token by token.
+ * @param[out] losses   (..., counted, 1), overwritten: the cross-entropy of each target, nats
+ * @param[in]  lm       the model
+ * @param[in]  ids      (..., seq), seq at most context_length
+ * @param[in]  targets  (..., counted): the tokens that follow the last `counted` ids of each sequence; counted at most
+ *                      seq
+ * @param[in]  scratch  transformer_lm_loss_scratch() bytes for the loss alone
+ * @retval CS336_ESHAPE  seq exceeds context_length, or the extents of targets or losses do not fit
+ * @retval CS336_ERANGE  an id or target is not below vocab_size
+ * @retval CS336_ENOMEM  scratch is too small, or the workspace could not grow
+ * @see evaluate(); test_lm_token_losses_are_those_of_the_reference
+ */
+CS336_MUST_CHECK Status transformer_lm_token_losses(Tensor losses, const TransformerLM *lm, TokenTensor ids,
+                                                    TokenTensor targets, Arena *scratch);
 
 /**
  * @brief Takes one cache for each layer, for @p batch sequences of up to context_length tokens.

@@ -1,11 +1,17 @@
-/* linear_cross_entropy() computes lm_head and loss in chunks. It must equal the two functions that it replaces. */
+/*
+ * linear_cross_entropy() computes lm_head and loss in chunks. It must equal the two functions that it replaces, and the
+ * losses of single rows or tokens must be those of the reference in double precision.
+ */
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "nn/functional.h"
 #include "nn/linear_cross_entropy.h"
+#include "nn/transformer_lm.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
+#include "tests/support/reference_layers.h"
 #include "tests/support/sample.h"
+#include "tests/support/small_model.h"
 
 #include <math.h>
 #include <string.h>
@@ -204,6 +210,115 @@ START_TEST(test_linear_cross_entropy_names_what_does_not_fit)
 }
 END_TEST
 
+/* ---- the losses of single rows and tokens ---- */
+
+START_TEST(test_linear_cross_entropy_rows_are_those_of_the_reference)
+{
+    const size_t sizes[] = {1, 7, 1023, 1024, 1025, 2100};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const size_t rows = sizes[i];
+        const Sample x = sample("lce.x", 0, 1, rows, D), weight = sample("lce.weight", 0, 1, VOCAB, D);
+        const Linear linear = {.weight = weight.value};
+        const TokenTensor targets = sample_ids("lce.targets", VOCAB, rows);
+        const Tensor losses = filled(NAN, rows, 1);
+        double *z = sample_doubles(rows * VOCAB), *expected = sample_doubles(rows);
+        Arena scratch = arena_of(linear_cross_entropy_scratch(x.value, &linear));
+        float loss;
+        test_label("%zu rows", rows);
+        assert_ok(linear_cross_entropy_rows(losses, x.value, targets, &linear, &scratch));
+        assert_ok(linear_cross_entropy(&loss, (Tensor){0}, NULL, x.value, targets, &linear, &scratch));
+        ck_assert_uint_eq(scratch.used, 0);
+        reference_linear(z, x.wide, weight.wide, rows, D, VOCAB);
+        for (size_t row = 0; row < rows; row++)
+            expected[row] = reference_cross_entropy(z + row * VOCAB, targets.data + row, 1, VOCAB);
+        assert_allclose_wide("losses", losses, expected, 1e-6, 1e-5);
+        ck_assert_double_eq_tol((double)loss, reference_cross_entropy(z, targets.data, rows, VOCAB), 1e-6);
+        arena_deinit(&scratch);
+    }
+}
+END_TEST
+
+static Status run_rows(void *context, Arena *scratch)
+{
+    const Problem *p = context;
+    return linear_cross_entropy_rows(filled(NAN, tensor_rows(p->x), 1), p->x, p->targets, &p->linear, scratch);
+}
+
+START_TEST(test_linear_cross_entropy_rows_names_what_does_not_fit)
+{
+    Problem p = problem(6);
+    int32_t targets[6] = {0, 1, 2, 3, VOCAB, 5};
+    const Tensor losses = filled(NAN, 6, 1);
+    Arena scratch = arena_of(linear_cross_entropy_scratch(p.x, &p.linear));
+    assert_scratch(linear_cross_entropy_scratch(p.x, &p.linear), run_rows, &p);
+    assert_fails(linear_cross_entropy_rows(filled(NAN, 6), p.x, p.targets, &p.linear, &scratch), CS336_ESHAPE,
+                 "linear_cross_entropy_rows: losses is (6), expected (6, 1)");
+    assert_fails(linear_cross_entropy_rows(losses, p.x, tokens(targets, 3, 2), &p.linear, &scratch), CS336_ESHAPE,
+                 "linear_cross_entropy_rows: targets are (3, 2), x is (6, 12)");
+    assert_fails(linear_cross_entropy_rows(losses, p.x, tokens(targets, 6), &p.linear, &scratch), CS336_ERANGE,
+                 "linear_cross_entropy_rows: target 33 at (4) is not in [0, 33)");
+    ck_assert(isnan(losses.data[0]));
+    ck_assert_uint_eq(scratch.used, 0);
+    arena_deinit(&scratch);
+}
+END_TEST
+
+/* The last `counted` tokens of three sequences of 9, for each number of them. */
+START_TEST(test_lm_token_losses_are_those_of_the_reference)
+{
+    enum { BATCH = 3, SEQ = 9, IDS = 40 };
+    const TransformerLMConfig config = small_config();
+    const TokenTensor ids = sample_ids("lm.tokens", IDS, BATCH, SEQ);
+    SmallModel m;
+    small_model_init(&m, &config, BATCH, SEQ);
+    const ReferenceWeights weights = small_model_widen(&m);
+    double *logits = sample_doubles((size_t)BATCH * SEQ * IDS);
+    reference_transformer_lm(logits, ids.data, &weights, BATCH, SEQ, &config);
+    for (size_t counted = 1; counted <= SEQ; counted++) {
+        const TokenTensor targets = sample_ids("lm.targets", IDS, BATCH, counted);
+        const Tensor losses = filled(NAN, BATCH, counted, 1);
+        double *expected = sample_doubles(BATCH * counted);
+        test_label("the last %zu", counted);
+        for (size_t i = 0; i < BATCH * counted; i++) {
+            const size_t row = i / counted * SEQ + SEQ - counted + i % counted;
+            expected[i] = reference_cross_entropy(logits + row * IDS, targets.data + i, 1, IDS);
+        }
+        Arena scratch = arena_of(transformer_lm_loss_scratch(&m.value, BATCH, SEQ, false));
+        assert_ok(transformer_lm_token_losses(losses, &m.value, ids, targets, &scratch));
+        assert_allclose_wide("losses", losses, expected, 1e-5, 1e-5);
+        ck_assert_uint_eq(scratch.used, 0);
+        arena_deinit(&scratch);
+    }
+    small_model_deinit(&m);
+}
+END_TEST
+
+START_TEST(test_lm_token_losses_names_what_does_not_fit)
+{
+    const TransformerLMConfig config = small_config();
+    int32_t numbers[40] = {0};
+    const TokenTensor ids = tokens(numbers, 2, 4);
+    const Tensor losses = filled(NAN, 2, 4, 1);
+    SmallModel m;
+    small_model_init(&m, &config, 2, 4);
+    assert_fails(transformer_lm_token_losses(losses, &m.value, tokens(numbers, 2, 17), ids, &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_token_losses: a sequence of 17 ids, context_length is 16");
+    assert_fails(transformer_lm_token_losses(losses, &m.value, ids, tokens(numbers, 2, 5), &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_token_losses: targets are (2, 5), ids are (2, 4)");
+    assert_fails(transformer_lm_token_losses(losses, &m.value, ids, tokens(numbers, 8), &m.scratch), CS336_ESHAPE,
+                 "transformer_lm_token_losses: targets are (8), ids are (2, 4)");
+    assert_fails(transformer_lm_token_losses(losses, &m.value, ids, tokens(numbers, 3, 4), &m.scratch), CS336_ESHAPE,
+                 "linear_cross_entropy_rows: targets are (3, 4), x is (2, 4, 16)");
+    assert_fails(transformer_lm_token_losses(losses, &m.value, ids, tokens(numbers, 2, 3), &m.scratch), CS336_ESHAPE,
+                 "linear_cross_entropy_rows: losses is (2, 4, 1), expected (2, 3, 1)");
+    numbers[30] = 40;
+    assert_fails(transformer_lm_token_losses(losses, &m.value, ids, tokens(numbers + 28, 2, 4), &m.scratch),
+                 CS336_ERANGE, "linear_cross_entropy_rows: target 40 at (0, 2) is not in [0, 40)");
+    ck_assert_uint_eq(m.scratch.used, 0);
+    small_model_deinit(&m);
+}
+END_TEST
+
 const TestCase chunked_loss_tests[] = {
     TEST(test_linear_cross_entropy_equals_linear_and_cross_entropy, "cross_entropy"),
     TEST(test_cross_entropy_is_log_sum_exp_less_the_target, "cross_entropy"),
@@ -212,5 +327,9 @@ const TestCase chunked_loss_tests[] = {
     TEST(test_linear_cross_entropy_takes_exactly_its_scratch, "cross_entropy"),
     TEST(test_linear_cross_entropy_without_a_workspace_says_so, "cross_entropy"),
     TEST(test_linear_cross_entropy_names_what_does_not_fit, "cross_entropy"),
+    TEST(test_linear_cross_entropy_rows_are_those_of_the_reference, "cross_entropy"),
+    TEST(test_linear_cross_entropy_rows_names_what_does_not_fit, "cross_entropy"),
+    TEST(test_lm_token_losses_are_those_of_the_reference, "cross_entropy"),
+    TEST(test_lm_token_losses_names_what_does_not_fit, "cross_entropy"),
     {0},
 };
