@@ -65,6 +65,7 @@
     X(training_together)  \
     X(checkpoint_adapter) \
     X(trained_model)      \
+    X(evaluate)           \
     X(sampling)           \
     X(generation)         \
     X(bf16)               \
