@@ -75,6 +75,7 @@
     X(cli)                \
     X(cli_story)          \
     X(cli_inspect)        \
+    X(cli_evaluate)       \
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \

@@ -10,8 +10,8 @@
 
 START_TEST(test_help_lists_the_commands)
 {
-    const char *const commands[] = {"story", "train-bpe", "encode",  "decode",
-                                    "train", "generate",  "inspect", "account"};
+    const char *const commands[] = {"story",    "train-bpe", "encode",  "decode",  "train",
+                                    "generate", "inspect",   "account", "evaluate"};
     char line[64];
     assert_shell_ok("cs336 --help");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
