@@ -128,7 +128,7 @@ each survived decode $files --input train.bin --output o.txt
 each survived tokenizer-json $files --output o.json
 each survived tokenizer-report $files --input text.txt
 each survived generate $files --checkpoint checkpoint.safetensors --prompt 'The cat' --max-tokens 20
-each survived evaluate $files --checkpoint checkpoint.safetensors --input text.txt --per-token o.json
+each survived evaluate $files --checkpoint checkpoint.safetensors --input merges.txt --per-token o.json
 each survived inspect $files --checkpoint checkpoint.safetensors --prompt 'The cat' --output o.txt
 each survived account --vocab-size 300
 each resumed $training
