@@ -101,7 +101,8 @@ static Status encode_input(Text *text, const EvaluateOptions *o, WorkProgress *p
 /* Ids must be below the vocabulary size of the tokenizer, if there is one, so that each has a text. */
 static Status read_text(Text *text, const EvaluateOptions *o, size_t vocab_size, WorkProgress *progress)
 {
-    const char *name = o->tokens ? o->tokens : strcmp(o->input, "-") == 0 ? "standard input" : o->input;
+    const bool standard_input = o->input && strcmp(o->input, "-") == 0;
+    const char *name = standard_input ? "standard input" : o->input ? o->input : o->tokens;
     Status s = o->tokenizer.vocab ? load_tokenizer(text, o, vocab_size) : CS336_OK;
     if (!s && o->tokens)
         s = token_file_open(&text->tokens, o->tokens,
