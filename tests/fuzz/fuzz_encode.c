@@ -20,6 +20,7 @@ enum {
     SEEDS = 16,                         /* of special tokens, and of merges */
     SEEDED_SLOTS = (3 + SEEDS) * SEEDS, /* for tokenizers from seeds alone: each is made once */
     LITERAL_SLOTS = 128,                /* for tokenizers with literal choices: a new one takes the place of another */
+    LITERAL_SEED = 128,                 /* least seed with which choices may be literal */
     LITERAL = 240,                      /* a choice from which the special tokens, or the merges, follow in the input */
     MOST_SPECIALS = 3,                  /* special tokens */
     LONGEST_SPECIAL = 6,                /* bytes */
@@ -27,7 +28,7 @@ enum {
     LONGEST = 4500,    /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
     LONG_REPEAT = 252, /* choices from which a repetition makes such a pre-token: few, for they take longer */
     MOST_CHUNKS = 64,  /* of a file; each takes some microseconds */
-    PLAIN_BYTES = 80   /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
+    PLAIN_BYTES = 64   /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
 };
 
 typedef enum { LEARNED, RUNS, PREFIXES, CHOSEN, MODELS } ModelKind;
@@ -130,25 +131,30 @@ static void take_specials(Choices *choices, FuzzInput *input)
     }
 }
 
-/* Returns the slot of its own that a tokenizer from seeds alone has, or SEEDED_SLOTS if a choice is literal. */
-static size_t take_choices(Choices *choices, FuzzInput *input)
+/*
+ * @p literal: the special tokens and the merges may follow in the input. Returns the slot of its own that a tokenizer
+ * from seeds alone has, else SEEDED_SLOTS.
+ */
+static size_t take_choices(Choices *choices, FuzzInput *input, bool literal)
 {
     memset(choices, 0, sizeof *choices); /* choices are compared byte by byte */
     choices->kind = (uint8_t)fuzz_below(input, MODELS);
     const uint8_t special = fuzz_byte(input);
-    if (special < LITERAL)
-        draw_specials(choices, special % SEEDS);
-    else
+    const bool literal_special = literal && special >= LITERAL;
+    if (literal_special)
         take_specials(choices, input);
-    const size_t slot = special < LITERAL ? choices->kind * (size_t)SEEDS + special % SEEDS : SEEDED_SLOTS;
+    else
+        draw_specials(choices, special % SEEDS);
+    const size_t slot = choices->kind * (size_t)SEEDS + special % SEEDS;
     if (choices->kind != CHOSEN)
-        return slot;
+        return literal_special ? SEEDED_SLOTS : slot;
     const uint8_t merges = fuzz_byte(input);
+    const bool literal_merges = literal && merges >= LITERAL;
     Rng rng = rng_seeded(merges % SEEDS);
-    const ByteString taken = fuzz_bytes(input, merges < LITERAL ? 0 : 4 * (1 + (size_t)merges - LITERAL));
+    const ByteString taken = fuzz_bytes(input, literal_merges ? 4 * (1 + (size_t)merges - LITERAL) : 0);
     for (size_t i = 0; i < sizeof choices->merges; i++)
-        choices->merges[i] = merges < LITERAL ? (uint8_t)rng_bits(&rng) : i < taken.length ? taken.bytes[i] : 255;
-    return special < LITERAL && merges < LITERAL ? slot + merges % SEEDS * SEEDS : SEEDED_SLOTS;
+        choices->merges[i] = !literal_merges ? (uint8_t)rng_bits(&rng) : i < taken.length ? taken.bytes[i] : 255;
+    return literal_special || literal_merges ? SEEDED_SLOTS : slot + merges % SEEDS * SEEDS;
 }
 
 static void make_tokenizer(Slot *slot)
@@ -165,11 +171,11 @@ static void make_tokenizer(Slot *slot)
     FUZZ_OK(encoder_create_small(&slot->encoder, slot->tokenizer, CACHE_BYTES, token_list_sink, &ids));
 }
 
-static Slot *take_tokenizer(FuzzInput *input)
+static Slot *take_tokenizer(FuzzInput *input, bool literal)
 {
     Choices made;
     const Choices *choices = &made;
-    size_t index = take_choices(&made, input);
+    size_t index = take_choices(&made, input, literal);
     if (index == SEEDED_SLOTS)
         index += byte_string_hash((ByteString){(const uint8_t *)choices, sizeof *choices}) % LITERAL_SLOTS;
     Slot *slot = &slots[index];
@@ -250,7 +256,7 @@ void fuzz_encode(const uint8_t *data, size_t size)
     static TokenList whole;
     FuzzInput input = {data, data + size};
     const uint8_t seed = fuzz_byte(&input);
-    Slot *slot = take_tokenizer(&input);
+    Slot *slot = take_tokenizer(&input, seed >= LITERAL_SEED);
     const ByteString text = make_text(buffer, &input);
     /* At once. */
     ids.count = whole.count = 0;
