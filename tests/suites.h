@@ -57,6 +57,7 @@
     X(special_text)       \
     X(tokenizer_json)     \
     X(run_log)            \
+    X(run_summary)        \
     X(training)           \
     X(run_directory)      \
     X(lost_work)          \
