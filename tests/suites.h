@@ -79,6 +79,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_files)          \
+    X(cli_experiment)     \
     X(cli_report)         \
     X(fuzz)               \
     X(cli_hostile)        \

@@ -180,6 +180,10 @@ typedef struct {
     const char *summary;   /**< one or more sentences at the top of the help text */
     const Option *options; /**< (count) in the order of the help text */
     size_t count;          /**< options and headings */
+    const char *operand;   /**< what the help text calls an argument that is no option's, such as "FILE"; NULL: none */
+    const char **operand_target; /**< set to that argument, which may be given once; NULL: none */
+    const char *source;          /**< where the arguments come from if not from the command line, for messages: these
+                                    then begin with "cs336 SOURCE: " instead of "cs336 COMMAND: "; printable */
 } OptionTable;
 
 /** @brief Initialises an OptionTable. @p lines must be an array, not a pointer: the macro takes its length. */
