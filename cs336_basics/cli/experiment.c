@@ -113,7 +113,7 @@ static Status read_results(Work *w, bool compare)
 static Status write_description(const Work *w)
 {
     const Experiment *e = &w->experiment;
-    const ExperimentPath path = experiment_path(w->out, "experiment.json");
+    const ExperimentPath path = experiment_path(w->out, EXPERIMENT_DESCRIPTION);
     FileWriter writer = {0};
     json_t *object = json_pack("{s:s, s:s}", "title", e->title, "question", e->question ? e->question : "");
     Status s = object ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory", path.text);

@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +36,8 @@ static Status read_text(const char **text, const Experiment *e, const json_t *ob
     const json_t *value = json_object_get(object, key);
     *text = json_string_value(value);
     if ((value || required) && (!*text || !**text || strlen(*text) != json_string_length(value)))
-        return status_fail(CS336_EFORMAT, "%s: %s%s is %s, expected a text", e->path, where, key,
-                           value ? "no text" : "missing");
+        return status_fail(CS336_EFORMAT, "%s: %s%s%s: expected a text that is not empty", e->path, where, key,
+                           value ? "" : " is missing");
     return CS336_OK;
 }
 
@@ -49,8 +50,8 @@ static Status read_size(size_t *size, const Experiment *e, const json_t *object,
     if (!value && !required)
         return CS336_OK;
     if (number < (json_int_t)minimum)
-        return status_fail(CS336_EFORMAT, "%s: %s%s is %s, expected a whole number of at least %zu", e->path, where,
-                           key, value ? "not one" : "missing", minimum);
+        return status_fail(CS336_EFORMAT, "%s: %s%s%s: expected a whole number of at least %zu", e->path, where, key,
+                           value ? "" : " is missing", minimum);
     *size = (size_t)number;
     return CS336_OK;
 }
@@ -70,10 +71,15 @@ static Status read_object(json_t **object, const Experiment *e, const char *key)
 static const char *const reserved[] = {"train",   "val",    "out",     "resume", "overwrite",
                                        "threads", "config", "stop_at", NULL};
 
-/* Writes a number with the fewest digits that identify it: "0.001". */
+/* Writes a number with the fewest digits that identify it: "0.001", and "10" rather than "1e+01". */
 static void format_number(char text[32], double number)
 {
+    const double plain = 1e9; /* whole numbers below this are written without an exponent */
     int digits = 1;
+    if (fabs(number) < plain && number == floor(number)) {
+        snprintf(text, 32, "%.0f", number);
+        return;
+    }
     do
         snprintf(text, 32, "%.*g", digits, number);
     while (strtod(text, NULL) != number && ++digits <= 17);
@@ -154,10 +160,8 @@ static Status check_name(const Experiment *e, size_t index)
         return status_fail(CS336_EFORMAT,
                            "%s: run %zu has the name \"%s\", expected one that begins with a letter or a digit",
                            e->path, index + 1, name);
-    if (strcmp(name, EXPERIMENT_DATA) == 0)
-        return status_fail(CS336_EFORMAT,
-                           "%s: a run cannot have the name \"%s\", which is that of the directory of "
-                           "the data",
+    if (strcmp(name, EXPERIMENT_DATA) == 0 || strcmp(name, EXPERIMENT_DESCRIPTION) == 0)
+        return status_fail(CS336_EFORMAT, "%s: a run cannot have the name \"%s\", which the experiment needs itself",
                            e->path, name);
     for (size_t i = 0; i < index; i++)
         if (strcmp(e->runs[i].name, name) == 0)

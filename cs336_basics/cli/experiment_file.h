@@ -39,6 +39,9 @@ enum {
 /** @brief The directory in which the files of the data lie that all runs share. No run may have its name. */
 #define EXPERIMENT_DATA "data"
 
+/** @brief The file with the experiment's title and question. No run may have its name. */
+#define EXPERIMENT_DESCRIPTION "experiment.json"
+
 /** @brief One run of an experiment. */
 typedef struct {
     char name[EXPERIMENT_NAME_BYTES]; /**< its directory below the experiment's */

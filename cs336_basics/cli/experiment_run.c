@@ -291,7 +291,8 @@ static Status run_child(ChildEnd *end, const RunContext *context, const Experime
 
 /*
  * True if the loss ended above that of a uniform guess, ln(vocab_size). Clipping and normalisation keep most losses
- * finite, also those of a run whose learning rate is far too large. An untrained model is within 0.5 of ln(vocab_size).
+ * finite, also those of a run whose learning rate is far too large. An untrained model with RMSNorm is within 0.5 of
+ * ln(vocab_size). Without RMSNorm it begins far above, and a run that ends there has learned nothing either.
  */
 static bool ended_above_a_guess(RunResult *result, const Experiment *e, const char *directory)
 {

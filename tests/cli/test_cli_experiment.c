@@ -1,4 +1,5 @@
 /* Experiments: a matrix of tiny trainings from a JSON file, as a user runs it. */
+#define _POSIX_C_SOURCE 200809L
 #include "core/json.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
@@ -9,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TEXT "\"text\": {\"train\": \"train.txt\", \"val\": \"valid.txt\", \"vocab_size\": 300}"
 #define COMMON                                                                                          \
@@ -171,6 +173,26 @@ START_TEST(test_a_killed_experiment_goes_on)
 }
 END_TEST
 
+/* Without a parent the training would go on unseen for as long as it takes. */
+START_TEST(test_a_training_ends_with_its_experiment)
+{
+    make_text();
+    write_text("tiny.json", EXPERIMENT("\"steps\": 2000000, \"checkpoint_every\": 0", "\"vary\": {\"lr\": [1e-3]}"));
+    assert_shell_ok("\"$program\" experiment tiny.json --data . --threads 1 --out x >log 2>&1 & until test -s "
+                    "x/lr-0.001/log.jsonl; do sleep 0.01; done; { kill -9 $!; wait $! || :; } 2>said; for i in $(seq "
+                    "100); do test -s x/lr-0.001/checkpoint.safetensors && exit; sleep 0.1; done; false");
+}
+END_TEST
+
+static const char *not_linux(void)
+{
+#if defined(__linux__)
+    return NULL;
+#else
+    return "only Linux tells a process that its parent has died";
+#endif
+}
+
 START_TEST(test_a_signal_saves_the_run)
 {
     make_text();
@@ -216,18 +238,18 @@ START_TEST(test_the_others_go_on_when_a_run_fails)
     ck_assert_int_eq(shell(RUN "x"), 1);
     ck_assert_str_eq(shell_errors,
                      "cs336 experiment: 1 of the runs failed; output.txt in their directories says more\n");
-    assert_prints("run 1 of 5  lr-1e+06_max-grad-norm-0: diverged, step ");
+    assert_prints("run 1 of 5  lr-1000000_max-grad-norm-0: diverged, step ");
     assert_prints("run 2 of 5  lr-50: diverged, the loss ended at ");
     assert_prints(", above the 5.70 of a uniform guess\n"); /* ln 300 */
     assert_prints("run 3 of 5  batch-size-1000000000: refused, the run needs ");
     assert_prints("run 4 of 5  num-heads-3: failed, transformer_lm_check: num_heads 3 does not divide d_model 16\n");
     assert_prints("run 5 of 5  good: complete, validation loss 5.");
-    assert_status("x/lr-1e+06_max-grad-norm-0/result.json", "diverged");
+    assert_status("x/lr-1000000_max-grad-norm-0/result.json", "diverged");
     assert_status("x/batch-size-1000000000/result.json", "refused");
     /* Diverged runs are not repeated. The others may end otherwise today. */
     assert_shell_ok("cp -rp x before");
     ck_assert_int_eq(shell(RUN "x"), 1);
-    assert_prints("run 1 of 5  lr-1e+06_max-grad-norm-0: diverged as before, step ");
+    assert_prints("run 1 of 5  lr-1000000_max-grad-norm-0: diverged as before, step ");
     assert_prints("run 2 of 5  lr-50: diverged as before, the loss ended at ");
     assert_prints("run 3 of 5  batch-size-1000000000: refused, the run needs ");
     assert_prints("run 4 of 5  num-heads-3: failed, ");
@@ -240,7 +262,8 @@ END_TEST
 START_TEST(test_changed_settings_are_not_mixed)
 {
 #define WITH_STEPS(steps, seed) \
-    EXPERIMENT("\"steps\": " steps, "\"runs\": [{\"name\": \"a\"}, {\"name\": \"b\", \"seed\": " seed "}]")
+    EXPERIMENT("\"steps\": " steps, "\"runs\": [{\"name\": \"a\"}, {\"name\": \"b\", \"seed\": " seed "}], " SAMPLE)
+#define SAMPLE "\"sample\": {\"prompt\": \"the\", \"max_tokens\": 9}"
     make_text();
     write_text("tiny.json", WITH_STEPS("20", "2"));
     assert_shell_ok(RUN "x && cp -rp x before");
@@ -251,10 +274,10 @@ START_TEST(test_changed_settings_are_not_mixed)
                        RUN "x");
     assert_shell_ok("diff -r x before && " RUN "x --only a");
     assert_shell_ok(RUN "x --overwrite && diff -r x/a before/a && ! cmp x/b/checkpoint.safetensors "
-                        "before/b/checkpoint.safetensors >log");
+                        "before/b/checkpoint.safetensors >log && ! cmp x/b/sample.txt before/b/sample.txt >log");
     assert_prints("run 1 of 2  a: complete as before");
     /* A setting that was there before counts too. */
-    write_text("tiny.json", EXPERIMENT("\"steps\": 20", "\"runs\": [{\"name\": \"a\"}, {\"name\": \"b\"}]"));
+    write_text("tiny.json", EXPERIMENT("\"steps\": 20", "\"runs\": [{\"name\": \"a\"}, {\"name\": \"b\"}], " SAMPLE));
     ck_assert_int_eq(shell(RUN "x"), 1);
     ck_assert_ptr_nonnull(strstr(shell_errors, "x/b was trained with other settings: seed not given (was 3); "));
     /* The text changes: its vocabulary and its ids are made again. */
@@ -266,6 +289,7 @@ START_TEST(test_changed_settings_are_not_mixed)
     assert_shell_ok("cmp old x/data/train.bin && " RUN "x --overwrite && ! cmp old x/data/train.bin >log");
     assert_prints("data: a vocabulary of 300 tokens, and the ids of the text\nrun 1 of 2  a: complete, ");
 #undef WITH_STEPS
+#undef SAMPLE
 }
 END_TEST
 
@@ -298,19 +322,20 @@ START_TEST(test_bad_experiments_are_named)
     } cases[] = {
         {"{\"title\": 1", "tiny.json:1:11: '}' expected near end of file"},
         {"[]", "tiny.json: expected an object, {\"title\": ..., ...}"},
-        {"{}", "tiny.json: title is missing, expected a text"},
-        {"{\"title\": \"\"}", "tiny.json: title is no text, expected a text"},
+        {"{}", "tiny.json: title is missing: expected a text that is not empty"},
+        {"{\"title\": \"\"}", "tiny.json: title: expected a text that is not empty"},
         {FILE_OF("\"titel\": 1"), "tiny.json: unknown key \"titel\", expected one of: title, question, kind, text, "
                                   "tokens, common, vary, runs, sample"},
         {FILE_OF("\"kind\": \"adam\""), "tiny.json: kind is \"adam\", expected train or sgd"},
         {FILE_OF(GOOD), "tiny.json: expected either text or tokens to train on"},
         {FILE_OF(TEXT ", \"tokens\": {}"), "tiny.json: expected either text or tokens to train on, not both"},
         {FILE_OF("\"text\": 1"), "tiny.json: text is no object, expected {...}"},
-        {FILE_OF("\"text\": {\"vocab_size\": 300}"), "tiny.json: text: train is missing, expected a text"},
+        {FILE_OF("\"text\": {\"vocab_size\": 300}"),
+         "tiny.json: text: train is missing: expected a text that is not empty"},
         {FILE_OF("\"text\": {\"train\": \"a\"}"),
-         "tiny.json: text: vocab_size is missing, expected a whole number of at least 257"},
+         "tiny.json: text: vocab_size is missing: expected a whole number of at least 257"},
         {FILE_OF("\"text\": {\"train\": \"a\", \"vocab_size\": 256}"),
-         "tiny.json: text: vocab_size is not one, expected a whole number of at least 257"},
+         "tiny.json: text: vocab_size: expected a whole number of at least 257"},
         {FILE_OF("\"text\": {\"train\": \"a\", \"size\": 1}"),
          "tiny.json: text: unknown key \"size\", expected one of: train, val, vocab_size"},
         {FILE_OF("\"kind\": \"sgd\", " TEXT), "tiny.json: kind sgd trains on no data: remove text"},
@@ -328,8 +353,11 @@ START_TEST(test_bad_experiments_are_named)
         {FILE_OF(TEXT ", \"runs\": [{\"name\": \"../a\"}]"),
          "tiny.json: run 1 has the name \"..-a\", expected one that begins with a letter or a digit"},
         {FILE_OF(TEXT ", \"runs\": [{\"name\": \"data\"}]"),
-         "tiny.json: a run cannot have the name \"data\", which is that of the directory of the data"},
-        {FILE_OF(TEXT ", \"sample\": {}, " GOOD), "tiny.json: sample: prompt is missing, expected a text"},
+         "tiny.json: a run cannot have the name \"data\", which the experiment needs itself"},
+        {FILE_OF(TEXT ", \"runs\": [{\"name\": \"experiment.json\"}]"),
+         "tiny.json: a run cannot have the name \"experiment.json\", which the experiment needs itself"},
+        {FILE_OF(TEXT ", \"sample\": {}, " GOOD),
+         "tiny.json: sample: prompt is missing: expected a text that is not empty"},
         {FILE_OF("\"tokens\": {\"train\": \"a\"}, \"sample\": {\"prompt\": \"a\"}, " GOOD),
          "tiny.json: sample: expected a text, or tokens with vocab and merges"},
         {FILE_OF(TEXT
@@ -423,8 +451,13 @@ END_TEST
 
 START_TEST(test_the_experiments_of_the_handout_are_valid)
 {
-    assert_shell_ok("files=$(dirname \"$program\")/../docs/experiments; n=0; for file in \"$files\"/*.json; do cs336 "
-                    "experiment \"$file\" --list >>log || exit; n=$((n + 1)); done; echo $n");
+    char directory[1024];
+    ck_assert_ptr_nonnull(getcwd(directory, sizeof directory));
+    ck_assert_int_eq(
+        shell("n=0; for file in '%s'/docs/experiments/*.json; do cs336 experiment \"$file\" --list >>log || "
+              "exit; n=$((n + 1)); done; echo $n",
+              directory),
+        0);
     ck_assert_str_eq(shell_output, "7\n");
 }
 END_TEST
@@ -435,6 +468,7 @@ const TestCase cli_experiment_tests[] = {
     TEST(test_experiment_leaves_complete_runs, "experiment_log"),
     TEST(test_experiment_on_ready_ids, "experiment_log"),
     TEST(test_a_killed_experiment_goes_on, "experiment_log"),
+    TEST_UNLESS(test_a_training_ends_with_its_experiment, "experiment_log", not_linux),
     TEST(test_a_signal_saves_the_run, "experiment_log"),
     TEST_UNLESS(test_ctrl_c_stops_an_experiment, "experiment_log", no_terminal),
     TEST(test_the_others_go_on_when_a_run_fails, "learning_rate"),
