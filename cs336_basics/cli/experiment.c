@@ -7,7 +7,6 @@
 #include "cli/options.h"
 #include "cli/work.h"
 #include "core/directory.h"
-#include "core/file.h"
 #include "core/memory.h"
 #include "core/printable.h"
 
@@ -114,18 +113,8 @@ static Status write_description(const Work *w)
 {
     const Experiment *e = &w->experiment;
     const ExperimentPath path = experiment_path(w->out, EXPERIMENT_DESCRIPTION);
-    FileWriter writer = {0};
     json_t *object = json_pack("{s:s, s:s}", "title", e->title, "question", e->question ? e->question : "");
-    Status s = object ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory", path.text);
-    if (!s)
-        s = file_create(&writer, path.text);
-    if (!s)
-        s = json_write(&writer, object, JSON_INDENT(2));
-    if (!s)
-        s = file_write(&writer, "\n", 1);
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
+    const Status s = json_write_file(path.text, object, JSON_INDENT(2));
     json_decref(object);
     return s;
 }

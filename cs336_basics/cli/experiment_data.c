@@ -158,20 +158,6 @@ static bool is_made(const ExperimentData *data, const char *record, const json_t
     return same;
 }
 
-static Status write_record(const char *path, const json_t *record)
-{
-    FileWriter writer = {0};
-    Status s = file_create(&writer, path);
-    if (!s)
-        s = json_write(&writer, record, JSON_INDENT(2));
-    if (!s)
-        s = file_write(&writer, "\n", 1);
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
-    return s;
-}
-
 static Status learn_vocabulary(const ExperimentData *data, const Experiment *e, ChildStreams streams, size_t threads)
 {
     Call call = {.command = command_train_bpe};
@@ -229,7 +215,7 @@ Status experiment_data_make(const ExperimentData *data, const Experiment *experi
         if (!s && e->val)
             s = encode(data, data->val_text.text, data->val.text, streams, threads);
         if (!s)
-            s = write_record(record.text, expected);
+            s = json_write_file(record.text, expected, JSON_INDENT(2));
     }
     json_decref(expected);
     return s;

@@ -99,18 +99,8 @@ static json_t *result_object(const RunResult *result)
 static Status write_result(const RunResult *result, const char *directory)
 {
     const ExperimentPath path = experiment_path(directory, "result.json");
-    FileWriter writer = {0};
     json_t *object = result_object(result);
-    Status s = object ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory for the result", path.text);
-    if (!s)
-        s = file_create(&writer, path.text);
-    if (!s)
-        s = json_write(&writer, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (!s)
-        s = file_write(&writer, "\n", 1);
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
+    const Status s = json_write_file(path.text, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(object);
     return s;
 }

@@ -42,19 +42,9 @@ int experiment_sgd_check(const char *source, int argc, char **argv)
 
 static Status write_config(const char *path, const SgdOptions *o)
 {
-    FileWriter writer = {0};
     json_t *object = json_pack("{s:s, s:f, s:I, s:I}", "kind", "sgd", "lr", o->lr, "steps", (json_int_t)o->steps,
                                "seed", (json_int_t)o->seed);
-    Status s = object ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory for the configuration", path);
-    if (!s)
-        s = file_create(&writer, path);
-    if (!s)
-        s = json_write(&writer, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    if (!s)
-        s = file_write(&writer, "\n", 1);
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
+    const Status s = json_write_file(path, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     json_decref(object);
     return s;
 }

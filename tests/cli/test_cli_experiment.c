@@ -366,6 +366,8 @@ START_TEST(test_bad_experiments_are_named)
          "tiny.json: more than 1000 runs"},
         {FILE_OF(TEXT ", \"vary\": {\"x\\u001b[31m\": [1]}"),
          "tiny.json: run x--31m-1: unknown option --x\\x1B[31m; see cs336 train --help"},
+        {FILE_OF(TEXT ", \"vary\": {\"big\": [true]}"),
+         "tiny.json: run big: unknown option --big; see cs336 train --help"},
         {FILE_OF(TEXT ", \"common\": {\"d_modell\": 5}, " GOOD),
          "tiny.json: run lr-1: unknown option --d-modell; see cs336 train --help"},
         {FILE_OF(TEXT ", \"common\": {\"norm\": \"x\"}, " GOOD),
@@ -399,6 +401,11 @@ START_TEST(test_experiment_command_line)
     write_text("tiny.json", MATRIX);
     assert_shell_fails(1, "cs336 experiment: --only: tiny.json has no run \"x\"; --list prints their names",
                        "cs336 experiment --data . --only x tiny.json");
+    /* An option without a value is given by true, and not given by false. */
+    write_text("flag.json",
+               "{\"title\": \"T\", " TEXT ", \"common\": {\"big_one\": true}, \"vary\": {\"big_one\": [false]}}");
+    assert_shell_ok("cs336 experiment flag.json --list");
+    ck_assert_str_eq(shell_output, "T\nno-big-one  not begun  \nall runs:\n");
     /* The data's commands give the reason. */
     assert_shell_ok("printf '\"' >train.txt && mkdir -p x/data/vocab.json");
     ck_assert_int_eq(shell(RUN "x"), 1);
