@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 typedef struct {
-    const char *file, *out, *data;
-    TextList only;
+    const char *out, *data;
+    TextList files, only; /* one file */
     size_t threads;
     bool list, overwrite;
 } ExperimentOptions;
@@ -40,8 +40,11 @@ static int parse(ExperimentOptions *o, int argc, char **argv)
         "docs/experiments has a file for each experiment of the handout.",
         options);
     table.operand = "FILE";
-    table.operand_target = &o->file;
-    return options_parse(&table, argc, argv);
+    table.operands = &o->files;
+    const int result = options_parse(&table, argc, argv);
+    if (result == OPTIONS_PARSED && o->files.count > 1)
+        return options_bad_usage(&table, "unexpected argument \"%s\"", o->files.items[1]);
+    return result;
 }
 
 /* An experiment in work. */
@@ -60,7 +63,7 @@ typedef struct {
 static Status find_out(Work *w)
 {
     char directory[DIRECTORY_PATH_BYTES];
-    const char *name = directory_split(directory, w->options->file), *dot = strrchr(name, '.');
+    const char *name = directory_split(directory, w->options->files.items[0]), *dot = strrchr(name, '.');
     const int length = w->options->out
                            ? snprintf(w->out, sizeof w->out, "%s", w->options->out)
                            : snprintf(w->out, sizeof w->out, "build/experiments/%.*s",
@@ -306,7 +309,7 @@ static Status work(Work *w)
 static Status prepare(Work *w, bool *usage)
 {
     const Experiment *e = &w->experiment;
-    Status s = experiment_load(&w->experiment, w->options->file);
+    Status s = experiment_load(&w->experiment, w->options->files.items[0]);
     if (!s)
         s = find_out(w);
     if (s)
@@ -346,9 +349,10 @@ static size_t failures(const Work *w)
 
 int command_experiment(int argc, char **argv)
 {
-    ExperimentOptions o = {.data = "data"};
-    static Work w; /* static: its paths are too large for a stack */
+    static ExperimentOptions o; /* static, like the next one: lists and paths are large for a stack */
+    static Work w;
     bool usage = false;
+    o.data = "data";
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
