@@ -57,6 +57,7 @@
     X(special_text)       \
     X(tokenizer_json)     \
     X(run_log)            \
+    X(run_summary)        \
     X(training)           \
     X(run_directory)      \
     X(lost_work)          \
@@ -80,6 +81,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_files)          \
+    X(cli_experiment)     \
     X(cli_report)         \
     X(fuzz)               \
     X(cli_hostile)        \

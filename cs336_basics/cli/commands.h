@@ -29,6 +29,7 @@ int command_decode(int argc, char **argv);           /**< turns a file of token 
 int command_tokenizer_json(int argc, char **argv);   /**< writes a tokenizer for Hugging Face's libraries */
 int command_tokenizer_report(int argc, char **argv); /**< measures tokenizers: bytes per token, speed, unused tokens */
 int command_train(int argc, char **argv);            /**< trains a model on a file of token ids, or resumes a run */
+int command_experiment(int argc, char **argv);       /**< trains the runs of an experiment, or those that are missing */
 int command_generate(int argc, char **argv);         /**< continues a prompt with the model of a checkpoint */
 int command_evaluate(int argc, char **argv);         /**< measures how well a model predicts a text */
 int command_inspect(int argc, char **argv);          /**< writes the attention viewer, or a pass's shapes and norms */

@@ -28,6 +28,7 @@ static const struct {
     {"tokenizer-json", command_tokenizer_json, "write a tokenizer as Hugging Face's tokenizer.json"},
     {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, unused tokens"},
     {"train", command_train, "train a Transformer language model on tokens"},
+    {"experiment", command_experiment, "train the runs that a file describes, and compare them"},
     {"generate", command_generate, "continue a prompt with a trained model"},
     {"evaluate", command_evaluate, "measure how well a model predicts a text"},
     {"inspect", command_inspect, "show where a model's heads look, or a batch's way through it"},

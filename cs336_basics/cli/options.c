@@ -21,7 +21,8 @@ int options_bad_usage(const OptionTable *table, const char *format, ...)
     va_start(arguments, format);
     status_record_list(format, arguments); /* makes the arguments of the command line safe to print */
     va_end(arguments);
-    fprintf(stderr, "cs336 %s: %s; see cs336 %s --help\n", table->command, status_message(), table->command);
+    fprintf(stderr, "cs336 %s: %s; see cs336 %s --help\n", table->source ? table->source : table->command,
+            status_message(), table->command);
     return EXIT_BAD_USAGE;
 }
 
@@ -107,6 +108,8 @@ static void print_usage(const OptionTable *table)
 {
     static const char indent[] = "\n      ";
     int column = printf("Usage: cs336 %s", table->command);
+    if (table->operand)
+        column += printf(" %s", table->operand);
     for (size_t i = 0; i < table->count; i++) {
         const Option *option = &table->options[i];
         if (option->when_absent != OPTION_REQUIRED)
@@ -242,10 +245,22 @@ static bool is_given(const Option *option, int argc, char **argv)
     return false;
 }
 
+static int store_operand(const OptionTable *table, const char *text)
+{
+    if (!*text)
+        return options_bad_usage(table, "an argument is empty, expected %s", table->operand);
+    if (table->operands->count == OPTION_MAX_TEXTS)
+        return options_bad_usage(table, "too many arguments, expected at most %d", OPTION_MAX_TEXTS);
+    table->operands->items[table->operands->count++] = text;
+    return OPTIONS_PARSED;
+}
+
 /* Reads the option at argv[*index]. Moves *index to the last argument that the option takes. */
 static int parse_one(const OptionTable *table, int argc, char **argv, int *index)
 {
     const char *argument = argv[*index];
+    if (strncmp(argument, "--", 2) != 0 && table->operands)
+        return store_operand(table, argument);
     if (strncmp(argument, "--", 2) != 0)
         return options_bad_usage(table, "unexpected argument \"%s\"", argument);
     /* The name, and the value after "=", if there is one. */
@@ -292,5 +307,7 @@ int options_parse(const OptionTable *table, int argc, char **argv)
         if (option->when_absent == OPTION_REQUIRED && !is_given(option, argc, argv))
             return options_bad_usage(table, "--%s %s is missing", option->name, option->value_name);
     }
+    if (table->operands && table->operands->count == 0)
+        return options_bad_usage(table, "%s is missing", table->operand);
     return OPTIONS_PARSED;
 }

@@ -176,10 +176,14 @@ typedef struct {
 
 /** @brief What options_parse() needs to know of a command. It points to memory of the caller. */
 typedef struct {
+    const char *source;    /**< printable: where the arguments come from if not from the command line. Messages then
+                                begin with "cs336 SOURCE: " instead of "cs336 COMMAND: " */
     const char *command;   /**< "train" */
     const char *summary;   /**< one or more sentences at the top of the help text */
     const Option *options; /**< (count) in the order of the help text */
     size_t count;          /**< options and headings */
+    const char *operand;   /**< what the help text calls an argument that is no option's, such as "FILE"; NULL: none */
+    TextList *operands;    /**< grows by each such argument; there must be one or more. NULL: none are allowed */
 } OptionTable;
 
 /** @brief Initialises an OptionTable. @p lines must be an array, not a pointer: the macro takes its length. */

@@ -1,4 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
+#include "cli/train.h"
+
 #include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
@@ -28,8 +30,8 @@ typedef struct {
 enum { DEFAULT_BATCH_SIZE = 32 };
 enum { NOT_GIVEN = -1 }; /* default of --min-lr, which depends on --lr */
 
-/* Returns OPTIONS_PARSED, or the exit code if the command ends here. */
-static int parse(TrainOptions *o, int argc, char **argv)
+/* Returns OPTIONS_PARSED, or the exit code if the command ends here. `source` is OptionTable's. */
+static int parse(TrainOptions *o, const char *source, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_HEADING("Files"),
@@ -74,8 +76,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_NUMBER_UNSHOWN("loss-floor", &o->loss_floor, "X", 0, 1e3,
                               "entropy of the data in nats per token, to compare the loss with"),
     };
-    const OptionTable table =
-        OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
+    OptionTable table = OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
+    table.source = source;
     const int result = options_parse(&table, argc, argv);
     if (result == OPTIONS_PARSED && o->resume && o->overwrite)
         return options_bad_usage(&table, "--resume keeps the run in DIR, --overwrite deletes it: give one of them");
@@ -304,7 +306,7 @@ static Status check_memory(const TrainerConfig *config)
                        needed.total / 1e9, machine / 1e9, size.name, size.value);
 }
 
-static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
+static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end)
 {
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
     static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
@@ -320,15 +322,20 @@ static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
     /* Stopped by Ctrl-C is a success too: the run is saved. */
     if (!s || s == CS336_EINTERRUPTED) {
         print_end(o, &last, &progress);
+        *end = s ? TRAIN_STOPPED : TRAIN_COMPLETE;
         return CS336_OK;
     }
-    *diverged = s == CS336_ERANGE;
+    *end = s == CS336_ERANGE ? TRAIN_DIVERGED : TRAIN_FAILED;
     if (progress.dirty)
         work_say(WORK_STDOUT, "\n");
     return s;
 }
 
-int command_train(int argc, char **argv)
+/*
+ * Runs the command. If `source` is not NULL, it only reads the options, which come from there, and returns
+ * OPTIONS_PARSED or the exit code.
+ */
+static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
 {
     TrainOptions o = {.model = MODEL_OPTIONS_DEFAULT,
                       .batch_size = DEFAULT_BATCH_SIZE,
@@ -347,15 +354,15 @@ int command_train(int argc, char **argv)
                       .weight_decay = 0.1,
                       .max_grad_norm = 1,
                       .loss_floor = (double)NAN};
-    const int result = parse(&o, argc, argv);
-    if (result != OPTIONS_PARSED)
+    *end = TRAIN_FAILED;
+    const int result = parse(&o, source, argc, argv);
+    if (result != OPTIONS_PARSED || source)
         return result;
     const TrainerConfig config = config_of(&o);
     parallel_set_threads((int)o.threads);
     /* Check everything that can be checked before the model is allocated. */
     TokenFile train = {0}, val = {0};
     Trainer trainer = {0};
-    bool diverged = false;
     Status s = command_needs_file(o.train, "cs336 encode");
     if (!s && o.val)
         s = command_needs_file(o.val, "cs336 encode");
@@ -371,13 +378,32 @@ int command_train(int argc, char **argv)
     if (!s)
         s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
     if (!s)
-        s = run(&o, &trainer, &diverged);
+        s = run(&o, &trainer, end);
     const int code = s ? command_failed("train") : EXIT_OK;
-    if (diverged)
+    if (*end == TRAIN_DIVERGED)
         print_older_checkpoints(&o);
+    if (s == CS336_ENOMEM)
+        *end = TRAIN_NO_MEMORY;
     trainer_deinit(&trainer);
     token_file_close(&train);
     token_file_close(&val);
     parallel_release();
     return code;
+}
+
+int train_command(TrainEnd *end, int argc, char **argv)
+{
+    return run_command(end, NULL, argc, argv);
+}
+
+int train_check_options(const char *source, int argc, char **argv)
+{
+    TrainEnd end;
+    return run_command(&end, source, argc, argv);
+}
+
+int command_train(int argc, char **argv)
+{
+    TrainEnd end;
+    return run_command(&end, NULL, argc, argv);
 }

@@ -53,3 +53,19 @@ Status json_write(FileWriter *writer, const json_t *value, size_t flags)
         return status_fail(CS336_ENOMEM, "%s: no memory to write JSON", writer->path);
     return CS336_OK;
 }
+
+Status json_write_file(const char *path, const json_t *value, size_t flags)
+{
+    FileWriter writer = {0};
+    Status s = value ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory for its contents", path);
+    if (!s)
+        s = file_create(&writer, path);
+    if (!s)
+        s = json_write(&writer, value, flags);
+    if (!s)
+        s = file_write(&writer, "\n", 1);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    return s;
+}

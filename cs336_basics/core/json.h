@@ -44,6 +44,15 @@ CS336_MUST_CHECK Status json_read(json_t **value, const char *path);
  */
 CS336_MUST_CHECK Status json_write(FileWriter *writer, const json_t *value, size_t flags);
 
+/**
+ * @brief Writes a value and a line feed to a file of their own, completely or not at all.
+ * @param path   the file; an existing one is replaced
+ * @param value  NULL, which jansson's functions return when there is no memory, fails with CS336_ENOMEM
+ * @param flags  as for json_write()
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status json_write_file(const char *path, const json_t *value, size_t flags);
+
 CS336_INTERNAL_END
 
 #endif

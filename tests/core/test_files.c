@@ -492,6 +492,29 @@ START_TEST(test_json_is_written_in_the_order_of_its_keys)
 }
 END_TEST
 
+static Status write_long_json_file(void *path)
+{
+    json_t *value;
+    Status s = json_parse(&value, LONG_JSON, sizeof LONG_JSON - 1, "text");
+    if (!s)
+        s = json_write_file(path, value, JSON_COMPACT);
+    json_decref(value);
+    return s;
+}
+
+START_TEST(test_a_json_file_ends_in_a_line_feed)
+{
+    const char *directory = temp_directory("json"), *path = temp_path("json/file");
+    static const char expected[] = "{\"a key of some length\":[123456789012345678,2.5,true,null],\"é\":\"text that is "
+                                   "longer than the sixteen bytes of a small buffer\"}\n";
+    assert_ok(write_long_json_file((void *)(uintptr_t)path));
+    assert_file_holds(path, expected, sizeof expected - 1);
+    assert_write_failures_are_clean(write_long_json_file, (void *)(uintptr_t)path, directory);
+    assert_path_fails(json_write_file(path, NULL, 0), CS336_ENOMEM, path, ": no memory for its contents");
+    assert_file_holds(path, expected, sizeof expected - 1);
+}
+END_TEST
+
 const TestCase files_tests[] = {
     TEST(test_commit_replaces_the_file_in_one_step, "file"),
     TEST(test_a_committed_file_has_the_permissions_of_any_new_file, "file"),
@@ -519,5 +542,6 @@ const TestCase files_tests[] = {
     TEST(test_json_values_are_those_of_the_text, "json"),
     TEST(test_the_library_leaves_jansson_as_it_is, "json"),
     TEST(test_json_is_written_in_the_order_of_its_keys, "json"),
+    TEST(test_a_json_file_ends_in_a_line_feed, "json"),
     {0},
 };

@@ -3,6 +3,7 @@
 #include "optim/clip.h"
 #include "optim/schedule.h"
 #include "optim/sgd.h"
+#include "optim/sgd_tuning.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/fixture.h"
@@ -150,6 +151,37 @@ START_TEST(test_sgd_learning_rate_tuning)
     ck_assert_double_lt(tuned_loss_ratio(1e1), 0.3);
     ck_assert_double_lt(tuned_loss_ratio(1e2), 1e-9);
     ck_assert_double_gt(tuned_loss_ratio(1e3), 1e9);
+}
+END_TEST
+
+/*
+ * Each step multiplies all weights by the same factor, so that the loss after t steps is the first one times the square
+ * of the product of the factors, and the gradient's norm is 2 sqrt(loss / n). All weights are equally wide: their first
+ * loss is near 25, with a standard deviation of 25 sqrt(2 / 100) = 3.5.
+ */
+START_TEST(test_sgd_tuning_follows_its_closed_form)
+{
+    enum { STEPS = 12 };
+    const double rates[] = {0, 1, 1e1, 1e2, 1e3};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        double losses[STEPS], norms[STEPS], factor = 1;
+        assert_ok(sgd_tuning(losses, norms, STEPS, rates[i], 336));
+        ck_assert_double_eq_tol(losses[0], 25, 4 * 3.5);
+        for (size_t t = 0; t < STEPS; t++) {
+            test_label("lr %g, step %zu", rates[i], t);
+            ck_assert_double_eq_tol(losses[t] / losses[0], factor * factor, 2e-6 * factor * factor + 1e-12);
+            ck_assert_double_eq_tol(norms[t], 2 * sqrt(losses[t] / 100), 1e-6 * norms[t]);
+            factor *= 1 - 2 * rates[i] / (100 * sqrt((double)t + 1));
+        }
+    }
+    test_label_end();
+    /* Another seed draws other weights. */
+    double a, b, norm;
+    assert_ok(sgd_tuning(&a, &norm, 1, 1, 1));
+    assert_ok(sgd_tuning(&b, &norm, 1, 1, 2));
+    ck_assert_double_ne(a, b);
+    assert_fails(sgd_tuning(&a, &norm, 1, -1, 1), CS336_ERANGE,
+                 "sgd_step: lr is -1, expected a finite number of at least 0");
 }
 END_TEST
 
@@ -471,6 +503,7 @@ const TestCase optim_tests[] = {
     TEST(test_hash_weights_equal_those_of_python, "support"),
     TEST(test_sgd_equals_its_formula, "learning_rate_tuning"),
     TEST(test_sgd_learning_rate_tuning, "learning_rate_tuning"),
+    TEST(test_sgd_tuning_follows_its_closed_form, "learning_rate_tuning"),
     TEST(test_sgd_reports_what_does_not_fit, "learning_rate_tuning"),
     TEST(test_adamw_equals_pytorch_over_1000_steps, "adamw"),
     TEST(test_adamw_equals_the_double_precision_reference, "adamw"),

@@ -5,7 +5,8 @@
 # FAULTY is tests/torture/faulty_cs336.c. Ends with 1 if any row is not 100 %.
 #
 # A command that fails must end with exit code 1 and a message, and leave all files as they were, or complete. A
-# training run that fails must be resumed to the same checkpoint as a run without a fault.
+# training run that fails must be resumed to the same checkpoint as a run without a fault, and an experiment goes on when
+# it is started again.
 set -u
 program=$(realpath "$1") faulty=$(realpath "$2") directory=$3 rounds=${4:-100} failed=0
 # Mounts of a private mount namespace are gone when this script ends, however it ends.
@@ -19,12 +20,19 @@ rm -rf "$directory" && mkdir -p "$directory" && cd "$directory" || exit 1
 model="--train train.bin --vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 --batch-size 2"
 training="train $model --steps 6 --log-every 1 --checkpoint-every 2 --keep 2 --out run"
 files="--vocab vocab.json --merges merges.txt"
+experiment="experiment e.json --data . --out experiment"
 mkdir case && cd case && {
     "$program" story --stories 300 --output text.txt
     "$program" train-bpe --input text.txt --vocab-size 300 --vocab vocab.json --merges merges.txt
     "$program" encode $files --input text.txt --output train.bin
     "$program" $training && mv run/checkpoint.safetensors . && rm -r run
 } >../log 2>&1 && cd .. || exit 1
+cat >case/e.json <<'END'
+{"title": "Two rates", "tokens": {"train": "train.bin", "vocab": "vocab.json", "merges": "merges.txt"},
+ "common": {"vocab_size": 300, "context_length": 16, "d_model": 16, "num_layers": 1, "num_heads": 2, "batch_size": 2,
+            "steps": 4, "checkpoint_every": 2},
+ "vary": {"lr": [0.001, 0.01]}, "sample": {"prompt": "the", "max_tokens": 4}}
+END
 # Some outputs exist already, with other contents: a command that fails leaves these.
 for old in o.txt o.json o.bin; do echo old >case/$old; done
 
@@ -55,6 +63,14 @@ resumed() {
     # An older checkpoint that could not be written is not there. There is no other file less or more.
     cmp -s work/run/checkpoint.safetensors after/run/checkpoint.safetensors &&
         ls work/run | grep -v '^checkpoint-step-[0-9]*.safetensors$' | cmp -s - after.files
+}
+# True if an experiment that ended with exit code $1 goes on to the same runs when it is started again.
+continued() {
+    [ "$1" -le 1 ] && [ -s said -o "$1" = 0 ] || return 1
+    (cd work && "$program" $experiment >../resume.log 2>&1) || return 1
+    for file in lr-0.001/checkpoint.safetensors lr-0.01/checkpoint.safetensors lr-0.001/sample.txt lr-0.01/sample.txt; do
+        cmp -s work/experiment/$file after/experiment/$file || return 1
+    done
 }
 # Fails each allocation, or each write, of a command.
 faults() { # kind, column of the counts, judge, command ...
@@ -132,5 +148,6 @@ each survived evaluate $files --checkpoint checkpoint.safetensors --input merges
 each survived inspect $files --checkpoint checkpoint.safetensors --prompt 'The cat' --output o.txt
 each survived account --vocab-size 300
 each resumed $training
+each continued $experiment
 [ $failed = 0 ] || echo "what did not survive: $directory/faults.log"
 exit $failed
