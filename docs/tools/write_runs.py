@@ -140,7 +140,7 @@ def learned(exercise, mistake, steps):
 
 
 def loss_text(loss):
-    return f"{loss:.3f}" if loss < 10 else f"{loss:.4g}"
+    return f"{loss:.3f}" if loss < 10 else f"{loss:#.4g}".rstrip(".")
 
 
 def mistakes_table(mistakes, steps):
