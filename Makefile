@@ -72,7 +72,7 @@ LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_
 TEST_SOURCES := $(filter-out tests/bench/% tests/torture/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
-EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
+EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css report_page.js report_page.css
 LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))

@@ -71,6 +71,8 @@
     X(accounting)         \
     X(inspect)            \
     X(inspect_page)       \
+    X(run_report)         \
+    X(report_page)        \
     X(cli)                \
     X(cli_story)          \
     X(cli_inspect)        \
@@ -79,6 +81,7 @@
     X(cli_encode)         \
     X(cli_files)          \
     X(cli_report)         \
+    X(cli_report_page)    \
     X(fuzz)               \
     X(cli_hostile)        \
     X(messages)

@@ -30,6 +30,7 @@ int command_tokenizer_json(int argc, char **argv);   /**< writes a tokenizer for
 int command_tokenizer_report(int argc, char **argv); /**< measures tokenizers: bytes per token, speed, unused tokens */
 int command_train(int argc, char **argv);            /**< trains a model on a file of token ids, or resumes a run */
 int command_generate(int argc, char **argv);         /**< continues a prompt with the model of a checkpoint */
+int command_report(int argc, char **argv);           /**< writes a page or a table about training runs */
 int command_inspect(int argc, char **argv);          /**< writes the attention viewer, or a pass's shapes and norms */
 int command_account(int argc, char **argv);          /**< prints a model's parameters, FLOPs and memory by part */
 

@@ -29,6 +29,7 @@ static const struct {
     {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, unused tokens"},
     {"train", command_train, "train a Transformer language model on tokens"},
     {"generate", command_generate, "continue a prompt with a trained model"},
+    {"report", command_report, "show training runs: curves, losses, settings, samples"},
     {"inspect", command_inspect, "show where a model's heads look, or a batch's way through it"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},
     {NULL, NULL, NULL},

@@ -107,6 +107,8 @@ static void print_usage(const OptionTable *table)
 {
     static const char indent[] = "\n      ";
     int column = printf("Usage: cs336 %s", table->command);
+    if (table->operand)
+        column += printf(" %s", table->operand);
     for (size_t i = 0; i < table->count; i++) {
         const Option *option = &table->options[i];
         if (option->when_absent != OPTION_REQUIRED)
@@ -242,10 +244,22 @@ static bool is_given(const Option *option, int argc, char **argv)
     return false;
 }
 
+static int store_operand(const OptionTable *table, const char *text)
+{
+    if (!*text)
+        return options_bad_usage(table, "an argument is empty, expected %s", table->operand);
+    if (table->operands->count == OPTION_MAX_TEXTS)
+        return options_bad_usage(table, "too many arguments, expected at most %d", OPTION_MAX_TEXTS);
+    table->operands->items[table->operands->count++] = text;
+    return OPTIONS_PARSED;
+}
+
 /* Reads the option at argv[*index]. Moves *index to the last argument that the option takes. */
 static int parse_one(const OptionTable *table, int argc, char **argv, int *index)
 {
     const char *argument = argv[*index];
+    if (strncmp(argument, "--", 2) != 0 && table->operands)
+        return store_operand(table, argument);
     if (strncmp(argument, "--", 2) != 0)
         return options_bad_usage(table, "unexpected argument \"%s\"", argument);
     /* The name, and the value after "=", if there is one. */
@@ -292,5 +306,7 @@ int options_parse(const OptionTable *table, int argc, char **argv)
         if (option->when_absent == OPTION_REQUIRED && !is_given(option, argc, argv))
             return options_bad_usage(table, "--%s %s is missing", option->name, option->value_name);
     }
+    if (table->operands && table->operands->count == 0)
+        return options_bad_usage(table, "%s is missing", table->operand);
     return OPTIONS_PARSED;
 }

@@ -180,6 +180,8 @@ typedef struct {
     const char *summary;   /**< one or more sentences at the top of the help text */
     const Option *options; /**< (count) in the order of the help text */
     size_t count;          /**< options and headings */
+    const char *operand;   /**< what the help text calls an argument that is no option's, such as "FILE"; NULL: none */
+    TextList *operands;    /**< grows by each such argument; there must be one or more. NULL: none are allowed */
 } OptionTable;
 
 /** @brief Initialises an OptionTable. @p lines must be an array, not a pointer: the macro takes its length. */

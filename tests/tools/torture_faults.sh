@@ -23,7 +23,8 @@ mkdir case && cd case && {
     "$program" story --stories 300 --output text.txt
     "$program" train-bpe --input text.txt --vocab-size 300 --vocab vocab.json --merges merges.txt
     "$program" encode $files --input text.txt --output train.bin
-    "$program" $training && mv run/checkpoint.safetensors . && rm -r run
+    "$program" $training && mv run/checkpoint.safetensors . &&
+        mkdir first && mv run/log.jsonl run/config.json first && rm -r run
 } >../log 2>&1 && cd .. || exit 1
 # Some outputs exist already, with other contents: a command that fails leaves these.
 for old in o.txt o.json o.bin; do echo old >case/$old; done
@@ -129,6 +130,7 @@ each survived tokenizer-json $files --output o.json
 each survived tokenizer-report $files --input text.txt
 each survived generate $files --checkpoint checkpoint.safetensors --prompt 'The cat' --max-tokens 20
 each survived inspect $files --checkpoint checkpoint.safetensors --prompt 'The cat' --output o.txt
+each survived report first --output o.txt
 each survived account --vocab-size 300
 each resumed $training
 [ $failed = 0 ] || echo "what did not survive: $directory/faults.log"

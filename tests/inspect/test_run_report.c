@@ -1,0 +1,505 @@
+/* Reading runs, thinning curves, and the table of cs336 report. */
+#include "core/file.h"
+#include "core/memory.h"
+#include "core/rng.h"
+#include "inspect/report_table.h"
+#include "inspect/run_curves.h"
+#include "inspect/run_report.h"
+#include "tests/suites.h"
+#include "tests/support/allclose.h"
+#include "tests/support/failures.h"
+#include "tests/support/files.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void write_text(const char *path, const char *text)
+{
+    write_file(path, text, strlen(text));
+}
+
+/* Writes DIRECTORY/NAME. */
+static void write_in(const char *directory, const char *name, const char *text)
+{
+    char path[600];
+    ck_assert_int_lt(snprintf(path, sizeof path, "%s/%s", directory, name), (int)sizeof path);
+    write_text(path, text);
+}
+
+/* Makes the run directory FOLDER/NAME with a log and, unless it is NULL, a configuration. Returns its path. */
+static const char *make_run(const char *folder, const char *name, const char *log, const char *config)
+{
+    static char paths[4][512];
+    static size_t next;
+    char *path = paths[next++ % 4];
+    ck_assert_int_lt(snprintf(path, sizeof paths[0], "%s/%s", folder, name), (int)sizeof paths[0]);
+    ck_assert_int_eq(mkdir(path, 0777), 0);
+    write_in(path, "log.jsonl", log);
+    if (config)
+        write_in(path, "config.json", config);
+    return path;
+}
+
+/* ---- logs ---- */
+
+/* Fails unless the curve has these points: pairs of line and value, where NAN expects NaN. */
+static void assert_curve(const RunCurves *curves, const char *name, size_t count, const double (*points)[2])
+{
+    const Curve *curve = run_curves_find(curves, name);
+    ck_assert_msg(curve != NULL, "no curve %s", name);
+    ck_assert_msg(curve->count == count, "%s has %zu points, expected %zu", name, curve->count, count);
+    for (size_t i = 0; i < count; i++) {
+        const double value = curve->points[i].value;
+        ck_assert_uint_eq(curve->points[i].line, (size_t)points[i][0]);
+        ck_assert_msg(isnan(points[i][1]) ? isnan(value) : value == points[i][1], "%s[%zu] is %g", name, i, value);
+        ck_assert(isnan(value) ? isnan(curve_at(curve, (size_t)points[i][0]))
+                               : curve_at(curve, (size_t)points[i][0]) == value);
+    }
+}
+
+START_TEST(test_a_log_is_read_as_curves)
+{
+    const char *path = temp_path("log.jsonl");
+    RunCurves curves;
+    write_text(path, "{\"step\":10,\"train_loss\":2.5,\"note\":\"x\",\"ok\":true}\n"
+                     "{\"step\":20,\"train_loss\":null,\"val_loss\":2.25,\"norms\":{\"weights\":[1,2.5],\"out\":3}}\n"
+                     "{\"step\":30,\"val_loss\":null,\"train_loss\":1.5,\"norms\":{\"weights\":[4]}}\n"
+                     "{\"step\":40,\"train_loss\":1.2");
+    assert_ok(run_curves_read(&curves, path));
+    ck_assert_uint_eq(curves.lines, 3);
+    ck_assert_uint_eq(curves.count, 6);
+    assert_curve(&curves, "step", 3, (const double[][2]){{0, 10}, {1, 20}, {2, 30}});
+    assert_curve(&curves, "train_loss", 3, (const double[][2]){{0, 2.5}, {1, (double)NAN}, {2, 1.5}});
+    assert_curve(&curves, "val_loss", 2, (const double[][2]){{1, 2.25}, {2, (double)NAN}});
+    assert_curve(&curves, "norms.weights.0", 2, (const double[][2]){{1, 1}, {2, 4}});
+    assert_curve(&curves, "norms.weights.1", 1, (const double[][2]){{1, 2.5}});
+    assert_curve(&curves, "norms.out", 1, (const double[][2]){{1, 3}});
+    ck_assert(isnan(curve_at(run_curves_find(&curves, "norms.out"), 0)));
+    ck_assert(isnan(curve_at(run_curves_find(&curves, "norms.out"), 2)));
+    ck_assert_ptr_null(run_curves_find(&curves, "note"));
+    run_curves_deinit(&curves);
+    /* A run that has begun and has no line yet; damaged lines at the end, as a crash of the machine leaves. */
+    static const struct {
+        const char *text;
+        size_t lines;
+    } cases[] = {{"", 0}, {"{\"step\":1", 0}, {"{\"step\":1}\n\x01\x02\n[]\n", 1}, {"{\"step\":7}\n{\"step\":7}\n", 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_text(path, cases[i].text);
+        assert_ok(run_curves_read(&curves, path));
+        ck_assert_uint_eq(curves.lines, cases[i].lines);
+        run_curves_deinit(&curves);
+    }
+}
+END_TEST
+
+/* Two keys with one name on the page: "a.b" and "b" inside "a". */
+START_TEST(test_a_log_has_one_number_a_line_and_name)
+{
+    RunCurves curves;
+    const char *path = temp_path("log.jsonl");
+    write_text(path, "{\"step\":1,\"a.b\":1,\"a\":{\"b\":2,\"c\":{\"d\":{\"e\":{\"f\":5}}}}}\n");
+    assert_ok(run_curves_read(&curves, path));
+    assert_curve(&curves, "a.b", 1, (const double[][2]){{0, 2}});
+    ck_assert_uint_eq(curves.count, 2); /* numbers five objects deep are left out */
+    run_curves_deinit(&curves);
+}
+END_TEST
+
+START_TEST(test_damaged_logs)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{\"step\":1}\n{\"step\":2,}\n{\"step\":3}\n", ": line 2 is not a JSON object with a step"},
+        {"garbage\n", ": line 1 is not a JSON object with a step"},
+        {"{\"loss\":1}\n", ": line 1 is not a JSON object with a step"},
+        {"{\"step\":-1}\n", ": line 1 is not a JSON object with a step"},
+        {"{\"step\":1}\n[2]\n{\"step\":1.5}\n{\"step\":3}\n", ": line 2 is not a JSON object with a step"},
+        {"{\"step\":5}\n{\"step\":4}\n", ": line 2 has step 4, expected at least the 5 of the line before"},
+    };
+    const char *path = temp_path("log.jsonl");
+    RunCurves curves;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("case %zu", i);
+        write_text(path, cases[i].text);
+        assert_path_fails(run_curves_read(&curves, path), CS336_EFORMAT, path, cases[i].message);
+        ck_assert_uint_eq(curves.count, 0);
+    }
+    char *wide = malloc(32 * (RUN_CURVES_MAX + 1));
+    size_t length = (size_t)sprintf(wide, "{\"step\":1");
+    for (int i = 0; i < RUN_CURVES_MAX; i++)
+        length += (size_t)sprintf(wide + length, ",\"q%d\":1", i);
+    sprintf(wide + length, "}\n");
+    write_text(path, wide);
+    free(wide);
+    assert_path_fails(run_curves_read(&curves, path), CS336_EFORMAT, path,
+                      ": line 1 has one more quantity, expected at most 1024");
+}
+END_TEST
+
+static Status read_log(void *path)
+{
+    RunCurves curves;
+    const Status s = run_curves_read(&curves, path);
+    if (!s)
+        run_curves_deinit(&curves);
+    return s;
+}
+
+START_TEST(test_reading_a_log_without_memory)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", temp_path("log.jsonl"));
+    write_text(path, "{\"step\":1,\"a\":1,\"b\":2}\n{\"step\":2,\"a\":1,\"c\":2}\n");
+    assert_allocation_failures_are_clean(read_log, path);
+}
+END_TEST
+
+/* ---- thinning ---- */
+
+/* A random curve: noise of few different values, so that extremes occur several times, and some NaN. */
+static Curve random_curve(Rng *rng, size_t count)
+{
+    Curve curve = {.points = calloc(count + 1, sizeof *curve.points), .count = count};
+    for (size_t i = 0; i < count; i++)
+        curve.points[i] = (CurvePoint){.line = 3 * i + rng_below(rng, 3),
+                                       .value = rng_below(rng, 8) == 0 ? (double)NAN : (double)rng_below(rng, 20)};
+    return curve;
+}
+
+/* Fails unless one of the kept points, which lie in the lines first ... last, has the value. */
+static void assert_kept(const CurvePoint *kept, size_t count, size_t first, size_t last, double value)
+{
+    for (size_t i = 0; i < count; i++)
+        if (kept[i].line >= first && kept[i].line <= last &&
+            (isnan(value) ? isnan(kept[i].value) : kept[i].value == value))
+            return;
+    ck_abort_msg("no point with %g is kept in the lines %zu to %zu", value, first, last);
+}
+
+/* Whole numbers of points a stretch, so that the test needs no rounding of its own: it looks at each stretch. */
+START_TEST(test_thinning_keeps_extremes)
+{
+    Rng rng = rng_seeded(1);
+    for (size_t round = 0; round < 300; round++) {
+        const size_t stretches = 1 + rng_below(&rng, 12), each = 6 + rng_below(&rng, 30), count = stretches * each;
+        const Curve curve = random_curve(&rng, count);
+        CurvePoint *kept = calloc(3 * stretches + 2, sizeof *kept);
+        const size_t left = curve_thin(kept, &curve, stretches);
+        test_label("round %zu: %zu points in %zu stretches", round, count, stretches);
+        ck_assert_uint_le(left, 3 * stretches + 2);
+        /* They are points of the curve, in order, from the first to the last. */
+        size_t place = 0;
+        for (size_t i = 0; i < left; i++) {
+            while (place < count && memcmp(&curve.points[place], &kept[i], sizeof *kept) != 0)
+                place++;
+            ck_assert_msg(place++ < count, "kept point %zu is no later point of the curve", i);
+        }
+        ck_assert_uint_eq(kept[0].line, curve.points[0].line);
+        ck_assert_uint_eq(kept[left - 1].line, curve.points[count - 1].line);
+        for (size_t begin = 0; begin < count; begin += each) {
+            double low = INFINITY, high = -INFINITY;
+            int nan = 0;
+            for (size_t i = begin; i < begin + each; i++) {
+                low = fmin(low, curve.points[i].value);
+                high = fmax(high, curve.points[i].value);
+                nan += isnan(curve.points[i].value);
+            }
+            const size_t first = curve.points[begin].line, last = curve.points[begin + each - 1].line;
+            if (low <= high) {
+                assert_kept(kept, left, first, last, low);
+                assert_kept(kept, left, first, last, high);
+            }
+            if (nan)
+                assert_kept(kept, left, first, last, (double)NAN);
+        }
+        free(kept);
+        free(curve.points);
+    }
+}
+END_TEST
+
+START_TEST(test_short_curves_are_kept_whole)
+{
+    Rng rng = rng_seeded(2);
+    for (size_t count = 0; count <= 20; count++) {
+        const Curve curve = random_curve(&rng, count);
+        CurvePoint kept[20];
+        ck_assert_uint_eq(curve_thin(kept, &curve, 6), count);
+        ck_assert_int_eq(memcmp(kept, curve.points, count * sizeof *kept), 0);
+        free(curve.points);
+    }
+    /* Any number of points: no stretch is empty, none is read twice. */
+    for (size_t count = 21; count < 200; count++) {
+        const Curve curve = random_curve(&rng, count);
+        CurvePoint kept[20];
+        const size_t left = curve_thin(kept, &curve, 6);
+        ck_assert_uint_le(left, 20);
+        for (size_t i = 1; i < left; i++)
+            ck_assert_uint_lt(kept[i - 1].line, kept[i].line);
+        free(curve.points);
+    }
+}
+END_TEST
+
+/* ---- runs ---- */
+
+static Report read_report(const char *path)
+{
+    Report report;
+    assert_ok(report_read(&report, (const char *const[]){path}, 1));
+    return report;
+}
+
+#define LINE(step, tokens, seconds, loss, rest, rate)                                            \
+    "{\"step\":" step ",\"tokens\":" tokens ",\"seconds\":" seconds ",\"train_loss\":" loss rest \
+    ",\"tokens_per_second\":" rate "}\n"
+
+START_TEST(test_a_run_is_summed_up)
+{
+    const char *folder = temp_directory("runs");
+    make_run(folder, "a",
+             LINE("10", "1000", "1", "3", ",\"val_loss\":2.5", "500") LINE("20", "2000", "3", "2", "", "1000")
+                 LINE("30", "3000", "8", "1.75", ",\"val_loss\":2.25", "250")
+                     LINE("40", "4000", "9.5", "1.5", ",\"val_loss\":2.375", "2000"),
+             "{\"steps\":50}");
+    Report report = read_report(folder);
+    const ReportRun *run = &report.runs[0];
+    ck_assert_uint_eq(report.count, 1);
+    ck_assert_str_eq(run->name, "a");
+    ck_assert_str_eq(run->status.text, "step 40 of 50");
+    ck_assert(!run->diverged);
+    const double numbers[] = {run->step,       run->train_loss, run->val_loss, run->best_loss,        run->best_step,
+                              run->perplexity, run->tokens,     run->seconds,  run->tokens_per_second};
+    /* 1000 tokens each at 1000, 250 and 2000 tokens/s took 1 + 4 + 0.5 s. */
+    const double expected[] = {40, 1.5, 2.375, 2.25, 30, exp(2.25), 4000, 9.5, 3000 / 5.5};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        ck_assert_msg(fabs(numbers[i] - expected[i]) < 1e-12 * fabs(expected[i]), "number %zu is %.15g, expected %.15g",
+                      i, numbers[i], expected[i]);
+    report_deinit(&report);
+}
+END_TEST
+
+START_TEST(test_how_a_run_ended)
+{
+    static const struct {
+        const char *log, *config, *result, *status;
+    } cases[] = {
+        {"{\"step\":5}\n", "{\"steps\":5}", NULL, "complete"},
+        {"{\"step\":4}\n{\"step\":5", "{\"steps\":5}", NULL, "step 4 of 5"},
+        {"{\"step\":4}\n", NULL, NULL, "step 4"},
+        {"", "", NULL, "step 0"},
+        {"{\"step\":3,\"train_loss\":1}\n{\"step\":4,\"train_loss\":null}\n", "{\"steps\":5}", NULL,
+         "diverged in step 4"},
+        {"{\"step\":3,\"val_loss\":null}\n{\"step\":4,\"train_loss\":null}\n", "{\"steps\":4}", NULL,
+         "diverged in step 3"},
+        {"{\"step\":3,\"lr\":null}\n", "{\"steps\":4}", NULL, "step 3 of 4"},
+        {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"diverged\",\"step\":7}", "diverged in step 7"},
+        {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"diverged\"}", "diverged after step 3"},
+        {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"complete\",\"message\":\"x\"}", "complete"},
+        {NULL, "{\"steps\":9}", "{\"status\":\"refused\",\"message\":\"too large\"}", "refused: too large"},
+        {NULL, NULL, "{\"status\":\"failed\\u001b[1m\",\"message\":7}", "failed\\x1B[1m"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "folder%zu", i);
+        const char *folder = temp_directory(name), *run = make_run(folder, "r", "", cases[i].config);
+        char log[512];
+        snprintf(log, sizeof log, "%s/log.jsonl", run);
+        if (cases[i].log)
+            write_text(log, cases[i].log);
+        else
+            remove(log);
+        if (cases[i].result)
+            write_in(run, "result.json", cases[i].result);
+        test_label("case %zu", i);
+        Report report = read_report(run);
+        ck_assert_str_eq(report.runs[0].status.text, cases[i].status);
+        ck_assert_int_eq(report.runs[0].diverged, strncmp(cases[i].status, "diverged", 8) == 0);
+        report_deinit(&report);
+    }
+}
+END_TEST
+
+START_TEST(test_names_are_sorted_as_numbers)
+{
+    static const char *const sorted[] = {"",        "a",    "lr-1e-4", "lr-0.001", "lr-0.001-b",
+                                         "lr-0.01", "lr-1", "lr-10",   "lrs"};
+    const int count = sizeof sorted / sizeof *sorted;
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++) {
+            const int order = report_compare_names(sorted[i], sorted[j]);
+            ck_assert_msg((order > 0) - (order < 0) == (i > j) - (i < j), "%s, %s: %d", sorted[i], sorted[j], order);
+        }
+    const char *folder = temp_directory("folder");
+    make_run(folder, "run-10", "", NULL);
+    make_run(folder, "run-9", "", NULL);
+    make_run(folder, "run-09", "", NULL);
+    mkdir(temp_path("folder/tokens"), 0777); /* no run */
+    write_in(folder, "experiment.json", "{\"title\":\"T\",\"question\":\"Q?\"}");
+    Report report = read_report(folder);
+    ck_assert_uint_eq(report.count, 3);
+    ck_assert_str_eq(report.runs[0].name, "run-09");
+    ck_assert_str_eq(report.runs[1].name, "run-9");
+    ck_assert_str_eq(report.runs[2].name, "run-10");
+    ck_assert_str_eq(report.title, "T");
+    ck_assert_str_eq(report.question, "Q?");
+    report_deinit(&report);
+    /* Several paths: the names begin with them. */
+    char run[512], slashed[512], name[512];
+    snprintf(run, sizeof run, "%s/run-9", folder);
+    snprintf(slashed, sizeof slashed, "%s//", folder);
+    assert_ok(report_read(&report, (const char *const[]){run, slashed}, 2));
+    ck_assert_uint_eq(report.count, 4);
+    ck_assert_str_eq(report.runs[0].name, run);
+    snprintf(name, sizeof name, "%s/run-10", folder);
+    ck_assert_str_eq(report.runs[3].name, name);
+    report_deinit(&report);
+}
+END_TEST
+
+START_TEST(test_settings_are_compared)
+{
+    const char *folder = temp_directory("folder");
+    make_run(folder, "a", "", "{\"lr\":0.001,\"norm\":\"pre\",\"steps\":5,\"eps\":9.99999975e-06,\"old\":1}");
+    make_run(folder, "b", "", "{\"lr\":0.01,\"norm\":\"pre\",\"steps\":5.0,\"eps\":1e-5,\"tie\":true,\"list\":[1]}");
+    make_run(folder, "c", "", NULL);
+    Report report = read_report(folder);
+    ReportSettings settings;
+    assert_ok(report_settings(&settings, &report));
+    static const struct {
+        const char *key, *a, *b;
+        bool differs;
+    } expected[] = {
+        {"lr", "0.001", "0.01", true},    {"norm", "pre", "pre", false}, {"steps", "5", "5", false},
+        {"eps", "1e-05", "1e-05", false}, {"old", "1", "-", true},       {"tie", "-", "true", true},
+        {"list", "-", "[1]", true},
+    };
+    ck_assert_uint_eq(settings.count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < settings.count; i++) {
+        const char *key = expected[i].key;
+        ck_assert_str_eq(settings.items[i].key, key);
+        ck_assert_int_eq(settings.items[i].differs, expected[i].differs);
+        ck_assert_str_eq(report_setting_text(&report.runs[0], key).text, expected[i].a);
+        ck_assert_str_eq(report_setting_text(&report.runs[1], key).text, expected[i].b);
+        ck_assert_str_eq(report_setting_text(&report.runs[2], key).text, "-");
+    }
+    report_settings_deinit(&settings);
+    report_deinit(&report);
+}
+END_TEST
+
+START_TEST(test_cells_of_the_table)
+{
+    static const struct {
+        double number;
+        const char *loss, *whole;
+    } cases[] = {{2.71828, "2.7183", "3"},         {(double)NAN, "-", "-"},
+                 {22244.7422, "22244.7", "22245"}, {38930000.25, "3.893e+07", "38930000"},
+                 {INFINITY, "inf", "inf"},         {0, "0.0000", "0"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const ReportRun run = {.val_loss = cases[i].number, .tokens = cases[i].number};
+        for (const ReportColumn *column = report_columns; column->heading; column++) {
+            if (strcmp(column->heading, "final validation loss") == 0)
+                ck_assert_str_eq(report_cell(column, &run).text, cases[i].loss);
+            if (strcmp(column->heading, "tokens") == 0)
+                ck_assert_str_eq(report_cell(column, &run).text, cases[i].whole);
+        }
+    }
+}
+END_TEST
+
+START_TEST(test_what_is_no_run)
+{
+    const char *folder = temp_directory("folder");
+    char path[512], log[512];
+    Report report;
+    snprintf(path, sizeof path, "%s/missing", folder);
+    assert_path_fails(report_read(&report, (const char *const[]){path}, 1), CS336_EIO, path,
+                      ": No such file or directory; expected a run directory of cs336 train --out");
+    assert_path_fails(report_read(&report, (const char *const[]){folder}, 1), CS336_EIO, folder,
+                      ": contains no run (log.jsonl, config.json); expected the directory of cs336 train --out, or a "
+                      "folder of such directories");
+    const char *run = make_run(folder, "r", "{\"step\":1}\n", "{\n\"steps\": 5\n\"lr\": 1}");
+    snprintf(log, sizeof log, "%s/log.jsonl", run);
+    assert_path_fails(report_read(&report, (const char *const[]){log}, 1), CS336_EIO, log,
+                      ": is a file; expected a run directory of cs336 train --out");
+    assert_path_fails(report_read(&report, (const char *const[]){folder}, 1), CS336_EFORMAT, run,
+                      "/config.json:3:4: '}' expected near '\"lr\"'");
+    write_in(run, "config.json", "[1]");
+    assert_path_fails(report_read(&report, (const char *const[]){folder}, 1), CS336_EFORMAT, run,
+                      "/config.json:1: expected a JSON object");
+    write_in(run, "config.json", "{}");
+    write_in(run, "result.json", "{\"state\":1}");
+    assert_path_fails(report_read(&report, (const char *const[]){folder}, 1), CS336_EFORMAT, run,
+                      "/result.json:1: expected an object with a status such as \"complete\"");
+    char message[600];
+    snprintf(path, sizeof path, "%s/result.json", run);
+    remove(path);
+    remove(log);
+    snprintf(message, sizeof message, "/log.jsonl: No such file or directory; expected the log of cs336 train --out %s",
+             run);
+    assert_path_fails(report_read(&report, (const char *const[]){folder}, 1), CS336_EIO, run, message);
+    ck_assert_uint_eq(report.count, 0);
+}
+END_TEST
+
+START_TEST(test_too_many_runs)
+{
+    const char *folder = temp_directory("folder");
+    for (int i = 0; i <= REPORT_MAX_RUNS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        make_run(folder, name, "", NULL);
+    }
+    Report report;
+    ck_assert_int_eq(report_read(&report, (const char *const[]){folder}, 1), CS336_ERANGE);
+    ck_assert_ptr_nonnull(strstr(status_message(), ": there are more than 200 runs, which a report cannot show"));
+}
+END_TEST
+
+static Status read_one(void *path)
+{
+    Report report;
+    ReportSettings settings;
+    Status s = report_read(&report, (const char *const[]){path}, 1);
+    if (s)
+        return s;
+    s = report_settings(&settings, &report);
+    if (!s)
+        report_settings_deinit(&settings);
+    report_deinit(&report);
+    return s;
+}
+
+START_TEST(test_reading_runs_without_memory)
+{
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s", temp_directory("folder"));
+    write_in(folder, "experiment.json", "{\"title\":\"T\",\"question\":\"Q?\"}");
+    write_in(make_run(folder, "a", "{\"step\":1,\"a\":1}\n", "{\"lr\":1}"), "sample.txt", "Once");
+    make_run(folder, "b", "{\"step\":1,\"a\":1}\n", "{\"lr\":2}");
+    assert_allocation_failures_are_clean(read_one, folder);
+}
+END_TEST
+
+const TestCase run_report_tests[] = {
+    TEST(test_a_log_is_read_as_curves, "report"),
+    TEST(test_a_log_has_one_number_a_line_and_name, "report"),
+    TEST(test_damaged_logs, "report"),
+    TEST(test_reading_a_log_without_memory, "report"),
+    TEST(test_thinning_keeps_extremes, "report"),
+    TEST(test_short_curves_are_kept_whole, "report"),
+    TEST(test_a_run_is_summed_up, "report"),
+    TEST(test_how_a_run_ended, "report"),
+    TEST(test_names_are_sorted_as_numbers, "report"),
+    TEST(test_settings_are_compared, "report"),
+    TEST(test_cells_of_the_table, "report"),
+    TEST(test_what_is_no_run, "report"),
+    TEST(test_too_many_runs, "report"),
+    TEST(test_reading_runs_without_memory, "report"),
+    {0},
+};
