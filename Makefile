@@ -240,9 +240,10 @@ include docs/live/live.mk
 .PHONY: docs docs-check numbers runs format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
-docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
+docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the pages of cs336 inspect and cs336 report
 	@python3 docs/tools/check_docs.py
 	@python3 docs/tools/check_inspect.py $(PROGRAM)
+	@python3 docs/tools/check_report.py $(PROGRAM)
 numbers: $(PROGRAM) ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
 runs: $(PROGRAM) ## trains the small models of the book's tables again, half an hour, and writes their losses there; K='gate norms' selects
