@@ -255,9 +255,10 @@ static void write_table(HtmlPage *page, const Report *report, const ReportSettin
 
 static void write_equal_settings(HtmlPage *page, const Report *report, const ReportSettings *settings)
 {
-    const ReportRun *run = NULL; /* one with settings; the value is the same in all */
-    for (size_t i = 0; !run && i < report->count; i++)
-        run = report->runs[i].config ? &report->runs[i] : NULL;
+    const ReportRun *run = NULL; /* one with all settings; what does not differ is the same in all */
+    for (size_t i = 0; i < report->count; i++)
+        if (report->runs[i].config && (!run || run->given_only))
+            run = &report->runs[i];
     if (!run)
         return;
     html_page_markup(page, report->count == 1 ? "<h2>Settings</h2>\n" : "<h2>Settings equal in all runs</h2>\n");

@@ -81,13 +81,13 @@ static bool has_key(const ReportSettings *settings, const char *key)
     return false;
 }
 
-/* True if two runs have different texts for the key. A run without config.json has no settings to compare. */
+/* True if two runs have different texts for the key. A run whose settings are not known is not compared. */
 static bool differs(const Report *report, const char *key)
 {
     const ReportRun *first = NULL;
     for (size_t i = 0; i < report->count; i++) {
         const ReportRun *run = &report->runs[i];
-        if (!run->config)
+        if (!run->config || (run->given_only && !json_object_get(run->config, key)))
             continue;
         first = first ? first : run;
         if (strcmp(report_setting_text(run, key).text, report_setting_text(first, key).text) != 0)

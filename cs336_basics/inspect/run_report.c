@@ -126,26 +126,6 @@ static void summarise(ReportRun *run)
     run->perplexity = exp(run->best_loss);
 }
 
-/* Describes how the run ended, from its result.json. */
-static void describe_result(ReportRun *run, const json_t *result, double null_step)
-{
-    const char *status = json_string_value(json_object_get(result, "status"));
-    const json_t *message = json_object_get(result, "message"), *step = json_object_get(result, "step");
-    char text[PRINTABLE_BYTES];
-    run->diverged = strcmp(status, "diverged") == 0;
-    if (run->diverged && json_is_integer(step))
-        snprintf(text, sizeof text, "diverged in step %lld", (long long)json_integer_value(step));
-    else if (run->diverged && !isnan(null_step))
-        snprintf(text, sizeof text, "diverged in step %.0f", null_step);
-    else if (run->diverged)
-        snprintf(text, sizeof text, "diverged after step %.0f", run->step);
-    else if (json_is_string(message) && strcmp(status, "complete") != 0)
-        snprintf(text, sizeof text, "%.100s: %.380s", status, json_string_value(message));
-    else
-        snprintf(text, sizeof text, "%.100s", status);
-    run->status = printable(text);
-}
-
 /* Describes how far the run is, from its log and configuration. */
 static void describe_log(ReportRun *run, double null_step)
 {
@@ -162,6 +142,42 @@ static void describe_log(ReportRun *run, double null_step)
     else
         snprintf(text, sizeof text, "step %.0f", run->step);
     run->status = printable(text);
+}
+
+/* Describes a run whose result.json says that it diverged. `message` is NULL if the file has none. */
+static PrintableText describe_divergence(const ReportRun *run, const char *message, double null_step)
+{
+    char text[PRINTABLE_BYTES];
+    size_t step;
+    /* cs336 train says: "step 41: the loss is inf ..." */
+    if (message && sscanf(message, "step %zu:", &step) == 1)
+        snprintf(text, sizeof text, "diverged in step %zu", step);
+    else if (!isnan(null_step))
+        snprintf(text, sizeof text, "diverged in step %.0f", null_step);
+    else if (message)
+        snprintf(text, sizeof text, "diverged: %.480s", message);
+    else
+        snprintf(text, sizeof text, "diverged after step %.0f", run->step);
+    return printable(text);
+}
+
+/* Describes how the run ended, from its result.json. */
+static void describe_result(ReportRun *run, const json_t *result, double null_step)
+{
+    const char *status = json_string_value(json_object_get(result, "status")),
+               *message = json_string_value(json_object_get(result, "message"));
+    char text[PRINTABLE_BYTES];
+    run->diverged = strcmp(status, "diverged") == 0;
+    if (run->diverged)
+        run->status = describe_divergence(run, message, null_step);
+    else if (strcmp(status, "incomplete") == 0)
+        describe_log(run, null_step);
+    else if (!message || strcmp(status, "complete") == 0)
+        run->status = printable(status);
+    else {
+        snprintf(text, sizeof text, "%.100s: %.380s", status, message);
+        run->status = printable(text);
+    }
 }
 
 static Status read_log(ReportRun *run, const json_t *result)
@@ -192,6 +208,11 @@ static Status read_run(ReportRun *run)
     if (!s && result && !json_is_string(json_object_get(result, "status")))
         s = status_fail(CS336_EFORMAT, "%s/%s:1: expected an object with a status such as \"complete\"", run->directory,
                         RESULT);
+    json_t *settings = json_object_get(result, "settings");
+    if (!s && !run->config && json_is_object(settings)) {
+        run->config = json_incref(settings);
+        run->given_only = true;
+    }
     if (!s)
         s = read_log(run, result);
     if (!s)
@@ -286,7 +307,7 @@ static Status add_folder(Report *report, const char *folder, const char *prefix)
 static Status copy_text(char **copy, const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
-    if (!text || *copy)
+    if (!text || !*text || *copy)
         return CS336_OK;
     *copy = memory_copy_text(text);
     return *copy ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for the %s of the experiment", key);

@@ -5,8 +5,9 @@
  * Files of a run directory:
  * - log.jsonl     the curves (run_curves.h). It may be missing only if result.json says how the run ended.
  * - config.json   the settings. It may be missing or empty.
- * - result.json   how the run ended, as {"status": "diverged", "step": 37, "message": "..."}. It may be missing; the
- *                 status then follows from the log. `step` and `message` may be missing, too.
+ * - result.json   how the run ended: {"status": "refused", "message": "...", "settings": {...}}. It may be missing, and
+ *                 the status then follows from the log, as for the status "incomplete". The message says why. The
+ *                 settings count if there is no config.json, which a run that was refused does not have.
  * - sample.txt    a text that the model wrote. It may be missing.
  *
  * A folder of run directories may have experiment.json with a title and a question.
@@ -32,7 +33,8 @@ enum { REPORT_MAX_RUNS = 200 /**< of a report: more curves than that nobody can 
 typedef struct {
     char *directory, /**< path of the run directory */
         *name;       /**< what the report calls the run: a part of the path, not made printable */
-    json_t *config;  /**< config.json; NULL if it is missing or empty */
+    json_t *config;  /**< config.json, or the settings of result.json; NULL if there is neither */
+    bool given_only; /**< true if config is from result.json, which has no settings that were left at their defaults */
     RunCurves curves;
     LoadedFile sample;        /**< sample.txt; size 0 if it is missing */
     bool diverged;            /**< result.json says so, or a loss in the log is null */

@@ -58,7 +58,7 @@ def make_page(program, folder):
     with open(runs[DIVERGED] / "log.jsonl", "w", encoding="utf-8") as log:
         for step, loss in ((3, 5.75), (6, 1e7), (9, 6.5), (12, None), (15, 6.25), (18, 6)):
             log.write(json.dumps({"step": step, "tokens": 32 * step, "seconds": step / 100, "train_loss": loss, "lr": 1000}) + "\n")
-    (runs[DIVERGED] / "result.json").write_text('{"status": "diverged", "step": 12}')
+    (runs[DIVERGED] / "result.json").write_text('{"status": "diverged", "step": 18, "message": "step 12: the loss is inf"}')
     (runs[0] / "sample.txt").write_text("Once upon <b>a</b> time\n" + HARM, encoding="utf-8")
     (runs[2] / "sample.txt").write_text("word" * 60, encoding="utf-8")
     (folder / "runs" / "experiment.json").write_text(json.dumps({"title": "T " + HARM, "question": "Q " + HARM}))

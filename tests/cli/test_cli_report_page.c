@@ -21,7 +21,7 @@ static void make_runs(void)
     assert_shell_ok(TRAIN "--lr 1e-2 --out lr/lr-1e-2");
     assert_shell_ok(TRAIN "--lr 1e-3 --out lr/lr-1e-3 --stop-at 10");
     ck_assert_int_eq(shell(TRAIN "--lr 1e3 --out lr/lr-1e3"), 1);
-    assert_shell_ok("printf '{\"status\":\"diverged\",\"step\":3}' >lr/lr-1e3/result.json");
+    assert_shell_ok("printf '{\"status\":\"diverged\",\"message\":\"step 3: x\"}' >lr/lr-1e3/result.json");
     assert_shell_ok("printf '{\"title\":\"Learning rates\"}' >lr/experiment.json");
 }
 

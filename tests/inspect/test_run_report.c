@@ -297,7 +297,14 @@ START_TEST(test_how_a_run_ended)
         {"{\"step\":3,\"val_loss\":null}\n{\"step\":4,\"train_loss\":null}\n", "{\"steps\":4}", NULL,
          "diverged in step 3"},
         {"{\"step\":3,\"lr\":null}\n", "{\"steps\":4}", NULL, "step 3 of 4"},
-        {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"diverged\",\"step\":7}", "diverged in step 7"},
+        {"{\"step\":3}\n", "{\"steps\":9}",
+         "{\"status\":\"diverged\",\"step\":3,\"message\":\"step 7: the loss is inf\"}", "diverged in step 7"},
+        {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"diverged\",\"message\":\"the loss rose\"}",
+         "diverged: the loss rose"},
+        {"{\"step\":3,\"val_loss\":null}\n", "{\"steps\":9}", "{\"status\":\"diverged\",\"message\":\"the loss rose\"}",
+         "diverged in step 3"},
+        {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"incomplete\"}", "step 3 of 9"},
+        {NULL, NULL, "{\"status\":\"incomplete\",\"settings\":{\"steps\":4}}", "step 0 of 4"},
         {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"diverged\"}", "diverged after step 3"},
         {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"complete\",\"message\":\"x\"}", "complete"},
         {NULL, "{\"steps\":9}", "{\"status\":\"refused\",\"message\":\"too large\"}", "refused: too large"},
@@ -387,6 +394,26 @@ START_TEST(test_settings_are_compared)
         ck_assert_str_eq(report_setting_text(&report.runs[1], key).text, expected[i].b);
         ck_assert_str_eq(report_setting_text(&report.runs[2], key).text, "-");
     }
+    report_settings_deinit(&settings);
+    report_deinit(&report);
+}
+END_TEST
+
+/* A run that was refused has only the settings that were given, in result.json: the others are not compared. */
+START_TEST(test_settings_of_a_refused_run)
+{
+    const char *folder = temp_directory("folder");
+    make_run(folder, "a", "", "{\"batch_size\":8,\"seed\":1,\"beta1\":0.9}");
+    make_run(folder, "b", "", "{\"batch_size\":16,\"seed\":1,\"beta1\":0.9}");
+    const char *refused = make_run(folder, "c", "", NULL);
+    write_in(refused, "result.json", "{\"status\":\"refused\",\"settings\":{\"batch_size\":4096,\"seed\":1}}");
+    Report report = read_report(folder);
+    ReportSettings settings;
+    assert_ok(report_settings(&settings, &report));
+    ck_assert_uint_eq(settings.count, 3);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(settings.items[i].differs, strcmp(settings.items[i].key, "batch_size") == 0);
+    ck_assert_str_eq(report_setting_text(&report.runs[2], "batch_size").text, "4096");
     report_settings_deinit(&settings);
     report_deinit(&report);
 }
@@ -497,6 +524,7 @@ const TestCase run_report_tests[] = {
     TEST(test_how_a_run_ended, "report"),
     TEST(test_names_are_sorted_as_numbers, "report"),
     TEST(test_settings_are_compared, "report"),
+    TEST(test_settings_of_a_refused_run, "report"),
     TEST(test_cells_of_the_table, "report"),
     TEST(test_what_is_no_run, "report"),
     TEST(test_too_many_runs, "report"),
