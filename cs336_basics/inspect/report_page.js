@@ -37,13 +37,20 @@
 
     function short(x) {
         const sizes = [[1e9, "G"], [1e6, "M"], [1e3, "k"]];
+        if (Math.abs(x) >= 1e12) return power(x, 4);
         for (const [size, letter] of sizes) if (Math.abs(x) >= size) return Number((x / size).toPrecision(4)) + letter;
         return String(Number(x.toPrecision(4)));
     }
 
+    /* With at most so many digits, as 2.5e18. */
+    function power(x, digits) {
+        return Number(x.toPrecision(digits)).toExponential().replace("+", "");
+    }
+
     /* A value of the log: at most six digits, so that columns stay narrow. */
     function exact(x) {
-        return x === null || x === undefined ? "\u2013" : String(Number(x.toPrecision(6)));
+        if (x === null || x === undefined) return "\u2013";
+        return Math.abs(x) >= 1e9 ? power(x, 6) : String(Number(x.toPrecision(6)));
     }
 
     /* The wall clock in a unit that suits the longest run. */
@@ -266,7 +273,7 @@
         parts.heads[1].textContent = view.unit.name;
         parts.heads[2].textContent = loss ? "training loss" : state.quantity;
         parts.heads[2].append(state.smoothing > 0 ? " (smoothed)" : "");
-        parts.table.classList.toggle("rp-one", !loss);
+        parts.table.classList.toggle("rp-one", !loss || !runs.some(run => run.curves.some(curve => curve.name === "val_loss")));
         parts.note.hidden = !loss;
         if (state.cursor === null) {
             parts.readout.textContent = "Last values. Point into the picture, or use the arrow keys in it, for others.";
@@ -328,7 +335,7 @@
         return box;
     }
 
-    const has = axis => runs.some(run => run.axes[axis].length > 0);
+    const has = axis => runs.some(run => run.axes[axis].some(x => x > 0));
 
     function makeQuantity(names) {
         const box = make("label", "rp-group"), select = make("select");

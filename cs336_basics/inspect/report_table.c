@@ -30,14 +30,21 @@ double report_number(const ReportColumn *column, const ReportRun *run)
     return number;
 }
 
+/* True if the numbers of the column are counts. */
+static bool is_whole(const ReportColumn *column)
+{
+    return strcmp(column->format, "%.0f") == 0;
+}
+
 ReportCell report_cell(const ReportColumn *column, const ReportRun *run)
 {
     const double number = report_number(column, run);
     ReportCell cell;
-    /* A diverged run has losses with many digits, which would make the column wide. */
+    /* Losses of a run that diverges have many digits before the point, and those of toy problems many zeros after it.
+     */
     if (isnan(number))
         snprintf(cell.text, sizeof cell.text, "%s", NONE);
-    else if (fabs(number) >= 1e3 && strcmp(column->format, "%.0f") != 0)
+    else if (!is_whole(column) && (fabs(number) >= 1e3 || (fabs(number) < 1e-3 && number != 0)))
         snprintf(cell.text, sizeof cell.text, "%.6g", number);
     else
         snprintf(cell.text, sizeof cell.text, column->format, number);
@@ -46,9 +53,11 @@ ReportCell report_cell(const ReportColumn *column, const ReportRun *run)
 
 bool report_column_used(const ReportColumn *column, const Report *report)
 {
-    for (size_t i = 0; i < report->count; i++)
-        if (!isnan(report_number(column, &report->runs[i])))
+    for (size_t i = 0; i < report->count; i++) {
+        const double number = report_number(column, &report->runs[i]);
+        if (!isnan(number) && !(is_whole(column) && number == 0))
             return true;
+    }
     return false;
 }
 
@@ -102,7 +111,13 @@ Status report_settings(ReportSettings *settings, const Report *report)
     const char *key;
     json_t *value;
     *settings = (ReportSettings){0};
+    /* result.json also has what is no option of the training, so its keys count only if no run has a config.json. */
+    bool complete = false;
+    for (size_t i = 0; i < report->count; i++)
+        complete = complete || (report->runs[i].config && !report->runs[i].given_only);
     for (size_t i = 0; i < report->count; i++) {
+        if (complete && report->runs[i].given_only)
+            continue;
         json_object_foreach(report->runs[i].config, key, value)
         {
             if (s || has_key(settings, key))

@@ -37,7 +37,7 @@ typedef struct {
 /** @brief Returns the number as text; "-" if the run has none. */
 ReportCell report_cell(const ReportColumn *column, const ReportRun *run);
 
-/** @brief True if a run has a number in the column: otherwise the table leaves the column out. */
+/** @brief True if a run has a number in the column, and not only counts of 0: otherwise the table leaves it out. */
 bool report_column_used(const ReportColumn *column, const Report *report);
 
 /** @brief A key of config.json. */

@@ -56,7 +56,7 @@ def make_page(program, folder):
     with open(runs[1] / "log.jsonl", "a", encoding="utf-8") as log:
         log.write('{"step":63,"tok')  # a run that is still training
     with open(runs[DIVERGED] / "log.jsonl", "w", encoding="utf-8") as log:
-        for step, loss in ((3, 5.75), (6, 1e7), (9, 6.5), (12, None), (15, 6.25), (18, 6)):
+        for step, loss in ((3, 5.75), (6, 1.5e18), (9, 6.5), (12, None), (15, 6.25), (18, 6)):
             log.write(json.dumps({"step": step, "tokens": 32 * step, "seconds": step / 100, "train_loss": loss, "lr": 1000}) + "\n")
     (runs[DIVERGED] / "result.json").write_text('{"status": "diverged", "step": 18, "message": "step 12: the loss is inf"}')
     (runs[0] / "sample.txt").write_text("Once upon <b>a</b> time\n" + HARM, encoding="utf-8")
@@ -192,10 +192,11 @@ class ReportPage(Page):
 
 
 def format_six(x):
-    """As JavaScript writes Number(x.toPrecision(6))."""
+    """A number with at most six digits, as JavaScript writes it; from 1e9 on as 2.5e9."""
     value = float(f"{x:.6g}")
-    if value and not 1e-6 <= abs(value) < 1e21:
-        return re.sub(r"e([+-])0*", r"e\1", f"{value:g}")
+    if value and not 1e-6 <= abs(value) < 1e9:
+        mantissa, exponent = f"{value:.5e}".split("e")
+        return mantissa.rstrip("0").rstrip(".") + "e" + str(int(exponent))
     return format(decimal.Decimal(repr(value)), "f").removesuffix(".0")
 
 
@@ -245,7 +246,7 @@ def check_scales(page):
     page.check_curves("linear")
     ticks = [parse(text) for anchor, _, _, text in page.chromium.evaluate(PICTURE)["ticks"] if anchor == "end"]
     page.expect("linear: the largest loss is outside of the picture", max(ticks) < 1.5 * FIRST_LOSS, True)
-    if not page.texts(".rp-left .rp-note")[-1].startswith("The curves go up to 10M."):
+    if not page.texts(".rp-left .rp-note")[-1].startswith("The curves go up to 1.5e18."):
         fail(NAME, "linear: no word about the loss that is outside of the picture")
     page.expect("crosses", page.chromium.evaluate(PICTURE)["end"], [f"rp-end rp-run-{DIVERGED}"])
 

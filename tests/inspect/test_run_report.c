@@ -406,7 +406,8 @@ START_TEST(test_settings_of_a_refused_run)
     make_run(folder, "a", "", "{\"batch_size\":8,\"seed\":1,\"beta1\":0.9}");
     make_run(folder, "b", "", "{\"batch_size\":16,\"seed\":1,\"beta1\":0.9}");
     const char *refused = make_run(folder, "c", "", NULL);
-    write_in(refused, "result.json", "{\"status\":\"refused\",\"settings\":{\"batch_size\":4096,\"seed\":1}}");
+    write_in(refused, "result.json",
+             "{\"status\":\"refused\",\"settings\":{\"batch_size\":4096,\"seed\":1,\"data\":\"fe68\"}}");
     Report report = read_report(folder);
     ReportSettings settings;
     assert_ok(report_settings(&settings, &report));
@@ -426,7 +427,8 @@ START_TEST(test_cells_of_the_table)
         const char *loss, *whole;
     } cases[] = {{2.71828, "2.7183", "3"},         {(double)NAN, "-", "-"},
                  {22244.7422, "22244.7", "22245"}, {38930000.25, "3.893e+07", "38930000"},
-                 {INFINITY, "inf", "inf"},         {0, "0.0000", "0"}};
+                 {INFINITY, "inf", "inf"},         {0, "0.0000", "0"},
+                 {2.69e-23, "2.69e-23", "0"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const ReportRun run = {.val_loss = cases[i].number, .tokens = cases[i].number};
         for (const ReportColumn *column = report_columns; column->heading; column++) {
@@ -436,6 +438,24 @@ START_TEST(test_cells_of_the_table)
                 ck_assert_str_eq(report_cell(column, &run).text, cases[i].whole);
         }
     }
+}
+END_TEST
+
+START_TEST(test_columns_without_numbers_are_left_out)
+{
+    ReportRun runs[2] = {{.tokens = (double)NAN, .val_loss = (double)NAN, .train_loss = (double)NAN},
+                         {.tokens = 0, .val_loss = (double)NAN, .train_loss = 0}};
+    const Report report = {.runs = runs, .count = 2};
+    for (const ReportColumn *column = report_columns; column->heading; column++) {
+        if (strcmp(column->heading, "tokens") == 0 || strcmp(column->heading, "final validation loss") == 0)
+            ck_assert(!report_column_used(column, &report));
+        if (strcmp(column->heading, "final training loss") == 0)
+            ck_assert(report_column_used(column, &report));
+    }
+    runs[0].tokens = 8;
+    for (const ReportColumn *column = report_columns; column->heading; column++)
+        if (strcmp(column->heading, "tokens") == 0)
+            ck_assert(report_column_used(column, &report));
 }
 END_TEST
 
@@ -526,6 +546,7 @@ const TestCase run_report_tests[] = {
     TEST(test_settings_are_compared, "report"),
     TEST(test_settings_of_a_refused_run, "report"),
     TEST(test_cells_of_the_table, "report"),
+    TEST(test_columns_without_numbers_are_left_out, "report"),
     TEST(test_what_is_no_run, "report"),
     TEST(test_too_many_runs, "report"),
     TEST(test_reading_runs_without_memory, "report"),
