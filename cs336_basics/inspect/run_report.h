@@ -31,21 +31,23 @@ enum { REPORT_MAX_RUNS = 200 /**< of a report: more curves than that nobody can 
 
 /** @brief A run. It owns its memory. Numbers that the log does not have are NaN. */
 typedef struct {
-    char *directory, /**< path of the run directory */
-        *name;       /**< what the report calls the run: a part of the path, not made printable */
-    json_t *config;  /**< config.json, or the settings of result.json; NULL if there is neither */
-    bool given_only; /**< true if config is from result.json, which has no settings that were left at their defaults */
-    RunCurves curves;
+    char *directory,  /**< path of the run directory */
+        *name;        /**< what the report calls the run: a part of the path, not made printable */
+    json_t *config;   /**< config.json, or the settings of result.json; NULL if there is neither */
+    bool given_only;  /**< true if config is from result.json, which has no settings that were left at their defaults */
+    bool diverged;    /**< result.json says so, or a loss in the log is null */
+    RunCurves curves; /**< log.jsonl */
     LoadedFile sample;        /**< sample.txt; size 0 if it is missing */
-    bool diverged;            /**< result.json says so, or a loss in the log is null */
     PrintableText status;     /**< "complete", "diverged in step 37", "step 300 of 1500", ... */
-    double step,              /**< of the last line; 0 if there is none */
-        train_loss,           /**< of the last line that has one; nats per token */
-        val_loss,             /**< the last one; nats per token */
-        best_loss, best_step, /**< the least validation loss, and its step */
-        perplexity,           /**< exp(best_loss) */
-        tokens, seconds,      /**< of the last line */
-        tokens_per_second;    /**< mean over the steps, without validation and saving; see run_speed() */
+    double step;              /**< of the last line; 0 if there is none */
+    double train_loss;        /**< of the last line that has one; nats per token */
+    double val_loss;          /**< the last one of the log; nats per token */
+    double best_loss;         /**< the least validation loss */
+    double best_step;         /**< the step of the least validation loss */
+    double perplexity;        /**< exp(best_loss) */
+    double tokens;            /**< of the last line */
+    double seconds;           /**< of the last line */
+    double tokens_per_second; /**< mean over the steps, without validation and saving; see run_speed() */
 } ReportRun;
 
 /** @brief The runs of a report. A zeroed struct is empty. */
