@@ -65,7 +65,9 @@
 
     function quantities() {
         const names = new Set();
-        runs.forEach(run => run.curves.forEach(curve => names.add(isLoss(curve.name) ? "loss" : curve.name)));
+        runs.forEach(run => run.curves.forEach(curve => {
+            if (curve.values.some(value => value !== null)) names.add(isLoss(curve.name) ? "loss" : curve.name);
+        }));
         return Array.from(names).sort((a, b) => (b === "loss") - (a === "loss"));
     }
 

@@ -118,9 +118,11 @@ static void summarise(ReportRun *run)
     run->best_loss = run->best_step = (double)NAN;
     for (size_t i = 0; validation && i < validation->count; i++) {
         const CurvePoint point = validation->points[i];
+        run->since_best++;
         if (!isnan(point.value) && !(run->best_loss <= point.value)) {
             run->best_loss = point.value;
             run->best_step = curve_at(step, point.line);
+            run->since_best = 0;
         }
     }
     run->perplexity = exp(run->best_loss);
@@ -129,14 +131,16 @@ static void summarise(ReportRun *run)
 /* Describes how far the run is, from its log and configuration. */
 static void describe_log(ReportRun *run, double null_step)
 {
-    const json_t *steps = json_object_get(run->config, "steps");
-    const double last = json_is_integer(steps) ? (double)json_integer_value(steps) : 0;
+    const double last = json_number_value(json_object_get(run->config, "steps")),
+                 patience = json_number_value(json_object_get(run->config, "patience")); /* 0 if there is none */
     char text[96];
     run->diverged = !isnan(null_step);
     if (run->diverged)
         snprintf(text, sizeof text, "diverged in step %.0f", null_step);
     else if (last > 0 && run->step >= last)
         snprintf(text, sizeof text, "complete");
+    else if (last > 0 && patience > 0 && run->since_best >= patience)
+        snprintf(text, sizeof text, "stopped early in step %.0f of %.0f", run->step, last);
     else if (last > 0)
         snprintf(text, sizeof text, "step %.0f of %.0f", run->step, last);
     else

@@ -44,6 +44,7 @@ typedef struct {
     double val_loss;          /**< the last one of the log; nats per token */
     double best_loss;         /**< the least validation loss */
     double best_step;         /**< the step of the least validation loss */
+    double since_best;        /**< validations after that one */
     double perplexity;        /**< exp(best_loss) */
     double tokens;            /**< of the last line */
     double seconds;           /**< of the last line */
