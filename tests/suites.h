@@ -71,6 +71,7 @@
     X(accounting)         \
     X(inspect)            \
     X(inspect_page)       \
+    X(run_curves)         \
     X(run_report)         \
     X(report_page)        \
     X(cli)                \
