@@ -72,7 +72,7 @@ LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_
 TEST_SOURCES := $(filter-out tests/bench/% tests/torture/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
-EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css
+EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css report_page.js report_page.css
 LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
@@ -240,9 +240,10 @@ include docs/live/live.mk
 .PHONY: docs docs-check numbers runs format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
-docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the page of cs336 inspect
+docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the pages of cs336 inspect and cs336 report
 	@python3 docs/tools/check_docs.py
 	@python3 docs/tools/check_inspect.py $(PROGRAM)
+	@python3 docs/tools/check_report.py $(PROGRAM)
 numbers: $(PROGRAM) ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
 runs: $(PROGRAM) ## trains the small models of the book's tables again and runs the commands whose output it shows, an hour, and writes it there; K='gate norms' or K='transcripts fast' selects

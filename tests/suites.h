@@ -73,6 +73,9 @@
     X(accounting)         \
     X(inspect)            \
     X(inspect_page)       \
+    X(run_curves)         \
+    X(run_report)         \
+    X(report_page)        \
     X(cli)                \
     X(cli_story)          \
     X(cli_inspect)        \
@@ -83,6 +86,7 @@
     X(cli_files)          \
     X(cli_experiment)     \
     X(cli_report)         \
+    X(cli_report_page)    \
     X(fuzz)               \
     X(cli_hostile)        \
     X(messages)

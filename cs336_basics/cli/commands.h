@@ -32,6 +32,7 @@ int command_train(int argc, char **argv);            /**< trains a model on a fi
 int command_experiment(int argc, char **argv);       /**< trains the runs of an experiment, or those that are missing */
 int command_generate(int argc, char **argv);         /**< continues a prompt with the model of a checkpoint */
 int command_evaluate(int argc, char **argv);         /**< measures how well a model predicts a text */
+int command_report(int argc, char **argv);           /**< writes a page or a table about training runs */
 int command_inspect(int argc, char **argv);          /**< writes the attention viewer, or a pass's shapes and norms */
 int command_account(int argc, char **argv);          /**< prints a model's parameters, FLOPs and memory by part */
 

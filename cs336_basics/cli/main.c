@@ -31,6 +31,7 @@ static const struct {
     {"experiment", command_experiment, "train the runs that a file describes, and compare them"},
     {"generate", command_generate, "continue a prompt with a trained model"},
     {"evaluate", command_evaluate, "measure how well a model predicts a text"},
+    {"report", command_report, "show training runs: curves, losses, settings, samples"},
     {"inspect", command_inspect, "show where a model's heads look, or a batch's way through it"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},
     {NULL, NULL, NULL},

@@ -17,6 +17,8 @@ extern const char *const attention_viewer_js[], /**< attention_viewer.js */
     *const attention_viewer_css[],              /**< attention_viewer.css */
         *const attention_page_js[],             /**< attention_page.js */
             *const html_page_css[];             /**< html_page.css */
+extern const char *const report_page_js[],      /**< report_page.js */
+    *const report_page_css[];                   /**< report_page.css */
 
 CS336_INTERNAL_END
 

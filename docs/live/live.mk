@@ -10,7 +10,7 @@ LIVE_LIB   := $(filter-out %_avx2.c %_avx512.c %_avx512_bf16.c cs336_basics/core
               cs336_basics/data/token_writer.c cs336_basics/tokenizer/files/bpe_files.c \
               cs336_basics/tokenizer/files/tokenizer_json.c cs336_basics/tokenizer/encode/tokenizer_load.c \
               cs336_basics/tokenizer/encode/encode_file.c cs336_basics/inspect/html_page.c \
-              cs336_basics/inspect/attention_page.c,$(LIB_SOURCES))
+              cs336_basics/inspect/attention_page.c cs336_basics/inspect/report_%.c cs336_basics/inspect/run_%.c,$(LIB_SOURCES))
 LIVE_OBJECTS := $(patsubst %.c,build/live/obj/%.o,$(LIVE_LIB) $(LIVE_C))
 # Debian's emscripten finds node's acorn only so.
 LIVE_EMCC    = NODE_PATH=$${NODE_PATH:-/usr/share/nodejs} $(EMCC)

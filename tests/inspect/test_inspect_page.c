@@ -110,7 +110,9 @@ START_TEST(test_embedded_files_are_whole)
     } files[] = {{"cs336_basics/inspect/attention_viewer.js", attention_viewer_js},
                  {"cs336_basics/inspect/attention_viewer.css", attention_viewer_css},
                  {"cs336_basics/inspect/attention_page.js", attention_page_js},
-                 {"cs336_basics/inspect/html_page.css", html_page_css}};
+                 {"cs336_basics/inspect/html_page.css", html_page_css},
+                 {"cs336_basics/inspect/report_page.js", report_page_js},
+                 {"cs336_basics/inspect/report_page.css", report_page_css}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const char *text = contents_of(files[i].path);
         size_t place = 0;

@@ -25,7 +25,8 @@ mkdir case && cd case && {
     "$program" story --stories 300 --output text.txt
     "$program" train-bpe --input text.txt --vocab-size 300 --vocab vocab.json --merges merges.txt
     "$program" encode $files --input text.txt --output train.bin
-    "$program" $training && mv run/checkpoint.safetensors . && rm -r run
+    "$program" $training && mv run/checkpoint.safetensors . &&
+        mkdir first && mv run/log.jsonl run/config.json first && rm -r run
 } >../log 2>&1 && cd .. || exit 1
 cat >case/e.json <<'END'
 {"title": "Two rates", "tokens": {"train": "train.bin", "vocab": "vocab.json", "merges": "merges.txt"},
@@ -146,6 +147,7 @@ each survived tokenizer-report $files --input text.txt
 each survived generate $files --checkpoint checkpoint.safetensors --prompt 'The cat' --max-tokens 20
 each survived evaluate $files --checkpoint checkpoint.safetensors --input merges.txt --per-token o.json
 each survived inspect $files --checkpoint checkpoint.safetensors --prompt 'The cat' --output o.txt
+each survived report first --output o.txt
 each survived account --vocab-size 300
 each resumed $training
 each continued $experiment
