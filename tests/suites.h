@@ -78,6 +78,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_files)          \
+    X(cli_trainer)        \
     X(cli_report)         \
     X(fuzz)               \
     X(cli_hostile)        \

@@ -18,7 +18,7 @@
 typedef struct {
     const char *train, *val, *out;
     ModelOptions model;
-    size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
+    size_t batch_size, grad_accum, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
@@ -42,6 +42,9 @@ static int parse(TrainOptions *o, int argc, char **argv)
         MODEL_OPTION_LINES(o->model),
         OPTION_HEADING("Run"),
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences per step"),
+        OPTION_SIZE("grad-accum", &o->grad_accum, "N", 1,
+                    "pieces in which a step computes its batch, one after the other: the same training with less "
+                    "memory; divides --batch-size"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "number of steps in the whole run"),
         OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1,
                             "save and stop after this step; --resume continues (default --steps)"),
@@ -77,8 +80,13 @@ static int parse(TrainOptions *o, int argc, char **argv)
     const OptionTable table =
         OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
     const int result = options_parse(&table, argc, argv);
-    if (result == OPTIONS_PARSED && o->resume && o->overwrite)
+    if (result != OPTIONS_PARSED)
+        return result;
+    if (o->resume && o->overwrite)
         return options_bad_usage(&table, "--resume keeps the run in DIR, --overwrite deletes it: give one of them");
+    if (o->batch_size % o->grad_accum != 0)
+        return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
+                                 o->batch_size);
     return result;
 }
 
@@ -97,6 +105,7 @@ static TrainerConfig config_of(const TrainOptions *o)
     return (TrainerConfig){
         .model = model,
         .batch_size = o->batch_size,
+        .grad_accum = o->grad_accum,
         .steps = o->steps,
         .stop_at = o->stop_at,
         .schedule = {.max_lr = o->lr,
@@ -195,6 +204,8 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
                ids - 1);
     printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
            config->model.context_length, count_text((double)config->steps * tokens_per_step));
+    if (config->grad_accum > 1)
+        printf("         each step in %zu pieces of %zu sequences\n", config->grad_accum, trainer_piece_size(config));
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
            isa_name(isa_in_use()));
     if (config->model.dtype == DTYPE_BF16)
@@ -287,6 +298,17 @@ static SizeOption largest_size(const TrainerConfig *config)
     return sizes[largest].option;
 }
 
+/* Returns the smallest number of pieces with which a step fits the machine; 0 if one sequence does not fit. */
+static size_t pieces_that_fit(const TrainerConfig *config, double machine)
+{
+    size_t rows; /* of a piece: the largest divisor of the batch size that fits */
+    if (account_largest_batch_measured(&rows, &config->model, config->model.context_length, machine) || rows == 0)
+        return 0;
+    while (config->batch_size % rows != 0)
+        rows--;
+    return config->batch_size / rows;
+}
+
 /*
  * Compares the memory that the run needs with the machine's, before anything is allocated. Linux lets programs allocate
  * more memory than the machine has (overcommit), and kills the process when it uses too much of it.
@@ -295,13 +317,18 @@ static Status check_memory(const TrainerConfig *config)
 {
     AccountMemory needed;
     const double machine = (double)memory_machine();
-    const Status s = account_memory_measured(&needed, &config->model, config->batch_size, config->model.context_length);
+    const Status s =
+        account_memory_measured(&needed, &config->model, trainer_piece_size(config), config->model.context_length);
     if (s || machine == 0 || needed.total <= machine)
         return s;
     const SizeOption size = largest_size(config);
+    const size_t pieces = pieces_that_fit(config, machine);
+    char hint[96] = "";
+    if (pieces)
+        snprintf(hint, sizeof hint, "--grad-accum %zu, which computes each batch in pieces, or ", pieces);
     return status_fail(CS336_ENOMEM,
-                       "the run needs %.4g GB of memory, this machine has %.4g GB; try a smaller %s than %zu",
-                       needed.total / 1e9, machine / 1e9, size.name, size.value);
+                       "the run needs %.4g GB of memory, this machine has %.4g GB; try %sa smaller %s than %zu",
+                       needed.total / 1e9, machine / 1e9, hint, size.name, size.value);
 }
 
 static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
@@ -332,6 +359,7 @@ int command_train(int argc, char **argv)
 {
     TrainOptions o = {.model = MODEL_OPTIONS_DEFAULT,
                       .batch_size = DEFAULT_BATCH_SIZE,
+                      .grad_accum = 1,
                       .steps = 5000,
                       .warmup_steps = SIZE_MAX,
                       .seed = 1,

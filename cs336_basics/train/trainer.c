@@ -22,6 +22,9 @@ Status trainer_check(const TrainerConfig *config)
     if (config->batch_size == 0 || config->steps == 0 || config->log_every == 0)
         return status_fail(CS336_ERANGE, "trainer_check: batch_size %zu, steps %zu, log_every %zu: expected at least 1",
                            config->batch_size, config->steps, config->log_every);
+    if (config->grad_accum && config->batch_size % config->grad_accum != 0)
+        return status_fail(CS336_ERANGE, "trainer_check: grad_accum %zu does not divide batch_size %zu",
+                           config->grad_accum, config->batch_size);
     if (schedule->warmup_steps > schedule->decay_steps)
         return status_fail(CS336_ERANGE, "trainer_check: warm-up of %zu steps is longer than the decay's %zu",
                            schedule->warmup_steps, schedule->decay_steps);
@@ -44,11 +47,16 @@ Status trainer_check(const TrainerConfig *config)
     return CS336_OK;
 }
 
+size_t trainer_piece_size(const TrainerConfig *config)
+{
+    return config->grad_accum ? config->batch_size / config->grad_accum : config->batch_size;
+}
+
 /* Takes everything except the scratch from the arena. Called to measure, then to bind. */
 static Status bind(Trainer *trainer, Arena *arena)
 {
     const TransformerLMConfig *model = &trainer->config.model;
-    const size_t tokens = memory_product(trainer->config.batch_size, model->context_length);
+    const size_t tokens = memory_product(trainer_piece_size(&trainer->config), model->context_length);
     const size_t mark = arena_mark(arena);
     Status s = transformer_lm_bind(&trainer->lm, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->grad, arena, model);
@@ -72,8 +80,9 @@ static Status allocate(Trainer *trainer)
     if (!s)
         s = bind(trainer, &trainer->memory);
     if (!s)
-        s = arena_init(&trainer->scratch, transformer_lm_loss_scratch(&trainer->lm, trainer->config.batch_size,
-                                                                      trainer->config.model.context_length, true));
+        s = arena_init(&trainer->scratch,
+                       transformer_lm_loss_scratch(&trainer->lm, trainer_piece_size(&trainer->config),
+                                                   trainer->config.model.context_length, true));
     return s;
 }
 
@@ -112,15 +121,35 @@ void trainer_deinit(Trainer *trainer)
 
 /* ---- steps ---- */
 
-/* Draws a batch from the file and computes its loss; also its gradients, added to grad, unless grad is NULL. */
+/* Returns the number of pieces in which a batch is computed. */
+static size_t piece_count(const Trainer *trainer)
+{
+    return trainer->config.batch_size / trainer_piece_size(&trainer->config);
+}
+
+/*
+ * Draws a batch from the file and computes its loss, piece by piece; drawn in pieces, the windows are those of the
+ * whole batch. Unless grad is NULL, the gradient of each piece's mean loss is added to grad, which then is the gradient
+ * of the batch's mean loss times the number of pieces.
+ */
 static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng)
 {
-    const size_t batch = trainer->config.batch_size, context = trainer->config.model.context_length;
-    const Status s = get_batch(trainer->inputs, trainer->targets, file, batch, context, "cpu", rng);
-    if (s)
-        return s;
-    return transformer_lm_loss(loss, grad, &trainer->lm, tokens(trainer->inputs, batch, context),
-                               tokens(trainer->targets, batch, context), NULL, &trainer->scratch);
+    const size_t rows = trainer_piece_size(&trainer->config), context = trainer->config.model.context_length;
+    const size_t pieces = piece_count(trainer);
+    const TokenTensor inputs = tokens(trainer->inputs, rows, context);
+    const TokenTensor targets = tokens(trainer->targets, rows, context);
+    double sum = 0;
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < pieces; i++) {
+        float piece_loss = 0;
+        s = get_batch(trainer->inputs, trainer->targets, file, rows, context, "cpu", rng);
+        if (!s)
+            s = transformer_lm_loss(&piece_loss, grad, &trainer->lm, inputs, targets, NULL, &trainer->scratch);
+        sum += (double)piece_loss;
+    }
+    if (!s)
+        *loss = (float)(sum / (double)pieces);
+    return s;
 }
 
 Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
@@ -130,20 +159,23 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     AdamWConfig adamw = config->adamw;
     adamw.lr = cosine_schedule_lr(&config->schedule, step);
 
-    /* Loss and gradients of a random batch. */
+    /* Loss and gradients of a random batch. Only their norm is divided by the number of pieces here. */
+    const double pieces = (double)piece_count(trainer);
     Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, &trainer->batches);
     if (!s)
         s = gradient_norm(grad_norm, trainer->parameters);
+    if (!s)
+        *grad_norm /= pieces;
     if (!s && !(isfinite(*loss) && isfinite(*grad_norm)))
         s = status_fail(CS336_ERANGE,
                         "step %zu: the loss is %g and the gradient norm %g, expected finite numbers; a lower learning "
                         "rate may help",
                         step, (double)*loss, *grad_norm);
 
-    /* Clip and update in one pass over the parameters, which also sets the gradients to 0. */
+    /* Divide, clip and update in one pass over the parameters, which also sets the gradients to 0. */
     const double max_norm = config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY;
     if (!s)
-        s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm), step, &adamw);
+        s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm) / pieces, step, &adamw);
 
     /* After a failure the weights are unchanged, but some gradients may be computed. */
     if (s)

@@ -132,6 +132,74 @@ START_TEST(test_validation_loss_of_the_only_window)
 }
 END_TEST
 
+/* ---- gradient accumulation ---- */
+
+enum { ACCUM_BATCH = 12 };
+
+/* A larger eps than usual: AdamW divides by a gradient's size, which would enlarge the rounding of tiny gradients. */
+static TrainerConfig accum_config(size_t grad_accum)
+{
+    TrainerConfig config = tiny_training_config();
+    config.batch_size = ACCUM_BATCH;
+    config.grad_accum = grad_accum;
+    config.adamw.eps = 1e-4;
+    return config;
+}
+
+static void assert_same_numbers(const char *what, size_t step, const Trainer *actual, const Trainer *expected)
+{
+    for (size_t i = 0; i < actual->parameters.count; i++) {
+        const Parameter *a = &actual->parameters.items[i], *e = &expected->parameters.items[i];
+        test_label("%s, step %zu", what, step);
+        assert_allclose_tensor(a->name, a->value, e->value, 1e-5, 1e-5);
+        assert_allclose_tensor(a->name, a->first_moment, e->first_moment, 1e-5, 1e-5);
+        assert_allclose_tensor(a->name, a->second_moment, e->second_moment, 1e-5, 1e-5);
+    }
+    test_label_end();
+}
+
+/* The gradients themselves are compared through the first moment, which is 0.1 g after the first step. */
+START_TEST(test_accumulated_batch_equals_the_whole_batch)
+{
+    static const size_t pieces[] = {2, 3, 4, 6, 12};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        const TrainerConfig one = accum_config(0), many = accum_config(pieces[i]);
+        TinyTraining whole, cut;
+        assert_ok(tiny_training_init(&whole, &one));
+        assert_ok(tiny_training_init(&cut, &many));
+        for (size_t step = 1; step <= 6; step++) {
+            float loss, cut_loss;
+            double norm, cut_norm, val_loss, cut_val_loss;
+            assert_ok(trainer_step(&whole.trainer, &loss, &norm));
+            assert_ok(trainer_step(&cut.trainer, &cut_loss, &cut_norm));
+            ck_assert_float_eq_tol(cut_loss, loss, 1e-5F);
+            ck_assert_double_eq_tol(cut_norm, norm, 1e-5);
+            ck_assert_uint_eq(cut.trainer.batches.counter, whole.trainer.batches.counter);
+            assert_same_numbers("pieces", step, &cut.trainer, &whole.trainer);
+            assert_ok(trainer_validate(&whole.trainer, &val_loss));
+            assert_ok(trainer_validate(&cut.trainer, &cut_val_loss));
+            ck_assert_double_eq_tol(cut_val_loss, val_loss, 1e-5);
+        }
+        tiny_training_deinit(&whole);
+        tiny_training_deinit(&cut);
+    }
+}
+END_TEST
+
+/* The activations take no more memory than those of a batch as large as one piece. */
+START_TEST(test_accumulation_needs_the_memory_of_one_piece)
+{
+    TrainerConfig small = accum_config(0), cut = accum_config(4);
+    small.batch_size = ACCUM_BATCH / 4;
+    TinyTraining one, many;
+    assert_ok(tiny_training_init(&one, &small));
+    assert_ok(tiny_training_init(&many, &cut));
+    ck_assert_uint_eq(many.trainer.scratch.capacity, one.trainer.scratch.capacity);
+    tiny_training_deinit(&one);
+    tiny_training_deinit(&many);
+}
+END_TEST
+
 START_TEST(test_trainer_check_errors)
 {
     static const char *const messages[] = {
@@ -141,9 +209,10 @@ START_TEST(test_trainer_check_errors)
         "trainer_check: betas 0.9 and 1, expected 0 <= beta < 1",
         "trainer_check: eps 0, weight decay 0.1, expected eps > 0 and decay >= 0 in float32",
         "trainer_check: max_grad_norm -1, expected at least 0",
+        "trainer_check: grad_accum 2 does not divide batch_size 3",
     };
-    TrainerConfig bad[6];
-    for (size_t i = 0; i < 6; i++)
+    TrainerConfig bad[7];
+    for (size_t i = 0; i < 7; i++)
         bad[i] = tiny_training_config();
     bad[0].batch_size = 0;
     bad[1].schedule.warmup_steps = 13;
@@ -151,7 +220,8 @@ START_TEST(test_trainer_check_errors)
     bad[3].adamw.beta2 = 1;
     bad[4].adamw.eps = 0;
     bad[5].max_grad_norm = -1;
-    for (size_t i = 0; i < 6; i++)
+    bad[6].grad_accum = 2;
+    for (size_t i = 0; i < 7; i++)
         assert_fails(trainer_check(&bad[i]), CS336_ERANGE, messages[i]);
     TrainerConfig heads = tiny_training_config();
     heads.model.num_heads = 5;
@@ -187,6 +257,8 @@ const TestCase training_tests[] = {
     TEST(test_validation_sees_the_same_windows, "training_together"),
     TEST(test_norm_of_zero_means_no_clipping, "training_together"),
     TEST(test_validation_loss_of_the_only_window, "training_together"),
+    TEST(test_accumulated_batch_equals_the_whole_batch, "training_together"),
+    TEST(test_accumulation_needs_the_memory_of_one_piece, "training_together"),
     TEST(test_trainer_check_errors, "training_together"),
     TEST(test_training_allocation_failures, "training_together"),
     {0},

@@ -1,0 +1,109 @@
+/* Tests options of `cs336 train` that change what a step computes, and the lines of other commands that know of them.
+ */
+#include "tests/suites.h"
+#include "tests/support/files.h"
+#include "tests/support/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SIZES "--vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 "
+#define MODEL SIZES "--threads 1 "
+#define TRAIN "cs336 train --train train.bin --val train.bin --val-batches 2 " MODEL
+
+/* Ids that repeat with period 7, as raw uint16, so that a tiny model learns them in some steps. */
+static void make_tokens(void)
+{
+    unsigned char bytes[2 * 2000];
+    for (size_t i = 0; i < sizeof bytes / 2; i++) {
+        bytes[2 * i] = (unsigned char)(i % 7 * 40);
+        bytes[2 * i + 1] = 0;
+    }
+    write_file(temp_path("train.bin"), bytes, sizeof bytes);
+}
+
+/* Returns the number after the text in the output of the latest shell(). */
+static double number_after(const char *text)
+{
+    const char *found = strstr(shell_output, text);
+    ck_assert_msg(found != NULL, "\"%s\" is not in %s", text, shell_output);
+    return strtod(found + strlen(text), NULL);
+}
+
+/* ---- gradient accumulation ---- */
+
+START_TEST(test_train_computes_a_batch_in_pieces)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 8 --steps 20 --out whole");
+    const double whole = number_after("validation loss ");
+    assert_shell_ok(TRAIN "--batch-size 8 --grad-accum 4 --steps 20 --out pieces");
+    assert_prints("each step in 4 pieces of 2 sequences\n");
+    ck_assert_double_eq_tol(number_after("validation loss "), whole, 2e-4);
+    /* It is the same run with another number of pieces. */
+    assert_shell_ok(TRAIN "--batch-size 8 --grad-accum 2 --steps 20 --out run --stop-at 10 && " TRAIN
+                          "--batch-size 8 --steps 20 --out run --resume && grep '\"grad_accum\": 1,' run/config.json");
+    ck_assert_double_eq_tol(number_after("validation loss "), whole, 2e-4);
+}
+END_TEST
+
+START_TEST(test_pieces_divide_the_batch)
+{
+    assert_shell_fails(2, "cs336 train: --grad-accum: 3 does not divide --batch-size 8; see cs336 train --help",
+                       TRAIN "--batch-size 8 --grad-accum 3 --out run");
+    assert_shell_fails(2, "cs336 account: --grad-accum: 5 does not divide --batch-size 1024; see cs336 account --help",
+                       "cs336 account --grad-accum 5");
+}
+END_TEST
+
+/* Returns the number after the text in what the latest shell() printed to stderr. */
+static double error_number_after(const char *text)
+{
+    const char *found = strstr(shell_errors, text);
+    ck_assert_msg(found != NULL, "\"%s\" is not in %s", text, shell_errors);
+    return strtod(found + strlen(text), NULL);
+}
+
+/* A batch that is too large for any machine: the message names the smallest number of pieces with which it fits. */
+START_TEST(test_batch_without_memory_is_cut_into_pieces)
+{
+    enum { BATCH = 3 << 28 };
+    make_tokens();
+    ck_assert_int_eq(shell(TRAIN "--batch-size %d --out run", BATCH), 1);
+    ck_assert_ptr_nonnull(
+        strstr(shell_errors, ", which computes each batch in pieces, or a smaller --batch-size than 805306368\n"));
+    const size_t pieces = (size_t)error_number_after("; try --grad-accum ");
+    const double machine = error_number_after("this machine has ");
+    ck_assert_msg(pieces > 1 && BATCH % pieces == 0, "%zu pieces", pieces);
+    /* The next greater divisor of BATCH is at most twice as large. The message rounds the memory to four digits. */
+    shell("cs336 account " SIZES "--batch-size 1 --memory-gb %g | grep 'largest batch' | sed 's/.* /fits /'", machine);
+    const double fits = number_after("fits "), rows = (double)(BATCH / pieces);
+    ck_assert_msg(rows <= 1.01 * fits && 2 * rows >= 0.99 * fits, "%g rows, %g fit", rows, fits);
+    ck_assert_int_ne(shell("test -e run"), 0);
+}
+END_TEST
+
+START_TEST(test_account_knows_the_pieces)
+{
+    assert_shell_ok("cs336 account --batch-size 16");
+    const char *row = strstr(shell_output, "  activations  ");
+    ck_assert_ptr_nonnull(row);
+    char activations[128], line[160];
+    snprintf(activations, sizeof activations, "%.*s\n", (int)strcspn(row, "\n"), row);
+    const double largest = number_after("largest batch in 80     GB               ");
+    assert_shell_ok("cs336 account --batch-size 64 --grad-accum 4");
+    assert_prints("Bytes of training with AdamW, batch 64 in 4 pieces of 16\n");
+    assert_prints(activations);
+    snprintf(line, sizeof line, "largest batch in 80     GB               %19.0f ", 4 * largest);
+    assert_prints(line);
+}
+END_TEST
+
+const TestCase cli_trainer_tests[] = {
+    TEST(test_train_computes_a_batch_in_pieces, "training_together"),
+    TEST(test_pieces_divide_the_batch, "training_together"),
+    TEST(test_batch_without_memory_is_cut_into_pieces, "training_together"),
+    TEST(test_account_knows_the_pieces, "adamw_accounting"),
+    {0},
+};
