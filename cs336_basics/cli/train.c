@@ -22,7 +22,7 @@ typedef struct {
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
-    bool resume, overwrite;
+    bool resume, overwrite, overfit_one_batch;
 } TrainOptions;
 
 enum { DEFAULT_BATCH_SIZE = 32 };
@@ -45,6 +45,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_SIZE("grad-accum", &o->grad_accum, "N", 1,
                     "pieces in which a step computes its batch, one after the other: the same training with less "
                     "memory; divides --batch-size"),
+        OPTION_FLAG("overfit-one-batch", &o->overfit_one_batch,
+                    "use the first batch in each step: a model that can learn reaches a loss of about 0"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "number of steps in the whole run"),
         OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1,
                             "save and stop after this step; --resume continues (default --steps)"),
@@ -106,6 +108,7 @@ static TrainerConfig config_of(const TrainOptions *o)
         .model = model,
         .batch_size = o->batch_size,
         .grad_accum = o->grad_accum,
+        .overfit_one_batch = o->overfit_one_batch,
         .steps = o->steps,
         .stop_at = o->stop_at,
         .schedule = {.max_lr = o->lr,
@@ -206,6 +209,8 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
            config->model.context_length, count_text((double)config->steps * tokens_per_step));
     if (config->grad_accum > 1)
         printf("         each step in %zu pieces of %zu sequences\n", config->grad_accum, trainer_piece_size(config));
+    if (config->overfit_one_batch)
+        puts("         each step uses the first batch: the loss should go to about 0");
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
            isa_name(isa_in_use()));
     if (config->model.dtype == DTYPE_BF16)

@@ -23,6 +23,11 @@ static bool set_name(json_t *object, const char *key, const char *name)
     return json_object_set_new(object, key, json_string(name)) == 0;
 }
 
+static bool set_flag(json_t *object, const char *key, bool flag)
+{
+    return json_object_set_new(object, key, json_boolean(flag)) == 0;
+}
+
 /* Returns all settings as a JSON object, or NULL if there is no memory. */
 static json_t *config_object(const TrainerConfig *config)
 {
@@ -35,7 +40,8 @@ static json_t *config_object(const TrainerConfig *config)
         set_name(o, "norm", norm_names[model->norm]) && set_name(o, "position", position_names[model->position]) &&
         set_name(o, "ffn", ffn_names[model->ffn]) && set_name(o, "dtype", dtype_names[model->dtype]) &&
         set_size(o, "batch_size", config->batch_size) &&
-        set_size(o, "grad_accum", config->grad_accum ? config->grad_accum : 1) && set_size(o, "steps", config->steps) &&
+        set_size(o, "grad_accum", config->grad_accum ? config->grad_accum : 1) &&
+        set_flag(o, "overfit_one_batch", config->overfit_one_batch) && set_size(o, "steps", config->steps) &&
         set_number(o, "lr", config->schedule.max_lr) && set_number(o, "min_lr", config->schedule.min_lr) &&
         set_size(o, "warmup_steps", config->schedule.warmup_steps) &&
         set_size(o, "decay_steps", config->schedule.decay_steps) && set_number(o, "beta1", config->adamw.beta1) &&
@@ -70,6 +76,7 @@ Status run_config_write(const char *path, const TrainerConfig *config)
 
 /* The settings to compare. Model, batch size and seed are not among them: trainer_restore() compares these with the
    checkpoint. */
+static const char *const flag_keys[] = {"overfit_one_batch", NULL};
 static const char *const optimizer_keys[] = {"lr",    "min_lr", "warmup_steps", "decay_steps",   "beta1",
                                              "beta2", "eps",    "weight_decay", "max_grad_norm", NULL};
 
@@ -80,6 +87,16 @@ static void add_difference(RunConfigComparison *comparison, const char *key, dou
     if (fabs(number - old_number) > tolerance * fabs(old_number))
         snprintf(comparison->differences + used, sizeof comparison->differences - used, "%s%s %g (was %g)",
                  used ? ", " : "", key, number, old_number);
+}
+
+/* A flag that the old file does not have was false. */
+static void add_flag_difference(RunConfigComparison *comparison, const char *key, bool flag, bool old_flag)
+{
+    static const char *const words[] = {"false", "true"};
+    const size_t used = strlen(comparison->differences);
+    if (flag != old_flag)
+        snprintf(comparison->differences + used, sizeof comparison->differences - used, "%s%s %s (was %s)",
+                 used ? ", " : "", key, words[flag], words[old_flag]);
 }
 
 /* Reads `keep`, the only number of the file that is used. It stays 0 if the file has none. */
@@ -109,6 +126,9 @@ Status run_config_compare(RunConfigComparison *comparison, const char *path, con
                 add_difference(comparison, optimizer_keys[i],
                                json_number_value(json_object_get(object, optimizer_keys[i])), json_number_value(value));
         }
+        for (size_t i = 0; flag_keys[i]; i++)
+            add_flag_difference(comparison, flag_keys[i], json_is_true(json_object_get(object, flag_keys[i])),
+                                json_is_true(json_object_get(old, flag_keys[i])));
     }
     json_decref(old);
     json_decref(object);

@@ -159,9 +159,11 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     AdamWConfig adamw = config->adamw;
     adamw.lr = cosine_schedule_lr(&config->schedule, step);
 
-    /* Loss and gradients of a random batch. Only their norm is divided by the number of pieces here. */
+    /* Loss and gradients of a batch. Only their norm is divided by the number of pieces here. */
     const double pieces = (double)piece_count(trainer);
-    Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, &trainer->batches);
+    Rng first_batch = rng_stream(config->seed, STREAM_BATCHES);
+    Rng *batches = config->overfit_one_batch ? &first_batch : &trainer->batches;
+    Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, batches);
     if (!s)
         s = gradient_norm(grad_norm, trainer->parameters);
     if (!s)

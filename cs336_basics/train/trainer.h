@@ -27,6 +27,7 @@
 #include "optim/adamw.h"
 #include "optim/schedule.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 CS336_API_BEGIN
@@ -35,18 +36,19 @@ CS336_API_BEGIN
 typedef struct {
     TransformerLMConfig model; /**< sizes and variants */
     size_t batch_size;         /**< windows of context_length tokens in each step */
-    size_t grad_accum;       /**< pieces of equal size in which a batch is computed; divides batch_size; 0: one piece */
-    size_t steps;            /**< length of the whole run */
-    size_t stop_at;          /**< save and return after this step, to resume later; 0: not before the end */
-    CosineSchedule schedule; /**< learning rate by step */
-    AdamWConfig adamw;       /**< its `lr` is ignored: the schedule gives the learning rate */
-    double max_grad_norm;    /**< the gradients are scaled down to this norm; 0: no clipping */
-    uint64_t seed;           /**< of initial weights, batches and validation windows */
-    size_t log_every;        /**< steps from one line of the log to the next */
-    size_t val_every;        /**< steps from one validation to the next; 0: only after the last step */
-    size_t val_batches;      /**< batches in each validation; 0: no validation */
-    size_t checkpoint_every; /**< steps from one checkpoint to the next; 0: only after the last step */
-    size_t keep;             /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    size_t grad_accum;         /**< number of pieces in which a batch is computed; divides batch_size; 0: one */
+    bool overfit_one_batch;    /**< each step uses the first batch, to see that the model can learn it by heart */
+    size_t steps;              /**< length of the whole run */
+    size_t stop_at;            /**< save and return after this step, to resume later; 0: not before the end */
+    CosineSchedule schedule;   /**< learning rate by step */
+    AdamWConfig adamw;         /**< its `lr` is ignored: the schedule gives the learning rate */
+    double max_grad_norm;      /**< the gradients are scaled down to this norm; 0: no clipping */
+    uint64_t seed;             /**< of initial weights, batches and validation windows */
+    size_t log_every;          /**< steps from one line of the log to the next */
+    size_t val_every;          /**< steps from one validation to the next; 0: only after the last step */
+    size_t val_batches;        /**< batches in each validation; 0: no validation */
+    size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
+    size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
 } TrainerConfig;
 
 /** @brief Checks that a run can have this configuration. @retval CS336_ESHAPE, CS336_ERANGE */
@@ -65,7 +67,7 @@ typedef struct {
         first_moment,         /**< AdamW's m by parameter */
         second_moment;        /**< AdamW's v by parameter */
     ParameterList parameters; /**< the same tensors as a list */
-    Rng batches;              /**< draws the training windows */
+    Rng batches;              /**< draws the training windows; unused with overfit_one_batch */
     size_t step;              /**< steps done */
     int32_t *inputs,          /**< (piece, context_length) ids of a piece of the batch */
         *targets;             /**< (piece, context_length) the id that follows each input */

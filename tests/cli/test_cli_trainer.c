@@ -100,10 +100,28 @@ START_TEST(test_account_knows_the_pieces)
 }
 END_TEST
 
+/* ---- one batch for all steps ---- */
+
+START_TEST(test_train_overfits_one_batch)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 2 --overfit-one-batch --steps 120 --lr 1e-2 --out run --stop-at 60");
+    assert_prints("each step uses the first batch: the loss should go to about 0\n");
+    assert_shell_ok(TRAIN "--batch-size 2 --overfit-one-batch --steps 120 --lr 1e-2 --out run --resume && tail -n 1 "
+                          "run/log.jsonl && grep '\"overfit_one_batch\": true,' run/config.json");
+    ck_assert_double_lt(number_after("\"train_loss\":"), 0.05);
+    /* A resumed run says that it goes on with other batches. */
+    assert_shell_fails(0, "cs336 train: the run continues with changed settings: overfit_one_batch false (was true)",
+                       TRAIN
+                       "--batch-size 2 --steps 121 --decay-steps 120 --warmup-steps 6 --lr 1e-2 --out run --resume");
+}
+END_TEST
+
 const TestCase cli_trainer_tests[] = {
     TEST(test_train_computes_a_batch_in_pieces, "training_together"),
     TEST(test_pieces_divide_the_batch, "training_together"),
     TEST(test_batch_without_memory_is_cut_into_pieces, "training_together"),
     TEST(test_account_knows_the_pieces, "adamw_accounting"),
+    TEST(test_train_overfits_one_batch, "training_together"),
     {0},
 };

@@ -200,6 +200,69 @@ START_TEST(test_accumulation_needs_the_memory_of_one_piece)
 }
 END_TEST
 
+/* ---- one batch for all steps ---- */
+
+/* Random ids have nothing in common but their frequencies, so only learning them by heart brings the loss below ln 13.
+ */
+static void random_ids_init(TinyTraining *tiny, const TrainerConfig *config)
+{
+    static int32_t ids[2000];
+    Rng rng = rng_seeded(11);
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        ids[i] = (int32_t)rng_below(&rng, config->model.vocab_size);
+    *tiny = (TinyTraining){.train = token_file_view(ids, sizeof ids / sizeof *ids, config->model.vocab_size)};
+    assert_ok(trainer_init(&tiny->trainer, config, &tiny->train, NULL));
+}
+
+static float loss_after(const TrainerConfig *config)
+{
+    TinyTraining tiny;
+    float loss = NAN;
+    double norm;
+    random_ids_init(&tiny, config);
+    for (size_t i = 0; i < config->steps; i++)
+        assert_ok(trainer_step(&tiny.trainer, &loss, &norm));
+    tiny_training_deinit(&tiny);
+    return loss;
+}
+
+START_TEST(test_one_batch_is_learned_by_heart)
+{
+    TrainerConfig config = tiny_training_config();
+    config.batch_size = 2;
+    config.steps = config.schedule.decay_steps = 200;
+    config.val_batches = 0;
+    ck_assert_float_gt(loss_after(&config), 1.5F);
+    config.overfit_one_batch = true;
+    ck_assert_float_lt(loss_after(&config), 0.02F);
+    config.grad_accum = 2;
+    ck_assert_float_lt(loss_after(&config), 0.02F);
+}
+END_TEST
+
+/* With a learning rate of 0 the weights stay, and so does the loss of a batch that stays. */
+START_TEST(test_one_batch_is_the_first)
+{
+    TrainerConfig config = tiny_training_config();
+    config.schedule.max_lr = config.schedule.min_lr = 0;
+    TinyTraining one, all;
+    float first, loss;
+    double norm;
+    random_ids_init(&all, &config);
+    assert_ok(trainer_step(&all.trainer, &first, &norm));
+    config.overfit_one_batch = true;
+    random_ids_init(&one, &config);
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(trainer_step(&one.trainer, &loss, &norm));
+        ck_assert_float_eq(loss, first);
+    }
+    assert_ok(trainer_step(&all.trainer, &loss, &norm));
+    ck_assert_float_ne(loss, first);
+    tiny_training_deinit(&one);
+    tiny_training_deinit(&all);
+}
+END_TEST
+
 START_TEST(test_trainer_check_errors)
 {
     static const char *const messages[] = {
@@ -259,6 +322,8 @@ const TestCase training_tests[] = {
     TEST(test_validation_loss_of_the_only_window, "training_together"),
     TEST(test_accumulated_batch_equals_the_whole_batch, "training_together"),
     TEST(test_accumulation_needs_the_memory_of_one_piece, "training_together"),
+    TEST(test_one_batch_is_learned_by_heart, "training_together"),
+    TEST(test_one_batch_is_the_first, "training_together"),
     TEST(test_trainer_check_errors, "training_together"),
     TEST(test_training_allocation_failures, "training_together"),
     {0},

@@ -84,7 +84,15 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"checkpoint_every", 5},
                    {"keep", 1}};
     const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
-    enum { NUMBERS = sizeof numbers / sizeof *numbers, NAMES = sizeof names / sizeof *names };
+    const struct {
+        const char *key;
+        bool value;
+    } flags[] = {{"overfit_one_batch", config->overfit_one_batch}};
+    enum {
+        NUMBERS = sizeof numbers / sizeof *numbers,
+        NAMES = sizeof names / sizeof *names,
+        FLAGS = sizeof flags / sizeof *flags
+    };
     json_t *object;
     assert_ok(json_read(&object, path));
     for (size_t i = 0; i < NUMBERS; i++) {
@@ -97,8 +105,13 @@ static void check_config_file(const char *path, const TrainerConfig *config)
         test_label("%s of %s", names[i][0], path);
         ck_assert_str_eq(json_string_value(json_object_get(object, names[i][0])), names[i][1]);
     }
+    for (size_t i = 0; i < FLAGS; i++) {
+        const json_t *value = json_object_get(object, flags[i].key);
+        test_label("%s of %s", flags[i].key, path);
+        ck_assert(json_is_boolean(value) && json_is_true(value) == flags[i].value);
+    }
     test_label_end();
-    ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES);
+    ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES + FLAGS);
     json_decref(object);
 }
 
