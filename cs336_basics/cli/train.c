@@ -22,7 +22,7 @@ typedef struct {
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
-    bool resume, overwrite, overfit_one_batch;
+    bool resume, overwrite, overfit_one_batch, no_decay_norms;
 } TrainOptions;
 
 enum { DEFAULT_BATCH_SIZE = 32 };
@@ -65,6 +65,7 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_NUMBER("beta2", &o->beta2, "X", 0, 1, "decay of AdamW's second moment"),
         OPTION_NUMBER("eps", &o->eps, "X", 0, 1, "AdamW's epsilon"),
         OPTION_NUMBER("weight-decay", &o->weight_decay, "X", 0, 1e6, "AdamW's weight decay"),
+        OPTION_FLAG("no-decay-norms", &o->no_decay_norms, "no weight decay on the gains of RMSNorm"),
         OPTION_NUMBER("max-grad-norm", &o->max_grad_norm, "X", 0, 1e30,
                       "gradients are clipped to this norm; 0: no clipping"),
         OPTION_HEADING("Reports"),
@@ -116,6 +117,7 @@ static TrainerConfig config_of(const TrainOptions *o)
                      .warmup_steps = o->warmup_steps != SIZE_MAX ? o->warmup_steps : warmup,
                      .decay_steps = decay_steps},
         .adamw = {.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .weight_decay = o->weight_decay},
+        .no_decay_norms = o->no_decay_norms,
         .max_grad_norm = o->max_grad_norm,
         .seed = o->seed,
         .log_every = o->log_every,

@@ -269,8 +269,11 @@ Status transformer_lm_parameters(ParameterList *list, Arena *arena, const Transf
     for (size_t i = 0; next_parameter(&walk); i++) {
         const char *name = take_name(arena, &walk);
         if (list->items)
-            list->items[i] = (Parameter){name, optional_view(&walk, value), optional_view(&walk, grad),
-                                         optional_view(&walk, first), optional_view(&walk, second)};
+            list->items[i] = (Parameter){.name = name,
+                                         .value = optional_view(&walk, value),
+                                         .grad = optional_view(&walk, grad),
+                                         .first_moment = optional_view(&walk, first),
+                                         .second_moment = optional_view(&walk, second)};
     }
     const Status s = arena_keep(arena, mark);
     if (s)

@@ -47,6 +47,7 @@ static json_t *config_object(const TrainerConfig *config)
         set_size(o, "decay_steps", config->schedule.decay_steps) && set_number(o, "beta1", config->adamw.beta1) &&
         set_number(o, "beta2", config->adamw.beta2) && set_number(o, "eps", config->adamw.eps) &&
         set_number(o, "weight_decay", config->adamw.weight_decay) &&
+        set_flag(o, "no_decay_norms", config->no_decay_norms) &&
         set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
         set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every) &&
@@ -76,7 +77,7 @@ Status run_config_write(const char *path, const TrainerConfig *config)
 
 /* The settings to compare. Model, batch size and seed are not among them: trainer_restore() compares these with the
    checkpoint. */
-static const char *const flag_keys[] = {"overfit_one_batch", NULL};
+static const char *const flag_keys[] = {"overfit_one_batch", "no_decay_norms", NULL};
 static const char *const optimizer_keys[] = {"lr",    "min_lr", "warmup_steps", "decay_steps",   "beta1",
                                              "beta2", "eps",    "weight_decay", "max_grad_norm", NULL};
 

@@ -86,6 +86,13 @@ static Status allocate(Trainer *trainer)
     return s;
 }
 
+/* The gains of RMSNorm are the only parameters with one dimension. */
+static void exempt_norms_from_decay(ParameterList parameters)
+{
+    for (size_t i = 0; i < parameters.count; i++)
+        parameters.items[i].no_decay = parameters.items[i].value.rank == 1;
+}
+
 Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train, const TokenFile *val)
 {
     *trainer = (Trainer){.config = *config, .train = train, .val = config->val_batches ? val : NULL};
@@ -105,6 +112,8 @@ Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFi
         trainer_deinit(trainer);
         return s;
     }
+    if (config->no_decay_norms)
+        exempt_norms_from_decay(trainer->parameters);
     /* Initial weights, and the generator of batches. */
     Rng weights = rng_stream(config->seed, STREAM_WEIGHTS);
     transformer_lm_initialise(&trainer->lm, &weights);

@@ -42,6 +42,7 @@ typedef struct {
     size_t stop_at;            /**< save and return after this step, to resume later; 0: not before the end */
     CosineSchedule schedule;   /**< learning rate by step */
     AdamWConfig adamw;         /**< its `lr` is ignored: the schedule gives the learning rate */
+    bool no_decay_norms;       /**< weight decay leaves the gains of RMSNorm alone */
     double max_grad_norm;      /**< the gradients are scaled down to this norm; 0: no clipping */
     uint64_t seed;             /**< of initial weights, batches and validation windows */
     size_t log_every;          /**< steps from one line of the log to the next */

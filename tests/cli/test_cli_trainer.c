@@ -117,11 +117,24 @@ START_TEST(test_train_overfits_one_batch)
 }
 END_TEST
 
+/* ---- weight decay ---- */
+
+START_TEST(test_train_exempts_the_gains_from_decay)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 2 --steps 2 --out all && " TRAIN
+                          "--batch-size 2 --steps 2 --out some --no-decay-norms && "
+                          "grep '\"no_decay_norms\": true,' some/config.json && "
+                          "! cmp -s all/checkpoint.safetensors some/checkpoint.safetensors");
+}
+END_TEST
+
 const TestCase cli_trainer_tests[] = {
     TEST(test_train_computes_a_batch_in_pieces, "training_together"),
     TEST(test_pieces_divide_the_batch, "training_together"),
     TEST(test_batch_without_memory_is_cut_into_pieces, "training_together"),
     TEST(test_account_knows_the_pieces, "adamw_accounting"),
     TEST(test_train_overfits_one_batch, "training_together"),
+    TEST(test_train_exempts_the_gains_from_decay, "adamw"),
     {0},
 };

@@ -10,6 +10,7 @@
 #include "tests/support/tiny_training.h"
 
 #include <math.h>
+#include <string.h>
 
 START_TEST(test_training_lowers_the_loss)
 {
@@ -263,6 +264,41 @@ START_TEST(test_one_batch_is_the_first)
 }
 END_TEST
 
+/* ---- weight decay ---- */
+
+/* The first step moves a number by the learning rate against its gradient. Without that, a gain would be 1 - lr decay,
+   or 1; all other weights decay in both cases. */
+START_TEST(test_gains_decay_unless_exempt)
+{
+    TrainerConfig config = tiny_training_config();
+    config.adamw.weight_decay = 20;
+    config.schedule.warmup_steps = 0;
+    TinyTraining all, some;
+    float loss;
+    double norm;
+    assert_ok(tiny_training_init(&all, &config));
+    config.no_decay_norms = true;
+    assert_ok(tiny_training_init(&some, &config));
+    assert_ok(trainer_step(&all.trainer, &loss, &norm));
+    assert_ok(trainer_step(&some.trainer, &loss, &norm));
+    const double lr = cosine_schedule_lr(&config.schedule, 1);
+    size_t gains = 0;
+    for (size_t i = 0; i < all.trainer.parameters.count; i++) {
+        const Parameter *decayed = &all.trainer.parameters.items[i], *other = &some.trainer.parameters.items[i];
+        const bool is_gain = strstr(other->name, "ln") != NULL; /* ln1, ln2, ln_final */
+        for (size_t j = 0; j < tensor_count(other->value); j++) {
+            const double difference = (double)other->value.data[j] - (double)decayed->value.data[j];
+            ck_assert_msg(fabs(difference - (is_gain ? lr * 20 : 0)) < 1e-6, "%s [%zu]: %g", other->name, j,
+                          difference);
+            gains += is_gain;
+        }
+    }
+    ck_assert_uint_eq(gains, (2 * config.model.num_layers + 1) * config.model.d_model);
+    tiny_training_deinit(&all);
+    tiny_training_deinit(&some);
+}
+END_TEST
+
 START_TEST(test_trainer_check_errors)
 {
     static const char *const messages[] = {
@@ -324,6 +360,7 @@ const TestCase training_tests[] = {
     TEST(test_accumulation_needs_the_memory_of_one_piece, "training_together"),
     TEST(test_one_batch_is_learned_by_heart, "training_together"),
     TEST(test_one_batch_is_the_first, "training_together"),
+    TEST(test_gains_decay_unless_exempt, "adamw"),
     TEST(test_trainer_check_errors, "training_together"),
     TEST(test_training_allocation_failures, "training_together"),
     {0},

@@ -87,7 +87,7 @@ static void check_config_file(const char *path, const TrainerConfig *config)
     const struct {
         const char *key;
         bool value;
-    } flags[] = {{"overfit_one_batch", config->overfit_one_batch}};
+    } flags[] = {{"overfit_one_batch", config->overfit_one_batch}, {"no_decay_norms", config->no_decay_norms}};
     enum {
         NUMBERS = sizeof numbers / sizeof *numbers,
         NAMES = sizeof names / sizeof *names,
@@ -117,7 +117,8 @@ static void check_config_file(const char *path, const TrainerConfig *config)
 
 START_TEST(test_run_writes_its_files)
 {
-    const TrainerConfig config = tiny_training_config();
+    TrainerConfig config = tiny_training_config();
+    config.no_decay_norms = true;
     assert_ok(tiny_training_run("a/b", &config, RUN_OVERWRITE, NULL));
     ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
     check_config_file(temp_path("a/b/config.json"), &config);
