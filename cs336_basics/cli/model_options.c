@@ -26,7 +26,8 @@ TransformerLMConfig model_options_config(const ModelOptions *options)
                                  .norm_eps = 1e-5F,
                                  .norm = (NormPlacement)options->norm,
                                  .position = (PositionKind)options->position,
-                                 .ffn = (FeedForwardKind)options->ffn};
+                                 .ffn = (FeedForwardKind)options->ffn,
+                                 .tie_embeddings = options->tie_embeddings};
 }
 
 void model_config_print(const char *title, int column, const TransformerLMConfig *config)
@@ -34,8 +35,8 @@ void model_config_print(const char *title, int column, const TransformerLMConfig
     printf("%-*svocab %zu, context %zu, %zu layers, d_model %zu, %zu heads, d_ff %zu\n", column, title,
            config->vocab_size, config->context_length, config->num_layers, config->d_model, config->num_heads,
            config->d_ff);
-    printf("%*snorm %s, position %s, ffn %s\n", column, "", norm_names[config->norm], position_names[config->position],
-           ffn_names[config->ffn]);
+    printf("%*snorm %s, position %s, ffn %s%s\n", column, "", norm_names[config->norm],
+           position_names[config->position], ffn_names[config->ffn], config->tie_embeddings ? ", tied embeddings" : "");
 }
 
 const char *count_text(double count)

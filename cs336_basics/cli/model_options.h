@@ -15,16 +15,17 @@ CS336_INTERNAL_BEGIN
 /** @brief The targets of the model's options. transformer_lm_check() has the same limits, and says whether the sizes
  * fit together. */
 typedef struct {
-    size_t vocab_size,  /**< entries of the vocabulary */
-        context_length, /**< tokens that the model sees at once */
-        d_model,        /**< length of a token's vector */
-        num_layers,     /**< Transformer blocks */
-        num_heads;      /**< must divide d_model */
-    size_t d_ff;        /**< 0: not given; then it follows from d_model and ffn */
-    double rope_theta;  /**< base of RoPE's angles */
-    int norm,           /**< a NormPlacement: the index of the given name in norm_names */
-        position,       /**< a PositionKind, likewise in position_names */
-        ffn;            /**< a FeedForwardKind, likewise in ffn_names */
+    size_t vocab_size,   /**< entries of the vocabulary */
+        context_length,  /**< tokens that the model sees at once */
+        d_model,         /**< length of a token's vector */
+        num_layers,      /**< Transformer blocks */
+        num_heads;       /**< must divide d_model */
+    size_t d_ff;         /**< 0: not given; then it follows from d_model and ffn */
+    double rope_theta;   /**< base of RoPE's angles */
+    int norm,            /**< a NormPlacement: the index of the given name in norm_names */
+        position,        /**< a PositionKind, likewise in position_names */
+        ffn;             /**< a FeedForwardKind, likewise in ffn_names */
+    bool tie_embeddings; /**< lm_head is the matrix of the embeddings */
 } ModelOptions;
 
 /** @brief The defaults: the course's model for TinyStories. */
@@ -56,7 +57,9 @@ typedef struct {
         OPTION_CHOICE("position", &(m).position, position_names, "rope|none",                                      \
                       "position information: rotary embedding or none"),                                           \
         OPTION_CHOICE("ffn", &(m).ffn, ffn_names, "swiglu|silu",                                                   \
-                      "feed-forward network: with a gate (SwiGLU), or plain with SiLU")
+                      "feed-forward network: with a gate (SwiGLU), or plain with SiLU"),                           \
+        OPTION_FLAG("tie-embeddings", &(m).tie_embeddings,                                                         \
+                    "the LM head multiplies by the token embeddings: one matrix in place of two")
 
 /** @brief Returns the configuration that the options describe. transformer_lm_check() says whether it is valid. */
 TransformerLMConfig model_options_config(const ModelOptions *options);

@@ -243,7 +243,8 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
     Status s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
     if (s)
         return s;
-    ready(observer, grad->lm_head.weight);
+    if (!lm->config.tie_embeddings) /* else the embeddings add to the same gradient, in the last line */
+        ready(observer, grad->lm_head.weight);
 
     /* normed = norm(x_L) */
     if (lm->config.norm != NORM_NONE)

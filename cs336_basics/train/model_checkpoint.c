@@ -54,6 +54,9 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
     put_name(text, &used, "position", position_names[config->position]);
     put_name(text, &used, "ffn", ffn_names[config->ffn]);
     put_name(text, &used, "dtype", dtype_names[config->dtype]);
+    if (config->tie_embeddings)
+        put_name(text, &used, "tie_embeddings", "true");
+    text->count = used;
 }
 
 /* ---- configuration from text ---- */
@@ -140,6 +143,9 @@ Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file
     config->position = (PositionKind)read_name(&reader, "position", position_names);
     config->ffn = (FeedForwardKind)read_name(&reader, "ffn", ffn_names);
     config->dtype = (DType)read_name(&reader, "dtype", dtype_names);
+    if (checkpoint_config(file, "tie_embeddings")) /* absent: false */
+        config->tie_embeddings =
+            read_name(&reader, "tie_embeddings", (const char *const[]){"false", "true", NULL}) == 1;
     if (reader.status)
         return reader.status;
     const Status s = transformer_lm_check(config);

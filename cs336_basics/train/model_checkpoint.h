@@ -2,6 +2,10 @@
  * @file
  * @brief Stores the configuration of a Transformer LM in its checkpoint, and loads a model from a checkpoint file
  * alone.
+ *
+ * The checkpoint of a model with tied embeddings has the matrix once, as token_embeddings.weight, and its configuration
+ * says tie_embeddings = true. So does safetensors.torch.save_model() with PyTorch's shared tensors, whose state dict
+ * has both names. In Python, set lm_head.weight = token_embeddings.weight and load with strict=False.
  */
 #ifndef CS336_TRAIN_MODEL_CHECKPOINT_H
 #define CS336_TRAIN_MODEL_CHECKPOINT_H
@@ -26,15 +30,20 @@ extern const char *const ffn_names[];      /**< of FeedForwardKind: "swiglu", "s
 extern const char *const dtype_names[];    /**< of DType: "float32", "bf16" */
 /** @} */
 
-enum { MODEL_CONFIG_KEYS = 12 /**< fields of TransformerLMConfig */ };
+enum { MODEL_CONFIG_KEYS = 13 /**< fields of TransformerLMConfig */ };
 
 /** @brief A configuration as strings for a checkpoint. `pairs` points into `values`, so the struct cannot be copied. */
 typedef struct {
     char values[MODEL_CONFIG_KEYS][32];       /**< texts that end in a zero byte; the longest has 20 digits */
     SafetensorsText pairs[MODEL_CONFIG_KEYS]; /**< for Checkpoint.config */
+    size_t count;                             /**< of the pairs that are used */
 } ModelConfigText;
 
-/** @brief Converts each field of the configuration to a string. Its key is the field's name in TransformerLMConfig. */
+/**
+ * @brief Converts each field of the configuration to a string. Its key is the field's name in TransformerLMConfig.
+ *
+ * `tie_embeddings` has a pair only if it is true. A checkpoint without it is one of an untied model.
+ */
 void model_config_text(ModelConfigText *text, const TransformerLMConfig *config);
 
 /**

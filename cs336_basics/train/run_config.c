@@ -39,7 +39,7 @@ static json_t *config_object(const TrainerConfig *config)
         set_number(o, "rope_theta", (double)model->rope_theta) && set_number(o, "norm_eps", (double)model->norm_eps) &&
         set_name(o, "norm", norm_names[model->norm]) && set_name(o, "position", position_names[model->position]) &&
         set_name(o, "ffn", ffn_names[model->ffn]) && set_name(o, "dtype", dtype_names[model->dtype]) &&
-        set_size(o, "batch_size", config->batch_size) &&
+        set_flag(o, "tie_embeddings", model->tie_embeddings) && set_size(o, "batch_size", config->batch_size) &&
         set_size(o, "grad_accum", config->grad_accum ? config->grad_accum : 1) &&
         set_flag(o, "overfit_one_batch", config->overfit_one_batch) && set_size(o, "steps", config->steps) &&
         set_number(o, "lr", config->schedule.max_lr) && set_number(o, "min_lr", config->schedule.min_lr) &&

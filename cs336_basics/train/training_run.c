@@ -12,7 +12,7 @@
 
 /* ---- saving and restoring ---- */
 
-enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 }; /* the model's keys, batch_size and seed */
+enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 }; /* at most: the model's keys, batch_size and seed */
 
 /* The memory that a Checkpoint points to while it is saved or loaded. */
 typedef struct {
@@ -29,18 +29,19 @@ typedef struct {
 static Checkpoint checkpoint_of(const Trainer *trainer, RunState *state, Rng *batches)
 {
     model_config_text(&state->model, &trainer->config.model);
-    memcpy(state->pairs, state->model.pairs, sizeof state->model.pairs);
+    const size_t count = state->model.count;
+    memcpy(state->pairs, state->model.pairs, count * sizeof *state->pairs);
     snprintf(state->batch_size, sizeof state->batch_size, "%zu", trainer->config.batch_size);
     snprintf(state->seed, sizeof state->seed, "%llu", (unsigned long long)trainer->config.seed);
-    state->pairs[MODEL_CONFIG_KEYS] = (SafetensorsText){.key = "batch_size", .value = state->batch_size};
-    state->pairs[MODEL_CONFIG_KEYS + 1] = (SafetensorsText){.key = "seed", .value = state->seed};
+    state->pairs[count] = (SafetensorsText){.key = "batch_size", .value = state->batch_size};
+    state->pairs[count + 1] = (SafetensorsText){.key = "seed", .value = state->seed};
     state->rng = (CheckpointRng){.name = "batches", .rng = batches};
     return (Checkpoint){.parameters = trainer->parameters,
                         .iteration = trainer->step,
                         .generators = &state->rng,
                         .generator_count = 1,
                         .config = state->pairs,
-                        .config_count = RUN_KEYS};
+                        .config_count = count + 2};
 }
 
 Status trainer_save(const Trainer *trainer, const char *path)
@@ -51,13 +52,29 @@ Status trainer_save(const Trainer *trainer, const char *path)
     return checkpoint_save(path, &checkpoint);
 }
 
+/* An untied model has no key to compare: see model_config_text(). */
+static Status check_untied(const CheckpointFile *file, const TransformerLMConfig *config)
+{
+    const char *tied = checkpoint_config(file, "tie_embeddings");
+    if (config->tie_embeddings || !tied || strcmp(tied, "false") == 0)
+        return CS336_OK;
+    return status_fail(CS336_EFORMAT, "%s: tie_embeddings is %s, expected false", file->tensors.path, tied);
+}
+
 Status trainer_restore(Trainer *trainer, const char *path)
 {
     RunState state;
+    CheckpointFile file;
     Checkpoint checkpoint = checkpoint_of(trainer, &state, &trainer->batches);
-    const Status s = checkpoint_load(&checkpoint, path);
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = check_untied(&file, &trainer->config.model);
+    if (!s)
+        s = checkpoint_read(&checkpoint, &file);
     if (!s)
         trainer->step = checkpoint.iteration;
+    checkpoint_close(&file);
     return s;
 }
 

@@ -129,6 +129,27 @@ START_TEST(test_train_exempts_the_gains_from_decay)
 }
 END_TEST
 
+/* ---- tied embeddings ---- */
+
+START_TEST(test_tied_model_from_training_to_text)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 8 --steps 60 --lr 1e-2 --tie-embeddings --out run");
+    assert_prints("norm pre, position rope, ffn swiglu, tied embeddings\n");
+    ck_assert_double_lt(number_after("validation loss "), 0.5);
+    assert_shell_ok("grep '\"tie_embeddings\": true,' run/config.json");
+    /* 300 x 16 numbers once; the FLOPs of lm_head stay, and inspect counts as account does. */
+    assert_shell_ok("cs336 account " SIZES "--tie-embeddings | grep -A 7 '^Parameters'");
+    assert_prints("lm_head (the embeddings)              0    0.0 %");
+    assert_shell_ok("cs336 account " SIZES "--tie-embeddings | sed -n 's/.* \\([0-9]*\\) numbers.*/tied \\1/p' && "
+                    "cs336 account " SIZES "| sed -n 's/.* \\([0-9]*\\) numbers.*/untied \\1/p' && "
+                    "cs336 inspect --checkpoint run/checkpoint.safetensors --shapes | "
+                    "sed -n 's/^\\([0-9]*\\) parameters.*/inspect \\1/p'");
+    ck_assert_double_eq(number_after("untied ") - number_after("tied "), 300 * 16);
+    ck_assert_double_eq(number_after("inspect "), number_after("tied "));
+}
+END_TEST
+
 const TestCase cli_trainer_tests[] = {
     TEST(test_train_computes_a_batch_in_pieces, "training_together"),
     TEST(test_pieces_divide_the_batch, "training_together"),
@@ -136,5 +157,6 @@ const TestCase cli_trainer_tests[] = {
     TEST(test_account_knows_the_pieces, "adamw_accounting"),
     TEST(test_train_overfits_one_batch, "training_together"),
     TEST(test_train_exempts_the_gains_from_decay, "adamw"),
+    TEST(test_tied_model_from_training_to_text, "transformer_lm"),
     {0},
 };

@@ -15,14 +15,15 @@
 static const char *checkpoint_with(const char *key, const char *value)
 {
     const char *path = temp_path("one.safetensors");
-    const TransformerLMConfig config = tiny_lm_config(0);
+    TransformerLMConfig config = tiny_lm_config(0);
+    config.tie_embeddings = strcmp(key, "tie_embeddings") == 0;
     ModelConfigText text;
     SafetensorsText pairs[MODEL_CONFIG_KEYS];
     size_t count = 0;
     float number = 1;
     Parameter parameter = {.name = "token_embeddings.weight", .value = tensor(&number, 1)};
     model_config_text(&text, &config);
-    for (size_t i = 0; i < MODEL_CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < text.count; i++) {
         SafetensorsText pair = text.pairs[i];
         if (strcmp(pair.key, key) == 0)
             pair.value = value;
@@ -49,6 +50,7 @@ START_TEST(test_trained_model_errors)
         {"norm_eps", "nan", "norm_eps is \"nan\", expected a number", CS336_EFORMAT},
         {"rope_theta", "", "rope_theta is \"\", expected a number", CS336_EFORMAT},
         {"ffn", "gelu", "ffn is \"gelu\", expected swiglu|silu", CS336_EFORMAT},
+        {"tie_embeddings", "yes", "tie_embeddings is \"yes\", expected false|true", CS336_EFORMAT},
         {"num_heads", "5", "transformer_lm_check: num_heads 5 does not divide d_model 12", CS336_ESHAPE},
     };
     TrainedModel model;
@@ -78,18 +80,19 @@ START_TEST(test_configuration_comes_back_to_the_bit)
     float number = 1;
     Parameter parameter = {.name = "weight", .value = tensor(&number, 1)};
     const char *path = temp_path("bits.safetensors");
+    config.tie_embeddings = true;
     config.rope_theta = nextafterf(10000, 20000);
     config.norm_eps = nextafterf(1e-5F, 1);
     model_config_text(&text, &config);
     assert_ok(checkpoint_save(
-        path, &(Checkpoint){.parameters = {&parameter, 1}, .config = text.pairs, .config_count = MODEL_CONFIG_KEYS}));
+        path, &(Checkpoint){.parameters = {&parameter, 1}, .config = text.pairs, .config_count = text.count}));
     CheckpointFile file;
     assert_ok(checkpoint_open(&file, path));
     assert_ok(model_config_read(&read, &file));
     checkpoint_close(&file);
     ck_assert_float_eq(read.rope_theta, config.rope_theta);
     ck_assert_float_eq(read.norm_eps, config.norm_eps);
-    ck_assert_mem_eq(&read, &config, sizeof config);
+    assert_same_config(&read, &config);
 }
 END_TEST
 
@@ -115,7 +118,7 @@ START_TEST(test_trained_model_allocation_failures)
     char path[2048];
     snprintf(path, sizeof path, "%s", temp_path("model.safetensors"));
     assert_ok(checkpoint_save(
-        path, &(Checkpoint){.parameters = parameters, .config = text.pairs, .config_count = MODEL_CONFIG_KEYS}));
+        path, &(Checkpoint){.parameters = parameters, .config = text.pairs, .config_count = text.count}));
     assert_allocation_failures_say(load_model, path, "safetensors_open: no memory for the path *",
                                    "*/model.safetensors: no memory for a header of *[0-9] bytes",
                                    "*/model.safetensors: no memory for 31 arrays",

@@ -87,7 +87,9 @@ static void check_config_file(const char *path, const TrainerConfig *config)
     const struct {
         const char *key;
         bool value;
-    } flags[] = {{"overfit_one_batch", config->overfit_one_batch}, {"no_decay_norms", config->no_decay_norms}};
+    } flags[] = {{"overfit_one_batch", config->overfit_one_batch},
+                 {"no_decay_norms", config->no_decay_norms},
+                 {"tie_embeddings", model->tie_embeddings}};
     enum {
         NUMBERS = sizeof numbers / sizeof *numbers,
         NAMES = sizeof names / sizeof *names,
@@ -416,6 +418,36 @@ START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
 }
 END_TEST
 
+START_TEST(test_tied_run_resumes_as_a_tied_one)
+{
+    TrainerConfig config = tiny_training_config(), untied = config;
+    config.model.tie_embeddings = true;
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = untied.stop_at = 5;
+    assert_ok(tiny_training_run("tied", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("untied", &untied, RUN_OVERWRITE, NULL));
+    config.stop_at = untied.stop_at = 0;
+    const char *tied_path = temp_path("tied/checkpoint.safetensors"),
+               *untied_path = temp_path("untied/checkpoint.safetensors");
+    assert_path_fails(tiny_training_run("tied", &untied, RUN_RESUME, NULL), CS336_EFORMAT, tied_path,
+                      ": tie_embeddings is true, expected false");
+    assert_path_fails(tiny_training_run("untied", &config, RUN_RESUME, NULL), CS336_EFORMAT, untied_path,
+                      ": no tie_embeddings in its configuration, expected true");
+    assert_ok(tiny_training_run("tied", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "tied/checkpoint.safetensors");
+    /* The file has the matrix once, with its two moments. */
+    SafetensorsFile file;
+    assert_ok(safetensors_open(&file, temp_path("tied/checkpoint.safetensors")));
+    size_t found = 0;
+    for (size_t i = 0; i < file.count; i++) {
+        ck_assert_ptr_null(strstr(file.entries[i].name, "lm_head"));
+        found += strstr(file.entries[i].name, "token_embeddings.weight") != NULL;
+    }
+    ck_assert_uint_eq(found, 3);
+    safetensors_close(&file);
+}
+END_TEST
+
 /* ---- loading the model from a checkpoint ---- */
 
 START_TEST(test_trained_model_is_the_trainers)
@@ -432,7 +464,7 @@ START_TEST(test_trained_model_is_the_trainers)
         TrainedModel model;
         assert_ok(trained_model_load(&model, temp_path("run/checkpoint.safetensors")));
         ck_assert_uint_eq(model.iteration, 3);
-        ck_assert_mem_eq(&model.lm.config, &config.model, sizeof config.model);
+        assert_same_config(&model.lm.config, &config.model);
         const int32_t ids[8] = {0, 1, 2, 12, 4, 0, 1, 2};
         float loss, expected;
         assert_ok(transformer_lm_loss(&loss, NULL, &model.lm, tokens(ids, 1, 7), tokens(ids + 1, 1, 7), NULL,
@@ -459,6 +491,7 @@ const TestCase training_run_tests[] = {
     TEST(test_loss_that_is_no_number_stops_the_run, "training_together"),
     TEST(test_checkpoint_of_another_run, "training_together"),
     TEST(test_checkpoint_that_cannot_be_removed_stops_the_run, "training_together"),
+    TEST(test_tied_run_resumes_as_a_tied_one, "training_together"),
     TEST(test_run_allocation_failures, "training_together"),
     TEST(test_trained_model_is_the_trainers, "training_together"),
     {0},
