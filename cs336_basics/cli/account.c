@@ -48,13 +48,7 @@ static int parse(AccountOptions *o, int argc, char **argv)
         if (strcmp(account_preset_names[i], o->preset) != 0)
             continue;
         const TransformerLMConfig preset = account_preset(i);
-        o->model = (ModelOptions){.vocab_size = preset.vocab_size,
-                                  .context_length = preset.context_length,
-                                  .d_model = preset.d_model,
-                                  .num_layers = preset.num_layers,
-                                  .num_heads = preset.num_heads,
-                                  .d_ff = preset.d_ff,
-                                  .rope_theta = (double)preset.rope_theta};
+        model_options_set(&o->model, &preset);
         return options_parse(&table, argc, argv);
     }
     return options_bad_usage(&table, "--preset: \"%s\" is not one of gpt2-small, gpt2-medium, gpt2-large, gpt2-xl",

@@ -64,6 +64,19 @@ typedef struct {
 /** @brief Returns the configuration that the options describe. transformer_lm_check() says whether it is valid. */
 TransformerLMConfig model_options_config(const ModelOptions *options);
 
+/** @brief Sets the options to those of a model. They have no norm_eps. */
+void model_options_set(ModelOptions *options, const TransformerLMConfig *config);
+
+/**
+ * @brief Checks that options describe the model of a checkpoint, of which only context_length and dtype may change.
+ * @param config  what the options describe
+ * @param model   the model of the checkpoint
+ * @param path    the checkpoint, for the message
+ * @retval CS336_EFORMAT  the message names the first option that disagrees
+ */
+CS336_MUST_CHECK Status model_options_agree(const TransformerLMConfig *config, const TransformerLMConfig *model,
+                                            const char *path);
+
 /** @brief Prints a title and, in two lines that begin at @p column, "vocab 10000, context 256, ...". */
 void model_config_print(const char *title, int column, const TransformerLMConfig *config);
 

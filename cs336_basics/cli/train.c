@@ -3,12 +3,14 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/work.h"
+#include "core/directory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
+#include "train/model_checkpoint.h"
 #include "train/training_run.h"
 
 #include <math.h>
@@ -16,8 +18,9 @@
 #include <unistd.h>
 
 typedef struct {
-    const char *train, *val, *out;
+    const char *train, *val, *out, *init_from;
     ModelOptions model;
+    TransformerLMConfig init_model; /* the model of --init-from, if that is given */
     size_t batch_size, grad_accum, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
@@ -37,6 +40,10 @@ static int parse(TrainOptions *o, int argc, char **argv)
         OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
                     "directory for log.jsonl, checkpoint.safetensors and config.json"),
+        OPTION_TEXT(
+            "init-from", &o->init_from, "FILE", OPTION_UNSHOWN,
+            "checkpoint whose weights the run begins with (fine-tuning); its model replaces the defaults below, "
+            "and only --context-length may differ"),
         OPTION_FLAG("resume", &o->resume, "continue the run in DIR from its checkpoint"),
         OPTION_FLAG("overwrite", &o->overwrite, "delete the run in DIR and begin a new one"),
         MODEL_OPTION_LINES(o->model),
@@ -98,6 +105,31 @@ static RunStart start_of(const TrainOptions *o)
     return o->resume ? RUN_RESUME : o->overwrite ? RUN_OVERWRITE : RUN_NEW;
 }
 
+/*
+ * For --init-from: makes the checkpoint's model the default of the model options, and reads the command line again.
+ * With
+ * --resume it is the model of the run's own checkpoint, which has the run's weights: the file is not needed any more.
+ * Returns OPTIONS_PARSED, or the exit code if the command ends here.
+ */
+static int take_model(TrainOptions *o, int argc, char **argv)
+{
+    char own[DIRECTORY_PATH_BYTES];
+    const char *path = o->resume ? own : o->init_from;
+    snprintf(own, sizeof own, "%s/checkpoint.safetensors", o->out);
+    Status s = o->resume ? run_directory_check(o->out, RUN_RESUME) : command_needs_file(path, "cs336 train");
+    if (!s)
+        s = model_config_load(&o->init_model, path);
+    if (s)
+        return command_failed("train");
+    model_options_set(&o->model, &o->init_model);
+    const int result = parse(o, argc, argv);
+    if (result != OPTIONS_PARSED)
+        return result;
+    TransformerLMConfig given = model_options_config(&o->model);
+    given.norm_eps = o->init_model.norm_eps; /* has no option */
+    return model_options_agree(&given, &o->init_model, path) ? command_failed("train") : OPTIONS_PARSED;
+}
+
 static TrainerConfig config_of(const TrainOptions *o)
 {
     /* Defaults that depend on other options. */
@@ -105,6 +137,8 @@ static TrainerConfig config_of(const TrainOptions *o)
     const size_t warmup = o->steps / 20 < decay_steps ? o->steps / 20 : decay_steps;
     TransformerLMConfig model = model_options_config(&o->model);
     model.dtype = (DType)o->dtype;
+    if (o->init_from)
+        model.norm_eps = o->init_model.norm_eps;
     return (TrainerConfig){
         .model = model,
         .batch_size = o->batch_size,
@@ -125,6 +159,7 @@ static TrainerConfig config_of(const TrainOptions *o)
         .val_batches = o->val ? o->val_batches : 0,
         .checkpoint_every = o->checkpoint_every,
         .keep = o->keep,
+        .init_from = o->init_from,
     };
 }
 
@@ -197,6 +232,8 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     const TrainerConfig *config = &trainer->config;
     const double tokens_per_step = (double)config->batch_size * (double)config->model.context_length;
     model_config_print("model", LABEL_COLUMNS, &config->model);
+    if (o->init_from && !o->resume)
+        printf("weights  from %s\n", printable(o->init_from).text);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
            count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
@@ -272,6 +309,9 @@ static Status check_files(const TrainOptions *o)
         s = status_fail(CS336_EIO, "--train %s: the run in %s would overwrite or delete this file", o->train, o->out);
     if (!s && o->val && run_directory_owns(o->out, o->val))
         s = status_fail(CS336_EIO, "--val %s: the run in %s would overwrite or delete this file", o->val, o->out);
+    if (!s && o->init_from && !o->resume && run_directory_owns(o->out, o->init_from))
+        s = status_fail(CS336_EIO, "--init-from %s: the run in %s would overwrite or delete this file", o->init_from,
+                        o->out);
     return s;
 }
 
@@ -382,7 +422,9 @@ int command_train(int argc, char **argv)
                       .weight_decay = 0.1,
                       .max_grad_norm = 1,
                       .loss_floor = (double)NAN};
-    const int result = parse(&o, argc, argv);
+    int result = parse(&o, argc, argv);
+    if (result == OPTIONS_PARSED && o.init_from)
+        result = take_model(&o, argc, argv);
     if (result != OPTIONS_PARSED)
         return result;
     const TrainerConfig config = config_of(&o);
@@ -405,6 +447,8 @@ int command_train(int argc, char **argv)
     /* Train. */
     if (!s)
         s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
+    if (!s && o.init_from && !o.resume)
+        s = trainer_load_weights(&trainer, o.init_from);
     if (!s)
         s = run(&o, &trainer, &diverged);
     const int code = s ? command_failed("train") : EXIT_OK;

@@ -152,6 +152,39 @@ Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file
     return s ? status_fail(s, "%s: %s", file->tensors.path, status_message()) : CS336_OK;
 }
 
+Status model_config_load(TransformerLMConfig *config, const char *path)
+{
+    CheckpointFile file;
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = model_config_read(config, &file);
+    checkpoint_close(&file);
+    return s;
+}
+
+ModelConfigDifference model_config_difference(const TransformerLMConfig *config, const TransformerLMConfig *expected)
+{
+    ModelConfigDifference difference = {.key = NULL};
+    ModelConfigText a, b;
+    model_config_text(&a, config);
+    model_config_text(&b, expected);
+    for (size_t i = 0; i < a.count && i < b.count && !difference.key; i++) {
+        if (strcmp(a.values[i], b.values[i]) == 0)
+            continue;
+        difference.key = a.pairs[i].key;
+        memcpy(difference.value, a.values[i], sizeof difference.value);
+        memcpy(difference.expected, b.values[i], sizeof difference.expected);
+    }
+    /* Only one of the two has the last pair. */
+    if (!difference.key && a.count != b.count) {
+        difference.key = "tie_embeddings";
+        snprintf(difference.value, sizeof difference.value, "%s", config->tie_embeddings ? "true" : "false");
+        snprintf(difference.expected, sizeof difference.expected, "%s", expected->tie_embeddings ? "true" : "false");
+    }
+    return difference;
+}
+
 /* ---- the model ---- */
 
 /* Takes weights, RoPE tables and the list of parameters from the arena. Called to measure, then to bind. */

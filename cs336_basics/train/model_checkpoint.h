@@ -53,6 +53,22 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
  */
 CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file);
 
+/** @brief A field in which two configurations differ. */
+typedef struct {
+    const char *key;              /**< name of the field; NULL if the configurations are equal */
+    char value[32], expected[32]; /**< as in a checkpoint */
+} ModelConfigDifference;
+
+/** @brief Finds the first field of @p config that differs from that of @p expected. */
+ModelConfigDifference model_config_difference(const TransformerLMConfig *config, const TransformerLMConfig *expected);
+
+/**
+ * @brief Reads the configuration of the model in a checkpoint file.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as checkpoint_open()
+ * @retval CS336_EFORMAT, CS336_ESHAPE, CS336_ERANGE  as model_config_read()
+ */
+CS336_MUST_CHECK Status model_config_load(TransformerLMConfig *config, const char *path);
+
 /** @brief A model for inference. It computes in float32, also if it was trained with another dtype. */
 typedef struct {
     TransformerLM lm; /**< weights and RoPE tables, which point into memory */

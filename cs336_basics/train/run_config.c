@@ -1,6 +1,7 @@
 #include "train/run_config.h"
 
 #include "core/json.h"
+#include "core/printable.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
@@ -51,7 +52,8 @@ static json_t *config_object(const TrainerConfig *config)
         set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
         set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every) &&
-        set_size(o, "keep", config->keep))
+        set_size(o, "keep", config->keep) &&
+        (!config->init_from || set_name(o, "init_from", printable(config->init_from).text)))
         return o;
     json_decref(o);
     return NULL;

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "train/training_run.h"
 
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
@@ -74,6 +75,42 @@ Status trainer_restore(Trainer *trainer, const char *path)
         s = checkpoint_read(&checkpoint, &file);
     if (!s)
         trainer->step = checkpoint.iteration;
+    checkpoint_close(&file);
+    return s;
+}
+
+/* Checks that the file has the trainer's model. */
+static Status check_same_model(const CheckpointFile *file, const TransformerLMConfig *model)
+{
+    TransformerLMConfig config;
+    const Status s = model_config_read(&config, file);
+    if (s)
+        return s;
+    config.context_length = model->context_length;
+    config.dtype = model->dtype;
+    const ModelConfigDifference difference = model_config_difference(&config, model);
+    return difference.key ? status_fail(CS336_EFORMAT, "%s: %s is %s, expected %s", file->tensors.path, difference.key,
+                                        difference.value, difference.expected)
+                          : CS336_OK;
+}
+
+Status trainer_load_weights(Trainer *trainer, const char *path)
+{
+    CheckpointFile file;
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = check_same_model(&file, &trainer->config.model);
+    /* A list of the values without moments: checkpoint_read() then skips those of the file. */
+    const size_t count = trainer->parameters.count;
+    Parameter *values = s ? NULL : memory_allocate(count * sizeof *values);
+    if (!s && !values)
+        s = status_fail(CS336_ENOMEM, "%s: no memory for %zu parameters", path, count);
+    for (size_t i = 0; values && i < count; i++)
+        values[i] = (Parameter){.name = trainer->parameters.items[i].name, .value = trainer->parameters.items[i].value};
+    if (!s)
+        s = checkpoint_read(&(Checkpoint){.parameters = {values, count}}, &file);
+    memory_release(values);
     checkpoint_close(&file);
     return s;
 }

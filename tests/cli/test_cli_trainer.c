@@ -150,6 +150,78 @@ START_TEST(test_tied_model_from_training_to_text)
 }
 END_TEST
 
+/* ---- weights of another run ---- */
+
+#define TUNE "cs336 train --train train.bin --val train.bin --val-batches 2 --threads 1 --init-from base.safetensors "
+
+static void make_base(void)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 8 --steps 40 --lr 1e-2 --ffn silu --d-ff 24 --out base && "
+                          "cp base/checkpoint.safetensors base.safetensors");
+}
+
+/* Without a learning rate the weights stay, and so does the loss on the validation windows, which the seed chooses. */
+START_TEST(test_train_begins_with_given_weights)
+{
+    make_base();
+    const double loss = number_after("validation loss ");
+    ck_assert_double_lt(loss, 2);
+    assert_shell_ok(TUNE "--batch-size 8 --lr 0 --steps 1 --out same");
+    assert_prints("weights  from base.safetensors\n");
+    assert_prints("vocab 300, context 16, 2 layers, d_model 16, 2 heads, d_ff 24\n");
+    assert_prints("ffn silu\n");
+    ck_assert_double_eq(number_after("validation loss "), loss);
+    /* Another context, batch and seed. The run continues without the file, by the same command. */
+    assert_shell_ok(TUNE "--batch-size 3 --context-length 24 --seed 5 --steps 8 --out whole");
+    assert_prints("vocab 300, context 24,");
+    assert_shell_ok(TUNE "--batch-size 3 --context-length 24 --seed 5 --steps 8 --out run --stop-at 4");
+    assert_shell_ok("rm base.safetensors; " TUNE
+                    "--batch-size 3 --context-length 24 --seed 5 --steps 8 --out run --resume && "
+                    "cmp whole/checkpoint.safetensors run/checkpoint.safetensors && cmp whole/config.json "
+                    "run/config.json && grep '\"init_from\": \"base.safetensors\"' run/config.json");
+}
+END_TEST
+
+START_TEST(test_given_weights_fix_the_model)
+{
+    static const struct {
+        const char *options, *message;
+    } cases[] = {
+        {"--out new --num-heads 4",
+         "--num-heads: 4, expected 2 as in the model of base.safetensors, or no --num-heads"},
+        {"--out new --d-ff 32", "--d-ff: 32, expected 24 as in the model of base.safetensors, or no --d-ff"},
+        {"--out new --ffn swiglu", "--ffn: swiglu, expected silu as in the model of base.safetensors, or no --ffn"},
+        {"--out new --tie-embeddings",
+         "--tie-embeddings: true, expected false as in the model of base.safetensors, or no --tie-embeddings"},
+        {"--out new --vocab-size 299",
+         "--vocab-size: 299, expected 300 as in the model of base.safetensors, or no --vocab-size"},
+        {"--out new --init-from nothing.safetensors",
+         "nothing.safetensors: No such file or directory; expected a file, for example from cs336 train"},
+        {"--out new --init-from train.bin",
+         "train.bin: header of 33777340805283840 bytes in a file of 4000: cut short, or not a safetensors file"},
+        {"--out new --resume",
+         "new/checkpoint.safetensors: No such file or directory; to begin a run, leave out --resume"},
+        {"--out base --overwrite --init-from base/checkpoint.safetensors",
+         "--init-from base/checkpoint.safetensors: the run in base would overwrite or delete this file"},
+    };
+    make_base();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[512], message[256];
+        snprintf(line, sizeof line, TUNE "--batch-size 2 --steps 2 %s", cases[i].options);
+        snprintf(message, sizeof message, "cs336 train: %s", cases[i].message);
+        test_label("%s", cases[i].options);
+        assert_shell_fails(1, message, line);
+        ck_assert_int_ne(shell("test -e new"), 0);
+    }
+    test_label_end();
+    /* The same values are fine, and so is a file in the directory that is not one of the run's. */
+    assert_shell_ok("mkdir new && cp base.safetensors new/ && " TUNE
+                    "--batch-size 2 --steps 2 --out new --d-ff 24 --num-heads 2 --init-from new/base.safetensors && "
+                    "cmp base.safetensors new/base.safetensors");
+}
+END_TEST
+
 const TestCase cli_trainer_tests[] = {
     TEST(test_train_computes_a_batch_in_pieces, "training_together"),
     TEST(test_pieces_divide_the_batch, "training_together"),
@@ -158,5 +230,7 @@ const TestCase cli_trainer_tests[] = {
     TEST(test_train_overfits_one_batch, "training_together"),
     TEST(test_train_exempts_the_gains_from_decay, "adamw"),
     TEST(test_tied_model_from_training_to_text, "transformer_lm"),
+    TEST(test_train_begins_with_given_weights, "training_together"),
+    TEST(test_given_weights_fix_the_model, "training_together"),
     {0},
 };
