@@ -25,7 +25,7 @@ typedef struct {
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
-    bool resume, overwrite, overfit_one_batch, no_decay_norms;
+    bool resume, overwrite, overfit_one_batch, no_decay_norms, log_norms;
 } TrainOptions;
 
 enum { DEFAULT_BATCH_SIZE = 32 };
@@ -77,6 +77,8 @@ static int parse(TrainOptions *o, int argc, char **argv)
                       "gradients are clipped to this norm; 0: no clipping"),
         OPTION_HEADING("Reports"),
         OPTION_SIZE("log-every", &o->log_every, "N", 1, "steps from one line of the log to the next"),
+        OPTION_FLAG("log-norms", &o->log_norms,
+                    "each line of the log has the root mean squares of each layer's outputs, weights and gradients"),
         OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps from one validation to the next; 0: at the end only"),
         OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches in each validation, always the same"),
         OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0,
@@ -159,6 +161,7 @@ static TrainerConfig config_of(const TrainOptions *o)
         .val_batches = o->val ? o->val_batches : 0,
         .checkpoint_every = o->checkpoint_every,
         .keep = o->keep,
+        .log_norms = o->log_norms,
         .init_from = o->init_from,
     };
 }

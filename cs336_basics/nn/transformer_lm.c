@@ -187,13 +187,17 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
 }
 
 /* x_0 = embed(ids), x_{i+1} = layer_i(x_i), normed = norm(x_L), where x_i is hidden[i] and L the number of layers. */
-static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, Arena *scratch)
+static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, const GradientObserver *observer,
+                      Arena *scratch)
 {
     const size_t num_layers = lm->config.num_layers;
     Status s = embedding_forward(tensor_select(t->hidden, 0, 0), ids, &lm->token_embeddings);
-    for (size_t i = 0; !s && i < num_layers; i++)
+    for (size_t i = 0; !s && i < num_layers; i++) {
         s = transformer_block_forward(tensor_select(t->hidden, 0, i + 1), &t->layers[i], tensor_select(t->hidden, 0, i),
                                       &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
+        if (!s && observer && observer->output)
+            observer->output(observer->context, i, tensor_select(t->hidden, 0, i + 1));
+    }
     const Tensor last = tensor_select(t->hidden, 0, num_layers);
     if (lm->config.norm == NORM_NONE)
         t->normed = last;
@@ -286,7 +290,7 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
         Training training;
         s = bind_training(&training, scratch, lm, hidden_shape(ids, lm->config.d_model));
         if (!s)
-            s = forward(&training, lm, ids, scratch);
+            s = forward(&training, lm, ids, observer, scratch);
         if (!s)
             s = backward(loss, grad, &training, lm, ids, targets, observer, scratch);
     }

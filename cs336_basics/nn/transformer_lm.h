@@ -165,13 +165,13 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
  */
 CS336_MUST_CHECK Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTensor ids, Arena *scratch);
 
-/**
- * @brief A function that is called for each parameter when its gradient is final. A trainer on several machines can
- * then send it while the backward pass goes on.
- */
+/** @brief Functions that are called during a pass with gradients. Each may be NULL. */
 typedef struct {
-    void (*ready)(void *context, Tensor grad); /**< NULL: not called */
-    void *context;                             /**< passed to ready */
+    /** Called for each parameter when its gradient is final: a trainer on several machines can send it meanwhile. */
+    void (*ready)(void *context, Tensor grad);
+    /** Called after each layer's forward pass with its output, (..., seq, d_model). */
+    void (*output)(void *context, size_t layer, Tensor output);
+    void *context; /**< passed to both functions */
 } GradientObserver;
 
 /**
@@ -181,7 +181,8 @@ typedef struct {
  * @param[in]     lm        the model
  * @param[in]     ids       (batch, seq)
  * @param[in]     targets   (batch, seq)
- * @param[in]     observer  called for each final gradient, from the last parameter to the first; may be NULL
+ * @param[in]     observer  sees the layers' outputs, and each final gradient, from the last parameter to the first;
+ * NULL: nobody
  * @param[in]     scratch   transformer_lm_loss_scratch() bytes
  * @retval CS336_ESHAPE  seq exceeds context_length, or targets are shaped otherwise than ids
  * @retval CS336_ERANGE  an id or target is not below vocab_size

@@ -66,6 +66,8 @@ static Status bind(Trainer *trainer, Arena *arena)
     s = s ? s
           : transformer_lm_parameters(&trainer->parameters, arena, &trainer->lm, &trainer->grad, &trainer->first_moment,
                                       &trainer->second_moment);
+    if (!s && trainer->config.log_norms)
+        s = layer_norms_bind(&trainer->norms, arena, model->num_layers);
     trainer->inputs = arena_take(arena, memory_product(tokens, sizeof *trainer->inputs));
     trainer->targets = arena_take(arena, memory_product(tokens, sizeof *trainer->targets));
     return s ? s : arena_keep(arena, mark);
@@ -141,7 +143,8 @@ static size_t piece_count(const Trainer *trainer)
  * whole batch. Unless grad is NULL, the gradient of each piece's mean loss is added to grad, which then is the gradient
  * of the batch's mean loss times the number of pieces.
  */
-static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng)
+static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng,
+                            const GradientObserver *observer)
 {
     const size_t rows = trainer_piece_size(&trainer->config), context = trainer->config.model.context_length;
     const size_t pieces = piece_count(trainer);
@@ -153,7 +156,7 @@ static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, 
         float piece_loss = 0;
         s = get_batch(trainer->inputs, trainer->targets, file, rows, context, "cpu", rng);
         if (!s)
-            s = transformer_lm_loss(&piece_loss, grad, &trainer->lm, inputs, targets, NULL, &trainer->scratch);
+            s = transformer_lm_loss(&piece_loss, grad, &trainer->lm, inputs, targets, observer, &trainer->scratch);
         sum += (double)piece_loss;
     }
     if (!s)
@@ -172,7 +175,11 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     const double pieces = (double)piece_count(trainer);
     Rng first_batch = rng_stream(config->seed, STREAM_BATCHES);
     Rng *batches = config->overfit_one_batch ? &first_batch : &trainer->batches;
-    Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, batches);
+    const bool measure = trainer->measure_norms && config->log_norms;
+    const GradientObserver observer = {.output = layer_norms_add_output, .context = &trainer->norms};
+    if (measure)
+        layer_norms_clear(&trainer->norms);
+    Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, batches, measure ? &observer : NULL);
     if (!s)
         s = gradient_norm(grad_norm, trainer->parameters);
     if (!s)
@@ -182,6 +189,9 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
                         "step %zu: the loss is %g and the gradient norm %g, expected finite numbers; a lower learning "
                         "rate may help",
                         step, (double)*loss, *grad_norm);
+
+    if (!s && measure)
+        layer_norms_finish(&trainer->norms, trainer->parameters, 1 / pieces);
 
     /* Divide, clip and update in one pass over the parameters, which also sets the gradients to 0. */
     const double max_norm = config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY;
@@ -202,7 +212,7 @@ Status trainer_validate(Trainer *trainer, double *loss)
     double sum = 0;
     for (size_t i = 0; i < trainer->config.val_batches; i++) {
         float batch_loss;
-        const Status s = loss_of_batch(trainer, &batch_loss, NULL, trainer->val, &rng);
+        const Status s = loss_of_batch(trainer, &batch_loss, NULL, trainer->val, &rng, NULL);
         if (s)
             return s;
         sum += (double)batch_loss;

@@ -26,6 +26,7 @@
 #include "nn/transformer_lm.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
+#include "train/layer_norms.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +51,7 @@ typedef struct {
     size_t val_batches;        /**< batches in each validation; 0: no validation */
     size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
     size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    bool log_norms;            /**< the log has the norms of each layer: see train/layer_norms.h */
     const char *init_from;     /**< for config.json: the checkpoint from which the weights came; NULL: from the seed */
 } TrainerConfig;
 
@@ -71,6 +73,8 @@ typedef struct {
     ParameterList parameters; /**< the same tensors as a list */
     Rng batches;              /**< draws the training windows; unused with overfit_one_batch */
     size_t step;              /**< steps done */
+    LayerNorms norms;         /**< of the latest step that measured them; bound if config.log_norms */
+    bool measure_norms;       /**< set it before a step, to measure its norms */
     int32_t *inputs,          /**< (piece, context_length) ids of a piece of the batch */
         *targets;             /**< (piece, context_length) the id that follows each input */
     Arena memory;             /**< owns weights, gradients, moments and the ids */

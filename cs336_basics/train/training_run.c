@@ -250,7 +250,14 @@ static Status advance(Run *run, RunLogEntry *entry)
     const TrainerConfig *config = &trainer->config;
     const size_t batch_tokens = config->batch_size * config->model.context_length;
 
+    /* What happens after the step. */
+    const size_t step = trainer->step + 1;
+    const bool last = step == config->steps;
+    const bool validated = config->val_batches && (last || is_due(config->val_every, step));
+    const bool logged = last || validated || is_due(config->log_every, step);
+
     /* The step. Only its time counts for tokens per second. */
+    trainer->measure_norms = logged;
     const double step_start = clock_seconds();
     float loss;
     Status s = trainer_step(trainer, &loss, &entry->grad_norm);
@@ -260,20 +267,18 @@ static Status advance(Run *run, RunLogEntry *entry)
     run->step_tokens += (double)batch_tokens;
 
     /* The validation. */
-    const size_t step = trainer->step;
-    const bool last = step == config->steps;
-    entry->validated = config->val_batches && (last || is_due(config->val_every, step));
-    if (entry->validated)
+    entry->validated = validated;
+    if (validated)
         s = trainer_validate(trainer, &entry->val_loss);
 
     /* The line of the log. */
-    const bool logged = last || entry->validated || is_due(config->log_every, step);
     entry->step = step;
     entry->tokens = step * batch_tokens;
     entry->seconds = run->earlier_seconds + clock_seconds() - run->start_time;
     entry->train_loss = (double)loss;
     entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
+    entry->norms = logged && config->log_norms ? &trainer->norms : NULL;
     if (!s && logged) {
         s = tolerate_file_failure(run, run_log_append(&run->log, entry));
         run->step_seconds = run->step_tokens = 0;

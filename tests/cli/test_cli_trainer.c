@@ -150,6 +150,18 @@ START_TEST(test_tied_model_from_training_to_text)
 }
 END_TEST
 
+/* ---- norms ---- */
+
+START_TEST(test_train_logs_norms)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 2 --steps 4 --log-every 2 --log-norms --out run && grep -c "
+                          "'\"norms\":{\"outputs\":\\[[0-9.]*,[0-9.]*\\],\"weights\":\\[[^]]*\\],\"gradients\":' "
+                          "run/log.jsonl");
+    assert_prints("\n2\n");
+}
+END_TEST
+
 /* ---- weights of another run ---- */
 
 #define TUNE "cs336 train --train train.bin --val train.bin --val-batches 2 --threads 1 --init-from base.safetensors "
@@ -232,5 +244,6 @@ const TestCase cli_trainer_tests[] = {
     TEST(test_tied_model_from_training_to_text, "transformer_lm"),
     TEST(test_train_begins_with_given_weights, "training_together"),
     TEST(test_given_weights_fix_the_model, "training_together"),
+    TEST(test_train_logs_norms, "experiment_log"),
     {0},
 };

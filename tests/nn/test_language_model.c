@@ -231,7 +231,7 @@ START_TEST(test_lm_leaves_frozen_parameters_out)
     TokenTensor ids, targets;
     float loss;
     size_t told = 0;
-    const GradientObserver observer = {count_gradient, &told};
+    const GradientObserver observer = {.ready = count_gradient, .context = &told};
     init(&m, 3, 10);
     small_model_batch(&m, "lm.batch", &ids, &targets);
     m.grad.token_embeddings.weight.data = m.grad.lm_head.weight.data = m.grad.ln_final.weight.data = NULL;
@@ -360,7 +360,7 @@ START_TEST(test_lm_reports_finished_gradients_from_last_to_first)
         small_model_init(&m, &config, 2, 8);
         small_model_batch(&m, "many", &ids, &targets);
         Told told = {.m = &m, .left = m.parameters.count};
-        const GradientObserver observer = {tell, &told}, nobody = {NULL, NULL};
+        const GradientObserver observer = {.ready = tell, .context = &told}, nobody = {.ready = NULL};
         assert_ok(transformer_lm_loss(&loss, &m.grad, &m.value, ids, targets, &observer, &m.scratch));
         ck_assert_uint_eq(told.left, 0);
         for (size_t i = 0; i < m.parameters.count; i++) {

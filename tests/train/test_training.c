@@ -7,9 +7,13 @@
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
+#include "tests/support/reference.h"
+#include "tests/support/reference_layers.h"
+#include "tests/support/sample.h"
 #include "tests/support/tiny_training.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 START_TEST(test_training_lowers_the_loss)
@@ -299,6 +303,104 @@ START_TEST(test_gains_decay_unless_exempt)
 }
 END_TEST
 
+/* ---- norms ---- */
+
+static double rms(const double *numbers, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += numbers[i] * numbers[i];
+    return sqrt(sum / (double)count);
+}
+
+/* The RMS of the weights, or of the gradients, of a layer, number by number. */
+static double layer_size(const Trainer *t, size_t layer, bool gradients)
+{
+    double sum = 0, count = 0;
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "layers.%zu.", layer);
+    for (size_t i = 0; i < t->parameters.count; i++) {
+        const Parameter *p = &t->parameters.items[i];
+        const Tensor x = gradients ? p->grad : p->value;
+        for (size_t j = 0; strncmp(p->name, prefix, strlen(prefix)) == 0 && j < tensor_count(x); j++, count++)
+            sum += (double)x.data[j] * (double)x.data[j];
+    }
+    return sqrt(sum / count);
+}
+
+/* The RMS of each layer's output, by the textbook forward pass in double precision. */
+static void output_sizes(double *sizes, const Trainer *t, const int32_t *ids)
+{
+    const TransformerLMConfig *c = &t->config.model;
+    const size_t batch = t->config.batch_size, seq = c->context_length, numbers = batch * seq * c->d_model;
+    const char *names[64];
+    double *values[64], *x = sample_doubles(numbers), *y = sample_doubles(numbers);
+    const ReferenceWeights weights = {t->parameters.count, names, values};
+    for (size_t i = 0; i < t->parameters.count; i++) {
+        names[i] = t->parameters.items[i].name;
+        values[i] = sample_doubles(tensor_count(t->parameters.items[i].value));
+        reference_widen(values[i], t->parameters.items[i].value);
+    }
+    for (size_t i = 0; i < numbers; i++)
+        x[i] = values[0][(size_t)ids[i / c->d_model] * c->d_model + i % c->d_model];
+    for (size_t layer = 0; layer < c->num_layers; layer++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "layers.%zu.", layer);
+        reference_block(y, x, &weights, prefix, batch, seq, c);
+        memcpy(x, y, numbers * sizeof *x);
+        sizes[layer] = rms(x, numbers);
+    }
+}
+
+static void check_norms(size_t grad_accum)
+{
+    enum { LAYERS = 3 };
+    TrainerConfig config = tiny_training_config();
+    config.log_norms = true;
+    config.grad_accum = grad_accum;
+    TinyTraining tiny;
+    assert_ok(tiny_training_init(&tiny, &config));
+    Trainer *t = &tiny.trainer;
+    const size_t batch = config.batch_size, context = config.model.context_length;
+    double outputs[LAYERS], weights[LAYERS], gradients[LAYERS], norm;
+    float loss;
+    assert_ok(trainer_step(t, &loss, &norm)); /* not measured */
+    ck_assert_double_eq(t->norms.outputs[0], 0);
+    /* What the second step should measure. */
+    Rng rng = t->batches;
+    int32_t ids[24], targets[24];
+    assert_ok(get_batch(ids, targets, &tiny.train, batch, context, "cpu", &rng));
+    output_sizes(outputs, t, ids);
+    for (size_t piece = 0; piece < batch; piece++) /* one window at a time: there is scratch for that in any case */
+        assert_ok(transformer_lm_loss(&loss, &t->grad, &t->lm, tokens(ids + piece * context, 1, context),
+                                      tokens(targets + piece * context, 1, context), NULL, &t->scratch));
+    for (size_t layer = 0; layer < LAYERS; layer++) {
+        weights[layer] = layer_size(t, layer, false);
+        gradients[layer] = layer_size(t, layer, true) / (double)batch;
+    }
+    parameters_zero_grad(t->parameters);
+    /* The step, and one that does not measure. */
+    t->measure_norms = true;
+    assert_ok(trainer_step(t, &loss, &norm));
+    t->measure_norms = false;
+    assert_ok(trainer_step(t, &loss, &norm));
+    for (size_t layer = 0; layer < LAYERS; layer++) {
+        test_label("%zu pieces, layer %zu", grad_accum, layer);
+        ck_assert_double_eq_tol(t->norms.outputs[layer] / outputs[layer], 1, 1e-5);
+        ck_assert_double_eq_tol(t->norms.weights[layer] / weights[layer], 1, 1e-12);
+        ck_assert_double_eq_tol(t->norms.gradients[layer] / gradients[layer], 1, 1e-5);
+    }
+    test_label_end();
+    tiny_training_deinit(&tiny);
+}
+
+START_TEST(test_norms_are_those_of_the_step)
+{
+    check_norms(1);
+    check_norms(3);
+}
+END_TEST
+
 START_TEST(test_trainer_check_errors)
 {
     static const char *const messages[] = {
@@ -361,6 +463,7 @@ const TestCase training_tests[] = {
     TEST(test_one_batch_is_learned_by_heart, "training_together"),
     TEST(test_one_batch_is_the_first, "training_together"),
     TEST(test_gains_decay_unless_exempt, "adamw"),
+    TEST(test_norms_are_those_of_the_step, "experiment_log"),
     TEST(test_trainer_check_errors, "training_together"),
     TEST(test_training_allocation_failures, "training_together"),
     {0},

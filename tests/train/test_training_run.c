@@ -89,7 +89,8 @@ static void check_config_file(const char *path, const TrainerConfig *config)
         bool value;
     } flags[] = {{"overfit_one_batch", config->overfit_one_batch},
                  {"no_decay_norms", config->no_decay_norms},
-                 {"tie_embeddings", model->tie_embeddings}};
+                 {"tie_embeddings", model->tie_embeddings},
+                 {"log_norms", config->log_norms}};
     enum {
         NUMBERS = sizeof numbers / sizeof *numbers,
         NAMES = sizeof names / sizeof *names,
@@ -308,6 +309,52 @@ START_TEST(test_training_does_not_depend_on_threads)
 }
 END_TEST
 
+/* Counts the lines whose norms are three lists of `layers` positive numbers; all lines have them, or none. */
+static size_t lines_with_norms(const char *log, size_t layers)
+{
+    static const char *const lists[] = {"outputs", "weights", "gradients"};
+    FILE *file = fopen(temp_path(log), "rb");
+    char line[2048];
+    size_t with = 0, without = 0;
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file)) {
+        json_t *entry;
+        assert_ok(json_parse(&entry, line, strlen(line), log));
+        const json_t *norms = json_object_get(entry, "norms");
+        for (size_t i = 0; norms && i < 3; i++) {
+            const json_t *list = json_object_get(norms, lists[i]);
+            ck_assert_uint_eq(json_array_size(list), layers);
+            for (size_t j = 0; j < layers; j++)
+                ck_assert_double_gt(json_number_value(json_array_get(list, j)), 0);
+        }
+        with += norms != NULL;
+        without += norms == NULL;
+        json_decref(entry);
+    }
+    fclose(file);
+    ck_assert(with == 0 || without == 0);
+    return with;
+}
+
+/* The norms do not change the training, nor do threads or a stop change the norms. */
+START_TEST(test_log_has_the_norms_if_asked)
+{
+    TrainerConfig config = tiny_training_config();
+    assert_ok(tiny_training_run("without", &config, RUN_OVERWRITE, NULL));
+    ck_assert_uint_eq(lines_with_norms("without/log.jsonl", 3), 0);
+    config.log_norms = true;
+    assert_ok(tiny_training_run("with", &config, RUN_OVERWRITE, NULL));
+    ck_assert_uint_eq(lines_with_norms("with/log.jsonl", 3), TINY_STEPS / 2);
+    assert_same_file("without/checkpoint.safetensors", "with/checkpoint.safetensors");
+    tiny_training_threads = 3;
+    config.stop_at = 5;
+    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = 0;
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    assert_same_log("with/log.jsonl", "resumed/log.jsonl");
+}
+END_TEST
+
 START_TEST(test_reports_do_not_change_the_training)
 {
     TrainerConfig config = tiny_training_config();
@@ -487,6 +534,7 @@ const TestCase training_run_tests[] = {
     TEST(test_run_stops_when_asked_and_resumes, "training_together"),
     TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
     TEST(test_training_does_not_depend_on_threads, "training_together"),
+    TEST(test_log_has_the_norms_if_asked, "experiment_log"),
     TEST(test_reports_do_not_change_the_training, "training_together"),
     TEST(test_loss_that_is_no_number_stops_the_run, "training_together"),
     TEST(test_checkpoint_of_another_run, "training_together"),
