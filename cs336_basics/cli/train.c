@@ -108,9 +108,8 @@ static RunStart start_of(const TrainOptions *o)
 }
 
 /*
- * For --init-from: makes the checkpoint's model the default of the model options, and reads the command line again.
- * With
- * --resume it is the model of the run's own checkpoint, which has the run's weights: the file is not needed any more.
+ * For --init-from: makes the checkpoint's model the default of the model options, and reads the command line again. A
+ * run that is resumed has its own weights, so its own checkpoint stands for the file, which is not needed any more.
  * Returns OPTIONS_PARSED, or the exit code if the command ends here.
  */
 static int take_model(TrainOptions *o, int argc, char **argv)
