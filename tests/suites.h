@@ -85,6 +85,7 @@
     X(cli_encode)         \
     X(cli_files)          \
     X(cli_experiment)     \
+    X(cli_trainer)        \
     X(cli_report)         \
     X(cli_report_page)    \
     X(fuzz)               \

@@ -10,7 +10,7 @@ AccountParameters account_parameters(const TransformerLMConfig *config)
         .attention = layers * 4 * d * d,
         .feed_forward = layers * feed_forward_matrices * d * d_ff,
         .norms = config->norm == NORM_NONE ? 0 : (2 * layers + 1) * d,
-        .lm_head = vocab_size * d,
+        .lm_head = config->tie_embeddings ? 0 : vocab_size * d,
     };
     p.total = p.token_embeddings + p.attention + p.feed_forward + p.norms + p.lm_head;
     return p;

@@ -20,7 +20,7 @@ typedef struct {
     double attention;        /**< 4 d^2 per layer: query, key, value and output projection */
     double feed_forward;     /**< 3 d d_ff per layer; 2 d d_ff without W3 */
     double norms;            /**< 2 d per layer, and d after the last; 0 without norms */
-    double lm_head;          /**< V d */
+    double lm_head;          /**< V d; 0 if tied to the embeddings */
     double total;            /**< sum of the parts above */
 } AccountParameters;
 

@@ -12,7 +12,7 @@
 typedef struct {
     const char *preset;
     ModelOptions model;
-    size_t batch_size, steps;
+    size_t batch_size, grad_accum, steps;
     double peak_tflops, mfu, memory_gb;
     double tokens_per_second; /* measured; 0 if not given */
 } AccountOptions;
@@ -26,6 +26,8 @@ static int parse(AccountOptions *o, int argc, char **argv)
         MODEL_OPTION_LINES(o->model),
         OPTION_HEADING("Run"),
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences per step"),
+        OPTION_SIZE("grad-accum", &o->grad_accum, "N", 1,
+                    "pieces in which a step computes its batch, one after the other; divides --batch-size"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "steps of training"),
         OPTION_NUMBER("peak-tflops", &o->peak_tflops, "X", 1e-6, 1e9, "peak of the machine in 10^12 FLOP/s"),
         OPTION_NUMBER("mfu", &o->mfu, "X", 1e-6, 1, "fraction of the peak that training reaches"),
@@ -36,6 +38,9 @@ static int parse(AccountOptions *o, int argc, char **argv)
     const OptionTable table = OPTION_TABLE(
         "account", "Prints a model's parameters, FLOPs and memory by part, and how long training takes.", options);
     const int done = options_parse(&table, argc, argv);
+    if (done == OPTIONS_PARSED && o->batch_size % o->grad_accum != 0)
+        return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
+                                 o->batch_size);
     if (done != OPTIONS_PARSED || !o->preset)
         return done;
     /* The preset replaces the model. Then parse again, so that the other options change the preset. */
@@ -43,13 +48,7 @@ static int parse(AccountOptions *o, int argc, char **argv)
         if (strcmp(account_preset_names[i], o->preset) != 0)
             continue;
         const TransformerLMConfig preset = account_preset(i);
-        o->model = (ModelOptions){.vocab_size = preset.vocab_size,
-                                  .context_length = preset.context_length,
-                                  .d_model = preset.d_model,
-                                  .num_layers = preset.num_layers,
-                                  .num_heads = preset.num_heads,
-                                  .d_ff = preset.d_ff,
-                                  .rope_theta = (double)preset.rope_theta};
+        model_options_set(&o->model, &preset);
         return options_parse(&table, argc, argv);
     }
     return options_bad_usage(&table, "--preset: \"%s\" is not one of gpt2-small, gpt2-medium, gpt2-large, gpt2-xl",
@@ -71,7 +70,7 @@ static void print_parameters(const TransformerLMConfig *config)
     print_share("attention", p.attention, total);
     print_share("feed-forward", p.feed_forward, total);
     print_share("norms", p.norms, total);
-    print_share("lm_head", p.lm_head, total);
+    print_share(config->tie_embeddings ? "lm_head (the embeddings)" : "lm_head", p.lm_head, total);
     printf("  %-28s %10s   %.*g numbers, %sB as float32\n", "total", count_text(total), total < EXACT ? 17 : 6, total,
            count_text(4 * total));
 }
@@ -94,27 +93,31 @@ static void print_flops(const TransformerLMConfig *config)
 
 static Status print_memory(const TransformerLMConfig *config, const AccountOptions *o)
 {
-    const size_t seq = config->context_length;
-    const AccountMemory e = account_memory_expression(config, o->batch_size, seq);
+    /* Only the activations of one piece of the batch exist at a time. */
+    const size_t seq = config->context_length, pieces = o->grad_accum, piece = o->batch_size / pieces;
+    const AccountMemory e = account_memory_expression(config, piece, seq);
     AccountMemory m;
     size_t largest = 0;
-    Status s = account_memory_measured(&m, config, o->batch_size, seq);
+    Status s = account_memory_measured(&m, config, piece, seq);
     if (!s)
         s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb);
     if (s)
         return s;
     /* The two columns of memory.h side by side. */
-    printf("\nBytes of training with AdamW, batch %zu\n", o->batch_size);
+    printf("\nBytes of training with AdamW, batch %zu", o->batch_size);
+    if (pieces > 1)
+        printf(" in %zu pieces of %zu", pieces, piece);
+    puts("");
     printf("  %-37s %19s %15s\n", "", "course's expression", "this program");
     printf("  %-37s %19s %15s\n", "parameters", count_text(e.parameters), count_text(m.parameters));
     printf("  %-37s %19s %15s\n", "gradients", count_text(e.gradients), count_text(m.gradients));
     printf("  %-37s %19s %15s\n", "optimizer state", count_text(e.optimizer_state), count_text(m.optimizer_state));
     printf("  %-37s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
     printf("  %-37s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
-    if (!account_is_measurable(config, o->batch_size, seq))
+    if (!account_is_measurable(config, piece, seq))
         puts("  (too large to be measured: the second column repeats the first)");
     printf("  largest batch in %-6g GB               %19zu %15zu\n", o->memory_gb,
-           account_largest_batch(config, seq, 1e9 * o->memory_gb), largest);
+           pieces * account_largest_batch(config, seq, 1e9 * o->memory_gb), pieces * largest);
     return CS336_OK;
 }
 
@@ -139,6 +142,7 @@ int command_account(int argc, char **argv)
 {
     AccountOptions o = {.model = MODEL_OPTIONS_DEFAULT,
                         .batch_size = 1024,
+                        .grad_accum = 1,
                         .steps = 400000,
                         .peak_tflops = 495,
                         .mfu = 0.5,

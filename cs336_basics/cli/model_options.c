@@ -26,7 +26,40 @@ TransformerLMConfig model_options_config(const ModelOptions *options)
                                  .norm_eps = 1e-5F,
                                  .norm = (NormPlacement)options->norm,
                                  .position = (PositionKind)options->position,
-                                 .ffn = (FeedForwardKind)options->ffn};
+                                 .ffn = (FeedForwardKind)options->ffn,
+                                 .tie_embeddings = options->tie_embeddings};
+}
+
+void model_options_set(ModelOptions *options, const TransformerLMConfig *config)
+{
+    *options = (ModelOptions){.vocab_size = config->vocab_size,
+                              .context_length = config->context_length,
+                              .d_model = config->d_model,
+                              .num_layers = config->num_layers,
+                              .num_heads = config->num_heads,
+                              .d_ff = config->d_ff,
+                              .rope_theta = (double)config->rope_theta,
+                              .norm = (int)config->norm,
+                              .position = (int)config->position,
+                              .ffn = (int)config->ffn,
+                              .tie_embeddings = config->tie_embeddings};
+}
+
+Status model_options_agree(const TransformerLMConfig *config, const TransformerLMConfig *model, const char *path)
+{
+    TransformerLMConfig same = *config;
+    same.context_length = model->context_length;
+    same.dtype = model->dtype;
+    const ModelConfigDifference difference = model_config_difference(&same, model);
+    if (!difference.key)
+        return CS336_OK;
+    /* The option of num_heads is --num-heads. */
+    char option[64];
+    snprintf(option, sizeof option, "--%s", difference.key);
+    for (char *c = option; *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    return status_fail(CS336_EFORMAT, "%s: %s, expected %s as in the model of %s, or no %s", option, difference.value,
+                       difference.expected, path, option);
 }
 
 void model_config_print(const char *title, int column, const TransformerLMConfig *config)
@@ -34,8 +67,8 @@ void model_config_print(const char *title, int column, const TransformerLMConfig
     printf("%-*svocab %zu, context %zu, %zu layers, d_model %zu, %zu heads, d_ff %zu\n", column, title,
            config->vocab_size, config->context_length, config->num_layers, config->d_model, config->num_heads,
            config->d_ff);
-    printf("%*snorm %s, position %s, ffn %s\n", column, "", norm_names[config->norm], position_names[config->position],
-           ffn_names[config->ffn]);
+    printf("%*snorm %s, position %s, ffn %s%s\n", column, "", norm_names[config->norm],
+           position_names[config->position], ffn_names[config->ffn], config->tie_embeddings ? ", tied embeddings" : "");
 }
 
 const char *count_text(double count)

@@ -15,16 +15,17 @@ CS336_INTERNAL_BEGIN
 /** @brief The targets of the model's options. transformer_lm_check() has the same limits, and says whether the sizes
  * fit together. */
 typedef struct {
-    size_t vocab_size,  /**< entries of the vocabulary */
-        context_length, /**< tokens that the model sees at once */
-        d_model,        /**< length of a token's vector */
-        num_layers,     /**< Transformer blocks */
-        num_heads;      /**< must divide d_model */
-    size_t d_ff;        /**< 0: not given; then it follows from d_model and ffn */
-    double rope_theta;  /**< base of RoPE's angles */
-    int norm,           /**< a NormPlacement: the index of the given name in norm_names */
-        position,       /**< a PositionKind, likewise in position_names */
-        ffn;            /**< a FeedForwardKind, likewise in ffn_names */
+    size_t vocab_size,   /**< entries of the vocabulary */
+        context_length,  /**< tokens that the model sees at once */
+        d_model,         /**< length of a token's vector */
+        num_layers,      /**< Transformer blocks */
+        num_heads;       /**< must divide d_model */
+    size_t d_ff;         /**< 0: not given; then it follows from d_model and ffn */
+    double rope_theta;   /**< base of RoPE's angles */
+    int norm,            /**< a NormPlacement: the index of the given name in norm_names */
+        position,        /**< a PositionKind, likewise in position_names */
+        ffn;             /**< a FeedForwardKind, likewise in ffn_names */
+    bool tie_embeddings; /**< lm_head is the matrix of the embeddings */
 } ModelOptions;
 
 /** @brief The defaults: the course's model for TinyStories. */
@@ -56,10 +57,25 @@ typedef struct {
         OPTION_CHOICE("position", &(m).position, position_names, "rope|none",                                      \
                       "position information: rotary embedding or none"),                                           \
         OPTION_CHOICE("ffn", &(m).ffn, ffn_names, "swiglu|silu",                                                   \
-                      "feed-forward network: with a gate (SwiGLU), or plain with SiLU")
+                      "feed-forward network: with a gate (SwiGLU), or plain with SiLU"),                           \
+        OPTION_FLAG("tie-embeddings", &(m).tie_embeddings,                                                         \
+                    "the LM head multiplies by the token embeddings: one matrix in place of two")
 
 /** @brief Returns the configuration that the options describe. transformer_lm_check() says whether it is valid. */
 TransformerLMConfig model_options_config(const ModelOptions *options);
+
+/** @brief Sets the options to those of a model. They have no norm_eps. */
+void model_options_set(ModelOptions *options, const TransformerLMConfig *config);
+
+/**
+ * @brief Checks that options describe the model of a checkpoint, of which only context_length and dtype may change.
+ * @param config  what the options describe
+ * @param model   the model of the checkpoint
+ * @param path    the checkpoint, for the message
+ * @retval CS336_EFORMAT  the message names the first option that disagrees
+ */
+CS336_MUST_CHECK Status model_options_agree(const TransformerLMConfig *config, const TransformerLMConfig *model,
+                                            const char *path);
 
 /** @brief Prints a title and, in two lines that begin at @p column, "vocab 10000, context 256, ...". */
 void model_config_print(const char *title, int column, const TransformerLMConfig *config);

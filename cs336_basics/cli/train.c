@@ -5,12 +5,14 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/work.h"
+#include "core/directory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
+#include "train/model_checkpoint.h"
 #include "train/training_run.h"
 
 #include <math.h>
@@ -18,13 +20,14 @@
 #include <unistd.h>
 
 typedef struct {
-    const char *train, *val, *out;
+    const char *train, *val, *out, *init_from;
     ModelOptions model;
-    size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
+    TransformerLMConfig init_model; /* the model of --init-from, if that is given */
+    size_t batch_size, grad_accum, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
-    bool resume, overwrite;
+    bool resume, overwrite, overfit_one_batch, no_decay_norms, log_norms;
 } TrainOptions;
 
 enum { DEFAULT_BATCH_SIZE = 32 };
@@ -39,11 +42,20 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
                     "directory for log.jsonl, checkpoint.safetensors and config.json"),
+        OPTION_TEXT(
+            "init-from", &o->init_from, "FILE", OPTION_UNSHOWN,
+            "checkpoint whose weights the run begins with (fine-tuning); its model replaces the defaults below, "
+            "and only --context-length may differ"),
         OPTION_FLAG("resume", &o->resume, "continue the run in DIR from its checkpoint"),
         OPTION_FLAG("overwrite", &o->overwrite, "delete the run in DIR and begin a new one"),
         MODEL_OPTION_LINES(o->model),
         OPTION_HEADING("Run"),
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences per step"),
+        OPTION_SIZE("grad-accum", &o->grad_accum, "N", 1,
+                    "pieces in which a step computes its batch, one after the other: the same training with less "
+                    "memory; divides --batch-size"),
+        OPTION_FLAG("overfit-one-batch", &o->overfit_one_batch,
+                    "use the first batch in each step: a model that can learn reaches a loss of about 0"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "number of steps in the whole run"),
         OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1,
                             "save and stop after this step; --resume continues (default --steps)"),
@@ -62,10 +74,13 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         OPTION_NUMBER("beta2", &o->beta2, "X", 0, 1, "decay of AdamW's second moment"),
         OPTION_NUMBER("eps", &o->eps, "X", 0, 1, "AdamW's epsilon"),
         OPTION_NUMBER("weight-decay", &o->weight_decay, "X", 0, 1e6, "AdamW's weight decay"),
+        OPTION_FLAG("no-decay-norms", &o->no_decay_norms, "no weight decay on the gains of RMSNorm"),
         OPTION_NUMBER("max-grad-norm", &o->max_grad_norm, "X", 0, 1e30,
                       "gradients are clipped to this norm; 0: no clipping"),
         OPTION_HEADING("Reports"),
         OPTION_SIZE("log-every", &o->log_every, "N", 1, "steps from one line of the log to the next"),
+        OPTION_FLAG("log-norms", &o->log_norms,
+                    "each line of the log has the root mean squares of each layer's outputs, weights and gradients"),
         OPTION_SIZE("val-every", &o->val_every, "N", 0, "steps from one validation to the next; 0: at the end only"),
         OPTION_SIZE("val-batches", &o->val_batches, "N", 1, "batches in each validation, always the same"),
         OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0,
@@ -79,14 +94,43 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
     OptionTable table = OPTION_TABLE("train", "Trains a Transformer language model on a file of tokens.", options);
     table.source = source;
     const int result = options_parse(&table, argc, argv);
-    if (result == OPTIONS_PARSED && o->resume && o->overwrite)
+    if (result != OPTIONS_PARSED)
+        return result;
+    if (o->resume && o->overwrite)
         return options_bad_usage(&table, "--resume keeps the run in DIR, --overwrite deletes it: give one of them");
+    if (o->batch_size % o->grad_accum != 0)
+        return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
+                                 o->batch_size);
     return result;
 }
 
 static RunStart start_of(const TrainOptions *o)
 {
     return o->resume ? RUN_RESUME : o->overwrite ? RUN_OVERWRITE : RUN_NEW;
+}
+
+/*
+ * For --init-from: makes the checkpoint's model the default of the model options, and reads the command line again. A
+ * run that is resumed has its own weights, so its own checkpoint stands for the file, which is not needed any more.
+ * Returns OPTIONS_PARSED, or the exit code if the command ends here.
+ */
+static int take_model(TrainOptions *o, int argc, char **argv)
+{
+    char own[DIRECTORY_PATH_BYTES];
+    const char *path = o->resume ? own : o->init_from;
+    snprintf(own, sizeof own, "%s/checkpoint.safetensors", o->out);
+    Status s = o->resume ? run_directory_check(o->out, RUN_RESUME) : command_needs_file(path, "cs336 train");
+    if (!s)
+        s = model_config_load(&o->init_model, path);
+    if (s)
+        return command_failed("train");
+    model_options_set(&o->model, &o->init_model);
+    const int result = parse(o, NULL, argc, argv);
+    if (result != OPTIONS_PARSED)
+        return result;
+    TransformerLMConfig given = model_options_config(&o->model);
+    given.norm_eps = o->init_model.norm_eps; /* has no option */
+    return model_options_agree(&given, &o->init_model, path) ? command_failed("train") : OPTIONS_PARSED;
 }
 
 static TrainerConfig config_of(const TrainOptions *o)
@@ -96,9 +140,13 @@ static TrainerConfig config_of(const TrainOptions *o)
     const size_t warmup = o->steps / 20 < decay_steps ? o->steps / 20 : decay_steps;
     TransformerLMConfig model = model_options_config(&o->model);
     model.dtype = (DType)o->dtype;
+    if (o->init_from)
+        model.norm_eps = o->init_model.norm_eps;
     return (TrainerConfig){
         .model = model,
         .batch_size = o->batch_size,
+        .grad_accum = o->grad_accum,
+        .overfit_one_batch = o->overfit_one_batch,
         .steps = o->steps,
         .stop_at = o->stop_at,
         .schedule = {.max_lr = o->lr,
@@ -106,6 +154,7 @@ static TrainerConfig config_of(const TrainOptions *o)
                      .warmup_steps = o->warmup_steps != SIZE_MAX ? o->warmup_steps : warmup,
                      .decay_steps = decay_steps},
         .adamw = {.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .weight_decay = o->weight_decay},
+        .no_decay_norms = o->no_decay_norms,
         .max_grad_norm = o->max_grad_norm,
         .seed = o->seed,
         .log_every = o->log_every,
@@ -113,6 +162,8 @@ static TrainerConfig config_of(const TrainOptions *o)
         .val_batches = o->val ? o->val_batches : 0,
         .checkpoint_every = o->checkpoint_every,
         .keep = o->keep,
+        .log_norms = o->log_norms,
+        .init_from = o->init_from,
     };
 }
 
@@ -185,6 +236,8 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     const TrainerConfig *config = &trainer->config;
     const double tokens_per_step = (double)config->batch_size * (double)config->model.context_length;
     model_config_print("model", LABEL_COLUMNS, &config->model);
+    if (o->init_from && !o->resume)
+        printf("weights  from %s\n", printable(o->init_from).text);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
            count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
@@ -197,6 +250,10 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
                ids - 1);
     printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
            config->model.context_length, count_text((double)config->steps * tokens_per_step));
+    if (config->grad_accum > 1)
+        printf("         each step in %zu pieces of %zu sequences\n", config->grad_accum, trainer_piece_size(config));
+    if (config->overfit_one_batch)
+        puts("         each step uses the first batch: the loss should go to about 0");
     printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
            isa_name(isa_in_use()));
     if (config->model.dtype == DTYPE_BF16)
@@ -256,6 +313,9 @@ static Status check_files(const TrainOptions *o)
         s = status_fail(CS336_EIO, "--train %s: the run in %s would overwrite or delete this file", o->train, o->out);
     if (!s && o->val && run_directory_owns(o->out, o->val))
         s = status_fail(CS336_EIO, "--val %s: the run in %s would overwrite or delete this file", o->val, o->out);
+    if (!s && o->init_from && !o->resume && run_directory_owns(o->out, o->init_from))
+        s = status_fail(CS336_EIO, "--init-from %s: the run in %s would overwrite or delete this file", o->init_from,
+                        o->out);
     return s;
 }
 
@@ -289,6 +349,17 @@ static SizeOption largest_size(const TrainerConfig *config)
     return sizes[largest].option;
 }
 
+/* Returns the smallest number of pieces with which a step fits the machine; 0 if one sequence does not fit. */
+static size_t pieces_that_fit(const TrainerConfig *config, double machine)
+{
+    size_t rows; /* of a piece: the largest divisor of the batch size that fits */
+    if (account_largest_batch_measured(&rows, &config->model, config->model.context_length, machine) || rows == 0)
+        return 0;
+    while (config->batch_size % rows != 0)
+        rows--;
+    return config->batch_size / rows;
+}
+
 /*
  * Compares the memory that the run needs with the machine's, before anything is allocated. Linux lets programs allocate
  * more memory than the machine has (overcommit), and kills the process when it uses too much of it.
@@ -297,13 +368,18 @@ static Status check_memory(const TrainerConfig *config)
 {
     AccountMemory needed;
     const double machine = (double)memory_machine();
-    const Status s = account_memory_measured(&needed, &config->model, config->batch_size, config->model.context_length);
+    const Status s =
+        account_memory_measured(&needed, &config->model, trainer_piece_size(config), config->model.context_length);
     if (s || machine == 0 || needed.total <= machine)
         return s;
     const SizeOption size = largest_size(config);
+    const size_t pieces = pieces_that_fit(config, machine);
+    char hint[96] = "";
+    if (pieces)
+        snprintf(hint, sizeof hint, "--grad-accum %zu, which computes each batch in pieces, or ", pieces);
     return status_fail(CS336_ENOMEM,
-                       "the run needs %.4g GB of memory, this machine has %.4g GB; try a smaller %s than %zu",
-                       needed.total / 1e9, machine / 1e9, size.name, size.value);
+                       "the run needs %.4g GB of memory, this machine has %.4g GB; try %sa smaller %s than %zu",
+                       needed.total / 1e9, machine / 1e9, hint, size.name, size.value);
 }
 
 static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end)
@@ -339,6 +415,7 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
 {
     TrainOptions o = {.model = MODEL_OPTIONS_DEFAULT,
                       .batch_size = DEFAULT_BATCH_SIZE,
+                      .grad_accum = 1,
                       .steps = 5000,
                       .warmup_steps = SIZE_MAX,
                       .seed = 1,
@@ -355,8 +432,12 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
                       .max_grad_norm = 1,
                       .loss_floor = (double)NAN};
     *end = TRAIN_FAILED;
-    const int result = parse(&o, source, argc, argv);
+    int result = parse(&o, source, argc, argv);
     if (result != OPTIONS_PARSED || source)
+        return result;
+    if (o.init_from)
+        result = take_model(&o, argc, argv);
+    if (result != OPTIONS_PARSED)
         return result;
     const TrainerConfig config = config_of(&o);
     parallel_set_threads((int)o.threads);
@@ -377,6 +458,8 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     /* Train. */
     if (!s)
         s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
+    if (!s && o.init_from && !o.resume)
+        s = trainer_load_weights(&trainer, o.init_from);
     if (!s)
         s = run(&o, &trainer, end);
     const int code = s ? command_failed("train") : EXIT_OK;

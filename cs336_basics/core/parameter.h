@@ -8,6 +8,8 @@
 #include "core/api.h"
 #include "core/tensor.h"
 
+#include <stdbool.h>
+
 CS336_API_BEGIN
 
 /** @brief A trainable tensor. Its four views have the same shape. */
@@ -17,6 +19,7 @@ typedef struct {
     Tensor grad;          /**< contiguous; data NULL if frozen: optimizer and clipping skip it */
     Tensor first_moment;  /**< AdamW's m; data NULL if there is no optimizer state */
     Tensor second_moment; /**< AdamW's v; data NULL likewise */
+    bool no_decay;        /**< true: AdamW's weight decay leaves it alone, as in a PyTorch group with weight_decay 0 */
 } Parameter;
 
 /** @brief A list of parameters. It does not own them: copying the struct makes another view of the same list. */

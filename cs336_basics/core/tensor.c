@@ -1,5 +1,7 @@
 #include "core/tensor.h"
 
+#include "core/parallel.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -216,6 +218,34 @@ void tensor_fill(Tensor t, float value)
         for (size_t i = 0; i < n; i++)
             out[(ptrdiff_t)i * step] = value;
     }
+}
+
+/* Chunks of a tensor, each summed by one thread. Their number is fixed, and so the order of additions is fixed too. */
+enum { SUM_CHUNKS = 64 };
+
+static double sum_of_squares_of(const float *x, size_t count)
+{
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < count; i++)
+        sum += (double)x[i] * (double)x[i];
+    return sum;
+}
+
+double tensor_sum_of_squares(Tensor t)
+{
+    const size_t count = tensor_count(t), each = (count + SUM_CHUNKS - 1) / SUM_CHUNKS;
+    double chunk_sum[SUM_CHUNKS], sum = 0;
+    assert(tensor_contiguous(t));
+#pragma omp parallel for num_threads(parallel_threads_for(count))
+    for (size_t chunk = 0; chunk < SUM_CHUNKS; chunk++) {
+        const size_t first = chunk * each < count ? chunk * each : count, left = count - first;
+        chunk_sum[chunk] = sum_of_squares_of(t.data + first, left < each ? left : each);
+    }
+    /* The chunks' sums are added in order. */
+    for (size_t chunk = 0; chunk < SUM_CHUNKS; chunk++)
+        sum += chunk_sum[chunk];
+    return sum;
 }
 
 size_t tokens_count(TokenTensor t)

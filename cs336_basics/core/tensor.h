@@ -138,6 +138,12 @@ void tensor_copy(Tensor destination, Tensor source);
 /** @brief Sets every element. */
 void tensor_fill(Tensor t, float value);
 
+/**
+ * @brief Returns the sum of the squares of a contiguous tensor, in double. The order of the additions, and so the last
+ * bit of the sum, does not depend on the number of threads.
+ */
+double tensor_sum_of_squares(Tensor t);
+
 /** @brief Returns the number of ids. */
 size_t tokens_count(TokenTensor t);
 

@@ -257,6 +257,8 @@ Status trace_run(TraceStep *steps, const TransformerLM *lm, TokenTensor ids, Tok
         s = norm(&t, "final norm", t.x, t.x, &lm->ln_final);
     if (!s)
         s = linear(&t, "lm head", t.logits, t.x, &lm->lm_head);
+    if (!s && lm->config.tie_embeddings)
+        t.step[-1].parameters = 0; /* the embeddings have been counted */
     if (!s && targets.data)
         s = loss(&t, targets);
     arena_release(scratch, mark);

@@ -221,13 +221,17 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
 }
 
 /* x_0 = embed(ids), x_{i+1} = layer_i(x_i), normed = norm(x_L), where x_i is hidden[i] and L the number of layers. */
-static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, Arena *scratch)
+static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, const GradientObserver *observer,
+                      Arena *scratch)
 {
     const size_t num_layers = lm->config.num_layers;
     Status s = embedding_forward(tensor_select(t->hidden, 0, 0), ids, &lm->token_embeddings);
-    for (size_t i = 0; !s && i < num_layers; i++)
+    for (size_t i = 0; !s && i < num_layers; i++) {
         s = transformer_block_forward(tensor_select(t->hidden, 0, i + 1), &t->layers[i], tensor_select(t->hidden, 0, i),
                                       &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
+        if (!s && observer && observer->output)
+            observer->output(observer->context, i, tensor_select(t->hidden, 0, i + 1));
+    }
     const Tensor last = tensor_select(t->hidden, 0, num_layers);
     if (lm->config.norm == NORM_NONE)
         t->normed = last;
@@ -277,7 +281,8 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
     Status s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
     if (s)
         return s;
-    ready(observer, grad->lm_head.weight);
+    if (!lm->config.tie_embeddings) /* else the embeddings add to the same gradient, in the last line */
+        ready(observer, grad->lm_head.weight);
 
     /* normed = norm(x_L) */
     if (lm->config.norm != NORM_NONE)
@@ -319,7 +324,7 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
         Training training;
         s = bind_training(&training, scratch, lm, hidden_shape(ids, lm->config.d_model));
         if (!s)
-            s = forward(&training, lm, ids, scratch);
+            s = forward(&training, lm, ids, observer, scratch);
         if (!s)
             s = backward(loss, grad, &training, lm, ids, targets, observer, scratch);
     }

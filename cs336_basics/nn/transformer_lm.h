@@ -10,6 +10,8 @@
  * - transformer_lm_token_losses() computes the loss of each token, for evaluation.
  * - transformer_lm_decode() computes the logits that follow new tokens. The keys and values of earlier tokens are
  * cached.
+ * - With tied embeddings (Press and Wolf 2017; a hint of problem leaderboard) lm_head is a view of the token
+ * embeddings: one parameter, whose gradient is the sum of the gradients of both uses.
  * - Parameters are in one arena, in the order of transformer_lm_parameters(). The weights of q, k and v follow one
  *   another, so that one product can compute all three; and so do those of w1 and w3.
  */
@@ -28,6 +30,7 @@
 #include "nn/rope.h"
 #include "nn/transformer_block.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 CS336_API_BEGIN
@@ -71,6 +74,7 @@ typedef struct {
     PositionKind position; /**< POSITION_ROPE in the course */
     FeedForwardKind ffn;   /**< FFN_SWIGLU in the course */
     DType dtype;           /**< of the products of every Linear; norms, attention and loss are always float32 */
+    bool tie_embeddings;   /**< lm_head multiplies by the embeddings: one matrix in place of two. false in the course */
 } TransformerLMConfig;
 
 /** @brief Parameters; further ones of the same type hold gradients and moments (their RoPE tables are unused). */
@@ -79,7 +83,7 @@ typedef struct {
     Embedding token_embeddings; /**< (vocab_size, d_model) */
     TransformerBlock *layers;   /**< num_layers of them */
     RMSNorm ln_final;           /**< (d_model); weight.data NULL when config.norm is NORM_NONE */
-    Linear lm_head;             /**< (vocab_size, d_model) */
+    Linear lm_head;             /**< (vocab_size, d_model); with tied embeddings, a view of token_embeddings.weight */
     RoPE rope;                  /**< shared by all layers; cosine.data NULL for POSITION_NONE */
 } TransformerLM;
 
@@ -109,7 +113,11 @@ CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena
 
 /**
  * @brief Sets all parameters to the handout's initial values: truncated normals for weights, 1 for gains.
- * @see Handout section 3.3.1; test_model_starts_as_the_handout_says
+ *
+ * Tied embeddings get the standard deviation \f$ 1 / \sqrt{d} \f$. A logit is the product of a normed row, whose
+ * numbers have size 1, and a row of the matrix. So the first logits have size 1, and the first loss is near \f$ \ln V
+ * \f$.
+ * @see Handout section 3.3.1; test_model_starts_as_the_handout_says, test_tied_model_has_one_matrix
  */
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng);
 
@@ -158,13 +166,13 @@ size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t
  */
 CS336_MUST_CHECK Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTensor ids, Arena *scratch);
 
-/**
- * @brief A function that is called for each parameter when its gradient is final. A trainer on several machines can
- * then send it while the backward pass goes on.
- */
+/** @brief Functions that are called during a pass with gradients. Each may be NULL. */
 typedef struct {
-    void (*ready)(void *context, Tensor grad); /**< NULL: not called */
-    void *context;                             /**< passed to ready */
+    /** Called for each parameter when its gradient is final: a trainer on several machines can send it meanwhile. */
+    void (*ready)(void *context, Tensor grad);
+    /** Called after each layer's forward pass with its output, (..., seq, d_model). */
+    void (*output)(void *context, size_t layer, Tensor output);
+    void *context; /**< passed to both functions */
 } GradientObserver;
 
 /**
@@ -174,7 +182,8 @@ typedef struct {
  * @param[in]     lm        the model
  * @param[in]     ids       (batch, seq)
  * @param[in]     targets   (batch, seq)
- * @param[in]     observer  called for each final gradient, from the last parameter to the first; may be NULL
+ * @param[in]     observer  sees the layers' outputs, and each final gradient, from the last parameter to the first;
+ * NULL: nobody
  * @param[in]     scratch   transformer_lm_loss_scratch() bytes
  * @retval CS336_ESHAPE  seq exceeds context_length, or targets are shaped otherwise than ids
  * @retval CS336_ERANGE  an id or target is not below vocab_size

@@ -53,7 +53,7 @@ static int shape_of(size_t shape[2], Role role, const TransformerLMConfig *confi
     case TABLE:
     case HEAD:
         shape[0] = config->vocab_size, shape[1] = d;
-        return 2;
+        return role == HEAD && config->tie_embeddings ? 0 : 2;
     case SQUARE:
         shape[0] = d, shape[1] = d;
         return 2;
@@ -209,6 +209,8 @@ Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMC
         if (lm->layers) /* not when measuring, nor after a failure */
             *view_of(&walk, lm) = view;
     }
+    if (config->tie_embeddings)
+        lm->lm_head.weight = lm->token_embeddings.weight;
     return arena_keep(arena, mark);
 }
 
@@ -221,6 +223,20 @@ Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena)
                : CS336_OK;
 }
 
+/*
+ * The variance of the initial values of a weight.
+ *
+ * Tied embeddings need one of their own. After 150 steps on stories (2 layers, d_model 96, vocabulary 1024), the
+ * validation loss is 2.8 with 1 / d_model. It is 3.6 with the 1 of embeddings, because the first loss is 75, and 3.7
+ * with that of lm_head, because the embeddings are then small beside what the layers add to the residual stream.
+ */
+static double variance_of(Role role, Tensor weight, const TransformerLMConfig *config)
+{
+    if (role == TABLE)
+        return config->tie_embeddings ? 1 / (double)config->d_model : 1;
+    return 2 / ((double)weight.shape[0] + (double)weight.shape[1]);
+}
+
 void transformer_lm_initialise(TransformerLM *lm, Rng *rng)
 {
     for (Walk walk = {.config = &lm->config}; next_parameter(&walk);) {
@@ -229,9 +245,8 @@ void transformer_lm_initialise(TransformerLM *lm, Rng *rng)
             tensor_fill(weight, 1);
             continue;
         }
-        /* The variance is 1 for the embeddings, else 2 / (d_in + d_out). It is cut off at 3 standard deviations. */
-        const double variance = walk.entry->role == TABLE ? 1 : 2 / ((double)weight.shape[0] + (double)weight.shape[1]);
-        rng_truncated_normal(rng, weight.data, tensor_count(weight), sqrt(variance), 3);
+        rng_truncated_normal(rng, weight.data, tensor_count(weight),
+                             sqrt(variance_of(walk.entry->role, weight, &lm->config)), 3);
     }
 }
 
@@ -269,8 +284,11 @@ Status transformer_lm_parameters(ParameterList *list, Arena *arena, const Transf
     for (size_t i = 0; next_parameter(&walk); i++) {
         const char *name = take_name(arena, &walk);
         if (list->items)
-            list->items[i] = (Parameter){name, optional_view(&walk, value), optional_view(&walk, grad),
-                                         optional_view(&walk, first), optional_view(&walk, second)};
+            list->items[i] = (Parameter){.name = name,
+                                         .value = optional_view(&walk, value),
+                                         .grad = optional_view(&walk, grad),
+                                         .first_moment = optional_view(&walk, first),
+                                         .second_moment = optional_view(&walk, second)};
     }
     const Status s = arena_keep(arena, mark);
     if (s)

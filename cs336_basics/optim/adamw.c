@@ -42,14 +42,17 @@ static AdamWScalars scalars_of(size_t step, const AdamWConfig *config)
 }
 
 /* Updates one parameter, chunk by chunk. */
-static void update(const Parameter *parameter, const AdamWScalars *scalars)
+static void update(const Parameter *parameter, const AdamWScalars *scalars_of_step)
 {
+    AdamWScalars scalars = *scalars_of_step;
+    if (parameter->no_decay)
+        scalars.decay = 1;
     const VecmathKernels *vec = vecmath();
     const size_t count = tensor_count(parameter->value);
 #pragma omp parallel for num_threads(parallel_threads_for(count))
     for (size_t first = 0; first < count; first += OPTIM_CHUNK)
         vec->adamw(parameter->value.data + first, parameter->first_moment.data + first,
-                   parameter->second_moment.data + first, parameter->grad.data + first, scalars,
+                   parameter->second_moment.data + first, parameter->grad.data + first, &scalars,
                    count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);
 }
 

@@ -18,7 +18,7 @@ typedef struct {
     double beta1,        /**< decay of the first moment, in [0, 1); 0.9 averages about 10 gradients */
         beta2;           /**< decay of the second moment, in [0, 1) */
     double eps;          /**< added to the square root */
-    double weight_decay; /**< lambda */
+    double weight_decay; /**< lambda; taken as 0 for a parameter with `no_decay` */
 } AdamWConfig;
 
 /**

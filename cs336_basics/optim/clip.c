@@ -6,33 +6,6 @@
 
 #include <math.h>
 
-/* Chunks of a tensor, each summed by one thread. Their number is fixed, and so the order of additions is fixed too. */
-enum { NORM_CHUNKS = 64 };
-
-static double sum_of_squares_of(const float *x, size_t count)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < count; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sum;
-}
-
-static double sum_of_squares(Tensor grad)
-{
-    const size_t count = tensor_count(grad), each = (count + NORM_CHUNKS - 1) / NORM_CHUNKS;
-    double chunk_sum[NORM_CHUNKS], sum = 0;
-#pragma omp parallel for num_threads(parallel_threads_for(count))
-    for (size_t chunk = 0; chunk < NORM_CHUNKS; chunk++) {
-        const size_t first = chunk * each < count ? chunk * each : count, left = count - first;
-        chunk_sum[chunk] = sum_of_squares_of(grad.data + first, left < each ? left : each);
-    }
-    /* The chunks' sums are added in order. */
-    for (size_t chunk = 0; chunk < NORM_CHUNKS; chunk++)
-        sum += chunk_sum[chunk];
-    return sum;
-}
-
 static void scale(Tensor grad, float factor)
 {
     const VecmathKernels *vec = vecmath();
@@ -50,7 +23,7 @@ static Status norm_of(double *norm, const char *function, ParameterList paramete
     const Status s = optim_check(function, parameters, false);
     for (size_t i = 0; !s && i < parameters.count; i++)
         if (parameters.items[i].grad.data)
-            sum += sum_of_squares(parameters.items[i].grad);
+            sum += tensor_sum_of_squares(parameters.items[i].grad);
     *norm = sqrt(sum);
     return s;
 }

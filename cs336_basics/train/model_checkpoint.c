@@ -54,6 +54,9 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
     put_name(text, &used, "position", position_names[config->position]);
     put_name(text, &used, "ffn", ffn_names[config->ffn]);
     put_name(text, &used, "dtype", dtype_names[config->dtype]);
+    if (config->tie_embeddings)
+        put_name(text, &used, "tie_embeddings", "true");
+    text->count = used;
 }
 
 /* ---- configuration from text ---- */
@@ -140,10 +143,46 @@ Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file
     config->position = (PositionKind)read_name(&reader, "position", position_names);
     config->ffn = (FeedForwardKind)read_name(&reader, "ffn", ffn_names);
     config->dtype = (DType)read_name(&reader, "dtype", dtype_names);
+    if (checkpoint_config(file, "tie_embeddings")) /* absent: false */
+        config->tie_embeddings =
+            read_name(&reader, "tie_embeddings", (const char *const[]){"false", "true", NULL}) == 1;
     if (reader.status)
         return reader.status;
     const Status s = transformer_lm_check(config);
     return s ? status_fail(s, "%s: %s", file->tensors.path, status_message()) : CS336_OK;
+}
+
+Status model_config_load(TransformerLMConfig *config, const char *path)
+{
+    CheckpointFile file;
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = model_config_read(config, &file);
+    checkpoint_close(&file);
+    return s;
+}
+
+ModelConfigDifference model_config_difference(const TransformerLMConfig *config, const TransformerLMConfig *expected)
+{
+    ModelConfigDifference difference = {.key = NULL};
+    ModelConfigText a, b;
+    model_config_text(&a, config);
+    model_config_text(&b, expected);
+    for (size_t i = 0; i < a.count && i < b.count && !difference.key; i++) {
+        if (strcmp(a.values[i], b.values[i]) == 0)
+            continue;
+        difference.key = a.pairs[i].key;
+        memcpy(difference.value, a.values[i], sizeof difference.value);
+        memcpy(difference.expected, b.values[i], sizeof difference.expected);
+    }
+    /* Only one of the two has the last pair. */
+    if (!difference.key && a.count != b.count) {
+        difference.key = "tie_embeddings";
+        snprintf(difference.value, sizeof difference.value, "%s", config->tie_embeddings ? "true" : "false");
+        snprintf(difference.expected, sizeof difference.expected, "%s", expected->tie_embeddings ? "true" : "false");
+    }
+    return difference;
 }
 
 /* ---- the model ---- */

@@ -2,6 +2,10 @@
  * @file
  * @brief Stores the configuration of a Transformer LM in its checkpoint, and loads a model from a checkpoint file
  * alone.
+ *
+ * The checkpoint of a model with tied embeddings has the matrix once, as token_embeddings.weight, and its configuration
+ * says tie_embeddings = true. So does safetensors.torch.save_model() with PyTorch's shared tensors, whose state dict
+ * has both names. In Python, set lm_head.weight = token_embeddings.weight and load with strict=False.
  */
 #ifndef CS336_TRAIN_MODEL_CHECKPOINT_H
 #define CS336_TRAIN_MODEL_CHECKPOINT_H
@@ -26,15 +30,20 @@ extern const char *const ffn_names[];      /**< of FeedForwardKind: "swiglu", "s
 extern const char *const dtype_names[];    /**< of DType: "float32", "bf16" */
 /** @} */
 
-enum { MODEL_CONFIG_KEYS = 12 /**< fields of TransformerLMConfig */ };
+enum { MODEL_CONFIG_KEYS = 13 /**< fields of TransformerLMConfig */ };
 
 /** @brief A configuration as strings for a checkpoint. `pairs` points into `values`, so the struct cannot be copied. */
 typedef struct {
     char values[MODEL_CONFIG_KEYS][32];       /**< texts that end in a zero byte; the longest has 20 digits */
     SafetensorsText pairs[MODEL_CONFIG_KEYS]; /**< for Checkpoint.config */
+    size_t count;                             /**< of the pairs that are used */
 } ModelConfigText;
 
-/** @brief Converts each field of the configuration to a string. Its key is the field's name in TransformerLMConfig. */
+/**
+ * @brief Converts each field of the configuration to a string. Its key is the field's name in TransformerLMConfig.
+ *
+ * `tie_embeddings` has a pair only if it is true. A checkpoint without it is one of an untied model.
+ */
 void model_config_text(ModelConfigText *text, const TransformerLMConfig *config);
 
 /**
@@ -43,6 +52,22 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
  * @retval CS336_ESHAPE, CS336_ERANGE  from transformer_lm_check()
  */
 CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file);
+
+/** @brief A field in which two configurations differ. */
+typedef struct {
+    const char *key;              /**< name of the field; NULL if the configurations are equal */
+    char value[32], expected[32]; /**< as in a checkpoint */
+} ModelConfigDifference;
+
+/** @brief Finds the first field of @p config that differs from that of @p expected. */
+ModelConfigDifference model_config_difference(const TransformerLMConfig *config, const TransformerLMConfig *expected);
+
+/**
+ * @brief Reads the configuration of the model in a checkpoint file.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as checkpoint_open()
+ * @retval CS336_EFORMAT, CS336_ESHAPE, CS336_ERANGE  as model_config_read()
+ */
+CS336_MUST_CHECK Status model_config_load(TransformerLMConfig *config, const char *path);
 
 /** @brief A model for inference. It computes in float32, also if it was trained with another dtype. */
 typedef struct {

@@ -1,6 +1,7 @@
 #include "train/run_config.h"
 
 #include "core/json.h"
+#include "core/printable.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
@@ -23,6 +24,11 @@ static bool set_name(json_t *object, const char *key, const char *name)
     return json_object_set_new(object, key, json_string(name)) == 0;
 }
 
+static bool set_flag(json_t *object, const char *key, bool flag)
+{
+    return json_object_set_new(object, key, json_boolean(flag)) == 0;
+}
+
 /* Returns all settings as a JSON object, or NULL if there is no memory. */
 static json_t *config_object(const TrainerConfig *config)
 {
@@ -34,16 +40,20 @@ static json_t *config_object(const TrainerConfig *config)
         set_number(o, "rope_theta", (double)model->rope_theta) && set_number(o, "norm_eps", (double)model->norm_eps) &&
         set_name(o, "norm", norm_names[model->norm]) && set_name(o, "position", position_names[model->position]) &&
         set_name(o, "ffn", ffn_names[model->ffn]) && set_name(o, "dtype", dtype_names[model->dtype]) &&
-        set_size(o, "batch_size", config->batch_size) && set_size(o, "steps", config->steps) &&
+        set_flag(o, "tie_embeddings", model->tie_embeddings) && set_size(o, "batch_size", config->batch_size) &&
+        set_size(o, "grad_accum", config->grad_accum ? config->grad_accum : 1) &&
+        set_flag(o, "overfit_one_batch", config->overfit_one_batch) && set_size(o, "steps", config->steps) &&
         set_number(o, "lr", config->schedule.max_lr) && set_number(o, "min_lr", config->schedule.min_lr) &&
         set_size(o, "warmup_steps", config->schedule.warmup_steps) &&
         set_size(o, "decay_steps", config->schedule.decay_steps) && set_number(o, "beta1", config->adamw.beta1) &&
         set_number(o, "beta2", config->adamw.beta2) && set_number(o, "eps", config->adamw.eps) &&
         set_number(o, "weight_decay", config->adamw.weight_decay) &&
+        set_flag(o, "no_decay_norms", config->no_decay_norms) &&
         set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
         set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every) &&
-        set_size(o, "keep", config->keep))
+        set_size(o, "keep", config->keep) && set_flag(o, "log_norms", config->log_norms) &&
+        (!config->init_from || set_name(o, "init_from", printable(config->init_from).text)))
         return o;
     json_decref(o);
     return NULL;
@@ -69,6 +79,7 @@ Status run_config_write(const char *path, const TrainerConfig *config)
 
 /* The settings to compare. Model, batch size and seed are not among them: trainer_restore() compares these with the
    checkpoint. */
+static const char *const flag_keys[] = {"overfit_one_batch", "no_decay_norms", NULL};
 static const char *const optimizer_keys[] = {"lr",    "min_lr", "warmup_steps", "decay_steps",   "beta1",
                                              "beta2", "eps",    "weight_decay", "max_grad_norm", NULL};
 
@@ -79,6 +90,16 @@ static void add_difference(RunConfigComparison *comparison, const char *key, dou
     if (fabs(number - old_number) > tolerance * fabs(old_number))
         snprintf(comparison->differences + used, sizeof comparison->differences - used, "%s%s %g (was %g)",
                  used ? ", " : "", key, number, old_number);
+}
+
+/* A flag that the old file does not have was false. */
+static void add_flag_difference(RunConfigComparison *comparison, const char *key, bool flag, bool old_flag)
+{
+    static const char *const words[] = {"false", "true"};
+    const size_t used = strlen(comparison->differences);
+    if (flag != old_flag)
+        snprintf(comparison->differences + used, sizeof comparison->differences - used, "%s%s %s (was %s)",
+                 used ? ", " : "", key, words[flag], words[old_flag]);
 }
 
 /* Reads `keep`, the only number of the file that is used. It stays 0 if the file has none. */
@@ -108,6 +129,9 @@ Status run_config_compare(RunConfigComparison *comparison, const char *path, con
                 add_difference(comparison, optimizer_keys[i],
                                json_number_value(json_object_get(object, optimizer_keys[i])), json_number_value(value));
         }
+        for (size_t i = 0; flag_keys[i]; i++)
+            add_flag_difference(comparison, flag_keys[i], json_is_true(json_object_get(object, flag_keys[i])),
+                                json_is_true(json_object_get(old, flag_keys[i])));
     }
     json_decref(old);
     json_decref(object);

@@ -18,7 +18,8 @@ CS336_MUST_CHECK Status run_config_write(const char *path, const TrainerConfig *
 /** @brief The settings in config.json, compared with those of the process that resumes the run. */
 typedef struct {
     size_t stored_keep;    /**< `keep` in config.json; 0 if unknown */
-    char differences[512]; /**< optimizer settings that differ, as "lr 0.001 (was 0.01), ..."; "" if none does */
+    char differences[512]; /**< optimizer settings and flags that differ, as "lr 0.001 (was 0.01), ..."; "" if none does
+                            */
 } RunConfigComparison;
 
 /**

@@ -128,6 +128,33 @@ static bool set_number(json_t *object, const char *key, double number)
     return json_object_set_new(object, key, isfinite(number) ? json_real(number) : json_null()) == 0;
 }
 
+/* Sets an array of numbers. Returns false if there is no memory. */
+static bool set_numbers(json_t *object, const char *key, const double *numbers, size_t count)
+{
+    json_t *array = json_array();
+    bool done = array != NULL;
+    for (size_t i = 0; done && i < count; i++)
+        done = json_array_append_new(array, isfinite(numbers[i]) ? json_real(numbers[i]) : json_null()) == 0;
+    if (done)
+        return json_object_set_new(object, key, array) == 0;
+    json_decref(array);
+    return false;
+}
+
+/* Returns false if there is no memory. */
+static bool set_norms(json_t *object, const LayerNorms *norms)
+{
+    json_t *all = json_object();
+    const size_t count = norms->num_layers;
+    const bool done = set_numbers(all, "outputs", norms->outputs, count) &&
+                      set_numbers(all, "weights", norms->weights, count) &&
+                      set_numbers(all, "gradients", norms->gradients, count);
+    if (done)
+        return json_object_set_new(object, "norms", all) == 0;
+    json_decref(all);
+    return false;
+}
+
 /* Returns NULL if there is no memory. */
 static json_t *object_of(const RunLogEntry *entry)
 {
@@ -137,7 +164,8 @@ static json_t *object_of(const RunLogEntry *entry)
         set_number(object, "seconds", entry->seconds) && set_number(object, "train_loss", entry->train_loss) &&
         (!entry->validated || set_number(object, "val_loss", entry->val_loss)) && set_number(object, "lr", entry->lr) &&
         set_number(object, "grad_norm", entry->grad_norm) &&
-        set_number(object, "tokens_per_second", entry->tokens_per_second))
+        set_number(object, "tokens_per_second", entry->tokens_per_second) &&
+        (!entry->norms || set_norms(object, entry->norms)))
         return object;
     json_decref(object);
     return NULL;

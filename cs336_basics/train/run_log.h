@@ -3,7 +3,8 @@
  * @brief Logs a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
  * - Each line is an object with the keys step, tokens, seconds, train_loss, val_loss (if it was measured), lr,
- * grad_norm and tokens_per_second. JSON has no NaN and no infinity: such a number is written as null.
+ * grad_norm and tokens_per_second; and norms, if they are measured, an object of three arrays with one number for each
+ * layer: outputs, weights and gradients. JSON has no NaN and no infinity: such a number is written as null.
  * - A line is in the file before training continues. There is no buffer that a kill could lose.
  * - A run that resumes at a checkpoint first replaces the log by a file with only the lines up to that step. Otherwise
  *   the steps that are computed again would be in the log twice. A hard link of the old log keeps the old lines.
@@ -14,6 +15,7 @@
 #include "core/api.h"
 #include "core/file.h"
 #include "core/status.h"
+#include "train/layer_norms.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +33,7 @@ typedef struct {
     double lr;                /**< learning rate of this step */
     double grad_norm;         /**< norm of all gradients, before clipping */
     double tokens_per_second; /**< since the previous line, without the time of validation and saving */
+    const LayerNorms *norms;  /**< of this step, in memory of the trainer; NULL: not measured */
 } RunLogEntry;
 
 /** @brief An open log. */

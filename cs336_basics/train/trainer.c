@@ -22,6 +22,9 @@ Status trainer_check(const TrainerConfig *config)
     if (config->batch_size == 0 || config->steps == 0 || config->log_every == 0)
         return status_fail(CS336_ERANGE, "trainer_check: batch_size %zu, steps %zu, log_every %zu: expected at least 1",
                            config->batch_size, config->steps, config->log_every);
+    if (config->grad_accum && config->batch_size % config->grad_accum != 0)
+        return status_fail(CS336_ERANGE, "trainer_check: grad_accum %zu does not divide batch_size %zu",
+                           config->grad_accum, config->batch_size);
     if (schedule->warmup_steps > schedule->decay_steps)
         return status_fail(CS336_ERANGE, "trainer_check: warm-up of %zu steps is longer than the decay's %zu",
                            schedule->warmup_steps, schedule->decay_steps);
@@ -44,11 +47,16 @@ Status trainer_check(const TrainerConfig *config)
     return CS336_OK;
 }
 
+size_t trainer_piece_size(const TrainerConfig *config)
+{
+    return config->grad_accum ? config->batch_size / config->grad_accum : config->batch_size;
+}
+
 /* Takes everything except the scratch from the arena. Called to measure, then to bind. */
 static Status bind(Trainer *trainer, Arena *arena)
 {
     const TransformerLMConfig *model = &trainer->config.model;
-    const size_t tokens = memory_product(trainer->config.batch_size, model->context_length);
+    const size_t tokens = memory_product(trainer_piece_size(&trainer->config), model->context_length);
     const size_t mark = arena_mark(arena);
     Status s = transformer_lm_bind(&trainer->lm, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->grad, arena, model);
@@ -58,6 +66,8 @@ static Status bind(Trainer *trainer, Arena *arena)
     s = s ? s
           : transformer_lm_parameters(&trainer->parameters, arena, &trainer->lm, &trainer->grad, &trainer->first_moment,
                                       &trainer->second_moment);
+    if (!s && trainer->config.log_norms)
+        s = layer_norms_bind(&trainer->norms, arena, model->num_layers);
     trainer->inputs = arena_take(arena, memory_product(tokens, sizeof *trainer->inputs));
     trainer->targets = arena_take(arena, memory_product(tokens, sizeof *trainer->targets));
     return s ? s : arena_keep(arena, mark);
@@ -72,9 +82,17 @@ static Status allocate(Trainer *trainer)
     if (!s)
         s = bind(trainer, &trainer->memory);
     if (!s)
-        s = arena_init(&trainer->scratch, transformer_lm_loss_scratch(&trainer->lm, trainer->config.batch_size,
-                                                                      trainer->config.model.context_length, true));
+        s = arena_init(&trainer->scratch,
+                       transformer_lm_loss_scratch(&trainer->lm, trainer_piece_size(&trainer->config),
+                                                   trainer->config.model.context_length, true));
     return s;
+}
+
+/* The gains of RMSNorm are the only parameters with one dimension. */
+static void exempt_norms_from_decay(ParameterList parameters)
+{
+    for (size_t i = 0; i < parameters.count; i++)
+        parameters.items[i].no_decay = parameters.items[i].value.rank == 1;
 }
 
 Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train, const TokenFile *val)
@@ -96,6 +114,8 @@ Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFi
         trainer_deinit(trainer);
         return s;
     }
+    if (config->no_decay_norms)
+        exempt_norms_from_decay(trainer->parameters);
     /* Initial weights, and the generator of batches. */
     Rng weights = rng_stream(config->seed, STREAM_WEIGHTS);
     transformer_lm_initialise(&trainer->lm, &weights);
@@ -112,15 +132,36 @@ void trainer_deinit(Trainer *trainer)
 
 /* ---- steps ---- */
 
-/* Draws a batch from the file and computes its loss; also its gradients, added to grad, unless grad is NULL. */
-static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng)
+/* Returns the number of pieces in which a batch is computed. */
+static size_t piece_count(const Trainer *trainer)
 {
-    const size_t batch = trainer->config.batch_size, context = trainer->config.model.context_length;
-    const Status s = get_batch(trainer->inputs, trainer->targets, file, batch, context, "cpu", rng);
-    if (s)
-        return s;
-    return transformer_lm_loss(loss, grad, &trainer->lm, tokens(trainer->inputs, batch, context),
-                               tokens(trainer->targets, batch, context), NULL, &trainer->scratch);
+    return trainer->config.batch_size / trainer_piece_size(&trainer->config);
+}
+
+/*
+ * Draws a batch from the file and computes its loss, piece by piece; drawn in pieces, the windows are those of the
+ * whole batch. Unless grad is NULL, the gradient of each piece's mean loss is added to grad, which then is the gradient
+ * of the batch's mean loss times the number of pieces.
+ */
+static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng,
+                            const GradientObserver *observer)
+{
+    const size_t rows = trainer_piece_size(&trainer->config), context = trainer->config.model.context_length;
+    const size_t pieces = piece_count(trainer);
+    const TokenTensor inputs = tokens(trainer->inputs, rows, context);
+    const TokenTensor targets = tokens(trainer->targets, rows, context);
+    double sum = 0;
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < pieces; i++) {
+        float piece_loss = 0;
+        s = get_batch(trainer->inputs, trainer->targets, file, rows, context, "cpu", rng);
+        if (!s)
+            s = transformer_lm_loss(&piece_loss, grad, &trainer->lm, inputs, targets, observer, &trainer->scratch);
+        sum += (double)piece_loss;
+    }
+    if (!s)
+        *loss = (float)(sum / (double)pieces);
+    return s;
 }
 
 Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
@@ -130,20 +171,32 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     AdamWConfig adamw = config->adamw;
     adamw.lr = cosine_schedule_lr(&config->schedule, step);
 
-    /* Loss and gradients of a random batch. */
-    Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, &trainer->batches);
+    /* Loss and gradients of a batch. Only their norm is divided by the number of pieces here. */
+    const double pieces = (double)piece_count(trainer);
+    Rng first_batch = rng_stream(config->seed, STREAM_BATCHES);
+    Rng *batches = config->overfit_one_batch ? &first_batch : &trainer->batches;
+    const bool measure = trainer->measure_norms && config->log_norms;
+    const GradientObserver observer = {.output = layer_norms_add_output, .context = &trainer->norms};
+    if (measure)
+        layer_norms_clear(&trainer->norms);
+    Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, batches, measure ? &observer : NULL);
     if (!s)
         s = gradient_norm(grad_norm, trainer->parameters);
+    if (!s)
+        *grad_norm /= pieces;
     if (!s && !(isfinite(*loss) && isfinite(*grad_norm)))
         s = status_fail(CS336_ERANGE,
                         "step %zu: the loss is %g and the gradient norm %g, expected finite numbers; a lower learning "
                         "rate may help",
                         step, (double)*loss, *grad_norm);
 
-    /* Clip and update in one pass over the parameters, which also sets the gradients to 0. */
+    if (!s && measure)
+        layer_norms_finish(&trainer->norms, trainer->parameters, 1 / pieces);
+
+    /* Divide, clip and update in one pass over the parameters, which also sets the gradients to 0. */
     const double max_norm = config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY;
     if (!s)
-        s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm), step, &adamw);
+        s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm) / pieces, step, &adamw);
 
     /* After a failure the weights are unchanged, but some gradients may be computed. */
     if (s)
@@ -159,7 +212,7 @@ Status trainer_validate(Trainer *trainer, double *loss)
     double sum = 0;
     for (size_t i = 0; i < trainer->config.val_batches; i++) {
         float batch_loss;
-        const Status s = loss_of_batch(trainer, &batch_loss, NULL, trainer->val, &rng);
+        const Status s = loss_of_batch(trainer, &batch_loss, NULL, trainer->val, &rng, NULL);
         if (s)
             return s;
         sum += (double)batch_loss;

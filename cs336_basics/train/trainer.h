@@ -3,6 +3,9 @@
  * @brief Trains a model in memory: setup, one step, one validation (handout section 5.3, problem training_together).
  *
  * - A step draws a random batch, computes loss and gradients, clips the gradients and updates the weights with AdamW.
+ * - With gradient accumulation a step computes its batch in several pieces, one after the other, and their gradients
+ * are summed. The activations of only one piece exist at a time. Windows, loss and update are those of the whole batch,
+ *   up to rounding.
  * - Steps count from 1, and step t uses the schedule's learning rate at t. The rate at 0 would be 0 with a warm-up, so
  *   that the first step would learn nothing.
  * - Each validation uses the same windows of the validation file, so that its losses can be compared.
@@ -23,7 +26,9 @@
 #include "nn/transformer_lm.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
+#include "train/layer_norms.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 CS336_API_BEGIN
@@ -32,10 +37,13 @@ CS336_API_BEGIN
 typedef struct {
     TransformerLMConfig model; /**< sizes and variants */
     size_t batch_size;         /**< windows of context_length tokens in each step */
+    size_t grad_accum;         /**< number of pieces in which a batch is computed; divides batch_size; 0: one */
+    bool overfit_one_batch;    /**< each step uses the first batch, to see that the model can learn it by heart */
     size_t steps;              /**< length of the whole run */
     size_t stop_at;            /**< save and return after this step, to resume later; 0: not before the end */
     CosineSchedule schedule;   /**< learning rate by step */
     AdamWConfig adamw;         /**< its `lr` is ignored: the schedule gives the learning rate */
+    bool no_decay_norms;       /**< weight decay leaves the gains of RMSNorm alone */
     double max_grad_norm;      /**< the gradients are scaled down to this norm; 0: no clipping */
     uint64_t seed;             /**< of initial weights, batches and validation windows */
     size_t log_every;          /**< steps from one line of the log to the next */
@@ -43,10 +51,15 @@ typedef struct {
     size_t val_batches;        /**< batches in each validation; 0: no validation */
     size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
     size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    bool log_norms;            /**< the log has the norms of each layer: see train/layer_norms.h */
+    const char *init_from;     /**< for config.json: the checkpoint from which the weights came; NULL: from the seed */
 } TrainerConfig;
 
 /** @brief Checks that a run can have this configuration. @retval CS336_ESHAPE, CS336_ERANGE */
 CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
+
+/** @brief Returns the number of windows that a step computes at a time: batch_size, or a part of it. */
+size_t trainer_piece_size(const TrainerConfig *config);
 
 /** @brief The state of a run in memory. */
 typedef struct {
@@ -54,16 +67,18 @@ typedef struct {
     const TokenFile *train,   /**< training tokens, which the caller owns */
         *val;                 /**< validation tokens, likewise; NULL if val_batches is 0 */
     TransformerLM lm,         /**< the model: weights and RoPE tables */
-        grad,                 /**< gradients by parameter; zeroed after each step */
+        grad,                 /**< gradients by parameter, summed over the pieces of a batch; zeroed after each step */
         first_moment,         /**< AdamW's m by parameter */
         second_moment;        /**< AdamW's v by parameter */
     ParameterList parameters; /**< the same tensors as a list */
-    Rng batches;              /**< draws the training windows */
+    Rng batches;              /**< draws the training windows; unused with overfit_one_batch */
     size_t step;              /**< steps done */
-    int32_t *inputs,          /**< (batch_size, context_length) ids of the batch */
-        *targets;             /**< (batch_size, context_length) the id that follows each input */
-    Arena memory;             /**< owns weights, gradients, moments and the batch */
-    Arena scratch;            /**< for the activations of a step */
+    LayerNorms norms;         /**< of the latest step that measured them; bound if config.log_norms */
+    bool measure_norms;       /**< set it before a step, to measure its norms */
+    int32_t *inputs,          /**< (piece, context_length) ids of a piece of the batch */
+        *targets;             /**< (piece, context_length) the id that follows each input */
+    Arena memory;             /**< owns weights, gradients, moments and the ids */
+    Arena scratch;            /**< for the activations of a piece of the batch */
 } Trainer;
 
 /**

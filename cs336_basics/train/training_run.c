@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "train/training_run.h"
 
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
@@ -12,7 +13,7 @@
 
 /* ---- saving and restoring ---- */
 
-enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 }; /* the model's keys, batch_size and seed */
+enum { RUN_KEYS = MODEL_CONFIG_KEYS + 2 }; /* at most: the model's keys, batch_size and seed */
 
 /* The memory that a Checkpoint points to while it is saved or loaded. */
 typedef struct {
@@ -29,18 +30,19 @@ typedef struct {
 static Checkpoint checkpoint_of(const Trainer *trainer, RunState *state, Rng *batches)
 {
     model_config_text(&state->model, &trainer->config.model);
-    memcpy(state->pairs, state->model.pairs, sizeof state->model.pairs);
+    const size_t count = state->model.count;
+    memcpy(state->pairs, state->model.pairs, count * sizeof *state->pairs);
     snprintf(state->batch_size, sizeof state->batch_size, "%zu", trainer->config.batch_size);
     snprintf(state->seed, sizeof state->seed, "%llu", (unsigned long long)trainer->config.seed);
-    state->pairs[MODEL_CONFIG_KEYS] = (SafetensorsText){.key = "batch_size", .value = state->batch_size};
-    state->pairs[MODEL_CONFIG_KEYS + 1] = (SafetensorsText){.key = "seed", .value = state->seed};
+    state->pairs[count] = (SafetensorsText){.key = "batch_size", .value = state->batch_size};
+    state->pairs[count + 1] = (SafetensorsText){.key = "seed", .value = state->seed};
     state->rng = (CheckpointRng){.name = "batches", .rng = batches};
     return (Checkpoint){.parameters = trainer->parameters,
                         .iteration = trainer->step,
                         .generators = &state->rng,
                         .generator_count = 1,
                         .config = state->pairs,
-                        .config_count = RUN_KEYS};
+                        .config_count = count + 2};
 }
 
 Status trainer_save(const Trainer *trainer, const char *path)
@@ -51,13 +53,65 @@ Status trainer_save(const Trainer *trainer, const char *path)
     return checkpoint_save(path, &checkpoint);
 }
 
+/* An untied model has no key to compare: see model_config_text(). */
+static Status check_untied(const CheckpointFile *file, const TransformerLMConfig *config)
+{
+    const char *tied = checkpoint_config(file, "tie_embeddings");
+    if (config->tie_embeddings || !tied || strcmp(tied, "false") == 0)
+        return CS336_OK;
+    return status_fail(CS336_EFORMAT, "%s: tie_embeddings is %s, expected false", file->tensors.path, tied);
+}
+
 Status trainer_restore(Trainer *trainer, const char *path)
 {
     RunState state;
+    CheckpointFile file;
     Checkpoint checkpoint = checkpoint_of(trainer, &state, &trainer->batches);
-    const Status s = checkpoint_load(&checkpoint, path);
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = check_untied(&file, &trainer->config.model);
+    if (!s)
+        s = checkpoint_read(&checkpoint, &file);
     if (!s)
         trainer->step = checkpoint.iteration;
+    checkpoint_close(&file);
+    return s;
+}
+
+/* Checks that the file has the trainer's model. */
+static Status check_same_model(const CheckpointFile *file, const TransformerLMConfig *model)
+{
+    TransformerLMConfig config;
+    const Status s = model_config_read(&config, file);
+    if (s)
+        return s;
+    config.context_length = model->context_length;
+    config.dtype = model->dtype;
+    const ModelConfigDifference difference = model_config_difference(&config, model);
+    return difference.key ? status_fail(CS336_EFORMAT, "%s: %s is %s, expected %s", file->tensors.path, difference.key,
+                                        difference.value, difference.expected)
+                          : CS336_OK;
+}
+
+Status trainer_load_weights(Trainer *trainer, const char *path)
+{
+    CheckpointFile file;
+    Status s = checkpoint_open(&file, path);
+    if (s)
+        return s;
+    s = check_same_model(&file, &trainer->config.model);
+    /* A list of the values without moments: checkpoint_read() then skips those of the file. */
+    const size_t count = trainer->parameters.count;
+    Parameter *values = s ? NULL : memory_allocate(count * sizeof *values);
+    if (!s && !values)
+        s = status_fail(CS336_ENOMEM, "%s: no memory for %zu parameters", path, count);
+    for (size_t i = 0; values && i < count; i++)
+        values[i] = (Parameter){.name = trainer->parameters.items[i].name, .value = trainer->parameters.items[i].value};
+    if (!s)
+        s = checkpoint_read(&(Checkpoint){.parameters = {values, count}}, &file);
+    memory_release(values);
+    checkpoint_close(&file);
     return s;
 }
 
@@ -196,7 +250,14 @@ static Status advance(Run *run, RunLogEntry *entry)
     const TrainerConfig *config = &trainer->config;
     const size_t batch_tokens = config->batch_size * config->model.context_length;
 
+    /* What happens after the step. */
+    const size_t step = trainer->step + 1;
+    const bool last = step == config->steps;
+    const bool validated = config->val_batches && (last || is_due(config->val_every, step));
+    const bool logged = last || validated || is_due(config->log_every, step);
+
     /* The step. Only its time counts for tokens per second. */
+    trainer->measure_norms = logged;
     const double step_start = clock_seconds();
     float loss;
     Status s = trainer_step(trainer, &loss, &entry->grad_norm);
@@ -206,20 +267,18 @@ static Status advance(Run *run, RunLogEntry *entry)
     run->step_tokens += (double)batch_tokens;
 
     /* The validation. */
-    const size_t step = trainer->step;
-    const bool last = step == config->steps;
-    entry->validated = config->val_batches && (last || is_due(config->val_every, step));
-    if (entry->validated)
+    entry->validated = validated;
+    if (validated)
         s = trainer_validate(trainer, &entry->val_loss);
 
     /* The line of the log. */
-    const bool logged = last || entry->validated || is_due(config->log_every, step);
     entry->step = step;
     entry->tokens = step * batch_tokens;
     entry->seconds = run->earlier_seconds + clock_seconds() - run->start_time;
     entry->train_loss = (double)loss;
     entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
+    entry->norms = logged && config->log_norms ? &trainer->norms : NULL;
     if (!s && logged) {
         s = tolerate_file_failure(run, run_log_append(&run->log, entry));
         run->step_seconds = run->step_tokens = 0;

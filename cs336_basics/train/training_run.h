@@ -36,6 +36,19 @@ CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
  */
 CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 
+/**
+ * @brief Replaces the initial weights by those of a checkpoint, which may be of another run: fine-tuning. Its moments,
+ * step, seed and generators are not used. Call it after trainer_init().
+ *
+ * The models must be equal but for context_length and dtype, which have no parameters. After a failure the weights are
+ * unchanged, except as trainer_restore() says.
+ * @retval CS336_EIO      the checkpoint cannot be read
+ * @retval CS336_EFORMAT  it is cut short, or has another model
+ * @retval CS336_ESHAPE, CS336_ERANGE  its configuration is invalid, or does not fit the shapes of its weights
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status trainer_load_weights(Trainer *trainer, const char *path);
+
 /** @brief Functions that trainer_run() calls, and a flag that it reads. Each pointer may be NULL. */
 typedef struct {
     void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< called after each step */

@@ -13,7 +13,7 @@
 enum { GPT2_SMALL, GPT2_MEDIUM, GPT2_LARGE, GPT2_XL, PRESETS };
 
 /* A small model whose sizes all differ, in all variants of norm, position and feed-forward network. */
-enum { VARIANTS = 12 };
+enum { VARIANTS = TINY_LM_VARIANTS };
 
 static TransformerLMConfig variant(int i)
 {

@@ -148,7 +148,8 @@ START_TEST(test_sizes_that_no_machine_holds)
         {"--d-model 2147483647 --num-heads 1 --position none", "; try a smaller --d-model than 2147483647\n"},
         {"--d-model 2147483646 --num-heads 1", "; try a smaller --d-model than 2147483646\n"},
         {"--d-ff 8589934588", "; try a smaller --d-ff than 8589934588\n"},
-        {"--batch-size 2147483647", "; try a smaller --batch-size than 2147483647\n"},
+        {"--batch-size 2147483647", "; try --grad-accum 2147483647, which computes each batch in pieces, or a smaller "
+                                    "--batch-size than 2147483647\n"},
         {"--num-layers 65536 --d-model 4096", "; try a smaller --num-layers than 65536\n"},
         {"--vocab-size 2147483647 --d-model 1024", "; try a smaller --vocab-size than 2147483647\n"},
     };

@@ -174,6 +174,30 @@ START_TEST(test_tensor_fill_leaves_what_is_outside_the_view)
 }
 END_TEST
 
+/* Powers of two and their squares are exact, and 1e30 squared is beyond float. */
+START_TEST(test_tensor_sum_of_squares_is_in_double)
+{
+    static float numbers[100000];
+    double expected = 0;
+    for (size_t i = 0; i < 100000; i++) {
+        numbers[i] = i % 3 ? 0.5F : -1024;
+        expected += (double)numbers[i] * (double)numbers[i];
+    }
+    static const size_t counts[] = {0, 1, 63, 64, 65, 4096, 99999};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < counts[i]; j++)
+            sum += (double)numbers[j] * (double)numbers[j];
+        test_label("%zu numbers", counts[i]);
+        ck_assert_double_eq(tensor_sum_of_squares(tensor(numbers, counts[i])), sum);
+    }
+    test_label_end();
+    ck_assert_double_eq(tensor_sum_of_squares(tensor(numbers, 10, 10000)), expected);
+    float huge[2] = {1e30F, 0};
+    ck_assert_double_eq_tol(tensor_sum_of_squares(tensor(huge, 2)) / 1e60, 1, 1e-6);
+}
+END_TEST
+
 START_TEST(test_tensor_extents_beyond_memory_are_no_overflow)
 {
     const Tensor x = tensor(NULL, SIZE_MAX, SIZE_MAX);
@@ -275,6 +299,7 @@ const TestCase tensor_tests[] = {
     TEST(test_tensor_shapes_are_compared_by_extents, "tensor"),
     TEST(test_tensor_copy_between_any_strides, "tensor"),
     TEST(test_tensor_fill_leaves_what_is_outside_the_view, "tensor"),
+    TEST(test_tensor_sum_of_squares_is_in_double, "tensor"),
     TEST(test_tensor_extents_beyond_memory_are_no_overflow, "tensor"),
     TEST(test_tokens_broadcast_repeats_by_a_stride_of_zero, "tensor"),
     TEST(test_tokens_check_names_the_first_id_outside, "tensor"),

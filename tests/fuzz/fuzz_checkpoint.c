@@ -58,7 +58,8 @@ static const char *choose_value(FuzzInput *input, size_t index)
                                         "4294967296", "12",   "",      "1e30",    "1e-50",      "1000000000000",
                                         "nan",        "inf",  "none",  "swiglu",  "bf16",       "18446744073709551615",
                                         " 12",        "0x10", "012",   "12 ",     "+12",        "18446744073709551616",
-                                        "24",         "100",  "65536", "3000000", "pre",        "9223372036854775808"};
+                                        "24",         "100",  "65536", "3000000", "pre",        "9223372036854775808",
+                                        "true"};
     const size_t choice = fuzz_byte(input);
     if (choice < 192)
         return edges[choice % (sizeof edges / sizeof *edges)];
@@ -73,10 +74,11 @@ static const char *choose_value(FuzzInput *input, size_t index)
 /* Sets the configuration, iteration and the state of a generator, of which choices replace or remove some. */
 static size_t choose_metadata(SafetensorsText *texts, const ModelConfigText *config, FuzzInput *input)
 {
-    static const SafetensorsText others[] = {{"iteration", "20"}, {"rng.batches", "1 2"}};
+    static const SafetensorsText others[] = {
+        {"iteration", "20"}, {"rng.batches", "1 2"}, {"config.tie_embeddings", "false"}};
     static char keys[MODEL_CONFIG_KEYS][64];
     size_t count = 0;
-    for (size_t i = 0; i < MODEL_CONFIG_KEYS; i++) {
+    for (size_t i = 0; i < config->count; i++) {
         snprintf(keys[i], sizeof keys[i], "config.%s", config->pairs[i].key);
         texts[count++] = (SafetensorsText){.key = keys[i], .value = config->pairs[i].value};
     }

@@ -155,6 +155,7 @@ void reference_pass(ReferencePass *pass, const ReferenceWeights *weights, const 
     r.prefix[0] = 0;
     if (config->norm != NORM_NONE)
         norm(&r, r.x, r.x, "ln_final.weight");
-    reference_linear(pass->logits, r.x, get(&r, "lm_head.weight"), rows, d, config->vocab_size);
+    reference_linear(pass->logits, r.x, config->tie_embeddings ? table : get(&r, "lm_head.weight"), rows, d,
+                     config->vocab_size);
     measure(&r, pass->logits, rows * config->vocab_size);
 }

@@ -23,6 +23,7 @@ static TransformerLMConfig small_variant(int variant)
     config.norm = like.norm;
     config.position = like.position;
     config.ffn = like.ffn;
+    config.tie_embeddings = like.tie_embeddings;
     config.num_layers = 3;
     return config;
 }

@@ -177,20 +177,17 @@ END_TEST
 
 START_TEST(test_model_counts_its_parameters)
 {
-    for (int norm = NORM_PRE; norm <= NORM_NONE; norm++)
-        for (int ffn = FFN_SWIGLU; ffn <= FFN_SILU; ffn++) {
-            SmallModel m;
-            TransformerLMConfig config = small_config();
-            size_t count = 0;
-            config.norm = (NormPlacement)norm;
-            config.ffn = (FeedForwardKind)ffn;
-            test_label("%s", variant_text(&config));
-            small_model_init(&m, &config, 1, 1);
-            for (size_t i = 0; i < m.parameters.count; i++)
-                count += tensor_count(m.parameters.items[i].value);
-            ck_assert_uint_eq(transformer_lm_parameter_count(&config), count);
-            small_model_deinit(&m);
-        }
+    for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
+        SmallModel m;
+        const TransformerLMConfig config = tiny_lm_config(variant);
+        size_t count = 0;
+        test_label("%s", variant_text(&config));
+        small_model_init(&m, &config, 1, 1);
+        for (size_t i = 0; i < m.parameters.count; i++)
+            count += tensor_count(m.parameters.items[i].value);
+        ck_assert_uint_eq(transformer_lm_parameter_count(&config), count);
+        small_model_deinit(&m);
+    }
     test_label_end();
     /* The course's XL: 50257 (1600 + 1600) + 48 (4 1600^2 + 3 1600 4288 + 2 1600) + 1600 */
     const TransformerLMConfig xl = {.vocab_size = 50257, .d_model = 1600, .num_layers = 48, .d_ff = 4288};
@@ -353,6 +350,32 @@ START_TEST(test_model_starts_as_the_handout_says)
 }
 END_TEST
 
+/* ---- tied embeddings ---- */
+
+START_TEST(test_tied_model_has_one_matrix)
+{
+    TransformerLMConfig config = small_config();
+    config.tie_embeddings = true;
+    SmallModel m;
+    Rng rng = rng_seeded(1);
+    small_model_init(&m, &config, 1, 1);
+    for (size_t i = 0; i < m.parameters.count; i++)
+        ck_assert_str_ne(m.parameters.items[i].name, "lm_head.weight");
+    const TransformerLM *both[] = {&m.value, &m.grad};
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_ptr_eq(both[i]->lm_head.weight.data, both[i]->token_embeddings.weight.data);
+        ck_assert(tensor_same_shape(both[i]->lm_head.weight, both[i]->token_embeddings.weight));
+    }
+    TransformerLMConfig untied = config;
+    untied.tie_embeddings = false;
+    ck_assert_uint_eq(transformer_lm_parameter_count(&untied) - transformer_lm_parameter_count(&config), 40 * 16);
+    /* Logits begin with size 1: the deviation is 1 / sqrt(16). */
+    transformer_lm_initialise(&m.value, &rng);
+    assert_truncated_normal(&m.parameters.items[0], 0.25);
+    small_model_deinit(&m);
+}
+END_TEST
+
 START_TEST(test_model_starts_the_same_from_the_same_seed)
 {
     const TransformerLMConfig config = small_config();
@@ -386,6 +409,7 @@ const TestCase parameters_tests[] = {
     TEST(test_model_without_a_workspace_says_so, "transformer_lm"),
     TEST(test_model_releases_its_memory_when_an_allocation_fails, "transformer_lm"),
     TEST(test_model_starts_as_the_handout_says, "linear"),
+    TEST(test_tied_model_has_one_matrix, "transformer_lm"),
     TEST(test_model_starts_the_same_from_the_same_seed, "transformer_lm"),
     {0},
 };

@@ -263,6 +263,31 @@ START_TEST(test_adamw_equals_the_double_precision_reference)
 }
 END_TEST
 
+/* Two groups of parameters, of which the second has no weight decay. A strong decay, so that it would be seen. */
+START_TEST(test_adamw_decays_only_what_it_may)
+{
+    enum { COUNT = 70, STEPS = 20 };
+    AdamWConfig config = USUAL, without = USUAL;
+    config.weight_decay = 10;
+    without.weight_decay = 0;
+    Parameter items[] = {PARAMETER("fc.weight", COUNT), PARAMETER("fc.weight", COUNT)};
+    items[1].no_decay = true;
+    double *value = sample_doubles(2 * COUNT), *first = sample_doubles(2 * COUNT), *second = sample_doubles(2 * COUNT);
+    for (size_t i = 0; i < 2 * COUNT; i++)
+        value[i] = (double)items[i / COUNT].value.data[i % COUNT], first[i] = second[i] = 0;
+    for (size_t step = 1; step <= STEPS; step++) {
+        set_gradient(&items[0], step);
+        set_gradient(&items[1], step);
+        for (size_t i = 0; i < 2 * COUNT; i++)
+            reference_adamw(&value[i], &first[i], &second[i], (double)items[0].grad.data[i % COUNT], step,
+                            i < COUNT ? &config : &without);
+        assert_ok(adamw_step((ParameterList){items, 2}, step, &config));
+    }
+    assert_allclose_double("decayed", items[0].value.data, value, COUNT, 1e-5, 1e-6);
+    assert_allclose_double("not decayed", items[1].value.data, value + COUNT, COUNT, 1e-5, 1e-6);
+}
+END_TEST
+
 START_TEST(test_adamw_clips_steps_and_clears_in_one)
 {
     Parameter apart = PARAMETER("w", 3, 1500), at_once = PARAMETER("w", 3, 1500);
@@ -507,6 +532,7 @@ const TestCase optim_tests[] = {
     TEST(test_sgd_reports_what_does_not_fit, "learning_rate_tuning"),
     TEST(test_adamw_equals_pytorch_over_1000_steps, "adamw"),
     TEST(test_adamw_equals_the_double_precision_reference, "adamw"),
+    TEST(test_adamw_decays_only_what_it_may, "adamw"),
     TEST(test_adamw_clips_steps_and_clears_in_one, "adamw"),
     TEST(test_adamw_moment_without_gradient_becomes_zero, "adamw"),
     TEST(test_adamw_checks_everything_before_it_changes_anything, "adamw"),

@@ -186,7 +186,8 @@ void reference_transformer_lm(double *logits, const int32_t *ids, const Referenc
     const double *gain = reference_weight(weights, "", "ln_final.weight");
     if (gain)
         reference_rmsnorm(x, x, gain, rows, d, (double)config->norm_eps);
-    reference_linear(logits, x, reference_weight(weights, "", "lm_head.weight"), rows, d, config->vocab_size);
+    const double *head = config->tie_embeddings ? table : reference_weight(weights, "", "lm_head.weight");
+    reference_linear(logits, x, head, rows, d, config->vocab_size);
     free(x);
     free(y);
 }

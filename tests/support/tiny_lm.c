@@ -3,7 +3,9 @@
 #include "core/parallel.h"
 #include "tests/support/allclose.h"
 
+#include <check.h>
 #include <stdio.h>
+#include <string.h>
 
 TransformerLMConfig tiny_lm_config(int variant)
 {
@@ -17,7 +19,8 @@ TransformerLMConfig tiny_lm_config(int variant)
                                  .norm_eps = 1e-5F,
                                  .norm = (NormPlacement)(variant % 3),
                                  .position = (PositionKind)(variant / 3 % 2),
-                                 .ffn = (FeedForwardKind)(variant / 6)};
+                                 .ffn = (FeedForwardKind)(variant / 6 % 2),
+                                 .tie_embeddings = variant / 12 == 1};
 }
 
 const char *variant_text(const TransformerLMConfig *config)
@@ -26,9 +29,35 @@ const char *variant_text(const TransformerLMConfig *config)
     static const char *const positions[] = {[POSITION_ROPE] = "rope", [POSITION_NONE] = "none"};
     static const char *const kinds[] = {[FFN_SWIGLU] = "swiglu", [FFN_SILU] = "silu"};
     static char text[64];
-    snprintf(text, sizeof text, "norm %s, position %s, ffn %s", norms[config->norm], positions[config->position],
-             kinds[config->ffn]);
+    snprintf(text, sizeof text, "norm %s, position %s, ffn %s%s", norms[config->norm], positions[config->position],
+             kinds[config->ffn], config->tie_embeddings ? ", tied" : "");
     return text;
+}
+
+void assert_same_config(const TransformerLMConfig *actual, const TransformerLMConfig *expected)
+{
+    const TransformerLMConfig *both[] = {actual, expected};
+    double fields[2][13];
+    for (size_t i = 0; i < 2; i++) {
+        const TransformerLMConfig *c = both[i];
+        const double all[13] = {(double)c->vocab_size,
+                                (double)c->context_length,
+                                (double)c->d_model,
+                                (double)c->num_layers,
+                                (double)c->num_heads,
+                                (double)c->d_ff,
+                                (double)c->rope_theta,
+                                (double)c->norm_eps,
+                                c->norm,
+                                c->position,
+                                c->ffn,
+                                c->dtype,
+                                c->tie_embeddings};
+        memcpy(fields[i], all, sizeof all);
+    }
+    for (size_t i = 0; i < 13; i++)
+        ck_assert_msg(fields[0][i] == fields[1][i], "field %zu of the configuration is %g, expected %g", i,
+                      fields[0][i], fields[1][i]);
 }
 
 static Status bind(TinyLM *tiny, Arena *arena, const TransformerLMConfig *config)

@@ -66,6 +66,7 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"rope_theta", (double)model->rope_theta},
                    {"norm_eps", (double)model->norm_eps},
                    {"batch_size", 3},
+                   {"grad_accum", 1},
                    {"steps", TINY_STEPS},
                    {"lr", 0.01},
                    {"min_lr", 0.001},
@@ -83,7 +84,18 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"checkpoint_every", 5},
                    {"keep", 1}};
     const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
-    enum { NUMBERS = sizeof numbers / sizeof *numbers, NAMES = sizeof names / sizeof *names };
+    const struct {
+        const char *key;
+        bool value;
+    } flags[] = {{"overfit_one_batch", config->overfit_one_batch},
+                 {"no_decay_norms", config->no_decay_norms},
+                 {"tie_embeddings", model->tie_embeddings},
+                 {"log_norms", config->log_norms}};
+    enum {
+        NUMBERS = sizeof numbers / sizeof *numbers,
+        NAMES = sizeof names / sizeof *names,
+        FLAGS = sizeof flags / sizeof *flags
+    };
     json_t *object;
     assert_ok(json_read(&object, path));
     for (size_t i = 0; i < NUMBERS; i++) {
@@ -96,14 +108,20 @@ static void check_config_file(const char *path, const TrainerConfig *config)
         test_label("%s of %s", names[i][0], path);
         ck_assert_str_eq(json_string_value(json_object_get(object, names[i][0])), names[i][1]);
     }
+    for (size_t i = 0; i < FLAGS; i++) {
+        const json_t *value = json_object_get(object, flags[i].key);
+        test_label("%s of %s", flags[i].key, path);
+        ck_assert(json_is_boolean(value) && json_is_true(value) == flags[i].value);
+    }
     test_label_end();
-    ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES);
+    ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES + FLAGS);
     json_decref(object);
 }
 
 START_TEST(test_run_writes_its_files)
 {
-    const TrainerConfig config = tiny_training_config();
+    TrainerConfig config = tiny_training_config();
+    config.no_decay_norms = true;
     assert_ok(tiny_training_run("a/b", &config, RUN_OVERWRITE, NULL));
     ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
     check_config_file(temp_path("a/b/config.json"), &config);
@@ -150,6 +168,28 @@ START_TEST(test_resumed_run_equals_an_uninterrupted_one)
         assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
         assert_same_file("whole/config.json", "resumed/config.json");
     }
+}
+END_TEST
+
+/* The pieces of a batch are no part of a run: they change the memory that it needs and only the rounding of its
+ * numbers.
+ */
+START_TEST(test_resumed_run_may_change_its_pieces)
+{
+    TrainerConfig config = tiny_training_config();
+    config.adamw.eps = 1e-4; /* so that rounding is not enlarged where gradients are tiny */
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = 5;
+    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = 0;
+    config.grad_accum = 3;
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    TrainedModel whole, resumed;
+    assert_ok(trained_model_load(&whole, temp_path("whole/checkpoint.safetensors")));
+    assert_ok(trained_model_load(&resumed, temp_path("resumed/checkpoint.safetensors")));
+    assert_allclose_tensor("lm_head", resumed.lm.lm_head.weight, whole.lm.lm_head.weight, 1e-5, 1e-5);
+    trained_model_deinit(&whole);
+    trained_model_deinit(&resumed);
 }
 END_TEST
 
@@ -269,6 +309,52 @@ START_TEST(test_training_does_not_depend_on_threads)
 }
 END_TEST
 
+/* Counts the lines whose norms are three lists of `layers` positive numbers; all lines have them, or none. */
+static size_t lines_with_norms(const char *log, size_t layers)
+{
+    static const char *const lists[] = {"outputs", "weights", "gradients"};
+    FILE *file = fopen(temp_path(log), "rb");
+    char line[2048];
+    size_t with = 0, without = 0;
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file)) {
+        json_t *entry;
+        assert_ok(json_parse(&entry, line, strlen(line), log));
+        const json_t *norms = json_object_get(entry, "norms");
+        for (size_t i = 0; norms && i < 3; i++) {
+            const json_t *list = json_object_get(norms, lists[i]);
+            ck_assert_uint_eq(json_array_size(list), layers);
+            for (size_t j = 0; j < layers; j++)
+                ck_assert_double_gt(json_number_value(json_array_get(list, j)), 0);
+        }
+        with += norms != NULL;
+        without += norms == NULL;
+        json_decref(entry);
+    }
+    fclose(file);
+    ck_assert(with == 0 || without == 0);
+    return with;
+}
+
+/* The norms do not change the training, nor do threads or a stop change the norms. */
+START_TEST(test_log_has_the_norms_if_asked)
+{
+    TrainerConfig config = tiny_training_config();
+    assert_ok(tiny_training_run("without", &config, RUN_OVERWRITE, NULL));
+    ck_assert_uint_eq(lines_with_norms("without/log.jsonl", 3), 0);
+    config.log_norms = true;
+    assert_ok(tiny_training_run("with", &config, RUN_OVERWRITE, NULL));
+    ck_assert_uint_eq(lines_with_norms("with/log.jsonl", 3), TINY_STEPS / 2);
+    assert_same_file("without/checkpoint.safetensors", "with/checkpoint.safetensors");
+    tiny_training_threads = 3;
+    config.stop_at = 5;
+    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = 0;
+    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
+    assert_same_log("with/log.jsonl", "resumed/log.jsonl");
+}
+END_TEST
+
 START_TEST(test_reports_do_not_change_the_training)
 {
     TrainerConfig config = tiny_training_config();
@@ -379,6 +465,36 @@ START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
 }
 END_TEST
 
+START_TEST(test_tied_run_resumes_as_a_tied_one)
+{
+    TrainerConfig config = tiny_training_config(), untied = config;
+    config.model.tie_embeddings = true;
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = untied.stop_at = 5;
+    assert_ok(tiny_training_run("tied", &config, RUN_OVERWRITE, NULL));
+    assert_ok(tiny_training_run("untied", &untied, RUN_OVERWRITE, NULL));
+    config.stop_at = untied.stop_at = 0;
+    const char *tied_path = temp_path("tied/checkpoint.safetensors"),
+               *untied_path = temp_path("untied/checkpoint.safetensors");
+    assert_path_fails(tiny_training_run("tied", &untied, RUN_RESUME, NULL), CS336_EFORMAT, tied_path,
+                      ": tie_embeddings is true, expected false");
+    assert_path_fails(tiny_training_run("untied", &config, RUN_RESUME, NULL), CS336_EFORMAT, untied_path,
+                      ": no tie_embeddings in its configuration, expected true");
+    assert_ok(tiny_training_run("tied", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "tied/checkpoint.safetensors");
+    /* The file has the matrix once, with its two moments. */
+    SafetensorsFile file;
+    assert_ok(safetensors_open(&file, temp_path("tied/checkpoint.safetensors")));
+    size_t found = 0;
+    for (size_t i = 0; i < file.count; i++) {
+        ck_assert_ptr_null(strstr(file.entries[i].name, "lm_head"));
+        found += strstr(file.entries[i].name, "token_embeddings.weight") != NULL;
+    }
+    ck_assert_uint_eq(found, 3);
+    safetensors_close(&file);
+}
+END_TEST
+
 /* ---- loading the model from a checkpoint ---- */
 
 START_TEST(test_trained_model_is_the_trainers)
@@ -395,7 +511,7 @@ START_TEST(test_trained_model_is_the_trainers)
         TrainedModel model;
         assert_ok(trained_model_load(&model, temp_path("run/checkpoint.safetensors")));
         ck_assert_uint_eq(model.iteration, 3);
-        ck_assert_mem_eq(&model.lm.config, &config.model, sizeof config.model);
+        assert_same_config(&model.lm.config, &config.model);
         const int32_t ids[8] = {0, 1, 2, 12, 4, 0, 1, 2};
         float loss, expected;
         assert_ok(transformer_lm_loss(&loss, NULL, &model.lm, tokens(ids, 1, 7), tokens(ids + 1, 1, 7), NULL,
@@ -412,15 +528,18 @@ END_TEST
 const TestCase training_run_tests[] = {
     TEST(test_run_writes_its_files, "training_together"),
     TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
+    TEST(test_resumed_run_may_change_its_pieces, "training_together"),
     TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
     TEST(test_run_that_ended_does_not_go_on, "training_together"),
     TEST(test_run_stops_when_asked_and_resumes, "training_together"),
     TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
     TEST(test_training_does_not_depend_on_threads, "training_together"),
+    TEST(test_log_has_the_norms_if_asked, "experiment_log"),
     TEST(test_reports_do_not_change_the_training, "training_together"),
     TEST(test_loss_that_is_no_number_stops_the_run, "training_together"),
     TEST(test_checkpoint_of_another_run, "training_together"),
     TEST(test_checkpoint_that_cannot_be_removed_stops_the_run, "training_together"),
+    TEST(test_tied_run_resumes_as_a_tied_one, "training_together"),
     TEST(test_run_allocation_failures, "training_together"),
     TEST(test_trained_model_is_the_trainers, "training_together"),
     {0},

@@ -142,6 +142,7 @@ static size_t write_stories(int32_t *ids, size_t capacity)
         for (size_t j = 0; j < length && count < capacity; j++)
             ids[count++] = text[j];
     }
+    story_program_deinit(&program);
     return count;
 }
 

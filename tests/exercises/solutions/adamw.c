@@ -37,7 +37,7 @@ Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *conf
     if (s)
         return s;
 
-    const float lr = (float)config->lr, lambda = (float)config->weight_decay, eps = (float)config->eps;
+    const float lr = (float)config->lr, eps = (float)config->eps;
     const float beta1 = (float)config->beta1, beta2 = (float)config->beta2;
     const float rate1 = (float)(1 - config->beta1), rate2 = (float)(1 - config->beta2);
     const float correction1 = (float)(1 - pow(config->beta1, (double)step));
@@ -47,6 +47,7 @@ Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *conf
         const Parameter *parameter = &parameters.items[p];
         if (!parameter->grad.data)
             continue; /* frozen */
+        const float lambda = parameter->no_decay ? 0 : (float)config->weight_decay;
         float *theta = parameter->value.data, *m = parameter->first_moment.data, *v = parameter->second_moment.data;
         for (size_t i = 0; i < tensor_count(parameter->value); i++) {
             const float g = parameter->grad.data[i];

@@ -117,6 +117,8 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
     Status s = take(&m, scratch, lm, grad, ids.shape[0], ids.shape[1]);
     if (!s)
         s = forward(loss, &m, lm, ids, targets, rope, scratch);
+    for (size_t i = 0; !s && grad && observer && observer->output && i < lm->config.num_layers; i++)
+        observer->output(observer->context, i, tensor_select(m.x, 0, i + 1));
     if (!s && grad)
         s = backward(grad, &m, lm, ids, targets, rope, scratch);
 

@@ -195,7 +195,7 @@ static void observer_is_called(Trial *t)
     Problem p = random_problem(t, NORM_PRE, 2, 1, 4);
     trial_gradients(t, p.m, GRADIENTS_ZERO);
     Order yours = {.m = p.m};
-    const GradientObserver observer = {note, &yours};
+    const GradientObserver observer = {.ready = note, .context = &yours};
     float loss;
     call(t, &p, &observer, &loss);
     answer(t, &p, loss);
