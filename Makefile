@@ -77,7 +77,7 @@ LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 # The tests also call the parser of command lines, which is a part of the program and not of the library.
-OPTIONS      := $(call object,cs336_basics/cli/options.c)
+OPTIONS      := $(call object,cs336_basics/cli/options.c cs336_basics/cli/options_config.c)
 
 VERSION := 0.1.0
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))

@@ -60,6 +60,7 @@
     X(training)           \
     X(run_directory)      \
     X(lost_work)          \
+    X(train_config)       \
     X(training_run)       \
     X(training_step)      \
     X(training_together)  \

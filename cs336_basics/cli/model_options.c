@@ -23,7 +23,7 @@ TransformerLMConfig model_options_config(const ModelOptions *options)
                                  .num_heads = options->num_heads,
                                  .d_ff = options->d_ff ? options->d_ff : default_d_ff(options->d_model, options->ffn),
                                  .rope_theta = (float)options->rope_theta,
-                                 .norm_eps = 1e-5F,
+                                 .norm_eps = (float)options->norm_eps,
                                  .norm = (NormPlacement)options->norm,
                                  .position = (PositionKind)options->position,
                                  .ffn = (FeedForwardKind)options->ffn};

@@ -2,6 +2,7 @@
 #include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/options_config.h"
 #include "cli/work.h"
 #include "core/memory.h"
 #include "core/parallel.h"
@@ -17,6 +18,7 @@
 
 typedef struct {
     const char *train, *val, *out;
+    OptionsConfig config;
     ModelOptions model;
     size_t batch_size, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every, keep;
@@ -31,12 +33,14 @@ enum { NOT_GIVEN = -1 }; /* default of --min-lr, which depends on --lr */
 /* Returns OPTIONS_PARSED, or the exit code if the command ends here. */
 static int parse(TrainOptions *o, int argc, char **argv)
 {
+    static const char *const excluded[] = {"out", "resume", "overwrite", NULL};
     const Option options[] = {
         OPTION_HEADING("Files"),
         OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
                     "directory for log.jsonl, checkpoint.safetensors and config.json"),
+        OPTION_CONFIG(&o->config, excluded),
         OPTION_FLAG("resume", &o->resume, "continue the run in DIR from its checkpoint"),
         OPTION_FLAG("overwrite", &o->overwrite, "delete the run in DIR and begin a new one"),
         MODEL_OPTION_LINES(o->model),
@@ -348,8 +352,10 @@ int command_train(int argc, char **argv)
                       .max_grad_norm = 1,
                       .loss_floor = (double)NAN};
     const int result = parse(&o, argc, argv);
-    if (result != OPTIONS_PARSED)
+    if (result != OPTIONS_PARSED) {
+        options_config_deinit(&o.config);
         return result;
+    }
     const TrainerConfig config = config_of(&o);
     parallel_set_threads((int)o.threads);
     /* Check everything that can be checked before the model is allocated. */
@@ -378,6 +384,7 @@ int command_train(int argc, char **argv)
     trainer_deinit(&trainer);
     token_file_close(&train);
     token_file_close(&val);
+    options_config_deinit(&o.config);
     parallel_release();
     return code;
 }

@@ -164,7 +164,9 @@ static Status begin(Run *run, const char *directory, RunStart start)
         return s;
     /* Cut the lines of steps that will be computed again from the log, and record the configuration. */
     s = run_log_open(&run->log, &run->earlier_seconds, run->directory.log, trainer->step);
-    return s ? s : run_config_write(run->directory.config, &trainer->config);
+    return s ? s
+             : run_config_write(run->directory.config, &trainer->config, trainer->train->path,
+                                trainer->val ? trainer->val->path : NULL);
 }
 
 /*

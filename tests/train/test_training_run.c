@@ -10,6 +10,7 @@
 #include "tests/support/tiny_lm.h"
 #include "tests/support/tiny_training.h"
 #include "train/model_checkpoint.h"
+#include "train/run_config.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -51,6 +52,16 @@ static void assert_same_log(const char *a, const char *b)
     fclose(two);
 }
 
+/* True if the file contains the text. */
+static bool contains(const LoadedFile *file, const char *text)
+{
+    const size_t length = strlen(text);
+    for (size_t i = 0; i + length <= file->size; i++)
+        if (memcmp(file->data + i, text, length) == 0)
+            return true;
+    return false;
+}
+
 static void check_config_file(const char *path, const TrainerConfig *config)
 {
     const TransformerLMConfig *model = &config->model;
@@ -82,7 +93,11 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"val_batches", 2},
                    {"checkpoint_every", 5},
                    {"keep", 1}};
-    const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
+    char train[512], val[512];
+    snprintf(train, sizeof train, "%s", temp_path("train.bin"));
+    snprintf(val, sizeof val, "%s", temp_path("val.bin"));
+    const char *const names[][2] = {{"norm", "pre"},      {"position", "rope"}, {"ffn", "swiglu"},
+                                    {"dtype", "float32"}, {"train", train},     {"val", val}};
     enum { NUMBERS = sizeof numbers / sizeof *numbers, NAMES = sizeof names / sizeof *names };
     json_t *object;
     assert_ok(json_read(&object, path));
@@ -100,6 +115,28 @@ static void check_config_file(const char *path, const TrainerConfig *config)
     ck_assert_uint_eq(json_object_size(object), NUMBERS + NAMES);
     json_decref(object);
 }
+
+/* Numbers that need 17 digits are the same double when they are read again, and simple ones stay as people write them.
+ */
+START_TEST(test_config_file_has_exact_numbers)
+{
+    TrainerConfig config = tiny_training_config();
+    const char *path = temp_path("config.json");
+    json_t *object;
+    LoadedFile file;
+    assert_ok(run_config_write(path, &config, NULL, NULL));
+    assert_ok(file_load(&file, path));
+    ck_assert(contains(&file, "\"beta1\": 0.9,") && contains(&file, "\"norm_eps\": 9.99999975e-06,"));
+    file_unload(&file);
+    config.schedule.max_lr = 1.0 / 3, config.adamw.beta2 = nextafter(0.95, 1), config.model.rope_theta = 1.0F / 3;
+    assert_ok(run_config_write(path, &config, NULL, NULL));
+    assert_ok(json_read(&object, path));
+    ck_assert_double_eq(json_number_value(json_object_get(object, "lr")), 1.0 / 3);
+    ck_assert_double_eq(json_number_value(json_object_get(object, "beta2")), nextafter(0.95, 1));
+    ck_assert_float_eq((float)json_number_value(json_object_get(object, "rope_theta")), 1.0F / 3);
+    json_decref(object);
+}
+END_TEST
 
 START_TEST(test_run_writes_its_files)
 {
@@ -410,6 +447,7 @@ START_TEST(test_trained_model_is_the_trainers)
 END_TEST
 
 const TestCase training_run_tests[] = {
+    TEST(test_config_file_has_exact_numbers, "training_together"),
     TEST(test_run_writes_its_files, "training_together"),
     TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
     TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
