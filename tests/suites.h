@@ -24,6 +24,7 @@
     X(safetensors)        \
     X(kernels)            \
     X(matmul)             \
+    X(peak)               \
     X(matmul_bf16)        \
     X(functional)         \
     X(attention)          \

@@ -1,4 +1,5 @@
 #define _POSIX_C_SOURCE 200809L
+#include "accounting/flops.h"
 #include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
@@ -10,6 +11,7 @@
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
+#include "kernels/peak.h"
 #include "train/training_run.h"
 
 #include <math.h>
@@ -308,14 +310,26 @@ static Status check_memory(const TrainerConfig *config)
                        needed.total / 1e9, machine / 1e9, size.name, size.value);
 }
 
+/* Returns the MFU at one token per second, for the log: the model's FLOPs per token over the machine's peak. */
+static double mfu_per_speed(const TrainerConfig *config)
+{
+    const TransformerLMConfig *model = &config->model;
+    const double flops = account_training_flops(model, config->batch_size, model->context_length);
+    const double tokens = (double)config->batch_size * (double)model->context_length;
+    return account_mfu(flops / tokens, 1, peak_measure(model->dtype == DTYPE_BF16));
+}
+
 static Status run(const TrainOptions *o, Trainer *trainer, bool *diverged)
 {
     const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
     static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
     /* trainer_run() calls show_step() after each step and reads the flag that the signal handlers set. */
     Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps, .terminal = isatty(STDOUT_FILENO) != 0};
-    const TrainerObserver observer = {
-        .step = show_step, .notice = show_notice, .context = &progress, .stop = work_stop_flag_saving(notice)};
+    const TrainerObserver observer = {.step = show_step,
+                                      .notice = show_notice,
+                                      .context = &progress,
+                                      .stop = work_stop_flag_saving(notice),
+                                      .mfu_per_speed = mfu_per_speed(&trainer->config)};
     RunLogEntry last;
     print_header(o, trainer);
     work_flush_stdout();

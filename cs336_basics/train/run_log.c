@@ -137,7 +137,7 @@ static json_t *object_of(const RunLogEntry *entry)
         set_number(object, "seconds", entry->seconds) && set_number(object, "train_loss", entry->train_loss) &&
         (!entry->validated || set_number(object, "val_loss", entry->val_loss)) && set_number(object, "lr", entry->lr) &&
         set_number(object, "grad_norm", entry->grad_norm) &&
-        set_number(object, "tokens_per_second", entry->tokens_per_second))
+        set_number(object, "tokens_per_second", entry->tokens_per_second) && set_number(object, "mfu", entry->mfu))
         return object;
     json_decref(object);
     return NULL;

@@ -3,7 +3,7 @@
  * @brief Logs a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
  * - Each line is an object with the keys step, tokens, seconds, train_loss, val_loss (if it was measured), lr,
- * grad_norm and tokens_per_second. JSON has no NaN and no infinity: such a number is written as null.
+ *   grad_norm, tokens_per_second and mfu. JSON has no NaN and no infinity: such a number is written as null.
  * - A line is in the file before training continues. There is no buffer that a kill could lose.
  * - A run that resumes at a checkpoint first replaces the log by a file with only the lines up to that step. Otherwise
  *   the steps that are computed again would be in the log twice. A hard link of the old log keeps the old lines.
@@ -31,6 +31,7 @@ typedef struct {
     double lr;                /**< learning rate of this step */
     double grad_norm;         /**< norm of all gradients, before clipping */
     double tokens_per_second; /**< since the previous line, without the time of validation and saving */
+    double mfu;               /**< model FLOPs utilization at that speed, a share of 1; NaN if the peak is unknown */
 } RunLogEntry;
 
 /** @brief An open log. */

@@ -6,6 +6,7 @@
 #include "train/model_checkpoint.h"
 #include "train/run_config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -222,6 +223,8 @@ static Status advance(Run *run, RunLogEntry *entry)
     entry->train_loss = (double)loss;
     entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
+    const double mfu_per_speed = run->observer ? run->observer->mfu_per_speed : 0;
+    entry->mfu = mfu_per_speed > 0 ? mfu_per_speed * entry->tokens_per_second : (double)NAN;
     if (!s && logged) {
         s = tolerate_file_failure(run, run_log_append(&run->log, entry));
         run->step_seconds = run->step_tokens = 0;

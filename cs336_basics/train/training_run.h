@@ -36,7 +36,7 @@ CS336_MUST_CHECK Status trainer_save(const Trainer *trainer, const char *path);
  */
 CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
 
-/** @brief Functions that trainer_run() calls, and a flag that it reads. Each pointer may be NULL. */
+/** @brief Functions that trainer_run() calls, and what it reads. Each pointer may be NULL. */
 typedef struct {
     void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< called after each step */
     /**
@@ -47,6 +47,8 @@ typedef struct {
     void (*notice)(void *context, const char *text);
     void *context;          /**< passed to both functions */
     const atomic_int *stop; /**< if it becomes nonzero, the run finishes its step, saves and returns */
+    /** account_mfu() at one token per second, which the log multiplies by the speed; 0: unknown, the log has null */
+    double mfu_per_speed;
 } TrainerObserver;
 
 /**

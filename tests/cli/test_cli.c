@@ -192,6 +192,7 @@ START_TEST(test_pipeline_from_stories_to_generated_text)
     assert_shell_ok(TRAIN " --out run --resume --threads 1");
     assert_shell_ok("cmp run/checkpoint.safetensors whole/checkpoint.safetensors");
     assert_shell_ok("cmp run/config.json whole/config.json");
+    assert_shell_ok("test $(grep -c '\"mfu\":[0-9][0-9.e-]*}$' run/log.jsonl) = 4");
     assert_shell_ok("test $(wc -l <run/log.jsonl) = 4 && ls run");
     ck_assert_str_eq(shell_output, "checkpoint-step-4.safetensors\ncheckpoint.safetensors\nconfig.json\nlog.jsonl\n");
     assert_shell_ok(GENERATE " --prompt 'Once upon' --max-tokens 40 --seed 3 >one");

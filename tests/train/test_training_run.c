@@ -164,11 +164,29 @@ START_TEST(test_run_writes_its_files)
         ck_assert(json_is_real(json_object_get(entry, "grad_norm")));
         ck_assert(json_is_real(json_object_get(entry, "seconds")));
         ck_assert(json_is_real(json_object_get(entry, "tokens_per_second")));
+        ck_assert(json_is_null(json_object_get(entry, "mfu"))); /* without an observer there is no peak */
         json_decref(entry);
     }
     test_label_end();
     ck_assert_int_eq(step, TINY_STEPS);
     fclose(log);
+}
+END_TEST
+
+static void check_mfu(void *context, const RunLogEntry *entry, bool logged)
+{
+    size_t *lines = context;
+    ck_assert_double_eq_tol(entry->mfu, 2e-9 * entry->tokens_per_second, 1e-12 * entry->mfu);
+    *lines += logged;
+}
+
+START_TEST(test_mfu_follows_from_the_speed)
+{
+    const TrainerConfig config = tiny_training_config();
+    size_t lines = 0;
+    const TrainerObserver observer = {.step = check_mfu, .context = &lines, .mfu_per_speed = 2e-9};
+    assert_ok(tiny_training_run("run", &config, RUN_NEW, &observer));
+    ck_assert_uint_eq(lines, TINY_STEPS / 2);
 }
 END_TEST
 
@@ -449,6 +467,7 @@ END_TEST
 const TestCase training_run_tests[] = {
     TEST(test_config_file_has_exact_numbers, "training_together"),
     TEST(test_run_writes_its_files, "training_together"),
+    TEST(test_mfu_follows_from_the_speed, "experiment_log"),
     TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
     TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
     TEST(test_run_that_ended_does_not_go_on, "training_together"),
