@@ -58,10 +58,12 @@
     X(special_text)       \
     X(tokenizer_json)     \
     X(run_log)            \
+    X(run_best)           \
     X(training)           \
     X(run_directory)      \
     X(lost_work)          \
     X(train_config)       \
+    X(train_screen)       \
     X(training_run)       \
     X(training_step)      \
     X(training_together)  \

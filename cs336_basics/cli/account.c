@@ -49,7 +49,8 @@ static int parse(AccountOptions *o, int argc, char **argv)
                                   .num_layers = preset.num_layers,
                                   .num_heads = preset.num_heads,
                                   .d_ff = preset.d_ff,
-                                  .rope_theta = (double)preset.rope_theta};
+                                  .rope_theta = (double)preset.rope_theta,
+                                  .norm_eps = (double)preset.norm_eps};
         return options_parse(&table, argc, argv);
     }
     return options_bad_usage(&table, "--preset: \"%s\" is not one of gpt2-small, gpt2-medium, gpt2-large, gpt2-xl",

@@ -95,7 +95,7 @@ double peak_of_run(bool bf16, size_t steps)
     const int threads = parallel_threads();
     volatile float sink = 0; /* the compiler must not drop a loop whose result nobody reads */
     const double start = clock_seconds();
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int i = 0; i < threads; i++) {
         const float result = loop.run(steps);
 #pragma omp critical

@@ -59,7 +59,8 @@ static json_t *config_object(const TrainerConfig *config)
         set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
         (!config->val_batches || set_size(o, "val_batches", config->val_batches)) &&
-        set_size(o, "checkpoint_every", config->checkpoint_every) && set_size(o, "keep", config->keep))
+        set_size(o, "checkpoint_every", config->checkpoint_every) && set_size(o, "keep", config->keep) &&
+        set_size(o, "patience", config->patience))
         return o;
     json_decref(o);
     return NULL;

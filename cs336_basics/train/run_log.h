@@ -59,6 +59,33 @@ CS336_MUST_CHECK Status run_log_open(RunLog *log, double *seconds, const char *p
  */
 CS336_MUST_CHECK Status run_log_append(RunLog *log, const RunLogEntry *entry);
 
+/** @brief Returns the number that a reader of the log gets for @p number: it is written with nine digits. */
+double run_log_rounded(double number);
+
+/** @brief A validation of the log. */
+typedef struct {
+    size_t step;     /**< after which it was measured */
+    double val_loss; /**< as run_log_rounded() gives it; NaN if the log has null */
+} RunLogValidation;
+
+/** @brief The validations of a log, in its order. */
+typedef struct {
+    RunLogValidation *items; /**< (count) owned until run_log_validations_deinit() */
+    size_t count;            /**< validations */
+} RunLogValidations;
+
+/**
+ * @brief Reads the validations of the lines up to a step. Damaged lines are passed over: run_log_open() reports them.
+ * @param[out] validations  none if the file does not exist
+ * @param[in]  path, step   as for run_log_open()
+ * @retval CS336_EIO     the file exists and cannot be read
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_log_validations(RunLogValidations *validations, const char *path, size_t step);
+
+/** @brief Frees the list; a zeroed one is allowed. */
+void run_log_validations_deinit(RunLogValidations *validations);
+
 /** @brief Syncs all lines to the disk. @retval CS336_EIO */
 CS336_MUST_CHECK Status run_log_sync(RunLog *log);
 

@@ -43,6 +43,7 @@ typedef struct {
     size_t val_batches;        /**< batches in each validation; 0: no validation */
     size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
     size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    size_t patience;           /**< stop when so many validations in a row bring no lower loss; 0: never */
 } TrainerConfig;
 
 /** @brief Checks that a run can have this configuration. @retval CS336_ESHAPE, CS336_ERANGE */

@@ -92,7 +92,8 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"val_every", 4},
                    {"val_batches", 2},
                    {"checkpoint_every", 5},
-                   {"keep", 1}};
+                   {"keep", 1},
+                   {"patience", 0}};
     char train[512], val[512];
     snprintf(train, sizeof train, "%s", temp_path("train.bin"));
     snprintf(val, sizeof val, "%s", temp_path("val.bin"));
@@ -142,7 +143,7 @@ START_TEST(test_run_writes_its_files)
 {
     const TrainerConfig config = tiny_training_config();
     assert_ok(tiny_training_run("a/b", &config, RUN_OVERWRITE, NULL));
-    ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
+    ck_assert_uint_eq(directory_entries(temp_path("a/b")), 4);
     check_config_file(temp_path("a/b/config.json"), &config);
 
     /* The log has a line for every second step, and validations at steps 4, 8 and 12. */
@@ -304,7 +305,7 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
     config = tiny_training_config();
     assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
     assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 3);
+    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 4);
 }
 END_TEST
 
