@@ -149,7 +149,7 @@ static bool shell_word(char word[WORD_BYTES], const char *path)
  */
 static void describe_continuing(char text[COMMAND_BYTES], const TrainFiles *files)
 {
-    char out[WORD_BYTES], config[WORD_BYTES], path[WORD_BYTES];
+    char out[WORD_BYTES], config[WORD_BYTES], path[PRINTABLE_BYTES + sizeof "/config.json"];
     snprintf(path, sizeof path, "%s/config.json", files->out);
     if (is_printable(files->train) && (!files->val || is_printable(files->val)) && shell_word(out, files->out) &&
         shell_word(config, path))
