@@ -26,7 +26,7 @@ typedef struct {
 
 /** @brief The state of the display. */
 typedef struct {
-    TrainFiles files;
+    TrainFiles files;             /**< for the messages */
     size_t steps, first, end;     /**< of the run; first and last of this process. first is 0 until it is known */
     double start_time, line_time; /**< when the run began and the latest line was printed, on work_seconds() */
     double val_loss;              /**< of the latest validation */

@@ -112,7 +112,7 @@ Status run_config_write(const char *path, const TrainerConfig *config, const cha
     FileWriter writer = {0};
     Status s = file_create(&writer, path);
     if (!s)
-        s = json_write(&writer, object, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        s = json_write(&writer, object, JSON_INDENT(2) | (size_t)JSON_REAL_PRECISION(digits));
     if (!s)
         s = file_write(&writer, "\n", 1);
     if (!s)

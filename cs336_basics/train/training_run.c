@@ -72,7 +72,7 @@ typedef struct {
     double start_time;                /* when this process began the run, on clock_seconds() */
     double earlier_seconds;           /* time that earlier processes spent on the run, from the log */
     double step_seconds, step_tokens; /* sums over the steps since the last line of the log */
-    RunBest best;
+    RunBest best;                     /* the checkpoint with the lowest validation loss so far */
 } Run;
 
 static double clock_seconds(void)
