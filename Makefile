@@ -245,7 +245,7 @@ docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages
 	@python3 docs/tools/check_inspect.py $(PROGRAM)
 numbers: $(PROGRAM) ## computes the numbers and plots in the chapters again and writes them there
 	@python3 docs/tools/write_numbers.py
-runs: $(PROGRAM) ## trains the small models of the book's tables again, half an hour, and writes their losses there; K='gate norms' selects
+runs: $(PROGRAM) ## trains the small models of the book's tables again and runs the commands whose output it shows, an hour, and writes it there; K='gate norms' or K='transcripts fast' selects
 	@python3 docs/tools/write_runs.py $(K)
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])

@@ -9,9 +9,11 @@ runs_NAME() below returns:
 
 Tables of settings come from `cs336 train` on the files of `make demo`. Tables of mistakes come from `make story`: a
 textbook solution gets one patch of tests/exercises/wrong/, and trains or writes in place of the right function. The
-stories that the chapters quote are told again, too (STORIES); a quote that is not in its story is an error.
+stories that the chapters quote are told again, too (STORIES); a quote that is not in its story is an error. What other
+commands print is in transcripts.py.
 
-usage: write_runs.py [NAME ...]    names of tables, or "stories"; without a name, all of them (half an hour on two processors)
+usage: write_runs.py [NAME ...]    names of tables, "stories", or "transcripts" and chapters after it (transcripts fast);
+                                   without a name, all of them (an hour on two processors, which should do nothing else)
 The losses are the same for any number of threads. Another instruction set rounds differently, and changes last digits.
 """
 import concurrent.futures
@@ -23,6 +25,8 @@ import re
 import shutil
 import subprocess
 import sys
+
+import transcripts
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BOOK = TOP / "docs" / "book"
@@ -126,10 +130,8 @@ def story(exercise, mistake, *options):
 
 
 def learned(exercise, mistake, steps):
-    """Trains the story's model. Returns its losses by step, and the text after the prompt.
-
-    Only one at a time: `make story` stops a training after 120 seconds."""
-    printed = story(exercise, mistake, "TRAIN=1", f"STEPS={steps}")
+    """Trains the story's model. Returns its losses by step, and the text after the prompt."""
+    printed = story(exercise, mistake, "TRAIN=1", f"STEPS={steps}", "MINUTES=60")
     losses = {int(step): float(loss) for step, loss in re.findall(r"^ +(\d+) +(\S+) +\S+$", printed, re.M)}
     text = re.search(r"^== The story of your model\nOnce upon a time(.*)", printed, re.M)
     if steps not in losses or not text:
@@ -143,10 +145,8 @@ def loss_text(loss):
 
 def mistakes_table(mistakes, steps):
     """A row with the losses after 50 steps and at the end, for each mistake (name, exercise, patch)."""
-    rows = []
-    for name, exercise, mistake in mistakes:
-        losses, _ = learned(exercise, mistake, steps)
-        rows.append([name, loss_text(losses[50]), loss_text(losses[steps])])
+    results = at_once(learned, [(exercise, mistake, steps) for _, exercise, mistake in mistakes])
+    rows = [[name, loss_text(losses[50]), loss_text(losses[steps])] for (name, *_), (losses, _) in zip(mistakes, results)]
     return table(["mistake", "50 steps", f"{steps} steps"], rows)
 
 
@@ -178,9 +178,9 @@ def runs_loops():
              ("gradients cleared before the update", "cleared_before_the_update"),
              ("the rate is always the largest", "constant_rate"), ("one batch for all steps", "one_batch_for_all"),
              ("the targets are the inputs", "targets_are_the_inputs")]
+    results = at_once(learned, [("training_together", mistake, 100) for _, mistake in loops])
     rows = []
-    for name, mistake in loops:
-        losses, text = learned("training_together", mistake, 100)
+    for (name, _), (losses, text) in zip(loops, results):
         sentence = text.partition(".")[0] + "."
         text = sentence if len(sentence) <= 40 else text[:30].rpartition(" ")[0] + " ..."
         rows.append([name, loss_text(losses[50]), loss_text(losses[100]), text.strip().replace("|", "\\|")])
@@ -231,12 +231,15 @@ def check_stories():
 
 def main():
     chosen = sys.argv[1:]
-    known = {name[5:] for name in globals() if name.startswith("runs_")} | {"stories"}
+    pages = sorted(BOOK.glob("*.md")) + sorted(BOOK.parent.glob("*.md"))
+    chapters = {path.stem for path in pages}
+    known = {name[5:] for name in globals() if name.startswith("runs_")} | {"stories", "transcripts"} | chapters
     if not set(chosen) <= known:
         sys.exit(f"usage: write_runs.py [NAME ...], of {', '.join(sorted(known))}")
-    if not (TOP / "build/demo/valid.bin").exists():
-        run("make", "demo", "DEMO_STEPS=1")
-    story("softmax", "", "TOKENS=1")  # compiles what all stories share
+    if chosen[:1] != ["transcripts"]:
+        if not (TOP / "build/demo/valid.bin").exists():
+            run("make", "demo", "DEMO_STEPS=1")
+        story("softmax", "", "TOKENS=1")  # compiles what all stories share
     for path in sorted(BOOK.glob("*.md")):
         for name in [match.group(2) for match in BLOCK.finditer(path.read_text(encoding="utf-8"))]:
             if name not in known:
@@ -249,6 +252,9 @@ def main():
             path.write_text(new, encoding="utf-8")
             print(f"{path.relative_to(TOP)}: table {name}: {'as before' if new == old else 'written'}", flush=True)
     errors = check_stories() if not chosen or "stories" in chosen else []
+    if not chosen or "transcripts" in chosen:
+        errors += transcripts.write_transcripts([page for page in pages
+                                                 if page.stem in chosen or not chapters & set(chosen)])
     if errors:
         sys.exit("\n".join(errors))
 

@@ -83,7 +83,7 @@ $(STORY)/model.safetensors: tests/exercises/story/make_model.sh | $(PROGRAM)
 story-programs: $(STORY_YOURS)/yours $(STORY_OBJ)/reference $(STORY)/model.safetensors
 
 STORY_RUN = MAKE='$(MAKE)' OBJCOPY='$(OBJCOPY)' STUDENT='$(STUDENT)' STORY_IDS='$(STORY_IDS)'
-story: ## writes a story through your functions, beside the reference's; PROMPT= TOKENS= SEED= EX=sdpa FORCE=1 TRAIN=1
+story: ## writes a story through your functions, beside the reference's; PROMPT= TOKENS= SEED= EX=sdpa FORCE=1 TRAIN=1 STEPS= MINUTES=
 	+@$(STORY_RUN) tests/exercises/story/story.sh $(STORY_TABLE) $(STORY) $(STORY_YOURS) $(STORY_OBJ)
 story-check: ## checks make story: with all solutions, with wrong ones, and in training
 	+@$(STORY_RUN) tests/exercises/story/check_story.sh $(STORY_TABLE) $(STORY)

@@ -17,16 +17,18 @@
 #include <string.h>
 
 enum {
-    SLOTS = 512,           /* tokenizers that are kept */
-    SEEDS = 16,            /* of special tokens, and of merges: (3 + 16) x 16 tokenizers, and those with literal ones */
-    LITERAL = 240,         /* a choice from which the special tokens, or the merges, follow in the input */
-    MOST_SPECIALS = 3,     /* special tokens */
-    LONGEST_SPECIAL = 6,   /* bytes */
-    CACHE_BYTES = 1 << 14, /* of an encoder */
-    LONGEST = 4500,        /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
-    LONG_REPEAT = 252,     /* choices from which a repetition makes such a pre-token: few, for they take longer */
-    MOST_CHUNKS = 64,      /* of a file; each takes some microseconds */
-    PLAIN_BYTES = 80       /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
+    SEEDS = 16,                         /* of special tokens, and of merges */
+    SEEDED_SLOTS = (3 + SEEDS) * SEEDS, /* for tokenizers from seeds alone: each is made once */
+    LITERAL_SLOTS = 128,                /* for tokenizers with literal choices: a new one takes the place of another */
+    LITERAL_SEED = 128,                 /* least seed with which choices may be literal */
+    LITERAL = 240,                      /* a choice from which the special tokens, or the merges, follow in the input */
+    MOST_SPECIALS = 3,                  /* special tokens */
+    LONGEST_SPECIAL = 6,                /* bytes */
+    CACHE_BYTES = 1 << 14,              /* of an encoder */
+    LONGEST = 4500,    /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
+    LONG_REPEAT = 252, /* choices from which a repetition makes such a pre-token: few, for they take longer */
+    MOST_CHUNKS = 64,  /* of a file; each takes some microseconds */
+    PLAIN_BYTES = 64   /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
 };
 
 typedef enum { LEARNED, RUNS, PREFIXES, CHOSEN, MODELS } ModelKind;
@@ -44,21 +46,25 @@ typedef struct {
     ByteString special[MOST_SPECIALS];
 } Slot;
 
-static Slot slots[SLOTS];
-static TokenList ids; /* receives what the slots' encoders pass on */
+static Slot slots[SEEDED_SLOTS + LITERAL_SLOTS]; /* tokenizers that are kept */
+static TokenList ids;                            /* receives what the slots' encoders pass on */
 
 /* ---- models ---- */
 
-/* Merges as training finds them. */
-static void learn(BPEModel *model)
+/* Merges as training finds them. Training takes longer than making a tokenizer, so it is done once. */
+static const BPEModel *learned(void)
 {
+    static BPEModel model;
+    if (model.vocab_size)
+        return &model;
     static const char corpus[] =
         "The cat sat on the mat, and the other cat's hat wasn't there. They'll eat 1234 cakes and 12 pies at 12:34. "
         "    indented\n\n\tline\r\nna\xC3\xAFve caf\xC3\xA9s, \xE4\xBD\xA0\xE5\xA5\xBD \xE4\xBD\xA0\xE4\xBB\xAC "
         "\xF0\x9F\x98\x80\xF0\x9F\x98\x83 the then then that this aaaaaaaa aaaa bbbb abab ababab";
     const ByteString text = byte_string(corpus);
     const BPETrainConfig config = {.vocab_size = BYTE_VALUES + FUZZ_MOST_MERGES, .threads = 1};
-    FUZZ_OK(bpe_train(model, NULL, &text, 1, &config));
+    FUZZ_OK(bpe_train(&model, NULL, &text, 1, &config));
+    return &model;
 }
 
 /* Tokens of 2, 4, 8, ... equal bytes, up to 4096: a, blank, line feed, NUL, and ab. */
@@ -90,10 +96,6 @@ static void add_prefixes(BPEModel *model)
 static void make_model(BPEModel *model, const Choices *choices)
 {
     FuzzInput merges = {choices->merges, choices->merges + sizeof choices->merges};
-    if (choices->kind == LEARNED) {
-        learn(model);
-        return;
-    }
     fuzz_model_add_bytes(model);
     if (choices->kind == RUNS)
         add_runs(model);
@@ -129,24 +131,30 @@ static void take_specials(Choices *choices, FuzzInput *input)
     }
 }
 
-static Choices take_choices(FuzzInput *input)
+/*
+ * @p literal: the special tokens and the merges may follow in the input. Returns the slot of its own that a tokenizer
+ * from seeds alone has, else SEEDED_SLOTS.
+ */
+static size_t take_choices(Choices *choices, FuzzInput *input, bool literal)
 {
-    Choices choices;
-    memset(&choices, 0, sizeof choices); /* choices are compared byte by byte */
-    choices.kind = (uint8_t)fuzz_below(input, MODELS);
+    memset(choices, 0, sizeof *choices); /* choices are compared byte by byte */
+    choices->kind = (uint8_t)fuzz_below(input, MODELS);
     const uint8_t special = fuzz_byte(input);
-    if (special < LITERAL)
-        draw_specials(&choices, special % SEEDS);
+    const bool literal_special = literal && special >= LITERAL;
+    if (literal_special)
+        take_specials(choices, input);
     else
-        take_specials(&choices, input);
-    if (choices.kind != CHOSEN)
-        return choices;
+        draw_specials(choices, special % SEEDS);
+    const size_t slot = choices->kind * (size_t)SEEDS + special % SEEDS;
+    if (choices->kind != CHOSEN)
+        return literal_special ? SEEDED_SLOTS : slot;
     const uint8_t merges = fuzz_byte(input);
+    const bool literal_merges = literal && merges >= LITERAL;
     Rng rng = rng_seeded(merges % SEEDS);
-    const ByteString taken = fuzz_bytes(input, merges < LITERAL ? 0 : 4 * (1 + (size_t)merges - LITERAL));
-    for (size_t i = 0; i < sizeof choices.merges; i++)
-        choices.merges[i] = merges < LITERAL ? (uint8_t)rng_bits(&rng) : i < taken.length ? taken.bytes[i] : 255;
-    return choices;
+    const ByteString taken = fuzz_bytes(input, literal_merges ? 4 * (1 + (size_t)merges - LITERAL) : 0);
+    for (size_t i = 0; i < sizeof choices->merges; i++)
+        choices->merges[i] = !literal_merges ? (uint8_t)rng_bits(&rng) : i < taken.length ? taken.bytes[i] : 255;
+    return literal_special || literal_merges ? SEEDED_SLOTS : slot + merges % SEEDS * SEEDS;
 }
 
 static void make_tokenizer(Slot *slot)
@@ -155,16 +163,22 @@ static void make_tokenizer(Slot *slot)
     BPEModel model = {0};
     for (size_t i = 0; i < choices->special_count; i++)
         slot->special[i] = (ByteString){choices->special_bytes[i], choices->special_lengths[i]};
-    make_model(&model, choices);
-    FUZZ_OK(tokenizer_create(&slot->tokenizer, &model, slot->special, choices->special_count));
+    if (choices->kind != LEARNED)
+        make_model(&model, choices);
+    FUZZ_OK(tokenizer_create(&slot->tokenizer, choices->kind == LEARNED ? learned() : &model, slot->special,
+                             choices->special_count));
     bpe_model_deinit(&model);
     FUZZ_OK(encoder_create_small(&slot->encoder, slot->tokenizer, CACHE_BYTES, token_list_sink, &ids));
 }
 
-static Slot *find_tokenizer(const Choices *choices)
+static Slot *take_tokenizer(FuzzInput *input, bool literal)
 {
-    const ByteString key = {(const uint8_t *)choices, sizeof *choices};
-    Slot *slot = &slots[byte_string_hash(key) % SLOTS];
+    Choices made;
+    const Choices *choices = &made;
+    size_t index = take_choices(&made, input, literal);
+    if (index == SEEDED_SLOTS)
+        index += byte_string_hash((ByteString){(const uint8_t *)choices, sizeof *choices}) % LITERAL_SLOTS;
+    Slot *slot = &slots[index];
     if (slot->tokenizer && memcmp(choices, &slot->choices, sizeof *choices) == 0)
         return slot;
     encoder_destroy(slot->encoder);
@@ -242,8 +256,7 @@ void fuzz_encode(const uint8_t *data, size_t size)
     static TokenList whole;
     FuzzInput input = {data, data + size};
     const uint8_t seed = fuzz_byte(&input);
-    const Choices choices = take_choices(&input);
-    Slot *slot = find_tokenizer(&choices);
+    Slot *slot = take_tokenizer(&input, seed >= LITERAL_SEED);
     const ByteString text = make_text(buffer, &input);
     /* At once. */
     ids.count = whole.count = 0;

@@ -3,7 +3,7 @@
 # usage: check_story.sh TABLE DIRECTORY, with MAKE and OBJCOPY in the environment
 set -u
 table=$1 students=$2/check checks=0 wrong=0
-unset PROMPT TOKENS SEED EX FORCE TRAIN STEPS STUDENT
+unset PROMPT TOKENS SEED EX FORCE TRAIN STEPS MINUTES STUDENT
 mkdir -p "$students" || exit 1
 
 ok() { # description, command ...: the command must succeed

@@ -20,9 +20,10 @@ typedef struct {
     const char *directory; /**< of the model's files: model.safetensors, vocab.json, merges.txt and train.bin */
     const char *prompt;
     size_t max_tokens;
-    size_t seed;  /**< of the random draws; 0: always the likeliest token */
-    size_t steps; /**< of training */
-    bool printed; /**< print each token when it is chosen */
+    size_t seed;    /**< of the random draws; 0: always the likeliest token */
+    size_t steps;   /**< of training */
+    size_t minutes; /**< of training at most */
+    bool printed;   /**< print each token when it is chosen */
 } Settings;
 
 /** @brief A tokenizer, and the ids of the prompt. */

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs `make story`: decides which of the learner's exercises are linked, has them linked, and runs both programs.
 # usage: story.sh TABLE DIRECTORY YOURS REFERENCE, with MAKE, OBJCOPY, STUDENT and STORY_IDS (the
-# exercises that a story can call) in the environment, and the options PROMPT, TOKENS, SEED, EX, FORCE, TRAIN and STEPS
+# exercises that a story can call) in the environment, and the options PROMPT, TOKENS, SEED, EX, FORCE, TRAIN, STEPS and MINUTES
 set -eu
 table=$1 out=$2 yours=$3/yours reference=$4/reference
-prompt=${PROMPT-Once upon a time} tokens=${TOKENS:-150} steps=${STEPS:-250}
+prompt=${PROMPT-Once upon a time} tokens=${TOKENS:-150} steps=${STEPS:-250} minutes=${MINUTES:-2}
 # A model that was trained for a few hundred steps repeats itself if it always takes the likeliest token.
 mode=tell seed=${SEED:-0}
 [ "${TRAIN:-}" != 1 ] || mode=train seed=${SEED:-1}
@@ -19,6 +19,7 @@ whole() { # name, value, smallest
 whole TOKENS "$tokens" 1
 whole SEED "$seed" 0
 whole STEPS "$steps" 1
+whole MINUTES "$minutes" 1
 command -v "$OBJCOPY" >/dev/null ||
     fail 'needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here'
 
@@ -67,8 +68,8 @@ else
 fi
 [ -z "$left_out" ] || echo "Left out, because not passed:$left_out. To see what they do: make story EX=$(echo $left_out | tr ' ' ',')"
 [ -z "$unused" ] || echo "A story does not call:$unused."
-"$reference" reference $mode "$out" "$prompt" "$tokens" "$seed" "$steps" || fail 'the reference failed: see above'
+"$reference" reference $mode "$out" "$prompt" "$tokens" "$seed" "$steps" "$minutes" || fail 'the reference failed: see above'
 status=0
-"$yours" yours $mode "$out" "$prompt" "$tokens" "$seed" "$steps" || status=$?
+"$yours" yours $mode "$out" "$prompt" "$tokens" "$seed" "$steps" "$minutes" || status=$?
 [ $status -le 1 ] || [ $status -eq 141 ] || echo "make story: your program ended with status $status" >&2
 [ $status -eq 0 ] || exit 1

@@ -17,7 +17,6 @@ enum {
     BATCH_SIZE = 8,
     REPORTS = 10,    /* lines with a loss */
     TIMED_STEPS = 3, /* from whose time that of all steps is told */
-    SECONDS = 120,   /* after which training stops, so that slow loops do not take longer */
 };
 
 static TrainerConfig configuration(size_t vocab_size, size_t steps)
@@ -61,7 +60,8 @@ static struct {
     bool reference; /* the losses are written to the file, else they are compared with those of the file */
     FILE *losses;
     size_t step, steps;
-    bool stopped;        /* the time limit has passed */
+    size_t minutes;      /* after which training stops, so that slow loops do not take longer */
+    bool stopped;        /* this time has passed */
     double start;        /* seconds */
     double largest;      /* difference of two losses */
     size_t largest_step; /* where it is */
@@ -99,10 +99,10 @@ Status __wrap_transformer_lm_loss(float *loss, TransformerLM *grad, const Transf
                                   TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
     double reference_loss;
-    if (!progress.reference && seconds() - progress.start > SECONDS)
+    if (!progress.reference && seconds() - progress.start > 60 * (double)progress.minutes)
         progress.stopped = true;
     if (progress.stopped)
-        return status_fail(CS336_EINTERRUPTED, "%d s have passed", SECONDS);
+        return status_fail(CS336_EINTERRUPTED, "%zu minutes have passed", progress.minutes);
     Status s = __real_transformer_lm_loss(loss, grad, lm, ids, targets, observer, scratch);
     if (s)
         return s;
@@ -150,8 +150,8 @@ static Status train(Trainer *t)
 static void print_verdict(void)
 {
     if (progress.stopped)
-        printf("Training ended after %zu of %zu steps. Its time limit is %d s.\n", progress.step, progress.steps,
-               SECONDS);
+        printf("Training ended after %zu of %zu steps, at its time limit. MINUTES=%zu gives it more time than %zu.\n",
+               progress.step, progress.steps, 5 * progress.minutes, progress.minutes);
     if (progress.parted)
         printf("\nThe losses part at step %zu, and differ by up to %.4f at step %zu.\n", progress.parted,
                progress.largest, progress.largest_step);
@@ -187,6 +187,7 @@ Status train_and_tell(const Settings *settings, const Text *text, bool reference
     Trainer trainer = {0};
     progress.reference = reference;
     progress.steps = settings->steps;
+    progress.minutes = settings->minutes;
     Status s = open_losses(&progress.losses, settings, reference);
     if (!s)
         s = token_file_open(&data, path_in(settings, "train.bin"), vocab_size);
