@@ -20,20 +20,25 @@ CS336_INTERNAL_BEGIN
 
 /** @brief What the command line says of the run, for the messages. */
 typedef struct {
-    const char *train, *val, *out; /**< paths; val may be NULL */
-    double loss_floor;             /**< entropy of the data in nats per token; NaN if unknown */
+    const char *train, /**< path of the training tokens */
+        *val,          /**< path of the validation tokens; NULL if there are none */
+        *out;          /**< the run directory */
+    double loss_floor; /**< entropy of the data in nats per token; NaN if unknown */
 } TrainFiles;
 
 /** @brief The state of the display. */
 typedef struct {
-    TrainFiles files;             /**< for the messages */
-    size_t steps, first, end;     /**< of the run; first and last of this process. first is 0 until it is known */
-    double start_time, line_time; /**< when the run began and the latest line was printed, on work_seconds() */
-    double val_loss;              /**< of the latest validation */
-    bool validated;               /**< true if val_loss is set */
-    bool terminal;                /**< true if stdout is a terminal */
-    bool dirty;                   /**< true if the terminal shows a line that the next one overwrites */
-    LossCurve curve;              /**< losses of the lines of the log */
+    TrainFiles files;  /**< for the messages */
+    size_t steps,      /**< of the whole run */
+        first,         /**< first step of this process; 0 until it is known */
+        end;           /**< last step of this process */
+    double start_time, /**< when the run began, on work_seconds() */
+        line_time;     /**< when the latest line was printed */
+    double val_loss;   /**< of the latest validation */
+    bool validated;    /**< true if val_loss is set */
+    bool terminal;     /**< true if stdout is a terminal */
+    bool dirty;        /**< true if the terminal shows a line that the next one overwrites */
+    LossCurve curve;   /**< losses of the lines of the log */
 } TrainProgress;
 
 /** @brief Starts the clock. The strings of @p files must outlive the progress. */

@@ -21,7 +21,7 @@ static double seconds_now(void)
 /* FLOP/s of the fastest of several products of square matrices, counted by hand: 2 n^3. */
 static double product_flops(void)
 {
-    enum { N = 384, ROUNDS = 12 };
+    enum { N = 192, ROUNDS = 30 }; /* a product takes less than a millisecond: some are not interrupted */
     float *numbers = memory_allocate(3 * N * N * sizeof *numbers);
     ck_assert_ptr_nonnull(numbers);
     for (size_t i = 0; i < 3 * N * N; i++)
@@ -40,8 +40,9 @@ static double product_flops(void)
 }
 
 /*
- * The bounds are wide, because other programs may use the processor during one of the two measurements. A count that is
- * wrong by the 2 operations of an FMA, the numbers of a vector or the number of sums is outside.
+ * Measured: the product reaches 0.6 of the peak with portable vectors, 0.9 with the others. The bounds are wide,
+ * because other programs may use the processor during one of the two measurements; both are repeated until they fit. A
+ * count that is wrong by the 2 operations of an FMA, the numbers of a vector or the number of sums is outside.
  */
 START_TEST(test_peak_is_a_little_above_the_matrix_product)
 {
@@ -50,13 +51,15 @@ START_TEST(test_peak_is_a_little_above_the_matrix_product)
             continue;
         test_label("%s", isa_name(isa));
         parallel_set_threads(1);
+        const double lowest = isa == ISA_PORTABLE ? 0.4 : 0.6, highest = 1.1;
         double share = 0, peak = 0, product = 0;
-        for (int attempt = 0; attempt < 4 && !(share > 0.55 && share < 1.25); attempt++) {
-            peak = peak_measure(false);
-            product = product_flops();
+        for (int attempt = 0; attempt < 20 && (attempt < 3 || !(share > lowest && share < highest)); attempt++) {
+            peak = fmax(peak, peak_measure(false));
+            product = fmax(product, product_flops());
             share = product / peak;
         }
-        ck_assert_msg(share > 0.55 && share < 1.25, "the product reaches %g FLOP/s, the peak is %g", product, peak);
+        ck_assert_msg(share > lowest && share < highest, "the product reaches %g FLOP/s, the peak is %g", product,
+                      peak);
     }
     test_label_end();
 }
