@@ -76,8 +76,8 @@ EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_
 LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_basics/embedded/%.o)
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
-# The tests also call the parser of command lines, which is a part of the program and not of the library.
-OPTIONS      := $(call object,cs336_basics/cli/options.c)
+# The tests also call these parts of the program, which are not in the library: the parser of command lines, and the curve.
+TESTED_CLI   := $(call object,$(addprefix cs336_basics/cli/,options.c options_config.c loss_curve.c))
 
 VERSION := 0.1.0
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))
@@ -156,7 +156,7 @@ demo: $(PROGRAM) ## runs the whole pipeline in two minutes; TEXT=file.txt takes 
 # ---- tests ---------------------------------------------------------------------------------------------------------
 
 $(TEST_OBJECTS): C336_CPPFLAGS += -I. $(CHECK_CFLAGS)
-$(TESTS): $(TEST_OBJECTS) $(OPTIONS) $(LIBRARY)
+$(TESTS): $(TEST_OBJECTS) $(TESTED_CLI) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(CHECK_LIBS) $(C336_LDLIBS)
 
@@ -199,7 +199,7 @@ FUZZ := $(VARIANT)/run_fuzz
 FUZZ_OBJECTS := $(call object,$(filter-out %/test_fuzz.c,$(wildcard tests/fuzz/*.c)) \
     $(addprefix tests/support/,allclose.c files.c plain_pretokens.c tiny_lm.c))
 $(call object,tests/fuzz/libfuzzer.c): C336_CPPFLAGS += -I.
-$(FUZZ): $(FUZZ_OBJECTS) $(OPTIONS) $(LIBRARY)
+$(FUZZ): $(FUZZ_OBJECTS) $(TESTED_CLI) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -fsanitize=fuzzer -o $@ $(C336_LDLIBS)
 -include $(VARIANT)/obj/tests/fuzz/libfuzzer.d

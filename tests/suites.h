@@ -24,6 +24,7 @@
     X(safetensors)        \
     X(kernels)            \
     X(matmul)             \
+    X(peak)               \
     X(matmul_bf16)        \
     X(functional)         \
     X(attention)          \
@@ -58,9 +59,12 @@
     X(tokenizer_json)     \
     X(run_log)            \
     X(run_summary)        \
+    X(run_best)           \
     X(training)           \
     X(run_directory)      \
     X(lost_work)          \
+    X(train_config)       \
+    X(train_screen)       \
     X(training_run)       \
     X(training_step)      \
     X(training_together)  \

@@ -22,6 +22,7 @@ typedef struct {
         num_heads;       /**< must divide d_model */
     size_t d_ff;         /**< 0: not given; then it follows from d_model and ffn */
     double rope_theta;   /**< base of RoPE's angles */
+    double norm_eps;     /**< RMSNorm's epsilon */
     int norm,            /**< a NormPlacement: the index of the given name in norm_names */
         position,        /**< a PositionKind, likewise in position_names */
         ffn;             /**< a FeedForwardKind, likewise in ffn_names */
@@ -32,7 +33,7 @@ typedef struct {
 #define MODEL_OPTIONS_DEFAULT                                                                         \
     {                                                                                                 \
         .vocab_size = 10000, .context_length = 256, .d_model = 512, .num_layers = 4, .num_heads = 16, \
-        .rope_theta = 1e4                                                                             \
+        .rope_theta = 1e4, .norm_eps = 1e-5                                                           \
     }
 
 /** @brief Lines of an option table whose targets are the fields of the ModelOptions @p m. */
@@ -52,6 +53,7 @@ typedef struct {
             "of 64; with --ffn silu: 4 times d-model)"),                                                           \
         OPTION_NUMBER("rope-theta", &(m).rope_theta, "X", TRANSFORMER_LM_MIN_ROPE_THETA,                           \
                       TRANSFORMER_LM_MAX_ROPE_THETA, "base of the rotary position embedding"),                     \
+        OPTION_NUMBER("norm-eps", &(m).norm_eps, "X", 0, 1, "epsilon of RMSNorm"),                                 \
         OPTION_CHOICE("norm", &(m).norm, norm_names, "pre|post|none",                                              \
                       "RMSNorm before each sub-layer, after each, or none"),                                       \
         OPTION_CHOICE("position", &(m).position, position_names, "rope|none",                                      \

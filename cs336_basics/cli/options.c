@@ -1,6 +1,7 @@
 #include "cli/options.h"
 
 #include "cli/commands.h"
+#include "cli/options_config.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,9 +11,10 @@
 #include <string.h>
 
 enum {
-    HELP_WIDTH = 80,    /* columns of a line of help */
-    HELP_COLUMN = 28,   /* where the descriptions begin */
-    DEFAULT_BYTES = 128 /* for a text such as "(default 3)"; a longer one is cut */
+    HELP_WIDTH = 80,     /* columns of a line of help */
+    HELP_COLUMN = 28,    /* where the descriptions begin */
+    DEFAULT_BYTES = 128, /* for a text such as "(default 3)"; a longer one is cut */
+    ORIGIN_BYTES = 64    /* for an option's name with its dashes */
 };
 
 int options_bad_usage(const OptionTable *table, const char *format, ...)
@@ -134,52 +136,50 @@ static void print_help(const OptionTable *table)
 
 /* ---- values: each function checks the text of a value and stores it, or reports bad usage ---- */
 
-static int store_size(const OptionTable *table, const Option *option, const char *text)
+static int store_size(const OptionTable *table, const Option *option, const char *origin, const char *text)
 {
     char *end;
     errno = 0;
     const unsigned long long value = strtoull(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || errno || value > SIZE_MAX)
-        return options_bad_usage(table, "--%s: \"%s\" is not a whole number", option->name, text);
+        return options_bad_usage(table, "%s: \"%s\" is not a whole number", origin, text);
     if (value < option->min_size)
-        return options_bad_usage(table, "--%s: %s is too small, expected at least %zu", option->name, text,
-                                 option->min_size);
+        return options_bad_usage(table, "%s: %s is too small, expected at least %zu", origin, text, option->min_size);
     if (value > option->max_size)
-        return options_bad_usage(table, "--%s: %s is too large, expected at most %zu", option->name, text,
-                                 option->max_size);
+        return options_bad_usage(table, "%s: %s is too large, expected at most %zu", origin, text, option->max_size);
     *option->target.size = (size_t)value;
     return OPTIONS_PARSED;
 }
 
-static int store_integer(const OptionTable *table, const Option *option, const char *text)
+static int store_integer(const OptionTable *table, const Option *option, const char *origin, const char *text)
 {
     char *end;
     errno = 0;
     const long long value = strtoll(text, &end, 10);
     const char first = *text == '-' ? text[1] : *text;
     if (first < '0' || first > '9' || *end || errno)
-        return options_bad_usage(table, "--%s: \"%s\" is not an integer", option->name, text);
+        return options_bad_usage(table, "%s: \"%s\" is not an integer", origin, text);
     *option->target.integer = value;
     return OPTIONS_PARSED;
 }
 
-static int store_number(const OptionTable *table, const Option *option, const char *text)
+static int store_number(const OptionTable *table, const Option *option, const char *origin, const char *text)
 {
     char *end;
     const double value = strtod(text, &end);
     if (!*text || strchr(" \t\n\r\v\f", *text) || *end || !isfinite(value))
-        return options_bad_usage(table, "--%s: \"%s\" is not a number", option->name, text);
+        return options_bad_usage(table, "%s: \"%s\" is not a number", origin, text);
     if (value < option->min_number || value > option->max_number)
-        return options_bad_usage(table, "--%s: %s is not between %g and %g", option->name, text, option->min_number,
+        return options_bad_usage(table, "%s: %s is not between %g and %g", origin, text, option->min_number,
                                  option->max_number);
     /* Models compute in float32, where such a number would become 0. */
     if (value != 0 && (float)value == 0)
-        return options_bad_usage(table, "--%s: %s is too small for a 32-bit float", option->name, text);
+        return options_bad_usage(table, "%s: %s is too small for a 32-bit float", origin, text);
     *option->target.number = value;
     return OPTIONS_PARSED;
 }
 
-static int store_choice(const OptionTable *table, const Option *option, const char *text)
+static int store_choice(const OptionTable *table, const Option *option, const char *origin, const char *text)
 {
     for (int i = 0; option->choices[i]; i++) {
         if (strcmp(option->choices[i], text) == 0) {
@@ -187,33 +187,37 @@ static int store_choice(const OptionTable *table, const Option *option, const ch
             return OPTIONS_PARSED;
         }
     }
-    return options_bad_usage(table, "--%s: \"%s\" is not one of %s", option->name, text, option->value_name);
+    return options_bad_usage(table, "%s: \"%s\" is not one of %s", origin, text, option->value_name);
 }
 
-static int store(const OptionTable *table, const Option *option, const char *text)
+int options_store(const OptionTable *table, const Option *option, const char *origin, const char *text)
 {
     switch (option->type) {
     case OPTION_IS_TEXT:
         if (!*text && strcmp(option->value_name, "TEXT") != 0)
-            return options_bad_usage(table, "--%s: the value is empty, expected %s", option->name, option->value_name);
+            return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
         *option->target.text = text;
         break;
     case OPTION_IS_TEXTS:
         if (!*text)
-            return options_bad_usage(table, "--%s: the value is empty, expected %s", option->name, option->value_name);
+            return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
         if (option->target.texts->count == OPTION_MAX_TEXTS)
-            return options_bad_usage(table, "--%s: too many values, expected at most %d", option->name,
-                                     OPTION_MAX_TEXTS);
+            return options_bad_usage(table, "%s: too many values, expected at most %d", origin, OPTION_MAX_TEXTS);
         option->target.texts->items[option->target.texts->count++] = text;
         break;
     case OPTION_IS_SIZE:
-        return store_size(table, option, text);
+        return store_size(table, option, origin, text);
     case OPTION_IS_INTEGER:
-        return store_integer(table, option, text);
+        return store_integer(table, option, origin, text);
     case OPTION_IS_NUMBER:
-        return store_number(table, option, text);
+        return store_number(table, option, origin, text);
     case OPTION_IS_CHOICE:
-        return store_choice(table, option, text);
+        return store_choice(table, option, origin, text);
+    case OPTION_IS_CONFIG:
+        if (!*text)
+            return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
+        option->target.config->path = text;
+        break;
     case OPTION_IS_FLAG:
     case OPTION_IS_HEADING:
         break;
@@ -234,8 +238,7 @@ static const Option *find(const OptionTable *table, const char *name, size_t len
     return NULL;
 }
 
-/* True if the command line has this option. */
-static bool is_given(const Option *option, int argc, char **argv)
+bool options_is_given(const Option *option, int argc, char **argv)
 {
     const size_t length = strlen(option->name);
     for (int i = 1; i < argc; i++)
@@ -282,10 +285,12 @@ static int parse_one(const OptionTable *table, int argc, char **argv, int *index
             return options_bad_usage(table, "--%s needs a value (%s)", option->name, option->value_name);
         value = argv[++*index];
     }
-    int done = store(table, option, value);
+    char origin[ORIGIN_BYTES];
+    snprintf(origin, sizeof origin, "--%s", option->name);
+    int done = options_store(table, option, origin, value);
     while (takes_several(option) && done == OPTIONS_PARSED && *index + 1 < argc &&
            strncmp(argv[*index + 1], "--", 2) != 0)
-        done = store(table, option, argv[++*index]);
+        done = options_store(table, option, origin, argv[++*index]);
     return done;
 }
 
@@ -302,9 +307,13 @@ int options_parse(const OptionTable *table, int argc, char **argv)
         if (done != OPTIONS_PARSED)
             return done;
     }
+    const int done = options_config_read(table, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
     for (size_t i = 0; i < table->count; i++) {
         const Option *option = &table->options[i];
-        if (option->when_absent == OPTION_REQUIRED && !is_given(option, argc, argv))
+        if (option->when_absent == OPTION_REQUIRED && !options_is_given(option, argc, argv) &&
+            !options_config_gives(table, option))
             return options_bad_usage(table, "--%s %s is missing", option->name, option->value_name);
     }
     if (table->operands && table->operands->count == 0)

@@ -6,6 +6,7 @@
  * - A value that begins with "--" must be given as `--name=value`.
  * - If an option is given twice, the last one counts. Options of type OPTION_TEXTS collect all their values instead.
  *   Those whose values are files also take several values, as a shell expands a pattern: `--input *.txt`.
+ * - With an OPTION_CONFIG() in the table, a JSON file can give the options too (cli/options_config.h).
  *
  * @code
  * const char *input = NULL;
@@ -45,6 +46,12 @@ typedef struct {
     size_t count;                        /**< 0 to OPTION_MAX_TEXTS */
 } TextList;
 
+/** @brief The JSON file of an OPTION_CONFIG(). Targets of the type OPTION_TEXT point into its strings. */
+typedef struct {
+    const char *path; /**< a string of argv; NULL if no file was given */
+    void *object;     /**< json_t, owned until options_config_deinit(); NULL if no file was read */
+} OptionsConfig;
+
 /** @brief What value an option takes, and so which member of Option.target is used. */
 typedef enum {
     OPTION_IS_HEADING, /**< not an option: a heading of the help text */
@@ -54,7 +61,8 @@ typedef enum {
     OPTION_IS_SIZE,    /**< a whole number, not negative */
     OPTION_IS_INTEGER, /**< a whole number of 64 bits with a sign */
     OPTION_IS_NUMBER,  /**< a finite floating-point number */
-    OPTION_IS_CHOICE   /**< one of a list of names */
+    OPTION_IS_CHOICE,  /**< one of a list of names */
+    OPTION_IS_CONFIG   /**< a JSON file that gives other options */
 } OptionType;
 
 /** @brief How an option behaves if the command line does not give it. */
@@ -77,10 +85,11 @@ typedef struct {
         int64_t *integer;       /**< set to any 64-bit number */
         double *number;         /**< set to a number from min_number to max_number */
         int *choice;            /**< set to an index into choices */
+        OptionsConfig *config;  /**< set to the file, which options_parse() reads */
     } target;                   /**< the caller's variable; NULL for a heading */
     const char *value_name;     /**< what the help text calls the value: "FILE", "N" */
     const char *help;           /**< one line, without a full stop */
-    const char *const *choices; /**< names, NULL after the last */
+    const char *const *choices; /**< names, NULL after the last; of OPTION_IS_CONFIG: options that it cannot give */
     size_t min_size,            /**< the least allowed size */
         max_size;               /**< the greatest allowed size */
     double min_number,          /**< the least allowed number */
@@ -172,6 +181,14 @@ typedef struct {
         .name = (long_name), .type = OPTION_IS_CHOICE, .target = {.choice = (variable)}, .choices = (names), \
         .value_name = (placeholder), .help = (help_text),                                                    \
     }
+/** The file that gives options which the command line does not give, except those whose names are in @p excluded, a
+ * list that ends with NULL. */
+#define OPTION_CONFIG(variable, excluded)                                                                            \
+    {                                                                                                                \
+        .name = "config", .type = OPTION_IS_CONFIG, .when_absent = OPTION_UNSHOWN, .target = {.config = (variable)}, \
+        .choices = (excluded), .value_name = "FILE",                                                                 \
+        .help = "JSON object of options, such as config.json of an earlier run; the command line wins",              \
+    }
 /** @} */
 
 /** @brief What options_parse() needs to know of a command. It points to memory of the caller. */
@@ -196,12 +213,23 @@ typedef struct {
 enum { OPTIONS_PARSED = -1 };
 
 /**
- * @brief Reads argv[1] to argv[argc - 1] into the table's targets.
+ * @brief Reads argv[1] to argv[argc - 1] into the table's targets, and then the file of an OPTION_CONFIG().
  * @retval OPTIONS_PARSED  every target has its value
  * @retval EXIT_OK         `--help` was given, and the help text was printed
  * @retval EXIT_BAD_USAGE  the command line is wrong, and one line on stderr says why
+ * @retval EXIT_BAD_INPUT  the file of an OPTION_CONFIG() is wrong, likewise
  */
 int options_parse(const OptionTable *table, int argc, char **argv);
+
+/** @brief True if the command line has this option. */
+bool options_is_given(const Option *option, int argc, char **argv);
+
+/**
+ * @brief Checks the text of a value and stores it in the option's target. @p option takes a value.
+ * @param origin  where the text comes from, at the start of the message: "--lr", or "run.json: lr"
+ * @return OPTIONS_PARSED, or EXIT_BAD_USAGE after one line on stderr
+ */
+int options_store(const OptionTable *table, const Option *option, const char *origin, const char *text);
 
 /** @brief Prints "cs336 COMMAND: message; see cs336 COMMAND --help" to stderr. @return EXIT_BAD_USAGE */
 int options_bad_usage(const OptionTable *table, const char *format, ...) CS336_PRINTF_LIKE(2, 3);

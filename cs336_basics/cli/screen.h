@@ -13,11 +13,18 @@
 #include "tokenizer/buffers.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 CS336_INTERNAL_BEGIN
 
 /** @brief True if @p output is standard output, as "-", and standard output is a terminal. */
 bool screen_is_terminal(const char *output);
+
+/** @brief Returns the columns of the terminal on standard output: as it says, or COLUMNS, or 80. */
+size_t screen_columns(void);
+
+/** @brief True if LC_ALL, LC_CTYPE or LANG, the first that is set, says that the terminal shows UTF-8. */
+bool screen_is_utf8(void);
 
 /** @brief A stream of text that comes in pieces. Zeroed: the bytes stay as they are. */
 typedef struct {

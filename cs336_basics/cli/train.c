@@ -1,9 +1,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/train.h"
 
+#include "accounting/flops.h"
 #include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "cli/options_config.h"
+#include "cli/train_progress.h"
 #include "cli/work.h"
 #include "core/directory.h"
 #include "core/memory.h"
@@ -12,19 +15,20 @@
 #include "data/token_file.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
+#include "kernels/peak.h"
 #include "train/model_checkpoint.h"
 #include "train/training_run.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <unistd.h>
 
 typedef struct {
     const char *train, *val, *out, *init_from;
+    OptionsConfig config;
     ModelOptions model;
     TransformerLMConfig init_model; /* the model of --init-from, if that is given */
     size_t batch_size, grad_accum, steps, stop_at, decay_steps, warmup_steps, seed, threads;
-    size_t log_every, val_every, val_batches, checkpoint_every, keep;
+    size_t log_every, val_every, val_batches, checkpoint_every, keep, patience;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
     bool resume, overwrite, overfit_one_batch, no_decay_norms, log_norms;
@@ -36,12 +40,14 @@ enum { NOT_GIVEN = -1 }; /* default of --min-lr, which depends on --lr */
 /* Returns OPTIONS_PARSED, or the exit code if the command ends here. `source` is OptionTable's. */
 static int parse(TrainOptions *o, const char *source, int argc, char **argv)
 {
+    static const char *const excluded[] = {"out", "resume", "overwrite", NULL};
     const Option options[] = {
         OPTION_HEADING("Files"),
         OPTION_TEXT("train", &o->train, "FILE", OPTION_REQUIRED, "training tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("val", &o->val, "FILE", OPTION_UNSHOWN, "validation tokens from cs336 encode, raw or .npy"),
         OPTION_TEXT("out", &o->out, "DIR", OPTION_REQUIRED,
                     "directory for log.jsonl, checkpoint.safetensors and config.json"),
+        OPTION_CONFIG(&o->config, excluded),
         OPTION_TEXT(
             "init-from", &o->init_from, "FILE", OPTION_UNSHOWN,
             "checkpoint whose weights the run begins with (fine-tuning); its model replaces the defaults below, "
@@ -86,8 +92,10 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         OPTION_SIZE("checkpoint-every", &o->checkpoint_every, "N", 0,
                     "steps from one checkpoint to the next; 0: at the end only"),
         OPTION_SIZE_UNSHOWN("keep", &o->keep, "N", 1,
-                            "number of checkpoints to keep, the older ones as checkpoint-step-N.safetensors "
-                            "(default 2, or as in the resumed run)"),
+                            "number of newest checkpoints to keep, the older ones as checkpoint-step-N.safetensors, "
+                            "beside the best by validation loss, best.safetensors (default 2, or as in the resumed "
+                            "run)"),
+        OPTION_SIZE("patience", &o->patience, "N", 0, "stop when N validations in a row bring no lower loss; 0: never"),
         OPTION_NUMBER_UNSHOWN("loss-floor", &o->loss_floor, "X", 0, 1e3,
                               "entropy of the data in nats per token, to compare the loss with"),
     };
@@ -101,6 +109,8 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
     if (o->batch_size % o->grad_accum != 0)
         return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
                                  o->batch_size);
+    if (o->patience && !o->val)
+        return options_bad_usage(&table, "--patience counts validations: give --val too");
     return result;
 }
 
@@ -125,12 +135,14 @@ static int take_model(TrainOptions *o, int argc, char **argv)
     if (s)
         return command_failed("train");
     model_options_set(&o->model, &o->init_model);
-    const int result = parse(o, NULL, argc, argv);
-    if (result != OPTIONS_PARSED)
-        return result;
-    TransformerLMConfig given = model_options_config(&o->model);
-    given.norm_eps = o->init_model.norm_eps; /* has no option */
-    return model_options_agree(&given, &o->init_model, path) ? command_failed("train") : OPTIONS_PARSED;
+    OptionsConfig first = o->config; /* `path` may be a text of the file of --config, which is read again */
+    o->config = (OptionsConfig){0};
+    int result = parse(o, NULL, argc, argv);
+    const TransformerLMConfig given = model_options_config(&o->model);
+    if (result == OPTIONS_PARSED && model_options_agree(&given, &o->init_model, path))
+        result = command_failed("train");
+    options_config_deinit(&first);
+    return result;
 }
 
 static TrainerConfig config_of(const TrainOptions *o)
@@ -140,8 +152,6 @@ static TrainerConfig config_of(const TrainOptions *o)
     const size_t warmup = o->steps / 20 < decay_steps ? o->steps / 20 : decay_steps;
     TransformerLMConfig model = model_options_config(&o->model);
     model.dtype = (DType)o->dtype;
-    if (o->init_from)
-        model.norm_eps = o->init_model.norm_eps;
     return (TrainerConfig){
         .model = model,
         .batch_size = o->batch_size,
@@ -164,68 +174,8 @@ static TrainerConfig config_of(const TrainOptions *o)
         .keep = o->keep,
         .log_norms = o->log_norms,
         .init_from = o->init_from,
+        .patience = o->patience,
     };
-}
-
-/* ---- progress ---- */
-
-typedef struct {
-    size_t first, end;            /* first and last step of this process; first is 0 until it is known */
-    double start_time, line_time; /* when the run began and the latest line was printed, on work_seconds() */
-    double val_loss;              /* of the latest validation */
-    bool validated;               /* true if val_loss is set */
-    bool terminal;                /* true if stdout is a terminal */
-    bool dirty;                   /* true if the terminal shows a line that the next one overwrites */
-} Progress;
-
-/*
- * Prints a line. On a terminal the next line overwrites it unless it is permanent. It has at most 80 columns in runs of
- * less than 10000 steps and ten minutes.
- */
-static void print_line(Progress *progress, const RunLogEntry *entry, double time, bool permanent)
-{
-    char validation[32] = "";
-    const double seconds_per_step = (time - progress->start_time) / (double)(entry->step - progress->first + 1);
-    if (progress->validated)
-        snprintf(validation, sizeof validation, "val %.4f  ", progress->val_loss);
-    const char *begin = !progress->terminal ? "" : permanent ? WORK_LINE_CLEAR : WORK_LINE_BEGIN;
-    if (work_say(WORK_STDOUT, "%sstep %4zu/%zu  loss %.4f  %slr %.1e  %s tokens/s  %s left%s", begin, entry->step,
-                 progress->end, entry->train_loss, validation, entry->lr, count_text(entry->tokens_per_second),
-                 work_time(seconds_per_step * (double)(progress->end - entry->step)).text,
-                 permanent ? "\n" : WORK_LINE_END))
-        progress->dirty = !permanent;
-}
-
-/*
- * Called after each step. On a terminal it updates one line ten times per second; the lines with a validation are
- * permanent. If stdout is a file or a pipe, it prints a line for each line of the log.
- */
-static void show_step(void *context, const RunLogEntry *entry, bool logged)
-{
-    enum { LINES_PER_SECOND = 10 }; /* on a terminal: more would be faster than people can read */
-    Progress *progress = context;
-    const double time = work_seconds();
-    if (!progress->first)
-        progress->first = entry->step;
-    if (entry->validated) {
-        progress->validated = true;
-        progress->val_loss = entry->val_loss;
-    }
-    /* Is it time for a line? */
-    const bool permanent = !progress->terminal || entry->validated || entry->step == progress->end;
-    if (progress->terminal ? !permanent && time - progress->line_time < 1.0 / LINES_PER_SECOND : !logged)
-        return;
-    progress->line_time = time;
-    print_line(progress, entry, time, permanent);
-    if (entry->validated && !isfinite(entry->val_loss))
-        work_say(WORK_STDERR, "cs336 train: step %zu: the validation loss is %s\n", entry->step,
-                 isnan(entry->val_loss) ? "not a number" : "infinite");
-}
-
-static void show_notice(void *context, const char *text)
-{
-    (void)context;
-    work_say(WORK_STDERR, "cs336 train: %s\n", text);
 }
 
 /* ---- report ---- */
@@ -261,34 +211,6 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
                matmul_bf16_is_emulated() ? ", emulated: without AVX512_BF16 it is no faster than float32" : "");
     if (!isnan(o->loss_floor))
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
-}
-
-/* Prints how the run ended: to stdout, or to stderr if the reader of stdout is gone. */
-static void print_end(const TrainOptions *o, const RunLogEntry *last, const Progress *progress)
-{
-    /* Parts of the message that only some runs have. */
-    char text[1024], validation[128] = "", floor[160] = "";
-    if (last->validated)
-        snprintf(validation, sizeof validation, "; validation loss %.4f nats per token, perplexity %.2f",
-                 last->val_loss, exp(last->val_loss));
-    if (!isnan(o->loss_floor) && last->validated)
-        snprintf(floor, sizeof floor, "entropy floor %.4f nats per token, validation loss %.4f: gap %.4f\n",
-                 o->loss_floor, last->val_loss, last->val_loss - o->loss_floor);
-    /* The message: no step was done, the run stopped before its last step, or it is complete. */
-    if (last->tokens == 0)
-        snprintf(text, sizeof text, "nothing left to do: the checkpoint in %s is at step %zu\n", printable(o->out).text,
-                 last->step);
-    else if (last->step < o->steps)
-        snprintf(text, sizeof text,
-                 "stopped after step %zu of %zu and saved; to continue, run the same command with --resume\n",
-                 last->step, o->steps);
-    else
-        snprintf(text, sizeof text,
-                 "%zu steps, %s tokens in %.1f s%s\n%s%s/checkpoint.safetensors is ready for cs336 generate\n",
-                 last->step, count_text((double)last->tokens), last->seconds, validation, floor,
-                 printable(o->out).text);
-    if (!work_say(WORK_STDOUT, "%s%s", progress->dirty ? "\n" : "", text))
-        work_say(WORK_STDERR, "%s", text);
 }
 
 /* For a run that diverged: its newest checkpoint may already be bad, so the older ones are named. */
@@ -382,28 +304,41 @@ static Status check_memory(const TrainerConfig *config)
                        needed.total / 1e9, machine / 1e9, hint, size.name, size.value);
 }
 
+/* Returns the MFU at one token per second, for the log: the model's FLOPs per token over the machine's peak. */
+static double mfu_per_speed(const TrainerConfig *config)
+{
+    const TransformerLMConfig *model = &config->model;
+    const double flops = account_training_flops(model, config->batch_size, model->context_length);
+    const double tokens = (double)config->batch_size * (double)model->context_length;
+    return account_mfu(flops / tokens, 1, peak_measure(model->dtype == DTYPE_BF16));
+}
+
 static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end)
 {
-    const size_t steps = trainer->config.steps, stop_at = trainer->config.stop_at;
     static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
-    /* trainer_run() calls show_step() after each step and reads the flag that the signal handlers set. */
-    Progress progress = {.end = stop_at && stop_at < steps ? stop_at : steps, .terminal = isatty(STDOUT_FILENO) != 0};
-    const TrainerObserver observer = {
-        .step = show_step, .notice = show_notice, .context = &progress, .stop = work_stop_flag_saving(notice)};
+    /* trainer_run() calls train_progress_step() after each step and reads the flag that the signal handlers set. */
+    TrainProgress progress;
+    RunOutcome outcome;
     RunLogEntry last;
+    const TrainerObserver observer = {.step = train_progress_step,
+                                      .notice = train_progress_notice,
+                                      .context = &progress,
+                                      .stop = work_stop_flag_saving(notice),
+                                      .mfu_per_speed = mfu_per_speed(&trainer->config),
+                                      .outcome = &outcome};
     print_header(o, trainer);
     work_flush_stdout();
-    progress.start_time = work_seconds();
+    train_progress_begin(&progress, &trainer->config,
+                         &(TrainFiles){.train = o->train, .val = o->val, .out = o->out, .loss_floor = o->loss_floor});
     const Status s = trainer_run(trainer, o->out, start_of(o), &observer, &last);
     /* Stopped by Ctrl-C is a success too: the run is saved. */
     if (!s || s == CS336_EINTERRUPTED) {
-        print_end(o, &last, &progress);
+        train_progress_end(&progress, &last, &outcome);
         *end = s ? TRAIN_STOPPED : TRAIN_COMPLETE;
         return CS336_OK;
     }
     *end = s == CS336_ERANGE ? TRAIN_DIVERGED : TRAIN_FAILED;
-    if (progress.dirty)
-        work_say(WORK_STDOUT, "\n");
+    train_progress_leave_line(&progress);
     return s;
 }
 
@@ -433,12 +368,12 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
                       .loss_floor = (double)NAN};
     *end = TRAIN_FAILED;
     int result = parse(&o, source, argc, argv);
-    if (result != OPTIONS_PARSED || source)
-        return result;
-    if (o.init_from)
+    if (result == OPTIONS_PARSED && !source && o.init_from)
         result = take_model(&o, argc, argv);
-    if (result != OPTIONS_PARSED)
+    if (result != OPTIONS_PARSED || source) {
+        options_config_deinit(&o.config);
         return result;
+    }
     const TrainerConfig config = config_of(&o);
     parallel_set_threads((int)o.threads);
     /* Check everything that can be checked before the model is allocated. */
@@ -470,6 +405,7 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     trainer_deinit(&trainer);
     token_file_close(&train);
     token_file_close(&val);
+    options_config_deinit(&o.config);
     parallel_release();
     return code;
 }

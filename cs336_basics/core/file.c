@@ -290,10 +290,22 @@ static Status copy_file(const char *path, const char *second_path)
 
 Status file_link(const char *path, const char *second_path)
 {
-    const Status s = file_remove(second_path);
-    if (s || linkat(AT_FDCWD, path, AT_FDCWD, second_path, AT_SYMLINK_FOLLOW) == 0)
-        return s;
-    return copy_file(path, second_path);
+    /* link() does not replace a file, but rename() does. So link under the name of a temporary file, and rename that.
+     */
+    static const char suffix[] = DIRECTORY_TEMPORARY "linked";
+    const size_t size = strlen(second_path) + sizeof suffix;
+    char *temporary = memory_allocate(size);
+    if (!temporary)
+        return status_fail(CS336_ENOMEM, "file_link: no memory for the path %s", second_path);
+    snprintf(temporary, size, "%s%s", second_path, suffix);
+    Status s = file_remove(temporary);
+    const bool linked = !s && linkat(AT_FDCWD, path, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) == 0;
+    if (linked && rename(temporary, second_path) != 0)
+        s = cannot("write", second_path, errno);
+    /* If both names were links to the same file, rename() has done nothing. */
+    unlink(temporary);
+    memory_release(temporary);
+    return s || linked ? s : copy_file(path, second_path);
 }
 
 /* ---- reading ---- */

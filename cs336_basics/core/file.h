@@ -92,7 +92,7 @@ void file_abandon(FileWriter *writer);
 
 /**
  * @brief Makes @p second_path a hard link to the file, or a copy if the file system has no hard links. A file that
- * exists at @p second_path is replaced. If @p path is a symbolic link, the link is followed.
+ * exists at @p second_path is replaced in one step. If @p path is a symbolic link, the link is followed.
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status file_link(const char *path, const char *second_path);

@@ -236,6 +236,13 @@ void checkpoint_close(CheckpointFile *file)
     safetensors_close(&file->tensors);
 }
 
+size_t checkpoint_iteration(const CheckpointFile *file)
+{
+    uint64_t iteration = 0;
+    const char *text = text_of(file, ITERATION, ""); /* checkpoint_open() has checked it */
+    return text && read_numbers(&iteration, 1, text) ? (size_t)iteration : 0;
+}
+
 const char *checkpoint_config(const CheckpointFile *file, const char *key)
 {
     return text_of(file, CONFIG, key);
@@ -365,7 +372,6 @@ Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
 {
     /* Check everything first, the generators by reading them into a variable that is not used. */
     Rng unused;
-    uint64_t iteration = 0;
     Status s = check_parameters("checkpoint_read", checkpoint->parameters);
     if (!s)
         s = check_config(file, checkpoint);
@@ -380,8 +386,7 @@ Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
         return s;
     for (size_t i = 0; i < checkpoint->generator_count && !s; i++)
         s = read_generator(checkpoint->generators[i].rng, file, checkpoint->generators[i].name);
-    if (read_numbers(&iteration, 1, text_of(file, ITERATION, "")))
-        checkpoint->iteration = (size_t)iteration;
+    checkpoint->iteration = checkpoint_iteration(file);
     return s;
 }
 

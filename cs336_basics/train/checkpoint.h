@@ -80,6 +80,9 @@ CS336_MUST_CHECK Status checkpoint_open(CheckpointFile *file, const char *path);
 /** @brief Closes the file; a zeroed struct is allowed. Strings from checkpoint_config() become invalid. */
 void checkpoint_close(CheckpointFile *file);
 
+/** @brief Returns the number of steps after which the checkpoint was saved. */
+size_t checkpoint_iteration(const CheckpointFile *file);
+
 /** @brief Returns the value of a key of the configuration, or NULL. The key has at most 100 bytes. */
 const char *checkpoint_config(const CheckpointFile *file, const char *key);
 

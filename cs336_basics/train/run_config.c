@@ -1,12 +1,13 @@
 #include "train/run_config.h"
 
 #include "core/json.h"
-#include "core/printable.h"
+#include "core/utf8.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool set_size(json_t *object, const char *key, size_t size)
@@ -19,6 +20,20 @@ static bool set_number(json_t *object, const char *key, double number)
     return json_object_set_new(object, key, json_real(number)) == 0;
 }
 
+enum { FLOAT_DIGITS = 9, DOUBLE_DIGITS = 17 }; /* significant digits that identify every number of the type */
+
+/* Sets a float32 as the number of fewest digits that is this float32 when it is read: 1e-5, not 9.99999975e-6. */
+static bool set_float(json_t *object, const char *key, float number)
+{
+    char text[32] = "";
+    for (int digits = 1; digits <= FLOAT_DIGITS; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)number);
+        if ((float)strtod(text, NULL) == number)
+            break;
+    }
+    return set_number(object, key, strtod(text, NULL));
+}
+
 static bool set_name(json_t *object, const char *key, const char *name)
 {
     return json_object_set_new(object, key, json_string(name)) == 0;
@@ -29,6 +44,24 @@ static bool set_flag(json_t *object, const char *key, bool flag)
     return json_object_set_new(object, key, json_boolean(flag)) == 0;
 }
 
+static bool is_utf8(const char *text)
+{
+    for (size_t left = strlen(text); left;) {
+        const Utf8Character c = utf8_decode((const uint8_t *)text, left);
+        if (c.status != UTF8_VALID)
+            return false;
+        text += c.length;
+        left -= c.length;
+    }
+    return true;
+}
+
+/* Sets the path of a file, if there is one and JSON can hold it. */
+static bool set_path(json_t *object, const char *key, const char *path)
+{
+    return !path || !is_utf8(path) || set_name(object, key, path);
+}
+
 /* Returns all settings as a JSON object, or NULL if there is no memory. */
 static json_t *config_object(const TrainerConfig *config)
 {
@@ -37,7 +70,7 @@ static json_t *config_object(const TrainerConfig *config)
     if (set_size(o, "vocab_size", model->vocab_size) && set_size(o, "context_length", model->context_length) &&
         set_size(o, "d_model", model->d_model) && set_size(o, "num_layers", model->num_layers) &&
         set_size(o, "num_heads", model->num_heads) && set_size(o, "d_ff", model->d_ff) &&
-        set_number(o, "rope_theta", (double)model->rope_theta) && set_number(o, "norm_eps", (double)model->norm_eps) &&
+        set_float(o, "rope_theta", model->rope_theta) && set_float(o, "norm_eps", model->norm_eps) &&
         set_name(o, "norm", norm_names[model->norm]) && set_name(o, "position", position_names[model->position]) &&
         set_name(o, "ffn", ffn_names[model->ffn]) && set_name(o, "dtype", dtype_names[model->dtype]) &&
         set_flag(o, "tie_embeddings", model->tie_embeddings) && set_size(o, "batch_size", config->batch_size) &&
@@ -51,23 +84,44 @@ static json_t *config_object(const TrainerConfig *config)
         set_flag(o, "no_decay_norms", config->no_decay_norms) &&
         set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
-        set_size(o, "val_batches", config->val_batches) && set_size(o, "checkpoint_every", config->checkpoint_every) &&
-        set_size(o, "keep", config->keep) && set_flag(o, "log_norms", config->log_norms) &&
-        (!config->init_from || set_name(o, "init_from", printable(config->init_from).text)))
+        (!config->val_batches || set_size(o, "val_batches", config->val_batches)) &&
+        set_size(o, "checkpoint_every", config->checkpoint_every) && set_size(o, "keep", config->keep) &&
+        set_size(o, "patience", config->patience) && set_flag(o, "log_norms", config->log_norms) &&
+        set_path(o, "init_from", config->init_from))
         return o;
     json_decref(o);
     return NULL;
 }
 
-Status run_config_write(const char *path, const TrainerConfig *config)
+/* True if every number of the object can be read again from a text of so many significant digits. */
+static bool are_exact(json_t *object, int digits)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        char text[32];
+        snprintf(text, sizeof text, "%.*g", digits, json_real_value(value));
+        if (json_is_real(value) && strtod(text, NULL) != json_real_value(value))
+            return false;
+    }
+    return true;
+}
+
+Status run_config_write(const char *path, const TrainerConfig *config, const char *train, const char *val)
 {
     json_t *object = config_object(config);
-    if (!object)
+    int digits = FLOAT_DIGITS; /* more would write 0.1 as 0.10000000000000001, so only if a number needs them */
+    while (object && digits < DOUBLE_DIGITS && !are_exact(object, digits))
+        digits++;
+    if (!object || !set_path(object, "train", train) || !set_path(object, "val", val)) {
+        json_decref(object);
         return status_fail(CS336_ENOMEM, "%s: no memory for the configuration", path);
+    }
     FileWriter writer = {0};
     Status s = file_create(&writer, path);
     if (!s)
-        s = json_write(&writer, object, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+        s = json_write(&writer, object, JSON_INDENT(2) | (size_t)JSON_REAL_PRECISION(digits));
     if (!s)
         s = file_write(&writer, "\n", 1);
     if (!s)

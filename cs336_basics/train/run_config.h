@@ -2,6 +2,9 @@
  * @file
  * @brief Writes config.json, which records every setting of a run for people and for plots; and compares it when the
  * run is resumed.
+ *
+ * The keys are the names of the options of `cs336 train` with `_` for `-`, so that `cs336 train --config config.json`
+ * repeats the run. A number is written with as many digits as it takes to read the same number again.
  */
 #ifndef CS336_TRAIN_RUN_CONFIG_H
 #define CS336_TRAIN_RUN_CONFIG_H
@@ -12,8 +15,14 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief Writes the configuration as one JSON object. @retval CS336_EIO, CS336_ENOMEM */
-CS336_MUST_CHECK Status run_config_write(const char *path, const TrainerConfig *config);
+/**
+ * @brief Writes the configuration as one JSON object.
+ * @param train, val  paths of the token files as the user gave them, relative to the working directory of the process;
+ *                    NULL if there is none. A path that is not UTF-8 is left out, because JSON cannot hold it
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_config_write(const char *path, const TrainerConfig *config, const char *train,
+                                         const char *val);
 
 /** @brief The settings in config.json, compared with those of the process that resumes the run. */
 typedef struct {

@@ -14,8 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char CHECKPOINT[] = "checkpoint.safetensors", LOG[] = "log.jsonl", CONFIG[] = "config.json";
-static const char *const file_names[] = {CHECKPOINT, LOG, CONFIG};
+static const char CHECKPOINT[] = "checkpoint.safetensors", BEST[] = "best.safetensors", LOG[] = "log.jsonl",
+                  CONFIG[] = "config.json";
+static const char *const file_names[] = {CHECKPOINT, BEST, LOG, CONFIG};
 enum { FILES = sizeof file_names / sizeof *file_names };
 
 /* ---- the kept checkpoints ---- */
@@ -91,15 +92,22 @@ static Status path_in(char **path, const char *directory, const char *name)
     return CS336_OK;
 }
 
+/* Allocates the path of a kept checkpoint. */
+static Status kept_path(char **path, const char *directory, size_t step)
+{
+    char name[NAME_BYTES];
+    kept_name(name, step);
+    return path_in(path, directory, name);
+}
+
 /* Removes kept checkpoints of the steps first ... last, the lowest step first, until at most `keep` are left. */
 static Status remove_kept(const char *path, size_t first, size_t last, size_t keep)
 {
     KeptRange kept;
     Status s = find_kept(&kept, path, first, last);
     while (!s && kept.count > keep) {
-        char name[NAME_BYTES], *file;
-        kept_name(name, kept.lowest);
-        s = path_in(&file, path, name);
+        char *file;
+        s = kept_path(&file, path, kept.lowest);
         if (!s)
             s = file_remove(file);
         memory_release(file);
@@ -138,7 +146,7 @@ static Status check_regular(const char *directory)
 
 static Status check_new(const char *path, const KeptRange *kept)
 {
-    if (bytes_of(path, CHECKPOINT) || kept->count)
+    if (bytes_of(path, CHECKPOINT) || bytes_of(path, BEST) || kept->count)
         return status_fail(CS336_EIO, "%s contains a training run: --resume continues it, --overwrite deletes it",
                            path);
     if (bytes_of(path, LOG) || bytes_of(path, CONFIG))
@@ -155,6 +163,9 @@ static Status check_resume(const char *path, const KeptRange *kept)
         return status_fail(
             CS336_EIO, "%s has no %s: to resume from an older one, first rename checkpoint-step-%zu.safetensors to it",
             path, CHECKPOINT, kept->highest);
+    if (bytes_of(path, BEST))
+        return status_fail(CS336_EIO, "%s has no %s: to resume from the best one, first copy %s to it", path,
+                           CHECKPOINT, BEST);
     if (bytes_of(path, LOG) || bytes_of(path, CONFIG))
         return status_fail(CS336_EIO, "%s contains a run without a checkpoint: begin it again with --overwrite", path);
     return status_fail(CS336_EIO, "%s/%s: No such file or directory; to begin a run, leave out --resume", path,
@@ -210,7 +221,7 @@ bool run_directory_owns(const char *path, const char *file)
 /* Sets the paths of the directory and its files; called again if the directory was renamed. */
 static Status name_files(RunDirectory *run, const char *path)
 {
-    char **const files[FILES] = {&run->checkpoint, &run->log, &run->config};
+    char **const files[FILES] = {&run->checkpoint, &run->best, &run->log, &run->config};
     for (size_t i = 0; i < FILES; i++)
         memory_release(*files[i]), *files[i] = NULL;
     memory_release(run->path);
@@ -245,6 +256,8 @@ static Status remove_old_run(RunDirectory *run)
     if (stat(run->checkpoint, &info) == 0)
         run->mode = (unsigned)info.st_mode & 0777;
     Status s = file_remove(run->checkpoint);
+    if (!s)
+        s = file_remove(run->best);
     if (!s)
         s = remove_kept(run->path, 1, SIZE_MAX, 0);
     if (!s)
@@ -284,6 +297,7 @@ void run_directory_close(RunDirectory *run)
         directory_unlock(run->lock);
     memory_release(run->path);
     memory_release(run->checkpoint);
+    memory_release(run->best);
     memory_release(run->log);
     memory_release(run->config);
     *run = (RunDirectory){0};
@@ -319,9 +333,8 @@ Status run_directory_keep_checkpoint(RunDirectory *run)
     if (s || run->keep == 1 || run->saved == 0)
         return s;
     /* A hard link: the checkpoint has both names until the next one is renamed over the first. */
-    char name[NAME_BYTES], *second_path;
-    kept_name(name, run->saved);
-    s = path_in(&second_path, run->path, name);
+    char *second_path;
+    s = kept_path(&second_path, run->path, run->saved);
     if (!s)
         s = file_link(run->checkpoint, second_path);
     memory_release(second_path);
@@ -341,5 +354,36 @@ Status run_directory_prune(RunDirectory *run, size_t step)
     if (!s && step > 1)
         s = remove_kept(run->path, 1, step - 1, run->keep - 1);
     run->saved = step;
+    return s;
+}
+
+/* ---- the best checkpoint ---- */
+
+bool run_directory_has_kept(const RunDirectory *run, size_t step)
+{
+    char name[NAME_BYTES];
+    kept_name(name, step);
+    return bytes_of(run->path, name) > 0;
+}
+
+Status run_directory_set_best(RunDirectory *run, size_t step)
+{
+    char *kept = NULL;
+    Status s = step ? kept_path(&kept, run->path, step) : CS336_OK;
+    if (!s)
+        s = file_link(step ? kept : run->checkpoint, run->best);
+    memory_release(kept);
+    return s;
+}
+
+Status run_directory_retire_best(RunDirectory *run, size_t step)
+{
+    char *kept;
+    Status s = kept_path(&kept, run->path, step);
+    if (!s && !run_directory_has_kept(run, step))
+        s = file_link(run->best, kept);
+    if (!s)
+        s = file_remove(run->best);
+    memory_release(kept);
     return s;
 }

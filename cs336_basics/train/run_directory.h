@@ -5,6 +5,13 @@
  *
  * - checkpoint.safetensors is the newest checkpoint. Older ones are kept as checkpoint-step-N.safetensors. To return to
  *   one of these, rename it to checkpoint.safetensors and resume.
+ * - best.safetensors is the checkpoint with the lowest validation loss so far: another name (a hard link) of a
+ *   checkpoint that was saved for it. It stays when that checkpoint is no longer among those that are kept.
+ * - The order of a save: sync the log; give the old checkpoint.safetensors its second name; replace it; if the new one
+ * is the best, make best.safetensors a link to it, in one step; remove checkpoints beyond those that are kept. A kill
+ *   before the replacement leaves the old run, which computes the steps after it again. A kill after it leaves the new
+ *   checkpoint and perhaps an older best.safetensors; resuming finds in the log that the new one is better
+ *   (train/run_best.h), and that a checkpoint is too many.
  * - log.jsonl: the lines up to a step are synced to the disk before a checkpoint of that step is written.
  * - config.json is the configuration of the latest start or resume.
  * - Only one process may write to the directory: it holds a lock, which the kernel releases when the process ends.
@@ -31,6 +38,7 @@ typedef enum {
 typedef struct {
     char *path;       /**< the directory */
     char *checkpoint, /**< path of checkpoint.safetensors */
+        *best,        /**< path of best.safetensors */
         *log,         /**< path of log.jsonl */
         *config;      /**< path of config.json */
     int lock;         /**< the descriptor that holds the lock, from directory_lock() */
@@ -76,6 +84,23 @@ CS336_MUST_CHECK Status run_directory_keep_checkpoint(RunDirectory *run);
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_directory_prune(RunDirectory *run, size_t step);
+
+/** @brief True if checkpoint-step-N.safetensors exists for N = @p step. */
+bool run_directory_has_kept(const RunDirectory *run, size_t step);
+
+/**
+ * @brief Makes best.safetensors a link to the kept checkpoint of @p step, or to checkpoint.safetensors if @p step is 0.
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_directory_set_best(RunDirectory *run, size_t step);
+
+/**
+ * @brief Renames best.safetensors to checkpoint-step-N.safetensors, for N = @p step. It is the way of a checkpoint that
+ * is from a later step than the one to which the user has returned: it stays until the run has computed that step
+ * again.
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_directory_retire_best(RunDirectory *run, size_t step);
 
 /** @brief Lists the steps of up to @p capacity files checkpoint-step-N.safetensors, ascending. @return their number */
 size_t run_directory_kept(size_t *steps, size_t capacity, const char *path);

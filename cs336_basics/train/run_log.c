@@ -17,21 +17,32 @@
 enum { PRECISION = 9 };                 /* significant digits that identify every float32 exactly */
 static const double MAX_SECONDS = 1e12; /* thirty thousand years */
 
-/* Reads step and seconds from a line. `number` is the number of the line, for messages. */
-static Status read_line(size_t *step, double *seconds, const char *line, size_t bytes, const char *path, size_t number)
+/* What is read of a line. */
+typedef struct {
+    size_t step;
+    double seconds;
+    bool validated;
+    double val_loss; /* NaN for null */
+} LogLine;
+
+/* Reads a line. `number` is the number of the line, for messages. */
+static Status read_line(LogLine *read, const char *line, size_t bytes, const char *path, size_t number)
 {
     json_t *object = NULL;
     Status s = json_parse(&object, line, bytes, path);
     if (s == CS336_ENOMEM)
         return s;
-    const json_t *step_value = json_object_get(object, "step"), *seconds_value = json_object_get(object, "seconds");
+    const json_t *step_value = json_object_get(object, "step"), *seconds_value = json_object_get(object, "seconds"),
+                 *val_loss = json_object_get(object, "val_loss");
     /* Without these limits a damaged number could become a negative time, or a step that no run has. */
     const json_int_t step_number = json_is_integer(step_value) ? json_integer_value(step_value) : -1;
     const double seconds_number = json_is_number(seconds_value) ? json_number_value(seconds_value) : -1;
     if (!s && step_number >= 0 && step_number <= CHECKPOINT_MAX_ITERATION && seconds_number >= 0 &&
         seconds_number <= MAX_SECONDS) {
-        *step = (size_t)step_number;
-        *seconds = seconds_number;
+        *read = (LogLine){.step = (size_t)step_number,
+                          .seconds = seconds_number,
+                          .validated = val_loss != NULL,
+                          .val_loss = json_is_number(val_loss) ? json_number_value(val_loss) : (double)NAN};
     } else {
         s = status_fail(CS336_EFORMAT, "%s: line %zu is not a JSON object with step and seconds", path, number);
     }
@@ -56,23 +67,22 @@ static Status lines_up_to(size_t *kept, double *seconds, const LoadedFile *file,
         if (!end)
             break;
         number++;
-        size_t step = 0;
-        double time = 0;
-        const Status s = read_line(&step, &time, text + offset, (size_t)(end - text) - offset, path, number);
+        LogLine line;
+        const Status s = read_line(&line, text + offset, (size_t)(end - text) - offset, path, number);
         if (s == CS336_ENOMEM || (s && *kept == 0))
             return s;
         if (s) {
             damaged = damaged ? damaged : number;
             continue;
         }
-        if (step > last_step)
+        if (line.step > last_step)
             break;
         /* A line to keep. */
         if (damaged)
             return status_fail(CS336_EFORMAT,
                                "%s: line %zu is not a JSON object with step and seconds; remove this line", path,
                                damaged);
-        *seconds = time;
+        *seconds = line.seconds;
         *kept = (size_t)(end + 1 - text);
     }
     return CS336_OK;
@@ -122,6 +132,66 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
 }
 
+/* ---- validations ---- */
+
+double run_log_rounded(double number)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.*g", PRECISION, number);
+    return strtod(text, NULL);
+}
+
+/* Appends a validation. The list has room for the next power of two. */
+static Status append_validation(RunLogValidations *list, const LogLine *line)
+{
+    if ((list->count & (list->count - 1)) == 0) {
+        const size_t capacity = list->count ? 2 * list->count : 1;
+        RunLogValidation *items = memory_allocate(capacity * sizeof *items);
+        if (!items)
+            return status_fail(CS336_ENOMEM, "run_log_validations: no memory for %zu validations", capacity);
+        if (list->count)
+            memcpy(items, list->items, list->count * sizeof *items);
+        memory_release(list->items);
+        list->items = items;
+    }
+    list->items[list->count++] = (RunLogValidation){.step = line->step, .val_loss = line->val_loss};
+    return CS336_OK;
+}
+
+Status run_log_validations(RunLogValidations *validations, const char *path, size_t step)
+{
+    struct stat info;
+    LoadedFile file = {0};
+    *validations = (RunLogValidations){0};
+    if (stat(path, &info) != 0)
+        return CS336_OK;
+    Status s = file_load(&file, path);
+    const char *text = (const char *)file.data, *end;
+    for (size_t offset = 0; !s && offset < file.size; offset = (size_t)(end + 1 - text)) {
+        end = memchr(text + offset, '\n', file.size - offset);
+        if (!end)
+            break;
+        LogLine line;
+        const Status read = read_line(&line, text + offset, (size_t)(end - text) - offset, path, 0);
+        if (!read && line.step > step)
+            break;
+        if (!read && line.validated)
+            s = append_validation(validations, &line);
+        else if (read == CS336_ENOMEM)
+            s = read;
+    }
+    file_unload(&file);
+    return s;
+}
+
+void run_log_validations_deinit(RunLogValidations *validations)
+{
+    memory_release(validations->items);
+    *validations = (RunLogValidations){0};
+}
+
+/* ---- writing ---- */
+
 /* Sets a number; NaN and infinity become null. Returns false if there is no memory. */
 static bool set_number(json_t *object, const char *key, double number)
 {
@@ -164,7 +234,7 @@ static json_t *object_of(const RunLogEntry *entry)
         set_number(object, "seconds", entry->seconds) && set_number(object, "train_loss", entry->train_loss) &&
         (!entry->validated || set_number(object, "val_loss", entry->val_loss)) && set_number(object, "lr", entry->lr) &&
         set_number(object, "grad_norm", entry->grad_norm) &&
-        set_number(object, "tokens_per_second", entry->tokens_per_second) &&
+        set_number(object, "tokens_per_second", entry->tokens_per_second) && set_number(object, "mfu", entry->mfu) &&
         (!entry->norms || set_norms(object, entry->norms)))
         return object;
     json_decref(object);

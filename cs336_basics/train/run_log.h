@@ -3,8 +3,8 @@
  * @brief Logs a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
  * - Each line is an object with the keys step, tokens, seconds, train_loss, val_loss (if it was measured), lr,
- * grad_norm and tokens_per_second; and norms, if they are measured, an object of three arrays with one number for each
- * layer: outputs, weights and gradients. JSON has no NaN and no infinity: such a number is written as null.
+ *   grad_norm, tokens_per_second and mfu; and norms, if they are measured, an object of three arrays with one number
+ * for each layer: outputs, weights and gradients. JSON has no NaN and no infinity: such a number is written as null.
  * - A line is in the file before training continues. There is no buffer that a kill could lose.
  * - A run that resumes at a checkpoint first replaces the log by a file with only the lines up to that step. Otherwise
  *   the steps that are computed again would be in the log twice. A hard link of the old log keeps the old lines.
@@ -33,6 +33,7 @@ typedef struct {
     double lr;                /**< learning rate of this step */
     double grad_norm;         /**< norm of all gradients, before clipping */
     double tokens_per_second; /**< since the previous line, without the time of validation and saving */
+    double mfu;               /**< model FLOPs utilization at that speed, a share of 1; NaN if the peak is unknown */
     const LayerNorms *norms;  /**< of this step, in memory of the trainer; NULL: not measured */
 } RunLogEntry;
 
@@ -60,6 +61,33 @@ CS336_MUST_CHECK Status run_log_open(RunLog *log, double *seconds, const char *p
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_log_append(RunLog *log, const RunLogEntry *entry);
+
+/** @brief Returns the number that a reader of the log gets for @p number: it is written with nine digits. */
+double run_log_rounded(double number);
+
+/** @brief A validation of the log. */
+typedef struct {
+    size_t step;     /**< after which it was measured */
+    double val_loss; /**< as run_log_rounded() gives it; NaN if the log has null */
+} RunLogValidation;
+
+/** @brief The validations of a log, in its order. */
+typedef struct {
+    RunLogValidation *items; /**< (count) owned until run_log_validations_deinit() */
+    size_t count;            /**< validations */
+} RunLogValidations;
+
+/**
+ * @brief Reads the validations of the lines up to a step. Damaged lines are passed over: run_log_open() reports them.
+ * @param[out] validations  none if the file does not exist
+ * @param[in]  path, step   as for run_log_open()
+ * @retval CS336_EIO     the file exists and cannot be read
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_log_validations(RunLogValidations *validations, const char *path, size_t step);
+
+/** @brief Frees the list; a zeroed one is allowed. */
+void run_log_validations_deinit(RunLogValidations *validations);
 
 /** @brief Syncs all lines to the disk. @retval CS336_EIO */
 CS336_MUST_CHECK Status run_log_sync(RunLog *log);

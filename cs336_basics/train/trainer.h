@@ -51,6 +51,7 @@ typedef struct {
     size_t val_batches;        /**< batches in each validation; 0: no validation */
     size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
     size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    size_t patience;           /**< stop when so many validations in a row bring no lower loss; 0: never */
     bool log_norms;            /**< the log has the norms of each layer: see train/layer_norms.h */
     const char *init_from;     /**< for config.json: the checkpoint from which the weights came; NULL: from the seed */
 } TrainerConfig;

@@ -7,6 +7,7 @@
 #include "train/model_checkpoint.h"
 #include "train/run_config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -125,6 +126,7 @@ typedef struct {
     double start_time;                /* when this process began the run, on clock_seconds() */
     double earlier_seconds;           /* time that earlier processes spent on the run, from the log */
     double step_seconds, step_tokens; /* sums over the steps since the last line of the log */
+    RunBest best;                     /* the checkpoint with the lowest validation loss so far */
 } Run;
 
 static double clock_seconds(void)
@@ -176,6 +178,19 @@ static Status check_not_beyond(const Run *run)
         run->directory.checkpoint, step, steps, step);
 }
 
+/* True if so many validations in a row brought no lower loss that the run ends. */
+static bool is_out_of_patience(const Run *run)
+{
+    const size_t patience = run->trainer->config.patience;
+    return patience && run->best.since >= patience;
+}
+
+/* True if this process has nothing to do. */
+static bool is_complete(const Run *run)
+{
+    return run->trainer->step >= last_step(&run->trainer->config) || is_out_of_patience(run);
+}
+
 /* Restores the checkpoint, and reports the settings that differ from those in config.json. */
 static Status resume(Run *run)
 {
@@ -196,7 +211,7 @@ static Status resume(Run *run)
         snprintf(text, sizeof text, "the run continues with changed settings: %s", comparison.differences);
         run->observer->notice(run->observer->context, text);
     }
-    return CS336_OK;
+    return run_best_restore(&run->best, &run->directory, trainer->step);
 }
 
 static Status begin(Run *run, const char *directory, RunStart start)
@@ -204,6 +219,7 @@ static Status begin(Run *run, const char *directory, RunStart start)
     enum { KEEP = 2 }; /* checkpoints: if a run diverges, the newest one may already be bad, and the one before helps */
     Trainer *trainer = run->trainer;
     Status s = run_directory_open(&run->directory, directory, start);
+    run->best = run_best_none();
     /* Read and check the checkpoint before any file changes. */
     if (!s && start == RUN_RESUME)
         s = resume(run);
@@ -214,27 +230,34 @@ static Status begin(Run *run, const char *directory, RunStart start)
         s = run_directory_prune(&run->directory, trainer->step);
     run->start_time = clock_seconds();
     /* A run that is already complete leaves log and configuration as they are. */
-    if (s || trainer->step >= last_step(&trainer->config))
+    if (s || is_complete(run))
         return s;
     /* Cut the lines of steps that will be computed again from the log, and record the configuration. */
     s = run_log_open(&run->log, &run->earlier_seconds, run->directory.log, trainer->step);
-    return s ? s : run_config_write(run->directory.config, &trainer->config);
+    return s ? s
+             : run_config_write(run->directory.config, &trainer->config, trainer->train->path,
+                                trainer->val ? trainer->val->path : NULL);
 }
 
 /*
- * Saves a checkpoint. The log is synced first: if the machine fails between the two, resuming cuts the newer lines of
- * the log. In the other order the log could lack lines of steps that the checkpoint already includes, and these steps
- * are never computed again.
+ * Saves a checkpoint; `best` is its entry if it is the best one, and NULL if not. The log is synced first: if the
+ * machine fails between the two, resuming cuts the newer lines of the log. In the other order the log could lack lines
+ * of steps that the checkpoint already includes, and these steps are never computed again.
  */
-static Status save(Run *run)
+static Status save(Run *run, const RunLogEntry *best)
 {
     Status s = run_log_sync(&run->log);
     if (!s)
         s = run_directory_keep_checkpoint(&run->directory);
     if (!s)
         s = trainer_save(run->trainer, run->directory.checkpoint);
-    if (!s)
-        return run_directory_prune(&run->directory, run->trainer->step);
+    if (!s) {
+        const Status linked = best ? run_directory_set_best(&run->directory, 0) : CS336_OK;
+        if (best && !linked)
+            run_best_saved(&run->best, best->step, best->val_loss);
+        s = run_directory_prune(&run->directory, run->trainer->step);
+        return linked ? linked : s;
+    }
     /* Not written: remove the second name of the newest checkpoint again. A failure of this is added to the message. */
     char message[512]; /* a copy, because run_directory_prune() may replace status_message() */
     snprintf(message, sizeof message, "%s", status_message());
@@ -243,8 +266,11 @@ static Status save(Run *run)
     return status_fail(s, "%s", message);
 }
 
-/* Does one step of training, the validation if one is due, and writes the line of the log if one is due. */
-static Status advance(Run *run, RunLogEntry *entry)
+/*
+ * Does one step of training, the validation if one is due, and writes the line of the log if one is due. *is_best: the
+ * validation loss is the lowest so far, and it is in the log, where resuming finds it.
+ */
+static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
 {
     Trainer *trainer = run->trainer;
     const TrainerConfig *config = &trainer->config;
@@ -278,9 +304,13 @@ static Status advance(Run *run, RunLogEntry *entry)
     entry->train_loss = (double)loss;
     entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
+    const double mfu_per_speed = run->observer ? run->observer->mfu_per_speed : 0;
+    entry->mfu = mfu_per_speed > 0 ? mfu_per_speed * entry->tokens_per_second : (double)NAN;
     entry->norms = logged && config->log_norms ? &trainer->norms : NULL;
     if (!s && logged) {
-        s = tolerate_file_failure(run, run_log_append(&run->log, entry));
+        s = run_log_append(&run->log, entry);
+        *is_best = !s && entry->validated && run_best_validated(&run->best, entry->val_loss);
+        s = tolerate_file_failure(run, s);
         run->step_seconds = run->step_tokens = 0;
     }
     if (!s && run->observer && run->observer->step)
@@ -295,16 +325,19 @@ static Status train(Run *run, RunLogEntry *entry)
     const size_t end = last_step(config);
     const atomic_int *stop = run->observer ? run->observer->stop : NULL;
     Status s = CS336_OK;
-    while (!s && trainer->step < end) {
-        s = advance(run, entry);
+    for (bool last = is_complete(run); !s && !last;) {
+        bool is_best = false;
+        s = advance(run, entry, &is_best);
         if (s)
             break;
         /* The last checkpoint of this process must be written; the run continues without one of the others. */
-        const bool stopping = parallel_stop_asked(stop) && trainer->step < end;
-        if (stopping || trainer->step == end)
-            s = save(run);
-        else if (is_due(config->checkpoint_every, trainer->step))
-            s = tolerate_file_failure(run, save(run));
+        const RunLogEntry *best = is_best ? entry : NULL;
+        last = trainer->step == end || (!is_best && is_out_of_patience(run));
+        const bool stopping = parallel_stop_asked(stop) && !last;
+        if (stopping || last)
+            s = save(run, best);
+        else if (is_best || is_due(config->checkpoint_every, trainer->step))
+            s = tolerate_file_failure(run, save(run, best));
         if (!s && stopping)
             s = status_fail(CS336_EINTERRUPTED, "stopped after step %zu of %zu", trainer->step, config->steps);
     }
@@ -319,6 +352,9 @@ Status trainer_run(Trainer *trainer, const char *directory, RunStart start, cons
     *last = (RunLogEntry){.step = trainer->step};
     if (!s)
         s = train(&run, last);
+    if (observer && observer->outcome)
+        *observer->outcome = (RunOutcome){
+            .best = run.best, .stopped_early = trainer->step < trainer->config.steps && is_out_of_patience(&run)};
     run_log_close(&run.log);
     run_directory_close(&run.directory);
     return s;

@@ -11,6 +11,7 @@
 #include "core/api.h"
 #include "core/atomic.h"
 #include "core/status.h"
+#include "train/run_best.h"
 #include "train/run_directory.h"
 #include "train/run_log.h"
 #include "train/trainer.h"
@@ -49,7 +50,13 @@ CS336_MUST_CHECK Status trainer_restore(Trainer *trainer, const char *path);
  */
 CS336_MUST_CHECK Status trainer_load_weights(Trainer *trainer, const char *path);
 
-/** @brief Functions that trainer_run() calls, and a flag that it reads. Each pointer may be NULL. */
+/** @brief What trainer_run() tells of a run beside its last entry. */
+typedef struct {
+    RunBest best;       /**< the checkpoint with the lowest validation loss */
+    bool stopped_early; /**< true if `patience` validations in a row brought no lower loss */
+} RunOutcome;
+
+/** @brief Functions that trainer_run() calls, and what it reads. Each pointer may be NULL. */
 typedef struct {
     void (*step)(void *context, const RunLogEntry *entry, bool logged); /**< called after each step */
     /**
@@ -60,6 +67,9 @@ typedef struct {
     void (*notice)(void *context, const char *text);
     void *context;          /**< passed to both functions */
     const atomic_int *stop; /**< if it becomes nonzero, the run finishes its step, saves and returns */
+    /** account_mfu() at one token per second, which the log multiplies by the speed; 0: unknown, the log has null */
+    double mfu_per_speed;
+    RunOutcome *outcome; /**< set when trainer_run() returns */
 } TrainerObserver;
 
 /**
@@ -68,7 +78,7 @@ typedef struct {
  * @param start      what to do if the directory already contains a run
  * @param observer   may be NULL
  * @param last       entry of the last step, with the final validation loss if the run is complete
- * @retval CS336_OK           the run is complete, or has reached stop_at, and is saved
+ * @retval CS336_OK           the run is complete, has reached stop_at, or has run out of patience; it is saved
  * @retval CS336_EINTERRUPTED the observer's stop flag was set; the run is saved
  * @retval CS336_EIO          a file could not be read or written, and the existing checkpoint is unchanged; or
  *                            run_directory_open() failed

@@ -188,12 +188,15 @@ START_TEST(test_pipeline_from_stories_to_generated_text)
     assert_prints("6 steps, 192 tokens in ");
     assert_prints("entropy floor 0.5000 nats per token, validation loss ");
     assert_shell_ok(TRAIN " --out run --stop-at 4");
-    assert_prints("stopped after step 4 of 6 and saved; to continue, run the same command with --resume");
+    assert_prints(
+        "stopped after step 4 of 6 and saved; to continue: cs336 train --config run/config.json --out run --resume");
     assert_shell_ok(TRAIN " --out run --resume --threads 1");
     assert_shell_ok("cmp run/checkpoint.safetensors whole/checkpoint.safetensors");
     assert_shell_ok("cmp run/config.json whole/config.json");
+    assert_shell_ok("test $(grep -c '\"mfu\":[0-9][0-9.e-]*}$' run/log.jsonl) = 4");
     assert_shell_ok("test $(wc -l <run/log.jsonl) = 4 && ls run");
-    ck_assert_str_eq(shell_output, "checkpoint-step-4.safetensors\ncheckpoint.safetensors\nconfig.json\nlog.jsonl\n");
+    ck_assert_str_eq(shell_output, "best.safetensors\ncheckpoint-step-4.safetensors\ncheckpoint.safetensors\n"
+                                   "config.json\nlog.jsonl\n");
     assert_shell_ok(GENERATE " --prompt 'Once upon' --max-tokens 40 --seed 3 >one");
     assert_shell_ok(GENERATE " --prompt 'Once upon' --max-tokens 40 --seed 3 --threads 1 | cmp - one");
     assert_shell_ok("head -c 9 one");
@@ -349,7 +352,7 @@ START_TEST(test_training_on_a_full_disk)
     ck_assert_int_eq(shell("ulimit -f 8; " TRAIN " --out run --resume"), 1);
     ck_assert_str_eq(shell_errors, "cs336 train: run/checkpoint.safetensors: cannot write: File too large\n");
     assert_shell_ok("cmp run/checkpoint.safetensors good && ls run");
-    ck_assert_str_eq(shell_output, "checkpoint.safetensors\nconfig.json\nlog.jsonl\n");
+    ck_assert_str_eq(shell_output, "best.safetensors\ncheckpoint.safetensors\nconfig.json\nlog.jsonl\n");
     assert_shell_ok(TRAIN " --out run --resume");
     assert_shell_ok("cmp run/checkpoint.safetensors whole/checkpoint.safetensors");
 }

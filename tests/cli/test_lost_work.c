@@ -116,7 +116,7 @@ END_TEST
 START_TEST(test_ctrl_c_on_a_terminal_says_what_happens)
 {
     make_tokens();
-    ck_assert_int_eq(terminal_run("exec \"$program\" " ENDLESS " --out run", "tokens/s", "\003"), 0);
+    ck_assert_int_eq(terminal_run("exec \"$program\" " ENDLESS " --out run", " left", "\003"), 0);
     ck_assert_ptr_nonnull(
         strstr(shell_output, "the run stops after this step and is saved; Ctrl-C again stops it now, unsaved"));
     ck_assert_ptr_nonnull(strstr(shell_output, "stopped after step "));
@@ -127,7 +127,7 @@ END_TEST
 START_TEST(test_two_presses_of_ctrl_c_at_once_save)
 {
     make_tokens();
-    ck_assert_int_eq(terminal_run("exec \"$program\" " ENDLESS " --out run", "tokens/s", "\003\003\003"), 0);
+    ck_assert_int_eq(terminal_run("exec \"$program\" " ENDLESS " --out run", " left", "\003\003\003"), 0);
     ck_assert_ptr_nonnull(strstr(shell_output, "stopped after step "));
     assert_shell_ok("test -s run/checkpoint.safetensors");
 }
@@ -238,7 +238,9 @@ END_TEST
 
 START_TEST(test_killed_saves_leave_no_files)
 {
-#define RUN "train --train train.bin " MODEL " --steps 400 --log-every 5 --checkpoint-every 1 --keep 3"
+#define RUN                                                                                        \
+    "train --train train.bin --val train.bin --val-every 3 --val-batches 1 " MODEL " --steps 400 " \
+    "--log-every 5 --checkpoint-every 1 --keep 3"
     make_tokens();
     assert_shell_ok("cs336 " RUN " --out whole");
     assert_shell_ok("how=; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do { \"$program\" " RUN " --out run $how >log & "
@@ -246,8 +248,62 @@ START_TEST(test_killed_saves_leave_no_files)
                     "if test -e run/checkpoint.safetensors; then how=--resume; else how=--overwrite; fi; done; "
                     "cs336 " RUN " --out run $how");
     assert_shell_ok("ls whole >a; ls run | diff a - && cmp run/checkpoint.safetensors whole/checkpoint.safetensors && "
-                    "cmp run/checkpoint-step-398.safetensors whole/checkpoint-step-398.safetensors");
+                    "cmp run/checkpoint-step-398.safetensors whole/checkpoint-step-398.safetensors && "
+                    "cmp run/best.safetensors whole/best.safetensors");
 #undef RUN
+}
+END_TEST
+
+/* ---- the best checkpoint, and the end of patience ---- */
+
+#define ROUGH                                                                                                \
+    "cs336 train --train train.bin --val train.bin --val-every 1 --val-batches 1 " MODEL " --steps 60 --lr " \
+    "0.3 --warmup-steps 8 --max-grad-norm 0 --checkpoint-every 20 "
+
+START_TEST(test_the_best_checkpoint_is_named_and_kept)
+{
+    make_tokens();
+    assert_shell_ok(ROUGH
+                    "--out run >said && ls run && sed -n 's/.*\"step\":\\([0-9]*\\).*\"val_loss\":\\([0-9.]*\\).*/"
+                    "\\2 \\1/p' run/log.jsonl | sort -n | head -1 >lowest && read loss step <lowest && "
+                    "grep -q \"^best: step $step, validation loss [0-9.]*, run/best.safetensors$\" said && "
+                    "cs336 generate --checkpoint run/best.safetensors --vocab vocab.json --merges merges.txt "
+                    "--prompt a --max-tokens 3 && cs336 train --config run/config.json --out stop --stop-at $step && "
+                    "cmp run/best.safetensors stop/checkpoint.safetensors");
+    assert_prints("best.safetensors\n");
+    assert_shell_ok(ROUGH "--out run --resume");
+    assert_prints("nothing left to do: the checkpoint in run is at step 60\nbest: step ");
+    /* Alone it is a run too: a new one is refused, and resuming says what to do. */
+    assert_shell_ok("mkdir alone && cp run/best.safetensors alone");
+    assert_shell_fails(1, "cs336 train: alone contains a training run: --resume continues it, --overwrite deletes it",
+                       ROUGH "--out alone");
+    assert_shell_fails(1,
+                       "cs336 train: alone has no checkpoint.safetensors: to resume from the best one, first copy "
+                       "best.safetensors to it",
+                       ROUGH "--out alone --resume");
+    assert_shell_ok("cp alone/best.safetensors alone/checkpoint.safetensors");
+    assert_shell_ok(ROUGH "--out alone --resume && cmp run/checkpoint.safetensors alone/checkpoint.safetensors");
+    /* --overwrite removes it, also if the new run has none. */
+    assert_shell_ok("cs336 train --train train.bin " MODEL " --steps 2 --out run --overwrite && ! test -e "
+                    "run/best.safetensors");
+}
+END_TEST
+
+START_TEST(test_patience_ends_the_run)
+{
+    make_tokens();
+    assert_shell_fails(2, "cs336 train: --patience counts validations: give --val too; see cs336 train --help",
+                       "cs336 train --train train.bin " MODEL " --out run --patience 3");
+    assert_shell_ok(ROUGH "--patience 3 --out run");
+    assert_prints(" of 60: the last 3 validations brought no lower loss\nbest: step ");
+    assert_prints("/best.safetensors\nrun/checkpoint.safetensors is ready for cs336 generate\n");
+    ck_assert_ptr_nonnull(strstr(shell_output, "\nstopped early after step "));
+    assert_shell_ok("grep -c '\"patience\": 3' run/config.json && test $(wc -l <run/log.jsonl) -lt 60");
+    assert_shell_ok("cs336 train --config run/config.json --out run --resume");
+    assert_prints("\nnothing left to do: the run stopped early after step ");
+    assert_shell_ok("cs336 train --config run/config.json --out run --resume --patience 0 && "
+                    "test $(wc -l <run/log.jsonl) = 60");
+    assert_prints("60 steps, ");
 }
 END_TEST
 
@@ -382,6 +438,8 @@ const TestCase lost_work_tests[] = {
     TEST(test_weights_that_are_not_numbers_never_replace_good_ones, "training_together"),
     TEST(test_no_output_is_another_output_or_an_input, "file"),
     TEST(test_killed_saves_leave_no_files, "checkpointing"),
+    TEST(test_the_best_checkpoint_is_named_and_kept, "checkpointing"),
+    TEST(test_patience_ends_the_run, "training_together"),
     TEST(test_resuming_keeps_as_many_checkpoints_as_the_run_began_with, "checkpointing"),
     TEST(test_a_checkpoint_behind_a_symbolic_link_is_kept_as_it_is, "checkpointing"),
     TEST(test_a_run_whose_directory_is_moved_saves_there, "checkpointing"),

@@ -515,6 +515,30 @@ START_TEST(test_a_json_file_ends_in_a_line_feed)
 }
 END_TEST
 
+/* The second name is replaced in one step, and no temporary name is left: also if both were the same file before. */
+START_TEST(test_a_link_replaces_a_file)
+{
+    const char *directory = temp_directory("links");
+    char file[512], link[512];
+    snprintf(file, sizeof file, "%s/file", directory);
+    snprintf(link, sizeof link, "%s/link", directory);
+    write_file(file, "new", 3);
+    write_file(link, "old", 3);
+    assert_ok(file_link(file, link));
+    assert_file_holds(link, "new", 3);
+    assert_ok(file_link(file, link));
+    assert_ok(file_link(link, link));
+    assert_file_holds(link, "new", 3);
+    ck_assert_uint_eq(directory_entries(directory), 2);
+    /* A failure leaves the old file. */
+    char missing[512];
+    snprintf(missing, sizeof missing, "%s/missing", directory);
+    ck_assert_int_eq(file_link(missing, link), CS336_EIO);
+    assert_file_holds(link, "new", 3);
+    ck_assert_uint_eq(directory_entries(directory), 2);
+}
+END_TEST
+
 const TestCase files_tests[] = {
     TEST(test_commit_replaces_the_file_in_one_step, "file"),
     TEST(test_a_committed_file_has_the_permissions_of_any_new_file, "file"),
@@ -538,6 +562,7 @@ const TestCase files_tests[] = {
     TEST(test_load_without_memory_says_how_much_it_needs, "file"),
     TEST(test_a_file_that_is_cut_while_it_is_open_is_an_error, "file"),
     TEST(test_make_directory_makes_parents_too, "file"),
+    TEST(test_a_link_replaces_a_file, "file"),
     TEST(test_json_errors_name_line_and_column, "json"),
     TEST(test_json_values_are_those_of_the_text, "json"),
     TEST(test_the_library_leaves_jansson_as_it_is, "json"),

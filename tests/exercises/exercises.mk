@@ -28,7 +28,7 @@ REPLACED_HEADERS   := $(sort $(call exercise_column,4))
 REPLACED_SOURCES   := $(patsubst %.h,cs336_basics/%.c,$(filter-out tests/%,$(REPLACED_HEADERS))) \
                       $(patsubst %.h,%.c,$(filter tests/%,$(REPLACED_HEADERS)))
 REPLACED_OBJECTS   := $(patsubst %.c,$(VARIANT)/exercises/%.o,$(REPLACED_SOURCES))
-UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(TEST_OBJECTS) $(OPTIONS) $(LIB_OBJECTS))
+UNCHANGED_OBJECTS  := $(filter-out $(call object,$(REPLACED_SOURCES)),$(TEST_OBJECTS) $(TESTED_CLI) $(LIB_OBJECTS))
 CHECKER_OBJECTS    := $(call object,$(wildcard tests/exercises/checker/*.c tests/exercises/checker/cases/*.c))
 $(CHECKER_OBJECTS): C336_CPPFLAGS += -I. $(CHECK_CFLAGS)
 -include $(CHECKER_OBJECTS:.o=.d)

@@ -18,13 +18,14 @@ export OMP_WAIT_POLICY=passive
 rm -rf "$directory" && mkdir -p "$directory" && cd "$directory" || exit 1
 
 model="--train train.bin --vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 --batch-size 2"
-training="train $model --steps 6 --log-every 1 --checkpoint-every 2 --keep 2 --out run"
+training="train --config settings.json $model --steps 6 --log-every 1 --checkpoint-every 2 --keep 2 --out run"
 files="--vocab vocab.json --merges merges.txt"
 experiment="experiment e.json --data . --out experiment"
 mkdir case && cd case && {
     "$program" story --stories 300 --output text.txt
     "$program" train-bpe --input text.txt --vocab-size 300 --vocab vocab.json --merges merges.txt
     "$program" encode $files --input text.txt --output train.bin
+    echo '{"val": "train.bin", "val_every": 3, "val_batches": 1}' >settings.json
     "$program" $training && mv run/checkpoint.safetensors . &&
         mkdir first && mv run/log.jsonl run/config.json first && rm -r run
 } >../log 2>&1 && cd .. || exit 1

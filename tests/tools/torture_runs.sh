@@ -11,7 +11,7 @@ rm -rf "$directory" && mkdir -p "$directory" && cd "$directory" || exit 1
     "$program" encode --vocab vocab.json --merges merges.txt --input text.txt --output train.bin >log || exit 1
 
 model="--train train.bin --vocab-size 300 --context-length 16 --d-model 16 --num-layers 2 --num-heads 2 --batch-size 2"
-short="train $model --steps 400 --log-every 5 --checkpoint-every 2 --keep 3"
+short="train $model --val train.bin --val-every 3 --val-batches 2 --steps 400 --log-every 5 --checkpoint-every 2 --keep 3"
 endless="train $model --threads 1 --steps 2000000 --checkpoint-every 0 --log-every 1"
 
 row() { # name, number that survived, number of rounds
@@ -23,10 +23,10 @@ random_pause() { # 0.000 to 0.299 seconds
 }
 
 # kill -9 at a random moment, three times for each run, with one and two threads. The resumed run must end in the same
-# checkpoint as a run without a kill, and leave no temporary file.
+# checkpoint and the same best one as a run without a kill, and leave no temporary file.
 "$program" $short --threads 1 --out whole >log || exit 1
 ls whole >whole.files
-same=0 clean=0 kills=0
+same=0 best=0 clean=0 kills=0
 for round in $(seq "$rounds"); do
     rm -rf run
     start=
@@ -39,9 +39,11 @@ for round in $(seq "$rounds"); do
     done 2>log
     "$program" $short --out run $start >log 2>&1
     cmp -s run/checkpoint.safetensors whole/checkpoint.safetensors && same=$((same + 1))
+    cmp -s run/best.safetensors whole/best.safetensors && best=$((best + 1))
     ls run | cmp -s - whole.files && clean=$((clean + 1))
 done
 row "killed $kills times: same checkpoint as an uninterrupted run" $same "$rounds"
+row "killed $kills times: same best checkpoint" $best "$rounds"
 row "killed $kills times: no file left over" $clean "$rounds"
 
 # A run that overwrites an old one is killed in its first 300 ms. It must not leave a mixture of both.

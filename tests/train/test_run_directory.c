@@ -59,7 +59,7 @@ START_TEST(test_a_new_run_does_not_touch_an_old_one)
     assert_fails(run_directory_check(temp_path("old"), RUN_NEW), CS336_EIO, message);
     assert_file_holds(temp_path("old/log.jsonl"), log.data, log.size);
     assert_same_bytes("old/checkpoint.safetensors", "copy/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("old")), 3);
+    ck_assert_uint_eq(directory_entries(temp_path("old")), 4);
     file_unload(&log);
     assert_ok(run_directory_check(temp_path("old"), RUN_RESUME));
     assert_ok(run_directory_check(temp_path("old"), RUN_OVERWRITE));
@@ -92,10 +92,10 @@ END_TEST
 START_TEST(test_overwriting_leaves_nothing_of_the_old_run)
 {
     assert_ok(run("run", keeping(4), 0, RUN_NEW));
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 6);
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 7);
     assert_ok(run("run", keeping(1), 3, RUN_OVERWRITE));
     assert_ok(run("other", keeping(1), 3, RUN_NEW));
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 3); /* no validation yet, so no best.safetensors */
     assert_same_bytes("run/checkpoint.safetensors", "other/checkpoint.safetensors");
 }
 END_TEST
@@ -105,7 +105,7 @@ END_TEST
 START_TEST(test_the_last_checkpoints_are_kept)
 {
     assert_ok(run("run", keeping(3), 0, RUN_NEW));
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 5);
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 6);
     assert_ok(run("eight", keeping(1), 8, RUN_NEW));
     assert_ok(run("ten", keeping(1), 10, RUN_NEW));
     assert_same_bytes("run/checkpoint-step-8.safetensors", "eight/checkpoint.safetensors");
@@ -121,7 +121,7 @@ START_TEST(test_the_last_checkpoints_are_kept)
     write_file(temp_path("run/checkpoint-step-best.safetensors"), "mine", 4);
     assert_ok(run("run", keeping(2), 0, RUN_RESUME));
     ck_assert(!exists("run/checkpoint-step-8.safetensors"));
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 4 + 3);
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 5 + 3);
 }
 END_TEST
 
@@ -137,7 +137,8 @@ START_TEST(test_going_back_to_a_kept_checkpoint)
     ck_assert(exists("run/checkpoint-step-8.safetensors"));
     assert_ok(run("run", keeping(3), 0, RUN_RESUME));
     assert_same_bytes("run/checkpoint.safetensors", "whole/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 5);
+    assert_same_bytes("run/best.safetensors", "whole/best.safetensors");
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 6);
 }
 END_TEST
 
@@ -187,9 +188,9 @@ START_TEST(test_leftovers_of_killed_processes_go)
     ck_assert(!exists("run/checkpoint.safetensors.cs336-tmp-aB3xY9"));
     ck_assert(!exists("run/config.json.cs336-tmp-zzzzzz"));
     ck_assert(exists("run/notes.cs336-tmp-"));
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 3 + 2 + 1);
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 4 + 2 + 1);
     file_abandon(&living);
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 3 + 2);
+    ck_assert_uint_eq(directory_entries(temp_path("run")), 4 + 2);
 }
 END_TEST
 

@@ -19,7 +19,8 @@ static RunLogEntry entry_of(size_t step)
                          .val_loss = 3.25,
                          .lr = 0.001,
                          .grad_norm = 1.5,
-                         .tokens_per_second = 128};
+                         .tokens_per_second = 128,
+                         .mfu = 0.25};
 }
 
 static void write_log(const char *path, size_t steps)
@@ -36,11 +37,11 @@ static void write_log(const char *path, size_t steps)
 
 static const char three_lines[] =
     "{\"step\":1,\"tokens\":64,\"seconds\":0.5,\"train_loss\":3.875,\"lr\":0.001,\"grad_norm\":1.5,"
-    "\"tokens_per_second\":128.0}\n"
+    "\"tokens_per_second\":128.0,\"mfu\":0.25}\n"
     "{\"step\":2,\"tokens\":128,\"seconds\":1.0,\"train_loss\":3.75,\"val_loss\":3.25,\"lr\":0.001,\"grad_norm\":1.5,"
-    "\"tokens_per_second\":128.0}\n"
+    "\"tokens_per_second\":128.0,\"mfu\":0.25}\n"
     "{\"step\":3,\"tokens\":192,\"seconds\":1.5,\"train_loss\":3.625,\"lr\":0.001,\"grad_norm\":1.5,"
-    "\"tokens_per_second\":128.0}\n";
+    "\"tokens_per_second\":128.0,\"mfu\":0.25}\n";
 
 START_TEST(test_run_log_writes_json_lines)
 {

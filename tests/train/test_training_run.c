@@ -10,6 +10,7 @@
 #include "tests/support/tiny_lm.h"
 #include "tests/support/tiny_training.h"
 #include "train/model_checkpoint.h"
+#include "train/run_config.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -51,6 +52,16 @@ static void assert_same_log(const char *a, const char *b)
     fclose(two);
 }
 
+/* True if the file contains the text. */
+static bool contains(const LoadedFile *file, const char *text)
+{
+    const size_t length = strlen(text);
+    for (size_t i = 0; i + length <= file->size; i++)
+        if (memcmp(file->data + i, text, length) == 0)
+            return true;
+    return false;
+}
+
 static void check_config_file(const char *path, const TrainerConfig *config)
 {
     const TransformerLMConfig *model = &config->model;
@@ -82,8 +93,13 @@ static void check_config_file(const char *path, const TrainerConfig *config)
                    {"val_every", 4},
                    {"val_batches", 2},
                    {"checkpoint_every", 5},
-                   {"keep", 1}};
-    const char *const names[][2] = {{"norm", "pre"}, {"position", "rope"}, {"ffn", "swiglu"}, {"dtype", "float32"}};
+                   {"keep", 1},
+                   {"patience", 0}};
+    char train[512], val[512];
+    snprintf(train, sizeof train, "%s", temp_path("train.bin"));
+    snprintf(val, sizeof val, "%s", temp_path("val.bin"));
+    const char *const names[][2] = {{"norm", "pre"},      {"position", "rope"}, {"ffn", "swiglu"},
+                                    {"dtype", "float32"}, {"train", train},     {"val", val}};
     const struct {
         const char *key;
         bool value;
@@ -101,7 +117,7 @@ static void check_config_file(const char *path, const TrainerConfig *config)
     for (size_t i = 0; i < NUMBERS; i++) {
         const json_t *value = json_object_get(object, numbers[i].key);
         ck_assert_msg(json_is_number(value) &&
-                          fabs(json_number_value(value) - numbers[i].value) <= 1e-8 * numbers[i].value,
+                          fabs(json_number_value(value) - numbers[i].value) <= 5e-8 * numbers[i].value,
                       "%s is %g", numbers[i].key, json_number_value(value));
     }
     for (size_t i = 0; i < NAMES; i++) {
@@ -118,12 +134,34 @@ static void check_config_file(const char *path, const TrainerConfig *config)
     json_decref(object);
 }
 
+/* Numbers that need 17 digits are the same double when they are read again, and simple ones stay as people write them.
+ */
+START_TEST(test_config_file_has_exact_numbers)
+{
+    TrainerConfig config = tiny_training_config();
+    const char *path = temp_path("config.json");
+    json_t *object;
+    LoadedFile file;
+    assert_ok(run_config_write(path, &config, NULL, NULL));
+    assert_ok(file_load(&file, path));
+    ck_assert(contains(&file, "\"beta1\": 0.9,") && contains(&file, "\"norm_eps\": 1e-5,"));
+    file_unload(&file);
+    config.schedule.max_lr = 1.0 / 3, config.adamw.beta2 = nextafter(0.95, 1), config.model.rope_theta = 1.0F / 3;
+    assert_ok(run_config_write(path, &config, NULL, NULL));
+    assert_ok(json_read(&object, path));
+    ck_assert_double_eq(json_number_value(json_object_get(object, "lr")), 1.0 / 3);
+    ck_assert_double_eq(json_number_value(json_object_get(object, "beta2")), nextafter(0.95, 1));
+    ck_assert_float_eq((float)json_number_value(json_object_get(object, "rope_theta")), 1.0F / 3);
+    json_decref(object);
+}
+END_TEST
+
 START_TEST(test_run_writes_its_files)
 {
     TrainerConfig config = tiny_training_config();
     config.no_decay_norms = true;
     assert_ok(tiny_training_run("a/b", &config, RUN_OVERWRITE, NULL));
-    ck_assert_uint_eq(directory_entries(temp_path("a/b")), 3);
+    ck_assert_uint_eq(directory_entries(temp_path("a/b")), 4);
     check_config_file(temp_path("a/b/config.json"), &config);
 
     /* The log has a line for every second step, and validations at steps 4, 8 and 12. */
@@ -145,11 +183,29 @@ START_TEST(test_run_writes_its_files)
         ck_assert(json_is_real(json_object_get(entry, "grad_norm")));
         ck_assert(json_is_real(json_object_get(entry, "seconds")));
         ck_assert(json_is_real(json_object_get(entry, "tokens_per_second")));
+        ck_assert(json_is_null(json_object_get(entry, "mfu"))); /* without an observer there is no peak */
         json_decref(entry);
     }
     test_label_end();
     ck_assert_int_eq(step, TINY_STEPS);
     fclose(log);
+}
+END_TEST
+
+static void check_mfu(void *context, const RunLogEntry *entry, bool logged)
+{
+    size_t *lines = context;
+    ck_assert_double_eq_tol(entry->mfu, 2e-9 * entry->tokens_per_second, 1e-12 * entry->mfu);
+    *lines += logged;
+}
+
+START_TEST(test_mfu_follows_from_the_speed)
+{
+    const TrainerConfig config = tiny_training_config();
+    size_t lines = 0;
+    const TrainerObserver observer = {.step = check_mfu, .context = &lines, .mfu_per_speed = 2e-9};
+    assert_ok(tiny_training_run("run", &config, RUN_NEW, &observer));
+    ck_assert_uint_eq(lines, TINY_STEPS / 2);
 }
 END_TEST
 
@@ -289,7 +345,7 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
     config = tiny_training_config();
     assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
     assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 3);
+    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 4);
 }
 END_TEST
 
@@ -526,7 +582,9 @@ START_TEST(test_trained_model_is_the_trainers)
 END_TEST
 
 const TestCase training_run_tests[] = {
+    TEST(test_config_file_has_exact_numbers, "training_together"),
     TEST(test_run_writes_its_files, "training_together"),
+    TEST(test_mfu_follows_from_the_speed, "experiment_log"),
     TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
     TEST(test_resumed_run_may_change_its_pieces, "training_together"),
     TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),

@@ -1,0 +1,119 @@
+#define _POSIX_C_SOURCE 200809L
+#include "kernels/peak.h"
+
+#include "core/parallel.h"
+#include "kernels/isa.h"
+
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum {
+    CHAINS = 12,     /* independent sums: enough to hide the latency of an FMA */
+    BF16_CHAINS = 16 /* the same for pairs of bfloat16 numbers, which take longer */
+};
+
+/*
+ * Does `steps` multiply-adds in each of CHAINS vectors, with the instructions of one set. The first numbers come
+ * from volatile memory, so that the compiler cannot compute the sums itself or find two of them equal.
+ */
+#define PEAK(name, floats, instructions)                                \
+    instructions static float name(size_t steps)                        \
+    {                                                                   \
+        typedef float Lanes __attribute__((vector_size(4 * (floats)))); \
+        volatile float half = 0.5f;                                     \
+        const Lanes a = half - (Lanes){0}, b = half - (Lanes){0};       \
+        Lanes sum[CHAINS];                                              \
+        for (int u = 0; u < CHAINS; u++)                                \
+            sum[u] = half - (Lanes){0};                                 \
+        for (size_t i = 0; i < steps; i++)                              \
+            for (int u = 0; u < CHAINS; u++)                            \
+                sum[u] = sum[u] * a + b;                                \
+        for (int u = 1; u < CHAINS; u++)                                \
+            sum[0] += sum[u];                                           \
+        return sum[0][0];                                               \
+    }
+
+PEAK(peak_portable, 4, )
+#if defined(__x86_64__)
+PEAK(peak_avx2, 8, __attribute__((target("avx2,fma"))))
+PEAK(peak_avx512, 16, __attribute__((target("avx512f,fma"))))
+#endif
+
+#if defined(__x86_64__)
+/* Does the same with pairs of bfloat16 numbers: two multiply-adds into each of 16 sums. */
+__attribute__((target("avx512f,avx512bf16"))) static float peak_bf16(size_t steps)
+{
+    volatile float half = 0.5f;
+    const __m512bh a = (__m512bh)_mm512_set1_epi32(0x3f003f00), b = (__m512bh)_mm512_set1_epi32(0x3e803e80);
+    __m512 sum[BF16_CHAINS];
+    for (int u = 0; u < BF16_CHAINS; u++)
+        sum[u] = _mm512_set1_ps(half);
+    for (size_t i = 0; i < steps; i++)
+        for (int u = 0; u < BF16_CHAINS; u++)
+            sum[u] = _mm512_dpbf16_ps(sum[u], a, b);
+    for (int u = 1; u < BF16_CHAINS; u++)
+        sum[0] = _mm512_add_ps(sum[0], sum[u]);
+    return _mm512_cvtss_f32(sum[0]);
+}
+
+#endif
+
+/* A loop of FMAs, and what one of its steps does. */
+typedef struct {
+    float (*run)(size_t steps);
+    int flops; /* operations of a step: 2 for each FMA, times the numbers of a vector, times the vectors */
+} PeakLoop;
+
+static PeakLoop loop_for(bool bf16)
+{
+#if defined(__x86_64__)
+    const Isa isa = isa_in_use();
+    if (bf16 && isa == ISA_AVX512_BF16)
+        return (PeakLoop){peak_bf16, 2 * 32 * BF16_CHAINS};
+    if (isa >= ISA_AVX512)
+        return (PeakLoop){peak_avx512, 2 * 16 * CHAINS};
+    if (isa == ISA_AVX2)
+        return (PeakLoop){peak_avx2, 2 * 8 * CHAINS};
+#endif
+    (void)bf16;
+    return (PeakLoop){peak_portable, 2 * 4 * CHAINS};
+}
+
+static double clock_seconds(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+double peak_of_run(bool bf16, size_t steps)
+{
+    const PeakLoop loop = loop_for(bf16);
+    const int threads = parallel_threads();
+    volatile float sink = 0; /* the compiler must not drop a loop whose result nobody reads */
+    const double start = clock_seconds();
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int i = 0; i < threads; i++) {
+        const float result = loop.run(steps);
+#pragma omp critical
+        sink = sink + result;
+    }
+    return (double)loop.flops * (double)steps * threads / (clock_seconds() - start);
+}
+
+double peak_measure(bool bf16)
+{
+    enum { RUNS = 8 };         /* the first ones wake the threads and raise the clock frequency */
+    enum { STEPS = 200000 };   /* half a millisecond to a millisecond: waking the threads takes a twentieth of that */
+    const double limit = 0.02; /* seconds after which no further run begins, on a slow or busy machine */
+    const double start = clock_seconds();
+    double peak = 0;
+    for (int i = 0; i < RUNS && (i == 0 || clock_seconds() - start < limit); i++) {
+        const double flops = peak_of_run(bf16, STEPS);
+        peak = flops > peak ? flops : peak;
+    }
+    return peak;
+}
