@@ -30,6 +30,8 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "largest number of tokens to generate"),
         OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6,
                       "divides the logits; 0 always takes the most probable token"),
+        OPTION_SIZE("top-k", &o->sample.top_k, "N", 0,
+                    "draw only from the N most probable tokens; 0: from all. --top-p then selects from these"),
         OPTION_NUMBER("top-p", &o->sample.top_p, "X", 0, 1,
                       "draw only from the most probable tokens, which together have this probability"),
         OPTION_SEED(&o->seed, "seed of the random draws"),
