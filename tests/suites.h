@@ -67,6 +67,7 @@
     X(trained_model)      \
     X(sampling)           \
     X(generation)         \
+    X(batch)              \
     X(bf16)               \
     X(accounting)         \
     X(inspect)            \

@@ -232,3 +232,17 @@ Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, R
     arena_release(scratch, mark);
     return s;
 }
+
+double sample_log_probability(Tensor logits, int32_t token)
+{
+    const VecmathKernels *vec = vecmath();
+    const size_t vocab_size = tensor_extent(logits, -1);
+    const float maximum = vec->max(logits.data, vocab_size);
+    double sum = 0;
+    for (size_t first = 0; first < vocab_size; first += WEIGHTS_AT_ONCE) {
+        const size_t n = vocab_size - first < WEIGHTS_AT_ONCE ? vocab_size - first : WEIGHTS_AT_ONCE;
+        float weight[WEIGHTS_AT_ONCE];
+        sum += (double)vec->exp_shifted(weight, logits.data + first, maximum, n);
+    }
+    return (double)logits.data[token] - (double)maximum - log(sum);
+}

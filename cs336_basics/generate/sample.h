@@ -65,6 +65,16 @@ CS336_MUST_CHECK Status sample_candidates(SampleCandidate *candidates, size_t *c
 CS336_MUST_CHECK Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng,
                                      Arena *scratch);
 
+/**
+ * @brief Returns the natural logarithm of a token's probability: that of the model itself, at temperature 1 and before
+ * top-k and top-p select. The sum over the tokens of a text is the logarithm of its probability.
+ * \f[ \log p_i = l_i - \log \sum_j e^{l_j} \f]
+ * @param[in] logits  (vocab_size)
+ * @param[in] token   below vocab_size
+ * @see test_log_probabilities_are_those_of_a_forward_pass
+ */
+double sample_log_probability(Tensor logits, int32_t token);
+
 CS336_API_END
 
 #endif
