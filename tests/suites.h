@@ -68,6 +68,7 @@
     X(sampling)           \
     X(generation)         \
     X(batch)              \
+    X(stop_text)          \
     X(bf16)               \
     X(accounting)         \
     X(inspect)            \
