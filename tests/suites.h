@@ -80,6 +80,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_files)          \
+    X(cli_generate)       \
     X(cli_report)         \
     X(fuzz)               \
     X(cli_hostile)        \

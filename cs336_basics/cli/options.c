@@ -196,7 +196,7 @@ static int store(const OptionTable *table, const Option *option, const char *tex
         *option->target.text = text;
         break;
     case OPTION_IS_TEXTS:
-        if (!*text)
+        if (!*text && strcmp(option->value_name, "TEXT") != 0)
             return options_bad_usage(table, "--%s: the value is empty, expected %s", option->name, option->value_name);
         if (option->target.texts->count == OPTION_MAX_TEXTS)
             return options_bad_usage(table, "--%s: too many values, expected at most %d", option->name,
