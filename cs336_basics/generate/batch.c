@@ -59,20 +59,38 @@ static Status init(Batch *batch, size_t texts)
     return s ? s : bind(batch, &batch->memory);
 }
 
-/* Feeds every text: its prompt, or its latest token. */
+/* Returns the first place whose text begins now with the same prompt as that of `place`; or `place` itself. */
+static Place *same_prompt(Batch *batch, Place *place)
+{
+    const Generation *text = place->text;
+    for (Place *other = batch->places; other < place; other++)
+        if (other->text && other->fresh && other->text->prompt == text->prompt &&
+            other->text->prompt_length == text->prompt_length)
+            return other;
+    return place;
+}
+
+/* Feeds every text: its prompt, or its latest token. Texts that begin with the same prompt read it once. */
 static Status feed(Batch *batch)
 {
     DecoderFeed feeds[DECODER_TOGETHER];
+    Place *reader[DECODER_TOGETHER]; /* of the prompt of a fresh place */
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         Place *place = &batch->places[i];
-        if (!place->text)
-            continue;
-        feeds[count++] = place->fresh ? (DecoderFeed){&place->decoder, place->text->prompt, place->text->prompt_length}
-                                      : (DecoderFeed){&place->decoder, &place->token, 1};
-        place->fresh = false;
+        const Generation *text = place->text;
+        reader[i] = text && place->fresh ? same_prompt(batch, place) : place;
+        if (text && reader[i] == place)
+            feeds[count++] = place->fresh ? (DecoderFeed){&place->decoder, text->prompt, text->prompt_length}
+                                          : (DecoderFeed){&place->decoder, &place->token, 1};
     }
-    return decoder_feed_each(feeds, count, tensor_slice(batch->logits, 0, 0, count), &batch->memory);
+    const Status s = decoder_feed_each(feeds, count, tensor_slice(batch->logits, 0, 0, count), &batch->memory);
+    for (size_t i = 0; !s && i < batch->count; i++) {
+        if (reader[i] != &batch->places[i])
+            decoder_copy(&batch->places[i].decoder, &reader[i]->decoder);
+        batch->places[i].fresh = false;
+    }
+    return s;
 }
 
 /* Draws the next token of a text. Sets *end if the text ends with it. */

@@ -169,6 +169,22 @@ Status decoder_feed_each(const DecoderFeed *feeds, size_t count, Tensor logits, 
     return s;
 }
 
+void decoder_copy(Decoder *to, const Decoder *from)
+{
+    memcpy(to->window, from->window, from->length * sizeof *to->window);
+    to->length = from->length;
+    to->computed = from->computed;
+    to->logits = from->logits;
+    for (size_t i = 0; i < from->lm->config.num_layers; i++) {
+        const KeyValueCache *source = &from->caches[i];
+        KeyValueCache *cache = &to->caches[i];
+        cache->length = source->length;
+        tensor_copy(tensor_slice(cache->key, -2, 0, cache->length), tensor_slice(source->key, -2, 0, cache->length));
+        tensor_copy(tensor_slice(cache->value, -2, 0, cache->length),
+                    tensor_slice(source->value, -2, 0, cache->length));
+    }
+}
+
 Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
                 const GenerateConfig *config, Rng *rng, TokenReceiver receiver)
 {

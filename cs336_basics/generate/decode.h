@@ -91,6 +91,14 @@ typedef struct {
  * @see test_feeding_each_equals_feeding_alone
  */
 CS336_MUST_CHECK Status decoder_feed_each(const DecoderFeed *feeds, size_t count, Tensor logits, Arena *scratch);
+
+/**
+ * @brief Makes a decoder go on where another one stands, so that several texts need to read a common prompt only once.
+ * @param[out] to    of the same model; its logits become a view of those of @p from
+ * @param[in]  from  with caches
+ * @see test_texts_with_one_prompt_are_those_made_alone
+ */
+void decoder_copy(Decoder *to, const Decoder *from);
 /** @} */
 
 /** @brief When a generation ends, and how its tokens are drawn. */

@@ -122,6 +122,31 @@ static void make_texts(Text *texts, Generation *generations, size_t count)
 static const GenerateConfig sampled = {
     .max_tokens = LONGEST, .stop_token = 5, .sample = {.temperature = 1, .top_p = 0.95, .top_k = 11}};
 
+/* Compares each text with the one that generate() makes of its prompt and random numbers. */
+static void check_alone(const Text *texts, const Generation *generations, const TransformerLM *lm, const char *what)
+{
+    Decoder decoder;
+    assert_ok(decoder_init(&decoder, lm, true));
+    size_t stopped = 0;
+    for (size_t i = 0; i < TEXTS; i++) {
+        test_label("%s, text %zu", what, i);
+        Text alone = {.count = 0};
+        Rng rng = rng_stream(4, i);
+        size_t count;
+        decoder_reset(&decoder);
+        assert_ok(generate(&count, &decoder, generations[i].prompt, generations[i].prompt_length, &sampled, &rng,
+                           (TokenReceiver){receive, &alone}));
+        ck_assert_uint_eq(texts[i].count, count);
+        ck_assert_uint_eq(generations[i].generated, count);
+        ck_assert_mem_eq(texts[i].ids, alone.ids, sizeof alone.ids);
+        ck_assert_uint_eq(texts[i].ends, 1);
+        ck_assert(texts[i].stopped == (count < LONGEST));
+        stopped += texts[i].stopped;
+    }
+    ck_assert(stopped > 0 && stopped < TEXTS); /* so that places were taken again at different times */
+    decoder_deinit(&decoder);
+}
+
 START_TEST(test_texts_together_are_those_made_alone)
 {
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
@@ -133,28 +158,29 @@ START_TEST(test_texts_together_are_those_made_alone)
         parallel_set_threads(1 + variant % 3);
         make_texts(texts, generations, TEXTS);
         assert_ok(generate_all(generations, TEXTS, &tiny.lm, &sampled));
-        Decoder decoder;
-        assert_ok(decoder_init(&decoder, &tiny.lm, true));
-        size_t stopped = 0;
-        for (size_t i = 0; i < TEXTS; i++) {
-            test_label("%s, text %zu", variant_text(&config), i);
-            Text alone = {.count = 0};
-            Rng rng = rng_stream(4, i);
-            size_t count;
-            decoder_reset(&decoder);
-            assert_ok(generate(&count, &decoder, texts[i].prompt, texts[i].prompt_length, &sampled, &rng,
-                               (TokenReceiver){receive, &alone}));
-            ck_assert_uint_eq(texts[i].count, count);
-            ck_assert_uint_eq(generations[i].generated, count);
-            ck_assert_mem_eq(texts[i].ids, alone.ids, sizeof alone.ids);
-            ck_assert_uint_eq(texts[i].ends, 1);
-            ck_assert(texts[i].stopped == (count < LONGEST));
-            stopped += texts[i].stopped;
-        }
-        ck_assert(stopped > 0 && stopped < TEXTS); /* so that places were taken again at different times */
-        decoder_deinit(&decoder);
+        check_alone(texts, generations, &tiny.lm, variant_text(&config));
         tiny_lm_deinit(&tiny);
     }
+}
+END_TEST
+
+/* Texts that begin together with the same prompt read it once; three prompts, up to one longer than the window. */
+START_TEST(test_texts_with_one_prompt_are_those_made_alone)
+{
+    static Text texts[TEXTS];
+    Generation generations[TEXTS];
+    TinyLM tiny;
+    const TransformerLMConfig config = tiny_lm_config(0);
+    tiny_lm_init(&tiny, &config, 5);
+    make_texts(texts, generations, TEXTS);
+    for (size_t i = 0; i < TEXTS; i++) {
+        static const size_t lengths[] = {1, 5, 13};
+        generations[i].prompt = texts[i % 3].prompt;
+        generations[i].prompt_length = lengths[i % 3];
+    }
+    assert_ok(generate_all(generations, TEXTS, &tiny.lm, &sampled));
+    check_alone(texts, generations, &tiny.lm, "three prompts");
+    tiny_lm_deinit(&tiny);
 }
 END_TEST
 
@@ -287,6 +313,7 @@ END_TEST
 const TestCase batch_tests[] = {
     TEST(test_feeding_each_equals_feeding_alone, "decoding"),
     TEST(test_texts_together_are_those_made_alone, "decoding"),
+    TEST(test_texts_with_one_prompt_are_those_made_alone, "decoding"),
     TEST(test_log_probabilities_are_those_of_a_forward_pass, "decoding"),
     TEST(test_log_probability_of_a_large_vocabulary, "decoding"),
     TEST(test_a_receiver_ends_its_own_text, "decoding"),
