@@ -126,7 +126,7 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
     const GenerateOptions *o = job->options;
     const size_t count = memory_product(prompts->count, o->samples);
     GenerateWriter writer = {0};
-    Generation *texts = memory_allocate_zeroed(count, sizeof *texts);
+    GenerateText *texts = memory_allocate_zeroed(count, sizeof *texts);
     Status s = CS336_OK;
     if (!texts)
         s = status_fail(CS336_ENOMEM, "no memory for %zu texts", count);
@@ -137,10 +137,10 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
     for (size_t i = 0; !s && i < count; i++) {
         /* The samples of a prompt have streams of random numbers of their own, and depend on no other text. */
         const GeneratePrompt *prompt = &prompts->items[i / o->samples];
-        texts[i] = (Generation){.prompt = prompts->ids.ids + prompt->first,
-                                .prompt_length = prompt->count,
-                                .rng = rng_stream(o->seed, i % o->samples),
-                                .receiver = generate_writer_receiver(&writer, i, prompt->text)};
+        texts[i] = (GenerateText){.prompt = prompts->ids.ids + prompt->first,
+                                  .prompt_length = prompt->count,
+                                  .rng = rng_stream(o->seed, i % o->samples),
+                                  .receiver = generate_writer_receiver(&writer, i, prompt->text)};
     }
     if (!s)
         s = generate_writer_begin(&writer);

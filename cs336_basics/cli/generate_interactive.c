@@ -106,10 +106,10 @@ static Status write_continuation(Conversation *c, size_t turn)
     Status s = token_list_append(&prompt, c->ids.ids, c->ids.count);
     if (!s)
         s = stop_filter_init(&c->filter, &c->job->stops);
-    Generation text = {.prompt = prompt.ids,
-                       .prompt_length = prompt.count,
-                       .rng = rng_stream(c->job->options->seed, turn),
-                       .receiver = {.token = receive, .context = c}};
+    GenerateText text = {.prompt = prompt.ids,
+                         .prompt_length = prompt.count,
+                         .rng = rng_stream(c->job->options->seed, turn),
+                         .receiver = {.token = receive, .context = c}};
     if (!s)
         s = generate_all(&text, 1, c->job->lm, &c->job->config);
     if (!s)

@@ -7,9 +7,9 @@
 /* A place in the batch, and the text that has it. */
 typedef struct {
     Decoder decoder;
-    Generation *text; /* NULL: the place is free */
-    int32_t token;    /* the latest of the text */
-    bool fresh;       /* the decoder has not read the prompt yet */
+    GenerateText *text; /* NULL: the place is free */
+    int32_t token;      /* the latest of the text */
+    bool fresh;         /* the decoder has not read the prompt yet */
 } Place;
 
 typedef struct {
@@ -62,7 +62,7 @@ static Status init(Batch *batch, size_t texts)
 /* Returns the first place whose text begins now with the same prompt as that of `place`; or `place` itself. */
 static Place *same_prompt(Batch *batch, Place *place)
 {
-    const Generation *text = place->text;
+    const GenerateText *text = place->text;
     for (Place *other = batch->places; other < place; other++)
         if (other->text && other->fresh && other->text->prompt == text->prompt &&
             other->text->prompt_length == text->prompt_length)
@@ -78,7 +78,7 @@ static Status feed(Batch *batch)
     size_t count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         Place *place = &batch->places[i];
-        const Generation *text = place->text;
+        const GenerateText *text = place->text;
         reader[i] = text && place->fresh ? same_prompt(batch, place) : place;
         if (text && reader[i] == place)
             feeds[count++] = place->fresh ? (DecoderFeed){&place->decoder, text->prompt, text->prompt_length}
@@ -96,7 +96,7 @@ static Status feed(Batch *batch)
 /* Draws the next token of a text. Sets *end if the text ends with it. */
 static Status draw(Batch *batch, Place *place, bool *end)
 {
-    Generation *text = place->text;
+    GenerateText *text = place->text;
     const GenerateConfig *config = batch->config;
     const size_t vocab_size = batch->lm->config.vocab_size;
     const bool fewer = config->token_count > 0 && config->token_count < vocab_size;
@@ -114,7 +114,7 @@ static Status draw(Batch *batch, Place *place, bool *end)
 }
 
 /* Gives the free places to the texts from *next on. Returns the number of texts that have a place. */
-static size_t take_places(Batch *batch, Generation *texts, size_t count, size_t *next)
+static size_t take_places(Batch *batch, GenerateText *texts, size_t count, size_t *next)
 {
     size_t taken = 0;
     for (size_t i = 0; i < batch->count; i++) {
@@ -148,7 +148,7 @@ static Status advance(Batch *batch)
     return s;
 }
 
-Status generate_all(Generation *texts, size_t count, const TransformerLM *lm, const GenerateConfig *config)
+Status generate_all(GenerateText *texts, size_t count, const TransformerLM *lm, const GenerateConfig *config)
 {
     Batch batch = {.lm = lm, .config = config};
     size_t next = 0;

@@ -40,7 +40,7 @@ typedef struct {
     Rng rng;               /**< draws one uniform number for each token */
     TextReceiver receiver; /**< receives the tokens that follow the prompt */
     size_t generated;      /**< result: tokens of the text, without the stop token */
-} Generation;
+} GenerateText;
 
 /**
  * @brief Generates the continuations of all prompts. The receivers are called in turn, from the calling thread.
@@ -52,7 +52,7 @@ typedef struct {
  * @retval others        what a receiver returned
  * @see test_texts_together_are_those_made_alone
  */
-CS336_MUST_CHECK Status generate_all(Generation *texts, size_t count, const TransformerLM *lm,
+CS336_MUST_CHECK Status generate_all(GenerateText *texts, size_t count, const TransformerLM *lm,
                                      const GenerateConfig *config);
 
 CS336_API_END

@@ -106,16 +106,16 @@ static Status receive_end(void *context)
     return CS336_OK;
 }
 
-static void make_texts(Text *texts, Generation *generations, size_t count)
+static void make_texts(Text *texts, GenerateText *generations, size_t count)
 {
     Rng rng = rng_seeded(3);
     memset(texts, 0, count * sizeof *texts);
     for (size_t i = 0; i < count; i++) {
         texts[i].prompt_length = random_ids(texts[i].prompt, &rng);
-        generations[i] = (Generation){.prompt = texts[i].prompt,
-                                      .prompt_length = texts[i].prompt_length,
-                                      .rng = rng_stream(4, i),
-                                      .receiver = {receive_drawn, receive_end, &texts[i]}};
+        generations[i] = (GenerateText){.prompt = texts[i].prompt,
+                                        .prompt_length = texts[i].prompt_length,
+                                        .rng = rng_stream(4, i),
+                                        .receiver = {receive_drawn, receive_end, &texts[i]}};
     }
 }
 
@@ -123,7 +123,7 @@ static const GenerateConfig sampled = {
     .max_tokens = LONGEST, .stop_token = 5, .sample = {.temperature = 1, .top_p = 0.95, .top_k = 11}};
 
 /* Compares each text with the one that generate() makes of its prompt and random numbers. */
-static void check_alone(const Text *texts, const Generation *generations, const TransformerLM *lm, const char *what)
+static void check_alone(const Text *texts, const GenerateText *generations, const TransformerLM *lm, const char *what)
 {
     Decoder decoder;
     assert_ok(decoder_init(&decoder, lm, true));
@@ -151,7 +151,7 @@ START_TEST(test_texts_together_are_those_made_alone)
 {
     for (int variant = 0; variant < TINY_LM_VARIANTS; variant++) {
         static Text texts[TEXTS];
-        Generation generations[TEXTS];
+        GenerateText generations[TEXTS];
         TinyLM tiny;
         const TransformerLMConfig config = tiny_lm_config(variant);
         tiny_lm_init(&tiny, &config, 5);
@@ -168,7 +168,7 @@ END_TEST
 START_TEST(test_texts_with_one_prompt_are_those_made_alone)
 {
     static Text texts[TEXTS];
-    Generation generations[TEXTS];
+    GenerateText generations[TEXTS];
     TinyLM tiny;
     const TransformerLMConfig config = tiny_lm_config(0);
     tiny_lm_init(&tiny, &config, 5);
@@ -188,7 +188,7 @@ END_TEST
 START_TEST(test_log_probabilities_are_those_of_a_forward_pass)
 {
     static Text texts[TEXTS];
-    Generation generations[TEXTS];
+    GenerateText generations[TEXTS];
     TinyLM tiny;
     TransformerLMConfig config = tiny_lm_config(0);
     config.context_length = 2 * MOST; /* no window moves */
@@ -239,7 +239,7 @@ END_TEST
 START_TEST(test_a_receiver_ends_its_own_text)
 {
     static Text all[TEXTS], texts[TEXTS];
-    Generation generations[TEXTS];
+    GenerateText generations[TEXTS];
     TinyLM tiny;
     const TransformerLMConfig config = tiny_lm_config(0);
     tiny_lm_init(&tiny, &config, 8);
@@ -277,7 +277,7 @@ static Status refuse(void *context, const DrawnToken *token, bool *end)
 START_TEST(test_batch_errors)
 {
     static Text texts[3];
-    Generation generations[3];
+    GenerateText generations[3];
     TinyLM tiny;
     const TransformerLMConfig config = tiny_lm_config(0);
     tiny_lm_init(&tiny, &config, 9);
