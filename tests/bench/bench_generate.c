@@ -159,6 +159,6 @@ void bench_generate(void)
     demo.num_heads = 4;
     demo.d_ff = 256;
     bench_one();
-    bench_together("generate float32 16 texts, dim 512, 4 layers, 32000 tokens", &sizes);
-    bench_together("generate float32 16 texts, dim 96, 4 layers, 1024 tokens", &demo);
+    bench_together("generate float32 16 texts, dim 512, 32000 tokens", &sizes);
+    bench_together("generate float32 16 texts, dim 96, 1024 tokens", &demo);
 }
