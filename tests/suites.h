@@ -73,6 +73,8 @@
     X(evaluate)           \
     X(sampling)           \
     X(generation)         \
+    X(batch)              \
+    X(stop_text)          \
     X(bf16)               \
     X(accounting)         \
     X(inspect)            \
@@ -90,6 +92,7 @@
     X(cli_files)          \
     X(cli_experiment)     \
     X(cli_trainer)        \
+    X(cli_generate)       \
     X(cli_report)         \
     X(cli_report_page)    \
     X(fuzz)               \

@@ -1,25 +1,25 @@
+#include "cli/generate.h"
+
 #include "cli/commands.h"
-#include "cli/options.h"
-#include "cli/screen.h"
-#include "cli/tokenizer_options.h"
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
-#include "generate/decode.h"
-#include "tokenizer/encode/encoder.h"
 #include "train/model_checkpoint.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct {
-    const char *checkpoint, *prompt, *stop;
-    TokenizerOptions tokenizer;
-    size_t max_tokens, seed, samples, threads;
-    SampleConfig sample;
-} GenerateOptions;
-
-static const char DEFAULT_STOP[] = TOKENIZER_DOCUMENT_END;
+/* Checks that the options agree. */
+static int check_options(const OptionTable *table, const GenerateOptions *o)
+{
+    const int prompts = (o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompts != NULL);
+    if (prompts > 1)
+        return options_bad_usage(table, "give only one of --prompt, --prompt-file and --prompts");
+    if (o->interactive && (prompts || o->samples > 1 || o->logprobs))
+        return options_bad_usage(table, "--interactive reads its prompts from standard input and writes one text for "
+                                        "each; leave out --prompt, --prompt-file, --prompts, --samples and --logprobs");
+    return OPTIONS_PARSED;
+}
 
 static int parse(GenerateOptions *o, int argc, char **argv)
 {
@@ -27,14 +27,29 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXT("prompt", &o->prompt, "TEXT", OPTION_UNSHOWN, "text to continue (default: start a new document)"),
+        OPTION_TEXT("prompt-file", &o->prompt_file, "FILE", OPTION_UNSHOWN,
+                    "the same from a file, without a line feed at its end; - is standard input"),
+        OPTION_TEXT("prompts", &o->prompts, "FILE", OPTION_UNSHOWN,
+                    "several prompts, one on each line, which are continued together; an empty line starts a new "
+                    "document; - is standard input"),
+        OPTION_FLAG("interactive", &o->interactive,
+                    "read a line, write its continuation, and so on; Ctrl-C ends a text, Ctrl-D the program"),
         OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "largest number of tokens to generate"),
         OPTION_NUMBER("temperature", &o->sample.temperature, "X", 0, 1e6,
                       "divides the logits; 0 always takes the most probable token"),
+        OPTION_SIZE("top-k", &o->sample.top_k, "N", 0,
+                    "draw only from the N most probable tokens; 0: from all. --top-p then selects from these"),
         OPTION_NUMBER("top-p", &o->sample.top_p, "X", 0, 1,
                       "draw only from the most probable tokens, which together have this probability"),
         OPTION_SEED(&o->seed, "seed of the random draws"),
-        OPTION_SIZE("samples", &o->samples, "N", 1, "number of texts"),
-        OPTION_TEXT("stop", &o->stop, "TEXT", OPTION_SHOWN, "token that ends a text when it is drawn; \"\" for none"),
+        OPTION_SIZE("samples", &o->samples, "N", 1, "number of texts for each prompt, which are generated together"),
+        OPTION_TEXTS(
+            "stop", &o->stops, "TEXT", OPTION_UNSHOWN,
+            "text that ends a generated text and is not part of it, of any length; \"\" for none. Without this "
+            "option, the token " TOKENIZER_DOCUMENT_END),
+        OPTION_FLAG("logprobs", &o->logprobs,
+                    "in place of the text, print each drawn token with the natural logarithm of its probability under "
+                    "the model (at temperature 1, before --top-k and --top-p), and their sum"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
@@ -42,7 +57,8 @@ static int parse(GenerateOptions *o, int argc, char **argv)
                      "Continues a prompt with a trained model, token by token. A file or a pipe gets every byte of the "
                      "text. A terminal gets \\xNN for control characters, which it would obey.",
                      options);
-    return options_parse(&table, argc, argv);
+    const int done = options_parse(&table, argc, argv);
+    return done == OPTIONS_PARSED ? check_options(&table, o) : done;
 }
 
 /*
@@ -72,10 +88,7 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
     const Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer);
     if (s)
         return s;
-    /* A missing stop token is an error if --stop names it, but not if it is only the default (compared by address). */
     const size_t tokens = tokenizer_vocab_size(*tokenizer);
-    if (o->stop != DEFAULT_STOP && *o->stop && tokenizer_find(*tokenizer, byte_string(o->stop)) < 0)
-        return status_fail(CS336_ERANGE, "--stop: \"%s\" is not a token of %s", o->stop, o->tokenizer.vocab);
     if (tokens > vocab_size)
         return too_many_tokens(o, tokens, vocab_size);
     if (tokens < vocab_size)
@@ -84,98 +97,93 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
     return CS336_OK;
 }
 
-/* Where the generated text goes. */
-typedef struct {
-    const Tokenizer *tokenizer;
-    Screen screen;
-} Output;
-
-/* Writes a piece of text to standard output. `last` ends the text: an incomplete character is written too. */
-static Status write_piece(Output *output, ByteString piece, bool last)
-{
-    ByteString shown;
-    const Status s = screen_text(&shown, &output->screen, piece, last);
-    if (s)
-        return s;
-    if ((shown.length && fwrite(shown.bytes, 1, shown.length, stdout) != shown.length) || fflush(stdout) != 0)
-        return status_fail(CS336_EIO, "cannot write to standard output: %s", strerror(errno));
-    return CS336_OK;
-}
-
-/* The TokenReceiver of generate(). A token may end inside a character; the bytes of the next token complete it. */
-static Status write_token(void *context, int32_t token)
-{
-    Output *output = context;
-    return write_piece(output, tokenizer_token(output->tokenizer, token), false);
-}
-
 /*
  * Without a prompt a new document begins. In training, <|endoftext|> stands before each document; a vocabulary with
  * another name for it has --stop.
  */
-static Status encode_prompt(TokenList *ids, const Tokenizer *tokenizer, const char *prompt, int32_t stop)
+static int32_t find_document_start(const GenerateOptions *o, const Tokenizer *tokenizer)
 {
-    if (prompt && *prompt)
-        return tokenizer_encode(tokenizer, ids, byte_string(prompt));
-    const int32_t end_of_text = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
-    const int32_t start = end_of_text >= 0 ? end_of_text : stop;
-    if (start < 0)
-        return status_fail(CS336_ERANGE,
-                           "%s, and the vocabulary has no %s to start a document with; give a text by --prompt, or the "
-                           "token between documents by --stop",
-                           prompt ? "--prompt is empty" : "--prompt is missing", TOKENIZER_DOCUMENT_END);
-    return token_list_append(ids, &start, 1);
+    int32_t start = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+    for (size_t i = 0; start < 0 && i < o->stops.count; i++)
+        if (*o->stops.items[i])
+            start = tokenizer_find(tokenizer, byte_string(o->stops.items[i]));
+    return start;
 }
 
-static Status write_samples(const GenerateOptions *o, const TrainedModel *model, Tokenizer *tokenizer)
+/* Prepares --stop. A special token ends a text also as a text: its bytes are generated all at once. */
+static Status prepare_stops(StopTexts *stops, const GenerateOptions *o)
 {
-    const int32_t stop = *o->stop ? tokenizer_find(tokenizer, byte_string(o->stop)) : -1;
-    const GenerateConfig config = {.max_tokens = o->max_tokens,
-                                   .stop_token = stop,
-                                   .token_count = tokenizer_vocab_size(tokenizer),
-                                   .sample = o->sample};
-    Output output = {.tokenizer = tokenizer, .screen.terminal = screen_is_terminal("-")};
-    TokenList prompt = {0};
-    Decoder decoder = {0};
-    Status s = encode_prompt(&prompt, tokenizer, o->prompt, stop);
+    ByteString texts[OPTION_MAX_TEXTS];
+    size_t count = 0;
+    for (size_t i = 0; i < o->stops.count; i++)
+        if (*o->stops.items[i])
+            texts[count++] = byte_string(o->stops.items[i]);
+    return stop_texts_init(stops, texts, count);
+}
+
+static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
+{
+    const GenerateOptions *o = job->options;
+    const size_t count = memory_product(prompts->count, o->samples);
+    GenerateWriter writer = {0};
+    GenerateText *texts = memory_allocate_zeroed(count, sizeof *texts);
+    Status s = CS336_OK;
+    if (!texts)
+        s = status_fail(CS336_ENOMEM, "no memory for %zu texts", count);
     if (!s)
-        s = decoder_init(&decoder, &model->lm, true);
-    for (size_t i = 0; !s && i < o->samples; i++) {
-        /* Every sample has its own stream of random numbers, so it does not depend on the samples before it. */
-        if (o->samples > 1)
-            printf("%s--- %zu of %zu ---\n", i ? "\n" : "", i + 1, o->samples);
-        if (o->prompt)
-            s = write_piece(&output, byte_string(o->prompt), true);
-        Rng rng = rng_stream(o->seed, i);
-        decoder_reset(&decoder);
-        if (!s)
-            s = generate(NULL, &decoder, prompt.ids, prompt.count, &config, &rng,
-                         (TokenReceiver){.token = write_token, .context = &output});
-        if (!s)
-            s = write_piece(&output, (ByteString){.length = 0}, true);
-        putchar('\n');
+        s = generate_prompts_encode(prompts, job);
+    if (!s)
+        s = generate_writer_init(&writer, job, count);
+    for (size_t i = 0; !s && i < count; i++) {
+        /* The samples of a prompt have streams of random numbers of their own, and depend on no other text. */
+        const GeneratePrompt *prompt = &prompts->items[i / o->samples];
+        texts[i] = (GenerateText){.prompt = prompts->ids.ids + prompt->first,
+                                  .prompt_length = prompt->count,
+                                  .rng = rng_stream(o->seed, i % o->samples),
+                                  .receiver = generate_writer_receiver(&writer, i, prompt->text)};
     }
-    screen_deinit(&output.screen);
-    decoder_deinit(&decoder);
-    token_list_deinit(&prompt);
+    if (!s)
+        s = generate_writer_begin(&writer);
+    if (!s)
+        s = generate_all(texts, count, job->lm, &job->config);
+    generate_writer_deinit(&writer);
+    memory_release(texts);
+    return s;
+}
+
+static Status run(const GenerateOptions *o, const TransformerLM *lm, const Tokenizer *tokenizer,
+                  GeneratePrompts *prompts)
+{
+    const int32_t end = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+    GenerateJob job = {.options = o,
+                       .lm = lm,
+                       .tokenizer = tokenizer,
+                       .config = {.max_tokens = o->max_tokens,
+                                  .stop_token = o->stops.count ? -1 : end,
+                                  .token_count = tokenizer_vocab_size(tokenizer),
+                                  .sample = o->sample},
+                       .document_start = find_document_start(o, tokenizer)};
+    Status s = prepare_stops(&job.stops, o);
+    if (!s)
+        s = o->interactive ? generate_interactively(&job) : write_samples(&job, prompts);
+    stop_texts_deinit(&job.stops);
     return s;
 }
 
 int command_generate(int argc, char **argv)
 {
-    GenerateOptions o = {.stop = DEFAULT_STOP,
-                         .max_tokens = 256,
-                         .seed = 1,
-                         .samples = 1,
-                         .sample = {.temperature = 0.8, .top_p = 0.95}};
+    GenerateOptions o = {.max_tokens = 256, .seed = 1, .samples = 1, .sample = {.temperature = 0.8, .top_p = 0.95}};
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
     parallel_set_threads((int)o.threads);
-    /* The model comes first: its vocabulary size decides how the tokenizer is loaded. */
+    /* The model comes before the tokenizer: its vocabulary size decides how that is loaded. */
     TrainedModel model = {0};
     Tokenizer *tokenizer = NULL;
+    GeneratePrompts prompts = {0};
     Status s = command_needs_file(o.checkpoint, "cs336 train");
+    if (!s && !o.interactive)
+        s = generate_prompts_read(&prompts, &o);
     if (!s)
         s = trained_model_load(&model, o.checkpoint);
     if (!s)
@@ -183,7 +191,8 @@ int command_generate(int argc, char **argv)
     if (!s)
         tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
     if (!s)
-        s = write_samples(&o, &model, tokenizer);
+        s = run(&o, &model.lm, tokenizer, &prompts);
+    generate_prompts_deinit(&prompts);
     tokenizer_destroy(tokenizer);
     trained_model_deinit(&model);
     parallel_release();

@@ -199,7 +199,7 @@ int options_store(const OptionTable *table, const Option *option, const char *or
         *option->target.text = text;
         break;
     case OPTION_IS_TEXTS:
-        if (!*text)
+        if (!*text && strcmp(option->value_name, "TEXT") != 0)
             return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
         if (option->target.texts->count == OPTION_MAX_TEXTS)
             return options_bad_usage(table, "%s: too many values, expected at most %d", origin, OPTION_MAX_TEXTS);

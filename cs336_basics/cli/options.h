@@ -117,7 +117,7 @@ typedef struct {
         .name = (long_name), .type = OPTION_IS_TEXT, .when_absent = (absent), .target = {.text = (variable)}, \
         .value_name = (placeholder), .help = (help_text),                                                     \
     }
-/** A text that may be given several times; no value may be empty. */
+/** A text that may be given several times. A value called "TEXT" may be empty; another may not. */
 #define OPTION_TEXTS(long_name, variable, placeholder, absent, help_text)                                       \
     {                                                                                                           \
         .name = (long_name), .type = OPTION_IS_TEXTS, .when_absent = (absent), .target = {.texts = (variable)}, \

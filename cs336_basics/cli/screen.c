@@ -49,10 +49,12 @@ bool screen_is_utf8(void)
     return false;
 }
 
-/* Appends one character, made safe. */
-static Status append_character(ByteList *safe, const uint8_t *bytes, size_t length)
+/* Appends one character, made safe for a terminal. */
+static Status append_character(ByteList *safe, bool terminal, const uint8_t *bytes, size_t length)
 {
     char text[4 * 4 + 1]; /* four bytes of \xNN */
+    if (!terminal)
+        return byte_list_append(safe, bytes, length);
     if (*bytes == '\n' || *bytes == '\t')
         return byte_list_append(safe, bytes, 1);
     printable_prefix(text, sizeof text, (const char *)bytes, length);
@@ -62,7 +64,7 @@ static Status append_character(ByteList *safe, const uint8_t *bytes, size_t leng
 Status screen_text(ByteString *shown, Screen *screen, ByteString piece, bool last)
 {
     *shown = piece;
-    if (!screen->terminal)
+    if (!screen->terminal && !screen->whole)
         return CS336_OK;
     ByteList *pending = &screen->pending;
     Status s = piece.length ? byte_list_append(pending, piece.bytes, piece.length) : CS336_OK;
@@ -72,7 +74,7 @@ Status screen_text(ByteString *shown, Screen *screen, ByteString piece, bool las
         const Utf8Character c = utf8_decode(pending->bytes + done, pending->length - done);
         if (c.status == UTF8_TRUNCATED && !last)
             break;
-        s = append_character(&screen->safe, pending->bytes + done, c.length);
+        s = append_character(&screen->safe, screen->terminal, pending->bytes + done, c.length);
         done += c.length;
     }
     /* Keep the bytes of an incomplete character. */

@@ -28,7 +28,8 @@ bool screen_is_utf8(void);
 
 /** @brief A stream of text that comes in pieces. Zeroed: the bytes stay as they are. */
 typedef struct {
-    bool terminal;    /**< true: make the text safe */
+    bool terminal;    /**< true: make the text safe, and return whole characters */
+    bool whole;       /**< true: return whole characters, whose bytes stay as they are */
     ByteList pending; /**< bytes of a character whose end is still to come, then those of the latest piece */
     ByteList safe;    /**< what the latest screen_text() returned */
 } Screen;

@@ -26,7 +26,6 @@ typedef struct {
     const char *train, *val, *out, *init_from;
     OptionsConfig config;
     ModelOptions model;
-    TransformerLMConfig init_model; /* the model of --init-from, if that is given */
     size_t batch_size, grad_accum, steps, stop_at, decay_steps, warmup_steps, seed, threads;
     size_t log_every, val_every, val_batches, checkpoint_every, keep, patience;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
@@ -128,18 +127,19 @@ static int take_model(TrainOptions *o, int argc, char **argv)
 {
     char own[DIRECTORY_PATH_BYTES];
     const char *path = o->resume ? own : o->init_from;
+    TransformerLMConfig model;
     snprintf(own, sizeof own, "%s/checkpoint.safetensors", o->out);
     Status s = o->resume ? run_directory_check(o->out, RUN_RESUME) : command_needs_file(path, "cs336 train");
     if (!s)
-        s = model_config_load(&o->init_model, path);
+        s = model_config_load(&model, path);
     if (s)
         return command_failed("train");
-    model_options_set(&o->model, &o->init_model);
+    model_options_set(&o->model, &model);
     OptionsConfig first = o->config; /* `path` may be a text of the file of --config, which is read again */
     o->config = (OptionsConfig){0};
     int result = parse(o, NULL, argc, argv);
     const TransformerLMConfig given = model_options_config(&o->model);
-    if (result == OPTIONS_PARSED && model_options_agree(&given, &o->init_model, path))
+    if (result == OPTIONS_PARSED && model_options_agree(&given, &model, path))
         result = command_failed("train");
     options_config_deinit(&first);
     return result;

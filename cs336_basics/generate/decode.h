@@ -26,7 +26,7 @@ CS336_API_BEGIN
 /** @brief A model, its window, and the memory that generating takes. */
 typedef struct {
     const TransformerLM *lm; /**< the weights, which are only read; the caller owns them */
-    Arena memory;            /**< owns everything below */
+    Arena memory;            /**< owns everything below; empty after decoder_bind(), whose caller owns it */
     KeyValueCache *caches;   /**< one for each layer; NULL: without cache */
     int32_t *window;         /**< (context_length) ids, the first length of them in use */
     size_t length;           /**< tokens in the window */
@@ -53,12 +53,60 @@ void decoder_reset(Decoder *decoder);
  */
 CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);
 
+/**
+ * @name Several decoders that advance together
+ * When a model computes one token, it reads every weight for one row of numbers. The rows of several texts can share
+ * that reading: each weight then takes part in one product with a row for each text.
+ * @{
+ */
+
+/** @brief The most decoders that advance together: kernels/matmul.c computes up to 16 rows in the order of one row. */
+enum { DECODER_TOGETHER = 16 };
+
+/** @brief Takes window and caches from the arena, for decoder_feed_each(). The logits come with the first feed.
+ * @retval CS336_ENOMEM  the arena is full */
+CS336_MUST_CHECK Status decoder_bind(Decoder *decoder, Arena *arena, const TransformerLM *lm);
+
+/** @brief Returns the bytes of scratch for decoder_feed_each() with @p count decoders. */
+size_t decoder_scratch(const TransformerLM *lm, size_t count);
+
+/** @brief Tokens to append to one decoder. */
+typedef struct {
+    Decoder *decoder;   /**< from decoder_bind(); in a list of feeds, each only once */
+    const int32_t *ids; /**< as for decoder_feed() */
+    size_t count;       /**< at least 1 */
+} DecoderFeed;
+
+/**
+ * @brief Does what decoder_feed() does, for several decoders of one model. The logits have the same bits: which
+ * decoders advance together changes no text.
+ *
+ * Decoders with a single token to compute share one product for each weight. A prompt, and a window that has moved, are
+ * computed on their own.
+ * @param[in,out] feeds    count of them; each decoder->logits becomes a view of one row of @p logits
+ * @param[in]     count    1 to DECODER_TOGETHER
+ * @param[out]    logits   (count, vocab_size), rows in no particular order
+ * @param[in]     scratch  decoder_scratch() bytes
+ * @retval CS336_ERANGE, CS336_ENOMEM  as decoder_feed(); the contents of the windows are then unspecified
+ * @see test_feeding_each_equals_feeding_alone
+ */
+CS336_MUST_CHECK Status decoder_feed_each(const DecoderFeed *feeds, size_t count, Tensor logits, Arena *scratch);
+
+/**
+ * @brief Makes a decoder go on where another one stands, so that several texts need to read a common prompt only once.
+ * @param[out] to    of the same model; its logits become a view of those of @p from
+ * @param[in]  from  with caches
+ * @see test_texts_with_one_prompt_are_those_made_alone
+ */
+void decoder_copy(Decoder *to, const Decoder *from);
+/** @} */
+
 /** @brief When a generation ends, and how its tokens are drawn. */
 typedef struct {
     size_t max_tokens;   /**< tokens to generate at most */
     int32_t stop_token;  /**< ends the text and is not part of it; -1: none */
     size_t token_count;  /**< only ids below it are drawn: a model may have more ids than its tokenizer; 0: all */
-    SampleConfig sample; /**< temperature and top-p */
+    SampleConfig sample; /**< temperature, top-p and top-k */
 } GenerateConfig;
 
 /** @brief Receives each token when it is chosen. Any status but CS336_OK ends the generation with that status. */

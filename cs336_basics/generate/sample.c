@@ -67,23 +67,38 @@ static int compare(const void *left, const void *right)
     return (a->token > b->token) - (a->token < b->token);
 }
 
-/* Divides the weights by their sum: they become probabilities. */
-static void normalise(SampleCandidate *candidates, size_t count)
+static double sum_of_weights(const SampleCandidate *candidates, size_t count)
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
         sum += candidates[i].probability;
+    return sum;
+}
+
+/* Divides the weights by their sum: they become probabilities. */
+static void normalise(SampleCandidate *candidates, size_t count)
+{
+    const double sum = sum_of_weights(candidates, count);
     for (size_t i = 0; i < count; i++)
         candidates[i].probability /= sum;
 }
 
-/* Returns how many of the sorted candidates reach the weight together, or all if rounding keeps their sum below it. */
-static size_t nucleus(const SampleCandidate *candidates, size_t count, double weight)
+/* What is enough: so many candidates (top-k), or so much weight (top-p). */
+typedef enum { COUNTED, WEIGHED } Measure;
+
+/* Returns what a candidate adds. Sums of ones are exact. */
+static double measured(const SampleCandidate *candidate, Measure measure)
+{
+    return measure == COUNTED ? 1 : candidate->probability;
+}
+
+/* Returns how many of the sorted candidates are enough, or all if rounding keeps the sum of their weights below it. */
+static size_t first_enough(const SampleCandidate *candidates, size_t count, Measure measure, double enough)
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++) {
-        sum += candidates[i].probability;
-        if (sum >= weight)
+        sum += measured(&candidates[i], measure);
+        if (sum >= enough)
             return i + 1;
     }
     return count;
@@ -115,26 +130,26 @@ static size_t move_to_front(SampleCandidate *candidates, size_t count, size_t fi
 }
 
 /*
- * Moves the likeliest candidates that together reach the weight to the front, and returns how many they are. Sorting a
+ * Moves the smallest set of likeliest candidates that is enough to the front, and returns how many they are. Sorting a
  * whole vocabulary would take longer than the model itself. So this is a bucket sort: the buckets of the largest
- * weights are taken whole while their sum is below the weight, and only the bucket that crosses it is sorted.
+ * weights are taken whole while they are not enough, and only the bucket that is too much is sorted.
  */
-static size_t select_likeliest(SampleCandidate *candidates, size_t count, double weight)
+static size_t select_likeliest(SampleCandidate *candidates, size_t count, Measure measure, double enough)
 {
-    /* Sum the weights of each bucket. */
+    /* Sum what is in each bucket. */
     double in_bucket[BUCKETS] = {0}, taken = 0;
     for (size_t i = 0; i < count; i++)
-        in_bucket[bucket_of(candidates[i].probability)] += candidates[i].probability;
-    /* Find the bucket that crosses the weight. */
+        in_bucket[bucket_of(candidates[i].probability)] += measured(&candidates[i], measure);
+    /* Find the bucket with which it is enough. */
     size_t limit = BUCKETS - 1;
-    while (limit > 0 && taken + in_bucket[limit] < weight)
+    while (limit > 0 && taken + in_bucket[limit] < enough)
         taken += in_bucket[limit--];
     /* All buckets above it come first; then the bucket itself, sorted, as far as it is needed. */
     const size_t above = move_to_front(candidates, count, limit + 1);
     SampleCandidate *crossing = candidates + above;
     const size_t crossing_count = move_to_front(crossing, count - above, limit);
     qsort(crossing, crossing_count, sizeof *crossing, compare);
-    return above + nucleus(crossing, crossing_count, weight - taken);
+    return above + first_enough(crossing, crossing_count, measure, enough - taken);
 }
 
 /*
@@ -178,12 +193,19 @@ Status sample_candidates(SampleCandidate *candidates, size_t *count, Tensor logi
         *count = 1;
         return CS336_OK;
     }
-    /* The weights of all tokens; with top_p, only those that reach its share of the sum; then divide by their sum. */
+    /*
+     * The weights of all tokens; with top_k, only the greatest; with top_p, only those of these that reach its share of
+     * their sum; then divide by the sum of those that are left.
+     */
     double sum;
     *count =
         compute_weights(candidates, &sum, logits.data, vocab_size, (double)logits.data[largest], config->temperature);
+    if (config->top_k > 0 && config->top_k < *count) {
+        *count = select_likeliest(candidates, *count, COUNTED, (double)config->top_k);
+        sum = sum_of_weights(candidates, *count);
+    }
     if (config->top_p < 1)
-        *count = select_likeliest(candidates, *count, config->top_p * sum);
+        *count = select_likeliest(candidates, *count, WEIGHED, config->top_p * sum);
     normalise(candidates, *count);
     return CS336_OK;
 }
@@ -209,4 +231,18 @@ Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, R
     }
     arena_release(scratch, mark);
     return s;
+}
+
+double sample_log_probability(Tensor logits, int32_t token)
+{
+    const VecmathKernels *vec = vecmath();
+    const size_t vocab_size = tensor_extent(logits, -1);
+    const float maximum = vec->max(logits.data, vocab_size);
+    double sum = 0;
+    for (size_t first = 0; first < vocab_size; first += WEIGHTS_AT_ONCE) {
+        const size_t n = vocab_size - first < WEIGHTS_AT_ONCE ? vocab_size - first : WEIGHTS_AT_ONCE;
+        float weight[WEIGHTS_AT_ONCE];
+        sum += (double)vec->exp_shifted(weight, logits.data + first, maximum, n);
+    }
+    return (double)logits.data[token] - (double)maximum - log(sum);
 }

@@ -20,6 +20,12 @@
  */
 enum { DOT_STREAMS = 4 };
 
+/*
+ * How far ahead, in numbers, several rows prefetch each stream: 2 KiB. While the CPU multiplies several rows, it looks
+ * less far ahead in the streams by itself than for one row (measured: 16 rows take 13 % less time with it).
+ */
+enum { DOT_PREFETCH = 512 };
+
 /* Rows of the other factor that meet the streams together, in DOT_FEW x DOT_STREAMS vectors of sums. */
 #if VECTOR_FLOATS == 16 || defined(__aarch64__)
 enum { DOT_FEW = 6 }; /* 24 of 32 registers */
@@ -68,8 +74,12 @@ VECTOR_INLINE void dot_streams(const size_t few, float products[DOT_FEW][VECTOR_
     }
 #define DOT_WHOLE(row) vector_load((row) + j)
 #define DOT_REST(row) vector_load_first((row) + j, k - j)
-    for (; j + VECTOR_FLOATS <= k; j += VECTOR_FLOATS)
+    for (; j + VECTOR_FLOATS <= k; j += VECTOR_FLOATS) {
+        VECTOR_UNROLL
+        for (size_t u = 0; u < DOT_STREAMS && few > 1; u++)
+            __builtin_prefetch(stream[u] + j + DOT_PREFETCH);
         DOT_STEP(DOT_WHOLE)
+    }
     if (j < k)
         DOT_STEP(DOT_REST)
 #undef DOT_REST

@@ -192,6 +192,37 @@ static Status check_cache(const char *function, const KeyValueCache *cache, Tens
     return CS336_OK;
 }
 
+/*
+ * query, key = RoPE(query), RoPE(key). The first row has the position `length`: views of the tables from there on give
+ * the right angles to rows 0, 1, ...
+ */
+static Status rotate_following(Tensor query, size_t num_heads, size_t length, const RoPE *rope)
+{
+    RoPE following = {0};
+    if (rope) {
+        const size_t positions = tensor_extent(rope->cosine, 0) - length;
+        following.cosine = tensor_slice(rope->cosine, 0, length, positions);
+        following.sine = tensor_slice(rope->sine, 0, length, positions);
+    }
+    return rotate(rope_forward, query, num_heads, (TokenTensor){0}, rope ? &following : NULL);
+}
+
+/* Rotates query and key, appends key and value to the cache, and attends. The cache's length stays. */
+static Status attend_following(const MultiHeadSelfAttentionSaved *fresh, const KeyValueCache *cache, size_t heads,
+                               const RoPE *rope)
+{
+    const size_t length = cache->length, seq = tensor_extent(fresh->query, -2);
+    const Status s = rotate_following(fresh->query, heads, length, rope);
+    if (s)
+        return s;
+    /* attended = SDPA(query, all keys, all values) */
+    tensor_copy(tensor_slice(cache->key, -2, length, seq), heads_of(fresh->key, heads));
+    tensor_copy(tensor_slice(cache->value, -2, length, seq), heads_of(fresh->value, heads));
+    return scaled_dot_product_attention_forward(
+        heads_of(fresh->attended, heads), fresh->log_sum_exp, heads_of(fresh->query, heads),
+        tensor_slice(cache->key, -2, 0, length + seq), tensor_slice(cache->value, -2, 0, length + seq), CAUSAL);
+}
+
 Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfAttention *mha, const RoPE *rope,
                   Arena *scratch)
 {
@@ -207,34 +238,58 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
     /* query, key, value = Wq x, Wk x, Wv x */
     if (!s)
         s = project(&fresh, x, mha);
-
-    /*
-     * query, key = RoPE(query), RoPE(key). The first row of x has the position `length`: views of the tables from there
-     * on give the right angles to rows 0, 1, ...
-     */
-    const size_t length = cache->length, seq = tensor_extent(x, -2);
-    RoPE following = {0};
-    if (rope) {
-        const size_t positions = tensor_extent(rope->cosine, 0) - length;
-        following.cosine = tensor_slice(rope->cosine, 0, length, positions);
-        following.sine = tensor_slice(rope->sine, 0, length, positions);
-    }
+    /* attended = SDPA(RoPE(query), cached and fresh keys and values) */
     if (!s)
-        s = rotate(rope_forward, fresh.query, heads, (TokenTensor){0}, rope ? &following : NULL);
-
-    /* Append key and value to the cache. attended = SDPA(query, all keys, all values) */
-    if (!s) {
-        tensor_copy(tensor_slice(cache->key, -2, length, seq), heads_of(fresh.key, heads));
-        tensor_copy(tensor_slice(cache->value, -2, length, seq), heads_of(fresh.value, heads));
-        s = scaled_dot_product_attention_forward(
-            heads_of(fresh.attended, heads), fresh.log_sum_exp, heads_of(fresh.query, heads),
-            tensor_slice(cache->key, -2, 0, length + seq), tensor_slice(cache->value, -2, 0, length + seq), CAUSAL);
-    }
+        s = attend_following(&fresh, cache, heads, rope);
     /* y = Wo attended */
     if (!s)
         s = linear_forward(y, fresh.attended, &mha->output_proj);
     if (!s)
-        cache->length = length + seq;
+        cache->length += tensor_extent(x, -2);
+    arena_release(scratch, mark);
+    return s;
+}
+
+/* Returns what belongs to one sequence: views with 1 as the first extent. */
+static MultiHeadSelfAttentionSaved of_sequence(const MultiHeadSelfAttentionSaved *all, size_t sequence)
+{
+    return (MultiHeadSelfAttentionSaved){.query = tensor_slice(all->query, 0, sequence, 1),
+                                         .key = tensor_slice(all->key, 0, sequence, 1),
+                                         .value = tensor_slice(all->value, 0, sequence, 1),
+                                         .attended = tensor_slice(all->attended, 0, sequence, 1),
+                                         .log_sum_exp = tensor_slice(all->log_sum_exp, 0, sequence, 1)};
+}
+
+/*
+ * The projections of all sequences are one product each. Attention goes sequence by sequence: no two sequences share
+ * keys, so there is nothing that one product could reuse.
+ */
+Status mha_decode_each(Tensor y, KeyValueCache *const *caches, size_t layer, Tensor x,
+                       const MultiHeadSelfAttention *mha, const RoPE *rope, Arena *scratch)
+{
+    const size_t heads = mha->num_heads, mark = arena_mark(scratch), sequences = x.shape[0];
+    Status s = check(__func__, x, heads);
+    if (!s && x.rank != 3)
+        s = status_fail(CS336_ESHAPE, "%s: x is %s, expected (sequences, seq, d_model)", __func__,
+                        tensor_shape_text(x));
+    for (size_t i = 0; !s && i < sequences; i++)
+        s = check_cache(__func__, &caches[i][layer], tensor_slice(x, 0, i, 1), heads, rope);
+    if (s)
+        return s;
+    const MultiHeadSelfAttentionSaved fresh = take_saved(scratch, x, heads);
+    s = arena_status(scratch);
+
+    /* query, key, value = Wq x, Wk x, Wv x */
+    if (!s)
+        s = project(&fresh, x, mha);
+    /* attended = SDPA(RoPE(query), cached and fresh keys and values), for each sequence */
+    for (size_t i = 0; !s && i < sequences; i++) {
+        const MultiHeadSelfAttentionSaved own = of_sequence(&fresh, i);
+        s = attend_following(&own, &caches[i][layer], heads, rope);
+    }
+    /* y = Wo attended */
+    if (!s)
+        s = linear_forward(y, fresh.attended, &mha->output_proj);
     arena_release(scratch, mark);
     return s;
 }

@@ -80,16 +80,20 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool s
 
 /* ---- forward ---- */
 
-/* What differs between mha_forward() and mha_decode(), which runs if there is a cache. */
+/* What differs between mha_forward(), and mha_decode() and mha_decode_each(), which run if there are caches. */
 typedef struct {
     MultiHeadSelfAttentionSaved *saved;
-    KeyValueCache *cache; /* NULL: x is a whole sequence */
+    KeyValueCache *cache;         /* for mha_decode() */
+    KeyValueCache *const *caches; /* for mha_decode_each(); both NULL: x is a whole sequence */
+    size_t layer;
     const RoPE *rope;
     TokenTensor positions;
 } Attention;
 
 static Status attend(Tensor y, const Attention *attention, Tensor x, const MultiHeadSelfAttention *mha, Arena *scratch)
 {
+    if (attention->caches)
+        return mha_decode_each(y, attention->caches, attention->layer, x, mha, attention->rope, scratch);
     return attention->cache ? mha_decode(y, attention->cache, x, mha, attention->rope, scratch)
                             : mha_forward(y, attention->saved, x, mha, attention->rope, attention->positions, scratch);
 }
@@ -144,6 +148,14 @@ Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x, const 
                                 const RoPE *rope, Arena *scratch)
 {
     const Attention attention = {.cache = cache, .rope = rope};
+    const Status s = check(__func__, "y", y, x);
+    return s ? s : forward(y, NULL, &attention, x, block, scratch);
+}
+
+Status transformer_block_decode_each(Tensor y, KeyValueCache *const *caches, size_t layer, Tensor x,
+                                     const TransformerBlock *block, const RoPE *rope, Arena *scratch)
+{
+    const Attention attention = {.caches = caches, .layer = layer, .rope = rope};
     const Status s = check(__func__, "y", y, x);
     return s ? s : forward(y, NULL, &attention, x, block, scratch);
 }

@@ -106,6 +106,14 @@ CS336_MUST_CHECK Status transformer_block_backward(Tensor grad_x, TransformerBlo
 CS336_MUST_CHECK Status transformer_block_decode(Tensor y, KeyValueCache *cache, Tensor x,
                                                  const TransformerBlock *block, const RoPE *rope, Arena *scratch);
 
+/**
+ * @brief Does what transformer_block_decode() does, for sequences of different lengths: see mha_decode_each().
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as transformer_block_decode()
+ * @see test_decode_each_equals_one_by_one
+ */
+CS336_MUST_CHECK Status transformer_block_decode_each(Tensor y, KeyValueCache *const *caches, size_t layer, Tensor x,
+                                                      const TransformerBlock *block, const RoPE *rope, Arena *scratch);
+
 CS336_API_END
 
 #endif

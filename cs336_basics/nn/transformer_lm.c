@@ -61,23 +61,34 @@ size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, siz
     return measure.peak;
 }
 
+/* The caches that a pass reads and extends; both NULL: it has none, and ids are whole sequences. */
+typedef struct {
+    KeyValueCache *layers;      /* one for each layer, of sequences that all have the same length */
+    KeyValueCache *const *each; /* each[i] are those of sequence i, one for each layer */
+} Caches;
+
 /*
  * Computes the normed output of the last layer, in scratch: (..., seq, d_model). With caches, ids follow the cached
  * tokens, and only the output of the last one is returned: (..., d_model).
  */
-static Status run_layers(Tensor *normed, const TransformerLM *lm, KeyValueCache *caches, TokenTensor ids,
-                         Arena *scratch)
+static Status run_layers(Tensor *normed, const TransformerLM *lm, Caches caches, TokenTensor ids, Arena *scratch)
 {
+    const bool cached = caches.layers || caches.each;
     Buffers b = take_buffers(scratch, hidden_shape(ids, lm->config.d_model));
     Status s = arena_status(scratch);
     if (!s)
         s = embedding_forward(b.x, ids, &lm->token_embeddings);
     for (size_t i = 0; !s && i < lm->config.num_layers; i++) {
-        s = caches ? transformer_block_decode(b.y, &caches[i], b.x, &lm->layers[i], rope_of(lm), scratch)
-                   : transformer_block_forward(b.y, NULL, b.x, &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
+        const TransformerBlock *layer = &lm->layers[i];
+        if (caches.each)
+            s = transformer_block_decode_each(b.y, caches.each, i, b.x, layer, rope_of(lm), scratch);
+        else if (caches.layers)
+            s = transformer_block_decode(b.y, &caches.layers[i], b.x, layer, rope_of(lm), scratch);
+        else
+            s = transformer_block_forward(b.y, NULL, b.x, layer, rope_of(lm), NO_POSITIONS, scratch);
         b = (Buffers){.x = b.y, .y = b.x};
     }
-    *normed = caches ? tensor_select(b.x, -2, tensor_extent(b.x, -2) - 1) : b.x;
+    *normed = cached ? tensor_select(b.x, -2, tensor_extent(b.x, -2) - 1) : b.x;
     if (!s && lm->config.norm != NORM_NONE)
         s = rmsnorm_forward(*normed, (Tensor){0}, *normed, &lm->ln_final);
     return s;
@@ -89,7 +100,7 @@ Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTenso
     Tensor normed;
     Status s = check_ids(__func__, lm, ids);
     if (!s)
-        s = run_layers(&normed, lm, NULL, ids, scratch);
+        s = run_layers(&normed, lm, (Caches){0}, ids, scratch);
     if (!s)
         s = linear_forward(logits, normed, &lm->lm_head);
     arena_release(scratch, mark);
@@ -111,21 +122,27 @@ Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const Tr
     return arena_keep(arena, mark);
 }
 
+/* Checks that all layers have seen the same tokens. */
+static Status check_caches(const char *function, const KeyValueCache *caches, size_t num_layers)
+{
+    for (size_t i = 1; i < num_layers; i++)
+        if (caches[i].length != caches[0].length)
+            return status_fail(CS336_ESHAPE, "%s: layer %zu has %zu rows in its cache, layer 0 has %zu", function, i,
+                               caches[i].length, caches[0].length);
+    return CS336_OK;
+}
+
 Status transformer_lm_decode(Tensor logits, KeyValueCache *caches, const TransformerLM *lm, TokenTensor ids,
                              Arena *scratch)
 {
     const size_t mark = arena_mark(scratch), length = caches[0].length;
     Tensor normed;
     Status s = check_ids(__func__, lm, ids);
-
-    /* All layers must have seen the same tokens. */
-    for (size_t i = 1; !s && i < lm->config.num_layers; i++)
-        if (caches[i].length != length)
-            s = status_fail(CS336_ESHAPE, "%s: layer %zu has %zu rows in its cache, layer 0 has %zu", __func__, i,
-                            caches[i].length, length);
+    if (!s)
+        s = check_caches(__func__, caches, lm->config.num_layers);
     if (s)
         return s;
-    s = run_layers(&normed, lm, caches, ids, scratch);
+    s = run_layers(&normed, lm, (Caches){.layers = caches}, ids, scratch);
     if (!s)
         s = linear_forward(logits, normed, &lm->lm_head);
 
@@ -162,9 +179,34 @@ Status transformer_lm_token_losses(Tensor losses, const TransformerLM *lm, Token
                         shape_text(targets.rank, targets.shape), shape_text(ids.rank, ids.shape));
     Tensor normed;
     if (!s)
-        s = run_layers(&normed, lm, NULL, ids, scratch);
+        s = run_layers(&normed, lm, (Caches){0}, ids, scratch);
     if (!s)
         s = linear_cross_entropy_rows(losses, keep_last_rows(normed, counted), targets, &lm->lm_head, scratch);
+    arena_release(scratch, mark);
+    return s;
+}
+
+Status transformer_lm_decode_each(Tensor logits, KeyValueCache *const *caches, const TransformerLM *lm, TokenTensor ids,
+                                  Arena *scratch)
+{
+    const size_t mark = arena_mark(scratch), num_layers = lm->config.num_layers;
+    Tensor normed;
+    Status s = check_ids(__func__, lm, ids);
+    if (!s && ids.rank != 2)
+        s = status_fail(CS336_ESHAPE, "%s: ids are %s, expected (sequences, seq)", __func__,
+                        shape_text(ids.rank, ids.shape));
+    for (size_t i = 0; !s && i < ids.shape[0]; i++)
+        s = check_caches(__func__, caches[i], num_layers);
+    if (s)
+        return s;
+    s = run_layers(&normed, lm, (Caches){.each = caches}, ids, scratch);
+    if (!s)
+        s = linear_forward(logits, normed, &lm->lm_head);
+
+    /* All layers have appended rows. They count from here on. */
+    for (size_t i = 0; !s && i < ids.shape[0]; i++)
+        for (size_t layer = 0; layer < num_layers; layer++)
+            caches[i][layer].length += ids.shape[1];
     arena_release(scratch, mark);
     return s;
 }
@@ -317,7 +359,7 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
     if (!grad) {
         /* Only the loss: nothing is kept for a backward pass. */
         Tensor normed;
-        s = run_layers(&normed, lm, NULL, ids, scratch);
+        s = run_layers(&normed, lm, (Caches){0}, ids, scratch);
         if (!s)
             s = linear_cross_entropy(loss, (Tensor){0}, NULL, normed, targets, &lm->lm_head, scratch);
     } else {

@@ -1,4 +1,8 @@
-/* Generates one text with a model of the size that is usual for llama2.c, beside llama2.c. */
+/*
+ * Generates one text with a model of the size that is usual for llama2.c, beside llama2.c; and 16 texts together,
+ * beside the same texts one after the other.
+ */
+#include "generate/batch.h"
 #include "generate/decode.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/llama2.h"
@@ -69,7 +73,59 @@ static double run(void *context)
     return s ? bench_failed("%s", status_message()) : bench_now() - x->first;
 }
 
-void bench_generate(void)
+/* ---- several texts together ---- */
+
+enum { TEXTS = DECODER_TOGETHER, LENGTH = 64 /* tokens of each text */ };
+
+static Status receive_drawn(void *context, const DrawnToken *token, bool *end)
+{
+    (void)context, (void)token, (void)end;
+    return CS336_OK;
+}
+
+/* Generates so many texts of LENGTH tokens. Returns the seconds. */
+static double run_texts(const TransformerLM *lm, size_t count)
+{
+    static const int32_t prompt[] = {1, 2, 3, 4};
+    const GenerateConfig config = {
+        .max_tokens = LENGTH, .stop_token = -1, .sample = {.temperature = 0.8, .top_p = 0.95}};
+    GenerateText texts[TEXTS];
+    for (size_t i = 0; i < count; i++)
+        texts[i] = (GenerateText){
+            .prompt = prompt, .prompt_length = 4, .rng = rng_stream(1, i), .receiver.token = receive_drawn};
+    const double start = bench_now();
+    const Status s = generate_all(texts, count, lm, &config);
+    return s ? bench_failed("%s", status_message()) : bench_now() - start;
+}
+
+static double run_together(void *context)
+{
+    return run_texts(context, TEXTS);
+}
+
+/* One text, times the number of texts. */
+static double run_one_after_the_other(void *context)
+{
+    return TEXTS * run_texts(context, 1);
+}
+
+static void bench_together(const char *name, const TransformerLMConfig *config)
+{
+    TransformerLM *lm;
+    if (!bench_selected(name))
+        return;
+    bench_require(transformer_lm_create(&lm, config, 1));
+    bench_row(&(BenchRow){.name = name,
+                          .unit = "tokens/s",
+                          .scale = TEXTS * LENGTH,
+                          .rate = true,
+                          .rounds = 8,
+                          .ours = {.run = run_together, .context = lm},
+                          .peers = {{"one after the other", run_one_after_the_other, lm}}});
+    transformer_lm_destroy(lm);
+}
+
+static void bench_one(void)
 {
     const char *name = "generate float32 dim 512, 4 layers, 32000 tokens";
     if (!bench_selected(name))
@@ -93,4 +149,16 @@ void bench_generate(void)
                     .amount = tokens * sizeof(float) * (double)(transformer_lm_parameter_count(&sizes) - not_read)});
     llama2_deinit(&llama2);
     generation_deinit(&x);
+}
+
+void bench_generate(void)
+{
+    TransformerLMConfig demo = sizes;
+    demo.vocab_size = 1024;
+    demo.d_model = 96;
+    demo.num_heads = 4;
+    demo.d_ff = 256;
+    bench_one();
+    bench_together("generate float32 16 texts, dim 512, 32000 tokens", &sizes);
+    bench_together("generate float32 16 texts, dim 96, 1024 tokens", &demo);
 }

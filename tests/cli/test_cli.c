@@ -377,7 +377,6 @@ START_TEST(test_generating_bad_input)
     ck_assert_int_eq(shell(GENERATE " --vocab v --merges m --max-tokens 5"), 0);
     ck_assert_str_eq(shell_errors,
                      "cs336 generate: v has 280 tokens, the model has 300 ids; ids without a token are not drawn\n");
-    assert_shell_fails(1, "cs336 generate: --stop: \"Zzz\" is not a token of vocab.json", GENERATE " --stop Zzz");
     assert_shell_fails(2, "cs336 generate: --top-p: 1.5 is not between 0 and 1; see cs336 generate --help",
                        GENERATE " --top-p 1.5");
     ck_assert_int_eq(shell("head -c 5000 run/checkpoint.safetensors >cut; " GENERATE " --checkpoint cut"), 1);

@@ -214,12 +214,13 @@ START_TEST(test_stop_does_not_change_the_prompt)
     assert_shell_ok(TRAIN "--steps 3 --out run");
     for (int i = 0; i < 2; i++) {
         const char *prompt = i ? "" : "--prompt 'the cat had a day' ";
-        ck_assert_int_eq(shell(GENERATE
-                               "%s --temperature 0 --stop '' >none; " GENERATE
-                               "%s --temperature 0 --stop qz 2>said; test $? = 1 && " GENERATE
-                               "%s --temperature 0 --stop Q >other; head -c 18 none >a; head -c 18 other | cmp - a",
-                               prompt, prompt, prompt),
-                         0);
+        ck_assert_int_eq(
+            shell(GENERATE
+                  "%s --temperature 0 --stop '' >none; " GENERATE
+                  "%s --temperature 0 --stop qz >text; head -c 18 none >a; head -c 18 text | cmp - a && " GENERATE
+                  "%s --temperature 0 --stop Q >other; head -c 18 other | cmp - a",
+                  prompt, prompt, prompt),
+            0);
     }
     /* The model has hardly learned, so that each of the 300 tokens is drawn at some time. What is drawn before the stop
      * token is that of the run without one. A line feed ends the text. With this seed no zero byte comes before "e". */
