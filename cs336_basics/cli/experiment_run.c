@@ -220,13 +220,13 @@ static int train_in_child(void *context)
     Arguments *arguments = context;
     TrainEnd end;
     train_command(&end, arguments->count, arguments->items);
-    return end;
+    return (int)end;
 }
 
 static int sgd_in_child(void *context)
 {
     Arguments *arguments = context;
-    return experiment_sgd(arguments->count, arguments->items);
+    return (int)experiment_sgd(arguments->count, arguments->items);
 }
 
 /* Returns a whole number in the run's config.json, where the defaults stand too; 0 if it is unknown. */
