@@ -25,10 +25,13 @@ ExperimentPath experiment_path(const char *directory, const char *name);
 
 /** @brief The files of an experiment's data. A path is "" if the experiment has no such file. */
 typedef struct {
-    ExperimentPath train, val;     /**< ids */
-    ExperimentPath vocab, merges;  /**< the tokenizer that the ids come from */
-    ExperimentPath text, val_text; /**< the texts that the ids are made of */
-    char fingerprint[40];          /**< hash of the contents of both files: it differs if the data changed */
+    ExperimentPath train, /**< ids to train on */
+        val,              /**< ids to validate on */
+        vocab,            /**< the tokenizer that the ids come from */
+        merges,           /**< likewise */
+        text,             /**< the text that the ids of train are made of */
+        val_text;         /**< the text that the ids of val are made of */
+    char fingerprint[40]; /**< hash of the contents of both files: it differs if the data changed */
 } ExperimentData;
 
 /**

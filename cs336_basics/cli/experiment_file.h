@@ -50,20 +50,22 @@ typedef struct {
 
 /** @brief An experiment. Its strings are NULL where the file has nothing, and live until experiment_unload(). */
 typedef struct {
-    const char *path;           /**< the file, for messages: the caller's string */
-    json_t *file;               /**< owned: the file, whose memory the strings share */
-    const char *title;          /**< what the experiment is called */
-    const char *question;       /**< what it shall answer */
-    bool sgd;                   /**< true for the kind "sgd" */
-    bool is_text;               /**< true: `train` and `val` are texts; false: ids */
-    const char *train, *val;    /**< the data to train and to validate on */
-    const char *vocab, *merges; /**< with ids: the tokenizer that they come from; needed for samples */
-    size_t vocab_size;          /**< with texts: of the tokenizer to learn */
-    const char *prompt;         /**< text that each finished run continues; NULL: no samples */
-    size_t sample_seed;         /**< of the sample */
-    size_t sample_tokens;       /**< largest number of tokens in a sample */
-    ExperimentRun *runs;        /**< (run_count) */
-    size_t run_count;           /**< at least 1 */
+    const char *path;     /**< the file, for messages: the caller's string */
+    json_t *file;         /**< owned: the file, whose memory the strings share */
+    const char *title;    /**< what the experiment is called */
+    const char *question; /**< what it shall answer */
+    bool sgd;             /**< true for the kind "sgd" */
+    bool is_text;         /**< true: `train` and `val` are texts; false: ids */
+    const char *train,    /**< the data to train on */
+        *val;             /**< the data to validate on */
+    const char *vocab,    /**< with ids: the tokenizer that they come from; needed for samples */
+        *merges;          /**< likewise */
+    size_t vocab_size;    /**< with texts: of the tokenizer to learn */
+    const char *prompt;   /**< text that each finished run continues; NULL: no samples */
+    size_t sample_seed;   /**< of the sample */
+    size_t sample_tokens; /**< largest number of tokens in a sample */
+    ExperimentRun *runs;  /**< (run_count) */
+    size_t run_count;     /**< at least 1 */
 } Experiment;
 
 /**

@@ -23,26 +23,26 @@ CS336_INTERNAL_BEGIN
 
 /** @brief The targets of the options. */
 typedef struct {
-    const char *checkpoint, /**< path of the model */
-        *prompt,            /**< the prompt, or NULL */
-        *prompt_file,       /**< path of a file that is one prompt, or NULL */
-        *prompts;           /**< path of a file with a prompt on each line, or NULL */
-    TokenizerOptions tokenizer;
-    TextList stops;      /**< of --stop; none: TOKENIZER_DOCUMENT_END, if the vocabulary has it */
-    size_t max_tokens,   /**< of each text */
-        seed,            /**< of the random draws */
-        samples,         /**< texts for each prompt */
-        threads;         /**< 0: one for each processor */
-    SampleConfig sample; /**< how tokens are drawn */
-    bool logprobs,       /**< print tokens and log-probabilities in place of the text */
-        interactive;     /**< read prompts line by line */
+    const char *checkpoint,     /**< path of the model */
+        *prompt,                /**< the prompt, or NULL */
+        *prompt_file,           /**< path of a file that is one prompt, or NULL */
+        *prompts;               /**< path of a file with a prompt on each line, or NULL */
+    TokenizerOptions tokenizer; /**< its files and special tokens */
+    TextList stops;             /**< of --stop; none: TOKENIZER_DOCUMENT_END, if the vocabulary has it */
+    size_t max_tokens,          /**< of each text */
+        seed,                   /**< of the random draws */
+        samples,                /**< texts for each prompt */
+        threads;                /**< 0: one for each processor */
+    SampleConfig sample;        /**< how tokens are drawn */
+    bool logprobs,              /**< print tokens and log-probabilities in place of the text */
+        interactive;            /**< read prompts line by line */
 } GenerateOptions;
 
 /** @brief What all texts of a call share. */
 typedef struct {
-    const GenerateOptions *options;
-    const TransformerLM *lm;
-    const Tokenizer *tokenizer;
+    const GenerateOptions *options; /**< of the command line */
+    const TransformerLM *lm;        /**< the model */
+    const Tokenizer *tokenizer;     /**< its tokenizer */
     GenerateConfig config;  /**< for generate_all(); its stop_token is the default one, or -1 if --stop is given */
     int32_t document_start; /**< the token before each document, or -1 if the vocabulary has none */
     StopTexts stops;        /**< of --stop */
@@ -52,8 +52,9 @@ typedef struct {
 
 /** @brief A prompt, as bytes and as tokens. */
 typedef struct {
-    ByteString text;     /**< without its tokens: an empty text starts a new document */
-    size_t first, count; /**< its ids in the list of all */
+    ByteString text; /**< without its tokens: an empty text starts a new document */
+    size_t first,    /**< index of its first id in the list of all */
+        count;       /**< number of its ids */
 } GeneratePrompt;
 
 /** @brief The prompts of a call. It owns their bytes and ids. */
@@ -89,11 +90,11 @@ typedef struct GenerateOutput GenerateOutput;
 
 /** @brief Standard output, which gets the texts one after the other while they are generated together. */
 typedef struct {
-    const GenerateJob *job;
-    Screen screen;         /**< of the current text */
-    GenerateOutput *texts; /**< (count) */
-    size_t count,          /**< texts */
-        current;           /**< index of the text that is being written; those after it wait */
+    const GenerateJob *job; /**< what all texts share */
+    Screen screen;          /**< of the current text */
+    GenerateOutput *texts;  /**< (count) */
+    size_t count,           /**< texts */
+        current;            /**< index of the text that is being written; those after it wait */
 } GenerateWriter;
 
 /** @brief Prepares for @p count texts. @retval CS336_ENOMEM */

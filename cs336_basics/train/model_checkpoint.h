@@ -55,8 +55,9 @@ CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const Che
 
 /** @brief A field in which two configurations differ. */
 typedef struct {
-    const char *key;              /**< name of the field; NULL if the configurations are equal */
-    char value[32], expected[32]; /**< as in a checkpoint */
+    const char *key;  /**< name of the field; NULL if the configurations are equal */
+    char value[32],   /**< the field, as in a checkpoint */
+        expected[32]; /**< what it should be */
 } ModelConfigDifference;
 
 /** @brief Finds the first field of @p config that differs from that of @p expected. */
@@ -64,8 +65,9 @@ ModelConfigDifference model_config_difference(const TransformerLMConfig *config,
 
 /**
  * @brief Reads the configuration of the model in a checkpoint file.
- * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as checkpoint_open()
- * @retval CS336_EFORMAT, CS336_ESHAPE, CS336_ERANGE  as model_config_read()
+ * @retval CS336_EIO, CS336_ENOMEM    as checkpoint_open()
+ * @retval CS336_EFORMAT              as checkpoint_open() and model_config_read()
+ * @retval CS336_ESHAPE, CS336_ERANGE  as model_config_read()
  */
 CS336_MUST_CHECK Status model_config_load(TransformerLMConfig *config, const char *path);
 

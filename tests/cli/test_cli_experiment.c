@@ -164,11 +164,11 @@ START_TEST(test_a_killed_experiment_goes_on)
     make_text();
     write_text("tiny.json", LONG);
     assert_shell_ok(RUN "whole");
-    assert_shell_ok(
-        "killed=0; for i in 1 2 3 4 5 6; do { \"$program\" experiment tiny.json --data . --threads 1 --out x "
-        ">log 2>&1 & sleep 0.$((i % 4 + 1))$i; kill -9 $! && killed=$((killed + 1)); wait $! || :; } "
-        "2>said; sleep 0.1; done; test $killed -gt 0 || exit; for i in $(seq 100); do " RUN
-        "x 2>said && break; grep -q 'another process is writing' said || exit; sleep 0.1; done; " SAME);
+    assert_shell_ok("killed=0; for pause in 0.03 0.08 0.15 0.25 0.4 0.6; do { \"$program\" experiment tiny.json --data "
+                    ". --threads 1 --out x "
+                    ">log 2>&1 & sleep $pause; kill -9 $! && killed=$((killed + 1)); wait $! || :; } "
+                    "2>said; sleep 0.1; done; test $killed -gt 0 || exit; for i in $(seq 100); do " RUN
+                    "x 2>said && break; grep -q 'another process is writing' said || exit; sleep 0.1; done; " SAME);
     assert_status("x/lr-0.01/result.json", "complete");
 }
 END_TEST
