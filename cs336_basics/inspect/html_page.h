@@ -49,7 +49,7 @@ void html_page_markup(HtmlPage *page, const char *markup);
 /** @brief Writes a text with `<`, `>`, `&` and quotes escaped. Malformed UTF-8 becomes U+FFFD. */
 void html_page_text(HtmlPage *page, const char *text);
 
-/** @brief Begins a block of data. A script reads it: `JSON.parse(document.getElementById(id).textContent)`. */
+/** @brief Begins a block of data. A script finds the element by its id, and parses its text as JSON. */
 void html_page_data_begin(HtmlPage *page, const char *id);
 
 /** @brief Writes a piece of JSON as it is: punctuation and numbers, which hold no `<`. */

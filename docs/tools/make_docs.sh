@@ -69,6 +69,10 @@ if [ -n "$wasm" ]; then
     cp "$wasm" docs/live/*.js docs/live/*.css cs336_basics/inspect/attention_viewer.* "$out/html/live"
 fi
 
+# ---- files that README.md links to as they are ----
+mkdir -p "$out/html/docs/experiments"
+cp docs/experiments/*.json "$out/html/docs/experiments"
+
 # ---- links to source files ----
 # In a chapter a link names a file of the repository. Its page is named after the file, with as many folders in front
 # as the name needs to be unique.

@@ -11,10 +11,10 @@ TOP = pathlib.Path(__file__).resolve().parents[3]
 # What the examples call, and what that needs. No external library is among it.
 SOURCES = ["docs/tools/book_numbers/numbers_in_c.c", "cs336_basics/core/tensor.c", "cs336_basics/core/status.c",
            "cs336_basics/core/printable.c", "cs336_basics/core/utf8.c", "cs336_basics/core/arena.c",
-           "cs336_basics/core/memory.c", "cs336_basics/nn/check.c"]
+           "cs336_basics/core/memory.c", "cs336_basics/core/parallel.c", "cs336_basics/nn/check.c"]
 # -ffp-contract=off: a product and a sum that become one instruction are rounded once instead of twice.
 FLAGS = ["-std=c11", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror",
-         "-Ics336_basics", "-I.", "-pthread"]
+         "-Wno-unknown-pragmas", "-Ics336_basics", "-I.", "-pthread"]
 
 
 @functools.lru_cache(maxsize=None)
