@@ -57,7 +57,7 @@ def make_page(program, folder):
         log.write('{"step":63,"tok')  # a run that is still training
     with open(runs[DIVERGED] / "log.jsonl", "w", encoding="utf-8") as log:
         for step, loss in ((3, 5.75), (6, 1.5e18), (9, 6.5), (12, None), (15, 6.25), (18, 6)):
-            log.write(json.dumps({"step": step, "tokens": 32 * step, "seconds": step / 100, "train_loss": loss, "lr": 1000, "mfu": None}) + "\n")
+            log.write(json.dumps({"step": step, "tokens": 32 * step, "seconds": step / 100, "train_loss": loss, "lr": 1000, "unknown": None}) + "\n")
     (runs[DIVERGED] / "result.json").write_text('{"status": "diverged", "step": 18, "message": "step 12: the loss is inf"}')
     (runs[0] / "sample.txt").write_text("Once upon <b>a</b> time\n" + HARM, encoding="utf-8")
     (runs[2] / "sample.txt").write_text("word" * 60, encoding="utf-8")
@@ -264,7 +264,7 @@ def check_switches(page):
 
     names = page.chromium.evaluate("Array.from(document.querySelectorAll('.rp-controls option'), o => o.value)")
     page.expect("quantities", sorted(names), sorted({"loss"} | {k for log in page.logs for line in log for k in line}
-                                                   - {"step", "tokens", "seconds", "train_loss", "val_loss", "mfu"}))
+                                                   - {"step", "tokens", "seconds", "train_loss", "val_loss", "unknown"}))
     for name in names[1:]:
         page.choose(".rp-controls select", name, "change")
         page.check_values(name, first=name, second="none of them")
