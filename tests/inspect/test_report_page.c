@@ -148,7 +148,7 @@ START_TEST(test_report_page_of_long_logs_is_small)
                                       "{\"step\":%d,\"tokens\":%d,\"seconds\":%d.123456,\"train_loss\":%d.23456789,"
                                       "\"val_loss\":%.9g,\"lr\":0.00123456789,\"grad_norm\":1.23456789}\n",
                                       i, 4096 * i, i, i == 7777 ? 99 : i % 7, i == 12321 ? -5.5 : 1.0 / i);
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "%d", run);
         write_in(folder, name, "log.jsonl", log);
     }
