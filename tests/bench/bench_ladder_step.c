@@ -307,7 +307,7 @@ static void optimizer_row(void)
         t[i] = tensor(bench_numbers(PARAMETERS), PARAMETERS);
     for (size_t i = 0; i < PARAMETERS; i++)
         t[3].data[i] *= t[3].data[i]; /* a second moment is an average of squares, so not negative */
-    Parameter parameter = {"weight", t[0], t[1], t[2], t[3]};
+    Parameter parameter = {.name = "weight", .value = t[0], .grad = t[1], .first_moment = t[2], .second_moment = t[3]};
     Optimizer x = {{&parameter, 1}, t[4]};
     bench_row(&(BenchRow){.name = name,
                           BENCH_MILLISECONDS,

@@ -81,8 +81,11 @@ static void adamw_row(void)
     if (!bench_selected(name))
         return;
     const size_t n = 22000000;
-    Parameter parameter = {"weight", tensor(bench_numbers(n), n), tensor(bench_numbers(n), n),
-                           tensor(bench_numbers(n), n), tensor(bench_numbers(n), n)};
+    Parameter parameter = {.name = "weight",
+                           .value = tensor(bench_numbers(n), n),
+                           .grad = tensor(bench_numbers(n), n),
+                           .first_moment = tensor(bench_numbers(n), n),
+                           .second_moment = tensor(bench_numbers(n), n)};
     for (size_t i = 0; i < n; i++)
         parameter.second_moment.data[i] *= parameter.second_moment.data[i];
     ParameterList list = {&parameter, 1};
