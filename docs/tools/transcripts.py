@@ -97,12 +97,15 @@ def pattern_of(word):
                               for i, piece in enumerate(re.split(f"({NUMBER})", word))))
 
 
-def find(patterns, words, start):
-    """Returns where these words stand next to each other in the output, at `start` or later, and -1 if nowhere."""
-    for at in range(start, len(words) - len(patterns) + 1):
-        if all(pattern.fullmatch(word) for pattern, word in zip(patterns, words[at:])):
-            return at
-    return -1
+def find(kept, words, start):
+    """Returns where these words stand next to each other in the output, at `start` or later, and -1 if nowhere.
+
+    The first number of a line, such as a step, mostly says which line it is: where it is equal goes first."""
+    patterns = [pattern_of(word) for word in kept]
+    first = next((i for i, word in enumerate(kept) if re.search(NUMBER, word)), 0)
+    found = [at for at in range(start, len(words) - len(kept) + 1)
+             if all(pattern.fullmatch(word) for pattern, word in zip(patterns, words[at:]))]
+    return next((at for at in found if words[at + first] == kept[first]), found[0] if found else -1)
 
 
 def line_with_new_numbers(line, words):
@@ -127,7 +130,7 @@ def rewrite(shown, printed):
             continue
         if kept[-1] == "...":
             kept.pop()
-        found = find([pattern_of(word) for word in kept], words, at)
+        found = find(kept, words, at)
         if found < 0:
             missing.append(line)
             lines.append(line)
