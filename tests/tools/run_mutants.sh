@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY=passive # as in `make test`: threads that wait leave the 
 tree=build/mutants selection=${1-} caught=0 survived=0
 
 rm -rf "$tree" && mkdir -p "$tree" || exit 1
-cp -R Makefile cs336_basics tests "$tree" && mkdir "$tree/docs" && cp -R docs/live "$tree/docs" || exit 1
+cp -R Makefile cs336_basics tests "$tree" && mkdir "$tree/docs" && cp -R docs/live docs/experiments "$tree/docs" || exit 1
 make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1 || { tail -20 "$tree/log"; exit 1; }
 (cd "$tree" && K='' CS336=build/cs336 build/release/run_tests >log 2>&1) ||
     { tail "$tree/log"; echo 'run_mutants: the tests must pass before a wrong solution can make one fail' >&2; exit 1; }
