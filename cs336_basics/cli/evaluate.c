@@ -80,10 +80,7 @@ static Status load_tokenizer(Text *text, const EvaluateOptions *o, size_t vocab_
     if (s)
         return s;
     tokenizer_options_notes(&text->tokenizer->model, o->tokenizer.vocab);
-    if (tokenizer_vocab_size(text->tokenizer) > vocab_size)
-        return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected at most %zu as in %s", o->tokenizer.vocab,
-                           tokenizer_vocab_size(text->tokenizer), vocab_size, o->checkpoint);
-    return CS336_OK;
+    return tokenizer_options_fit(text->tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
 }
 
 static Status encode_input(Text *text, const EvaluateOptions *o, WorkProgress *progress)

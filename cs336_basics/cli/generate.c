@@ -61,36 +61,15 @@ static int parse(GenerateOptions *o, int argc, char **argv)
     return done == OPTIONS_PARSED ? check_options(&table, o) : done;
 }
 
-/*
- * Fails because the model lacks ids. Special tokens that the vocabulary lacks get ids too, so the message counts them
- * apart from the tokens of the file.
- */
-static Status too_many_tokens(const GenerateOptions *o, size_t tokens, size_t vocab_size)
-{
-    Tokenizer *file;
-    TokenizerOptions without_special = o->tokenizer;
-    without_special.special.count = 0;
-    const Status s = tokenizer_options_load(&file, &without_special);
-    if (s)
-        return s;
-    const size_t in_file = tokenizer_vocab_size(file);
-    tokenizer_destroy(file);
-    if (tokens == in_file)
-        return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected at most %zu as in %s", o->tokenizer.vocab, tokens,
-                           vocab_size, o->checkpoint);
-    return status_fail(CS336_EFORMAT, "%s: %zu tokens and %zu of --special-token, expected at most %zu as in %s",
-                       o->tokenizer.vocab, in_file, tokens - in_file, vocab_size, o->checkpoint);
-}
-
 /* Loads the tokenizer. --stop changes nothing here: "--stop a" must not change how the prompt is encoded. */
 static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, size_t vocab_size)
 {
-    const Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer);
+    Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer);
+    if (!s)
+        s = tokenizer_options_fit(*tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
     if (s)
         return s;
     const size_t tokens = tokenizer_vocab_size(*tokenizer);
-    if (tokens > vocab_size)
-        return too_many_tokens(o, tokens, vocab_size);
     if (tokens < vocab_size)
         fprintf(stderr, "cs336 generate: %s has %zu tokens, the model has %zu ids; ids without a token are not drawn\n",
                 printable(o->tokenizer.vocab).text, tokens, vocab_size);

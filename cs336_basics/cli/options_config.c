@@ -197,8 +197,11 @@ int options_config_read(const OptionTable *table, int argc, char **argv)
     }
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) if (store_key(table, config, key, value, argc, argv) !=
-                                                OPTIONS_PARSED) return EXIT_BAD_INPUT;
+    json_object_foreach(object, key, value)
+    {
+        if (store_key(table, config, key, value, argc, argv) != OPTIONS_PARSED)
+            return EXIT_BAD_INPUT;
+    }
     return OPTIONS_PARSED;
 }
 
@@ -207,8 +210,13 @@ bool options_config_gives(const OptionTable *table, const Option *option)
     const Option *config = config_option(table);
     const char *key;
     json_t *value;
-    if (config && config->target.config->object)
-        json_object_foreach(config->target.config->object, key, value) if (is_key_of(key, option)) return true;
+    if (!config)
+        return false;
+    json_object_foreach(config->target.config->object, key, value)
+    {
+        if (is_key_of(key, option))
+            return true;
+    }
     return false;
 }
 

@@ -108,6 +108,28 @@ Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOption
                        tokenizer_vocab_size(tokenizer), vocab_size, checkpoint);
 }
 
+Status tokenizer_options_fit(const Tokenizer *tokenizer, const TokenizerOptions *options, size_t vocab_size,
+                             const char *checkpoint)
+{
+    const size_t tokens = tokenizer_vocab_size(tokenizer);
+    if (tokens <= vocab_size)
+        return CS336_OK;
+    /* Special tokens that the vocabulary lacks get ids too, so the message counts them apart from those of the file. */
+    Tokenizer *file;
+    TokenizerOptions without_special = *options;
+    without_special.special.count = 0;
+    const Status s = tokenizer_options_load(&file, &without_special);
+    if (s)
+        return s;
+    const size_t in_file = tokenizer_vocab_size(file);
+    tokenizer_destroy(file);
+    if (tokens == in_file)
+        return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected at most %zu as in %s", options->vocab, tokens,
+                           vocab_size, checkpoint);
+    return status_fail(CS336_EFORMAT, "%s: %zu tokens and %zu of --special-token, expected at most %zu as in %s",
+                       options->vocab, in_file, tokens - in_file, vocab_size, checkpoint);
+}
+
 Status input_open(InputStream *input, const char *path, const char *maker)
 {
     *input = (InputStream){.stream = stdin, .path = "standard input"};

@@ -77,6 +77,15 @@ CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const 
 CS336_MUST_CHECK Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options,
                                                 size_t vocab_size, const char *checkpoint);
 
+/**
+ * @brief Checks that the model has an id for every token: a model may have more ids than its tokenizer has tokens.
+ * @param checkpoint  path of the model, for the message
+ * @retval CS336_EFORMAT  there are more tokens; the message counts those that --special-token has added apart
+ * @retval others         as tokenizer_options_load()
+ */
+CS336_MUST_CHECK Status tokenizer_options_fit(const Tokenizer *tokenizer, const TokenizerOptions *options,
+                                              size_t vocab_size, const char *checkpoint);
+
 /** @brief Input of a command: a file or standard input, read from beginning to end. */
 typedef struct {
     FILE *stream;     /**< the open file, or stdin; NULL: closed */

@@ -118,15 +118,7 @@ Status run_config_write(const char *path, const TrainerConfig *config, const cha
         json_decref(object);
         return status_fail(CS336_ENOMEM, "%s: no memory for the configuration", path);
     }
-    FileWriter writer = {0};
-    Status s = file_create(&writer, path);
-    if (!s)
-        s = json_write(&writer, object, JSON_INDENT(2) | (size_t)JSON_REAL_PRECISION(digits));
-    if (!s)
-        s = file_write(&writer, "\n", 1);
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
+    const Status s = json_write_file(path, object, JSON_INDENT(2) | (size_t)JSON_REAL_PRECISION(digits));
     json_decref(object);
     return s;
 }

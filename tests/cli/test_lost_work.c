@@ -273,7 +273,8 @@ START_TEST(test_the_best_checkpoint_is_named_and_kept)
     assert_prints("best.safetensors\n");
     assert_shell_ok(ROUGH "--out run --resume");
     assert_prints("nothing left to do: the checkpoint in run is at step 60\nbest: step ");
-    /* Alone it is a run too: a new one is refused, and resuming says what to do. */
+    /* A directory with nothing but best.safetensors counts as a run: a new one is refused there, and resuming says what
+     * to do. */
     assert_shell_ok("mkdir alone && cp run/best.safetensors alone");
     assert_shell_fails(1, "cs336 train: alone contains a training run: --resume continues it, --overwrite deletes it",
                        ROUGH "--out alone");
