@@ -95,6 +95,9 @@ class Site:
             if root in text or root in name:
                 fail(name, f"names the folder of this clone ({root}); a page must not depend on where it was built")
                 break
+        broken = re.search(r"\S*&[lr]squo;\S*`|`\S*&[lr]squo;", NO_FORMULAS.sub("", text))
+        if broken:
+            fail(name, f"shows a ` of code that Doxygen has taken for a quotation mark: {broken.group()}")
         anchors = self.anchors[name] = set()
         for tag, attributes in TAG.findall(SCRIPT_OR_COMMENT.sub(r"\1", text)):
             tag = tag.lower()

@@ -161,7 +161,7 @@ function formulas(text,    result, c, tag, i, two, end) {
 # `code`. Doxygen drops a % in front of a word, does not see the end of code after a single quotation mark, and shows
 # the \| of a table as it is. In <code> each of them can be escaped, and -- must be.
 function code_span(code) {
-    if (code !~ /["%]|\\\|/)
+    if (code !~ /["'%]|\\\|/)
         return "`" code "`"
     gsub(/[\\@"%#&<>]|--/, "\\\\&", code)
     gsub(/\\\\\|/, "\\|", code)
