@@ -262,7 +262,8 @@ static Status read_strided(Tensor destination, const SafetensorsFile *file, cons
     const size_t rows = tensor_rows(destination), columns = tensor_extent(destination, -1);
     const ptrdiff_t stride = destination.stride[destination.rank - 1];
     Status s = CS336_OK;
-    for (size_t row = 0; row < rows; row++) {
+    /* An empty array may have 2^62 rows of no columns. */
+    for (size_t row = 0; !s && columns > 0 && row < rows; row++) {
         float *out = tensor_row(destination, row);
         for (size_t begin = 0; !s && begin < columns; begin += AT_ONCE) {
             const size_t left = columns - begin, count = left < AT_ONCE ? left : AT_ONCE;
