@@ -12,14 +12,14 @@ static const char NONE[] = "-";
 
 #define MEMBER(name) offsetof(ReportRun, name)
 const ReportColumn report_columns[] = {
-    {"final training loss", "train loss", MEMBER(train_loss), "%.4f"},
-    {"final validation loss", "val loss", MEMBER(val_loss), "%.4f"},
-    {"best validation loss", "best", MEMBER(best_loss), "%.4f"},
+    {"final training loss", "train loss", MEMBER(curves.summary.train_loss), "%.4f"},
+    {"final validation loss", "val loss", MEMBER(curves.summary.val_loss), "%.4f"},
+    {"best validation loss", "best", MEMBER(curves.summary.best_val_loss), "%.4f"},
     {"perplexity of the best", "perplexity", MEMBER(perplexity), "%.2f"},
     {"step of the best", "in step", MEMBER(best_step), "%.0f"},
-    {"tokens", "tokens", MEMBER(tokens), "%.0f"},
-    {"seconds", "seconds", MEMBER(seconds), "%.1f"},
-    {"tokens/s", "tokens/s", MEMBER(tokens_per_second), "%.0f"},
+    {"tokens", "tokens", MEMBER(curves.summary.tokens), "%.0f"},
+    {"seconds", "seconds", MEMBER(curves.summary.seconds), "%.1f"},
+    {"tokens/s", "tokens/s", MEMBER(curves.summary.tokens_per_second), "%.0f"},
     {NULL, NULL, 0, NULL},
 };
 

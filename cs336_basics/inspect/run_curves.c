@@ -57,14 +57,14 @@ static Status add_number(Reader *reader, const char *name, double value)
     Status s = CS336_OK;
     Curve *curve = find_or_add(reader, name, &s);
     /* Two keys such as "a.b" and "b" inside "a" share a curve, and a long key is cut: the line's last number counts. */
-    if (!s && curve->count && curve->points[curve->count - 1].line == reader->curves->lines) {
+    if (!s && curve->count && curve->points[curve->count - 1].line == reader->curves->summary.lines) {
         curve->points[curve->count - 1].value = value;
         return CS336_OK;
     }
     if (!s)
         s = array_reserve(&curve->points, &curve->capacity, curve->count + 1, sizeof *curve->points);
     if (!s)
-        curve->points[curve->count++] = (CurvePoint){.line = reader->curves->lines, .value = value};
+        curve->points[curve->count++] = (CurvePoint){.line = reader->curves->summary.lines, .value = value};
     return s;
 }
 
@@ -121,7 +121,7 @@ static Status add_line(Reader *reader, const char *text, size_t bytes, bool *dam
     if (!s)
         s = add_inner(reader, "", object, 0);
     if (!s) {
-        reader->curves->lines++;
+        run_summary_add(&reader->curves->summary, object);
         reader->last_step = step;
     }
     json_decref(object);
@@ -146,7 +146,7 @@ static Status read_lines(Reader *reader, const char *text, size_t size)
         text += bytes + 1;
         size -= bytes + 1;
     }
-    if (*first_damage && reader->curves->lines == 0)
+    if (*first_damage && reader->curves->summary.lines == 0)
         return status_fail(CS336_EFORMAT, "%s", first_damage);
     return CS336_OK;
 }
@@ -155,7 +155,7 @@ Status run_curves_read(RunCurves *curves, const char *path)
 {
     LoadedFile file = {0};
     Reader reader = {.curves = curves, .path = path};
-    *curves = (RunCurves){0};
+    *curves = (RunCurves){.summary = run_summary_none()};
     Status s = file_load(&file, path);
     if (!s)
         s = read_lines(&reader, (const char *)file.data, file.size);

@@ -14,6 +14,7 @@
 
 #include "core/api.h"
 #include "core/status.h"
+#include "train/run_summary.h"
 
 #include <stddef.h>
 
@@ -37,10 +38,10 @@ typedef struct {
 
 /** @brief All quantities of a log. The struct owns its memory; a zeroed one is empty. */
 typedef struct {
-    Curve *curves; /**< (count) in the order in which the log names them first */
-    size_t count,  /**< curves in use, at most RUN_CURVES_MAX */
-        capacity;  /**< curves that there is room for */
-    size_t lines;  /**< lines that were read */
+    Curve *curves;      /**< (count) in the order in which the log names them first */
+    size_t count,       /**< curves in use, at most RUN_CURVES_MAX */
+        capacity;       /**< curves that there is room for */
+    RunSummary summary; /**< of the same lines */
 } RunCurves;
 
 /**

@@ -72,29 +72,6 @@ static Status read_object(json_t **object, const char *directory, const char *na
 
 /* ---- one run ---- */
 
-double run_speed(const RunCurves *curves)
-{
-    const Curve *tokens = run_curves_find(curves, "tokens"), *speed = run_curves_find(curves, "tokens_per_second");
-    double sum = 0, seconds = 0;
-    for (size_t i = 1; tokens && speed && i < tokens->count; i++) {
-        const double more = tokens->points[i].value - tokens->points[i - 1].value,
-                     rate = curve_at(speed, tokens->points[i].line);
-        if (more > 0 && rate > 0) {
-            sum += more;
-            seconds += more / rate;
-        }
-    }
-    /* One line only: its own speed. */
-    if (seconds <= 0 && speed)
-        return speed->points[speed->count - 1].value;
-    return seconds > 0 ? sum / seconds : (double)NAN;
-}
-
-static double last_of(const Curve *curve)
-{
-    return curve ? curve->points[curve->count - 1].value : (double)NAN;
-}
-
 /* Returns the step of the first line with a null loss; NaN if there is none. */
 static double first_null(const RunCurves *curves, const char *loss)
 {
@@ -105,46 +82,24 @@ static double first_null(const RunCurves *curves, const char *loss)
     return (double)NAN;
 }
 
-static void summarise(ReportRun *run)
-{
-    const RunCurves *curves = &run->curves;
-    const Curve *step = run_curves_find(curves, "step"), *validation = run_curves_find(curves, "val_loss");
-    run->step = step ? last_of(step) : 0;
-    run->train_loss = last_of(run_curves_find(curves, "train_loss"));
-    run->val_loss = last_of(validation);
-    run->tokens = last_of(run_curves_find(curves, "tokens"));
-    run->seconds = last_of(run_curves_find(curves, "seconds"));
-    run->tokens_per_second = run_speed(curves);
-    run->best_loss = run->best_step = (double)NAN;
-    for (size_t i = 0; validation && i < validation->count; i++) {
-        const CurvePoint point = validation->points[i];
-        run->since_best++;
-        if (!isnan(point.value) && !(run->best_loss <= point.value)) {
-            run->best_loss = point.value;
-            run->best_step = curve_at(step, point.line);
-            run->since_best = 0;
-        }
-    }
-    run->perplexity = exp(run->best_loss);
-}
-
 /* Describes how far the run is, from its log and configuration. */
 static void describe_log(ReportRun *run, double null_step)
 {
-    const double last = json_number_value(json_object_get(run->config, "steps")),
+    const RunSummary *summary = &run->curves.summary;
+    const double step = (double)summary->step, last = json_number_value(json_object_get(run->config, "steps")),
                  patience = json_number_value(json_object_get(run->config, "patience")); /* 0 if there is none */
     char text[96];
     run->diverged = !isnan(null_step);
     if (run->diverged)
         snprintf(text, sizeof text, "diverged in step %.0f", null_step);
-    else if (last > 0 && run->step >= last)
+    else if (last > 0 && step >= last)
         snprintf(text, sizeof text, "complete");
-    else if (last > 0 && patience > 0 && run->since_best >= patience)
-        snprintf(text, sizeof text, "stopped early in step %.0f of %.0f", run->step, last);
+    else if (last > 0 && patience > 0 && (double)summary->since_best >= patience)
+        snprintf(text, sizeof text, "stopped early in step %.0f of %.0f", step, last);
     else if (last > 0)
-        snprintf(text, sizeof text, "step %.0f of %.0f", run->step, last);
+        snprintf(text, sizeof text, "step %.0f of %.0f", step, last);
     else
-        snprintf(text, sizeof text, "step %.0f", run->step);
+        snprintf(text, sizeof text, "step %.0f", step);
     run->status = printable(text);
 }
 
@@ -161,7 +116,7 @@ static PrintableText describe_divergence(const ReportRun *run, const char *messa
     else if (message)
         snprintf(text, sizeof text, "diverged: %.480s", message);
     else
-        snprintf(text, sizeof text, "diverged after step %.0f", run->step);
+        snprintf(text, sizeof text, "diverged after step %zu", run->curves.summary.step);
     return printable(text);
 }
 
@@ -188,6 +143,7 @@ static Status read_log(ReportRun *run, const json_t *result)
 {
     Path path;
     Status s = join(&path, run->directory, LOG);
+    run->curves.summary = run_summary_none(); /* a zeroed one would have losses of 0 */
     if (s || (result && size_of(run->directory, LOG) < 0))
         return s;
     if (size_of(run->directory, LOG) < 0)
@@ -225,7 +181,9 @@ static Status read_run(ReportRun *run)
         const double training = first_null(&run->curves, "train_loss"),
                      validation = first_null(&run->curves, "val_loss");
         const double null_step = fmin(training, validation); /* fmin(NaN, x) is x */
-        summarise(run);
+        const RunSummary *summary = &run->curves.summary;
+        run->perplexity = exp(summary->best_val_loss);
+        run->best_step = isnan(summary->best_val_loss) ? (double)NAN : (double)summary->best_step;
         if (result)
             describe_result(run, result, null_step);
         else

@@ -36,19 +36,11 @@ typedef struct {
     json_t *config;   /**< config.json, or the settings of result.json; NULL if there is neither */
     bool given_only;  /**< true if config is from result.json, which has no settings that were left at their defaults */
     bool diverged;    /**< result.json says so, or a loss in the log is null */
-    RunCurves curves; /**< log.jsonl */
-    LoadedFile sample;        /**< sample.txt; size 0 if it is missing */
-    PrintableText status;     /**< "complete", "diverged in step 37", "step 300 of 1500", ... */
-    double step;              /**< of the last line; 0 if there is none */
-    double train_loss;        /**< of the last line that has one; nats per token */
-    double val_loss;          /**< the last one of the log; nats per token */
-    double best_loss;         /**< the least validation loss */
-    double best_step;         /**< the step of the least validation loss */
-    double since_best;        /**< validations after that one */
-    double perplexity;        /**< exp(best_loss) */
-    double tokens;            /**< of the last line */
-    double seconds;           /**< of the last line */
-    double tokens_per_second; /**< mean over the steps, without validation and saving; see run_speed() */
+    RunCurves curves; /**< log.jsonl; its numbers are in curves.summary */
+    LoadedFile sample;    /**< sample.txt; size 0 if it is missing */
+    PrintableText status; /**< "complete", "diverged in step 37", "step 300 of 1500", ... */
+    double best_step;     /**< step of the least validation loss */
+    double perplexity;    /**< exp() of the least validation loss */
 } ReportRun;
 
 /** @brief The runs of a report. A zeroed struct is empty. */
@@ -73,13 +65,6 @@ CS336_MUST_CHECK Status report_read(Report *report, const char *const *paths, si
 
 /** @brief True if a path is that of the run's result.json or sample.txt, perhaps by another name. */
 bool report_run_has(const ReportRun *run, const char *path);
-
-/**
- * @brief Returns the mean speed in tokens per second: the tokens from the first line to the last, divided by the time
- * that the steps took. Each line says how many tokens per second were trained on since the line before, so
- * the time is the sum of tokens / tokens_per_second. NaN if the log lacks one of the two.
- */
-double run_speed(const RunCurves *curves);
 
 /**
  * @brief Compares two names as a person sorts them: digits count as numbers, so that lr-0.001 comes before lr-0.01 and

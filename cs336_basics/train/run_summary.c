@@ -2,76 +2,91 @@
 #include "train/run_summary.h"
 
 #include "core/file.h"
-#include "core/json.h"
 
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Sums over the lines of a log, for the speed. */
-typedef struct {
-    double last_tokens;     /* `tokens` of the line before */
-    double tokens, seconds; /* tokens and the time that training them took, of the lines so far */
-} Speed;
+RunSummary run_summary_none(void)
+{
+    const double none = (double)NAN;
+    return (RunSummary){.tokens = none,
+                        .seconds = none,
+                        .first_train_loss = none,
+                        .train_loss = none,
+                        .val_loss = none,
+                        .best_val_loss = none,
+                        .tokens_per_second = none};
+}
 
-/* Returns a number of a line, or NaN if it is null, missing or no number. */
-static double number_of(const json_t *line, const char *key)
+/* Sets *number if the line has the key: to NaN if its value is null or no number. True if the line has it. */
+static bool take(double *number, const json_t *line, const char *key)
 {
     const json_t *value = json_object_get(line, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+    if (value)
+        *number = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    return value != NULL;
+}
+
+static void add_validation(RunSummary *summary)
+{
+    const double loss = summary->val_loss;
+    summary->validated = true;
+    summary->since_best++;
+    /* The comparison is false while there is no best loss. */
+    if (!isnan(loss) && !(summary->best_val_loss <= loss)) {
+        summary->best_val_loss = loss;
+        summary->best_step = summary->step;
+        summary->since_best = 0;
+    }
 }
 
 /* Each line has the tokens of the whole run and the speed since the line before, which gives the time between them. */
-static void add_speed(Speed *speed, const json_t *line)
+static void add_speed(RunSummary *summary, double tokens_before, double rate)
 {
-    const double tokens = number_of(line, "tokens"), rate = number_of(line, "tokens_per_second");
-    if (isfinite(tokens) && rate > 0 && tokens > speed->last_tokens) {
-        speed->tokens += tokens - speed->last_tokens;
-        speed->seconds += (tokens - speed->last_tokens) / rate;
+    const double tokens = summary->tokens - tokens_before;
+    if (tokens > 0 && rate > 0) {
+        summary->timed_tokens += tokens;
+        summary->timed_seconds += tokens / rate;
     }
-    speed->last_tokens = isfinite(tokens) ? tokens : speed->last_tokens;
+    if (summary->timed_seconds > 0)
+        summary->tokens_per_second = summary->timed_tokens / summary->timed_seconds;
+    else if (rate > 0)
+        summary->tokens_per_second = rate;
 }
 
-static void add_line(RunSummary *summary, Speed *speed, const json_t *line)
+void run_summary_add(RunSummary *summary, const json_t *line)
 {
-    const json_t *step = json_object_get(line, "step"), *validation = json_object_get(line, "val_loss");
+    const json_t *step = json_object_get(line, "step");
+    const double tokens_before = summary->tokens;
+    double rate = (double)NAN;
     if (!json_is_integer(step) || json_integer_value(step) < 0)
         return;
     summary->step = (size_t)json_integer_value(step);
-    summary->seconds = number_of(line, "seconds");
-    summary->train_loss = number_of(line, "train_loss");
+    take(&summary->tokens, line, "tokens");
+    take(&summary->seconds, line, "seconds");
+    take(&summary->train_loss, line, "train_loss");
+    take(&rate, line, "tokens_per_second");
     if (summary->lines++ == 0)
         summary->first_train_loss = summary->train_loss;
-    if (validation) {
-        summary->validated = true;
-        summary->val_loss = number_of(line, "val_loss");
-        /* The comparison is false if the loss is NaN. */
-        if (isnan(summary->best_val_loss) || summary->val_loss < summary->best_val_loss) {
-            summary->best_val_loss = summary->val_loss;
-            summary->best_step = summary->step;
-        }
-    }
-    add_speed(speed, line);
+    if (take(&summary->val_loss, line, "val_loss"))
+        add_validation(summary);
+    add_speed(summary, tokens_before, rate);
 }
 
 static Status add_lines(RunSummary *summary, const char *text, size_t bytes, const char *path)
 {
-    Speed speed = {0};
-    *summary = (RunSummary){.first_train_loss = (double)NAN,
-                            .train_loss = (double)NAN,
-                            .val_loss = (double)NAN,
-                            .best_val_loss = (double)NAN};
+    *summary = run_summary_none();
     for (const char *end; bytes && (end = memchr(text, '\n', bytes)) != NULL;) {
         const size_t length = (size_t)(end - text);
         json_t *line;
         if (json_parse(&line, text, length, path) == CS336_ENOMEM)
             return CS336_ENOMEM;
-        add_line(summary, &speed, line);
+        run_summary_add(summary, line);
         json_decref(line);
         text += length + 1;
         bytes -= length + 1;
     }
-    summary->tokens_per_second = speed.seconds > 0 ? speed.tokens / speed.seconds : 0;
     return CS336_OK;
 }
 

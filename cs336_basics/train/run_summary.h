@@ -1,12 +1,13 @@
 /**
  * @file
  * @brief Reads log.jsonl of a run: the numbers by which runs are compared, and the latest line of a run that still
- * trains.
+ * trains. `cs336 experiment` and `cs336 report` show the same numbers, from here.
  */
 #ifndef CS336_TRAIN_RUN_SUMMARY_H
 #define CS336_TRAIN_RUN_SUMMARY_H
 
 #include "core/api.h"
+#include "core/json.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -18,15 +19,27 @@ CS336_API_BEGIN
 typedef struct {
     size_t lines;            /**< complete lines that were read; 0: the log is missing or empty, all else is 0 or NaN */
     size_t step;             /**< of the last line */
-    double seconds;          /**< of the last line: time that the run took */
+    double tokens,           /**< of the last line that has them: trained on since the start of the run */
+        seconds;             /**< of the last line that has them: time that the run took */
     double first_train_loss, /**< of the first line */
-        train_loss;          /**< of the last line */
+        train_loss;          /**< of the last line that has one */
     bool validated;          /**< true if a line has a val_loss */
     double val_loss,         /**< of the last line that has one */
         best_val_loss;       /**< the least one */
-    size_t best_step;        /**< of best_val_loss */
-    double tokens_per_second; /**< tokens of all lines over the time that training them took */
+    size_t best_step,        /**< of best_val_loss; 0 if that is NaN */
+        since_best;          /**< validations after that one; all of them if that is NaN */
+    double tokens_per_second; /**< mean from the first line to the last, without the time of validation and saving. The
+                                   speed of the first line itself counts only if it is the only one: it has the time in
+                                   which caches and memory warm up */
+    double timed_tokens,      /**< tokens between the first line and the last; tokens_per_second divides them by ... */
+        timed_seconds;        /**< ... the sum over the lines of tokens since the line before / tokens_per_second */
 } RunSummary;
+
+/** @brief Returns the summary of a log without lines. */
+RunSummary run_summary_none(void);
+
+/** @brief Adds the next line of a log. Nothing changes if @p line is no JSON object with a step of at least 0. */
+void run_summary_add(RunSummary *summary, const json_t *line);
 
 /**
  * @brief Reads a whole log. A last line without a line feed is one that is still being written, and is left out. Other

@@ -42,7 +42,7 @@ START_TEST(test_a_log_is_read_as_curves)
                      "{\"step\":30,\"val_loss\":null,\"train_loss\":1.5,\"norms\":{\"weights\":[4]}}\n"
                      "{\"step\":40,\"train_loss\":1.2");
     assert_ok(run_curves_read(&curves, path));
-    ck_assert_uint_eq(curves.lines, 3);
+    ck_assert_uint_eq(curves.summary.lines, 3);
     ck_assert_uint_eq(curves.count, 6);
     assert_curve(&curves, "step", 3, (const double[][2]){{0, 10}, {1, 20}, {2, 30}});
     assert_curve(&curves, "train_loss", 3, (const double[][2]){{0, 2.5}, {1, (double)NAN}, {2, 1.5}});
@@ -62,7 +62,7 @@ START_TEST(test_a_log_is_read_as_curves)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_text(path, cases[i].text);
         assert_ok(run_curves_read(&curves, path));
-        ck_assert_uint_eq(curves.lines, cases[i].lines);
+        ck_assert_uint_eq(curves.summary.lines, cases[i].lines);
         run_curves_deinit(&curves);
     }
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Three lines of ten steps. Their 640 tokens each took 10, 5 and 20 seconds. */
+/* Three lines of ten steps. Their 640 tokens each took 10, 5 and 20 seconds; the speed is that of the latter two. */
 static const char log_text[] =
     "{\"step\":10,\"tokens\":640,\"seconds\":10.5,\"train_loss\":4.0,\"lr\":0.1,\"grad_norm\":1.0,"
     "\"tokens_per_second\":64.0}\n"
@@ -22,6 +22,7 @@ static void assert_numbers(const RunSummary *summary)
 {
     ck_assert_uint_eq(summary->lines, 3);
     ck_assert_uint_eq(summary->step, 30);
+    ck_assert_double_eq(summary->tokens, 1920);
     ck_assert_double_eq(summary->seconds, 40);
     ck_assert_double_eq(summary->first_train_loss, 4);
     ck_assert_double_eq(summary->train_loss, 2.5);
@@ -29,7 +30,8 @@ static void assert_numbers(const RunSummary *summary)
     ck_assert_double_eq(summary->val_loss, 3.5);
     ck_assert_double_eq(summary->best_val_loss, 3.25);
     ck_assert_uint_eq(summary->best_step, 20);
-    ck_assert_double_eq_tol(summary->tokens_per_second, 1920.0 / 35, 1e-9);
+    ck_assert_uint_eq(summary->since_best, 1);
+    ck_assert_double_eq_tol(summary->tokens_per_second, 1280.0 / 25, 1e-9);
 }
 
 START_TEST(test_run_summary_reads_a_log)
@@ -70,9 +72,34 @@ START_TEST(test_run_summary_of_losses_that_are_no_numbers)
     write_file(path, text, sizeof text - 1);
     assert_ok(run_summary_read(&summary, path));
     ck_assert(isnan(summary.train_loss) && isnan(summary.val_loss) && isnan(summary.first_train_loss));
-    ck_assert(isnan(summary.seconds) && summary.tokens_per_second == 0);
+    ck_assert(isnan(summary.seconds) && isnan(summary.tokens) && isnan(summary.tokens_per_second));
     ck_assert_double_eq(summary.best_val_loss, 4);
     ck_assert_uint_eq(summary.best_step, 2);
+    ck_assert_uint_eq(summary.since_best, 1);
+    /* No validation of the run is a number: there is no best one. */
+    write_file(path, text, strcspn(text, "\n") + 1);
+    assert_ok(run_summary_read(&summary, path));
+    ck_assert(summary.validated && isnan(summary.best_val_loss) && summary.best_step == 0 && summary.since_best == 1);
+}
+END_TEST
+
+/* A run of one line has only that line's speed. A key that later lines lack keeps its number; null replaces it. */
+START_TEST(test_run_summary_of_lines_without_some_keys)
+{
+    static const char text[] = "{\"step\":1,\"tokens\":64,\"seconds\":2.5,\"train_loss\":5,\"tokens_per_second\":32}\n"
+                               "{\"step\":2,\"seconds\":null}\n";
+    RunSummary summary;
+    const char *path = temp_path("log.jsonl");
+    write_file(path, text, strcspn(text, "\n") + 1);
+    assert_ok(run_summary_read(&summary, path));
+    ck_assert_double_eq(summary.tokens_per_second, 32);
+    write_file(path, text, sizeof text - 1);
+    assert_ok(run_summary_read(&summary, path));
+    ck_assert_uint_eq(summary.step, 2);
+    ck_assert_double_eq(summary.tokens, 64);
+    ck_assert(isnan(summary.seconds));
+    ck_assert_double_eq(summary.train_loss, 5);
+    ck_assert_double_eq(summary.tokens_per_second, 32);
 }
 END_TEST
 
@@ -122,6 +149,7 @@ START_TEST(test_run_summary_reads_the_end_of_a_long_log)
     ck_assert_double_eq(latest.best_val_loss, 6);
     ck_assert_double_eq(latest.val_loss, 6);
     ck_assert_double_eq_tol(summary.tokens_per_second, 64, 1e-9);
+    ck_assert_double_eq_tol(latest.tokens_per_second, 64, 1e-9);
 }
 END_TEST
 
@@ -144,6 +172,7 @@ const TestCase run_summary_tests[] = {
     TEST(test_run_summary_reads_a_log, "experiment_log"),
     TEST(test_run_summary_skips_damaged_lines, "experiment_log"),
     TEST(test_run_summary_of_losses_that_are_no_numbers, "experiment_log"),
+    TEST(test_run_summary_of_lines_without_some_keys, "experiment_log"),
     TEST(test_run_summary_of_no_log, "experiment_log"),
     TEST(test_run_summary_reads_the_end_of_a_long_log, "experiment_log"),
     TEST(test_run_summary_allocation_failures, "experiment_log"),
