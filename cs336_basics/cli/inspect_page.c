@@ -2,7 +2,7 @@
 #include "cli/commands.h"
 #include "cli/inspect.h"
 #include "cli/work.h"
-#include "core/file.h"
+#include "core/printable.h"
 #include "inspect/attention_page.h"
 #include "inspect/attention_weights.h"
 #include "inspect/next_tokens.h"
@@ -80,6 +80,11 @@ static Status make_labels(Content *content, const InspectPrompt *prompt)
     return CS336_OK;
 }
 
+static Status write_contents(FileWriter *writer, const void *context)
+{
+    return attention_page_write(writer, context);
+}
+
 static Status write_page(const InspectOptions *o, const TrainedModel *model, const InspectPrompt *prompt,
                          const Content *content)
 {
@@ -98,19 +103,11 @@ static Status write_page(const InspectOptions *o, const TrainedModel *model, con
                                 .weights = content->weights,
                                 .next = content->next,
                                 .next_count = content->next_count};
-    FileWriter writer = {0};
-    work_stop_flag();
-    Status s = file_create(&writer, o->output);
-    if (!s)
-        s = attention_page_write(&writer, &page);
-    if (!s)
-        s = work_check_stop();
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
+    const Status s = work_write_file(o->output, write_contents, &page);
     if (!s) /* to stderr if the page goes to standard output */
         fprintf(work_summary_stream(o->output), "%s: %zu layers of %zu heads. %s\n",
-                strcmp(o->output, "-") == 0 ? "standard output" : o->output, c->num_layers, c->num_heads, length);
+                strcmp(o->output, "-") == 0 ? "standard output" : printable(o->output).text, c->num_layers,
+                c->num_heads, length);
     return s;
 }
 

@@ -1,7 +1,6 @@
 /* cs336 report shows training runs: as a page with --output, else as a table on standard output. */
 #include "cli/commands.h"
 #include "cli/work.h"
-#include "core/file.h"
 #include "core/printable.h"
 #include "inspect/report_page.h"
 #include "inspect/report_table.h"
@@ -147,18 +146,21 @@ static PrintableText title_of(const ReportOptions *o, const Report *report)
     return printable(text);
 }
 
+/* What the page shows. */
+typedef struct {
+    const ReportOptions *options;
+    const Report *report;
+} PageContents;
+
+static Status write_contents(FileWriter *writer, const void *context)
+{
+    const PageContents *page = context;
+    return report_page_write(writer, page->report, title_of(page->options, page->report).text);
+}
+
 static Status write_page(const ReportOptions *o, const Report *report)
 {
-    FileWriter writer = {0};
-    work_stop_flag();
-    Status s = file_create(&writer, o->output);
-    if (!s)
-        s = report_page_write(&writer, report, title_of(o, report).text);
-    if (!s)
-        s = work_check_stop();
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
+    const Status s = work_write_file(o->output, write_contents, &(PageContents){.options = o, .report = report});
     if (!s) /* to stderr if the page goes to standard output */
         fprintf(work_summary_stream(o->output), "%s: %zu run%s\n",
                 strcmp(o->output, "-") == 0 ? "standard output" : printable(o->output).text, report->count,

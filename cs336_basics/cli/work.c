@@ -259,6 +259,21 @@ double work_end(WorkProgress *progress)
     return work_seconds() - progress->start_time;
 }
 
+Status work_write_file(const char *output, WorkContents *write_contents, const void *context)
+{
+    FileWriter writer = {0};
+    work_stop_flag();
+    Status s = file_create(&writer, output);
+    if (!s)
+        s = write_contents(&writer, context);
+    if (!s)
+        s = work_check_stop();
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    return s;
+}
+
 FILE *work_summary_stream(const char *output)
 {
     return strcmp(output, "-") == 0 ? stderr : stdout;

@@ -8,6 +8,7 @@
 
 #include "core/api.h"
 #include "core/atomic.h"
+#include "core/file.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -102,6 +103,19 @@ WorkTime work_left(const WorkProgress *progress, size_t done, size_t total);
 
 /** @brief Clears the line of progress on a terminal. @return seconds since work_begin() */
 double work_end(WorkProgress *progress);
+
+/** @brief Writes the contents of a file. @param context  what work_write_file() was given */
+typedef Status WorkContents(FileWriter *writer, const void *context);
+
+/**
+ * @brief Writes an output that takes no longer than a moment, so that it has no progress: completely, or not at all if
+ * writing fails or a signal asks the process to end (work_stop_flag()).
+ * @param output   path; "-" is standard output
+ * @param write    writes the contents
+ * @param context  given to @p write
+ * @retval CS336_EINTERRUPTED, CS336_EIO, CS336_ENOMEM, and what @p write returns
+ */
+CS336_MUST_CHECK Status work_write_file(const char *output, WorkContents *write, const void *context);
 
 /** @brief Returns the stream for a command's summary: stderr if @p output is "-", so that results have stdout alone. */
 FILE *work_summary_stream(const char *output);
