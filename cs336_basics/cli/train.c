@@ -227,6 +227,16 @@ static void print_older_checkpoints(const TrainOptions *o)
                 printable(o->out).text);
 }
 
+/* For a run that diverged: names the checkpoint with the best validation loss, and says what to do. */
+static void print_best_checkpoint(const TrainOptions *o, const RunBest *best)
+{
+    if (best->step)
+        fprintf(stderr,
+                "%s/best.safetensors has the weights with the best validation loss, %.4f in step %zu; train again with "
+                "a --lr below %g, from the start or from these weights with --init-from\n",
+                printable(o->out).text, best->val_loss, best->step, o->lr);
+}
+
 /* Checks that the run can be written, and that it does not overwrite its own inputs. */
 static Status check_files(const TrainOptions *o)
 {
@@ -313,19 +323,18 @@ static double mfu_per_speed(const TrainerConfig *config)
     return account_mfu(flops / tokens, 1, peak_measure(model->dtype == DTYPE_BF16));
 }
 
-static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end)
+static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOutcome *outcome)
 {
     static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
     /* trainer_run() calls train_progress_step() after each step and reads the flag that the signal handlers set. */
     TrainProgress progress;
-    RunOutcome outcome;
     RunLogEntry last;
     const TrainerObserver observer = {.step = train_progress_step,
                                       .notice = train_progress_notice,
                                       .context = &progress,
                                       .stop = work_stop_flag_saving(notice),
                                       .mfu_per_speed = mfu_per_speed(&trainer->config),
-                                      .outcome = &outcome};
+                                      .outcome = outcome};
     print_header(o, trainer);
     work_flush_stdout();
     train_progress_begin(&progress, &trainer->config,
@@ -333,7 +342,7 @@ static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end)
     const Status s = trainer_run(trainer, o->out, start_of(o), &observer, &last);
     /* Stopped by Ctrl-C is a success too: the run is saved. */
     if (!s || s == CS336_EINTERRUPTED) {
-        train_progress_end(&progress, &last, &outcome);
+        train_progress_end(&progress, &last, outcome);
         *end = s ? TRAIN_STOPPED : TRAIN_COMPLETE;
         return CS336_OK;
     }
@@ -379,6 +388,7 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     /* Check everything that can be checked before the model is allocated. */
     TokenFile train = {0}, val = {0};
     Trainer trainer = {0};
+    RunOutcome outcome = {0};
     Status s = command_needs_file(o.train, "cs336 encode");
     if (!s && o.val)
         s = command_needs_file(o.val, "cs336 encode");
@@ -396,10 +406,12 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     if (!s && o.init_from && !o.resume)
         s = trainer_load_weights(&trainer, o.init_from);
     if (!s)
-        s = run(&o, &trainer, end);
+        s = run(&o, &trainer, end, &outcome);
     const int code = s ? command_failed("train") : EXIT_OK;
-    if (*end == TRAIN_DIVERGED)
+    if (*end == TRAIN_DIVERGED) {
+        print_best_checkpoint(&o, &outcome.best);
         print_older_checkpoints(&o);
+    }
     if (s == CS336_ENOMEM)
         *end = TRAIN_NO_MEMORY;
     trainer_deinit(&trainer);

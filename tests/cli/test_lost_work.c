@@ -177,6 +177,22 @@ START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
 }
 END_TEST
 
+START_TEST(test_a_run_that_diverges_names_the_best_weights)
+{
+    make_tokens();
+    assert_shell_ok("cs336 train --train train.bin --val train.bin --val-every 2 --val-batches 1 " MODEL
+                    " --steps 60 --stop-at 4 --out run --overwrite");
+    ck_assert_int_eq(shell("cs336 train --train train.bin --val train.bin --val-every 2 --val-batches 1 " MODEL
+                           " --steps 60 --out run --resume --lr 1e6 --warmup-steps 0 --max-grad-norm 0"),
+                     1);
+    const char *best = strstr(shell_errors, "a lower learning rate may help\nrun/best.safetensors has the weights with "
+                                            "the best validation loss, ");
+    ck_assert_ptr_nonnull(best);
+    ck_assert_ptr_nonnull(strstr(best, " in step 4; train again with a --lr below 1e+06, from the start or from these "
+                                       "weights with --init-from\nolder checkpoints: step 2; "));
+}
+END_TEST
+
 /* ---- an output that is also another output or an input ---- */
 
 START_TEST(test_no_output_is_another_output_or_an_input)
@@ -436,6 +452,7 @@ const TestCase lost_work_tests[] = {
     TEST_UNLESS(test_ctrl_c_on_a_terminal_says_what_happens, "training_together", no_terminal),
     TEST_UNLESS(test_two_presses_of_ctrl_c_at_once_save, "training_together", no_terminal),
     TEST(test_a_later_ctrl_c_ends_the_run_at_once, "training_together"),
+    TEST(test_a_run_that_diverges_names_the_best_weights, "checkpointing"),
     TEST(test_weights_that_are_not_numbers_never_replace_good_ones, "training_together"),
     TEST(test_no_output_is_another_output_or_an_input, "file"),
     TEST(test_killed_saves_leave_no_files, "checkpointing"),
