@@ -58,11 +58,11 @@ static Status source_open(IdSource *source, const char *path, size_t vocab_size)
     struct stat info;
     *source = (IdSource){.vocab_size = vocab_size};
     const bool exists = strcmp(path, "-") != 0 && stat(path, &info) == 0;
-    const bool is_empty = exists && S_ISREG(info.st_mode) && info.st_size == 0; /* encoded from an empty text */
-    if (strcmp(path, "-") == 0 || is_empty || (exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
+    if (strcmp(path, "-") == 0 || (exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
         return input_open(&source->stream, path, "cs336 encode");
-    const Status s = command_needs_file(path, "cs336 encode");
-    return s ? s : token_file_open(&source->file, path, vocab_size);
+    /* The file may have no ids: cs336 encode writes such a file for an empty text. */
+    const Status s = command_needs_readable(path, "cs336 encode");
+    return s ? s : token_file_open_any(&source->file, path, vocab_size);
 }
 
 /* Checks the first bytes of a stream: nothing else says what kind of ids they are. */

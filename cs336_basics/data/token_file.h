@@ -52,6 +52,9 @@ size_t token_file_width(size_t vocab_size);
  */
 CS336_MUST_CHECK Status token_file_open(TokenFile *tokens, const char *path, size_t vocab_size);
 
+/** @brief Opens a file like token_file_open(), but it may have no ids: an empty text has none. */
+CS336_MUST_CHECK Status token_file_open_any(TokenFile *tokens, const char *path, size_t vocab_size);
+
 /** @brief Returns a TokenFile that reads an array of the caller. It need not be closed. */
 TokenFile token_file_view(const int32_t *ids, size_t count, size_t vocab_size);
 

@@ -55,7 +55,7 @@ static Status open_raw(TokenFile *tokens, const uint8_t *sample, size_t sample_b
     return s;
 }
 
-Status token_file_open(TokenFile *tokens, const char *path, size_t vocab_size)
+Status token_file_open_any(TokenFile *tokens, const char *path, size_t vocab_size)
 {
     uint8_t sample[SAMPLE_BYTES];
     *tokens = (TokenFile){.vocab_size = vocab_size};
@@ -71,9 +71,16 @@ Status token_file_open(TokenFile *tokens, const char *path, size_t vocab_size)
         s = file_read_at(&tokens->file, sample, sample_bytes, 0);
     if (!s)
         s = token_npy_begins(sample, sample_bytes) ? open_npy(tokens) : open_raw(tokens, sample, sample_bytes);
-    if (!s && tokens->count == 0)
-        s = status_fail(CS336_EFORMAT, "%s: no token ids; %s", path, HOW_TO_MAKE);
     if (s)
         token_file_close(tokens);
     return s;
+}
+
+Status token_file_open(TokenFile *tokens, const char *path, size_t vocab_size)
+{
+    const Status s = token_file_open_any(tokens, path, vocab_size);
+    if (s || tokens->count > 0)
+        return s;
+    token_file_close(tokens);
+    return status_fail(CS336_EFORMAT, "%s: no token ids; %s", path, HOW_TO_MAKE);
 }

@@ -505,6 +505,13 @@ START_TEST(test_an_empty_text_has_no_ids)
     ck_assert_ptr_null(strstr(shell_output, "nan"));
     assert_shell_ok("cs336 encode --input - --output ids" SPECIAL "</dev/null && ! test -s ids");
     assert_shell_ok("cs336 decode --input ids --output back" SPECIAL "&& test -f back && ! test -s back");
+    assert_shell_ok("rm back && cs336 encode --input empty --output ids.npy" SPECIAL
+                    "&& cs336 decode --input ids.npy --output back" SPECIAL "&& test -f back && ! test -s back");
+    assert_prints("0 tokens, 0 bytes of text, ");
+    assert_shell_fails(1,
+                       "cs336 train: ids.npy: no token ids; cs336 encode --vocab FILE --merges FILE --input FILE "
+                       "--output FILE makes one",
+                       "cs336 train --train ids.npy --out run " MODEL);
     assert_shell_ok("cs336 encode --input text --output one" SPECIAL
                     "&& cs336 encode --input empty text empty --output all" SPECIAL "&& cmp one all");
     assert_shell_fails(1, "cs336 train: ids: is empty; expected a file, for example from cs336 encode",

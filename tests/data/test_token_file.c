@@ -99,6 +99,13 @@ START_TEST(test_a_file_that_is_missing_or_empty_names_the_command_that_makes_it)
     assert_fails(token_file_open(&tokens, "tests/fixtures/tokens/none.npy", 300), CS336_EFORMAT,
                  "tests/fixtures/tokens/none.npy: no token ids" HOW_TO_MAKE);
     ck_assert_ptr_null(tokens.path);
+    /* Only a caller that has a use for no ids accepts them. */
+    assert_ok(token_file_open_any(&tokens, empty, 300));
+    ck_assert_uint_eq(tokens.count, 0);
+    token_file_close(&tokens);
+    assert_ok(token_file_open_any(&tokens, "tests/fixtures/tokens/none.npy", 300));
+    ck_assert_uint_eq(tokens.count, 0);
+    token_file_close(&tokens);
 }
 END_TEST
 
