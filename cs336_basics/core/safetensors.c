@@ -137,6 +137,21 @@ static Status check_no_gaps(SafetensorsFile *file, size_t data, size_t data_byte
     return CS336_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const SafetensorsEntry *const *first = a, *const *second = b;
+    return strcmp((*first)->name, (*second)->name);
+}
+
+/* Makes the index for safetensors_find(). */
+static void sort_names(SafetensorsFile *file)
+{
+    for (size_t i = 0; i < file->count; i++)
+        file->by_name[i] = &file->entries[i];
+    if (file->count)
+        qsort(file->by_name, file->count, sizeof *file->by_name, by_name);
+}
+
 static Status check_metadata(json_t *value, const char *path)
 {
     const char *key;
@@ -156,9 +171,11 @@ static Status read_entries(SafetensorsFile *file, size_t data, size_t data_bytes
 {
     if (!json_is_object((const json_t *)file->header))
         return status_fail(CS336_EFORMAT, "%s: the header is not a JSON object", file->path);
-    file->entries = memory_allocate_zeroed(json_object_size(file->header), sizeof *file->entries);
-    if (!file->entries)
-        return status_fail(CS336_ENOMEM, "%s: no memory for %zu arrays", file->path, json_object_size(file->header));
+    const size_t most = json_object_size(file->header);
+    file->entries = memory_allocate_zeroed(most, sizeof *file->entries);
+    file->by_name = memory_allocate_zeroed(most, sizeof *file->by_name);
+    if (!file->entries || !file->by_name)
+        return status_fail(CS336_ENOMEM, "%s: no memory for %zu arrays", file->path, most);
     Status s = CS336_OK;
     const char *name;
     json_t *value;
@@ -173,7 +190,9 @@ static Status read_entries(SafetensorsFile *file, size_t data, size_t data_bytes
         if (s)
             return s;
     }
-    return check_no_gaps(file, data, data_bytes);
+    s = check_no_gaps(file, data, data_bytes);
+    sort_names(file); /* after check_no_gaps(), which moves the entries */
+    return s;
 }
 
 /* Reads and parses the header's text, which has `length` bytes. */
@@ -229,6 +248,7 @@ Status safetensors_open(SafetensorsFile *file, const char *path)
 
 void safetensors_close(SafetensorsFile *file)
 {
+    memory_release(file->by_name);
     memory_release(file->entries);
     json_decref(file->header);
     file_close(&file->file);
@@ -236,12 +256,33 @@ void safetensors_close(SafetensorsFile *file)
     *file = (SafetensorsFile){0};
 }
 
+/* Compares the text PREFIX NAME with another one, as strcmp(). */
+static int compare_joined(const char *prefix, const char *name, const char *other)
+{
+    const size_t n = strlen(prefix);
+    const int order = strncmp(prefix, other, n);
+    return order ? order : strcmp(name, other + n);
+}
+
+const SafetensorsEntry *safetensors_find_joined(const SafetensorsFile *file, const char *prefix, const char *name)
+{
+    size_t low = 0, high = file->count; /* the array is at low or after it, and before high */
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = compare_joined(prefix, name, file->by_name[middle]->name);
+        if (order == 0)
+            return file->by_name[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
 const SafetensorsEntry *safetensors_find(const SafetensorsFile *file, const char *name)
 {
-    for (size_t i = 0; i < file->count; i++)
-        if (strcmp(file->entries[i].name, name) == 0)
-            return &file->entries[i];
-    return NULL;
+    return safetensors_find_joined(file, "", name);
 }
 
 const char *safetensors_metadata(const SafetensorsFile *file, const char *key)

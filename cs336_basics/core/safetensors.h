@@ -57,7 +57,8 @@ typedef struct {
     char *path;                /**< for messages */
     void *header;              /**< json_t, the parsed header; it owns the names and the metadata */
     SafetensorsEntry *entries; /**< in the order of their data in the file */
-    size_t count;              /**< number of entries */
+    const SafetensorsEntry **by_name; /**< (count) the same entries in the order of their names, to search in */
+    size_t count;                     /**< number of entries */
 } SafetensorsFile;
 
 /**
@@ -72,8 +73,11 @@ CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path
 /** @brief Closes the file and frees its entries; a zeroed or closed file is fine. */
 void safetensors_close(SafetensorsFile *file);
 
-/** @brief Returns the array of that name, or NULL. */
+/** @brief Returns the array of that name, or NULL. A binary search: a file may have hundreds of thousands of arrays. */
 const SafetensorsEntry *safetensors_find(const SafetensorsFile *file, const char *name);
+
+/** @brief Returns the array whose name is @p prefix followed by @p name, or NULL. */
+const SafetensorsEntry *safetensors_find_joined(const SafetensorsFile *file, const char *prefix, const char *name);
 
 /** @brief Returns the metadata string of that key, or NULL. */
 const char *safetensors_metadata(const SafetensorsFile *file, const char *key);

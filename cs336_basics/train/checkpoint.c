@@ -1,6 +1,7 @@
 #include "train/checkpoint.h"
 
 #include "core/arena.h"
+#include "core/memory.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 /* Prefixes of the names of arrays. */
 static const char VALUE[] = "", FIRST_MOMENT[] = "optimizer.first_moment.",
                   SECOND_MOMENT[] = "optimizer.second_moment.";
+static const char *const prefixes[] = {VALUE, FIRST_MOMENT, SECOND_MOMENT};
 /* Prefixes of the keys of the metadata. */
 static const char ITERATION[] = "iteration", RNG[] = "rng.", CONFIG[] = "config.";
 
@@ -248,25 +250,13 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key)
     return text_of(file, CONFIG, key);
 }
 
-/* Returns the array PREFIX NAME, or NULL. */
-static const SafetensorsEntry *find_array(const CheckpointFile *file, const char *prefix, const char *name)
-{
-    const size_t n = strlen(prefix);
-    for (size_t i = 0; i < file->tensors.count; i++) {
-        const SafetensorsEntry *entry = &file->tensors.entries[i];
-        if (strncmp(entry->name, prefix, n) == 0 && strcmp(entry->name + n, name) == 0)
-            return entry;
-    }
-    return NULL;
-}
-
 /* Checks that the file has the array PREFIX NAME with the type and shape of t. If t has no data, it needs no array. */
 static Status check_array(const CheckpointFile *file, const char *prefix, const char *name, Tensor t)
 {
     if (!t.data)
         return CS336_OK;
     const char *path = file->tensors.path;
-    const SafetensorsEntry *entry = find_array(file, prefix, name);
+    const SafetensorsEntry *entry = safetensors_find_joined(&file->tensors, prefix, name);
     if (!entry)
         return status_fail(CS336_EFORMAT, "%s: no array \"%s%s\"", path, prefix, name);
     if (entry->type != SAFETENSORS_F32)
@@ -278,20 +268,26 @@ static Status check_array(const CheckpointFile *file, const char *prefix, const 
     return CS336_OK;
 }
 
-static const char *without_prefix(const char *name, const char *prefix)
+/* Checks that each array of the file has its parameter: it is the value or a moment of one. */
+static Status check_owners(const CheckpointFile *file, ParameterList parameters)
 {
-    const size_t n = strlen(prefix);
-    return strncmp(name, prefix, n) == 0 ? name + n : name;
-}
-
-/* True if an array of the file is the value or a moment of one of the parameters. */
-static bool belongs_to_a_parameter(const char *array, ParameterList parameters)
-{
-    const char *name = without_prefix(without_prefix(array, FIRST_MOMENT), SECOND_MOMENT);
+    const SafetensorsFile *arrays = &file->tensors;
+    bool *owned = memory_allocate_zeroed(arrays->count, sizeof *owned);
+    if (!owned)
+        return status_fail(CS336_ENOMEM, "%s: no memory to check %zu arrays", arrays->path, arrays->count);
     for (size_t i = 0; i < parameters.count; i++)
-        if (strcmp(name, parameters.items[i].name) == 0)
-            return true;
-    return false;
+        for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++) {
+            const SafetensorsEntry *entry = safetensors_find_joined(arrays, prefixes[k], parameters.items[i].name);
+            if (entry)
+                owned[entry - arrays->entries] = true;
+        }
+    Status s = CS336_OK;
+    for (size_t i = 0; i < arrays->count && !s; i++)
+        if (!owned[i])
+            s = status_fail(CS336_EFORMAT, "%s: array \"%s\" belongs to no parameter of the model", arrays->path,
+                            arrays->entries[i].name);
+    memory_release(owned);
+    return s;
 }
 
 static Status check_arrays(const CheckpointFile *file, ParameterList parameters)
@@ -306,14 +302,7 @@ static Status check_arrays(const CheckpointFile *file, ParameterList parameters)
         if (!s)
             s = check_array(file, SECOND_MOMENT, p->name, p->second_moment);
     }
-    /* Each array of the file has its parameter. */
-    for (size_t i = 0; i < file->tensors.count && !s; i++) {
-        const char *name = file->tensors.entries[i].name;
-        if (!belongs_to_a_parameter(name, parameters))
-            s = status_fail(CS336_EFORMAT, "%s: array \"%s\" belongs to no parameter of the model", file->tensors.path,
-                            name);
-    }
-    return s;
+    return s ? s : check_owners(file, parameters);
 }
 
 static Status check_config(const CheckpointFile *file, const Checkpoint *checkpoint)
@@ -350,7 +339,8 @@ static Status read_tensor(Tensor destination, const CheckpointFile *file, const 
 {
     if (!destination.data)
         return CS336_OK;
-    return safetensors_read_bytes(destination.data, &file->tensors, find_array(file, prefix, name));
+    const SafetensorsFile *arrays = &file->tensors;
+    return safetensors_read_bytes(destination.data, arrays, safetensors_find_joined(arrays, prefix, name));
 }
 
 /* Reads value and moments of all parameters. */

@@ -98,6 +98,7 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key);
  *                        has a tensor that belongs to no parameter
  * @retval CS336_ESHAPE   a tensor has another shape; or in @p checkpoint itself, a moment's shape is not its value's or
  *                        a tensor is not contiguous
+ * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file);
 

@@ -336,7 +336,8 @@ START_TEST(test_checkpoint_survives_failing_allocations)
     work.state = &loaded;
     assert_allocation_failures_say(load, &work, "safetensors_open: no memory for the path */saved.safetensors",
                                    "*/saved.safetensors: no memory for a header of *[0-9] bytes",
-                                   "*/saved.safetensors: no memory for 7 arrays");
+                                   "*/saved.safetensors: no memory for 7 arrays",
+                                   "*/saved.safetensors: no memory to check 6 arrays");
     assert_same_state(&loaded, &saved);
 }
 END_TEST
@@ -356,6 +357,53 @@ START_TEST(test_checkpoint_on_a_full_disk_leaves_the_old_file)
 }
 END_TEST
 
+/* ---- many arrays ---- */
+
+enum { MANY = 20000 /* parameters, with 60 000 arrays */, NAME_BYTES = 32 };
+
+/* Parameters of one number each. Their names do not come in the order of strcmp(). */
+typedef struct {
+    float numbers[MANY][MOMENTS];
+    char names[MANY][NAME_BYTES];
+    Parameter parameters[MANY];
+} ManyArrays;
+
+static Checkpoint many_arrays(ManyArrays *many, uint64_t seed)
+{
+    hash_normal(*many->numbers, (size_t)MANY * MOMENTS, "many", seed, 0, 1);
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(many->names[i], NAME_BYTES, "layers.%zu.weight", i);
+        many->parameters[i] = (Parameter){.name = many->names[i],
+                                          .value = tensor(&many->numbers[i][0], 1),
+                                          .first_moment = tensor(&many->numbers[i][1], 1),
+                                          .second_moment = tensor(&many->numbers[i][2], 1)};
+    }
+    return (Checkpoint){.parameters = {many->parameters, MANY}};
+}
+
+/* With a linear search for each array, loading would take minutes, and the test would exceed its time limit. */
+START_TEST(test_a_checkpoint_of_many_arrays_is_read_in_time)
+{
+    static ManyArrays saved, loaded;
+    const char *path = temp_path("many.safetensors");
+    Checkpoint checkpoint = many_arrays(&saved, 1);
+    assert_ok(checkpoint_save(path, &checkpoint));
+    checkpoint = many_arrays(&loaded, 2);
+    assert_ok(checkpoint_load(&checkpoint, path));
+    ck_assert_mem_eq(saved.numbers, loaded.numbers, sizeof saved.numbers);
+    /* One array is of no parameter. */
+    checkpoint.parameters.count--;
+    char rest[128];
+    snprintf(rest, sizeof rest, ": array \"layers.%d.weight\" belongs to no parameter of the model", MANY - 1);
+    assert_path_fails(checkpoint_load(&checkpoint, path), CS336_EFORMAT, path, rest);
+    /* One parameter has no array. */
+    checkpoint.parameters.count++;
+    snprintf(loaded.names[MANY - 1], NAME_BYTES, "layers.x.weight");
+    snprintf(rest, sizeof rest, ": no array \"layers.x.weight\"");
+    assert_path_fails(checkpoint_load(&checkpoint, path), CS336_EFORMAT, path, rest);
+}
+END_TEST
+
 const TestCase checkpoint_tests[] = {
     TEST(test_checkpoint_restores_everything, "checkpointing"),
     TEST(test_checkpoint_of_the_same_state_is_the_same_file, "checkpointing"),
@@ -372,5 +420,6 @@ const TestCase checkpoint_tests[] = {
     TEST(test_a_checkpoint_that_is_cut_while_it_is_read_is_refused, "checkpointing"),
     TEST(test_checkpoint_survives_failing_allocations, "checkpointing"),
     TEST(test_checkpoint_on_a_full_disk_leaves_the_old_file, "checkpointing"),
+    TEST(test_a_checkpoint_of_many_arrays_is_read_in_time, "checkpointing"),
     {0},
 };
