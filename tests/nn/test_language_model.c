@@ -30,36 +30,62 @@ static Status loss_and_gradients(float *loss, SmallModel *m, TokenTensor ids, To
 
 /* ---- against PyTorch ---- */
 
-START_TEST(test_lm_logits_match_pytorch)
+/* Makes the model of a fixture. */
+static void init_for_fixture(SmallModel *m, bool tie_embeddings)
+{
+    TransformerLMConfig config = small_config();
+    config.tie_embeddings = tie_embeddings;
+    small_model_init(m, &config, 3, 10);
+}
+
+static void check_logits(bool tie_embeddings, const char *fixture)
 {
     SmallModel m;
     TokenTensor ids, targets;
-    init(&m, 3, 10);
+    init_for_fixture(&m, tie_embeddings);
     small_model_batch(&m, "lm.batch", &ids, &targets);
     const Tensor logits = filled(NAN, 3, 10, 40);
     assert_ok(transformer_lm_forward(logits, &m.value, ids, &m.scratch));
-    assert_pytorch(logits, "lm", "logits");
+    assert_pytorch(logits, fixture, "logits");
     ck_assert_uint_eq(m.scratch.used, 0);
     small_model_deinit(&m);
+}
+
+static void check_gradients(bool tie_embeddings, const char *fixture)
+{
+    SmallModel m;
+    TokenTensor ids, targets;
+    init_for_fixture(&m, tie_embeddings);
+    small_model_batch(&m, "lm.batch", &ids, &targets);
+    const Tensor loss = filled(NAN, 1);
+    assert_ok(loss_and_gradients(loss.data, &m, ids, targets));
+    assert_pytorch(loss, fixture, "loss");
+    for (size_t i = 0; i < m.parameters.count; i++) {
+        char name[96];
+        snprintf(name, sizeof name, "grad_%s", m.parameters.items[i].name);
+        assert_pytorch(m.parameters.items[i].grad, fixture, name);
+    }
+    ck_assert_uint_eq(m.scratch.used, 0);
+    small_model_deinit(&m);
+}
+
+START_TEST(test_lm_logits_match_pytorch)
+{
+    check_logits(false, "lm");
 }
 END_TEST
 
 START_TEST(test_lm_gradients_match_pytorch)
 {
-    SmallModel m;
-    TokenTensor ids, targets;
-    init(&m, 3, 10);
-    small_model_batch(&m, "lm.batch", &ids, &targets);
-    const Tensor loss = filled(NAN, 1);
-    assert_ok(loss_and_gradients(loss.data, &m, ids, targets));
-    assert_pytorch(loss, "lm", "loss");
-    for (size_t i = 0; i < m.parameters.count; i++) {
-        char name[96];
-        snprintf(name, sizeof name, "grad_%s", m.parameters.items[i].name);
-        assert_pytorch(m.parameters.items[i].grad, "lm", name);
-    }
-    ck_assert_uint_eq(m.scratch.used, 0);
-    small_model_deinit(&m);
+    check_gradients(false, "lm");
+}
+END_TEST
+
+/* The one matrix gets the sum of two gradients: that of the embeddings and that of the head. */
+START_TEST(test_tied_lm_matches_pytorch)
+{
+    check_logits(true, "lm_tied");
+    check_gradients(true, "lm_tied");
 }
 END_TEST
 
@@ -410,6 +436,7 @@ END_TEST
 const TestCase language_model_tests[] = {
     TEST(test_lm_logits_match_pytorch, "transformer_lm"),
     TEST(test_lm_gradients_match_pytorch, "transformer_lm"),
+    TEST(test_tied_lm_matches_pytorch, "transformer_lm"),
     TEST(test_lm_follows_fifty_adamw_steps_of_pytorch, "training_together"),
     TEST(test_lm_gradients_of_every_variant, "transformer_lm"),
     TEST(test_lm_gradients_match_central_differences, "transformer_lm"),

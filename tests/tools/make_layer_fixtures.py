@@ -168,13 +168,25 @@ def model_loss(weights, ids, targets):
     return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
+def record_model(prefix, weights, leaves):
+    """Stores logits and loss, and the gradient of the loss with respect to every leaf."""
+    logits, loss = model_loss(weights, *model_batch("lm.batch"))
+    store(f"{prefix}.logits", logits)
+    store(f"{prefix}.loss", loss[None])
+    for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values()))):
+        store(f"{prefix}.grad_{name}", gradient)
+
+
+def make_tied_language_model():
+    """One matrix is embedding and head, as after `lm_head.weight = token_embeddings.weight` of two modules."""
+    weights = model_weights(torch.float64)
+    del weights["lm_head.weight"]
+    record_model("lm_tied", weights | {"lm_head.weight": weights["token_embeddings.weight"]}, weights)
+
+
 def make_language_model():
     weights = model_weights(torch.float64)
-    logits, loss = model_loss(weights, *model_batch("lm.batch"))
-    store("lm.logits", logits)
-    store("lm.loss", loss[None])
-    for name, gradient in zip(weights, torch.autograd.grad(loss, list(weights.values()))):
-        store(f"lm.grad_{name}", gradient)
+    record_model("lm", weights, weights)
 
     weights = model_weights(torch.float32)
     optimizer = torch.optim.AdamW(weights.values(), lr=3e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1)
@@ -192,6 +204,7 @@ if __name__ == "__main__":
     make_small_layers()
     make_attention_layers()
     make_language_model()
+    make_tied_language_model()
     save_file(results, OUTPUT)
     assert math.isfinite(sum(float(array.sum()) for array in results.values()))
     print(f"{OUTPUT}: {len(results)} arrays, {OUTPUT.stat().st_size} bytes; torch {torch.__version__}")
