@@ -10,7 +10,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- labels of tokens ---- */
@@ -56,18 +55,6 @@ END_TEST
 
 /* ---- pages ---- */
 
-/* Reads a whole file as a string. The memory is never freed. */
-static char *contents_of(const char *path)
-{
-    LoadedFile file;
-    assert_ok(file_load(&file, path));
-    char *text = calloc(file.size + 1, 1);
-    ck_assert_ptr_nonnull(text);
-    memcpy(text, file.data, file.size);
-    file_unload(&file);
-    return text;
-}
-
 static void assert_contains(const char *text, const char *part)
 {
     ck_assert_msg(strstr(text, part) != NULL, "the page does not hold: %s", part);
@@ -88,7 +75,7 @@ START_TEST(test_html_page_escapes_texts)
     html_page_script(&page, (const char *const[]){"let a = 1;\n", "let b = 2;\n", NULL});
     assert_ok(html_page_end(&page));
     assert_ok(file_commit(&writer));
-    const char *text = contents_of(path);
+    const char *text = file_text(path);
     ck_assert_ptr_null(strstr(text, "<script>alert"));
     assert_contains(text,
                     "<title>&lt;/title&gt;&lt;/script&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;\xE2\x80\xA8"
@@ -114,7 +101,7 @@ START_TEST(test_embedded_files_are_whole)
                  {"cs336_basics/inspect/report_page.js", report_page_js},
                  {"cs336_basics/inspect/report_page.css", report_page_css}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        const char *text = contents_of(files[i].path);
+        const char *text = file_text(files[i].path);
         size_t place = 0;
         for (const char *const *line = files[i].lines; *line; place += strlen(*line++))
             ck_assert_msg(strncmp(text + place, *line, strlen(*line)) == 0, "%s: %s", files[i].path, *line);
@@ -146,7 +133,7 @@ START_TEST(test_attention_page_holds_the_weights)
     assert_ok(file_create(&writer, path));
     assert_ok(attention_page_write(&writer, &content));
     assert_ok(file_commit(&writer));
-    const char *text = contents_of(path);
+    const char *text = file_text(path);
     assert_contains(text, "<p>2 &lt; 3</p>\n");
     assert_contains(text, "{\"layers\":1,\"heads\":2,\"tokens\":[\"a\",\"\\u003C/script\\u003E\"],"
                           "\"next\":[{\"token\":\"b\\\"\",\"probability\":0.750000},{\"token\":\"c\",\"probability\":"

@@ -23,24 +23,17 @@ static void write_in(const char *folder, const char *name, const char *file, con
 }
 
 /* Writes the page of a folder of runs and returns its text, which is valid until the next call. */
-static char *page_of(const char *folder, const char *title)
+static const char *page_of(const char *folder, const char *title)
 {
     Report report;
     FileWriter writer;
-    LoadedFile file;
     const char *path = temp_path("page.html");
     assert_ok(report_read(&report, (const char *const[]){folder}, 1));
     assert_ok(file_create(&writer, path));
     assert_ok(report_page_write(&writer, &report, title));
     assert_ok(file_commit(&writer));
     report_deinit(&report);
-    assert_ok(file_load(&file, path));
-    static char *text; /* static: LeakSanitizer reports what no variable points to when the test ends */
-    free(text);
-    text = calloc(file.size + 1, 1);
-    memcpy(text, file.data, file.size);
-    file_unload(&file);
-    return text;
+    return file_text(path);
 }
 
 static void assert_contains(const char *text, const char *part)

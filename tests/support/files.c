@@ -69,6 +69,19 @@ void write_file(const char *path, const void *bytes, size_t count)
     ck_assert_int_eq(fclose(stream), 0);
 }
 
+const char *file_text(const char *path)
+{
+    static char *text; /* static: LeakSanitizer reports what no variable points to when the test ends */
+    LoadedFile file;
+    assert_ok(file_load(&file, path));
+    free(text);
+    text = calloc(file.size + 1, 1);
+    ck_assert_ptr_nonnull(text);
+    memcpy(text, file.data, file.size);
+    file_unload(&file);
+    return text;
+}
+
 void assert_file_holds(const char *path, const void *bytes, size_t count)
 {
     const unsigned char *expected = bytes;

@@ -19,6 +19,9 @@ const char *temp_directory(const char *name);
 /** @brief Writes a file and replaces an existing one. */
 void write_file(const char *path, const void *bytes, size_t count);
 
+/** @brief Returns the contents of a file with a zero byte behind them, valid until the next call. */
+const char *file_text(const char *path);
+
 /** @brief Fails the test unless the file holds exactly these bytes. The message names the first that differs. */
 void assert_file_holds(const char *path, const void *bytes, size_t count);
 

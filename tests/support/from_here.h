@@ -82,6 +82,7 @@
 #define corpus_make(...) FROM_HERE(corpus_make(__VA_ARGS__))
 #define filled_of(...) FROM_HERE(filled_of(__VA_ARGS__))
 #define filled_like(...) FROM_HERE(filled_like(__VA_ARGS__))
+#define file_text(...) FROM_HERE(file_text(__VA_ARGS__))
 #define fixture_open(...) FROM_HERE(fixture_open(__VA_ARGS__))
 #define fixture_tensor(...) FROM_HERE(fixture_tensor(__VA_ARGS__))
 #define fixture_doubles(...) FROM_HERE(fixture_doubles(__VA_ARGS__))
