@@ -2,6 +2,7 @@
 #include "train/run_summary.h"
 
 #include "core/file.h"
+#include "train/checkpoint.h"
 
 #include <math.h>
 #include <string.h>
@@ -57,12 +58,13 @@ static void add_speed(RunSummary *summary, double tokens_before, double rate)
 
 void run_summary_add(RunSummary *summary, const json_t *line)
 {
-    const json_t *step = json_object_get(line, "step");
+    const json_t *value = json_object_get(line, "step");
+    const json_int_t step = json_is_integer(value) ? json_integer_value(value) : -1;
     const double tokens_before = summary->tokens;
     double rate = (double)NAN;
-    if (!json_is_integer(step) || json_integer_value(step) < 0)
+    if (step < 0 || step > CHECKPOINT_MAX_ITERATION)
         return;
-    summary->step = (size_t)json_integer_value(step);
+    summary->step = (size_t)step;
     take(&summary->tokens, line, "tokens");
     take(&summary->seconds, line, "seconds");
     take(&summary->train_loss, line, "train_loss");

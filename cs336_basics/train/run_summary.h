@@ -38,7 +38,7 @@ typedef struct {
 /** @brief Returns the summary of a log without lines. */
 RunSummary run_summary_none(void);
 
-/** @brief Adds the next line of a log. Nothing changes if @p line is no JSON object with a step of at least 0. */
+/** @brief Adds the next line of a log. Nothing changes if @p line is no JSON object with a step that a run can have. */
 void run_summary_add(RunSummary *summary, const json_t *line);
 
 /**

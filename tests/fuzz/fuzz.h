@@ -33,6 +33,8 @@ typedef void FuzzRun(const uint8_t *data, size_t size);
     X(token_file)       \
     X(json)             \
     X(options)          \
+    X(config)           \
+    X(run_log)          \
     X(utf8)
 
 #define FUZZ_DECLARE(name) FuzzRun fuzz_##name;

@@ -2,8 +2,8 @@
 
 #include "core/parallel.h"
 #include "tests/support/allclose.h"
+#include "tests/support/check.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -49,8 +49,9 @@ END_TEST
 /* A line that is still being written, lines that a crash left, and lines without a step change nothing. */
 START_TEST(test_run_summary_skips_damaged_lines)
 {
-    static const char damaged[] = "\0\0\0\n[1]\n{\"tok\":1}\n{\"step\":-1,\"val_loss\":0}\n{\"step\":\"x\"}\n\n"
-                                  "{\"step\":40,\"tokens\":2560,\"train_loss\":1";
+    static const char damaged[] =
+        "\0\0\0\n[1]\n{\"tok\":1}\n{\"step\":-1,\"val_loss\":0}\n{\"step\":\"x\"}\n\n{\"step\":2147483648}\n"
+        "{\"step\":40,\"tokens\":2560,\"train_loss\":1";
     char text[sizeof log_text + sizeof damaged];
     memcpy(text, log_text, sizeof log_text - 1);
     memcpy(text + sizeof log_text - 1, damaged, sizeof damaged - 1);
