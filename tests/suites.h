@@ -17,16 +17,19 @@
     X(train_bpe)          \
     X(tokenizer)          \
     X(core)               \
+    X(arena)              \
     X(guest)              \
     X(tensor)             \
     X(rng)                \
     X(files)              \
+    X(json)               \
     X(safetensors)        \
     X(kernels)            \
     X(matmul)             \
     X(peak)               \
     X(matmul_bf16)        \
     X(functional)         \
+    X(cross_entropy)      \
     X(attention)          \
     X(attention_edges)    \
     X(layers)             \
@@ -40,6 +43,7 @@
     X(language_model)     \
     X(lm_decoding)        \
     X(optim)              \
+    X(sgd)                \
     X(checkpoint)         \
     X(token_file)         \
     X(token_writer)       \
@@ -66,6 +70,7 @@
     X(train_config)       \
     X(train_screen)       \
     X(training_run)       \
+    X(resumed_run)        \
     X(training_step)      \
     X(training_together)  \
     X(checkpoint_adapter) \
@@ -89,6 +94,7 @@
     X(cli_tokenizer)      \
     X(cli_train_bpe)      \
     X(cli_encode)         \
+    X(cli_special)        \
     X(cli_files)          \
     X(cli_experiment)     \
     X(cli_trainer)        \
@@ -96,6 +102,7 @@
     X(cli_report)         \
     X(cli_report_page)    \
     X(fuzz)               \
+    X(cli_terminal)       \
     X(cli_hostile)        \
     X(messages)
 

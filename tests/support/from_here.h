@@ -47,6 +47,8 @@
 #define assert_ok(...) FROM_HERE(assert_ok(__VA_ARGS__))
 #define assert_ids_equal(...) FROM_HERE(assert_ids_equal(__VA_ARGS__))
 #define assert_file_holds(...) FROM_HERE(assert_file_holds(__VA_ARGS__))
+#define assert_same_file(...) FROM_HERE(assert_same_file(__VA_ARGS__))
+#define assert_same_log(...) FROM_HERE(assert_same_log(__VA_ARGS__))
 #define assert_gradient(...) FROM_HERE(assert_gradient(__VA_ARGS__))
 #define assert_differences(...) FROM_HERE(assert_differences(__VA_ARGS__))
 #define assert_pytorch(...) FROM_HERE(assert_pytorch(__VA_ARGS__))

@@ -1,10 +1,15 @@
 #include "tests/support/tiny_training.h"
 
+#include "core/file.h"
+#include "core/json.h"
 #include "core/parallel.h"
 #include "tests/support/allclose.h"
 #include "tests/support/check.h"
 #include "tests/support/files.h"
 #include "tests/support/tiny_lm.h"
+
+#include <stdio.h>
+#include <string.h>
 
 void tiny_training_write(const char *path, size_t count)
 {
@@ -74,4 +79,39 @@ Status tiny_training_run(const char *directory, const TrainerConfig *config, Run
     const Status s = trainer_run(&tiny.trainer, temp_path(directory), start, observer, &last);
     tiny_training_deinit(&tiny);
     return s;
+}
+
+void assert_same_file(const char *a, const char *b)
+{
+    LoadedFile file;
+    assert_ok(file_load(&file, temp_path(a)));
+    ck_assert_uint_gt(file.size, 0);
+    assert_file_holds(temp_path(b), file.data, file.size);
+    file_unload(&file);
+}
+
+void assert_same_log(const char *a, const char *b)
+{
+    FILE *one = fopen(temp_path(a), "rb"), *two = fopen(temp_path(b), "rb");
+    ck_assert(one && two);
+    char left[1024], right[1024];
+    size_t lines = 0;
+    while (fgets(left, sizeof left, one)) {
+        ck_assert_msg(fgets(right, sizeof right, two) != NULL, "%s ends after %zu lines", b, lines);
+        json_t *l, *r;
+        assert_ok(json_parse(&l, left, strlen(left), a));
+        assert_ok(json_parse(&r, right, strlen(right), b));
+        ck_assert_int_eq(json_object_del(l, "seconds"), 0);
+        ck_assert_int_eq(json_object_del(r, "seconds"), 0);
+        ck_assert_int_eq(json_object_del(l, "tokens_per_second"), 0);
+        ck_assert_int_eq(json_object_del(r, "tokens_per_second"), 0);
+        ck_assert_msg(json_equal(l, r), "%s and %s differ: %s%s", a, b, left, right);
+        json_decref(l);
+        json_decref(r);
+        lines++;
+    }
+    ck_assert_ptr_null(fgets(right, sizeof right, two));
+    ck_assert_uint_gt(lines, 0);
+    fclose(one);
+    fclose(two);
 }

@@ -36,4 +36,10 @@ void tiny_training_deinit(TinyTraining *tiny);
 Status tiny_training_run(const char *directory, const TrainerConfig *config, RunStart start,
                          const TrainerObserver *observer);
 
+/** @brief Asserts that two files of the temporary directory have the same bytes, at least one. */
+void assert_same_file(const char *a, const char *b);
+
+/** @brief Asserts that two logs are equal but for seconds and tokens_per_second, which depend on the clock. */
+void assert_same_log(const char *a, const char *b);
+
 #endif

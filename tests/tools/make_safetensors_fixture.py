@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/python.safetensors with the format's own Python package, for tests/core/test_files.c.
+"""Writes tests/fixtures/python.safetensors with the format's own Python package, for tests/core/test_safetensors.c.
 
 With a path as argument it reads that file instead and prints what it holds: `safetensors_write` against the package.
 """

@@ -1,4 +1,4 @@
-/* Tests complete runs: their files, resuming after a stop, and failures that end them. */
+/* Runs: their files, what they report, and failures that end them. test_resumed_run.c tests runs that are resumed. */
 #include "core/directory.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -15,42 +15,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-static void assert_same_file(const char *a, const char *b)
-{
-    LoadedFile file;
-    assert_ok(file_load(&file, temp_path(a)));
-    ck_assert_uint_gt(file.size, 0);
-    assert_file_holds(temp_path(b), file.data, file.size);
-    file_unload(&file);
-}
-
-/* Asserts that two logs are equal except for seconds and tokens_per_second, which depend on the clock. */
-static void assert_same_log(const char *a, const char *b)
-{
-    FILE *one = fopen(temp_path(a), "rb"), *two = fopen(temp_path(b), "rb");
-    ck_assert(one && two);
-    char left[1024], right[1024];
-    size_t lines = 0;
-    while (fgets(left, sizeof left, one)) {
-        ck_assert_msg(fgets(right, sizeof right, two) != NULL, "%s ends after %zu lines", b, lines);
-        json_t *l, *r;
-        assert_ok(json_parse(&l, left, strlen(left), a));
-        assert_ok(json_parse(&r, right, strlen(right), b));
-        ck_assert_int_eq(json_object_del(l, "seconds"), 0);
-        ck_assert_int_eq(json_object_del(r, "seconds"), 0);
-        ck_assert_int_eq(json_object_del(l, "tokens_per_second"), 0);
-        ck_assert_int_eq(json_object_del(r, "tokens_per_second"), 0);
-        ck_assert_msg(json_equal(l, r), "%s and %s differ: %s%s", a, b, left, right);
-        json_decref(l);
-        json_decref(r);
-        lines++;
-    }
-    ck_assert_ptr_null(fgets(right, sizeof right, two));
-    ck_assert_uint_gt(lines, 0);
-    fclose(one);
-    fclose(two);
-}
 
 /* True if the file contains the text. */
 static bool contains(const LoadedFile *file, const char *text)
@@ -209,146 +173,6 @@ START_TEST(test_mfu_follows_from_the_speed)
 }
 END_TEST
 
-START_TEST(test_resumed_run_equals_an_uninterrupted_one)
-{
-    TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
-    const size_t stops[] = {1, 5, 11};
-    for (size_t i = 0; i < 3; i++) {
-        test_label("stopped after step %zu", stops[i]);
-        config.stop_at = stops[i];
-        assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
-        config.stop_at = 0;
-        assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
-        assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
-        assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
-        assert_same_file("whole/config.json", "resumed/config.json");
-    }
-}
-END_TEST
-
-/* The pieces of a batch are no part of a run: they change the memory that it needs and only the rounding of its
- * numbers.
- */
-START_TEST(test_resumed_run_may_change_its_pieces)
-{
-    TrainerConfig config = tiny_training_config();
-    config.adamw.eps = 1e-4; /* so that rounding is not enlarged where gradients are tiny */
-    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
-    config.stop_at = 5;
-    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
-    config.stop_at = 0;
-    config.grad_accum = 3;
-    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
-    TrainedModel whole, resumed;
-    assert_ok(trained_model_load(&whole, temp_path("whole/checkpoint.safetensors")));
-    assert_ok(trained_model_load(&resumed, temp_path("resumed/checkpoint.safetensors")));
-    assert_allclose_tensor("lm_head", resumed.lm.lm_head.weight, whole.lm.lm_head.weight, 1e-5, 1e-5);
-    trained_model_deinit(&whole);
-    trained_model_deinit(&resumed);
-}
-END_TEST
-
-START_TEST(test_resumed_run_goes_on_counting_its_seconds)
-{
-    static const char line[] = "{\"step\":1,\"seconds\":5000.5}\n";
-    TrainerConfig config = tiny_training_config();
-    config.stop_at = 1;
-    assert_ok(tiny_training_run("run", &config, RUN_OVERWRITE, NULL));
-    write_file(temp_path("run/log.jsonl"), line, sizeof line - 1);
-    config.stop_at = 2;
-    TinyTraining tiny;
-    RunLogEntry last;
-    assert_ok(tiny_training_init(&tiny, &config));
-    assert_ok(trainer_run(&tiny.trainer, temp_path("run"), RUN_RESUME, NULL, &last));
-    ck_assert_uint_eq(last.step, 2);
-    ck_assert_double_gt(last.seconds, 5000.5);
-    ck_assert_double_lt(last.seconds, 5100);
-    tiny_training_deinit(&tiny);
-}
-END_TEST
-
-START_TEST(test_run_that_ended_does_not_go_on)
-{
-    const TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
-    assert_ok(tiny_training_run("again", &config, RUN_OVERWRITE, NULL));
-    assert_ok(tiny_training_run("again", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "again/checkpoint.safetensors");
-    assert_same_log("whole/log.jsonl", "again/log.jsonl");
-}
-END_TEST
-
-typedef struct {
-    atomic_int stop;
-    size_t at, last;
-} Interruption;
-
-static void interrupt(void *context, const RunLogEntry *entry, bool logged)
-{
-    Interruption *interruption = context;
-    (void)logged;
-    interruption->last = entry->step;
-    if (entry->step == interruption->at)
-        atomic_store(&interruption->stop, 1);
-}
-
-START_TEST(test_run_stops_when_asked_and_resumes)
-{
-    const TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
-    Interruption interruption = {.at = 7};
-    const TrainerObserver observer = {.step = interrupt, .context = &interruption, .stop = &interruption.stop};
-    assert_fails(tiny_training_run("resumed", &config, RUN_OVERWRITE, &observer), CS336_EINTERRUPTED,
-                 "stopped after step 7 of 12");
-    ck_assert_uint_eq(interruption.last, 7);
-    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
-    assert_same_log("whole/log.jsonl", "resumed/log.jsonl");
-    interruption = (Interruption){.at = TINY_STEPS};
-    assert_ok(tiny_training_run("too_late", &config, RUN_OVERWRITE, &observer));
-    assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
-}
-END_TEST
-
-/* The disk is full when the second checkpoint is written. The first one stays intact, and the run resumes from it. */
-START_TEST(test_full_disk_keeps_the_checkpoint)
-{
-    TrainerConfig config = tiny_training_config();
-    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
-    config.stop_at = 5;
-    assert_ok(tiny_training_run("resumed", &config, RUN_OVERWRITE, NULL));
-    assert_ok(tiny_training_run("five", &config, RUN_OVERWRITE, NULL));
-    config.stop_at = 0;
-    config.log_every = 100;
-    config.val_every = 0;
-    config.steps = 11; /* step 10 saves a checkpoint, and no line of the log is written before it */
-    TinyTraining tiny;
-    assert_ok(tiny_training_init(&tiny, &config));
-    RunLogEntry last;
-    char message[2048];
-    snprintf(message, sizeof message, "%s/checkpoint.safetensors: cannot write: No space left on device",
-             temp_path("resumed"));
-    /* Fail each write in turn. Those of config.json come first; the test ends at the first write of the checkpoint. */
-    Status s = CS336_OK;
-    for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
-        ck_assert_uint_lt(n, 1000);
-        test_label("write %zu failed", n);
-        file_fail_at(n);
-        s = trainer_run(&tiny.trainer, temp_path("resumed"), RUN_RESUME, NULL, &last);
-        ck_assert_int_eq(s, CS336_EIO);
-        assert_same_file("five/checkpoint.safetensors", "resumed/checkpoint.safetensors");
-    }
-    file_fail_at(0);
-    test_label_end();
-    tiny_training_deinit(&tiny);
-    config = tiny_training_config();
-    assert_ok(tiny_training_run("resumed", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "resumed/checkpoint.safetensors");
-    ck_assert_uint_eq(directory_entries(temp_path("resumed")), 4);
-}
-END_TEST
-
 START_TEST(test_training_does_not_depend_on_threads)
 {
     const char *const directories[] = {"one", "two", "three", "eight"};
@@ -455,33 +279,6 @@ START_TEST(test_loss_that_is_no_number_stops_the_run)
 }
 END_TEST
 
-START_TEST(test_checkpoint_of_another_run)
-{
-    TrainerConfig config = tiny_training_config();
-    config.stop_at = 1;
-    assert_ok(tiny_training_run("run", &config, RUN_OVERWRITE, NULL));
-    TrainerConfig other = config;
-    other.model.d_ff = 24;
-    char path[512], nowhere[512];
-    snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
-    snprintf(nowhere, sizeof nowhere, "%s", temp_path("nowhere/checkpoint.safetensors"));
-    char rest[64];
-    snprintf(rest, sizeof rest, ": d_ff is %zu, expected 24", config.model.d_ff);
-    assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path, rest);
-    other = config;
-    other.batch_size = 4;
-    assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path,
-                      ": batch_size is 3, expected 4");
-    other = config;
-    other.seed = 8;
-    assert_path_fails(tiny_training_run("run", &other, RUN_RESUME, NULL), CS336_EFORMAT, path,
-                      ": seed is 7, expected 8");
-    assert_path_fails(tiny_training_run("nowhere", &config, RUN_RESUME, NULL), CS336_EIO, nowhere,
-                      ": No such file or directory; to begin a run, leave out --resume");
-    ck_assert_uint_eq(directory_entries(temp_path("run")), 3);
-}
-END_TEST
-
 /*
  * Lets allocations fail, but not each of the several hundred, because each attempt waits for the disk. Other tests fail
  * every allocation of checkpoint_save() and run_log_append().
@@ -507,47 +304,6 @@ START_TEST(test_run_allocation_failures)
         ck_assert(s == CS336_OK || s == CS336_ENOMEM);
     }
     tiny_training_deinit(&tiny);
-}
-END_TEST
-
-START_TEST(test_checkpoint_that_cannot_be_removed_stops_the_run)
-{
-    const TrainerConfig config = tiny_training_config();
-    assert_ok(directory_make(temp_path("run/checkpoint.safetensors/full")));
-    char path[512];
-    snprintf(path, sizeof path, "%s", temp_path("run/checkpoint.safetensors"));
-    assert_path_fails(tiny_training_run("run", &config, RUN_OVERWRITE, NULL), CS336_EIO, path,
-                      ": expected a regular file, which the run can replace");
-}
-END_TEST
-
-START_TEST(test_tied_run_resumes_as_a_tied_one)
-{
-    TrainerConfig config = tiny_training_config(), untied = config;
-    config.model.tie_embeddings = true;
-    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
-    config.stop_at = untied.stop_at = 5;
-    assert_ok(tiny_training_run("tied", &config, RUN_OVERWRITE, NULL));
-    assert_ok(tiny_training_run("untied", &untied, RUN_OVERWRITE, NULL));
-    config.stop_at = untied.stop_at = 0;
-    const char *tied_path = temp_path("tied/checkpoint.safetensors"),
-               *untied_path = temp_path("untied/checkpoint.safetensors");
-    assert_path_fails(tiny_training_run("tied", &untied, RUN_RESUME, NULL), CS336_EFORMAT, tied_path,
-                      ": tie_embeddings is true, expected false");
-    assert_path_fails(tiny_training_run("untied", &config, RUN_RESUME, NULL), CS336_EFORMAT, untied_path,
-                      ": no tie_embeddings in its configuration, expected true");
-    assert_ok(tiny_training_run("tied", &config, RUN_RESUME, NULL));
-    assert_same_file("whole/checkpoint.safetensors", "tied/checkpoint.safetensors");
-    /* The file has the matrix once, with its two moments. */
-    SafetensorsFile file;
-    assert_ok(safetensors_open(&file, temp_path("tied/checkpoint.safetensors")));
-    size_t found = 0;
-    for (size_t i = 0; i < file.count; i++) {
-        ck_assert_ptr_null(strstr(file.entries[i].name, "lm_head"));
-        found += strstr(file.entries[i].name, "token_embeddings.weight") != NULL;
-    }
-    ck_assert_uint_eq(found, 3);
-    safetensors_close(&file);
 }
 END_TEST
 
@@ -585,19 +341,10 @@ const TestCase training_run_tests[] = {
     TEST(test_config_file_has_exact_numbers, "training_together"),
     TEST(test_run_writes_its_files, "training_together"),
     TEST(test_mfu_follows_from_the_speed, "experiment_log"),
-    TEST(test_resumed_run_equals_an_uninterrupted_one, "training_together"),
-    TEST(test_resumed_run_may_change_its_pieces, "training_together"),
-    TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
-    TEST(test_run_that_ended_does_not_go_on, "training_together"),
-    TEST(test_run_stops_when_asked_and_resumes, "training_together"),
-    TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
     TEST(test_training_does_not_depend_on_threads, "training_together"),
     TEST(test_log_has_the_norms_if_asked, "experiment_log"),
     TEST(test_reports_do_not_change_the_training, "training_together"),
     TEST(test_loss_that_is_no_number_stops_the_run, "training_together"),
-    TEST(test_checkpoint_of_another_run, "training_together"),
-    TEST(test_checkpoint_that_cannot_be_removed_stops_the_run, "training_together"),
-    TEST(test_tied_run_resumes_as_a_tied_one, "training_together"),
     TEST(test_run_allocation_failures, "training_together"),
     TEST(test_trained_model_is_the_trainers, "training_together"),
     {0},
