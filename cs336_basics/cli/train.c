@@ -70,7 +70,9 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         OPTION_THREADS(&o->threads),
         OPTION_HEADING("Optimizer"),
         OPTION_NUMBER("lr", &o->lr, "X", 0, 1e6, "largest learning rate"),
-        OPTION_NUMBER_UNSHOWN("min-lr", &o->min_lr, "X", 0, 1e6, "learning rate at the end (default a tenth of --lr)"),
+        OPTION_NUMBER_UNSHOWN("min-lr", &o->min_lr, "X", 0, 1e6,
+                              "learning rate at the end (default a tenth of --lr; the min_lr of a --config FILE stays "
+                              "when --lr changes)"),
         OPTION_SIZE_UNSHOWN("warmup-steps", &o->warmup_steps, "N", 0,
                             "steps in which the learning rate rises (default a twentieth of --steps)"),
         OPTION_SIZE_UNSHOWN("decay-steps", &o->decay_steps, "N", 1,
@@ -108,6 +110,9 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
     if (o->batch_size % o->grad_accum != 0)
         return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
                                  o->batch_size);
+    if (o->min_lr > o->lr)
+        return options_bad_usage(&table, "--min-lr: %g is above --lr %g%s", o->min_lr, o->lr,
+                                 o->config.path ? "; a --config FILE may give min_lr, and --min-lr wins over it" : "");
     if (o->patience && !o->val)
         return options_bad_usage(&table, "--patience counts validations: give --val too");
     return result;

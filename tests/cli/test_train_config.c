@@ -172,6 +172,13 @@ START_TEST(test_config_json_repeats_the_run)
     assert_shell_ok("cs336 train --config run/config.json --seed 1 --steps 10 --out other && ! cmp "
                     "run/checkpoint.safetensors other/checkpoint.safetensors >log && grep -q '\"steps\": 10' "
                     "other/config.json && grep -q '\"seed\": 1,' other/config.json");
+    /* Its min_lr stays when --lr changes. */
+    assert_shell_fails(2,
+                       "cs336 train: --min-lr: 0.000123457 is above --lr 0.0001; a --config FILE may give min_lr, and "
+                       "--min-lr wins over it; see cs336 train --help",
+                       "cs336 train --config run/config.json --lr 1e-4 --out low");
+    assert_shell_ok("cs336 train --config run/config.json --lr 1e-4 --min-lr 1e-5 --out low && grep -q '\"min_lr\": "
+                    "1e-5,' low/config.json");
     /* The file also continues its own run. */
     assert_shell_ok("cs336 train --config run/config.json --stop-at 6 --out half && cs336 train --config "
                     "half/config.json --resume --out half && cmp run/checkpoint.safetensors "
