@@ -237,7 +237,7 @@ bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/
 
 include docs/live/live.mk
 
-.PHONY: docs docs-check numbers runs format format-check arrows lint install clean help doctor deps
+.PHONY: docs docs-check numbers runs reference format format-check arrows lint install clean help doctor deps
 docs: $(LIVE_SCRIPT) ## builds the book and the reference as HTML: build/docs/html/index.html
 	@docs/tools/make_docs.sh $(LIVE_SCRIPT)
 docs-check: docs $(LIVE_NATIVE) $(PROGRAM) ## checks the book: every link; pages, formulas, search and figures in Chromium, also as a phone shows them; its numbers; the pages of cs336 inspect and cs336 report
@@ -248,6 +248,9 @@ numbers: $(PROGRAM) ## computes the numbers and plots in the chapters again and 
 	@python3 docs/tools/write_numbers.py
 runs: $(PROGRAM) ## trains the small models of the book's tables again and runs the commands whose output it shows, an hour, and writes it there; K='gate norms' or K='transcripts fast' selects
 	@python3 docs/tools/write_runs.py $(K)
+
+reference: $(PROGRAM) ## trains the demo's model again and says whether its losses are normal; K=tinystories DATA=directory trains the other
+	@CS336_DATA='$(DATA)' python3 docs/tools/reference.py $(or $(K),demo)
 
 FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])
 format: ## runs clang-format on every source file

@@ -10,10 +10,11 @@ runs_NAME() below returns:
 Tables of settings come from `cs336 train` on the files of `make demo`. Tables of mistakes come from `make story`: a
 textbook solution gets one patch of tests/exercises/wrong/, and trains or writes in place of the right function. The
 stories that the chapters quote are told again, too (STORIES); a quote that is not in its story is an error. What other
-commands print is in transcripts.py.
+commands print is in transcripts.py. Tables that are called like a file of docs/experiments are in experiments.py.
 
-usage: write_runs.py [NAME ...]    names of tables, "stories", or "transcripts" and chapters after it (transcripts fast);
-                                   without a name, all of them (an hour on two processors, which should do nothing else)
+usage: write_runs.py [NAME ...]    names of tables, "experiments", "stories", or "transcripts" and chapters after it
+                                   (transcripts fast); without a name, all of them (two hours on two processors, which
+                                   should do nothing else)
 The losses are the same for any number of threads. Another instruction set rounds differently, and changes last digits.
 """
 import concurrent.futures
@@ -26,6 +27,7 @@ import shutil
 import subprocess
 import sys
 
+import experiments
 import transcripts
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -233,20 +235,24 @@ def main():
     chosen = sys.argv[1:]
     pages = sorted(BOOK.glob("*.md")) + sorted(BOOK.parent.glob("*.md"))
     chapters = {path.stem for path in pages}
-    known = {name[5:] for name in globals() if name.startswith("runs_")} | {"stories", "transcripts"} | chapters
+    tables = {name[5:]: function for name, function in globals().items() if name.startswith("runs_")}
+    tables.update({name: functools.partial(experiments.lines_of, name) for name in experiments.NAMES})
+    known = set(tables) | {"stories", "transcripts"} | chapters
+    if "experiments" in chosen and chosen[0] != "transcripts":
+        chosen = [name for name in chosen if name != "experiments"] + experiments.NAMES
     if not set(chosen) <= known:
         sys.exit(f"usage: write_runs.py [NAME ...], of {', '.join(sorted(known))}")
-    if chosen[:1] != ["transcripts"]:
+    if not chosen or not set(chosen) <= {"transcripts", *chapters, *experiments.NAMES}:
         if not (TOP / "build/demo/valid.bin").exists():
             run("make", "demo", "DEMO_STEPS=1")
         story("softmax", "", "TOKENS=1")  # compiles what all stories share
     for path in sorted(BOOK.glob("*.md")):
         for name in [match.group(2) for match in BLOCK.finditer(path.read_text(encoding="utf-8"))]:
-            if name not in known:
+            if name not in tables:
                 sys.exit(f"{path}: no table called {name}")
             if chosen and name not in chosen:
                 continue
-            lines = "\n".join(globals()["runs_" + name]()) + "\n"
+            lines = "\n".join(tables[name]()) + "\n"
             old = path.read_text(encoding="utf-8")  # read again: the runs take minutes, and an editor may have saved
             new = BLOCK.sub(lambda m: m.group(1) + lines + m.group(4) if m.group(2) == name else m.group(0), old)
             path.write_text(new, encoding="utf-8")

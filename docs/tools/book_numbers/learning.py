@@ -4,7 +4,7 @@ import random
 import struct
 from decimal import Decimal
 
-from .common import (BLUE, GREEN, GRID, ORANGE, PURPLE, account, matmul, number, part_of, softmax, svg, table, transpose,
+from .common import (BLUE, GREEN, ORANGE, PURPLE, account, chart, matmul, number, part_of, softmax, table, transpose,
                      vector)
 
 # Two tokens and a vocabulary of three. It is also the first case that the checker prints.
@@ -42,40 +42,6 @@ def cross_entropy_gradient(logits):
 def short(x):
     """Two digits and an exponent."""
     return f"{x:.1e}".replace("e-0", "e-").replace("e+0", "e")
-
-
-# ---- plots with any axes ----
-
-def chart(path, title, xlabel, ylabel, xaxis, yaxis, curves):
-    """A line plot. An axis is (values of its ticks, True if it is logarithmic).
-    curves: (label, colour, points, (x, y) of the label)."""
-    left, top, width, height = 70, 36, 510, 260
-
-    def position(value, axis):
-        ticks, logarithmic = axis
-        scale = math.log if logarithmic else float
-        return (scale(value) - scale(ticks[0])) / (scale(ticks[-1]) - scale(ticks[0]))
-
-    px = lambda x: left + position(x, xaxis) * width
-    py = lambda y: top + height - position(y, yaxis) * height
-    tick = lambda v: f"{v:.0e}".replace("e-0", "e-").replace("e+0", "e") if v and (v < 1e-3 or v >= 1e5) else f"{v:g}"
-    out = [svg(640, 350),
-           f'<text x="{left}" y="20" font-size="14">{title}</text>']
-    for x in xaxis[0]:
-        out.append(f'<line x1="{px(x):.1f}" x2="{px(x):.1f}" y1="{top}" y2="{top + height}" stroke="{GRID}"/>'
-                   f'<text x="{px(x):.1f}" y="{top + height + 18}" text-anchor="middle">{tick(x)}</text>')
-    for y in yaxis[0]:
-        out.append(f'<line x1="{left}" x2="{left + width}" y1="{py(y):.1f}" y2="{py(y):.1f}" stroke="{GRID}"/>'
-                   f'<text x="{left - 8}" y="{py(y) + 4:.1f}" text-anchor="end">{tick(y)}</text>')
-    out.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">{xlabel}</text>')
-    out.append(f'<text x="14" y="{top + height / 2}" text-anchor="middle" '
-               f'transform="rotate(-90 14 {top + height / 2})">{ylabel}</text>')
-    for label, colour, points, (x, y) in curves:
-        text = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in points)
-        out.append(f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
-        out.append(f'<text x="{px(x):.1f}" y="{py(y):.1f}" fill="{colour}">{label}</text>')
-    out.append("</svg>")
-    return path, "\n".join(out) + "\n"
 
 
 # ---- 6.1, 6.2: log-sum-exp and cross-entropy ----
