@@ -65,7 +65,7 @@ Status inspect_encode(InspectPrompt *prompt, const InspectOptions *o, const Tran
     if (!s)
         tokenizer_options_notes(&prompt->tokenizer->model, o->tokenizer.vocab);
     if (!s)
-        s = tokenizer_options_check(prompt->tokenizer, &o->tokenizer, config->vocab_size, o->checkpoint);
+        s = tokenizer_options_fit(prompt->tokenizer, &o->tokenizer, config->vocab_size, o->checkpoint);
     if (!s)
         s = tokenizer_encode(prompt->tokenizer, &prompt->all, byte_string(o->prompt));
     if (!s && prompt->all.count == 0)

@@ -123,8 +123,10 @@ Status inspect_page(const InspectOptions *o, const TrainedModel *model)
         s = allocate(&content, &memory, &model->lm, prompt.count);
     if (!s)
         s = attention_weights(content.weights, content.logits, &model->lm, tokens(prompt.ids, prompt.count), &memory);
-    if (!s)
-        s = next_tokens(content.likeliest, &content.next_count, content.logits, &memory);
+    if (!s) { /* among the ids that have a token, as cs336 generate draws them */
+        const Tensor logits = tensor_slice(content.logits, 0, 0, tokenizer_vocab_size(prompt.tokenizer));
+        s = next_tokens(content.likeliest, &content.next_count, logits, &memory);
+    }
     if (s == CS336_ERANGE && content.weights.data) /* a run that diverged leaves weights that are no numbers */
         s = status_fail(s, "%s: %s", o->checkpoint, status_message());
     if (!s)

@@ -99,15 +99,6 @@ Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions 
     return tokenizer_options_load(tokenizer, &with_end);
 }
 
-Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options, size_t vocab_size,
-                               const char *checkpoint)
-{
-    if (tokenizer_vocab_size(tokenizer) == vocab_size)
-        return CS336_OK;
-    return status_fail(CS336_EFORMAT, "%s: %zu tokens, expected %zu as in %s", options->vocab,
-                       tokenizer_vocab_size(tokenizer), vocab_size, checkpoint);
-}
-
 Status tokenizer_options_fit(const Tokenizer *tokenizer, const TokenizerOptions *options, size_t vocab_size,
                              const char *checkpoint)
 {

@@ -70,14 +70,6 @@ bool tokenizer_options_lack_end(const TokenizerOptions *options, const Tokenizer
 CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const TokenizerOptions *options);
 
 /**
- * @brief Checks that tokenizer and model have the same number of tokens.
- * @param checkpoint  path of the model, for the message
- * @retval CS336_EFORMAT
- */
-CS336_MUST_CHECK Status tokenizer_options_check(const Tokenizer *tokenizer, const TokenizerOptions *options,
-                                                size_t vocab_size, const char *checkpoint);
-
-/**
  * @brief Checks that the model has an id for every token: a model may have more ids than its tokenizer has tokens.
  * @param checkpoint  path of the model, for the message
  * @retval CS336_EFORMAT  there are more tokens; the message counts those that --special-token has added apart
