@@ -1,4 +1,4 @@
-"""Prints the numbers that tests/core/test_rng.c expects of core/rng, computed from the generator's definition.
+"""The generator of core/rng.h in Python, computed from its definition. Prints the numbers that tests/core/test_rng.c expects.
 
     mix(x)          SplitMix64's finalizer: (x ^ x >> 30) * A, (x ^ x >> 27) * B, x ^ x >> 31, modulo 2^64
     seed            mix(mix(seed + G) + stream), stream 0 unless told
@@ -43,14 +43,19 @@ def normal(source):
     return radius * math.cos(2 * math.pi * uniform(source))
 
 
-for seed, stream in ((0, 0), (1, 0), (1, 2), (M - 1, M - 1)):
-    source = bits(seed, stream)
-    print(seed, stream, ", ".join(f"0x{next(source):016x}" for _ in range(3)))
-source = bits(42)
-print("uniform", [uniform(source) for _ in range(3)])
-source = bits(42)
-print("below 10", [below(source, 10) for _ in range(12)])
-source = bits(42)
-print("below 3 * 2^62", [below(source, 3 << 62) for _ in range(6)])
-source = bits(42)
-print("normal", [normal(source) for _ in range(4)])
+def main():
+    for seed, stream in ((0, 0), (1, 0), (1, 2), (M - 1, M - 1)):
+        source = bits(seed, stream)
+        print(seed, stream, ", ".join(f"0x{next(source):016x}" for _ in range(3)))
+    source = bits(42)
+    print("uniform", [uniform(source) for _ in range(3)])
+    source = bits(42)
+    print("below 10", [below(source, 10) for _ in range(12)])
+    source = bits(42)
+    print("below 3 * 2^62", [below(source, 3 << 62) for _ in range(6)])
+    source = bits(42)
+    print("normal", [normal(source) for _ in range(4)])
+
+
+if __name__ == "__main__":
+    main()

@@ -17,82 +17,11 @@ try:
     import torch
     from torch import nn
     from torch.nn import functional as F
+    from torch_model import Model
 except ImportError:
     absent()
 
-VOCAB, CONTEXT, D_MODEL, LAYERS, HEADS, D_FF = 10000, 256, 512, 4, 16, 1344
-D_HEAD = D_MODEL // HEADS
-
-
-# ---- the reference model ----
-
-
-def linear(d_in, d_out):
-    return nn.Linear(d_in, d_out, bias=False)
-
-
-class Norm(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(D_MODEL))
-
-    def forward(self, x):
-        return self.gain * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5))
-
-
-def rotate(x, cosine, sine):
-    """RoPE: rotates each pair of neighbours by the angle of its position."""
-    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack((first * cosine - second * sine, first * sine + second * cosine), -1).flatten(-2)
-
-
-class Attention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.query, self.key, self.value = linear(D_MODEL, D_MODEL), linear(D_MODEL, D_MODEL), linear(D_MODEL, D_MODEL)
-        self.output = linear(D_MODEL, D_MODEL)
-
-    def forward(self, x, cosine, sine):
-        q, k, v = (project(x).unflatten(-1, (HEADS, D_HEAD)).transpose(1, 2)
-                   for project in (self.query, self.key, self.value))
-        attended = F.scaled_dot_product_attention(rotate(q, cosine, sine), rotate(k, cosine, sine), v, is_causal=True)
-        return self.output(attended.transpose(1, 2).flatten(-2))
-
-
-class FeedForward(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.gate, self.up, self.down = linear(D_MODEL, D_FF), linear(D_MODEL, D_FF), linear(D_FF, D_MODEL)
-
-    def forward(self, x):
-        return self.down(F.silu(self.gate(x)) * self.up(x))
-
-
-class Layer(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.attention, self.feed_forward, self.norms = Attention(), FeedForward(), nn.ModuleList([Norm(), Norm()])
-
-    def forward(self, x, cosine, sine):
-        x = x + self.attention(self.norms[0](x), cosine, sine)
-        return x + self.feed_forward(self.norms[1](x))
-
-
-class Model(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embedding, self.norm, self.lm_head = nn.Embedding(VOCAB, D_MODEL), Norm(), linear(D_MODEL, VOCAB)
-        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
-        rates = 1e4 ** (-torch.arange(0, D_HEAD, 2) / D_HEAD)
-        angles = torch.arange(CONTEXT)[:, None] * rates
-        self.register_buffer("cosine", angles.cos())
-        self.register_buffer("sine", angles.sin())
-
-    def forward(self, ids):
-        x = self.embedding(ids)
-        for layer in self.layers:
-            x = layer(x, self.cosine, self.sine)
-        return self.lm_head(self.norm(x))
+VOCAB, CONTEXT, D_MODEL, LAYERS, HEADS, D_FF = 10000, 256, 512, 4, 16, 1344  # the reference model
 
 
 # ---- requests: each function returns a function that does one run ----
@@ -112,7 +41,7 @@ def sdpa(what, batch, heads, length, d):
 
 def step(mode, dtype, batch):
     torch.manual_seed(0)
-    model = Model()
+    model = Model(VOCAB, CONTEXT, D_MODEL, LAYERS, HEADS, D_FF)
     forward = torch.compile(model) if mode == "compile" else model
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.1, fused=True)
     text = torch.randint(VOCAB, (100000,))
