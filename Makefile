@@ -229,9 +229,11 @@ $(BENCH): $(BENCH_OBJECTS) $(LIBRARY)
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS) -ldl
 -include $(BENCH_OBJECTS:.o=.d)
 
-.PHONY: bench
+.PHONY: bench beside-torch
 bench: $(BENCH) ## times ours beside peers and the machine's limits, into build/bench/; K=sdpa selects by name
 	@K='$(K)' $(BENCH) build/bench
+beside-torch: $(PROGRAM) ## trains the same model in PyTorch: 200 equal steps, then both for MINUTES=20; needs TEXT=train.txt VALID=valid.txt
+	@python3 docs/tools/beside_torch.py "$$TEXT" "$$VALID" "$$MINUTES"
 
 # ---- documentation, style, installation ----------------------------------------------------------------------------
 
