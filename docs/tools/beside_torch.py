@@ -12,10 +12,10 @@ time, less 3 % for a machine that slows down, and the schedule of learning rates
 same rule. PyTorch runs with torch.compile if that works here and is faster. The time is the clock's, with validations.
 Validations beyond the time do not count. In PyTorch's favour: compiling is not counted, and it saves no weights.
 
-The model has 3.3 million parameters. Two cores train it on 10 to 20 million tokens in 20 minutes: four to seven times
-through the 2.5 million tokens of 10 MB of TinyStories. A model of 10 million would not see the text once, and one of
-1 million is done learning before the time is up. If a run's last validation loss is not its lowest, it overfits,
-and the table shows both.
+The model has 3.3 million parameters. Two cores train it on about 10 million tokens in 20 minutes, four times through the
+2.5 million tokens of 10 MB of TinyStories. A larger model would still be far from its best loss when the time is up. A
+smaller one would read the same text ten times and begin to learn it by heart. The table says how often each run has read
+the text; and if a run's last validation loss is not its lowest, it overfits.
 
 usage: beside_torch.py TEXT VALIDATION [MINUTES]    texts with <|endoftext|> between documents; 20 minutes unless given,
                                                     0: part 1 only. 20 minutes are also written into docs/
@@ -83,10 +83,9 @@ def train_torch(name, like, form, changes, *options, may_fail=False):
     compiled = ["--compile"] if form == "torch.compile" else []
     printed = run(PYTHON, PEER, OUT / name, "--init", OUT / "initial" / "checkpoint.safetensors", "--threads", THREADS,
                   *compiled, *options, may_fail=may_fail)
-    if printed is None:
-        return None
-    print(printed, end="", flush=True)
-    return log_of(name)
+    if printed and "--compare" in options:
+        print(printed, end="", flush=True)
+    return None if printed is None else log_of(name)
 
 
 def prepare(text, validation):

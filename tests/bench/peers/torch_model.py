@@ -53,15 +53,15 @@ class Layer(nn.Module):
 
 
 class Model(nn.Module):
-    """Computes the logits (batch, context, vocabulary) of ids (batch, context). All ids of a batch have `context`
-    positions."""
+    """Computes the logits (batch, context, vocabulary) of ids (batch, context). Every batch must have the full context,
+    because the tables of RoPE have a row for each of its positions."""
 
     def __init__(self, vocab, context, d_model, layers, heads, d_ff, theta=1e4, eps=1e-5):
         super().__init__()
         self.embedding, self.lm_head = nn.Embedding(vocab, d_model), linear(d_model, vocab)
         self.layers = nn.ModuleList(Layer(d_model, heads, d_ff, eps) for _ in range(layers))
         self.norm = nn.RMSNorm(d_model, eps)
-        # In float64, because a rounded rate times a position of 255 would be an angle with a visible error.
+        # In float64: a rate that is rounded to float32 gives a late position an angle that is off by 1e-5.
         rates = theta ** (-torch.arange(0, d_model // heads, 2, dtype=torch.float64) / (d_model // heads))
         angles = torch.arange(context)[:, None] * rates
         self.register_buffer("cosine", angles.cos().float())
