@@ -9,7 +9,7 @@ them, because a rate of 0 changes no weight. Batches are drawn as core/rng.h and
 --compile   use torch.compile. It compiles before the clock starts.
 --compare   then compare each line with that of RUN's log.jsonl, and fail if a training loss, a validation loss or a
             gradient norm differs by more than 1e-5 of itself. Then this script clips with an exact norm: that of
-            PyTorch's clip_grad_norm_ is up to 1e-5 off, and in a hundred clipped steps this becomes 1e-4
+            PyTorch's clip_grad_norm_ is up to 1e-5 off, and 30 clipped steps have made a difference of 8.5e-5 of it
 
 The clock of the log's `seconds` includes validations, as ours does. Nothing is saved, where ours saves the best weights.
 """
