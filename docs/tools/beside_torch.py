@@ -30,8 +30,7 @@ import shutil
 import subprocess
 import sys
 
-from book_numbers.common import BLUE, ORANGE
-from book_numbers.learning import chart
+from book_numbers.common import BLUE, ORANGE, chart
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 OUT = pathlib.Path("build/beside-torch")
