@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief The arithmetic of one score block of attention.
+ * @brief The arithmetic of one score block of attention, and of one query alone.
  *
  * A score block is the rectangle of scores between some queries and some keys. Vectors run across its columns, and its
  * rows are read one after the other:
@@ -29,8 +29,6 @@ CS336_INTERNAL_BEGIN
 enum {
     SCORE_BLOCK_COLUMNS = 32,    /**< columns at most: the widest panel */
     SCORE_BLOCK_ROWS = 128,      /**< rows at most: 128 x 32 scores are 16 KiB, which stay in the L1 cache */
-    ATTENTION_FEW_QUERIES = 4,   /**< queries up to which vectors run along the keys: across so few queries, 12 of the
-                                    16 lanes of AVX-512 would be empty */
     ATTENTION_WIDEST_PANEL = 32, /**< floats, two AVX-512 vectors; packed rows are padded to a multiple */
     ATTENTION_TALLEST_TILE = 8   /**< rows, of AVX-512's register tile; the number of packed rows is padded to it */
 };
@@ -44,7 +42,6 @@ typedef struct {
     const bool *mask;     /**< element (0, 0) of the mask; NULL: all true */
     ptrdiff_t row_stride, /**< of the mask, in booleans */
         column_stride;    /**< likewise */
-    bool few_queries;     /**< forward pass with at most ATTENTION_FEW_QUERIES columns */
 } ScoreBlock;
 
 /** @brief A distance beyond any diagonal: the band has no limit on that side. */
@@ -57,15 +54,30 @@ typedef struct {
     bool finite;  /**< pack_rows() found no infinity and no NaN */
 } PackedRows;
 
-/**
- * @brief Transposed copies of rows of Q, K or V, in panels: element 0 of all tokens of a panel, then element 1, ...
- *
- * Few queries are packed like PackedRows instead: their kernels run along the rows.
- */
+/** @brief Transposed copies of rows of Q, K or V, in panels: element 0 of all tokens of a panel, then element 1, ... */
 typedef struct {
     float *data;  /**< in a thread's workspace; panels as wide as a register tile */
     size_t depth; /**< numbers in a column: d_k or d_v */
 } PackedColumns;
+
+/**
+ * @brief One query, and the keys and values that it reads where they lie in the caller's tensors.
+ *
+ * A query alone reads each key once. To pack the keys first would read and write all of them for one dot product each.
+ */
+typedef struct {
+    const float *query;    /**< (d_k) */
+    const float *key,      /**< (keys, d_k); rows are contiguous */
+        *value;            /**< (keys, d_v); rows are contiguous */
+    ptrdiff_t key_stride,  /**< floats from one row to the next */
+        value_stride;      /**< likewise */
+    size_t keys,           /**< how many the query sees, from the first on */
+        d_k,               /**< numbers in a query or a key */
+        d_v;               /**< numbers in a value or an output */
+    float scale;           /**< 1 / sqrt(d_k) */
+    const bool *mask;      /**< (keys) false: the query does not see this key; NULL: all true */
+    ptrdiff_t mask_stride; /**< booleans from one key to the next */
+} AttentionQuery;
 
 /** @brief Returns the floats from one packed row to the next: depth, padded to ATTENTION_WIDEST_PANEL. */
 size_t attention_width(size_t depth);
@@ -124,6 +136,13 @@ typedef struct {
     /** @brief grad(row, column) = scale p (rows(row) . columns(column) - delta(row)), and 0 where p is 0. */
     void (*score_gradients)(float *grad, PackedRows rows, PackedColumns columns, const float *p, const float *delta,
                             float scale, const ScoreBlock *block);
+
+    /**
+     * @brief Computes the attention of one query, without packing.
+     * @param[out] output       (d_v), 0 if the query sees no key
+     * @param[out] log_sum_exp  of the scaled scores, -inf if the query sees no key; NULL: not wanted
+     */
+    void (*attend)(float *output, float *log_sum_exp, const AttentionQuery *query);
 } AttentionKernels;
 
 /** @brief Returns the kernels of the instruction set in use. */

@@ -3,7 +3,7 @@
 #define CS336_KERNELS_ATTENTION_KERNEL_H
 
 #include "kernels/attention.h"
-#include "kernels/attention_few_kernel.h"
+#include "kernels/attention_query_kernel.h"
 #include "kernels/vector.h"
 
 #include <string.h>
@@ -27,11 +27,6 @@ typedef struct {
     size_t begin, /**< the first index */
         end;      /**< the index after the last */
 } Range;
-
-static size_t smaller_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* Returns the intersection of begin ... end - 1 and 0 ... extent - 1. */
 static Range clip_range(ptrdiff_t begin, ptrdiff_t end, size_t extent)
@@ -239,10 +234,7 @@ VECTOR_INLINE void multiply_rows_by_columns(float *score, PackedRows rows, Packe
 
 static void KERNEL(attention_scores)(float *score, PackedRows rows, PackedColumns columns, const ScoreBlock *block)
 {
-    if (block->few_queries)
-        few_scores(score, rows, columns, block);
-    else
-        multiply_rows_by_columns(score, rows, columns, block, (Epilogue){.result = STORE_SCORES});
+    multiply_rows_by_columns(score, rows, columns, block, (Epilogue){.result = STORE_SCORES});
 }
 
 static void KERNEL(attention_probabilities)(float *p, PackedRows rows, PackedColumns columns, const float *log_sum_exp,
@@ -289,10 +281,6 @@ static void hide_where_masked(float *score, float hidden, Range columns, ptrdiff
 
 static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock *block)
 {
-    if (block->few_queries) {
-        few_hide(score, hidden, block);
-        return;
-    }
     for (size_t first = 0; first < block->columns; first += PANEL) {
         /* The products wrote whole register tiles, and so also scores outside the band: hide these, too. */
         Range rows = whole_tiles(rows_seen(block, first, PANEL));
@@ -322,10 +310,6 @@ static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock 
 
 static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *rescale, const ScoreBlock *block)
 {
-    if (block->few_queries) {
-        few_softmax(score, maximum, sum, rescale, block);
-        return;
-    }
     for (size_t column = 0; column < block->columns; column += VECTOR_FLOATS) {
         const Range seen = rows_seen(block, column, VECTOR_FLOATS);
         float *scores = score + panel_start(column) + column % PANEL;
@@ -352,13 +336,19 @@ static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, 
 
 /* ---- weighted sums ---- */
 
+/* sum += sum over k of a(k) b(k), leaving out the terms with a(k) = 0, whatever b(k) holds. */
+static void add_nonzero_terms(float *sum, const float *a, size_t a_next, const float *b, size_t b_next, size_t terms,
+                              size_t depth)
+{
+    for (size_t k = 0; k < terms; k++, a += a_next, b += b_next)
+        if (*a != 0)
+            for (size_t i = 0; i < depth; i++)
+                sum[i] += *a * b[i];
+}
+
 static void KERNEL(attention_add_to_columns)(float *sum, const float *rescale, const float *p, PackedRows rows,
                                              const ScoreBlock *block)
 {
-    if (block->few_queries) {
-        few_add_to_columns(sum, rescale, p, rows, block);
-        return;
-    }
     const size_t depth = rows.depth, width = attention_width(depth);
     for (size_t column = 0; column < block->columns; column += ATTENTION_TILE_ROWS) {
         /* The weights of a column are PANEL floats apart: the micro-kernel reads the panel as the transpose of P. */
@@ -424,6 +414,7 @@ const AttentionKernels KERNEL(attention) = {
     .add_to_rows = KERNEL(attention_add_to_rows),
     .probabilities = KERNEL(attention_probabilities),
     .score_gradients = KERNEL(attention_score_gradients),
+    .attend = KERNEL(attention_attend),
 };
 
 #endif

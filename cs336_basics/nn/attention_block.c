@@ -56,13 +56,7 @@ void query_block_start(QueryBlock *block, const AttentionPlan *plan, size_t head
     /* Pack the queries times 1 / sqrt(d_k), so that their products with keys are scaled scores. */
     const float *query = tensor_row(plan->query, head * plan->queries + first);
     const size_t count = block->count, padded = block_count(count, SCORE_BLOCK_COLUMNS) * SCORE_BLOCK_COLUMNS;
-    if (plan->queries <= ATTENTION_FEW_QUERIES) {
-        PackedRows rows = {.data = block->query.data, .depth = plan->d_k};
-        plan->kernels->pack_rows(&rows, query, row_stride(plan->query), count);
-        vecmath()->scale(rows.data, plan->scale, rows.data, count * attention_width(plan->d_k));
-    } else {
-        plan->kernels->pack_columns(block->query, query, row_stride(plan->query), count, plan->scale);
-    }
+    plan->kernels->pack_columns(block->query, query, row_stride(plan->query), count, plan->scale);
 
     /* No key has been seen: m = -inf, Z = 0, O = 0. */
     memset(block->output.data, 0, padded * attention_width(plan->d_v) * sizeof(float));

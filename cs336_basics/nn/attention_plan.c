@@ -8,7 +8,8 @@
 enum {
     BLOCKS_PER_THREAD = 4, /* query blocks for each thread, if blocks can be cut so small: causal blocks take different
                               times, and a thread that finishes early takes another */
-    FMAS_PER_NUMBER = 8    /* multiply-adds in the time of one element of an elementwise loop; see PARALLEL_NUMBERS */
+    FMAS_PER_NUMBER = 8,   /* multiply-adds in the time of one element of an elementwise loop; see PARALLEL_NUMBERS */
+    READS_PER_NUMBER = 2   /* numbers of keys and values that a query alone reads in that time: a multiply-add each */
 };
 
 /* ---- checks ---- */
@@ -118,6 +119,11 @@ int attention_threads(const AttentionPlan *plan)
     return parallel_threads_for(plan->heads * plan->queries * plan->keys * (plan->d_k + plan->d_v) / FMAS_PER_NUMBER);
 }
 
+int attention_few_threads(size_t keys, size_t d_k, size_t d_v)
+{
+    return parallel_threads_for(keys * (d_k + d_v) / READS_PER_NUMBER);
+}
+
 size_t block_count(size_t extent, size_t block)
 {
     return (extent + block - 1) / block;
@@ -170,6 +176,30 @@ static const bool *mask_element(MaskTensor where, size_t head, size_t query, siz
     return element;
 }
 
+/* Returns the first row of a head; without rows, any address. */
+static const float *first_row(Tensor t, size_t head, size_t rows)
+{
+    return rows ? tensor_row(t, head * rows) : t.data;
+}
+
+AttentionQuery attention_query(const AttentionPlan *plan, size_t head, size_t query)
+{
+    const MaskTensor where = plan->mask.where;
+    return (AttentionQuery){
+        .query = tensor_row(plan->query, head * plan->queries + query),
+        .key = first_row(plan->key, head, plan->keys),
+        .value = first_row(plan->value, head, plan->keys),
+        .key_stride = plan->key.stride[plan->key.rank - 2],
+        .value_stride = plan->value.stride[plan->value.rank - 2],
+        .keys = attention_keys_seen(plan, query + 1),
+        .d_k = plan->d_k,
+        .d_v = plan->d_v,
+        .scale = plan->scale,
+        .mask = mask_element(where, head, query, 0),
+        .mask_stride = where.data ? where.stride[where.rank - 1] : 0,
+    };
+}
+
 ScoreBlock attention_forward_scores(const AttentionPlan *plan, size_t head, size_t query, size_t key)
 {
     const MaskTensor where = plan->mask.where;
@@ -182,7 +212,6 @@ ScoreBlock attention_forward_scores(const AttentionPlan *plan, size_t head, size
         .mask = mask_element(where, head, query, key),
         .row_stride = where.data ? where.stride[where.rank - 1] : 0,
         .column_stride = where.data ? where.stride[where.rank - 2] : 0,
-        .few_queries = plan->queries <= ATTENTION_FEW_QUERIES,
     };
 }
 

@@ -26,6 +26,12 @@ CS336_INTERNAL_BEGIN
  */
 enum { ATTENTION_BLOCK_TOKENS = 256 };
 
+/**
+ * @brief Queries of a head up to which each is computed alone, from keys and values where they lie. A score block has a
+ * lane for each query: across so few, 12 of the 16 lanes of AVX-512 would be empty.
+ */
+enum { ATTENTION_FEW_QUERIES = 4 };
+
 /** @brief The tensors that only the backward pass has. */
 typedef struct {
     Tensor output; /**< (..., q, d_v) the gradient to start from */
@@ -69,6 +75,9 @@ CS336_MUST_CHECK Status attention_plan_gradients(const AttentionPlan *plan, cons
 /** @brief Returns the number of threads that are worth starting for this call: all, or 1 for a small one. */
 int attention_threads(const AttentionPlan *plan);
 
+/** @brief Returns the same for queries that are computed alone, and see @p keys keys in sum over queries and heads. */
+int attention_few_threads(size_t keys, size_t d_k, size_t d_v);
+
 /** @brief Returns how many blocks of @p block tokens cover @p extent tokens. */
 size_t block_count(size_t extent, size_t block);
 
@@ -85,6 +94,9 @@ size_t attention_keys_seen(const AttentionPlan *plan, size_t queries);
  * that each query's gradient is written.
  */
 size_t attention_first_query(const AttentionPlan *plan, size_t key);
+
+/** @brief Returns one query of a head with the keys that it sees, for AttentionKernels.attend. */
+AttentionQuery attention_query(const AttentionPlan *plan, size_t head, size_t query);
 
 /** @brief Returns the score block that begins at @p query and @p key of a head, queries in columns. */
 ScoreBlock attention_forward_scores(const AttentionPlan *plan, size_t head, size_t query, size_t key);

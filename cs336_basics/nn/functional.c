@@ -276,6 +276,18 @@ static void forward_score_block(QueryBlock *block, const AttentionPlan *plan, co
     kernels->add_to_columns(output, block->rescale, block->score, block->value, shape);
 }
 
+/* Computes the outputs of few queries, each by itself: no key serves enough queries to be worth packing. */
+static void forward_few_queries(const AttentionPlan *plan)
+{
+    const size_t rows = plan->heads * plan->queries;
+#pragma omp parallel for num_threads(attention_few_threads(rows * plan->keys, plan->d_k, plan->d_v))
+    for (size_t row = 0; row < rows; row++) {
+        const AttentionQuery query = attention_query(plan, row / plan->queries, row % plan->queries);
+        float *log_sum_exp = plan->log_sum_exp.data ? tensor_row(plan->log_sum_exp, row) : NULL;
+        plan->kernels->attend(tensor_row(plan->output, row), log_sum_exp, &query);
+    }
+}
+
 /* Computes the outputs of one query block: up to plan->block_tokens queries of a head, from `first` on. */
 static void forward_query_block(const AttentionPlan *plan, size_t head, size_t first)
 {
@@ -303,6 +315,10 @@ Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, T
     QueryBlock measured;
     if (attention_plan(&plan, __func__))
         return CS336_ESHAPE;
+    if (plan.queries <= ATTENTION_FEW_QUERIES) {
+        forward_few_queries(&plan);
+        return CS336_OK;
+    }
     /* Reserve a query block in the workspace of every thread. */
     const Status s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
     if (s)

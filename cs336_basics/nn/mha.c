@@ -1,6 +1,12 @@
 #include "nn/mha.h"
 
+#include "kernels/attention.h"
+#include "kernels/vecmath.h"
+#include "nn/attention_plan.h"
 #include "nn/functional.h"
+
+#include <math.h>
+#include <string.h>
 
 static const AttentionMask CAUSAL = {.kind = ATTEND_CAUSAL};
 
@@ -186,6 +192,9 @@ static Status check_cache(const char *function, const KeyValueCache *cache, Tens
     if (cache->length > capacity || seq > capacity - cache->length)
         return status_fail(CS336_ESHAPE, "%s: cache holds %zu of %zu rows, %zu more do not fit", function,
                            cache->length, capacity, seq);
+    if (rope && tensor_extent(rope->cosine, -1) * 2 != tensor_extent(expected, -1))
+        return status_fail(CS336_ESHAPE, "%s: the tables of rope are for d_k %zu, x has d_k %zu", function,
+                           tensor_extent(rope->cosine, -1) * 2, tensor_extent(expected, -1));
     if (rope && cache->length + seq > tensor_extent(rope->cosine, 0))
         return status_fail(CS336_ERANGE, "%s: position %zu is not in [0, %zu)", function, cache->length + seq - 1,
                            tensor_extent(rope->cosine, 0));
@@ -250,43 +259,72 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
     return s;
 }
 
-/* Returns what belongs to one sequence: views with 1 as the first extent. */
-static MultiHeadSelfAttentionSaved of_sequence(const MultiHeadSelfAttentionSaved *all, size_t sequence)
+/*
+ * For one head of one sequence with one new token: query, key = RoPE(query), RoPE(key); appends key and value to the
+ * cache; attended = SDPA(query, all keys, all values). All rows are d_k numbers of that token and head.
+ */
+static void attend_alone(float *attended, float *query, float *key, const float *value, const KeyValueCache *cache,
+                         size_t head, const RoPE *rope)
 {
-    return (MultiHeadSelfAttentionSaved){.query = tensor_slice(all->query, 0, sequence, 1),
-                                         .key = tensor_slice(all->key, 0, sequence, 1),
-                                         .value = tensor_slice(all->value, 0, sequence, 1),
-                                         .attended = tensor_slice(all->attended, 0, sequence, 1),
-                                         .log_sum_exp = tensor_slice(all->log_sum_exp, 0, sequence, 1)};
+    const size_t length = cache->length, d_k = tensor_extent(cache->key, -1), capacity = tensor_extent(cache->key, -2);
+    const VecmathKernels *vec = vecmath();
+    if (rope) { /* as rope_forward() for the position `length` */
+        const float *cosine = tensor_row(rope->cosine, length), *sine = tensor_row(rope->sine, length);
+        vec->rotate(query, 0, query, 0, 1, cosine, sine, 1, d_k / 2);
+        vec->rotate(key, 0, key, 0, 1, cosine, sine, 1, d_k / 2);
+    }
+    memcpy(tensor_row(cache->key, head * capacity + length), key, d_k * sizeof *key);
+    memcpy(tensor_row(cache->value, head * capacity + length), value, d_k * sizeof *value);
+    const AttentionQuery all = {.query = query,
+                                .key = tensor_row(cache->key, head * capacity),
+                                .value = tensor_row(cache->value, head * capacity),
+                                .key_stride = cache->key.stride[cache->key.rank - 2],
+                                .value_stride = cache->value.stride[cache->value.rank - 2],
+                                .keys = length + 1,
+                                .d_k = d_k,
+                                .d_v = d_k,
+                                .scale = 1 / sqrtf((float)d_k)};
+    attention_kernels()->attend(attended, NULL, &all);
 }
 
-/*
- * The projections of all sequences are one product each. Attention goes sequence by sequence: no two sequences share
- * keys, so there is nothing that one product could reuse.
- */
+/* No two sequences share keys, so there is nothing that one product could reuse: threads take heads. */
+static void attend_each(const MultiHeadSelfAttentionSaved *fresh, KeyValueCache *const *caches, size_t layer,
+                        size_t heads, const RoPE *rope)
+{
+    const size_t sequences = fresh->query.shape[0], d_k = tensor_extent(fresh->query, -1) / heads;
+    size_t keys = 0;
+    for (size_t i = 0; i < sequences; i++)
+        keys += heads * (caches[i][layer].length + 1);
+#pragma omp parallel for num_threads(attention_few_threads(keys, d_k, d_k))
+    for (size_t task = 0; task < sequences * heads; task++) {
+        const size_t sequence = task / heads, head = task % heads, offset = head * d_k;
+        attend_alone(tensor_row(fresh->attended, sequence) + offset, tensor_row(fresh->query, sequence) + offset,
+                     tensor_row(fresh->key, sequence) + offset, tensor_row(fresh->value, sequence) + offset,
+                     &caches[sequence][layer], head, rope);
+    }
+}
+
+/* The projections of all sequences are one product each. */
 Status mha_decode_each(Tensor y, KeyValueCache *const *caches, size_t layer, Tensor x,
                        const MultiHeadSelfAttention *mha, const RoPE *rope, Arena *scratch)
 {
     const size_t heads = mha->num_heads, mark = arena_mark(scratch), sequences = x.shape[0];
     Status s = check(__func__, x, heads);
-    if (!s && x.rank != 3)
-        s = status_fail(CS336_ESHAPE, "%s: x is %s, expected (sequences, seq, d_model)", __func__,
-                        tensor_shape_text(x));
+    if (!s && (x.rank != 3 || x.shape[1] != 1))
+        s = status_fail(CS336_ESHAPE, "%s: x is %s, expected (sequences, 1, d_model)", __func__, tensor_shape_text(x));
     for (size_t i = 0; !s && i < sequences; i++)
         s = check_cache(__func__, &caches[i][layer], tensor_slice(x, 0, i, 1), heads, rope);
     if (s)
         return s;
-    const MultiHeadSelfAttentionSaved fresh = take_saved(scratch, x, heads);
+    const MultiHeadSelfAttentionSaved fresh = take_projections(scratch, x); /* of the tokens in x */
     s = arena_status(scratch);
 
     /* query, key, value = Wq x, Wk x, Wv x */
     if (!s)
         s = project(&fresh, x, mha);
     /* attended = SDPA(RoPE(query), cached and fresh keys and values), for each sequence */
-    for (size_t i = 0; !s && i < sequences; i++) {
-        const MultiHeadSelfAttentionSaved own = of_sequence(&fresh, i);
-        s = attend_following(&own, &caches[i][layer], heads, rope);
-    }
+    if (!s)
+        attend_each(&fresh, caches, layer, heads, rope);
     /* y = Wo attended */
     if (!s)
         s = linear_forward(y, fresh.attended, &mha->output_proj);

@@ -109,14 +109,14 @@ CS336_MUST_CHECK Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, con
                                    const RoPE *rope, Arena *scratch);
 
 /**
- * @brief Does what mha_decode() does for several sequences of different lengths, with one product for the projections
- * of all. Row i of y has the same bits as mha_decode() gives for that sequence alone, as long as there are at most 16
- * rows of x: test_decode_each_equals_one_by_one.
- * @param[out]    y        (sequences, seq, d_model), overwritten; must not overlap x
+ * @brief Does what mha_decode() does for one token of each of several sequences of different lengths, with one product
+ * for the projections of all. Row i of y has the same bits as mha_decode() gives for that sequence alone, as long as
+ * there are at most 16 rows of x: test_decode_each_equals_one_by_one.
+ * @param[out]    y        (sequences, 1, d_model), overwritten; must not overlap x
  * @param[in,out] caches   caches[i][layer], of shape (1, heads, capacity, d_k), belongs to x[i]: its keys and values
- * are appended. Its length stays: the caller adds seq when all layers have seen the tokens
+ * are appended. Its length stays: the caller adds 1 when all layers have seen the tokens
  * @param[in]     layer    index of this layer
- * @param[in]     x        (sequences, seq, d_model)
+ * @param[in]     x        (sequences, 1, d_model)
  * @param[in]     mha, rope, scratch  as mha_decode()
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as mha_decode()
  */

@@ -192,8 +192,8 @@ Status transformer_lm_decode_each(Tensor logits, KeyValueCache *const *caches, c
     const size_t mark = arena_mark(scratch), num_layers = lm->config.num_layers;
     Tensor normed;
     Status s = check_ids(__func__, lm, ids);
-    if (!s && ids.rank != 2)
-        s = status_fail(CS336_ESHAPE, "%s: ids are %s, expected (sequences, seq)", __func__,
+    if (!s && (ids.rank != 2 || ids.shape[1] != 1))
+        s = status_fail(CS336_ESHAPE, "%s: ids are %s, expected (sequences, 1)", __func__,
                         shape_text(ids.rank, ids.shape));
     for (size_t i = 0; !s && i < ids.shape[0]; i++)
         s = check_caches(__func__, caches[i], num_layers);
@@ -203,10 +203,10 @@ Status transformer_lm_decode_each(Tensor logits, KeyValueCache *const *caches, c
     if (!s)
         s = linear_forward(logits, normed, &lm->lm_head);
 
-    /* All layers have appended rows. They count from here on. */
+    /* All layers have appended a row. It counts from here on. */
     for (size_t i = 0; !s && i < ids.shape[0]; i++)
         for (size_t layer = 0; layer < num_layers; layer++)
-            caches[i][layer].length += ids.shape[1];
+            caches[i][layer].length++;
     arena_release(scratch, mark);
     return s;
 }

@@ -232,14 +232,14 @@ CS336_MUST_CHECK Status transformer_lm_decode(Tensor logits, KeyValueCache *cach
                                               TokenTensor ids, Arena *scratch);
 
 /**
- * @brief Does what transformer_lm_decode() does for several sequences of different lengths, with one product for each
- * weight. The logits of a sequence have the same bits as transformer_lm_decode() gives for it alone, as long as ids has
- * at most 16 elements.
+ * @brief Does what transformer_lm_decode() does for one token of each of several sequences, with one product for each
+ * weight. The logits of a sequence have the same bits as transformer_lm_decode() gives for it alone, as long as there
+ * are at most 16.
  * @param[out]    logits  (sequences, vocab_size), overwritten
  * @param[in,out] caches  caches[i] are those of sequence i, one for each layer, from transformer_lm_bind_caches() for a
- *                        batch of 1; their length grows by seq; unchanged on failure
- * @param[in]     ids     (sequences, seq)
- * @param[in]     lm, scratch  as transformer_lm_decode(), scratch for (sequences, seq)
+ *                        batch of 1; their length grows by 1; unchanged on failure
+ * @param[in]     ids     (sequences, 1)
+ * @param[in]     lm, scratch  as transformer_lm_decode(), scratch for (sequences, 1)
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as transformer_lm_decode()
  * @see test_decode_each_equals_one_by_one
  */

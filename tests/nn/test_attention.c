@@ -190,7 +190,7 @@ END_TEST
 /* Few queries, as when decoding, have kernels of their own: up to ATTENTION_FEW_QUERIES, and two more than that. */
 START_TEST(test_attention_of_few_queries)
 {
-    static const size_t keys[] = {1, 40, 63, 130};
+    static const size_t keys[] = {1, 40, 63, 130}, widths[][2] = {{20, 37}, {16, 64}, {3, 1}, {33, 8}}; /* d_k, d_v */
     bool *values = attention_random_mask(6 * 130, "mask", 50);
     for (int i = 0; i < ISA_COUNT; i++) {
         if (!isa_choose((Isa)i))
@@ -205,10 +205,14 @@ START_TEST(test_attention_of_few_queries)
                                                {ATTEND_WHERE, mask(values, q, keys[k])},
                                                {ATTEND_WHERE, transposed}};
                 for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
-                    attention_check(
-                        &(AttentionCase){
-                            .leading = {2}, .queries = q, .keys = keys[k], .d_k = 20, .d_v = 37, .mask = masks[m]},
-                        RTOL, ATOL);
+                    attention_check(&(AttentionCase){.leading = {2},
+                                                     .queries = q,
+                                                     .keys = keys[k],
+                                                     .d_k = widths[(q + k) % 4][0],
+                                                     .d_v = widths[(q + k) % 4][1],
+                                                     .mask = masks[m],
+                                                     .interleaved = (q + k) / 4 % 2 == 1},
+                                    RTOL, ATOL);
             }
     }
     free(values);

@@ -189,7 +189,13 @@ START_TEST(test_decode_each_names_what_does_not_fit)
     int32_t ids[] = {1, 2};
     const Tensor logits = filled(0, 2, 40);
     assert_fails(transformer_lm_decode_each(logits, caches, &m.value, tokens(ids, 2), &m.scratch), CS336_ESHAPE,
-                 "transformer_lm_decode_each: ids are (2), expected (sequences, seq)");
+                 "transformer_lm_decode_each: ids are (2), expected (sequences, 1)");
+    /* Tables for another d_k. */
+    const Tensor cosine = m.value.rope.cosine;
+    m.value.rope.cosine.shape[1]--;
+    assert_fails(transformer_lm_decode_each(logits, caches, &m.value, tokens(ids, 2, 1), &m.scratch), CS336_ESHAPE,
+                 "mha_decode_each: the tables of rope are for d_k 6, x has d_k 8");
+    m.value.rope.cosine = cosine;
     assert_ok(transformer_lm_decode_each(logits, caches, &m.value, tokens(ids, 2, 1), &m.scratch));
     caches[1][1].length = 4;
     assert_fails(transformer_lm_decode_each(logits, caches, &m.value, tokens(ids, 2, 1), &m.scratch), CS336_ESHAPE,
