@@ -1,13 +1,18 @@
 #include "generate/batch.h"
 
 #include "core/memory.h"
+#include "core/parallel.h"
 
 #include <stdint.h>
+
+/* To draw from one logit takes as long as so many elements of an elementwise loop; see PARALLEL_NUMBERS. */
+enum { NUMBERS_PER_LOGIT = 8 };
 
 /* A place in the batch, and the text that has it. */
 typedef struct {
     Decoder decoder;
     GenerateText *text; /* NULL: the place is free */
+    Arena drawing;      /* memory for sample_token(), borrowed from the batch: threads draw at the same time */
     int32_t token;      /* the latest of the text */
     bool fresh;         /* the decoder has not read the prompt yet */
 } Place;
@@ -23,8 +28,11 @@ typedef struct {
 
 static Status bind(Batch *batch, Arena *arena)
 {
-    const size_t mark = arena_mark(arena);
-    batch->logits = arena_tensor(arena, batch->count, batch->lm->config.vocab_size);
+    const size_t mark = arena_mark(arena), vocab_size = batch->lm->config.vocab_size;
+    const size_t drawing = sample_scratch(vocab_size);
+    batch->logits = arena_tensor(arena, batch->count, vocab_size);
+    for (size_t i = 0; i < batch->count; i++)
+        batch->places[i].drawing = (Arena){.base = arena_take(arena, drawing), .capacity = drawing};
     Status s = arena_keep(arena, mark);
     for (size_t i = 0; !s && i < batch->count; i++)
         s = decoder_bind(&batch->places[i].decoder, arena, batch->lm);
@@ -93,20 +101,36 @@ static Status feed(Batch *batch)
     return s;
 }
 
-/* Draws the next token of a text. Sets *end if the text ends with it. */
-static Status draw(Batch *batch, Place *place, bool *end)
+/* Draws the next token of each text. The texts are independent of each other, so threads share them out. */
+static Status draw_each(Batch *batch)
+{
+    const GenerateConfig *config = batch->config;
+    const size_t vocab_size = batch->lm->config.vocab_size, count = batch->count;
+    const bool fewer = config->token_count > 0 && config->token_count < vocab_size;
+    const size_t choices = fewer ? config->token_count : vocab_size;
+    ParallelFailure failure = {0};
+#pragma omp parallel for num_threads(parallel_threads_for((count - 1) * choices * NUMBERS_PER_LOGIT))
+    for (size_t i = 0; i < count; i++) {
+        Place *place = &batch->places[i];
+        if (!place->text)
+            continue;
+        const Tensor logits = tensor_select(place->decoder.logits, 0, 0);
+        const Status s = sample_token(&place->token, tensor_slice(logits, -1, 0, choices), &config->sample,
+                                      &place->text->rng, &place->drawing);
+        if (s)
+            parallel_fail(&failure, s);
+    }
+    return parallel_result(&failure);
+}
+
+/* Hands the token that was drawn over. Sets *end if the text ends with it. */
+static Status hand_over(const Batch *batch, Place *place, bool *end)
 {
     GenerateText *text = place->text;
-    const GenerateConfig *config = batch->config;
-    const size_t vocab_size = batch->lm->config.vocab_size;
-    const bool fewer = config->token_count > 0 && config->token_count < vocab_size;
-    const Tensor logits = tensor_select(place->decoder.logits, 0, 0);
-    const Tensor choices = tensor_slice(logits, -1, 0, fewer ? config->token_count : vocab_size);
-    const Status s = sample_token(&place->token, choices, &config->sample, &text->rng, &batch->memory);
-    if (s)
-        return s;
-    const DrawnToken token = {.id = place->token, .stops = place->token == config->stop_token, .logits = logits};
-    *end = token.stops || ++text->generated == config->max_tokens;
+    const DrawnToken token = {.id = place->token,
+                              .stops = place->token == batch->config->stop_token,
+                              .logits = tensor_select(place->decoder.logits, 0, 0)};
+    *end = token.stops || ++text->generated == batch->config->max_tokens;
     bool wanted = false; /* by the receiver */
     const Status received = text->receiver.token(text->receiver.context, &token, &wanted);
     *end = *end || wanted;
@@ -131,14 +155,17 @@ static size_t take_places(Batch *batch, GenerateText *texts, size_t count, size_
 
 static Status advance(Batch *batch)
 {
+    const bool nothing_wanted = batch->config->max_tokens == 0;
     Status s = feed(batch);
+    if (!s && !nothing_wanted)
+        s = draw_each(batch);
     for (size_t i = 0; !s && i < batch->count; i++) {
         Place *place = &batch->places[i];
-        bool end = batch->config->max_tokens == 0;
+        bool end = nothing_wanted;
         if (!place->text)
             continue;
         if (!end)
-            s = draw(batch, place, &end);
+            s = hand_over(batch, place, &end);
         if (s || !end)
             continue;
         const TextReceiver receiver = place->text->receiver;

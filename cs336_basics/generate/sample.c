@@ -116,16 +116,19 @@ static size_t bucket_of(double weight)
     return bits >> BUCKET_SHIFT;
 }
 
-/* Moves the candidates of the buckets from `first` on to the front, in their order, and returns how many there are. */
+/*
+ * Moves the candidates of the buckets from `first` on to the front, in their order, and returns how many there are. It
+ * exchanges without a branch, which the CPU could not predict: a candidate that stays is exchanged again with the next.
+ */
 static size_t move_to_front(SampleCandidate *candidates, size_t count, size_t first)
 {
     size_t moved = 0;
-    for (size_t i = 0; i < count; i++)
-        if (bucket_of(candidates[i].probability) >= first) {
-            const SampleCandidate c = candidates[i];
-            candidates[i] = candidates[moved];
-            candidates[moved++] = c;
-        }
+    for (size_t i = 0; i < count; i++) {
+        const SampleCandidate c = candidates[i];
+        candidates[i] = candidates[moved];
+        candidates[moved] = c;
+        moved += bucket_of(c.probability) >= first;
+    }
     return moved;
 }
 

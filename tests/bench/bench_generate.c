@@ -153,12 +153,18 @@ static void bench_one(void)
 
 void bench_generate(void)
 {
-    TransformerLMConfig demo = sizes;
+    /* The experiments' reference model (docs/experiments), but for its context length; and a narrower one. */
+    TransformerLMConfig reference = sizes, demo = sizes;
+    reference.vocab_size = 2048;
+    reference.d_model = 96;
+    reference.num_heads = 4;
+    reference.d_ff = 256;
     demo.vocab_size = 1024;
-    demo.d_model = 96;
+    demo.d_model = 64;
     demo.num_heads = 4;
-    demo.d_ff = 256;
+    demo.d_ff = 192;
     bench_one();
     bench_together("generate float32 16 texts, dim 512, 32000 tokens", &sizes);
-    bench_together("generate float32 16 texts, dim 96, 1024 tokens", &demo);
+    bench_together("generate float32 16 texts, dim 96, 2048 tokens", &reference);
+    bench_together("generate float32 16 texts, dim 64, 1024 tokens", &demo);
 }

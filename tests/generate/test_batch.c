@@ -164,6 +164,50 @@ START_TEST(test_texts_together_are_those_made_alone)
 }
 END_TEST
 
+/* A model and texts large enough that several threads attend and draw: the texts do not depend on their number. */
+START_TEST(test_texts_do_not_depend_on_threads)
+{
+    static const int threads[] = {1, 2, 5};
+    static const GenerateConfig endless = {
+        .max_tokens = LONGEST, .stop_token = -1, .sample = {.temperature = 1, .top_p = 0.95}};
+    static Text texts[DECODER_TOGETHER];
+    GenerateText generations[DECODER_TOGETHER];
+    TransformerLMConfig config = tiny_lm_config(0);
+    config.vocab_size = 8000; /* a draw takes long enough for several to run at the same time */
+    config.context_length = MOST + LONGEST;
+    config.d_model = 64;
+    config.num_heads = 4;
+    TinyLM tiny;
+    Decoder decoder;
+    tiny_lm_init(&tiny, &config, 5);
+    assert_ok(decoder_init(&decoder, &tiny.lm, true));
+    for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+        parallel_set_threads(threads[t]);
+        make_texts(texts, generations, DECODER_TOGETHER);
+        assert_ok(generate_all(generations, DECODER_TOGETHER, &tiny.lm, &endless));
+        for (size_t i = 0; i < DECODER_TOGETHER; i++) {
+            test_label("%d threads, text %zu", threads[t], i);
+            Text alone = {.count = 0};
+            Rng rng = rng_stream(4, i);
+            decoder_reset(&decoder);
+            assert_ok(generate(NULL, &decoder, generations[i].prompt, generations[i].prompt_length, &endless, &rng,
+                               (TokenReceiver){receive, &alone}));
+            ck_assert_uint_eq(texts[i].count, LONGEST);
+            ck_assert_mem_eq(texts[i].ids, alone.ids, sizeof alone.ids);
+        }
+    }
+    /* Threads that cannot draw report it, and no token is handed over. */
+    tiny.lm.lm_head.weight.data[0] = NAN;
+    make_texts(texts, generations, DECODER_TOGETHER);
+    ck_assert_int_eq(generate_all(generations, DECODER_TOGETHER, &tiny.lm, &endless), CS336_ERANGE);
+    ck_assert_msg(strstr(status_message(), "expected a number"), "%s", status_message());
+    for (size_t i = 0; i < DECODER_TOGETHER; i++)
+        ck_assert_uint_eq(texts[i].count, 0);
+    decoder_deinit(&decoder);
+    tiny_lm_deinit(&tiny);
+}
+END_TEST
+
 /* Texts that begin together with the same prompt read it once; three prompts, up to one longer than the window. */
 START_TEST(test_texts_with_one_prompt_are_those_made_alone)
 {
@@ -313,6 +357,7 @@ END_TEST
 const TestCase batch_tests[] = {
     TEST(test_feeding_each_equals_feeding_alone, "decoding"),
     TEST(test_texts_together_are_those_made_alone, "decoding"),
+    TEST(test_texts_do_not_depend_on_threads, "decoding"),
     TEST(test_texts_with_one_prompt_are_those_made_alone, "decoding"),
     TEST(test_log_probabilities_are_those_of_a_forward_pass, "decoding"),
     TEST(test_log_probability_of_a_large_vocabulary, "decoding"),
