@@ -78,6 +78,14 @@ size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool s
     return measure.peak;
 }
 
+size_t transformer_block_saving_scratch(Tensor x, const TransformerBlock *block)
+{
+    Arena measure = {0};
+    take_scratch(&measure, x, block->norm, true);
+    arena_expect(&measure, feed_forward_scratch(x, &block->ffn, true)); /* attention takes none */
+    return measure.peak;
+}
+
 /* ---- forward ---- */
 
 /* What differs between mha_forward(), and mha_decode() and mha_decode_each(), which run if there are caches. */

@@ -67,6 +67,13 @@ CS336_MUST_CHECK Status transformer_block_bind_saved(TransformerBlockSaved *save
 size_t transformer_block_scratch(Tensor x, const TransformerBlock *block, bool saving);
 
 /**
+ * @brief Returns the bytes of scratch that a forward pass with @p saved takes: no more than
+ * transformer_block_scratch().
+ * @see test_block_takes_exactly_its_scratch
+ */
+size_t transformer_block_saving_scratch(Tensor x, const TransformerBlock *block);
+
+/**
  * @brief Computes one Transformer layer.
  * @param[out] y          (..., seq, d_model), overwritten; must not overlap x
  * @param[out] saved      for the backward pass; NULL when only inferring

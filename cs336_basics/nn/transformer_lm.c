@@ -213,72 +213,99 @@ Status transformer_lm_decode_each(Tensor logits, KeyValueCache *const *caches, c
 
 /* ---- training ---- */
 
-/* All that the forward pass keeps for the backward pass, and the gradient that the backward pass overwrites. */
+/* A layer's input, and what its forward pass keeps for its backward pass. */
 typedef struct {
-    Tensor hidden; /* (num_layers + 1, ..., seq, d_model): layer i reads hidden[i] and writes hidden[i + 1] */
-    TransformerBlockSaved *layers; /* num_layers */
-    Tensor normed, inverse_rms;    /* of the final norm; without one, normed is the last of hidden */
-    Tensor grad_hidden;            /* (..., seq, d_model), of the backward pass */
+    Tensor x; /* (..., seq, d_model) */
+    TransformerBlockSaved saved;
+} LayerActivations;
+
+/*
+ * What the forward pass keeps for the backward pass. It is taken from the arena in the order of the forward pass, so
+ * that the arena is a stack: the backward pass goes from its top to its bottom, and gives back what it no longer needs.
+ */
+typedef struct {
+    Tensor grad_hidden;       /* (..., seq, d_model), of the backward pass */
+    LayerActivations *layers; /* num_layers of them */
+    Tensor last;              /* (..., seq, d_model), the output of the last layer */
+    Tensor inverse_rms;       /* (..., seq, 1), of the final norm; NORM_NONE: missing */
+    Tensor normed;            /* (..., seq, d_model); NORM_NONE: last */
+    size_t first_layer;       /* mark of the arena below layers[0] */
+    size_t layer_bytes;       /* of the activations of each layer */
 } Training;
 
 static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
 {
-    /* The inputs and outputs of the layers, and the gradient that goes back through them. */
     const size_t mark = arena_mark(arena), num_layers = lm->config.num_layers;
-    Tensor all = tensor_insert(hidden, 0);
-    all.shape[0] = num_layers + 1;
-    *t = (Training){0};
-    t->hidden = arena_tensor_like(arena, all);
-    t->grad_hidden = arena_tensor_like(arena, hidden);
-    if (lm->config.norm != NORM_NONE) {
-        t->normed = arena_tensor_like(arena, hidden);
-        t->inverse_rms = arena_tensor_like(arena, tensor_with_last(hidden, 1));
-    }
-    /* What each layer saves. An arena that measures, or is full, has no memory for t->layers. */
+    *t = (Training){.grad_hidden = arena_tensor_like(arena, hidden)};
+    /* An arena that measures, or is full, has no memory for t->layers. */
     t->layers = arena_take(arena, num_layers * sizeof *t->layers);
+    t->first_layer = arena_mark(arena);
     Status s = arena_status(arena);
     for (size_t i = 0; !s && i < num_layers; i++) {
-        TransformerBlockSaved saved;
-        s = transformer_block_bind_saved(&saved, arena, hidden, &lm->layers[i]);
+        LayerActivations layer = {.x = arena_tensor_like(arena, hidden)};
+        s = transformer_block_bind_saved(&layer.saved, arena, hidden, &lm->layers[i]);
+        if (!s && i == 0)
+            t->layer_bytes = arena_mark(arena) - t->first_layer;
         if (!s && t->layers)
-            t->layers[i] = saved;
+            t->layers[i] = layer;
     }
-    if (s)
+    t->last = arena_tensor_like(arena, hidden);
+    if (lm->config.norm != NORM_NONE) {
+        t->inverse_rms = arena_tensor_like(arena, tensor_with_last(hidden, 1));
+        t->normed = arena_tensor_like(arena, hidden);
+    }
+    if (s) {
         arena_release(arena, mark);
-    return s;
+        return s;
+    }
+    return arena_keep(arena, mark);
+}
+
+/* Gives back the activations of all layers but the first `count`, and all that was taken after the layers. */
+static void keep_layers(const Training *t, size_t count, Arena *arena)
+{
+    arena_release(arena, t->first_layer + count * t->layer_bytes);
 }
 
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients)
 {
     const Tensor hidden = tensor(NULL, batch, seq, lm->config.d_model);
+    const TransformerBlock *layer = &lm->layers[0];
     Arena measure = {0};
     Training training;
-    if (!with_gradients)
+    if (!with_gradients) {
         take_buffers(&measure, hidden);
-    else if (bind_training(&training, &measure, lm, hidden))
+        arena_expect(&measure, transformer_block_scratch(hidden, layer, false));
+        arena_expect(&measure, linear_cross_entropy_scratch(hidden, &lm->lm_head));
+        return measure.peak;
+    }
+    if (bind_training(&training, &measure, lm, hidden))
         return SIZE_MAX;
-    arena_expect(&measure, transformer_block_scratch(hidden, &lm->layers[0], with_gradients));
+    arena_expect(&measure, transformer_block_saving_scratch(hidden, layer));
     arena_expect(&measure, linear_cross_entropy_scratch(hidden, &lm->lm_head));
+    /* The backward pass of the last layer, which has the most activations below it. */
+    keep_layers(&training, lm->config.num_layers, &measure);
+    arena_expect(&measure, transformer_block_scratch(hidden, layer, true));
     return measure.peak;
 }
 
-/* x_0 = embed(ids), x_{i+1} = layer_i(x_i), normed = norm(x_L), where x_i is hidden[i] and L the number of layers. */
+/* x_0 = embed(ids), x_{i+1} = layer_i(x_i), normed = norm(x_L), where x_i is layers[i].x, and x_L is last. */
 static Status forward(Training *t, const TransformerLM *lm, TokenTensor ids, const GradientObserver *observer,
                       Arena *scratch)
 {
     const size_t num_layers = lm->config.num_layers;
-    Status s = embedding_forward(tensor_select(t->hidden, 0, 0), ids, &lm->token_embeddings);
+    Status s = embedding_forward(t->layers[0].x, ids, &lm->token_embeddings);
     for (size_t i = 0; !s && i < num_layers; i++) {
-        s = transformer_block_forward(tensor_select(t->hidden, 0, i + 1), &t->layers[i], tensor_select(t->hidden, 0, i),
-                                      &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
+        LayerActivations *layer = &t->layers[i];
+        const Tensor y = i + 1 < num_layers ? t->layers[i + 1].x : t->last;
+        s = transformer_block_forward(y, &layer->saved, layer->x, &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
         if (!s && observer && observer->output)
-            observer->output(observer->context, i, tensor_select(t->hidden, 0, i + 1));
+            observer->output(observer->context, i, y);
     }
-    const Tensor last = tensor_select(t->hidden, 0, num_layers);
     if (lm->config.norm == NORM_NONE)
-        t->normed = last;
+        t->normed = t->last;
     else if (!s)
-        s = rmsnorm_forward(t->normed, t->inverse_rms, last, &lm->ln_final);
+        s = rmsnorm_forward(t->normed, t->inverse_rms, t->last, &lm->ln_final);
     return s;
 }
 
@@ -312,12 +339,13 @@ static void layer_ready(const GradientObserver *observer, const TransformerBlock
  *     loss = cross_entropy(lm_head(normed))       linear_cross_entropy(), which also computes the loss
  *
  * One tensor, grad_x, holds dL/dnormed, then dL/dx_L, and so on to dL/dx_0: each line overwrites the gradient of its
- * output by that of its input.
+ * output by that of its input. The backward pass of a layer takes its scratch where the activations of later layers
+ * were.
  */
 static Status backward(float *loss, TransformerLM *grad, const Training *t, const TransformerLM *lm, TokenTensor ids,
                        TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
-    const Tensor grad_x = t->grad_hidden, last = tensor_select(t->hidden, 0, lm->config.num_layers);
+    const Tensor grad_x = t->grad_hidden;
 
     /* loss = cross_entropy(lm_head(normed)) */
     Status s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
@@ -328,15 +356,17 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
 
     /* normed = norm(x_L) */
     if (lm->config.norm != NORM_NONE)
-        s = rmsnorm_backward(grad_x, &grad->ln_final, grad_x, t->inverse_rms, last, &lm->ln_final);
+        s = rmsnorm_backward(grad_x, &grad->ln_final, grad_x, t->inverse_rms, t->last, &lm->ln_final);
     if (s)
         return s;
     ready(observer, grad->ln_final.weight);
 
     /* x_{i+1} = layer_i(x_i) */
     for (size_t i = lm->config.num_layers; i-- > 0;) {
-        s = transformer_block_backward(grad_x, &grad->layers[i], grad_x, &t->layers[i], tensor_select(t->hidden, 0, i),
-                                       &lm->layers[i], rope_of(lm), NO_POSITIONS, scratch);
+        LayerActivations *layer = &t->layers[i];
+        keep_layers(t, i + 1, scratch);
+        s = transformer_block_backward(grad_x, &grad->layers[i], grad_x, &layer->saved, layer->x, &lm->layers[i],
+                                       rope_of(lm), NO_POSITIONS, scratch);
         if (s)
             return s;
         layer_ready(observer, &grad->layers[i]);

@@ -194,6 +194,18 @@ static Status block_infer_in(void *context, Arena *scratch)
     return s;
 }
 
+static Status block_forward_in(void *context, Arena *scratch)
+{
+    BlockProblem *p = context;
+    const size_t mark = arena_mark(&p->memory);
+    TransformerBlockSaved saved;
+    assert_ok(transformer_block_bind_saved(&saved, &p->memory, p->x.value, &p->block));
+    const Status s = transformer_block_forward(filled_like(NAN, p->x.value), &saved, p->x.value, &p->block, &p->rope,
+                                               NO_POSITIONS, scratch);
+    arena_release(&p->memory, mark);
+    return s;
+}
+
 static Status block_backward_in(void *context, Arena *scratch)
 {
     BlockProblem *p = context;
@@ -208,6 +220,7 @@ START_TEST(test_block_takes_exactly_its_scratch)
         BlockProblem *p = block_problem((NormPlacement)norm);
         test_label("%s", p->name);
         assert_scratch(transformer_block_scratch(p->x.value, &p->block, false), block_infer_in, p);
+        assert_scratch(transformer_block_saving_scratch(p->x.value, &p->block), block_forward_in, p);
         assert_scratch(transformer_block_scratch(p->x.value, &p->block, true), block_backward_in, p);
         arena_deinit(&p->memory);
     }
