@@ -34,36 +34,65 @@ static size_t capacity_of(const Arena *arena)
     return arena->base ? arena->capacity : SIZE_MAX - 1;
 }
 
+/* Returns the bytes that are handed out from both sides. */
+static size_t used_of(const Arena *arena)
+{
+    return arena->used + arena->used_at_end;
+}
+
 void arena_expect(Arena *arena, size_t bytes)
 {
-    const size_t room = SIZE_MAX - arena->used, peak = bytes < room ? arena->used + bytes : SIZE_MAX;
+    const size_t used = used_of(arena), room = SIZE_MAX - used, peak = bytes < room ? used + bytes : SIZE_MAX;
     if (peak > arena->peak)
         arena->peak = peak;
 }
 
-void *arena_take(Arena *arena, size_t bytes)
+/* Counts a request in `used`, which is that of one of the two sides. False if the request does not fit. */
+static bool request(Arena *arena, size_t *used, size_t bytes)
 {
     const size_t rounded = memory_aligned(bytes);
     if (arena->refused)
-        return NULL;
-    if (rounded > capacity_of(arena) - arena->used) {
+        return false;
+    if (rounded > capacity_of(arena) - used_of(arena)) {
         arena->refused = bytes;
         if (!arena->base)
             arena->peak = SIZE_MAX;
-        return NULL;
+        return false;
     }
-    void *address = arena->base ? arena->base + arena->used : NULL;
-    arena->used += rounded;
+    *used += rounded;
     arena_expect(arena, 0);
-    return address;
+    return true;
 }
 
-Tensor arena_tensor_of(Arena *arena, int rank, const size_t *shape)
+void *arena_take(Arena *arena, size_t bytes)
+{
+    const size_t start = arena->used;
+    return request(arena, &arena->used, bytes) && arena->base ? arena->base + start : NULL;
+}
+
+static size_t bytes_of(int rank, const size_t *shape)
 {
     size_t bytes = sizeof(float);
     for (int i = 0; i < rank; i++)
         bytes = memory_product(bytes, shape[i]);
-    return tensor_of(arena_take(arena, bytes), rank, shape);
+    return bytes;
+}
+
+Tensor arena_tensor_of(Arena *arena, int rank, const size_t *shape)
+{
+    return tensor_of(arena_take(arena, bytes_of(rank, shape)), rank, shape);
+}
+
+Tensor arena_tensor_at_end(Arena *arena, int rank, const size_t *shape)
+{
+    const bool fits = request(arena, &arena->used_at_end, bytes_of(rank, shape));
+    void *address = fits && arena->base ? arena->base + arena->capacity - arena->used_at_end : NULL;
+    return tensor_of(address, rank, shape);
+}
+
+void arena_release_end(Arena *arena)
+{
+    arena->used_at_end = 0;
 }
 
 Tensor arena_tensor_like(Arena *arena, Tensor like)
@@ -85,7 +114,7 @@ Status arena_status(Arena *arena)
         return status_fail(CS336_ENOMEM,
                            "arena_take: the sizes need more than the %zu bytes that a program can address", SIZE_MAX);
     return status_fail(CS336_ENOMEM, "arena_take: %zu bytes asked for, %zu of %zu left", arena->refused,
-                       capacity_of(arena) - arena->used, capacity_of(arena));
+                       capacity_of(arena) - used_of(arena), capacity_of(arena));
 }
 
 Status arena_keep(Arena *arena, size_t mark)

@@ -9,6 +9,9 @@
  * - A function that takes memory begins with arena_mark(). It ends with arena_keep() if its caller goes on using the
  *   memory, or with arena_release() if the memory was scratch.
  * - Each request begins at a multiple of MEMORY_ALIGNMENT bytes.
+ * - Memory can also be taken from the end, towards the front: the arena is a double-ended stack. A request from either
+ *   side is refused before it would overlap what was taken from the other. A training step has its activations at the
+ *   front and its gradients at the end (transformer_lm_loss_and_gradients()).
  *
  * @code
  * Status bind(Views *views, Arena *arena)
@@ -43,10 +46,11 @@ CS336_API_BEGIN
 typedef struct {
     unsigned char *base; /**< the allocation; NULL: only measure */
     size_t capacity;     /**< bytes of the allocation */
-    size_t used;         /**< bytes handed out */
-    size_t peak;         /**< the most that used has been; SIZE_MAX if more was asked for than memory can have */
-    size_t refused;      /**< bytes of the first request that did not fit; 0: all fitted */
-    bool reported;       /**< arena_status() has reported that request */
+    size_t used;         /**< bytes handed out from the front */
+    size_t used_at_end;  /**< bytes handed out from the end */
+    size_t peak;    /**< the most that both together have been; SIZE_MAX if more was asked for than memory can have */
+    size_t refused; /**< bytes of the first request that did not fit; 0: all fitted */
+    bool reported;  /**< arena_status() has reported that request */
 } Arena;
 
 /** @brief Allocates zeroed memory. @retval CS336_ENOMEM  the message says how many bytes were asked for */
@@ -69,6 +73,17 @@ Tensor arena_tensor_of(Arena *arena, int rank, const size_t *shape);
 
 /** @brief Takes a contiguous tensor of the shape of @p like, as torch.empty_like() does. */
 Tensor arena_tensor_like(Arena *arena, Tensor like);
+
+/**
+ * @brief Takes a contiguous tensor from the end of the arena, just before the one that was taken there last.
+ *
+ * The same sequence of calls gives the same addresses. arena_mark() and arena_release() are only about the front.
+ * @see arena_release_end(); test_arena_has_two_ends
+ */
+Tensor arena_tensor_at_end(Arena *arena, int rank, const size_t *shape);
+
+/** @brief Gives back all that was taken from the end. */
+void arena_release_end(Arena *arena);
 
 /** @brief Raises the peak as if a callee took @p bytes and gave them back: for measuring scratch. */
 void arena_expect(Arena *arena, size_t bytes);

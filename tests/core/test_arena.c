@@ -65,6 +65,43 @@ START_TEST(test_arena_says_when_it_is_full)
 }
 END_TEST
 
+START_TEST(test_arena_has_two_ends)
+{
+    Arena measure = {0}, arena;
+    arena_take(&measure, 65);
+    ck_assert_ptr_null(arena_tensor_at_end(&measure, 1, (size_t[]){1}).data);
+    arena_release(&measure, 0);
+    ck_assert_ptr_null(arena_tensor_at_end(&measure, 1, (size_t[]){17}).data);
+    ck_assert_uint_eq(measure.peak, 192); /* 128 + 64 together; later 64 + 128 at the end alone */
+    arena_expect(&measure, 128);
+    ck_assert_uint_eq(measure.peak, 320);
+
+    /* From the end towards the front. What is released at the front leaves the end alone. */
+    assert_ok(arena_init(&arena, 320));
+    const Tensor last = arena_tensor_at_end(&arena, 1, (size_t[]){1}),
+                 before = arena_tensor_at_end(&arena, 2, (size_t[]){1, 17});
+    ck_assert_ptr_eq(last.data, arena.base + 256);
+    ck_assert_ptr_eq(before.data, arena.base + 128);
+    ck_assert_ptr_eq(arena_take(&arena, 128), arena.base);
+    ck_assert_uint_eq(arena.peak, 320);
+
+    /* Neither side reaches into the other. */
+    ck_assert_ptr_null(arena_take(&arena, 1));
+    assert_fails(arena_status(&arena), CS336_ENOMEM, "arena_take: 1 bytes asked for, 0 of 320 left");
+    arena_release(&arena, 64);
+    ck_assert_ptr_null(arena_tensor_at_end(&arena, 1, (size_t[]){17}).data);
+    assert_fails(arena_status(&arena), CS336_ENOMEM, "arena_take: 68 bytes asked for, 64 of 320 left");
+    arena_release(&arena, 64);
+    ck_assert_ptr_eq(arena_tensor_at_end(&arena, 1, (size_t[]){16}).data, arena.base + 64);
+
+    /* The same calls give the same addresses again. */
+    arena_release_end(&arena);
+    ck_assert_ptr_eq(arena_tensor_at_end(&arena, 1, (size_t[]){1}).data, last.data);
+    ck_assert_uint_eq(arena.used, 64);
+    arena_deinit(&arena);
+}
+END_TEST
+
 START_TEST(test_arena_remembers_what_did_not_fit)
 {
     Arena arena;
@@ -130,6 +167,7 @@ END_TEST
 
 const TestCase arena_tests[] = {
     TEST(test_arena_measures_then_binds_with_the_same_calls, "arena"),
+    TEST(test_arena_has_two_ends, "arena"),
     TEST(test_arena_says_when_it_is_full, "arena"),
     TEST(test_arena_remembers_what_did_not_fit, "arena"),
     TEST(test_arena_expects_what_a_callee_takes, "arena"),
