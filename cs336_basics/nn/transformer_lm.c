@@ -226,17 +226,19 @@ typedef struct {
 typedef struct {
     Tensor grad_hidden;       /* (..., seq, d_model), of the backward pass */
     LayerActivations *layers; /* num_layers of them */
-    Tensor last;              /* (..., seq, d_model), the output of the last layer */
-    Tensor inverse_rms;       /* (..., seq, 1), of the final norm; NORM_NONE: missing */
-    Tensor normed;            /* (..., seq, d_model); NORM_NONE: last */
-    size_t first_layer;       /* mark of the arena below layers[0] */
-    size_t layer_bytes;       /* of the activations of each layer */
+    size_t num_layers;
+    Tensor last;         /* (..., seq, d_model), the output of the last layer */
+    Tensor inverse_rms;  /* (..., seq, 1), of the final norm; NORM_NONE: missing */
+    Tensor normed;       /* (..., seq, d_model); NORM_NONE: last */
+    size_t first_layer;  /* mark of the arena below layers[0] */
+    size_t layer_bytes;  /* of the activations of each layer */
+    bool take_gradients; /* from the end of the arena; set after binding */
 } Training;
 
 static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, Tensor hidden)
 {
     const size_t mark = arena_mark(arena), num_layers = lm->config.num_layers;
-    *t = (Training){.grad_hidden = arena_tensor_like(arena, hidden)};
+    *t = (Training){.grad_hidden = arena_tensor_like(arena, hidden), .num_layers = num_layers};
     /* An arena that measures, or is full, has no memory for t->layers. */
     t->layers = arena_take(arena, num_layers * sizeof *t->layers);
     t->first_layer = arena_mark(arena);
@@ -261,32 +263,57 @@ static Status bind_training(Training *t, Arena *arena, const TransformerLM *lm, 
     return arena_keep(arena, mark);
 }
 
-/* Gives back the activations of all layers but the first `count`, and all that was taken after the layers. */
-static void keep_layers(const Training *t, size_t count, Arena *arena)
+/*
+ * Goes back to a part of the model, numbered as for transformer_lm_take_gradients(): gives back the activations of all
+ * later layers, and takes the part's gradients, if they are to be taken. Before the first call, all activations are
+ * there: those of the final norm and of lm_head are needed by both.
+ */
+static Status go_back_to(size_t part, const Training *t, TransformerLM *grad, Arena *arena)
 {
-    arena_release(arena, t->first_layer + count * t->layer_bytes);
+    if (part <= t->num_layers)
+        arena_release(arena, t->first_layer + part * t->layer_bytes);
+    return t->take_gradients ? transformer_lm_take_gradients(grad, part, arena) : CS336_OK;
+}
+
+/* Returns the bytes that a step takes from its arena, with or without the gradients. */
+static size_t measure_training(const TransformerLM *lm, size_t batch, size_t seq, bool take_gradients)
+{
+    const Tensor hidden = tensor(NULL, batch, seq, lm->config.d_model);
+    const TransformerBlock *layer = &lm->layers[0];
+    TransformerLM grad = {.config = lm->config};
+    Arena measure = {0};
+    Training training;
+    if (bind_training(&training, &measure, lm, hidden))
+        return SIZE_MAX;
+    training.take_gradients = take_gradients;
+    /* The forward pass. */
+    arena_expect(&measure, transformer_block_saving_scratch(hidden, layer));
+    /* The backward pass: lm_head and final norm, the layers, and the embeddings, which take no scratch. */
+    size_t part = lm->config.num_layers + 1;
+    Status s = go_back_to(part, &training, &grad, &measure);
+    arena_expect(&measure, linear_cross_entropy_scratch(hidden, &lm->lm_head));
+    while (!s && part-- > 0) {
+        s = go_back_to(part, &training, &grad, &measure);
+        arena_expect(&measure, part > 0 ? transformer_block_scratch(hidden, layer, true) : 0);
+    }
+    return s ? SIZE_MAX : measure.peak;
 }
 
 size_t transformer_lm_loss_scratch(const TransformerLM *lm, size_t batch, size_t seq, bool with_gradients)
 {
+    if (with_gradients)
+        return measure_training(lm, batch, seq, false);
     const Tensor hidden = tensor(NULL, batch, seq, lm->config.d_model);
-    const TransformerBlock *layer = &lm->layers[0];
     Arena measure = {0};
-    Training training;
-    if (!with_gradients) {
-        take_buffers(&measure, hidden);
-        arena_expect(&measure, transformer_block_scratch(hidden, layer, false));
-        arena_expect(&measure, linear_cross_entropy_scratch(hidden, &lm->lm_head));
-        return measure.peak;
-    }
-    if (bind_training(&training, &measure, lm, hidden))
-        return SIZE_MAX;
-    arena_expect(&measure, transformer_block_saving_scratch(hidden, layer));
+    take_buffers(&measure, hidden);
+    arena_expect(&measure, transformer_block_scratch(hidden, &lm->layers[0], false));
     arena_expect(&measure, linear_cross_entropy_scratch(hidden, &lm->lm_head));
-    /* The backward pass of the last layer, which has the most activations below it. */
-    keep_layers(&training, lm->config.num_layers, &measure);
-    arena_expect(&measure, transformer_block_scratch(hidden, layer, true));
     return measure.peak;
+}
+
+size_t transformer_lm_loss_and_gradients_memory(const TransformerLM *lm, size_t batch, size_t seq)
+{
+    return measure_training(lm, batch, seq, true);
 }
 
 /* x_0 = embed(ids), x_{i+1} = layer_i(x_i), normed = norm(x_L), where x_i is layers[i].x, and x_L is last. */
@@ -346,9 +373,12 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
                        TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
     const Tensor grad_x = t->grad_hidden;
+    const size_t num_layers = lm->config.num_layers;
 
     /* loss = cross_entropy(lm_head(normed)) */
-    Status s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
+    Status s = go_back_to(num_layers + 1, t, grad, scratch);
+    if (!s)
+        s = linear_cross_entropy(loss, grad_x, &grad->lm_head, t->normed, targets, &lm->lm_head, scratch);
     if (s)
         return s;
     if (!lm->config.tie_embeddings) /* else the embeddings add to the same gradient, in the last line */
@@ -362,20 +392,39 @@ static Status backward(float *loss, TransformerLM *grad, const Training *t, cons
     ready(observer, grad->ln_final.weight);
 
     /* x_{i+1} = layer_i(x_i) */
-    for (size_t i = lm->config.num_layers; i-- > 0;) {
+    for (size_t i = num_layers; i-- > 0;) {
         LayerActivations *layer = &t->layers[i];
-        keep_layers(t, i + 1, scratch);
-        s = transformer_block_backward(grad_x, &grad->layers[i], grad_x, &layer->saved, layer->x, &lm->layers[i],
-                                       rope_of(lm), NO_POSITIONS, scratch);
+        s = go_back_to(i + 1, t, grad, scratch);
+        if (!s)
+            s = transformer_block_backward(grad_x, &grad->layers[i], grad_x, &layer->saved, layer->x, &lm->layers[i],
+                                           rope_of(lm), NO_POSITIONS, scratch);
         if (s)
             return s;
         layer_ready(observer, &grad->layers[i]);
     }
 
     /* x_0 = embed(ids) */
-    s = embedding_backward(&grad->token_embeddings, grad_x, ids);
+    s = go_back_to(0, t, grad, scratch);
+    if (!s)
+        s = embedding_backward(&grad->token_embeddings, grad_x, ids);
     if (!s)
         ready(observer, grad->token_embeddings.weight);
+    return s;
+}
+
+/* Computes the loss and the gradients. They are added to `grad`, or taken from the end of the arena. */
+static Status loss_and_gradients(float *loss, TransformerLM *grad, bool take_gradients, const TransformerLM *lm,
+                                 TokenTensor ids, TokenTensor targets, const GradientObserver *observer, Arena *arena)
+{
+    const size_t mark = arena_mark(arena);
+    Training training;
+    Status s = bind_training(&training, arena, lm, hidden_shape(ids, lm->config.d_model));
+    training.take_gradients = take_gradients;
+    if (!s)
+        s = forward(&training, lm, ids, observer, arena);
+    if (!s)
+        s = backward(loss, grad, &training, lm, ids, targets, observer, arena);
+    arena_release(arena, mark);
     return s;
 }
 
@@ -385,21 +434,25 @@ Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM
     Status s = check_ids(__func__, lm, ids);
     if (s)
         return s;
+    if (grad)
+        return loss_and_gradients(loss, grad, false, lm, ids, targets, observer, scratch);
+    /* Only the loss: nothing is kept for a backward pass. */
     const size_t mark = arena_mark(scratch);
-    if (!grad) {
-        /* Only the loss: nothing is kept for a backward pass. */
-        Tensor normed;
-        s = run_layers(&normed, lm, (Caches){0}, ids, scratch);
-        if (!s)
-            s = linear_cross_entropy(loss, (Tensor){0}, NULL, normed, targets, &lm->lm_head, scratch);
-    } else {
-        Training training;
-        s = bind_training(&training, scratch, lm, hidden_shape(ids, lm->config.d_model));
-        if (!s)
-            s = forward(&training, lm, ids, observer, scratch);
-        if (!s)
-            s = backward(loss, grad, &training, lm, ids, targets, observer, scratch);
-    }
+    Tensor normed;
+    s = run_layers(&normed, lm, (Caches){0}, ids, scratch);
+    if (!s)
+        s = linear_cross_entropy(loss, (Tensor){0}, NULL, normed, targets, &lm->lm_head, scratch);
     arena_release(scratch, mark);
+    return s;
+}
+
+Status transformer_lm_loss_and_gradients(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
+                                         TokenTensor targets, const GradientObserver *observer, Arena *arena)
+{
+    Status s = check_ids(__func__, lm, ids);
+    if (!s)
+        s = loss_and_gradients(loss, grad, true, lm, ids, targets, observer, arena);
+    if (s)
+        arena_release_end(arena);
     return s;
 }

@@ -7,6 +7,8 @@
  * - transformer_lm_forward() computes logits.
  * - transformer_lm_loss() computes the training loss and, if asked, all gradients. The logits of all tokens never exist
  *   at the same time: see linear_cross_entropy().
+ * - transformer_lm_loss_and_gradients() does the same in less memory: gradients take the memory of activations that are
+ *   no longer needed.
  * - transformer_lm_token_losses() computes the loss of each token, for evaluation.
  * - transformer_lm_decode() computes the logits that follow new tokens. The keys and values of earlier tokens are
  * cached.
@@ -108,6 +110,27 @@ size_t transformer_lm_parameter_count(const TransformerLMConfig *config);
  */
 CS336_MUST_CHECK Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config);
 
+/**
+ * @brief Binds a model whose parameters are missing (data NULL), for transformer_lm_loss_and_gradients(). Takes memory
+ * only for the array of layers.
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as transformer_lm_bind()
+ */
+CS336_MUST_CHECK Status transformer_lm_bind_missing(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config);
+
+/**
+ * @brief Takes the gradients of one part of the model from the end of the arena, set to 0, in reverse memory order.
+ *
+ * Part 0 is the embeddings, part i + 1 is layer i, and part num_layers + 1 is the final norm and lm_head, which with
+ * tied embeddings has the embeddings' gradient, so that part 0 is then empty. If all parts are taken from the last to
+ * the first, the gradients lie as parameters do (apart from tied embeddings, which then come last).
+ * @param[in,out] grad   from transformer_lm_bind_missing(); if the arena only measures, only its configuration is used
+ * @param[in]     part   at most num_layers + 1
+ * @param[in]     arena  gives the memory
+ * @retval CS336_ENOMEM  the arena is full
+ * @see test_lm_gradients_in_shared_memory
+ */
+CS336_MUST_CHECK Status transformer_lm_take_gradients(TransformerLM *grad, size_t part, Arena *arena);
+
 /** @brief Takes and fills the RoPE tables, for a model that computes. @retval CS336_ENOMEM  the arena is full */
 CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena);
 
@@ -146,6 +169,9 @@ void transformer_lm_destroy(TransformerLM *lm);
 CS336_MUST_CHECK Status transformer_lm_parameters(ParameterList *list, Arena *arena, const TransformerLM *value,
                                                   const TransformerLM *grad, const TransformerLM *first,
                                                   const TransformerLM *second);
+
+/** @brief Sets the gradients of a list from transformer_lm_parameters() to those of @p grad. */
+void transformer_lm_list_gradients(ParameterList list, const TransformerLM *grad);
 
 /** @brief Returns the bytes of scratch for transformer_lm_forward() and transformer_lm_decode(). */
 size_t transformer_lm_forward_scratch(const TransformerLM *lm, size_t batch, size_t seq);
@@ -192,6 +218,41 @@ typedef struct {
  */
 CS336_MUST_CHECK Status transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
                                             TokenTensor targets, const GradientObserver *observer, Arena *scratch);
+
+/**
+ * @brief Returns the bytes that transformer_lm_loss_and_gradients() takes: less than transformer_lm_loss_scratch() and
+ * the gradients together. SIZE_MAX if a size_t cannot count them.
+ */
+size_t transformer_lm_loss_and_gradients_memory(const TransformerLM *lm, size_t batch, size_t seq);
+
+/**
+ * @brief Does what transformer_lm_loss() does, and takes the memory of the gradients from the same arena, one part of
+ * the model after the other, when the backward pass comes to it.
+ *
+ * By then the activations of all later parts are given back, so the gradients take their memory. As in PyTorch after
+ * `zero_grad(set_to_none=True)`, there are no gradients before the backward pass. With three layers, from the forward
+ * pass to the end of the backward pass:
+ *
+ *                 activations, from the front                    gradients, from the end
+ *     forward     | layer 0 | layer 1 | layer 2 | logits |                             |
+ *     lm_head     | layer 0 | layer 1 | layer 2 | logits |                   | lm_head |
+ *     layer 2     | layer 0 | layer 1 | layer 2 | scratch |        | layer 2 | lm_head |
+ *     layer 1     | layer 0 | layer 1 | scratch |        | layer 1 | layer 2 | lm_head |
+ *     layer 0     | layer 0 | scratch |        | layer 0 | layer 1 | layer 2 | lm_head |
+ *     embeddings  |               | embeddings | layer 0 | layer 1 | layer 2 | lm_head |
+ *
+ * The first rows need the most memory if there are many tokens, and the last if there are few.
+ * @param[out]    grad      from transformer_lm_bind_missing(). Its parameters are set to the gradients. These stay at
+ *                          the end of the arena until the caller calls arena_release_end(); on failure they are given
+ *                          back
+ * @param[in,out] arena     transformer_lm_loss_and_gradients_memory() bytes, with nothing taken from its end
+ * @param         loss, lm, ids, targets, observer  as for transformer_lm_loss()
+ * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as transformer_lm_loss()
+ * @see test_lm_gradients_in_shared_memory
+ */
+CS336_MUST_CHECK Status transformer_lm_loss_and_gradients(float *loss, TransformerLM *grad, const TransformerLM *lm,
+                                                          TokenTensor ids, TokenTensor targets,
+                                                          const GradientObserver *observer, Arena *arena);
 
 /**
  * @brief Computes the loss of each of the last tokens of every sequence, to evaluate a model token by token.

@@ -3,11 +3,13 @@
  * transformer_lm.c.
  */
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "nn/transformer_lm.h"
 
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 /* A role decides the shape and the initial values. */
 typedef enum { TABLE, SQUARE, GAIN, UP, GATE, DOWN, HEAD } Role;
@@ -189,7 +191,7 @@ static void set_dtype(TransformerLM *lm, DType dtype)
     }
 }
 
-Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
+Status transformer_lm_bind_missing(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
 {
     const Status s = transformer_lm_check(config);
     if (s)
@@ -203,6 +205,15 @@ Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMC
                                            .ln1.eps = config->norm_eps,
                                            .ln2.eps = config->norm_eps};
     set_dtype(lm, config->dtype);
+    return arena_keep(arena, mark);
+}
+
+Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMConfig *config)
+{
+    const size_t mark = arena_mark(arena);
+    const Status s = transformer_lm_bind_missing(lm, arena, config);
+    if (s)
+        return s;
     /* One tensor for each parameter, in memory order. */
     for (Walk walk = {.config = config}; next_parameter(&walk);) {
         const Tensor view = arena_tensor_of(arena, walk.rank, walk.shape);
@@ -212,6 +223,49 @@ Status transformer_lm_bind(TransformerLM *lm, Arena *arena, const TransformerLMC
     if (config->tie_embeddings)
         lm->lm_head.weight = lm->token_embeddings.weight;
     return arena_keep(arena, mark);
+}
+
+/* Sets a contiguous tensor to 0 with all threads. */
+static void clear(Tensor t)
+{
+    enum { CHUNK = 1 << 16 }; /* numbers, 256 KB: long enough that a thread rarely asks for the next */
+    const size_t count = tensor_count(t);
+#pragma omp parallel for num_threads(parallel_threads_for(count))
+    for (size_t first = 0; first < count; first += CHUNK)
+        memset(t.data + first, 0, (count - first < CHUNK ? count - first : CHUNK) * sizeof *t.data);
+}
+
+/* Takes the gradients of a table's entries from the end of the arena. owner: what the offsets count from; or NULL. */
+static void take_entries(void *owner, const Entry *entries, size_t count, const TransformerLMConfig *config,
+                         Arena *arena)
+{
+    for (size_t i = count; i-- > 0;) {
+        size_t shape[2];
+        const int rank = shape_of(shape, entries[i].role, config);
+        if (rank == 0)
+            continue;
+        const Tensor grad = arena_tensor_at_end(arena, rank, shape);
+        if (grad.data)
+            clear(grad);
+        if (owner)
+            *(Tensor *)(void *)((unsigned char *)owner + entries[i].offset) = grad;
+    }
+}
+
+Status transformer_lm_take_gradients(TransformerLM *grad, size_t part, Arena *arena)
+{
+    const TransformerLMConfig *config = &grad->config;
+    const size_t head = config->num_layers + 1;
+    const bool tied = config->tie_embeddings;
+    if (part > 0 && part < head)
+        take_entries(grad->layers ? &grad->layers[part - 1] : NULL, in_layer, LENGTH(in_layer), config, arena);
+    if (part == (tied ? head : 0))
+        take_entries(grad, before_layers, LENGTH(before_layers), config, arena);
+    if (part == head)
+        take_entries(grad, after_layers, LENGTH(after_layers), config, arena);
+    if (part == head && tied)
+        grad->lm_head.weight = grad->token_embeddings.weight;
+    return arena_status(arena);
 }
 
 Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena)
@@ -294,6 +348,13 @@ Status transformer_lm_parameters(ParameterList *list, Arena *arena, const Transf
     if (s)
         *list = (ParameterList){0};
     return s;
+}
+
+void transformer_lm_list_gradients(ParameterList list, const TransformerLM *grad)
+{
+    Walk walk = {.config = &grad->config};
+    for (size_t i = 0; i < list.count && next_parameter(&walk); i++)
+        list.items[i].grad = optional_view(&walk, grad);
 }
 
 /* ---- a model on the heap ---- */

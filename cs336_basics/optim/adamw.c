@@ -56,7 +56,7 @@ static void update(const Parameter *parameter, const AdamWScalars *scalars_of_st
                    count - first < OPTIM_CHUNK ? count - first : OPTIM_CHUNK);
 }
 
-/* Takes the step of both public functions. They differ in grad_factor and in clear: see AdamWScalars. */
+/* Takes the step of the public functions. They differ in grad_factor and in clear: see AdamWScalars. */
 static Status take_step(const char *function, ParameterList parameters, double grad_factor, bool clear, size_t step,
                         const AdamWConfig *config)
 {
@@ -81,6 +81,11 @@ static Status take_step(const char *function, ParameterList parameters, double g
 Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config)
 {
     return take_step(__func__, parameters, 1, false, step, config);
+}
+
+Status adamw_step_scaled(ParameterList parameters, double grad_factor, size_t step, const AdamWConfig *config)
+{
+    return take_step(__func__, parameters, grad_factor, false, step, config);
 }
 
 Status adamw_step_and_clear(ParameterList parameters, double grad_factor, size_t step, const AdamWConfig *config)

@@ -28,8 +28,8 @@ typedef struct {
  *     \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t}\, \frac{m}{\sqrt{v / (1 - \beta_2^t)} + \epsilon} \f]
  *
  * @par In this library
- * The training loop runs adamw_step_and_clear(), which also clips and clears in the same pass over memory:
- * test_adamw_clips_steps_and_clears_in_one.
+ * The training loop runs adamw_step_scaled(), which also clips in the same pass over memory, or
+ * adamw_step_and_clear(), which also clears: test_adamw_clips_steps_and_clears_in_one.
  * @param[in,out] parameters  values and moments are updated; parameters without gradient are skipped
  * @param[in]     step        t, 1 for the first
  * @param[in]     config      rates
@@ -38,6 +38,15 @@ typedef struct {
  * @see test_adamw
  */
 CS336_MUST_CHECK Status adamw_step(ParameterList parameters, size_t step, const AdamWConfig *config);
+
+/**
+ * @brief Takes adamw_step() with the gradients multiplied by a factor. The gradients themselves stay as they are.
+ * @param[in] grad_factor  clip_factor(), or 1
+ * @retval CS336_ESHAPE, CS336_ERANGE  as adamw_step(), or grad_factor is negative or not finite; nothing was changed
+ * @see test_adamw_clips_steps_and_clears_in_one
+ */
+CS336_MUST_CHECK Status adamw_step_scaled(ParameterList parameters, double grad_factor, size_t step,
+                                          const AdamWConfig *config);
 
 /**
  * @brief Multiplies the gradients by a factor, takes adamw_step(), and sets the gradients to 0 for the next batch.

@@ -52,6 +52,11 @@ size_t trainer_piece_size(const TrainerConfig *config)
     return config->grad_accum ? config->batch_size / config->grad_accum : config->batch_size;
 }
 
+bool trainer_shares_memory(const TrainerConfig *config)
+{
+    return !config->keep_gradients && trainer_piece_size(config) == config->batch_size;
+}
+
 /* Takes everything except the scratch from the arena. Called to measure, then to bind. */
 static Status bind(Trainer *trainer, Arena *arena)
 {
@@ -59,7 +64,9 @@ static Status bind(Trainer *trainer, Arena *arena)
     const size_t tokens = memory_product(trainer_piece_size(&trainer->config), model->context_length);
     const size_t mark = arena_mark(arena);
     Status s = transformer_lm_bind(&trainer->lm, arena, model);
-    s = s ? s : transformer_lm_bind(&trainer->grad, arena, model);
+    if (!s)
+        s = trainer_shares_memory(&trainer->config) ? transformer_lm_bind_missing(&trainer->grad, arena, model)
+                                                    : transformer_lm_bind(&trainer->grad, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->first_moment, arena, model);
     s = s ? s : transformer_lm_bind(&trainer->second_moment, arena, model);
     s = s ? s : transformer_lm_bind_rope(&trainer->lm, arena);
@@ -73,6 +80,17 @@ static Status bind(Trainer *trainer, Arena *arena)
     return s ? s : arena_keep(arena, mark);
 }
 
+/* Returns the bytes of scratch for the steps and the validations. */
+static size_t scratch_bytes(const Trainer *trainer)
+{
+    const size_t rows = trainer_piece_size(&trainer->config), context = trainer->config.model.context_length;
+    const size_t validation = transformer_lm_loss_scratch(&trainer->lm, rows, context, false);
+    const size_t step = trainer_shares_memory(&trainer->config)
+                            ? transformer_lm_loss_and_gradients_memory(&trainer->lm, rows, context)
+                            : transformer_lm_loss_scratch(&trainer->lm, rows, context, true);
+    return step > validation ? step : validation;
+}
+
 static Status allocate(Trainer *trainer)
 {
     Arena measure = {0};
@@ -82,9 +100,7 @@ static Status allocate(Trainer *trainer)
     if (!s)
         s = bind(trainer, &trainer->memory);
     if (!s)
-        s = arena_init(&trainer->scratch,
-                       transformer_lm_loss_scratch(&trainer->lm, trainer_piece_size(&trainer->config),
-                                                   trainer->config.model.context_length, true));
+        s = arena_init(&trainer->scratch, scratch_bytes(trainer));
     return s;
 }
 
@@ -140,8 +156,8 @@ static size_t piece_count(const Trainer *trainer)
 
 /*
  * Draws a batch from the file and computes its loss, piece by piece; drawn in pieces, the windows are those of the
- * whole batch. Unless grad is NULL, the gradient of each piece's mean loss is added to grad, which then is the gradient
- * of the batch's mean loss times the number of pieces.
+ * whole batch. Unless grad is NULL, grad becomes the sum of the gradients of the pieces' mean losses, that is the
+ * gradient of the batch's mean loss times the number of pieces.
  */
 static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, const TokenFile *file, Rng *rng,
                             const GradientObserver *observer)
@@ -150,13 +166,15 @@ static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, 
     const size_t pieces = piece_count(trainer);
     const TokenTensor inputs = tokens(trainer->inputs, rows, context);
     const TokenTensor targets = tokens(trainer->targets, rows, context);
+    const bool shared = grad && trainer_shares_memory(&trainer->config);
     double sum = 0;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < pieces; i++) {
         float piece_loss = 0;
         s = get_batch(trainer->inputs, trainer->targets, file, rows, context, "cpu", rng);
         if (!s)
-            s = transformer_lm_loss(&piece_loss, grad, &trainer->lm, inputs, targets, observer, &trainer->scratch);
+            s = (shared ? transformer_lm_loss_and_gradients : transformer_lm_loss)(
+                &piece_loss, grad, &trainer->lm, inputs, targets, observer, &trainer->scratch);
         sum += (double)piece_loss;
     }
     if (!s)
@@ -180,6 +198,9 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     if (measure)
         layer_norms_clear(&trainer->norms);
     Status s = loss_of_batch(trainer, loss, &trainer->grad, trainer->train, batches, measure ? &observer : NULL);
+    const bool shared = trainer_shares_memory(config);
+    if (!s && shared)
+        transformer_lm_list_gradients(trainer->parameters, &trainer->grad);
     if (!s)
         s = gradient_norm(grad_norm, trainer->parameters);
     if (!s)
@@ -193,15 +214,18 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     if (!s && measure)
         layer_norms_finish(&trainer->norms, trainer->parameters, 1 / pieces);
 
-    /* Divide, clip and update in one pass over the parameters, which also sets the gradients to 0. */
+    /* Divide, clip and update in one pass over the parameters, which also sets accumulated gradients to 0. */
     const double max_norm = config->max_grad_norm > 0 ? config->max_grad_norm : INFINITY;
     if (!s)
-        s = adamw_step_and_clear(trainer->parameters, clip_factor(*grad_norm, max_norm) / pieces, step, &adamw);
+        s = (shared ? adamw_step_scaled : adamw_step_and_clear)(
+            trainer->parameters, clip_factor(*grad_norm, max_norm) / pieces, step, &adamw);
 
     /* After a failure the weights are unchanged, but some gradients may be computed. */
-    if (s)
+    if (shared)
+        arena_release_end(&trainer->scratch);
+    else if (s)
         parameters_zero_grad(trainer->parameters);
-    else
+    if (!s)
         trainer->step = step;
     return s;
 }

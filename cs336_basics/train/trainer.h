@@ -6,6 +6,9 @@
  * - With gradient accumulation a step computes its batch in several pieces, one after the other, and their gradients
  * are summed. The activations of only one piece exist at a time. Windows, loss and update are those of the whole batch,
  *   up to rounding.
+ * - Gradients exist from the backward pass to the update, in memory that activations have in the forward pass: see
+ *   transformer_lm_loss_and_gradients(). A model of GPT-2's size needs 0.5 GB less for a batch of 2 x 1024 tokens. With
+ *   gradient accumulation in several pieces the gradients outlive a piece's activations: they have memory of their own.
  * - Steps count from 1, and step t uses the schedule's learning rate at t. The rate at 0 would be 0 with a warm-up, so
  *   that the first step would learn nothing.
  * - Each validation uses the same windows of the validation file, so that its losses can be compared.
@@ -38,6 +41,8 @@ typedef struct {
     TransformerLMConfig model; /**< sizes and variants */
     size_t batch_size;         /**< windows of context_length tokens in each step */
     size_t grad_accum;         /**< number of pieces in which a batch is computed; divides batch_size; 0: one */
+    bool keep_gradients;       /**< the gradients have memory of their own, where a caller can read and add to them; so
+                                  they have in any case if the batch is computed in several pieces */
     bool overfit_one_batch;    /**< each step uses the first batch, to see that the model can learn it by heart */
     size_t steps;              /**< length of the whole run */
     size_t stop_at;            /**< save and return after this step, to resume later; 0: not before the end */
@@ -62,15 +67,23 @@ CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
 /** @brief Returns the number of windows that a step computes at a time: batch_size, or a part of it. */
 size_t trainer_piece_size(const TrainerConfig *config);
 
+/**
+ * @brief True if gradients share memory with activations: a step computes its batch in one piece, and the gradients
+ * need not be kept.
+ * @see test_gradients_share_memory_or_not
+ */
+bool trainer_shares_memory(const TrainerConfig *config);
+
 /** @brief The state of a run in memory. */
 typedef struct {
-    TrainerConfig config;     /**< a copy of what trainer_init() got */
-    const TokenFile *train,   /**< training tokens, which the caller owns */
-        *val;                 /**< validation tokens, likewise; NULL if val_batches is 0 */
-    TransformerLM lm,         /**< the model: weights and RoPE tables */
-        grad,                 /**< gradients by parameter, summed over the pieces of a batch; zeroed after each step */
-        first_moment,         /**< AdamW's m by parameter */
-        second_moment;        /**< AdamW's v by parameter */
+    TrainerConfig config;   /**< a copy of what trainer_init() got */
+    const TokenFile *train, /**< training tokens, which the caller owns */
+        *val;               /**< validation tokens, likewise; NULL if val_batches is 0 */
+    TransformerLM lm,       /**< the model: weights and RoPE tables */
+        grad,               /**< gradients by parameter. If they share memory, they are in `scratch`, and only during a
+                               step; else summed over the pieces of a batch, and 0 between the steps */
+        first_moment,       /**< AdamW's m by parameter */
+        second_moment;      /**< AdamW's v by parameter */
     ParameterList parameters; /**< the same tensors as a list */
     Rng batches;              /**< draws the training windows; unused with overfit_one_batch */
     size_t step;              /**< steps done */
@@ -78,8 +91,8 @@ typedef struct {
     bool measure_norms;       /**< set it before a step, to measure its norms */
     int32_t *inputs,          /**< (piece, context_length) ids of a piece of the batch */
         *targets;             /**< (piece, context_length) the id that follows each input */
-    Arena memory;             /**< owns weights, gradients, moments and the ids */
-    Arena scratch;            /**< for the activations of a piece of the batch */
+    Arena memory;             /**< owns weights, moments and the ids, and gradients that do not share memory */
+    Arena scratch;            /**< for the activations of a piece of the batch, and gradients that share memory */
 } Trainer;
 
 /**
@@ -92,7 +105,7 @@ typedef struct {
 CS336_MUST_CHECK Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train,
                                      const TokenFile *val);
 
-/** @brief Frees weights, moments and scratch. The token files stay open. */
+/** @brief Frees weights, gradients, moments and scratch. The token files stay open. */
 void trainer_deinit(Trainer *trainer);
 
 /**

@@ -159,26 +159,35 @@ END_TEST
 
 START_TEST(test_adamw_clips_steps_and_clears_in_one)
 {
-    Parameter apart = PARAMETER("w", 3, 1500), at_once = PARAMETER("w", 3, 1500);
-    const ParameterList first = {&apart, 1}, second = {&at_once, 1};
+    Parameter apart = PARAMETER("w", 3, 1500), at_once = PARAMETER("w", 3, 1500), scaled = PARAMETER("w", 3, 1500);
+    const ParameterList first = {&apart, 1}, second = {&at_once, 1}, third = {&scaled, 1};
     for (size_t step = 1; step <= 5; step++) {
         double norm, same_norm;
         const double max_norm = step % 2 ? 0.1 : 1e9;
         test_label("step %zu", step);
         set_gradient(&apart, step);
         set_gradient(&at_once, step);
+        set_gradient(&scaled, step);
+        const float grad = scaled.grad.data[7];
         assert_ok(clip_gradients(&norm, first, max_norm));
         assert_ok(adamw_step(first, step, &USUAL));
         assert_ok(gradient_norm(&same_norm, second));
         ck_assert_double_eq(same_norm, norm);
         assert_ok(adamw_step_and_clear(second, clip_factor(norm, max_norm), step, &USUAL));
+        assert_ok(adamw_step_scaled(third, clip_factor(norm, max_norm), step, &USUAL));
         for (size_t i = 0; i < 4500; i++)
             ck_assert(at_once.grad.data[i] == 0);
+        ck_assert_float_eq(scaled.grad.data[7], grad);
     }
     test_label_end();
     assert_allclose(at_once.value, apart.value, 1e-6, 1e-7);
     assert_allclose(at_once.first_moment, apart.first_moment, 1e-5, 1e-9);
     assert_allclose(at_once.second_moment, apart.second_moment, 1e-5, 1e-12);
+    assert_allclose(scaled.value, at_once.value, 0, 0);
+    assert_allclose(scaled.first_moment, at_once.first_moment, 0, 0);
+    assert_allclose(scaled.second_moment, at_once.second_moment, 0, 0);
+    assert_fails(adamw_step_scaled(third, -1, 1, &USUAL), CS336_ERANGE,
+                 "adamw_step_scaled: grad_factor is -1, expected a finite number of at least 0");
     assert_fails(adamw_step_and_clear(second, -1, 1, &USUAL), CS336_ERANGE,
                  "adamw_step_and_clear: grad_factor is -1, expected a finite number of at least 0");
     assert_fails(adamw_step_and_clear(second, 1, 0, &USUAL), CS336_ERANGE,

@@ -123,7 +123,7 @@ static TrainTogetherConfig together_config(const TrainerConfig *config)
                                  .max_grad_norm = config->max_grad_norm};
 }
 
-/* The memory of a trainer, which has trained nothing. */
+/* The memory of a trainer that keeps its gradients and has trained nothing. */
 static TrainTogetherMemory memory_of(Trainer *t)
 {
     return (TrainTogetherMemory){&t->lm, &t->grad, t->parameters, t->inputs, t->targets, &t->scratch};
@@ -151,6 +151,8 @@ START_TEST(test_train_together_follows_the_trainer)
     enum { CHARACTERS = 20000 };
     static int32_t ids[CHARACTERS];
     const TrainerConfig config = story_config();
+    TrainerConfig keeping = config;
+    keeping.keep_gradients = true;
     const TrainTogetherConfig together = together_config(&config);
     const TokenFile data = token_file_view(ids, write_stories(ids, CHARACTERS), config.model.vocab_size);
     float losses[STEPS], expected[STEPS];
@@ -158,7 +160,7 @@ START_TEST(test_train_together_follows_the_trainer)
     Trainer fused, plain;
     parallel_set_threads(1);
     assert_ok(trainer_init(&fused, &config, &data, NULL));
-    assert_ok(trainer_init(&plain, &config, &data, NULL));
+    assert_ok(trainer_init(&plain, &keeping, &data, NULL));
 
     for (size_t i = 0; i < STEPS; i++) {
         assert_ok(trainer_step(&fused, &expected[i], &norm));
@@ -183,6 +185,7 @@ END_TEST
 START_TEST(test_train_together_writes_one_loss_a_step)
 {
     TrainerConfig config = tiny_training_config();
+    config.keep_gradients = true;
     TinyTraining tiny;
     float losses[4] = {-1, -1, -1, -1}, expected;
     assert_ok(tiny_training_init(&tiny, &config));
@@ -214,6 +217,7 @@ END_TEST
 START_TEST(test_train_together_takes_one_step_of_adamw)
 {
     TrainerConfig config = tiny_training_config();
+    config.keep_gradients = true;
     TinyTraining tiny;
     assert_ok(tiny_training_init(&tiny, &config));
     Trainer *t = &tiny.trainer;
@@ -239,6 +243,7 @@ END_TEST
 START_TEST(test_train_together_stops_at_an_error)
 {
     TrainerConfig config = tiny_training_config();
+    config.keep_gradients = true;
     TinyTraining tiny;
     assert_ok(tiny_training_init(&tiny, &config));
     Trainer *t = &tiny.trainer;

@@ -37,6 +37,7 @@ static TrainerConfig configuration(size_t vocab_size, size_t steps)
         .max_grad_norm = 1,
         .seed = 1,
         .log_every = 1,
+        .keep_gradients = true,
     };
 }
 
@@ -119,7 +120,8 @@ Status __wrap_transformer_lm_loss(float *loss, TransformerLM *grad, const Transf
     return CS336_OK;
 }
 
-/* Trains by train_together(). The library's Trainer gives the memory, the initial weights and the generator. */
+/* Trains by train_together(). The library's Trainer gives the memory, the initial weights and the generator.
+ * It keeps the gradients, so that transformer_lm_loss() can add to them. */
 static Status train(Trainer *t)
 {
     const TrainTogetherMemory memory = {.lm = &t->lm,
