@@ -8,13 +8,14 @@
 enum { BYTES_PER_NUMBER = sizeof(float) };
 
 /* Each parameter comes with a gradient and with the two moments of AdamW. */
-static AccountMemory with_activations(double parameters, double activations)
+static AccountMemory with_activations(double parameters, double activations, double shared)
 {
     AccountMemory m = {.parameters = BYTES_PER_NUMBER * parameters,
                        .gradients = BYTES_PER_NUMBER * parameters,
                        .optimizer_state = 2 * BYTES_PER_NUMBER * parameters,
-                       .activations = activations};
-    m.total = m.parameters + m.gradients + m.optimizer_state + m.activations;
+                       .activations = activations,
+                       .shared = shared};
+    m.total = m.parameters + m.gradients + m.optimizer_state + m.activations - m.shared;
     return m;
 }
 
@@ -27,7 +28,7 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
         tokens * ((6 + norms) * d + up * (double)config->d_ff) + 2 * tokens * length * (double)config->num_heads;
     const double outputs = tokens * (norms / 2 * d + 2 * (double)config->vocab_size);
     return with_activations(account_parameters(config).total,
-                            BYTES_PER_NUMBER * ((double)config->num_layers * layer + outputs));
+                            BYTES_PER_NUMBER * ((double)config->num_layers * layer + outputs), 0);
 }
 
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes)
@@ -109,13 +110,16 @@ bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size
     return estimate(config, batch, seq) < (double)SIZE_MAX / 16;
 }
 
-/* The scratch memory of a training step: all that grows with the batch. */
-static double step_scratch(const ModelShapes *shapes, size_t batch, size_t seq)
+/* The activations of a training step, together with its gradients. */
+static double step_memory(const ModelShapes *shapes, size_t batch, size_t seq, bool share)
 {
-    return (double)transformer_lm_loss_scratch(&shapes->lm, batch, seq, true);
+    if (share)
+        return (double)transformer_lm_loss_and_gradients_memory(&shapes->lm, batch, seq);
+    return shapes->parameter_bytes + (double)transformer_lm_loss_scratch(&shapes->lm, batch, seq, true);
 }
 
-Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch, size_t seq)
+Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch, size_t seq,
+                               bool share)
 {
     ModelShapes shapes;
     Status s = transformer_lm_check(config);
@@ -128,12 +132,15 @@ Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig 
     s = shapes_init(&shapes, config);
     if (s)
         return s;
-    *memory = with_activations(shapes.parameter_bytes / BYTES_PER_NUMBER, step_scratch(&shapes, batch, seq));
+    const double activations = (double)transformer_lm_loss_scratch(&shapes.lm, batch, seq, true);
+    *memory = with_activations(shapes.parameter_bytes / BYTES_PER_NUMBER, activations,
+                               shapes.parameter_bytes + activations - step_memory(&shapes, batch, seq, share));
     memory_release(shapes.lm.layers);
     return CS336_OK;
 }
 
-Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq, double bytes)
+Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq, double bytes,
+                                      bool share)
 {
     ModelShapes shapes;
     *batch = 0;
@@ -143,18 +150,18 @@ Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *
     s = shapes_init(&shapes, config);
     if (s)
         return s;
-    /* Parameters, gradients and two moments are there at any batch size. */
-    const double available = bytes - 4 * shapes.parameter_bytes;
-    /* Double the batch until its scratch does not fit. */
+    /* Parameters and two moments are there at any batch size. */
+    const double available = bytes - 3 * shapes.parameter_bytes;
+    /* Double the batch until the rest does not fit. */
     size_t fits = 0, fails = 1;
-    while (step_scratch(&shapes, fails, seq) <= available) {
+    while (step_memory(&shapes, fails, seq, share) <= available) {
         fits = fails;
         fails *= 2;
     }
     /* Bisect: the largest batch that fits is in [fits, fails). */
     while (fails - fits > 1) {
         const size_t middle = fits + (fails - fits) / 2;
-        if (step_scratch(&shapes, middle, seq) <= available)
+        if (step_memory(&shapes, middle, seq, share) <= available)
             fits = middle;
         else
             fails = middle;

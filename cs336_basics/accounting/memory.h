@@ -3,8 +3,8 @@
  * @brief The memory of training with AdamW in float32 (handout section 4.3, problem adamw_accounting).
  *
  * There are two answers. The course's is an expression: every named intermediate result is kept for the backward pass.
- * This program's is measured from its own arenas. It is smaller: attention keeps no (T, T) matrix, and the logits are
- * computed in chunks of rows.
+ * This program's is measured from its own arenas. It is smaller: attention keeps no (T, T) matrix, the logits are
+ * computed in chunks of rows, and gradients take memory of activations.
  */
 #ifndef CS336_ACCOUNTING_MEMORY_H
 #define CS336_ACCOUNTING_MEMORY_H
@@ -22,7 +22,8 @@ typedef struct {
     double gradients;       /**< 4 P */
     double optimizer_state; /**< 8 P: two moments */
     double activations;     /**< results kept for the backward pass, and scratch; grows with the batch */
-    double total;           /**< sum of the parts above */
+    double shared;          /**< memory that activations have first and gradients later, so that both count it */
+    double total;           /**< sum of the parts above, without counting `shared` twice */
 } AccountMemory;
 
 /**
@@ -46,6 +47,8 @@ bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size
 
 /**
  * @brief Measures what this program takes: the arenas of parameters, gradients and moments, and a step's scratch.
+ * @param[in] share  gradients share memory with activations, as in training without gradient accumulation
+ *                   (trainer_shares_memory())
  *
  * The arenas are only measured, not allocated. If they are not measurable (account_is_measurable()), the result is that
  * of account_memory_expression().
@@ -53,7 +56,7 @@ bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch,
-                                                size_t seq);
+                                                size_t seq, bool share);
 
 /** @brief Returns the largest batch whose total by the expression is at most @p bytes; 0 if no sequence fits. */
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);
@@ -61,10 +64,11 @@ size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, doub
 /**
  * @brief Finds the largest batch whose measured total is at most @p bytes; 0 if no sequence fits, or if one is
  * not measurable.
+ * @param[in] share  as for account_memory_measured()
  * @retval CS336_ESHAPE, CS336_ERANGE, CS336_ENOMEM  as account_memory_measured()
  */
 CS336_MUST_CHECK Status account_largest_batch_measured(size_t *batch, const TransformerLMConfig *config, size_t seq,
-                                                       double bytes);
+                                                       double bytes, bool share);
 
 CS336_API_END
 

@@ -98,9 +98,9 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
     const AccountMemory e = account_memory_expression(config, piece, seq);
     AccountMemory m;
     size_t largest = 0;
-    Status s = account_memory_measured(&m, config, piece, seq);
+    Status s = account_memory_measured(&m, config, piece, seq, pieces == 1);
     if (!s)
-        s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb);
+        s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb, pieces == 1);
     if (s)
         return s;
     /* The two columns of memory.h side by side. */
@@ -113,6 +113,8 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
     printf("  %-37s %19s %15s\n", "gradients", count_text(e.gradients), count_text(m.gradients));
     printf("  %-37s %19s %15s\n", "optimizer state", count_text(e.optimizer_state), count_text(m.optimizer_state));
     printf("  %-37s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
+    if (m.shared > 0)
+        printf("  %-37s %19s %14s\n", "minus what gradients share with them", "", count_text(m.shared));
     printf("  %-37s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
     if (!account_is_measurable(config, piece, seq))
         puts("  (too large to be measured: the second column repeats the first)");

@@ -286,11 +286,15 @@ static SizeOption largest_size(const TrainerConfig *config)
     return sizes[largest].option;
 }
 
-/* Returns the smallest number of pieces with which a step fits the machine; 0 if one sequence does not fit. */
+/*
+ * Returns the smallest number of pieces with which a step fits the machine; 0 if one sequence does not fit. The whole
+ * batch, whose gradients would share memory, does not.
+ */
 static size_t pieces_that_fit(const TrainerConfig *config, double machine)
 {
     size_t rows; /* of a piece: the largest divisor of the batch size that fits */
-    if (account_largest_batch_measured(&rows, &config->model, config->model.context_length, machine) || rows == 0)
+    if (account_largest_batch_measured(&rows, &config->model, config->model.context_length, machine, false) ||
+        rows == 0)
         return 0;
     while (config->batch_size % rows != 0)
         rows--;
@@ -305,8 +309,8 @@ static Status check_memory(const TrainerConfig *config)
 {
     AccountMemory needed;
     const double machine = (double)memory_machine();
-    const Status s =
-        account_memory_measured(&needed, &config->model, trainer_piece_size(config), config->model.context_length);
+    const Status s = account_memory_measured(&needed, &config->model, trainer_piece_size(config),
+                                             config->model.context_length, trainer_shares_memory(config));
     if (s || machine == 0 || needed.total <= machine)
         return s;
     const SizeOption size = largest_size(config);

@@ -218,7 +218,7 @@ START_TEST(test_accounting_of_real_models)
         ck_assert_double_eq(account_parameters(&config).total, (double)transformer_lm_parameter_count(&config));
 
         AccountMemory memory;
-        assert_ok(account_memory_measured(&memory, &config, 5, 7));
+        assert_ok(account_memory_measured(&memory, &config, 5, 7, false));
         Arena weights = {0};
         TransformerLM lm;
         assert_ok(transformer_lm_bind(&lm, &weights, &config));
@@ -226,27 +226,42 @@ START_TEST(test_accounting_of_real_models)
         ck_assert_double_eq(memory.gradients, (double)weights.peak);
         ck_assert_double_eq(memory.optimizer_state, 2 * (double)weights.peak);
         ck_assert_double_eq(memory.activations, (double)transformer_lm_loss_scratch(&tiny.lm, 5, 7, true));
+        ck_assert_double_eq(memory.shared, 0);
         ck_assert_double_eq(memory.total, 4 * (double)weights.peak + memory.activations);
+        /* Gradients in the memory of activations. */
+        AccountMemory sharing;
+        assert_ok(account_memory_measured(&sharing, &config, 5, 7, true));
+        ck_assert_double_eq(sharing.activations, memory.activations);
+        ck_assert_double_gt(sharing.shared, 0);
+        ck_assert_double_eq(sharing.total, memory.total - sharing.shared);
+        ck_assert_double_eq(sharing.total, 3 * (double)weights.peak +
+                                               (double)transformer_lm_loss_and_gradients_memory(&tiny.lm, 5, 7));
         arena_deinit(&names);
         tiny_lm_deinit(&tiny);
     }
 }
 END_TEST
 
+static void check_largest_batch(const TransformerLMConfig *config, bool share)
+{
+    AccountMemory fits, fails;
+    size_t batch;
+    assert_ok(account_largest_batch_measured(&batch, config, 7, 1e6, share));
+    ck_assert_uint_gt(batch, 0);
+    assert_ok(account_memory_measured(&fits, config, batch, 7, share));
+    assert_ok(account_memory_measured(&fails, config, batch + 1, 7, share));
+    ck_assert(fits.total <= 1e6 && fails.total > 1e6);
+    assert_ok(account_largest_batch_measured(&batch, config, 7, 100, share));
+    ck_assert_uint_eq(batch, 0);
+}
+
 START_TEST(test_largest_batch_measured)
 {
     for (int i = 0; i < VARIANTS; i++) {
         const TransformerLMConfig config = variant(i);
         test_label("%s", variant_text(&config));
-        AccountMemory fits, fails;
-        size_t batch;
-        assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e6));
-        ck_assert_uint_gt(batch, 0);
-        assert_ok(account_memory_measured(&fits, &config, batch, 7));
-        assert_ok(account_memory_measured(&fails, &config, batch + 1, 7));
-        ck_assert(fits.total <= 1e6 && fails.total > 1e6);
-        assert_ok(account_largest_batch_measured(&batch, &config, 7, 100));
-        ck_assert_uint_eq(batch, 0);
+        check_largest_batch(&config, false);
+        check_largest_batch(&config, true);
     }
 }
 END_TEST
@@ -258,7 +273,7 @@ START_TEST(test_measuring_takes_no_memory)
     AccountMemory memory;
     memory_reset_peak();
     const size_t before = memory_in_use();
-    assert_ok(account_memory_measured(&memory, &xl, 64, 1024));
+    assert_ok(account_memory_measured(&memory, &xl, 64, 1024, true));
     ck_assert_uint_lt(memory_peak() - before, 1 << 20);
     ck_assert_uint_eq(memory_in_use(), before);
     ck_assert_double_gt(memory.parameters, 6.5e9);
@@ -271,8 +286,8 @@ static Status measure(void *context)
     const TransformerLMConfig *config = context;
     AccountMemory memory;
     size_t batch;
-    const Status s = account_memory_measured(&memory, config, 5, 7);
-    return s ? s : account_largest_batch_measured(&batch, config, 7, 1e6);
+    const Status s = account_memory_measured(&memory, config, 5, 7, true);
+    return s ? s : account_largest_batch_measured(&batch, config, 7, 1e6, true);
 }
 
 /* 4 d^2 = 1.8e19 numbers in a layer: no size_t counts their bytes, so the measurement is the expression. */
@@ -285,10 +300,10 @@ START_TEST(test_accounting_of_sizes_that_no_machine_holds)
                             1e10);
     ck_assert(!account_is_measurable(&config, 1, 7));
     AccountMemory memory;
-    assert_ok(account_memory_measured(&memory, &config, 5, 7));
+    assert_ok(account_memory_measured(&memory, &config, 5, 7, true));
     ck_assert_double_eq(memory.total, account_memory_expression(&config, 5, 7).total);
     size_t batch = 1;
-    assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e18));
+    assert_ok(account_largest_batch_measured(&batch, &config, 7, 1e18, true));
     ck_assert_uint_eq(batch, 0);
     /* A tiny model with the greatest batch and context can be measured: 2^62 tokens cannot. */
     config = variant(0);
@@ -304,22 +319,22 @@ START_TEST(test_accounting_errors)
     assert_allocation_failures_say(measure, &config, "account_memory_measured: no memory for 3 layers");
     memory_fail_at(1);
     AccountMemory memory;
-    assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ENOMEM,
+    assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ENOMEM,
                  "account_memory_measured: no memory for 3 layers");
     size_t batch;
     config.dtype = (DType)2;
-    assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ERANGE,
+    assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ERANGE,
                  "transformer_lm_check: dtype is 2, the last kind is 1");
-    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ERANGE,
+    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ERANGE,
                  "transformer_lm_check: dtype is 2, the last kind is 1");
     config.dtype = DTYPE_FLOAT32;
     memory_fail_at(1);
-    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ENOMEM,
+    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ENOMEM,
                  "account_memory_measured: no memory for 3 layers");
     config.num_heads = 5;
-    assert_fails(account_memory_measured(&memory, &config, 5, 7), CS336_ESHAPE,
+    assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ESHAPE,
                  "transformer_lm_check: num_heads 5 does not divide d_model 12");
-    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6), CS336_ESHAPE,
+    assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ESHAPE,
                  "transformer_lm_check: num_heads 5 does not divide d_model 12");
 }
 END_TEST

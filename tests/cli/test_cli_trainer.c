@@ -86,7 +86,7 @@ END_TEST
 
 START_TEST(test_account_knows_the_pieces)
 {
-    assert_shell_ok("cs336 account --batch-size 16");
+    assert_shell_ok("cs336 account --batch-size 32 --grad-accum 2");
     const char *row = strstr(shell_output, "  activations  ");
     ck_assert_ptr_nonnull(row);
     char activations[128], line[160];
@@ -95,8 +95,13 @@ START_TEST(test_account_knows_the_pieces)
     assert_shell_ok("cs336 account --batch-size 64 --grad-accum 4");
     assert_prints("Bytes of training with AdamW, batch 64 in 4 pieces of 16\n");
     assert_prints(activations);
-    snprintf(line, sizeof line, "largest batch in 80     GB               %19.0f ", 4 * largest);
+    snprintf(line, sizeof line, "largest batch in 80     GB               %19.0f ", 2 * largest);
     assert_prints(line);
+    /* Gradients share memory with activations only if the batch is in one piece. */
+    ck_assert_ptr_null(strstr(shell_output, "share"));
+    assert_shell_ok("cs336 account --batch-size 16");
+    assert_prints(activations);
+    assert_prints("  minus what gradients share with them ");
 }
 END_TEST
 
