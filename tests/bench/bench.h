@@ -21,6 +21,7 @@
     X(matmul)           \
     X(sdpa)             \
     X(step)             \
+    X(gpt2)             \
     X(generate)         \
     X(memory)           \
     X(growth)           \

@@ -77,6 +77,18 @@ TransformerLMConfig bench_reference_model(DType dtype)
                                  .dtype = dtype};
 }
 
+TransformerLMConfig bench_gpt2_model(void)
+{
+    return (TransformerLMConfig){.vocab_size = 50257,
+                                 .context_length = 1024,
+                                 .d_model = 768,
+                                 .num_layers = 12,
+                                 .num_heads = 12,
+                                 .d_ff = 2048, /* about 8/3 d_model: as many numbers as GPT-2's two matrices */
+                                 .rope_theta = 1e4f,
+                                 .norm_eps = 1e-5f};
+}
+
 double step_operations(size_t batch)
 {
     const TransformerLMConfig model = bench_reference_model(DTYPE_FLOAT32);
@@ -96,7 +108,13 @@ double step_work_run(void *context)
 
 Status step_work_init(StepWork *work, size_t batch, DType dtype)
 {
-    const TrainerConfig config = {.model = bench_reference_model(dtype),
+    const TransformerLMConfig model = bench_reference_model(dtype);
+    return step_work_init_model(work, batch, &model);
+}
+
+Status step_work_init_model(StepWork *work, size_t batch, const TransformerLMConfig *model)
+{
+    const TrainerConfig config = {.model = *model,
                                   .batch_size = batch,
                                   .steps = 1000,
                                   .schedule = {.max_lr = 1e-3, .min_lr = 1e-4, .warmup_steps = 10, .decay_steps = 1000},
@@ -197,10 +215,10 @@ static double sdpa_once(SdpaShape shape, bool backward)
     return seconds;
 }
 
-static double step_once(size_t batch, DType dtype)
+static double step_once(size_t batch, TransformerLMConfig model)
 {
     StepWork work;
-    const Status s = step_work_init(&work, batch, dtype);
+    const Status s = step_work_init_model(&work, batch, &model);
     const double seconds = s ? bench_failed("%s", status_message()) : step_work_run(&work);
     step_work_deinit(&work);
     return seconds;
@@ -217,7 +235,9 @@ double ours_answer(const char *request)
     if (sscanf(request, "sdpa %15s %zu %zu %zu %zu", word, &s.batch, &s.heads, &s.length, &s.d) == 5)
         return sdpa_once(s, strcmp(word, "both") == 0);
     if (sscanf(request, "step %15s %zu", word, &batch) == 2)
-        return step_once(batch, strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32);
+        return step_once(batch, bench_reference_model(strcmp(word, "bfloat16") == 0 ? DTYPE_BF16 : DTYPE_FLOAT32));
+    if (sscanf(request, "gpt2 %zu", &batch) == 1)
+        return step_once(batch, bench_gpt2_model());
     if (sscanf(request, "encode %n", &path) == 0 && path > 0)
         return bpe_encode_once(request + path);
     if (sscanf(request, "first %n", &path) == 0 && path > 0)

@@ -38,11 +38,16 @@ typedef struct {
 /** @brief Returns the reference model: vocabulary 10 000, context 256, d_model 512, 4 layers, 16 heads, d_ff 1344. */
 TransformerLMConfig bench_reference_model(DType dtype);
 
+/** @brief Returns a model of GPT-2-small's size: vocabulary 50 257, context 1024, d_model 768, 12 layers and heads. */
+TransformerLMConfig bench_gpt2_model(void);
+
 /** @brief Returns the operations of the products of one step; of causal attention only the triangle counts. */
 double step_operations(size_t batch);
 
 /** @brief Makes a trainer and takes the first step, which is not timed, because its memory still causes page faults. */
 CS336_MUST_CHECK Status step_work_init(StepWork *work, size_t batch, DType dtype);
+/** @brief The same for another model than the reference model. */
+CS336_MUST_CHECK Status step_work_init_model(StepWork *work, size_t batch, const TransformerLMConfig *model);
 void step_work_deinit(StepWork *work);
 /** @brief A BenchRun: one step. */
 double step_work_run(void *work);
@@ -58,8 +63,8 @@ double encode_first_pass(const char *path);
 /**
  * @brief This program as a line peer.
  *
- * It answers "sdpa forward|both B H T D", "step DTYPE B", "train VOCABULARY TEXT", "encode DIRECTORY" (of the text
- * there) and "first TEXT" (encode_first_pass()) with seconds, and "peak" with bytes.
+ * It answers "sdpa forward|both B H T D", "step DTYPE B", "gpt2 B", "train VOCABULARY TEXT", "encode DIRECTORY" (of the
+ * text there) and "first TEXT" (encode_first_pass()) with seconds, and "peak" with bytes.
  */
 extern BenchProcess bench_ours_in_a_child;
 double ours_answer(const char *request);
