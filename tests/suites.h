@@ -21,6 +21,7 @@
     X(guest)              \
     X(tensor)             \
     X(rng)                \
+    X(normal)             \
     X(files)              \
     X(json)               \
     X(safetensors)        \

@@ -1,20 +1,11 @@
 #include "core/rng.h"
 
+#include "core/rng_hash.h"
+
 #include <assert.h>
 #include <math.h>
 
 static const double TWO_PI = 6.283185307179586476925286766559;
-
-/*
- * The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): a bijection in which each input bit changes about half of
- * the output bits. The constant 0x9e37..., 2^64 divided by the golden ratio, is from the same paper.
- */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
 
 Rng rng_seeded(uint64_t seed)
 {
@@ -23,14 +14,12 @@ Rng rng_seeded(uint64_t seed)
 
 Rng rng_stream(uint64_t seed, uint64_t stream)
 {
-    return (Rng){.seed = mix(mix(seed + UINT64_C(0x9e3779b97f4a7c15)) + stream)};
+    return (Rng){.seed = rng_mix(rng_mix(seed + UINT64_C(0x9e3779b97f4a7c15)) + stream)};
 }
 
-/* Mixes twice and adds the seed in between: after one mix, sequences of neighbouring seeds could still be correlated.
- */
 uint64_t rng_bits(Rng *rng)
 {
-    return mix(mix(rng->seed ^ (++rng->counter * UINT64_C(0x9e3779b97f4a7c15))) + rng->seed);
+    return rng_hash(rng->seed, ++rng->counter);
 }
 
 double rng_uniform(Rng *rng)

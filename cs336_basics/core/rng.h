@@ -44,7 +44,10 @@ uint64_t rng_below(Rng *rng, uint64_t bound);
  */
 double rng_normal(Rng *rng);
 
-/** @brief Fills @p values from N(0, sigma^2). Draws beyond +-limit * sigma are repeated (truncated normal). */
+/**
+ * @brief Fills @p values from N(0, sigma^2). Draws beyond +-limit * sigma are repeated (truncated normal).
+ * @see normal_truncated(), which gives the same numbers sooner
+ */
 void rng_truncated_normal(Rng *rng, float *values, size_t count, double sigma, double limit);
 
 CS336_API_END

@@ -6,6 +6,7 @@
 #include "kernels/attention_kernel.h"
 #include "kernels/bytes_kernel.h"
 #include "kernels/matmul_kernel.h"
+#include "kernels/normal_kernel.h"
 #include "kernels/vecmath_kernel.h"
 #else
 typedef int nothing_here;

@@ -5,4 +5,5 @@
 #include "kernels/attention_kernel.h"
 #include "kernels/bytes_kernel.h"
 #include "kernels/matmul_kernel.h"
+#include "kernels/normal_kernel.h"
 #include "kernels/vecmath_kernel.h"

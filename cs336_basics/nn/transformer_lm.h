@@ -137,6 +137,8 @@ CS336_MUST_CHECK Status transformer_lm_bind_rope(TransformerLM *lm, Arena *arena
 /**
  * @brief Sets all parameters to the handout's initial values: truncated normals for weights, 1 for gains.
  *
+ * The numbers are those of rng_truncated_normal(), parameter by parameter in memory order. All threads draw them.
+ *
  * Tied embeddings get the standard deviation \f$ 1 / \sqrt{d} \f$. A logit is the product of a normed row, whose
  * numbers have size 1, and a row of the matrix. So the first logits have size 1, and the first loss is near \f$ \ln V
  * \f$.

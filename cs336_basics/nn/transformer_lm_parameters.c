@@ -4,6 +4,7 @@
  */
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "kernels/normal.h"
 #include "nn/transformer_lm.h"
 
 #include <math.h>
@@ -299,8 +300,8 @@ void transformer_lm_initialise(TransformerLM *lm, Rng *rng)
             tensor_fill(weight, 1);
             continue;
         }
-        rng_truncated_normal(rng, weight.data, tensor_count(weight),
-                             sqrt(variance_of(walk.entry->role, weight, &lm->config)), 3);
+        normal_truncated(rng, weight.data, tensor_count(weight),
+                         sqrt(variance_of(walk.entry->role, weight, &lm->config)), 3);
     }
 }
 
