@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 #include "core/memory.h"
+#include "core/parallel.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -147,23 +148,36 @@ static bool all_finite(const float *numbers, size_t count)
     return !found;
 }
 
+/* Returns the tensor of an entry that add_tensor() has made. */
+static Tensor tensor_of_entry(const SafetensorsEntry *entry)
+{
+    return tensor_of((float *)(uintptr_t)entry->data, entry->rank, entry->shape);
+}
+
 static Status check_finite(const char *path, const Contents *contents)
 {
+    /* The first array that has a bad number. All threads read: one alone would need a second for 4 GB. */
+    size_t numbers = 0, bad = contents->entry_count;
+    for (size_t i = 0; i < contents->entry_count; i++)
+        numbers += tensor_count(tensor_of_entry(&contents->entries[i]));
+    const int threads = parallel_threads_for(numbers);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1) reduction(min : bad)
     for (size_t i = 0; i < contents->entry_count; i++) {
-        const SafetensorsEntry *entry = &contents->entries[i];
-        const Tensor t = tensor_of((float *)(uintptr_t)entry->data, entry->rank, entry->shape);
-        if (all_finite(t.data, tensor_count(t)))
-            continue;
-        /* Name the first bad number. */
-        size_t index = 0;
-        while (isfinite(t.data[index]))
-            index++;
-        return status_fail(
-            CS336_ERANGE,
-            "%s: not written: number %zu of %s is %g, expected finite numbers; a lower learning rate may help", path,
-            index, entry->name, (double)t.data[index]);
+        const Tensor t = tensor_of_entry(&contents->entries[i]);
+        if (i < bad && !all_finite(t.data, tensor_count(t)))
+            bad = i;
     }
-    return CS336_OK;
+    if (bad == contents->entry_count)
+        return CS336_OK;
+    /* Name its first bad number. */
+    const Tensor t = tensor_of_entry(&contents->entries[bad]);
+    size_t index = 0;
+    while (isfinite(t.data[index]))
+        index++;
+    return status_fail(
+        CS336_ERANGE,
+        "%s: not written: number %zu of %s is %g, expected finite numbers; a lower learning rate may help", path, index,
+        contents->entries[bad].name, (double)t.data[index]);
 }
 
 Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
@@ -343,19 +357,35 @@ static Status read_tensor(Tensor destination, const CheckpointFile *file, const 
     return safetensors_read_bytes(destination.data, arrays, safetensors_find_joined(arrays, prefix, name));
 }
 
-/* Reads value and moments of all parameters. */
+/* Reads value and moments of one parameter. */
+static Status read_parameter(const Parameter *p, const CheckpointFile *file)
+{
+    Status s = read_tensor(p->value, file, VALUE, p->name);
+    if (!s)
+        s = read_tensor(p->first_moment, file, FIRST_MOMENT, p->name);
+    if (!s)
+        s = read_tensor(p->second_moment, file, SECOND_MOMENT, p->name);
+    return s;
+}
+
+/*
+ * Reads all parameters, each by one thread. The memory is often fresh, so that most of the time goes to page faults,
+ * which several threads take at once.
+ */
 static Status read_arrays(ParameterList parameters, const CheckpointFile *file)
 {
-    Status s = CS336_OK;
-    for (size_t i = 0; i < parameters.count && !s; i++) {
-        const Parameter *p = &parameters.items[i];
-        s = read_tensor(p->value, file, VALUE, p->name);
-        if (!s)
-            s = read_tensor(p->first_moment, file, FIRST_MOMENT, p->name);
-        if (!s)
-            s = read_tensor(p->second_moment, file, SECOND_MOMENT, p->name);
+    size_t numbers = 0;
+    for (size_t i = 0; i < parameters.count; i++)
+        numbers += tensor_count(parameters.items[i].value);
+    const int threads = parallel_threads_for(numbers);
+    ParallelFailure failure = {0};
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+    for (size_t i = 0; i < parameters.count; i++) {
+        const Status s = parallel_failed(&failure) ? CS336_OK : read_parameter(&parameters.items[i], file);
+        if (s)
+            parallel_fail(&failure, s);
     }
-    return s;
+    return parallel_result(&failure);
 }
 
 Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)

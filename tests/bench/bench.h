@@ -24,6 +24,7 @@
     X(gpt2)             \
     X(generate)         \
     X(memory)           \
+    X(whole)            \
     X(growth)           \
     X(bpe_train)        \
     X(bpe_encode)       \

@@ -1,5 +1,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "core/file.h"
+#include "core/parallel.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
@@ -7,6 +8,7 @@
 #include "tests/support/hash_weights.h"
 #include "train/checkpoint.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -404,6 +406,68 @@ START_TEST(test_a_checkpoint_of_many_arrays_is_read_in_time)
 }
 END_TEST
 
+/* ---- large checkpoints, which all threads check and read ---- */
+
+enum { LARGE_PARAMETERS = 5, LARGE_NUMBERS = 9000 };
+
+/* Parameters of enough numbers for several threads (parallel_threads_for()), without moments. */
+typedef struct {
+    float numbers[LARGE_PARAMETERS][LARGE_NUMBERS];
+    Parameter parameters[LARGE_PARAMETERS];
+    Checkpoint checkpoint;
+} Large;
+
+static void large_init(Large *large, uint64_t seed)
+{
+    static const char *const names[LARGE_PARAMETERS] = {"a", "b", "c", "d", "e"};
+    for (size_t i = 0; i < LARGE_PARAMETERS; i++) {
+        hash_normal(large->numbers[i], LARGE_NUMBERS, names[i], seed, 0, 1);
+        large->parameters[i] = (Parameter){.name = names[i], .value = tensor(large->numbers[i], 90, 100)};
+    }
+    large->checkpoint = (Checkpoint){.parameters = {large->parameters, LARGE_PARAMETERS}, .iteration = seed};
+}
+
+START_TEST(test_checkpoint_of_many_numbers_is_read_by_all_threads)
+{
+    static Large saved, loaded;
+    const char *path = temp_path("large.safetensors");
+    ck_assert_uint_ge(LARGE_PARAMETERS * LARGE_NUMBERS, PARALLEL_NUMBERS);
+    parallel_set_threads(3);
+    large_init(&saved, 1);
+    large_init(&loaded, 2);
+    assert_ok(checkpoint_save(path, &saved.checkpoint));
+    assert_ok(checkpoint_load(&loaded.checkpoint, path));
+    ck_assert_mem_eq(loaded.numbers, saved.numbers, sizeof saved.numbers);
+    /* A file that ends in the last array fails in one thread; its message reaches the caller. */
+    CheckpointFile file;
+    char expected[120];
+    assert_ok(checkpoint_open(&file, path));
+    const size_t size = file.tensors.file.size;
+    ck_assert_int_eq(truncate(path, (off_t)size - 4), 0);
+    snprintf(expected, sizeof expected,
+             ": cannot read: expected %zu bytes, there are %zu; another process has cut the file", size, size - 4);
+    assert_path_fails(checkpoint_read(&loaded.checkpoint, &file), CS336_EIO, path, expected);
+    checkpoint_close(&file);
+}
+END_TEST
+
+START_TEST(test_checkpoint_names_the_first_bad_number_for_any_number_of_threads)
+{
+    static Large large;
+    const char *path = temp_path("bad.safetensors");
+    large_init(&large, 1);
+    large.numbers[1][8000] = NAN;
+    large.numbers[1][8001] = large.numbers[2][0] = large.numbers[4][0] = INFINITY;
+    for (int threads = 1; threads <= 4; threads++) {
+        parallel_set_threads(threads);
+        assert_path_fails(checkpoint_save(path, &large.checkpoint), CS336_ERANGE, path,
+                          ": not written: number 8000 of b is nan, expected finite numbers; a lower learning rate may "
+                          "help");
+    }
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
 const TestCase checkpoint_tests[] = {
     TEST(test_checkpoint_restores_everything, "checkpointing"),
     TEST(test_checkpoint_of_the_same_state_is_the_same_file, "checkpointing"),
@@ -421,5 +485,7 @@ const TestCase checkpoint_tests[] = {
     TEST(test_checkpoint_survives_failing_allocations, "checkpointing"),
     TEST(test_checkpoint_on_a_full_disk_leaves_the_old_file, "checkpointing"),
     TEST(test_a_checkpoint_of_many_arrays_is_read_in_time, "checkpointing"),
+    TEST(test_checkpoint_of_many_numbers_is_read_by_all_threads, "checkpointing"),
+    TEST(test_checkpoint_names_the_first_bad_number_for_any_number_of_threads, "checkpointing"),
     {0},
 };
