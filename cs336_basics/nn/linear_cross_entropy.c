@@ -6,10 +6,10 @@
 
 /*
  * Rows in a chunk, whose logits exist at the same time. For each chunk the weight is packed and its gradient read and
- * written once, whatever the number of rows. With 1024 rows that is little beside the products, which grow with the
+ * written once, whatever the number of rows. With 512 rows that is little beside the products, which grow with the
  * rows.
  */
-enum { CHUNK_ROWS = 1024 };
+enum { CHUNK_ROWS = 512 };
 
 static Tensor take_logits(Arena *arena, Tensor x, const Linear *linear)
 {

@@ -197,6 +197,16 @@ def normal_shakespeare(runs):
     return normal(runs, (250, 500, 1000, 2000))
 
 
+def normal_reference():
+    """The validation losses of the seeds of docs/reference: the lowest and the highest. Trains nothing."""
+    rows = []
+    for name, words in (("demo", "demo: stories from a small grammar"), ("tinystories", "TinyStories, this page's text")):
+        logs = json.loads((TOP / "docs" / "reference" / f"{name}.json").read_text(encoding="utf-8"))["losses"].values()
+        cells = [[log[step]["val_loss"] for log in logs] for step in ("500", "1000", "1500")]
+        rows.append([words, str(len(logs)), *(f"{min(losses):.3f} to {max(losses):.3f}" for losses in cells)])
+    return table(["text", "seeds", "step 500", "step 1000", "step 1500"], rows)
+
+
 def lines_of(name):
     """Runs an experiment, writes its picture, and returns the lines of its table."""
     return globals()[name](run_experiment(name))

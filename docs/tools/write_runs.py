@@ -237,12 +237,13 @@ def main():
     chapters = {path.stem for path in pages}
     tables = {name[5:]: function for name, function in globals().items() if name.startswith("runs_")}
     tables.update({name: functools.partial(experiments.lines_of, name) for name in experiments.NAMES})
+    tables["normal_reference"] = experiments.normal_reference
     known = set(tables) | {"stories", "transcripts"} | chapters
     if "experiments" in chosen and chosen[0] != "transcripts":
-        chosen = [name for name in chosen if name != "experiments"] + experiments.NAMES
+        chosen = [name for name in chosen if name != "experiments"] + experiments.NAMES + ["normal_reference"]
     if not set(chosen) <= known:
         sys.exit(f"usage: write_runs.py [NAME ...], of {', '.join(sorted(known))}")
-    if not chosen or not set(chosen) <= {"transcripts", *chapters, *experiments.NAMES}:
+    if not chosen or not set(chosen) <= {"transcripts", "normal_reference", *chapters, *experiments.NAMES}:
         if not (TOP / "build/demo/valid.bin").exists():
             run("make", "demo", "DEMO_STEPS=1")
         story("softmax", "", "TOKENS=1")  # compiles what all stories share

@@ -56,7 +56,7 @@ static Status in_chunks(float *loss, Tensor grad_x, Linear *grad, const Problem 
 
 START_TEST(test_linear_cross_entropy_equals_linear_and_cross_entropy)
 {
-    const size_t sizes[] = {1, 7, 1023, 1024, 1025, 2100};
+    const size_t sizes[] = {1, 7, 511, 512, 513, 1100};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const Problem p = problem(sizes[i]);
         test_label("%zu rows", sizes[i]);
@@ -214,7 +214,7 @@ END_TEST
 
 START_TEST(test_linear_cross_entropy_rows_are_those_of_the_reference)
 {
-    const size_t sizes[] = {1, 7, 1023, 1024, 1025, 2100};
+    const size_t sizes[] = {1, 7, 511, 512, 513, 1100};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const size_t rows = sizes[i];
         const Sample x = sample("lce.x", 0, 1, rows, D), weight = sample("lce.weight", 0, 1, VOCAB, D);
