@@ -465,7 +465,7 @@ START_TEST(test_the_experiments_of_the_handout_are_valid)
               "exit; n=$((n + 1)); done; echo $n",
               directory),
         0);
-    ck_assert_str_eq(shell_output, "7\n");
+    ck_assert_str_eq(shell_output, "9\n");
 }
 END_TEST
 
