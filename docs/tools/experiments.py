@@ -190,7 +190,7 @@ def normal(runs, steps):
 
 
 def normal_tinystories(runs):
-    return normal(runs, (50, 100, 200, 400, 800, 1500))
+    return normal(runs, (50, 100, 200, 400, 800))
 
 
 def normal_shakespeare(runs):
