@@ -182,6 +182,12 @@ static Status loss_of_batch(Trainer *trainer, float *loss, TransformerLM *grad, 
     return s;
 }
 
+/* Returns x. A NaN loses its sign: that of an x86 CPU has a minus, which printf() would show. */
+static double plain_nan(double x)
+{
+    return isnan(x) ? (double)NAN : x;
+}
+
 Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
 {
     const TrainerConfig *config = &trainer->config;
@@ -209,7 +215,7 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
         s = status_fail(CS336_ERANGE,
                         "step %zu: the loss is %g and the gradient norm %g, expected finite numbers; a lower learning "
                         "rate may help",
-                        step, (double)*loss, *grad_norm);
+                        step, plain_nan((double)*loss), plain_nan(*grad_norm));
 
     if (!s && measure)
         layer_norms_finish(&trainer->norms, trainer->parameters, 1 / pieces);

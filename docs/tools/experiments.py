@@ -43,8 +43,9 @@ class Run:
         if self.status == "refused":
             return "does not fit into memory"
         loss = self.result.get("val_loss")
-        text = "-" if loss is None else f"{loss:.3f}"
-        return text if self.status == "complete" else f"{text}, {self.status}"
+        if loss is None:
+            return self.status
+        return f"{loss:.3f}" + ("" if self.status == "complete" else f", {self.status}")
 
 
 def run_experiment(name):

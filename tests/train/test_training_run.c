@@ -275,6 +275,7 @@ START_TEST(test_loss_that_is_no_number_stops_the_run)
     config.checkpoint_every = 0;
     ck_assert_int_eq(tiny_training_run("bad", &config, RUN_RESUME, NULL), CS336_ERANGE);
     ck_assert_msg(strstr(status_message(), "; a lower learning rate may help") != NULL, "%s", status_message());
+    ck_assert_msg(strstr(status_message(), "-nan") == NULL, "%s", status_message());
     assert_same_file("good/checkpoint.safetensors", "bad/checkpoint.safetensors");
 }
 END_TEST
