@@ -58,6 +58,9 @@ def errors():
         text = path.read_text(encoding="utf-8")
         root = xml.etree.ElementTree.fromstring(text)
         own = re.search(r'<rect x="0(?:\.5)?" y="0(?:\.5)?" width="\d+" height="\d+"[^>]*? fill="(#\w+)"', text)
+        if "prefers-color-scheme" in text and "color-scheme: light dark" not in text:
+            found.append(f"figures/{path.name}: has colours for the dark, expected `:root {{ color-scheme: light dark }}` too; "
+                         "without it a browser puts the figure on white")
         in_the_dark = dict(re.findall(r'\[fill="(#\w+)"\]\{fill:(#\w+)\}', text))
         for scheme, backgrounds in BACKGROUNDS.items():
             for kind, colour in sorted(set(parts(root, {}))):

@@ -72,12 +72,13 @@ GRID = "#80808040"
 
 
 def svg(width, height):
-    """The beginning of a picture, whose text is grey. The page that shows it decides between light and dark."""
+    """The beginning of a picture, whose text is grey. The page that shows it decides between light and dark. Without
+    color-scheme, a browser would put the picture on white in a dark page."""
     dark = "".join(f'[fill="{light}"]{{fill:{colour}}}[stroke="{light}"]{{stroke:{colour}}}'
                    for light, colour in IN_THE_DARK.items())
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
             f'font-family="sans-serif" font-size="13" fill="{GREY}">\n'
-            f'<style>@media (prefers-color-scheme: dark) {{ {dark} }}</style>')
+            f'<style>:root {{ color-scheme: light dark }} @media (prefers-color-scheme: dark) {{ {dark} }}</style>')
 
 
 def plot(path, title, xlabel, ylabel, ticks, curves, ymax):
