@@ -63,9 +63,8 @@ void normal_truncated(Rng *rng, float *values, size_t count, double sigma, doubl
     for (size_t done = 0; done < count;) {
         const size_t missing = count - done, tries = missing < ROUND ? missing : ROUND;
         const size_t pieces = (tries + PIECE - 1) / PIECE;
-        const int threads = parallel_threads_for(tries);
         size_t kept[ROUND_PIECES];
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(parallel_threads_for(tries))
         for (size_t i = 0; i < pieces; i++) {
             const size_t begin = i * PIECE, left = tries - begin;
             const Rng at = {.seed = rng->seed, .counter = rng->counter + 2 * begin};

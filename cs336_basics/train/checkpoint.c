@@ -160,8 +160,7 @@ static Status check_finite(const char *path, const Contents *contents)
     size_t numbers = 0, bad = contents->entry_count;
     for (size_t i = 0; i < contents->entry_count; i++)
         numbers += tensor_count(tensor_of_entry(&contents->entries[i]));
-    const int threads = parallel_threads_for(numbers);
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1) reduction(min : bad)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(parallel_threads_for(numbers)) reduction(min : bad)
     for (size_t i = 0; i < contents->entry_count; i++) {
         const Tensor t = tensor_of_entry(&contents->entries[i]);
         if (i < bad && !all_finite(t.data, tensor_count(t)))
@@ -377,9 +376,8 @@ static Status read_arrays(ParameterList parameters, const CheckpointFile *file)
     size_t numbers = 0;
     for (size_t i = 0; i < parameters.count; i++)
         numbers += tensor_count(parameters.items[i].value);
-    const int threads = parallel_threads_for(numbers);
     ParallelFailure failure = {0};
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(parallel_threads_for(numbers))
     for (size_t i = 0; i < parameters.count; i++) {
         const Status s = parallel_failed(&failure) ? CS336_OK : read_parameter(&parameters.items[i], file);
         if (s)
