@@ -9,7 +9,7 @@
 enum {
     PIECE_BLOCKS = 16,                   /* blocks of a piece, which one thread draws */
     PIECE = PIECE_BLOCKS * NORMAL_BLOCK, /* tries of a piece: 64 KiB of numbers */
-    ROUND_PIECES = 32,                   /* pieces of a round: their 2 MiB stay in the L2 cache until moved */
+    ROUND_PIECES = 32,                   /* pieces of a round: moved while their 2 MiB are in the L2 cache */
     ROUND = ROUND_PIECES * PIECE         /* tries of a round */
 };
 

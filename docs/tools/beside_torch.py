@@ -30,7 +30,7 @@ import shutil
 import subprocess
 import sys
 
-from book_numbers.common import BLUE, ORANGE, chart
+from book_numbers.common import BLUE, ORANGE, chart, markdown_table
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 OUT = pathlib.Path("build/beside-torch")
@@ -164,18 +164,18 @@ def validations(log, minutes):
 def table(runs, minutes):
     """The result as lines of Markdown."""
     text = json.loads((TOP / OUT / "train.bin.json").read_text(encoding="utf-8"))["tokens"]
-    lines = ["| | tokens/s | steps | minutes | tokens | times through the text | validation loss | its lowest | training loss |",
-             "|---|" + "---:|" * 8]
+    rows = []
     for name, log in runs:
         within = validations(log, minutes)
         last = within[-1]
         before = [line["train_loss"] for line in log if line["step"] <= last["step"]][-20:]
         speed = log[-1]["tokens"] / sum((b["tokens"] - a["tokens"]) / b["tokens_per_second"]
                                         for a, b in zip([{"tokens": 0}] + log, log))
-        lines.append(f"| {name} | {speed:.0f} | {last['step']} | {last['seconds'] / 60:.2f} | {last['tokens'] / 1e6:.2f} M | "
-                     f"{last['tokens'] / text:.2f} | {last['val_loss']:.4f} | "
-                     f"{min(line['val_loss'] for line in within):.4f} | {sum(before) / len(before):.4f} |")
-    return lines
+        rows.append([name, f"{speed:.0f}", str(last["step"]), f"{last['seconds'] / 60:.2f}", f"{last['tokens'] / 1e6:.2f} M",
+                     f"{last['tokens'] / text:.2f}", f"{last['val_loss']:.4f}",
+                     f"{min(line['val_loss'] for line in within):.4f}", f"{sum(before) / len(before):.4f}"])
+    return markdown_table(["", "tokens/s", "steps", "minutes", "tokens", "times through the text", "validation loss",
+                           "its lowest", "training loss"], rows)
 
 
 def figure(runs, minutes):

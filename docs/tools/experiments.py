@@ -3,6 +3,7 @@
 `cs336 experiment` trains what is missing in build/experiments/, so complete runs are not trained again. CS336_DATA names
 the folder with the texts (data if it is not set); docs/book/experiments.md says how to make them.
 """
+import functools
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import re
 import subprocess
 import sys
 
-from book_numbers.common import BLUE, GREEN, GREY, ORANGE, PURPLE, chart
+from book_numbers.common import BLUE, GREEN, GREY, ORANGE, PURPLE, chart, markdown_table
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 FILES = TOP / "docs" / "experiments"
@@ -100,16 +101,11 @@ def by_step(name, title, runs, look, yticks, room=110):
 
 # ---- tables ----
 
-def table(head, rows):
-    """A Markdown table, all columns but the first aligned to the right."""
-    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows]
-
-
 def pivot(runs, row, rows_are, column, heads):
     """The final validation losses: a row for each value of a setting, a column for each value of another one."""
     values = list(dict.fromkeys(run[row] for run in runs))
     found = {(run[row], run[column]): run.validation() for run in runs}
-    return table([rows_are, *heads.values()], [[value, *(found[value, key] for key in heads)] for value in values])
+    return markdown_table([rows_are, *heads.values()], [[value, *(found[value, key] for key in heads)] for value in values])
 
 
 def colour_of(runs, key):
@@ -122,7 +118,7 @@ def learning_rate(runs):
     colour = colour_of(runs, "lr")
     by_step("learning_rate", "Eight learning rates", runs, lambda run: (f"rate {run['lr']}", colour(run), dashes[run.name]),
             yticks=[3, 4, 5, 6, 7, 8])
-    return table(["rate", "training loss", "validation loss"],
+    return markdown_table(["rate", "training loss", "validation loss"],
                  [[run["lr"], f"{run.result['train_loss']:.3f}", run.validation()] for run in runs])
 
 
@@ -138,7 +134,7 @@ def batch_size(runs):
         rows.append([run["batch_size"], run["steps"], run["lr"], run.validation(),
                      f"{run.result['tokens_per_second'] / 1000:.1f} K" if done else "-",
                      f"{run.result['seconds']:.0f} s" if done else "-"])
-    return table(["batch", "steps", "rate", "validation loss", "tokens/s", "time"], rows)
+    return markdown_table(["batch", "steps", "rate", "validation loss", "tokens/s", "time"], rows)
 
 
 def norm_ablation(name, title, runs, other):
@@ -174,7 +170,7 @@ def swiglu_ablation(runs):
 
 
 def learning_rate_tuning(runs):
-    return table(["rate", "first loss", "loss after 10 steps"],
+    return markdown_table(["rate", "first loss", "loss after 10 steps"],
                  [[run["lr"], f"{run.log[0]['train_loss']:.1f}",
                    f"{run.result['train_loss']:.3g}" + ("" if run.status == "complete" else f", {run.status}")] for run in runs])
 
@@ -187,7 +183,7 @@ def normal(runs, steps):
         rows.append([f"{one['d_model']}, {one['num_layers']}", one.parameters(),
                      *(", ".join(f"{loss[step]:.2f}" for loss in losses) if step in losses[0] else "-" for step in steps),
                      f"{one.result['train_loss']:.2f}, {two.result['train_loss']:.2f}"])
-    return table(["`d_model`, layers", "parameters", *(f"step {step}" for step in steps), "training loss"], rows)
+    return markdown_table(["`d_model`, layers", "parameters", *(f"step {step}" for step in steps), "training loss"], rows)
 
 
 def normal_tinystories(runs):
@@ -205,9 +201,12 @@ def normal_reference():
         logs = json.loads((TOP / "docs" / "reference" / f"{name}.json").read_text(encoding="utf-8"))["losses"].values()
         cells = [[log[step]["val_loss"] for log in logs] for step in ("500", "1000", "1500")]
         rows.append([words, str(len(logs)), *(f"{min(losses):.3f} to {max(losses):.3f}" for losses in cells)])
-    return table(["text", "seeds", "step 500", "step 1000", "step 1500"], rows)
+    return markdown_table(["text", "seeds", "step 500", "step 1000", "step 1500"], rows)
 
 
 def lines_of(name):
     """Runs an experiment, writes its picture, and returns the lines of its table."""
     return globals()[name](run_experiment(name))
+
+
+TABLES = {**{name: functools.partial(lines_of, name) for name in NAMES}, "normal_reference": normal_reference}

@@ -29,6 +29,7 @@ import sys
 
 import experiments
 import transcripts
+from book_numbers.common import markdown_table
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BOOK = TOP / "docs" / "book"
@@ -71,11 +72,6 @@ def at_once(function, calls):
         return list(pool.map(lambda arguments: function(*arguments), calls))
 
 
-def table(head, rows):
-    """A Markdown table, all columns but the first aligned to the right."""
-    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows]
-
-
 def losses_of(variants):
     """A row of losses for each variant (name, options of train): while it trains, and on validation text with two seeds."""
     logs = at_once(train, [(500, *seed, "--num-layers", "4", "--lr", "6e-3", *options)
@@ -84,7 +80,7 @@ def losses_of(variants):
     for (name, *_), (log, _), (other, _) in zip(variants, logs[::2], logs[1::2]):
         rows.append([name] + [f"{line['train_loss']:.3f}" for line in log]
                     + [f"{log[-1]['val_loss']:.3f}", f"{other[-1]['val_loss']:.3f}"])
-    return table(["loss", "step 100", "200", "300", "400", "500", "validation", "with `--seed 2`"], rows)
+    return markdown_table(["loss", "step 100", "200", "300", "400", "500", "validation", "with `--seed 2`"], rows)
 
 
 def runs_gate():
@@ -113,7 +109,7 @@ def runs_norms():
             power = 0 if loss != loss else int(f"{loss:e}".partition("e")[2])
             row.append("NaN" if loss != loss else f"{loss:.3g}" if power < 6 else rf"${loss / 10 ** power:.1f} \cdot 10^{{{power}}}$")
         rows.append(row)
-    return table(["norm", "rate 6e-4", "rate 6e-3", "rate 2e-2", "untrained, 4 layers", "8", "12"], rows)
+    return markdown_table(["norm", "rate 6e-4", "rate 6e-3", "rate 2e-2", "untrained, 4 layers", "8", "12"], rows)
 
 
 # ---- one mistake in a function ----
@@ -149,7 +145,7 @@ def mistakes_table(mistakes, steps):
     """A row with the losses after 50 steps and at the end, for each mistake (name, exercise, patch)."""
     results = at_once(learned, [(exercise, mistake, steps) for _, exercise, mistake in mistakes])
     rows = [[name, loss_text(losses[50]), loss_text(losses[steps])] for (name, *_), (losses, _) in zip(mistakes, results)]
-    return table(["mistake", "50 steps", f"{steps} steps"], rows)
+    return markdown_table(["mistake", "50 steps", f"{steps} steps"], rows)
 
 
 MISTAKES = [
@@ -186,7 +182,7 @@ def runs_loops():
         sentence = text.partition(".")[0] + "."
         text = sentence if len(sentence) <= 40 else text[:30].rpartition(" ")[0] + " ..."
         rows.append([name, loss_text(losses[50]), loss_text(losses[100]), text.strip().replace("|", "\\|")])
-    lines = table(["loop", "step 50", "step 100", 'then it writes "Once upon a time" and'], rows)
+    lines = markdown_table(["loop", "step 50", "step 100", 'then it writes "Once upon a time" and'], rows)
     return [lines[0], "|---|---:|---:|---|"] + lines[2:]
 
 
@@ -236,14 +232,13 @@ def main():
     pages = sorted(BOOK.glob("*.md")) + sorted(BOOK.parent.glob("*.md"))
     chapters = {path.stem for path in pages}
     tables = {name[5:]: function for name, function in globals().items() if name.startswith("runs_")}
-    tables.update({name: functools.partial(experiments.lines_of, name) for name in experiments.NAMES})
-    tables["normal_reference"] = experiments.normal_reference
+    tables.update(experiments.TABLES)
     known = set(tables) | {"stories", "transcripts"} | chapters
     if "experiments" in chosen and chosen[0] != "transcripts":
-        chosen = [name for name in chosen if name != "experiments"] + experiments.NAMES + ["normal_reference"]
+        chosen = [name for name in chosen if name != "experiments"] + list(experiments.TABLES)
     if not set(chosen) <= known:
         sys.exit(f"usage: write_runs.py [NAME ...], of {', '.join(sorted(known))}")
-    if not chosen or not set(chosen) <= {"transcripts", "normal_reference", *chapters, *experiments.NAMES}:
+    if not chosen or not set(chosen) <= {"transcripts", *chapters, *experiments.TABLES}:
         if not (TOP / "build/demo/valid.bin").exists():
             run("make", "demo", "DEMO_STEPS=1")
         story("softmax", "", "TOKENS=1")  # compiles what all stories share

@@ -1,4 +1,4 @@
-"""Small matrices as lists of rows, how they are printed, and line plots: what the chapters' numbers share."""
+"""Small matrices as lists of rows, how they are printed, tables, and line plots: what the chapters' numbers share."""
 import math
 import pathlib
 import subprocess
@@ -45,6 +45,11 @@ def table(name, rows, width=26):
     for i, row in enumerate(rows):
         lines.append(f"{name if i == 0 else '':<{width}}" + "".join(f"{number(x):>9}" for x in row))
     return lines
+
+
+def markdown_table(head, rows):
+    """The lines of a Markdown table, all columns but the first aligned to the right."""
+    return ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)] + ["| " + " | ".join(row) + " |" for row in rows]
 
 
 # ---- the program ----
