@@ -70,6 +70,7 @@
     X(lost_work)          \
     X(train_config)       \
     X(train_screen)       \
+    X(training_memory)    \
     X(training_run)       \
     X(resumed_run)        \
     X(training_step)      \
