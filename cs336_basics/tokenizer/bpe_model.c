@@ -97,6 +97,7 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
         bpe_model_deinit(copy);
         return s;
     }
+    copy->pattern = model->pattern;
     copy->vocab_size = model->vocab_size;
     copy->merge_count = model->merge_count;
     if (model->vocab_size)

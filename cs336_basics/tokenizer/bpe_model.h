@@ -13,6 +13,7 @@
 #include "core/api.h"
 #include "core/status.h"
 #include "tokenizer/buffers.h"
+#include "tokenizer/pattern.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,17 +49,18 @@ typedef struct {
 
 /** @brief A vocabulary and its merges. It owns all its arrays. */
 typedef struct {
-    size_t vocab_size,      /**< number of tokens; ids are below it */
-        merge_count;        /**< number of merges; ranks are below it */
-    BPEMerge *merges;       /**< by rank: in the order in which they were learned */
-    ByteList bytes;         /**< of all tokens, without gaps, by id */
-    size_t *ends;           /**< by id: where the token ends in bytes */
-    size_t token_capacity,  /**< tokens that there is room for */
-        merge_capacity;     /**< merges that there is room for */
-    BPESpecial *specials;   /**< the special tokens that the model knows */
-    size_t special_count,   /**< number of special tokens */
-        special_capacity;   /**< special tokens that there is room for */
-    ByteList special_bytes; /**< of the texts of all special tokens */
+    size_t vocab_size,       /**< number of tokens; ids are below it */
+        merge_count;         /**< number of merges; ranks are below it */
+    BPEMerge *merges;        /**< by rank: in the order in which they were learned */
+    ByteList bytes;          /**< of all tokens, without gaps, by id */
+    size_t *ends;            /**< by id: where the token ends in bytes */
+    size_t token_capacity,   /**< tokens that there is room for */
+        merge_capacity;      /**< merges that there is room for */
+    BPESpecial *specials;    /**< the special tokens that the model knows */
+    size_t special_count,    /**< number of special tokens */
+        special_capacity;    /**< special tokens that there is room for */
+    ByteList special_bytes;  /**< of the texts of all special tokens */
+    PretokenPattern pattern; /**< how text is split before the merges are applied */
 } BPEModel;
 
 /** @brief Returns the bytes of a token; @p id must be below vocab_size. */

@@ -188,14 +188,56 @@ ModelConfigDifference model_config_difference(const TransformerLMConfig *config,
 /* ---- the model ---- */
 
 /* Takes weights, RoPE tables and the list of parameters from the arena. Called to measure, then to bind. */
-static Status bind(TrainedModel *model, ParameterList *parameters, Arena *arena, const TransformerLMConfig *config)
+static Status bind(TrainedModel *model, Arena *arena, const TransformerLMConfig *config)
 {
     Status s = transformer_lm_bind(&model->lm, arena, config);
     if (!s)
         s = transformer_lm_bind_rope(&model->lm, arena);
     if (!s)
-        s = transformer_lm_parameters(parameters, arena, &model->lm, NULL, NULL, NULL);
+        s = transformer_lm_parameters(&model->parameters, arena, &model->lm, NULL, NULL, NULL);
     return s;
+}
+
+/* Checks that the model fits the machine. Its RoPE tables grow with context_length, which the weights do not depend on.
+ */
+static Status check_memory(const char *path, const TransformerLMConfig *config, size_t bytes)
+{
+    const size_t machine = memory_machine();
+    if (machine && bytes > machine)
+        return status_fail(CS336_ENOMEM,
+                           "%s: the model needs %.4g GB of memory with its context_length of %zu, this machine has "
+                           "%.4g GB",
+                           path, (double)bytes / 1e9, config->context_length, (double)machine / 1e9);
+    return CS336_OK;
+}
+
+Status trained_model_create(TrainedModel *model, const TransformerLMConfig *config, const char *path)
+{
+    *model = (TrainedModel){0};
+    TransformerLMConfig inference = *config;
+    inference.dtype = DTYPE_FLOAT32;
+    Arena measure = {0};
+    Status s = bind(model, &measure, &inference);
+    if (!s)
+        s = check_memory(path, &inference, measure.peak);
+    if (!s)
+        s = arena_init(&model->memory, measure.peak);
+    if (!s)
+        s = bind(model, &model->memory, &inference);
+    if (s)
+        trained_model_deinit(model);
+    return s;
+}
+
+Status trained_model_save(const char *path, const TrainedModel *model)
+{
+    ModelConfigText text;
+    model_config_text(&text, &model->lm.config);
+    const Checkpoint checkpoint = {.parameters = model->parameters,
+                                   .iteration = model->iteration,
+                                   .config = text.pairs,
+                                   .config_count = text.count};
+    return checkpoint_save(path, &checkpoint);
 }
 
 /*
@@ -219,45 +261,20 @@ static Status check_stored(const SafetensorsFile *file, const TransformerLMConfi
     return CS336_OK;
 }
 
-/* Checks that the model fits the machine. Its RoPE tables grow with context_length, which the weights do not depend on.
- */
-static Status check_memory(const SafetensorsFile *file, const TransformerLMConfig *config, size_t bytes)
-{
-    const size_t machine = memory_machine();
-    if (machine && bytes > machine)
-        return status_fail(CS336_ENOMEM,
-                           "%s: the model needs %.4g GB of memory with its context_length of %zu, this machine has "
-                           "%.4g GB",
-                           file->path, (double)bytes / 1e9, config->context_length, (double)machine / 1e9);
-    return CS336_OK;
-}
-
 Status trained_model_load(TrainedModel *model, const char *path)
 {
     *model = (TrainedModel){0};
     CheckpointFile file = {0};
     TransformerLMConfig config = {0};
-    ParameterList parameters = {0};
-    Arena measure = {0};
-    /* The configuration. */
     Status s = checkpoint_open(&file, path);
     if (!s)
         s = model_config_read(&config, &file);
-    config.dtype = DTYPE_FLOAT32;
-    /* A model of that configuration. */
     if (!s)
         s = check_stored(&file.tensors, &config);
     if (!s)
-        s = bind(model, &parameters, &measure, &config);
-    if (!s)
-        s = check_memory(&file.tensors, &config, measure.peak);
-    if (!s)
-        s = arena_init(&model->memory, measure.peak);
-    if (!s)
-        s = bind(model, &parameters, &model->memory, &config);
-    /* Its weights. */
+        s = trained_model_create(model, &config, path);
     if (!s) {
-        Checkpoint checkpoint = {.parameters = parameters};
+        Checkpoint checkpoint = {.parameters = model->parameters};
         s = checkpoint_read(&checkpoint, &file);
         model->iteration = checkpoint.iteration;
     }

@@ -73,10 +73,29 @@ CS336_MUST_CHECK Status model_config_load(TransformerLMConfig *config, const cha
 
 /** @brief A model for inference. It computes in float32, also if it was trained with another dtype. */
 typedef struct {
-    TransformerLM lm; /**< weights and RoPE tables, which point into memory */
-    size_t iteration; /**< training steps done */
-    Arena memory;     /**< owns weights and RoPE tables */
+    TransformerLM lm;         /**< weights and RoPE tables, which point into memory */
+    ParameterList parameters; /**< the weights by name, without gradients and moments */
+    size_t iteration;         /**< training steps done */
+    Arena memory;             /**< owns weights, RoPE tables and the list */
 } TrainedModel;
+
+/**
+ * @brief Makes a model whose weights are 0, for a caller that fills them from another format.
+ * @param[out] model   zeroed on failure; free it with trained_model_deinit()
+ * @param[in]  config  its dtype is taken as float32
+ * @param[in]  path    of the other format's file, for messages
+ * @retval CS336_ESHAPE, CS336_ERANGE  as transformer_lm_check()
+ * @retval CS336_ENOMEM  this machine has less memory than the model needs
+ * @see test_created_model_is_saved_and_loaded
+ */
+CS336_MUST_CHECK Status trained_model_create(TrainedModel *model, const TransformerLMConfig *config, const char *path);
+
+/**
+ * @brief Saves configuration, weights and iteration as a checkpoint without optimizer state, which
+ * trained_model_load() and `cs336 train --init-from` read.
+ * @retval CS336_EIO, CS336_ERANGE, CS336_ENOMEM  as checkpoint_save()
+ */
+CS336_MUST_CHECK Status trained_model_save(const char *path, const TrainedModel *model);
 
 /**
  * @brief Loads the weights of a checkpoint, without optimizer state.

@@ -222,6 +222,27 @@ START_TEST(test_trained_model_allocation_failures)
 }
 END_TEST
 
+START_TEST(test_created_model_is_saved_and_loaded)
+{
+    /* A checkpoint without optimizer state, as an import writes it: the same weights come back. */
+    const TransformerLMConfig config = tiny_lm_config(0);
+    TrainedModel model, loaded;
+    assert_ok(trained_model_create(&model, &config, "other.bin"));
+    for (size_t i = 0; i < model.parameters.count; i++)
+        for (size_t j = 0; j < tensor_count(model.parameters.items[i].value); j++)
+            model.parameters.items[i].value.data[j] = 0.001F * (float)(7 * i + j % 100);
+    const char *path = temp_path("imported.safetensors");
+    assert_ok(trained_model_save(path, &model));
+    assert_ok(trained_model_load(&loaded, path));
+    ck_assert_uint_eq(loaded.parameters.count, model.parameters.count);
+    for (size_t i = 0; i < model.parameters.count; i++)
+        ck_assert_mem_eq(loaded.parameters.items[i].value.data, model.parameters.items[i].value.data,
+                         sizeof(float) * tensor_count(model.parameters.items[i].value));
+    trained_model_deinit(&loaded);
+    trained_model_deinit(&model);
+}
+END_TEST
+
 const TestCase trained_model_tests[] = {
     TEST(test_trained_model_errors, "training_together"),
     TEST(test_configuration_comes_back_to_the_bit, "training_together"),
@@ -229,5 +250,6 @@ const TestCase trained_model_tests[] = {
     TEST(test_weights_of_another_model, "training_together"),
     TEST(test_weights_without_memory, "training_together"),
     TEST(test_trained_model_allocation_failures, "training_together"),
+    TEST(test_created_model_is_saved_and_loaded, "training_together"),
     {0},
 };
