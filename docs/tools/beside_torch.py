@@ -12,7 +12,7 @@ time, less 3 % for a machine that slows down, and the schedule of learning rates
 same rule. PyTorch runs with torch.compile if that works here and is faster. The time is the clock's, with validations.
 Validations beyond the time do not count. In PyTorch's favour: compiling is not counted, and it saves no weights.
 
-The model has 3.3 million parameters. Two cores train it on about 10 million tokens in 20 minutes, four times through the
+The model has 3.3 million parameters. Two cores train it on about 8 million tokens in 20 minutes, three times through the
 2.5 million tokens of 10 MB of TinyStories. A larger model would still be far from its best loss when the time is up. A
 smaller one would read the same text ten times and begin to learn it by heart. The table says how often each run has read
 the text; and if a run's last validation loss is not its lowest, it overfits.
