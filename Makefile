@@ -216,8 +216,8 @@ endif
 .PHONY: fuzz
 fuzz: ## looks for faults with libFuzzer (clang); K=encode selects a target, each runs MINUTES=10
 	@MAKE='$(MAKE)' tests/tools/run_fuzz.sh '$(K)' '$(MINUTES)'
-mutants: ## tests the tests: each wrong solution must make a course test fail; K=softmax selects by name
-	@tests/tools/run_mutants.sh $(K)
+mutants: ## tests the tests: each wrong solution must make a course test fail; K=softmax selects by name, PART=1/3 takes a third
+	@PART='$(PART)' tests/tools/run_mutants.sh $(K)
 
 # ---- benchmarks ----------------------------------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ solution: ## prints the textbook solution of an exercise that you have passed: E
 	@$(LEARN) solution $(call quoted,$(EX)) $(FORCE)
 reset: ## starts an exercise again, and keeps a copy of your file: EX=softmax
 	@$(LEARN) reset $(call quoted,$(EX))
-learn-check: $(COMMON) $(REPLACED_OBJECTS) ## tests the coursework: every stub, solution and wrong solution; EX=softmax selects, QUICK=1 leaves wrong ones out
-	@QUICK='$(QUICK)' $(LEARN) self-check $(call quoted,$(EX))
+learn-check: $(COMMON) $(REPLACED_OBJECTS) ## tests the coursework: every stub, solution and wrong solution; EX=softmax selects, PART=1/3 takes a third of the wrong ones, QUICK=1 none
+	@QUICK='$(QUICK)' PART='$(PART)' $(LEARN) self-check $(call quoted,$(EX))
 
 FORMATTED += $(wildcard tests/exercises/*/*.[ch] tests/exercises/*/*/*.[ch])
