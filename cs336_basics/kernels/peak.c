@@ -82,10 +82,10 @@ static PeakLoop loop_for(bool bf16)
     return (PeakLoop){peak_portable, 2 * 4 * CHAINS};
 }
 
-static double clock_seconds(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -93,25 +93,31 @@ double peak_of_run(bool bf16, size_t steps)
 {
     const PeakLoop loop = loop_for(bf16);
     const int threads = parallel_threads();
+    const double flops = (double)loop.flops * (double)steps; /* of one thread */
     volatile float sink = 0; /* the compiler must not drop a loop whose result nobody reads */
-    const double start = clock_seconds();
+    double peak = 0;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int i = 0; i < threads; i++) {
+        const double start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
         const float result = loop.run(steps);
+        const double seconds = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
 #pragma omp critical
-        sink = sink + result;
+        {
+            sink = sink + result;
+            peak += flops / seconds;
+        }
     }
-    return (double)loop.flops * (double)steps * threads / (clock_seconds() - start);
+    return peak;
 }
 
 double peak_measure(bool bf16)
 {
     enum { RUNS = 8 };         /* the first ones wake the threads and raise the clock frequency */
-    enum { STEPS = 200000 };   /* half a millisecond to a millisecond: waking the threads takes a twentieth of that */
+    enum { STEPS = 200000 };   /* half a millisecond to a millisecond */
     const double limit = 0.02; /* seconds after which no further run begins, on a slow or busy machine */
-    const double start = clock_seconds();
+    const double start = seconds_of(CLOCK_MONOTONIC);
     double peak = 0;
-    for (int i = 0; i < RUNS && (i == 0 || clock_seconds() - start < limit); i++) {
+    for (int i = 0; i < RUNS && (i == 0 || seconds_of(CLOCK_MONOTONIC) - start < limit); i++) {
         const double flops = peak_of_run(bf16, STEPS);
         peak = flops > peak ? flops : peak;
     }

@@ -18,7 +18,8 @@ CS336_INTERNAL_BEGIN
 
 /**
  * @brief Runs @p steps steps of independent FMAs in registers on each of parallel_threads() threads, with the
- * instructions of isa_in_use(), and takes the time.
+ * instructions of isa_in_use(), and takes the CPU time of each thread. So other processes that use the same processors
+ * do not make the peak look lower than it is.
  * @param bf16  true: pairs of bfloat16 numbers added to float32 sums, if isa_in_use() has instructions for them
  * @return FLOP/s of all threads together
  */
