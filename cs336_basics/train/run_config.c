@@ -1,6 +1,8 @@
 #include "train/run_config.h"
 
 #include "core/json.h"
+#include "core/memory.h"
+#include "core/printable.h"
 #include "core/utf8.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
@@ -148,6 +150,24 @@ static void add_flag_difference(RunConfigComparison *comparison, const char *key
                  used ? ", " : "", key, words[flag], words[old_flag]);
 }
 
+/* Adds a token file that the old file names otherwise. */
+static void add_path_difference(RunConfigComparison *comparison, const char *key, const char *path, const json_t *old)
+{
+    const char *old_path = json_string_value(json_object_get(old, key));
+    const size_t used = strlen(comparison->differences);
+    if (old_path && (!path || strcmp(path, old_path) != 0))
+        snprintf(comparison->differences + used, sizeof comparison->differences - used, "%s%s %.200s (was %.200s)",
+                 used ? ", " : "", key, path ? printable(path).text : "none", printable(old_path).text);
+}
+
+/* Copies `init_from`. */
+static Status read_init_from(char **init_from, const json_t *object, const char *path)
+{
+    const char *text = json_string_value(json_object_get(object, "init_from"));
+    *init_from = text ? memory_copy_text(text) : NULL;
+    return text && !*init_from ? status_fail(CS336_ENOMEM, "%s: no memory for init_from", path) : CS336_OK;
+}
+
 /* Reads `keep`, the only number of the file that is used. It stays 0 if the file has none. */
 static Status read_keep(size_t *keep, const json_t *object, const char *path)
 {
@@ -162,13 +182,18 @@ static Status read_keep(size_t *keep, const json_t *object, const char *path)
     return CS336_OK;
 }
 
-Status run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config)
+Status run_config_compare(RunConfigComparison *comparison, const char *path, const TrainerConfig *config,
+                          const char *train, const char *val)
 {
     json_t *old = NULL, *object = config_object(config);
     Status s = CS336_OK;
     *comparison = (RunConfigComparison){0};
     if (!json_read(&old, path)) {
-        s = read_keep(&comparison->stored_keep, old, path);
+        s = read_init_from(&comparison->stored_init_from, old, path);
+        if (!s)
+            s = read_keep(&comparison->stored_keep, old, path);
+        add_path_difference(comparison, "train", train, old);
+        add_path_difference(comparison, "val", val, old);
         for (size_t i = 0; optimizer_keys[i]; i++) {
             const json_t *value = json_object_get(old, optimizer_keys[i]);
             if (json_is_number(value))

@@ -26,17 +26,21 @@ CS336_MUST_CHECK Status run_config_write(const char *path, const TrainerConfig *
 
 /** @brief The settings in config.json, compared with those of the process that resumes the run. */
 typedef struct {
-    size_t stored_keep;    /**< `keep` in config.json; 0 if unknown */
-    char differences[512]; /**< optimizer settings and flags that differ, as "lr 0.001 (was 0.01), ..."; "" if none does
-                            */
+    size_t stored_keep;     /**< `keep` in config.json; 0 if unknown */
+    char *stored_init_from; /**< `init_from` in config.json; NULL if there is none. The caller releases it with
+                               memory_release() */
+    char differences[1024]; /**< token files, optimizer settings and flags that differ, as "lr 0.001 (was 0.01), ...";
+                               "" if none does */
 } RunConfigComparison;
 
 /**
  * @brief Compares config.json with @p config. A file that is missing or no JSON counts as one without differences.
+ * @param train, val  as for run_config_write()
  * @retval CS336_EFORMAT  `keep` is not a number that the option --keep may have
+ * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_config_compare(RunConfigComparison *comparison, const char *path,
-                                           const TrainerConfig *config);
+                                           const TrainerConfig *config, const char *train, const char *val);
 
 CS336_INTERNAL_END
 

@@ -157,14 +157,19 @@ static Status check_new(const char *path, const KeptRange *kept)
 
 static Status check_resume(const char *path, const KeptRange *kept)
 {
+    struct stat info;
+    char file[DIRECTORY_PATH_BYTES];
     if (bytes_of(path, CHECKPOINT))
         return CS336_OK;
+    /* It is missing or empty. */
+    snprintf(file, sizeof file, "%s/%s", path, CHECKPOINT);
+    const char *what = stat(file, &info) == 0 ? "has an empty" : "has no";
     if (kept->count)
-        return status_fail(
-            CS336_EIO, "%s has no %s: to resume from an older one, first rename checkpoint-step-%zu.safetensors to it",
-            path, CHECKPOINT, kept->highest);
+        return status_fail(CS336_EIO,
+                           "%s %s %s: to resume from an older one, first rename checkpoint-step-%zu.safetensors to it",
+                           path, what, CHECKPOINT, kept->highest);
     if (bytes_of(path, BEST))
-        return status_fail(CS336_EIO, "%s has no %s: to resume from the best one, first copy %s to it", path,
+        return status_fail(CS336_EIO, "%s %s %s: to resume from the best one, first copy %s to it", path, what,
                            CHECKPOINT, BEST);
     if (bytes_of(path, LOG) || bytes_of(path, CONFIG))
         return status_fail(CS336_EIO, "%s contains a run without a checkpoint: begin it again with --overwrite", path);

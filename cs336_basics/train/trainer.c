@@ -199,6 +199,7 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     const double pieces = (double)piece_count(trainer);
     Rng first_batch = rng_stream(config->seed, STREAM_BATCHES);
     Rng *batches = config->overfit_one_batch ? &first_batch : &trainer->batches;
+    const Rng batches_before = *batches;
     const bool measure = trainer->measure_norms && config->log_norms;
     const GradientObserver observer = {.output = layer_norms_add_output, .context = &trainer->norms};
     if (measure)
@@ -226,7 +227,9 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
         s = (shared ? adamw_step_scaled : adamw_step_and_clear)(
             trainer->parameters, clip_factor(*grad_norm, max_norm) / pieces, step, &adamw);
 
-    /* After a failure the weights are unchanged, but some gradients may be computed. */
+    /* After a failure the weights are unchanged, but numbers are drawn, and some gradients may be computed. */
+    if (s)
+        *batches = batches_before;
     if (shared)
         arena_release_end(&trainer->scratch);
     else if (s)

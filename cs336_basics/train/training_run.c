@@ -127,6 +127,7 @@ typedef struct {
     double earlier_seconds;           /* time that earlier processes spent on the run, from the log */
     double step_seconds, step_tokens; /* sums over the steps since the last line of the log */
     RunBest best;                     /* the checkpoint with the lowest validation loss so far */
+    char *init_from;                  /* of a resumed run: the weights that it began with, from config.json; or NULL */
 } Run;
 
 static double clock_seconds(void)
@@ -191,6 +192,23 @@ static bool is_complete(const Run *run)
     return run->trainer->step >= last_step(&run->trainer->config) || is_out_of_patience(run);
 }
 
+/*
+ * The weights that a run began with cannot change later. A resumed run keeps the name of their file for config.json,
+ * and an --init-from that names another one is refused, because it would have no effect.
+ */
+static Status keep_init_from(Run *run, char *stored)
+{
+    TrainerConfig *config = &run->trainer->config;
+    run->init_from = stored;
+    if (config->init_from && (!stored || strcmp(config->init_from, stored) != 0))
+        return status_fail(
+            CS336_EFORMAT,
+            "--init-from %s: the run in %s began with %s; a run from other weights needs another directory",
+            config->init_from, run->directory.path, stored ? stored : "random weights");
+    config->init_from = stored;
+    return CS336_OK;
+}
+
 /* Restores the checkpoint, and reports the settings that differ from those in config.json. */
 static Status resume(Run *run)
 {
@@ -201,9 +219,11 @@ static Status resume(Run *run)
     if (s)
         return s;
     RunConfigComparison comparison;
-    s = run_config_compare(&comparison, run->directory.config, &trainer->config);
-    if (s && !trainer->config.keep)
-        return s;
+    s = run_config_compare(&comparison, run->directory.config, &trainer->config, trainer->train->path,
+                           trainer->val ? trainer->val->path : NULL);
+    const Status kept = keep_init_from(run, comparison.stored_init_from);
+    if (kept || (s && !trainer->config.keep))
+        return kept ? kept : s;
     if (comparison.stored_keep && !trainer->config.keep) /* not given: as in config.json */
         trainer->config.keep = comparison.stored_keep;
     if (*comparison.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {
@@ -264,6 +284,21 @@ static Status save(Run *run, const RunLogEntry *best)
     if (run->directory.saved && run_directory_prune(&run->directory, run->directory.saved))
         return status_fail(s, "%s; then %s", message, status_message());
     return status_fail(s, "%s", message);
+}
+
+/*
+ * Saves the run after a failure that left its weights as they were after the last step, such as a token file that
+ * another process has cut. Returns that failure, and says what became of the steps.
+ */
+static Status save_after_failure(Run *run, Status failure)
+{
+    char message[512]; /* a copy, because save() may replace status_message() */
+    snprintf(message, sizeof message, "%s", status_message());
+    if (run->trainer->step == 0 || run->trainer->step == run->directory.saved)
+        return failure;
+    if (save(run, NULL))
+        return status_fail(failure, "%s; the run could not be saved either: %.400s", message, status_message());
+    return status_fail(failure, "%s; the run is saved after step %zu", message, run->trainer->step);
 }
 
 /*
@@ -328,6 +363,8 @@ static Status train(Run *run, RunLogEntry *entry)
     for (bool last = is_complete(run); !s && !last;) {
         bool is_best = false;
         s = advance(run, entry, &is_best);
+        if (s == CS336_EIO)
+            s = save_after_failure(run, s);
         if (s)
             break;
         /* The last checkpoint of this process must be written; the run continues without one of the others. */
@@ -348,6 +385,7 @@ Status trainer_run(Trainer *trainer, const char *directory, RunStart start, cons
                    RunLogEntry *last)
 {
     Run run = {.trainer = trainer, .observer = observer};
+    const char *init_from = trainer->config.init_from; /* resume() sets another one, for config.json */
     Status s = begin(&run, directory, start);
     *last = (RunLogEntry){.step = trainer->step};
     if (!s)
@@ -355,6 +393,8 @@ Status trainer_run(Trainer *trainer, const char *directory, RunStart start, cons
     if (observer && observer->outcome)
         *observer->outcome = (RunOutcome){
             .best = run.best, .stopped_early = trainer->step < trainer->config.steps && is_out_of_patience(&run)};
+    trainer->config.init_from = init_from;
+    memory_release(run.init_from);
     run_log_close(&run.log);
     run_directory_close(&run.directory);
     return s;

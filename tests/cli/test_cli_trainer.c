@@ -200,6 +200,46 @@ START_TEST(test_train_begins_with_given_weights)
 }
 END_TEST
 
+/* What a run began with stays in config.json, and what changes on the way is said. */
+START_TEST(test_resumed_run_says_other_data_and_keeps_its_beginning)
+{
+    make_base();
+    assert_shell_ok(TUNE "--batch-size 2 --steps 8 --out run --stop-at 4 && cp train.bin other.bin && "
+                         "cp base.safetensors more.safetensors");
+    assert_shell_fails(1,
+                       "cs336 train: --init-from more.safetensors: the run in run began with base.safetensors; a run "
+                       "from other weights needs another directory",
+                       "cs336 train --config run/config.json --init-from more.safetensors --out run --resume");
+    assert_shell_fails(0, "cs336 train: the run continues with changed settings: train other.bin (was train.bin)",
+                       "cs336 train --config run/config.json --train other.bin --out run --resume --stop-at 6");
+    assert_shell_ok("grep '\"init_from\": \"base.safetensors\"' run/config.json && "
+                    "grep '\"train\": \"other.bin\"' run/config.json");
+    /* A run that began with random weights. */
+    assert_shell_fails(
+        1,
+        "cs336 train: --init-from base.safetensors: the run in base began with random weights; a run "
+        "from other weights needs another directory",
+        "cs336 train --config base/config.json --init-from base.safetensors --out base --resume --steps 50");
+}
+END_TEST
+
+/* The file of ids becomes too short when the run has begun. Its steps are saved, and it goes on when the ids are back.
+ */
+START_TEST(test_steps_are_saved_when_the_data_fails)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--batch-size 2 --steps 3000 --checkpoint-every 0 --out whole >log");
+    assert_shell_ok("cp train.bin whole.bin && { " TRAIN
+                    "--batch-size 2 --steps 3000 --checkpoint-every 0 --out run >log 2>errors & } && "
+                    "while ! test -s run/log.jsonl; do sleep 0.01; done && truncate -s 100 train.bin && "
+                    "{ wait $!; test $? = 1; } && tail -1 errors");
+    ck_assert_ptr_nonnull(strstr(shell_output, "; the run is saved after step "));
+    assert_shell_ok("cp whole.bin train.bin && " TRAIN
+                    "--batch-size 2 --steps 3000 --checkpoint-every 0 --out run --resume >log && "
+                    "cmp whole/checkpoint.safetensors run/checkpoint.safetensors");
+}
+END_TEST
+
 START_TEST(test_given_weights_fix_the_model)
 {
     static const struct {
@@ -248,6 +288,8 @@ const TestCase cli_trainer_tests[] = {
     TEST(test_train_exempts_the_gains_from_decay, "adamw"),
     TEST(test_tied_model_from_training_to_text, "transformer_lm"),
     TEST(test_train_begins_with_given_weights, "training_together"),
+    TEST(test_resumed_run_says_other_data_and_keeps_its_beginning, "training_together"),
+    TEST(test_steps_are_saved_when_the_data_fails, "training_together"),
     TEST(test_given_weights_fix_the_model, "training_together"),
     TEST(test_train_logs_norms, "experiment_log"),
     {0},

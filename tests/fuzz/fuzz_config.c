@@ -120,12 +120,13 @@ static void compare_config(ByteString text)
 {
     const TrainerConfig config = {0};
     RunConfigComparison comparison;
-    const Status s = run_config_compare(&comparison, fuzz_file("config.json", text), &config);
+    const Status s = run_config_compare(&comparison, fuzz_file("config.json", text), &config, "train.bin", NULL);
     if (s) {
         fuzz_check_failure(s);
         FUZZ_CHECK(s == CS336_EFORMAT, "status %d: %s", (int)s, status_message());
     }
     FUZZ_CHECK(memchr(comparison.differences, '\0', sizeof comparison.differences), "differences without an end");
+    memory_release(comparison.stored_init_from);
 }
 
 void fuzz_config(const uint8_t *data, size_t size)
