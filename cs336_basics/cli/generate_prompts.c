@@ -27,13 +27,16 @@ static Status read_all(ByteList *bytes, const char *path)
     return s;
 }
 
-/* Returns the bytes up to the next line feed or the end, and moves *rest behind them. */
+/* Returns the bytes up to the next line feed or the end, and moves *rest behind them. Files of Windows have a carriage
+ * return before each line feed, which is no part of the line either. */
 static ByteString next_line(ByteString *rest)
 {
     const uint8_t *feed = memchr(rest->bytes, '\n', rest->length);
-    const ByteString line = {rest->bytes, feed ? (size_t)(feed - rest->bytes) : rest->length};
+    ByteString line = {rest->bytes, feed ? (size_t)(feed - rest->bytes) : rest->length};
     const size_t taken = line.length + (feed != NULL);
     *rest = (ByteString){rest->bytes + taken, rest->length - taken};
+    if (feed && line.length && line.bytes[line.length - 1] == '\r')
+        line.length--;
     return line;
 }
 

@@ -141,11 +141,11 @@ static int store_size(const OptionTable *table, const Option *option, const char
     char *end;
     errno = 0;
     const unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || value > SIZE_MAX)
+    if (*text < '0' || *text > '9' || *end)
         return options_bad_usage(table, "%s: \"%s\" is not a whole number", origin, text);
-    if (value < option->min_size)
+    if (!errno && value < option->min_size)
         return options_bad_usage(table, "%s: %s is too small, expected at least %zu", origin, text, option->min_size);
-    if (value > option->max_size)
+    if (errno || value > option->max_size)
         return options_bad_usage(table, "%s: %s is too large, expected at most %zu", origin, text, option->max_size);
     *option->target.size = (size_t)value;
     return OPTIONS_PARSED;

@@ -306,10 +306,22 @@ static Status add_path(Report *report, const char *path, bool several)
         s = add_run(report, directory, directory);
     else
         s = add_folder(report, directory, several ? directory : "");
-    if (!s)
+    if (!s && !several) /* title and question of one experiment say nothing about the runs of others */
         s = read_experiment(report, directory);
     memory_release(directory);
     return s;
+}
+
+/* Turns a run that cannot be read into one without curves, whose status is what is wrong. */
+static Status show_as_unreadable(ReportRun *run)
+{
+    char text[PRINTABLE_BYTES];
+    snprintf(text, sizeof text, "%.400s", status_message());
+    run_curves_deinit(&run->curves);
+    run->curves.summary = run_summary_none();
+    run->perplexity = run->best_step = (double)NAN;
+    run->status = printable(text);
+    return CS336_OK;
 }
 
 Status report_read(Report *report, const char *const *paths, size_t count)
@@ -318,8 +330,12 @@ Status report_read(Report *report, const char *const *paths, size_t count)
     *report = (Report){0};
     for (size_t i = 0; !s && i < count; i++)
         s = add_path(report, paths[i], count > 1);
-    for (size_t i = 0; !s && i < report->count; i++)
+    for (size_t i = 0; !s && i < report->count; i++) {
         s = read_run(&report->runs[i]);
+        /* One damaged file does not hide the other runs. */
+        if (report->count > 1 && (s == CS336_EFORMAT || s == CS336_EIO))
+            s = show_as_unreadable(&report->runs[i]);
+    }
     if (s)
         report_deinit(report);
     return s;

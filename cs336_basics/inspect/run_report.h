@@ -53,11 +53,11 @@ typedef struct {
 } Report;
 
 /**
- * @brief Reads runs.
+ * @brief Reads runs. Of several, one that cannot be read is shown without curves, and its status says why.
  * @param[out] report  zeroed on failure
  * @param[in]  paths   (count) run directories, or folders of run directories
- * @retval CS336_EIO      a path is neither, a run has no log, or a file cannot be read
- * @retval CS336_EFORMAT  a JSON file is damaged; the message gives file and line
+ * @retval CS336_EIO      a path is neither; or the only run has no log, or a file that cannot be read
+ * @retval CS336_EFORMAT  a JSON file of the only run is damaged; the message gives file and line
  * @retval CS336_ERANGE   there are more than REPORT_MAX_RUNS runs
  * @retval CS336_ENOMEM
  */

@@ -67,6 +67,8 @@ START_TEST(test_bad_usage)
         {"account --d-model", "--d-model needs a value (N)"},
         {"account --d-model --d-ff 3", "--d-model needs a value (N)"},
         {"account --d-model=", "--d-model: \"\" is not a whole number"},
+        {"account --d-model=99999999999999999999",
+         "--d-model: 99999999999999999999 is too large, expected at most 2147483647"},
         {"account --d-model -3", "--d-model: \"-3\" is not a whole number"},
         {"account --d-model 3x", "--d-model: \"3x\" is not a whole number"},
         {"account --d-model 99999999999999999999", "--d-model: \"99999999999999999999\" is not a whole number"},

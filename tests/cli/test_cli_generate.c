@@ -37,6 +37,9 @@ START_TEST(test_a_prompt_comes_from_a_file)
     assert_shell_ok("printf 'a\\000b\\377\\n\\n' >prompt && " GENERATE
                     "--prompt-file prompt --max-tokens 3 | head -c 5 >first && "
                     "head -c 5 prompt | cmp - first");
+    assert_shell_ok("printf 'The cat\r\nA dog\r\n' >windows && printf 'The cat\nA dog\n' >unix && " GENERATE
+                    "--prompts unix --max-tokens 20 >text && " GENERATE
+                    "--prompts windows --max-tokens 20 | cmp - text");
     assert_shell_ok(": >empty && " GENERATE "--prompt-file empty --max-tokens 20 >text && " GENERATE
                     "--max-tokens 20 | cmp - text");
     assert_shell_fails(1, "cs336 generate: nowhere: No such file or directory", GENERATE "--prompt-file nowhere");

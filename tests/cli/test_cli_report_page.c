@@ -86,6 +86,18 @@ START_TEST(test_report_bad_usage)
 }
 END_TEST
 
+/* A damaged log does not hide the other runs of a folder. */
+START_TEST(test_report_shows_a_run_that_cannot_be_read)
+{
+    assert_shell_ok(
+        "mkdir -p runs/bad runs/good; printf '{\"step\":1}\\n{\"step\":}\\n{\"step\":3}\\n' >runs/bad/log.jsonl; "
+        "echo '{\"step\":7,\"train_loss\":2.5}' >runs/good/log.jsonl; cs336 report runs");
+    assert_prints("runs/bad/log.jsonl: line 2 is not a JSON object with a step");
+    assert_prints("step 7");
+    assert_shell_ok("cs336 report runs --output p.html && grep -c 'line 2 is not a JSON object with a step' p.html");
+}
+END_TEST
+
 START_TEST(test_report_bad_input)
 {
     static const struct {
@@ -134,6 +146,7 @@ const TestCase cli_report_page_tests[] = {
     TEST(test_report_prints_a_table, "report"),
     TEST(test_report_writes_a_page, "report"),
     TEST(test_report_bad_usage, "report"),
+    TEST(test_report_shows_a_run_that_cannot_be_read, "report"),
     TEST(test_report_bad_input, "report"),
     TEST_UNLESS(test_report_on_a_full_disk, "report", no_file_size_limit),
     {0},
