@@ -197,7 +197,7 @@ torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fai
 # libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
 FUZZ := $(VARIANT)/run_fuzz
 FUZZ_OBJECTS := $(call object,$(filter-out %/test_fuzz.c,$(wildcard tests/fuzz/*.c)) \
-    $(addprefix tests/support/,allclose.c files.c plain_pretokens.c tiny_lm.c))
+    $(addprefix tests/support/,allclose.c files.c plain_pattern.c plain_pretokens.c tiny_lm.c))
 $(call object,tests/fuzz/libfuzzer.c): C336_CPPFLAGS += -I.
 $(FUZZ): $(FUZZ_OBJECTS) $(TESTED_CLI) $(LIBRARY)
 	@echo '  LINK  $@'

@@ -313,7 +313,7 @@ static Status append_pretokens(TextRangeList *ranges, ByteString text, size_t be
     const uint8_t *ends[PRETOKENS_PER_GROUP];
     Pretokenizer p;
     Status s = CS336_OK;
-    pretokenizer_begin(&p);
+    pretokenizer_begin(&p, PATTERN_GPT2);
     pretokenizer_feed(&p, text.bytes + begin, end - begin, true);
     for (size_t count; !s && (count = pretokenizer_next(&p, ends, PRETOKENS_PER_GROUP)) > 0;)
         for (size_t i = 0; !s && i < count; i++) {

@@ -52,6 +52,7 @@
     X(story_grammar)      \
     X(bytes)              \
     X(pretokenize)        \
+    X(pattern)            \
     X(bpe)                \
     X(bpe_adapters)       \
     X(bpe_scale)          \
@@ -62,6 +63,8 @@
     X(tokenizer_files)    \
     X(special_text)       \
     X(tokenizer_json)     \
+    X(tokenizer_file)     \
+    X(rank_file)          \
     X(run_log)            \
     X(run_summary)        \
     X(run_best)           \
@@ -94,6 +97,7 @@
     X(cli_inspect)        \
     X(cli_evaluate)       \
     X(cli_tokenizer)      \
+    X(cli_tokenizer_file) \
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_special)        \

@@ -23,10 +23,10 @@ enum {
 };
 
 int command_story(int argc, char **argv);            /**< writes the embedded corpus, and says its exact entropy */
-int command_train_bpe(int argc, char **argv);        /**< learns vocab.json and merges.txt from text */
+int command_train_bpe(int argc, char **argv);        /**< learns a tokenizer from text */
 int command_encode(int argc, char **argv);           /**< turns text into a file of token ids */
 int command_decode(int argc, char **argv);           /**< turns a file of token ids back into text */
-int command_tokenizer_json(int argc, char **argv);   /**< writes a tokenizer for Hugging Face's libraries */
+int command_export_tokenizer(int argc, char **argv); /**< writes a tokenizer.json or a rank file for other programs */
 int command_tokenizer_report(int argc, char **argv); /**< measures tokenizers: bytes per token, speed, unused tokens */
 int command_train(int argc, char **argv);            /**< trains a model on a file of token ids, or resumes a run */
 int command_experiment(int argc, char **argv);       /**< trains the runs of an experiment, or those that are missing */

@@ -40,7 +40,8 @@ static int parse(DecodeOptions *o, int argc, char **argv)
                                            "Turns token ids back into text. A file or a pipe gets every byte of it. A "
                                            "terminal gets \\xNN for control characters, which it would obey.",
                                            options);
-    return options_parse(&table, argc, argv);
+    const int done = options_parse(&table, argc, argv);
+    return done == OPTIONS_PARSED ? tokenizer_options_check(&table, &o->tokenizer) : done;
 }
 
 /* ---- the input: a file of ids, or a stream ---- */
@@ -185,7 +186,7 @@ int command_decode(int argc, char **argv)
     /* Check all inputs and open the output before the first id is decoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
-        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
+        tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
         s = source_open(&source, o.input, tokenizer_vocab_size(tokenizer));
     if (!s)

@@ -45,7 +45,7 @@ static int parse(EncodeOptions *o, int argc, char **argv)
                                  o->output);
     if (o->pretty && o->output && strcmp(o->output, "-") == 0)
         return options_bad_usage(&table, "--pretty and --output - both write to standard output");
-    return done;
+    return tokenizer_options_check(&table, &o->tokenizer);
 }
 
 /* ---- the output: a file of ids, coloured text, or both ---- */
@@ -122,15 +122,15 @@ int command_encode(int argc, char **argv)
     /* Check all inputs and open the output before the first byte is encoded. */
     Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
     if (!s)
-        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
+        tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
         s = encode_inputs_begin(&inputs, &o.inputs, o.pretty ? NULL : &progress);
     if (!s && o.output)
         s = open_output(&sink, &o, tokenizer);
     /* Encode. The output gets its name once it is complete. */
     if (!s) {
-        sink.printer = token_printer_begin(stdout, tokenizer, &o.tokenizer.special);
-        inputs.separator = tokenizer_options_lack_end(&o.tokenizer, tokenizer) ? TOKENIZER_DOCUMENT_END : NULL;
+        sink.printer = token_printer_begin(stdout, tokenizer);
+        inputs.separator = tokenizer_options_lack_end(tokenizer) ? TOKENIZER_DOCUMENT_END : NULL;
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }

@@ -32,10 +32,9 @@ static int parse(EvaluateOptions *o, int argc, char **argv)
         OPTION_TEXT("input", &o->input, "FILE", OPTION_UNSHOWN, "text to predict; - is standard input"),
         OPTION_TEXT("tokens", &o->tokens, "FILE", OPTION_UNSHOWN,
                     "instead of --input: ids from cs336 encode, raw or .npy"),
-        OPTION_TEXT("vocab", &o->tokenizer.vocab, "FILE", OPTION_UNSHOWN,
-                    "vocab.json, from cs336 train-bpe; with --tokens only for bytes and token texts"),
-        OPTION_TEXT("merges", &o->tokenizer.merges, "FILE", OPTION_UNSHOWN, "merges.txt, from the same training"),
-        OPTION_TEXTS("special-token", &o->tokenizer.special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP),
+        OPTION_HEADING("The tokenizer; with --tokens only for bytes and token texts"),
+        TOKENIZER_OPTION_LINES(o->tokenizer),
+        OPTION_HEADING("Windows and output"),
         OPTION_SIZE_UNSHOWN("stride", &o->stride, "N", 1,
                             "tokens from one window to the next (default: the model's context length)"),
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "windows that are computed at the same time"),
@@ -56,12 +55,7 @@ static int parse(EvaluateOptions *o, int argc, char **argv)
         return done;
     if ((o->input != NULL) == (o->tokens != NULL))
         return options_bad_usage(&table, "expected either --input FILE or --tokens FILE");
-    const bool needs_tokenizer = o->input || o->tokenizer.merges || o->tokenizer.special.count;
-    if (needs_tokenizer && !o->tokenizer.vocab)
-        return options_bad_usage(&table, "--vocab FILE is missing");
-    if (o->tokenizer.vocab && !o->tokenizer.merges)
-        return options_bad_usage(&table, "--merges FILE is missing");
-    return done;
+    return o->input || tokenizer_options_given(&o->tokenizer) ? tokenizer_options_check(&table, &o->tokenizer) : done;
 }
 
 /* ---- the text ---- */
@@ -79,7 +73,7 @@ static Status load_tokenizer(Text *text, const EvaluateOptions *o, size_t vocab_
     const Status s = tokenizer_options_load_for(&text->tokenizer, &o->tokenizer);
     if (s)
         return s;
-    tokenizer_options_notes(&text->tokenizer->model, o->tokenizer.vocab);
+    tokenizer_options_notes(&text->tokenizer->model, tokenizer_options_path(&o->tokenizer));
     return tokenizer_options_fit(text->tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
 }
 
@@ -100,7 +94,7 @@ static Status read_text(Text *text, const EvaluateOptions *o, size_t vocab_size,
 {
     const bool standard_input = o->input && strcmp(o->input, "-") == 0;
     const char *name = standard_input ? "standard input" : o->input ? o->input : o->tokens;
-    Status s = o->tokenizer.vocab ? load_tokenizer(text, o, vocab_size) : CS336_OK;
+    Status s = tokenizer_options_path(&o->tokenizer) ? load_tokenizer(text, o, vocab_size) : CS336_OK;
     if (!s && o->tokens)
         s = token_file_open(&text->tokens, o->tokens,
                             text->tokenizer ? tokenizer_vocab_size(text->tokenizer) : vocab_size);

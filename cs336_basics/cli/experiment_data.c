@@ -72,6 +72,8 @@ Status experiment_data_find(ExperimentData *data, const Experiment *experiment, 
     if (!s)
         s = locate(e->is_text ? &data->val_text : &data->val, directory, e->val, e->is_text ? text_maker : maker);
     if (!s)
+        s = locate(&data->tokenizer, directory, e->tokenizer, "cs336 train-bpe");
+    if (!s)
         s = locate(&data->vocab, directory, e->vocab, "cs336 train-bpe");
     if (!s)
         s = locate(&data->merges, directory, e->merges, "cs336 train-bpe");
@@ -230,8 +232,12 @@ Status experiment_data_sample(const ExperimentData *data, const Experiment *expe
     Call call = {.command = command_generate};
     arguments_add(&call.arguments, "generate");
     arguments_add(&call.arguments, "--checkpoint=%s/checkpoint.safetensors", run);
-    arguments_add(&call.arguments, "--vocab=%s", data->vocab.text);
-    arguments_add(&call.arguments, "--merges=%s", data->merges.text);
+    if (*data->tokenizer.text) {
+        arguments_add(&call.arguments, "--tokenizer=%s", data->tokenizer.text);
+    } else {
+        arguments_add(&call.arguments, "--vocab=%s", data->vocab.text);
+        arguments_add(&call.arguments, "--merges=%s", data->merges.text);
+    }
     arguments_add(&call.arguments, "--prompt=%s", experiment->prompt);
     arguments_add(&call.arguments, "--seed=%zu", experiment->sample_seed);
     arguments_add(&call.arguments, "--max-tokens=%zu", experiment->sample_tokens);

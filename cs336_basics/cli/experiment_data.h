@@ -27,8 +27,9 @@ ExperimentPath experiment_path(const char *directory, const char *name);
 typedef struct {
     ExperimentPath train, /**< ids to train on */
         val,              /**< ids to validate on */
-        vocab,            /**< the tokenizer that the ids come from */
-        merges,           /**< likewise */
+        tokenizer,        /**< the tokenizer that the ids come from, if it is one file */
+        vocab,            /**< else its vocab.json */
+        merges,           /**< and its merges.txt */
         text,             /**< the text that the ids of train are made of */
         val_text;         /**< the text that the ids of val are made of */
     char fingerprint[40]; /**< hash of the contents of both files: it differs if the data changed */

@@ -287,7 +287,7 @@ static Status read_runs(Experiment *e)
 static Status read_data(Experiment *e)
 {
     static const char *const text_keys[] = {"train", "val", "vocab_size", NULL};
-    static const char *const token_keys[] = {"train", "val", "vocab", "merges", NULL};
+    static const char *const token_keys[] = {"train", "val", "tokenizer", "vocab", "merges", NULL};
     json_t *text, *tokens;
     Status s = read_object(&text, e, "text");
     if (!s)
@@ -310,9 +310,14 @@ static Status read_data(Experiment *e)
     if (!s && text)
         s = read_size(&e->vocab_size, e, object, where, "vocab_size", 257, true);
     if (!s && tokens)
+        s = read_text(&e->tokenizer, e, object, where, "tokenizer", false);
+    if (!s && tokens)
         s = read_text(&e->vocab, e, object, where, "vocab", false);
     if (!s && tokens)
         s = read_text(&e->merges, e, object, where, "merges", e->vocab != NULL);
+    if (!s && e->tokenizer && (e->vocab || e->merges))
+        s = status_fail(CS336_EFORMAT, "%s: tokens: tokenizer is a whole tokenizer; leave out vocab and merges",
+                        e->path);
     return s;
 }
 
@@ -325,8 +330,8 @@ static Status read_sample(Experiment *e)
     Status s = read_object(&sample, e, "sample");
     if (s || !sample)
         return s;
-    if (e->sgd || (!e->is_text && !e->vocab))
-        return status_fail(CS336_EFORMAT, "%s: sample: expected a text, or tokens with vocab and merges", e->path);
+    if (e->sgd || (!e->is_text && !e->vocab && !e->tokenizer))
+        return status_fail(CS336_EFORMAT, "%s: sample: expected a text, or tokens with a tokenizer", e->path);
     s = check_keys(e, sample, "sample: ", keys);
     if (!s)
         s = read_text(&e->prompt, e, sample, "sample: ", "prompt", true);

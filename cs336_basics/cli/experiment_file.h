@@ -15,7 +15,8 @@
  *   has the settings of `common` too, and its own ones replace them.
  * - A run's name is made of what varies, such as "lr-0.001_norm-pre", or given as `name`. It names a directory, so that
  *   other characters than letters, digits and ".+-_" become "-".
- * - Instead of `text`, `tokens` names files of ids: `train`, and if there are any `val`, `vocab` and `merges`.
+ * - Instead of `text`, `tokens` names files of ids: `train`, and if there is one `val`, and the tokenizer that they
+ * come from: `tokenizer`, one file, or `vocab` and `merges`.
  * - `"kind": "sgd"` is the handout's toy problem (optim/sgd_tuning.h). It has no text, and its settings are `lr`,
  *   `steps` and `seed`.
  */
@@ -50,22 +51,23 @@ typedef struct {
 
 /** @brief An experiment. Its strings are NULL where the file has nothing, and live until experiment_unload(). */
 typedef struct {
-    const char *path;     /**< the file, for messages: the caller's string */
-    json_t *file;         /**< owned: the file, whose memory the strings share */
-    const char *title;    /**< what the experiment is called */
-    const char *question; /**< what it shall answer */
-    bool sgd;             /**< true for the kind "sgd" */
-    bool is_text;         /**< true: `train` and `val` are texts; false: ids */
-    const char *train,    /**< the data to train on */
-        *val;             /**< the data to validate on */
-    const char *vocab,    /**< with ids: the tokenizer that they come from; needed for samples */
-        *merges;          /**< likewise */
-    size_t vocab_size;    /**< with texts: of the tokenizer to learn */
-    const char *prompt;   /**< text that each finished run continues; NULL: no samples */
-    size_t sample_seed;   /**< of the sample */
-    size_t sample_tokens; /**< largest number of tokens in a sample */
-    ExperimentRun *runs;  /**< (run_count) */
-    size_t run_count;     /**< at least 1 */
+    const char *path;      /**< the file, for messages: the caller's string */
+    json_t *file;          /**< owned: the file, whose memory the strings share */
+    const char *title;     /**< what the experiment is called */
+    const char *question;  /**< what it shall answer */
+    bool sgd;              /**< true for the kind "sgd" */
+    bool is_text;          /**< true: `train` and `val` are texts; false: ids */
+    const char *train,     /**< the data to train on */
+        *val;              /**< the data to validate on */
+    const char *tokenizer, /**< with ids: the tokenizer that they come from; it or the pair is needed for samples */
+        *vocab,            /**< its vocab.json in place of one file */
+        *merges;           /**< its merges.txt */
+    size_t vocab_size;     /**< with texts: of the tokenizer to learn */
+    const char *prompt;    /**< text that each finished run continues; NULL: no samples */
+    size_t sample_seed;    /**< of the sample */
+    size_t sample_tokens;  /**< largest number of tokens in a sample */
+    ExperimentRun *runs;   /**< (run_count) */
+    size_t run_count;      /**< at least 1 */
 } Experiment;
 
 /**

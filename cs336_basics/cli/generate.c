@@ -18,7 +18,7 @@ static int check_options(const OptionTable *table, const GenerateOptions *o)
     if (o->interactive && (prompts || o->samples > 1 || o->logprobs))
         return options_bad_usage(table, "--interactive reads its prompts from standard input and writes one text for "
                                         "each; leave out --prompt, --prompt-file, --prompts, --samples and --logprobs");
-    return OPTIONS_PARSED;
+    return tokenizer_options_check(table, &o->tokenizer);
 }
 
 static int parse(GenerateOptions *o, int argc, char **argv)
@@ -72,7 +72,7 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
     const size_t tokens = tokenizer_vocab_size(*tokenizer);
     if (tokens < vocab_size)
         fprintf(stderr, "cs336 generate: %s has %zu tokens, the model has %zu ids; ids without a token are not drawn\n",
-                printable(o->tokenizer.vocab).text, tokens, vocab_size);
+                printable(tokenizer_options_path(&o->tokenizer)).text, tokens, vocab_size);
     return CS336_OK;
 }
 
@@ -168,7 +168,7 @@ int command_generate(int argc, char **argv)
     if (!s)
         s = load_tokenizer(&tokenizer, &o, model.lm.config.vocab_size);
     if (!s)
-        tokenizer_options_notes(&tokenizer->model, o.tokenizer.vocab);
+        tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
         s = run(&o, &model.lm, tokenizer, &prompts);
     generate_prompts_deinit(&prompts);

@@ -16,10 +16,7 @@ static int parse(InspectOptions *o, int argc, char **argv)
     const Option options[] = {
         OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
         OPTION_TEXT("prompt", &o->prompt, "TEXT", OPTION_UNSHOWN, "text that the model reads"),
-        OPTION_TEXT("vocab", &o->tokenizer.vocab, "FILE", OPTION_UNSHOWN,
-                    "vocab.json, from cs336 train-bpe; needed with --prompt"),
-        OPTION_TEXT("merges", &o->tokenizer.merges, "FILE", OPTION_UNSHOWN, "merges.txt, from the same training"),
-        OPTION_TEXTS("special-token", &o->tokenizer.special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP),
+        TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_THREADS(&o->threads),
         OPTION_HEADING("Attention viewer"),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN,
@@ -49,11 +46,7 @@ static int parse(InspectOptions *o, int argc, char **argv)
         return options_bad_usage(&table, "--batch-size and --context-length belong to --shapes");
     if (o->prompt && (o->batch_size || o->context_length))
         return options_bad_usage(&table, "--prompt gives the ids, so it excludes --batch-size and --context-length");
-    if (o->prompt && !o->tokenizer.vocab)
-        return options_bad_usage(&table, "--vocab FILE is missing");
-    if (o->prompt && !o->tokenizer.merges)
-        return options_bad_usage(&table, "--merges FILE is missing");
-    return done;
+    return o->prompt ? tokenizer_options_check(&table, &o->tokenizer) : done;
 }
 
 /* ---- the prompt ---- */
@@ -63,7 +56,7 @@ Status inspect_encode(InspectPrompt *prompt, const InspectOptions *o, const Tran
     *prompt = (InspectPrompt){.tokenizer = NULL};
     Status s = tokenizer_options_load_for(&prompt->tokenizer, &o->tokenizer);
     if (!s)
-        tokenizer_options_notes(&prompt->tokenizer->model, o->tokenizer.vocab);
+        tokenizer_options_notes(&prompt->tokenizer->model, tokenizer_options_path(&o->tokenizer));
     if (!s)
         s = tokenizer_options_fit(prompt->tokenizer, &o->tokenizer, config->vocab_size, o->checkpoint);
     if (!s)

@@ -25,7 +25,7 @@ static const struct {
     {"train-bpe", command_train_bpe, "learn a byte-pair encoding from text"},
     {"encode", command_encode, "turn text into token ids"},
     {"decode", command_decode, "turn token ids back into text"},
-    {"tokenizer-json", command_tokenizer_json, "write a tokenizer as Hugging Face's tokenizer.json"},
+    {"export-tokenizer", command_export_tokenizer, "write a tokenizer for Hugging Face's libraries or tiktoken"},
     {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, unused tokens"},
     {"train", command_train, "train a Transformer language model on tokens"},
     {"experiment", command_experiment, "train the runs that a file describes, and compare them"},

@@ -22,16 +22,16 @@ static bool wants_colours(FILE *stream)
     return isatty(fileno(stream)) && !(no_color && *no_color) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
 }
 
-TokenPrinter token_printer_begin(FILE *stream, const Tokenizer *tokenizer, const TextList *special)
+TokenPrinter token_printer_begin(FILE *stream, const Tokenizer *tokenizer)
 {
-    return (TokenPrinter){
-        .stream = stream, .tokenizer = tokenizer, .special = special, .colour = wants_colours(stream)};
+    return (TokenPrinter){.stream = stream, .tokenizer = tokenizer, .colour = wants_colours(stream)};
 }
 
 static bool is_special(const TokenPrinter *printer, ByteString token)
 {
-    for (size_t i = 0; i < printer->special->count; i++)
-        if (byte_string_equal(byte_string(printer->special->items[i]), token))
+    const SpecialTokens *special = &printer->tokenizer->special;
+    for (size_t i = 0; i < special->count; i++)
+        if (byte_string_equal(special->tokens[i], token))
             return true;
     return false;
 }

@@ -10,7 +10,6 @@
 #ifndef CS336_CLI_TOKEN_PRINTER_H
 #define CS336_CLI_TOKEN_PRINTER_H
 
-#include "cli/options.h"
 #include "core/api.h"
 #include "tokenizer/encode/tokenizer.h"
 
@@ -22,16 +21,16 @@ CS336_INTERNAL_BEGIN
 /** @brief Where the tokens go, and what has been printed. It owns none of what it points to. */
 typedef struct {
     FILE *stream;               /**< the caller opens and closes it */
-    const Tokenizer *tokenizer; /**< gives the bytes of each id */
-    const TextList *special;    /**< texts of the tokens that are printed bold and inverse */
+    const Tokenizer *tokenizer; /**< gives the bytes of each id, and the special tokens */
     bool colour;                /**< true: background colours separate the tokens; false: `|` does */
     size_t count;               /**< tokens printed */
     bool within_line;           /**< the current line is not empty */
     bool within_text;           /**< a token of this text has been printed */
 } TokenPrinter;
 
-/** @brief Begins to print; @p special are the special tokens of the command line. */
-TokenPrinter token_printer_begin(FILE *stream, const Tokenizer *tokenizer, const TextList *special);
+/** @brief Begins to print. */
+TokenPrinter token_printer_begin(FILE *stream, const Tokenizer *tokenizer);
+
 /** @brief Prints the tokens with these ids. */
 void token_printer_print(TokenPrinter *printer, const int32_t *ids, size_t count);
 

@@ -15,28 +15,61 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief The targets of the options that describe a tokenizer. */
+/** @brief The targets of the options that describe a tokenizer: one file, or two. */
 typedef struct {
-    const char *vocab, /**< path of vocab.json */
-        *merges;       /**< path of merges.txt, from the same training */
-    TextList special;  /**< of --special-token; those that the vocabulary lacks get the next ids, in this order */
+    const char *file, /**< path of a tokenizer.json or a rank file; NULL with the pair */
+        *vocab,       /**< path of vocab.json */
+        *merges;      /**< path of merges.txt, from the same training */
+    int pattern;      /**< index into tokenizer_pattern_choices */
+    TextList special; /**< of --special-token; those that the vocabulary lacks get the next ids, in this order */
 } TokenizerOptions;
 
-/** @brief The help of --special-token. */
+/** @brief Values of --pattern: "file", then those of pattern_names. The list ends with NULL. */
+extern const char *const tokenizer_pattern_choices[];
+
+/** @brief The help of the options of a tokenizer. */
+#define TOKENIZER_FILE_HELP                                                                         \
+    "the tokenizer: tokenizer.json, from cs336 train-bpe or Hugging Face, or a rank file, such as " \
+    "cl100k_base.tiktoken"
+#define TOKENIZER_VOCAB_HELP "vocab.json, in place of --tokenizer and together with --merges"
+#define TOKENIZER_MERGES_HELP "merges.txt, from the same training as --vocab"
+#define TOKENIZER_PATTERN_HELP                                                                                        \
+    "how text is split into pre-tokens; file: as the file says, gpt2 for vocab.json. A rank file that is not one of " \
+    "OpenAI's needs gpt2 or gpt4"
 #define SPECIAL_TOKEN_HELP "text that is always one token, such as <|endoftext|>"
 
 /** @brief Lines of an option table whose targets are the fields of the TokenizerOptions @p o. */
-#define TOKENIZER_OPTION_LINES(o)                                                                          \
-    OPTION_TEXT("vocab", &(o).vocab, "FILE", OPTION_REQUIRED, "vocab.json, from cs336 train-bpe"),         \
-        OPTION_TEXT("merges", &(o).merges, "FILE", OPTION_REQUIRED, "merges.txt, from the same training"), \
-        OPTION_TEXTS("special-token", &(o).special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP)
+#define TOKENIZER_OPTION_LINES(o)                                                                 \
+    OPTION_TEXT("tokenizer", &(o).file, "FILE", OPTION_UNSHOWN, TOKENIZER_FILE_HELP),             \
+        OPTION_TEXT("vocab", &(o).vocab, "FILE", OPTION_UNSHOWN, TOKENIZER_VOCAB_HELP),           \
+        OPTION_TEXT("merges", &(o).merges, "FILE", OPTION_UNSHOWN, TOKENIZER_MERGES_HELP),        \
+        OPTION_TEXTS("special-token", &(o).special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP), \
+        OPTION_CHOICE("pattern", &(o).pattern, tokenizer_pattern_choices, "file|gpt2|gpt4", TOKENIZER_PATTERN_HELP)
 
 /** @brief Entries of a list of CommandFile: the files of a TokenizerOptions, which a command reads. */
-#define TOKENIZER_FILES(o)                               \
-    {.path = (o).vocab, .what = "the vocabulary"},       \
-    {                                                    \
-        .path = (o).merges, .what = "the list of merges" \
+#define TOKENIZER_FILES(o)                                                                      \
+    {.path = (o).file, .what = "the tokenizer"}, {.path = (o).vocab, .what = "the vocabulary"}, \
+    {                                                                                           \
+        .path = (o).merges, .what = "the list of merges"                                        \
     }
+
+/**
+ * @brief Checks that the options name a tokenizer: by --tokenizer, or by --vocab and --merges.
+ * @return OPTIONS_PARSED, or EXIT_BAD_USAGE after one line on stderr
+ */
+int tokenizer_options_check(const OptionTable *table, const TokenizerOptions *options);
+
+/** @brief True if any option of a tokenizer was given. */
+bool tokenizer_options_given(const TokenizerOptions *options);
+
+/** @brief Returns the path of the file that has the vocabulary, for messages; NULL if no tokenizer is named. */
+const char *tokenizer_options_path(const TokenizerOptions *options);
+
+/**
+ * @brief Reads the model of the options, without making a tokenizer. If a file is missing, the message names the
+ * command that makes it. The caller frees it with bpe_model_deinit().
+ */
+CS336_MUST_CHECK Status tokenizer_options_read(BPEModel *model, const TokenizerOptions *options);
 
 /**
  * @brief Converts the texts of a repeated option to byte strings.
@@ -47,9 +80,11 @@ size_t texts_as_byte_strings(ByteString *strings, const TextList *texts);
 
 /**
  * @brief Prints a line to stderr for each special token whose entry in the vocabulary's file could be meant otherwise,
- * and one for all that the file has and the caller did not name (tokenizer/files/special_text.h).
+ * one for all that the file has and the caller did not name (tokenizer/files/special_text.h), and one for the steps of
+ * a tokenizer.json that are left out.
+ * @param path  from tokenizer_options_path()
  */
-void tokenizer_options_notes(const BPEModel *model, const char *vocab);
+void tokenizer_options_notes(const BPEModel *model, const char *path);
 
 /**
  * @brief Loads the tokenizer. If a file is missing, the message names the command that makes it. It prints nothing:
@@ -60,8 +95,9 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 /** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */
 #define TOKENIZER_DOCUMENT_END "<|endoftext|>"
 
-/** @brief True if the vocabulary has TOKENIZER_DOCUMENT_END, but the options do not name it as a special token. */
-bool tokenizer_options_lack_end(const TokenizerOptions *options, const Tokenizer *tokenizer);
+/** @brief True if the vocabulary has TOKENIZER_DOCUMENT_END, but neither the file nor an option makes it a special
+ * token. */
+bool tokenizer_options_lack_end(const Tokenizer *tokenizer);
 
 /**
  * @brief Loads the tokenizer of a model. TOKENIZER_DOCUMENT_END is a special token also if the options do not name it,

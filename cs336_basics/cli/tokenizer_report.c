@@ -25,16 +25,24 @@ enum {
 static const double PILE_BYTES = 825e9;
 
 typedef struct {
-    TextList vocab, merges, special, inputs;
+    TextList files, vocab, merges, special, inputs;
+    int pattern;
 } ReportOptions;
+
+static size_t count_tokenizers(const ReportOptions *o)
+{
+    return o->files.count + o->vocab.count;
+}
 
 static int parse(ReportOptions *o, int argc, char **argv)
 {
     const Option options[] = {
-        OPTION_TEXTS("vocab", &o->vocab, "FILE", OPTION_REQUIRED,
-                     "vocab.json, from cs336 train-bpe; several are compared"),
-        OPTION_TEXTS("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt of each, in the same order"),
+        OPTION_TEXTS("tokenizer", &o->files, "FILE", OPTION_UNSHOWN, TOKENIZER_FILE_HELP "; several are compared"),
+        OPTION_TEXTS("vocab", &o->vocab, "FILE", OPTION_UNSHOWN,
+                     "vocab.json, in place of --tokenizer or besides it, with --merges; several are compared"),
+        OPTION_TEXTS("merges", &o->merges, "FILE", OPTION_UNSHOWN, "merges.txt of each vocab.json, in the same order"),
         OPTION_TEXTS("special-token", &o->special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP),
+        OPTION_CHOICE("pattern", &o->pattern, tokenizer_pattern_choices, "file|gpt2|gpt4", TOKENIZER_PATTERN_HELP),
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "texts to measure on; - is standard input"),
     };
     const OptionTable table =
@@ -49,9 +57,10 @@ static int parse(ReportOptions *o, int argc, char **argv)
     if (o->vocab.count != o->merges.count)
         return options_bad_usage(&table, "--vocab has %zu files, --merges has %zu, expected one of each per tokenizer",
                                  o->vocab.count, o->merges.count);
-    if (o->vocab.count > MAX_TOKENIZERS)
-        return options_bad_usage(&table, "--vocab: %zu tokenizers, expected at most %d", o->vocab.count,
-                                 MAX_TOKENIZERS);
+    if (count_tokenizers(o) == 0)
+        return options_bad_usage(&table, "--tokenizer FILE is missing (or --vocab FILE and --merges FILE)");
+    if (count_tokenizers(o) > MAX_TOKENIZERS)
+        return options_bad_usage(&table, "%zu tokenizers, expected at most %d", count_tokenizers(o), MAX_TOKENIZERS);
     return done;
 }
 
@@ -85,12 +94,17 @@ static Status count_ids(void *context, const int32_t *ids, size_t count)
 
 static Status load_tokenizer(Subject *subject, const ReportOptions *o, size_t index)
 {
-    const TokenizerOptions options = {
-        .vocab = o->vocab.items[index], .merges = o->merges.items[index], .special = o->special};
+    TokenizerOptions options = {.pattern = o->pattern, .special = o->special};
+    if (index < o->files.count) {
+        options.file = o->files.items[index];
+    } else {
+        options.vocab = o->vocab.items[index - o->files.count];
+        options.merges = o->merges.items[index - o->files.count];
+    }
     const Status s = tokenizer_options_load(&subject->tokenizer, &options);
     if (s)
         return s;
-    tokenizer_options_notes(&subject->tokenizer->model, options.vocab);
+    tokenizer_options_notes(&subject->tokenizer->model, tokenizer_options_path(&options));
     const size_t vocab_size = tokenizer_vocab_size(subject->tokenizer);
     subject->uses = memory_allocate_zeroed(vocab_size, sizeof *subject->uses);
     subject->file_tokens = memory_allocate_zeroed(o->inputs.count, sizeof *subject->file_tokens);
@@ -129,10 +143,11 @@ static Status measure_all(Report *report, const ReportOptions *o, WorkProgress *
         return status_fail(CS336_ENOMEM, "no memory for %zu files", o->inputs.count);
     /* Standard input cannot be read once for each tokenizer. */
     for (size_t i = 0; !s && i < o->inputs.count; i++)
-        if (o->vocab.count > 1 && strcmp(o->inputs.items[i], "-") == 0)
-            s = status_fail(CS336_EIO, "standard input: can be read only once, not by %zu tokenizers", o->vocab.count);
+        if (count_tokenizers(o) > 1 && strcmp(o->inputs.items[i], "-") == 0)
+            s = status_fail(CS336_EIO, "standard input: can be read only once, not by %zu tokenizers",
+                            count_tokenizers(o));
     /* Load all tokenizers before the first measurement, so that a missing file is reported at once. */
-    for (; !s && report->count < o->vocab.count; report->count++)
+    for (; !s && report->count < count_tokenizers(o); report->count++)
         s = load_tokenizer(&report->subjects[report->count], o, report->count);
     for (size_t i = 0; !s && i < report->count; i++)
         s = measure(report, &report->subjects[i], &o->inputs, progress);
@@ -183,7 +198,7 @@ static double unused_tokens(const Report *report, const Subject *subject)
     size_t count = 0;
     (void)report;
     for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer); id++)
-        count += subject->uses[id] == 0;
+        count += subject->uses[id] == 0 && tokenizer_token(subject->tokenizer, (int32_t)id).length > 0;
     return (double)count;
 }
 
@@ -300,7 +315,7 @@ static void print_unused(const Subject *subject, char letter)
 {
     size_t count = 0;
     for (size_t id = 0; id < tokenizer_vocab_size(subject->tokenizer) && count <= UNUSED_SHOWN; id++) {
-        if (subject->uses[id])
+        if (subject->uses[id] || tokenizer_token(subject->tokenizer, (int32_t)id).length == 0) /* or a hole */
             continue;
         if (count == 0)
             printf("\nnever used of %c:", letter);
@@ -314,14 +329,25 @@ static void print_unused(const Subject *subject, char letter)
         putchar('\n');
 }
 
+/* Prints the letter of a tokenizer, its files and its sizes. */
+static void print_name(const Report *report, const ReportOptions *o, size_t index)
+{
+    const Subject *subject = &report->subjects[index];
+    printf("%c  ", (char)('A' + index));
+    if (index < o->files.count)
+        printf("%s", printable(o->files.items[index]).text);
+    else
+        printf("%s, %s", printable(o->vocab.items[index - o->files.count]).text,
+               printable(o->merges.items[index - o->files.count]).text);
+    printf(": %zu tokens, ids of %zu bytes\n", tokenizer_vocab_size(subject->tokenizer), id_bytes(subject));
+}
+
 static void print_report(const Report *report, const ReportOptions *o)
 {
     /* Each tokenizer gets a letter. */
     const int columns = label_columns(&o->inputs);
     for (size_t i = 0; i < report->count; i++)
-        printf("%c  %s, %s: %zu tokens, ids of %zu bytes\n", (char)('A' + i), printable(o->vocab.items[i]).text,
-               printable(o->merges.items[i]).text, tokenizer_vocab_size(report->subjects[i].tokenizer),
-               id_bytes(&report->subjects[i]));
+        print_name(report, o, i);
     print_compression(report, &o->inputs, columns);
     print_measurements(report, columns);
     for (size_t i = 0; i < report->count; i++)

@@ -16,7 +16,8 @@
 typedef struct {
     TextList inputs, special;
     size_t vocab_size, threads;
-    const char *vocab, *merges, *tokenizer_json;
+    int pattern;                            /* a PretokenPattern */
+    const char *tokenizer, *vocab, *merges; /* files to write; NULL: not asked for */
 } TrainBPEOptions;
 
 static int parse(TrainBPEOptions *o, int argc, char **argv)
@@ -27,10 +28,13 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
                              "entries of the vocabulary: special tokens, 256 bytes, merges"),
         OPTION_TEXTS("special-token", &o->special, "TOKEN", OPTION_UNSHOWN,
                      "text that is one token and never merged with its neighbours, as <|endoftext|>"),
-        OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_REQUIRED, "vocab.json to write"),
-        OPTION_TEXT("merges", &o->merges, "FILE", OPTION_REQUIRED, "merges.txt to write"),
-        OPTION_TEXT("tokenizer-json", &o->tokenizer_json, "FILE", OPTION_UNSHOWN,
-                    "tokenizer.json to write too, for Hugging Face's tokenizers"),
+        OPTION_CHOICE("pattern", &o->pattern, pattern_names, "gpt2|gpt4",
+                      "how text is split before pairs are counted: as for GPT-2, or as for GPT-4 and Llama 3"),
+        OPTION_TEXT("tokenizer", &o->tokenizer, "FILE", OPTION_UNSHOWN,
+                    "tokenizer.json to write: the whole tokenizer in one file, special tokens included"),
+        OPTION_TEXT("vocab", &o->vocab, "FILE", OPTION_UNSHOWN,
+                    "vocab.json to write, in place of --tokenizer or besides it, with --merges"),
+        OPTION_TEXT("merges", &o->merges, "FILE", OPTION_UNSHOWN, "merges.txt to write, with --vocab"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table = OPTION_TABLE(
@@ -38,7 +42,16 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
         "Learns a byte-level byte-pair encoding from text. It takes up to 36 bytes of memory for each byte of "
         "the distinct pre-tokens: few in a text of words, 36 times the size of a file without white space.",
         options);
-    return options_parse(&table, argc, argv);
+    const int done = options_parse(&table, argc, argv);
+    if (done != OPTIONS_PARSED)
+        return done;
+    if (!o->tokenizer && !o->vocab && !o->merges)
+        return options_bad_usage(&table, "--tokenizer FILE is missing (or --vocab FILE and --merges FILE)");
+    if (!o->vocab && o->merges)
+        return options_bad_usage(&table, "--vocab FILE is missing");
+    if (o->vocab && !o->merges)
+        return options_bad_usage(&table, "--merges FILE is missing");
+    return done;
 }
 
 /* ---- progress ---- */
@@ -98,7 +111,7 @@ static Status check_files(const TrainBPEOptions *o, const BPETrainConfig *config
 {
     const CommandFile outputs[] = {{.path = o->vocab, .what = "the vocabulary", .written = true},
                                    {.path = o->merges, .what = "the list of merges", .written = true},
-                                   {.path = o->tokenizer_json, .what = "the tokenizer.json", .written = true}};
+                                   {.path = o->tokenizer, .what = "the tokenizer.json", .written = true}};
     enum { OUTPUTS = sizeof outputs / sizeof *outputs };
     Status s = command_needs_text(&o->inputs, "cs336 story");
     if (!s)
@@ -106,20 +119,26 @@ static Status check_files(const TrainBPEOptions *o, const BPETrainConfig *config
     for (size_t i = 0; !s && i < OUTPUTS; i++)
         if (outputs[i].path)
             s = command_needs_writable(outputs[i].path);
-    if (!s && o->tokenizer_json)
+    if (!s && o->tokenizer)
         s = tokenizer_json_check(config->special_tokens, config->special_count);
     return s;
 }
 
-/* Hours of training are not thrown away because tokenizer.json cannot hold a special token: the other files can. */
+/*
+ * Hours of training are not thrown away because tokenizer.json cannot hold a special token: the other files can. If
+ * they were not asked for, they get names of their own beside it.
+ */
 static Status write_without_json(const TrainBPEOptions *o, const BPEModel *model)
 {
-    char reason[512];
+    enum { MOST_BYTES = 4096 + 16 }; /* a path, and an ending */
+    char reason[512], vocab[MOST_BYTES], merges[MOST_BYTES];
     snprintf(reason, sizeof reason, "%s", status_message());
-    const Status s = bpe_model_write(model, o->vocab, o->merges);
+    snprintf(vocab, sizeof vocab, "%s%s", o->vocab ? o->vocab : o->tokenizer, o->vocab ? "" : ".vocab.json");
+    snprintf(merges, sizeof merges, "%s%s", o->vocab ? o->merges : o->tokenizer, o->vocab ? "" : ".merges.txt");
+    const Status s = bpe_model_write(model, vocab, merges);
     if (s)
         return s;
-    return status_fail(CS336_ERANGE, "%s; only %s and %s are written", reason, o->vocab, o->merges);
+    return status_fail(CS336_ERANGE, "%s; only %s and %s are written", reason, vocab, merges);
 }
 
 /*
@@ -128,10 +147,10 @@ static Status write_without_json(const TrainBPEOptions *o, const BPEModel *model
  */
 static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const BPETrainConfig *config)
 {
-    if (!o->tokenizer_json)
+    if (!o->tokenizer)
         return bpe_model_write(model, o->vocab, o->merges);
     FileWriter json;
-    Status s = file_create(&json, o->tokenizer_json);
+    Status s = file_create(&json, o->tokenizer);
     if (s)
         return s;
     s = tokenizer_json_write(&json, model, config->special_tokens, config->special_count);
@@ -141,9 +160,9 @@ static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const
     }
     if (!s)
         s = file_flush(&json);
-    if (!s)
+    if (!s && o->vocab)
         s = file_remove_old(&json);
-    if (!s)
+    if (!s && o->vocab)
         s = bpe_model_write(model, o->vocab, o->merges);
     if (!s)
         s = file_commit(&json);
@@ -151,10 +170,17 @@ static Status write_files(const TrainBPEOptions *o, const BPEModel *model, const
     return s;
 }
 
-static bool writes_to_stdout(const TrainBPEOptions *o)
+static bool is_stdout(const char *path)
 {
-    return strcmp(o->vocab, "-") == 0 || strcmp(o->merges, "-") == 0 ||
-           (o->tokenizer_json && strcmp(o->tokenizer_json, "-") == 0);
+    return path && strcmp(path, "-") == 0;
+}
+
+/* vocab.json and merges.txt cannot name a pattern, and are read as GPT-2's unless an option says otherwise. */
+static void note_pattern(const TrainBPEOptions *o)
+{
+    if (o->pattern != PATTERN_GPT2)
+        fprintf(stderr, "note: %s and %s do not name their pattern; read them with --pattern %s\n",
+                printable(o->vocab).text, printable(o->merges).text, pattern_names[o->pattern]);
 }
 
 /* Prints a line for each special token that is not written as it stands, and which other programs therefore miss. */
@@ -187,6 +213,7 @@ int command_train_bpe(int argc, char **argv)
         .vocab_size = o.vocab_size,
         .special_tokens = special,
         .special_count = texts_as_byte_strings(special, &o.special),
+        .pattern = (PretokenPattern)o.pattern,
         .threads = (int)o.threads,
         .progress = show_progress,
         .progress_context = &progress,
@@ -201,10 +228,13 @@ int command_train_bpe(int argc, char **argv)
     if (!s)
         s = write_files(&o, &model, &config);
     const double seconds = work_end(&progress.line);
-    if (!s)
+    if (!s && o.vocab)
         s = note_spelled_tokens(&model, o.vocab);
+    if (!s && o.vocab)
+        note_pattern(&o);
+    const bool to_stdout = is_stdout(o.tokenizer) || is_stdout(o.vocab) || is_stdout(o.merges);
     if (!s)
-        print_summary(work_summary_stream(writes_to_stdout(&o) ? "-" : o.vocab), &model, &stats, o.vocab_size, seconds);
+        print_summary(work_summary_stream(to_stdout ? "-" : "file"), &model, &stats, o.vocab_size, seconds);
     bpe_model_deinit(&model);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

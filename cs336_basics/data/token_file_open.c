@@ -5,7 +5,7 @@
 
 enum { SAMPLE_BYTES = 16384 /* first bytes of a raw file, whose pattern is looked at */ };
 
-static const char HOW_TO_MAKE[] = "cs336 encode --vocab FILE --merges FILE --input FILE --output FILE makes one";
+static const char HOW_TO_MAKE[] = "cs336 encode --tokenizer FILE --input FILE --output FILE makes one";
 
 static Status open_npy(TokenFile *tokens)
 {

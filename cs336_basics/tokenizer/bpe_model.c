@@ -27,7 +27,8 @@ static Status reserve_token(BPEModel *model, size_t length)
 /* Appends bytes, for which there is room, to the bytes of the next token. */
 static void put_bytes(BPEModel *model, ByteString text)
 {
-    memcpy(model->bytes.bytes + model->bytes.length, text.bytes, text.length);
+    if (text.length) /* a hole has none */
+        memcpy(model->bytes.bytes + model->bytes.length, text.bytes, text.length);
     model->bytes.length += text.length;
 }
 
@@ -98,6 +99,8 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
         return s;
     }
     copy->pattern = model->pattern;
+    copy->ignore_merges = model->ignore_merges;
+    copy->left_out = model->left_out;
     copy->vocab_size = model->vocab_size;
     copy->merge_count = model->merge_count;
     if (model->vocab_size)

@@ -2,7 +2,8 @@
  * @file
  * @brief What BPE training produces and a tokenizer is built from: the vocabulary, and the merges by rank.
  *
- * - Ids are 0 to vocab_size - 1, without gaps.
+ * - Ids are 0 to vocab_size - 1. An id that a file skips is a hole: a token without bytes, which no text is encoded to
+ * and which decodes to nothing.
  * - A token is ordinary if it is a byte or if text may be merged to it. A special token may have the same bytes as an
  *   ordinary one and yet another id.
  * - A zeroed model is empty and ready. It owns its bytes. A token's ByteString is valid until the model changes.
@@ -47,6 +48,13 @@ typedef struct {
     BPESpecialKind kind; /**< says whose entry it is */
 } BPESpecial;
 
+/** @brief Steps around the encoding that a tokenizer.json may ask for, and that are left out here. */
+typedef enum {
+    LEFT_OUT_POST_PROCESSOR = 1, /**< adds tokens to each text, such as one that begins it */
+    LEFT_OUT_TRUNCATION = 2,     /**< cuts long texts */
+    LEFT_OUT_PADDING = 4         /**< makes texts equally long */
+} BPELeftOut;
+
 /** @brief A vocabulary and its merges. It owns all its arrays. */
 typedef struct {
     size_t vocab_size,       /**< number of tokens; ids are below it */
@@ -61,6 +69,8 @@ typedef struct {
         special_capacity;    /**< special tokens that there is room for */
     ByteList special_bytes;  /**< of the texts of all special tokens */
     PretokenPattern pattern; /**< how text is split before the merges are applied */
+    bool ignore_merges;      /**< a pre-token that is an ordinary token becomes it, even if no merges lead there */
+    unsigned left_out;       /**< BPELeftOut bits: what the file asks for beyond the ids of a text */
 } BPEModel;
 
 /** @brief Returns the bytes of a token; @p id must be below vocab_size. */

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief The character classes of GPT-2's pattern: letters, numbers, white space and all others.
+ * @brief The character classes of the patterns (tokenizer/pattern.h): letters, numbers, white space and all others.
  *
  * - Classes are those of Unicode 16.0, as in tiktoken.
  * - Each malformed sequence of UTF-8 (core/utf8.h) counts as a character of class UNICODE_OTHER, as U+FFFD does.
@@ -16,7 +16,7 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief The classes of GPT-2's pattern: `\p{L}`, `\p{N}`, `\s` and all other characters. */
+/** @brief The classes of the patterns: `\p{L}`, `\p{N}`, `\s` and all other characters. */
 typedef enum { UNICODE_LETTER, UNICODE_NUMBER, UNICODE_SPACE, UNICODE_OTHER } UnicodeClass;
 enum { UNICODE_CLASS_COUNT = 4 /**< values of UnicodeClass */ };
 

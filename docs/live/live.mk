@@ -8,7 +8,9 @@ LIVE_LIB   := $(filter-out %_avx2.c %_avx512.c %_avx512_bf16.c cs336_basics/core
               cs336_basics/train/checkpoint.c cs336_basics/train/model_checkpoint.c cs336_basics/train/run_%.c \
               cs336_basics/train/training_run.c cs336_basics/data/token_file_open.c cs336_basics/data/token_sidecar.c \
               cs336_basics/data/token_writer.c cs336_basics/tokenizer/files/bpe_files.c \
-              cs336_basics/tokenizer/files/tokenizer_json.c cs336_basics/tokenizer/encode/tokenizer_load.c \
+              cs336_basics/tokenizer/files/tokenizer_%.c cs336_basics/tokenizer/files/rank_%.c \
+              cs336_basics/tokenizer/files/vocabulary_read.c cs336_basics/tokenizer/files/merge_read.c \
+              cs336_basics/tokenizer/encode/tokenizer_load.c \
               cs336_basics/tokenizer/encode/encode_file.c cs336_basics/inspect/html_page.c \
               cs336_basics/inspect/attention_page.c cs336_basics/inspect/report_%.c cs336_basics/inspect/run_%.c,$(LIB_SOURCES))
 LIVE_OBJECTS := $(patsubst %.c,build/live/obj/%.o,$(LIVE_LIB) $(LIVE_C))

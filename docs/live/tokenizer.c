@@ -195,11 +195,12 @@ LIVE live_tokenizer_counts(int slot, const uint8_t *text, int length, const int3
 }
 
 /* Appends where the pre-tokens end in bytes begin to end of a text, which have no special token. */
-static void split_segment(const uint8_t *text, size_t begin, size_t end, int32_t *ends, int32_t *count)
+static void split_segment(PretokenPattern pattern, const uint8_t *text, size_t begin, size_t end, int32_t *ends,
+                          int32_t *count)
 {
     const uint8_t *found[PRETOKENS_PER_GROUP];
     Pretokenizer pretokenizer;
-    pretokenizer_begin(&pretokenizer);
+    pretokenizer_begin(&pretokenizer, pattern);
     pretokenizer_feed(&pretokenizer, text + begin, end - begin, true);
     for (size_t n; (n = pretokenizer_next(&pretokenizer, found, PRETOKENS_PER_GROUP)) > 0;)
         for (size_t i = 0; i < n; i++)
@@ -217,7 +218,7 @@ LIVE live_tokenizer_pretokens(int slot, const uint8_t *text, int length, int32_t
     *count = 0;
     for (size_t begin = 0; begin < (size_t)length;) {
         const SpecialMatch next = special_tokens_find(&tokenizer->special, text, (size_t)length, begin, true);
-        split_segment(text, begin, next.begin, ends, count);
+        split_segment(tokenizer->model.pattern, text, begin, next.begin, ends, count);
         begin = next.begin;
         if (next.index >= 0) {
             begin += tokenizer->special.tokens[next.index].length;

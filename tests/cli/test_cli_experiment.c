@@ -359,7 +359,7 @@ START_TEST(test_bad_experiments_are_named)
         {FILE_OF(TEXT ", \"sample\": {}, " GOOD),
          "tiny.json: sample: prompt is missing: expected a text that is not empty"},
         {FILE_OF("\"tokens\": {\"train\": \"a\"}, \"sample\": {\"prompt\": \"a\"}, " GOOD),
-         "tiny.json: sample: expected a text, or tokens with vocab and merges"},
+         "tiny.json: sample: expected a text, or tokens with a tokenizer"},
         {FILE_OF(TEXT
                  ", \"vary\": {\"seed\": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], \"steps\": [1, 2, 3, 4, 5, 6, 7, 8, 9, "
                  "10], \"d_ff\": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}"),

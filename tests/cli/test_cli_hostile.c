@@ -333,8 +333,8 @@ START_TEST(test_files_in_place_of_others_are_named)
         const char *line, *message;
     } cases[] = {
         {"--vocab t.json --merges m.txt",
-         "t.json: this is a tokenizer.json, expected vocab.json, an object of \"token\": id (in a tokenizer.json, "
-         "model.vocab is that object)"},
+         "t.json: this is a tokenizer.json, expected vocab.json, an object of \"token\": id; --tokenizer reads "
+         "a tokenizer.json"},
         {"--vocab v.json --merges t.json",
          "t.json: this is a tokenizer.json, expected merges.txt: two tokens with a blank between them in each line"},
         {"--vocab v.json --merges v.json",
@@ -349,7 +349,7 @@ START_TEST(test_files_in_place_of_others_are_named)
         {"--vocab v.json --merges bom.txt",
          "bom.txt: begins with the byte order mark (BOM) of UTF-8, the bytes EF BB BF, expected merges.txt without it"},
     };
-    assert_shell_ok(TRAIN_BPE "; cs336 tokenizer-json --output t.json" SPECIAL
+    assert_shell_ok(TRAIN_BPE "; cs336 export-tokenizer --output t.json" SPECIAL
                               "; { printf '\\357\\273\\277'; cat v.json; } >bom.json; { printf '\\357\\273\\277'; cat "
                               "m.txt; } >bom.txt; { printf '\\377\\376'; cat v.json; } >wide.json; "
                               "{ echo '#version: 0.2'; cat m.txt; } >hash.txt");
@@ -379,7 +379,7 @@ START_TEST(test_an_empty_text_has_no_ids)
                     "&& cs336 decode --input ids.npy --output back" SPECIAL "&& test -f back && ! test -s back");
     assert_prints("0 tokens, 0 bytes of text, ");
     assert_shell_fails(1,
-                       "cs336 train: ids.npy: no token ids; cs336 encode --vocab FILE --merges FILE --input FILE "
+                       "cs336 train: ids.npy: no token ids; cs336 encode --tokenizer FILE --input FILE "
                        "--output FILE makes one",
                        "cs336 train --train ids.npy --out run " MODEL);
     assert_shell_ok("cs336 encode --input text --output one" SPECIAL

@@ -143,7 +143,7 @@ START_TEST(test_inspect_bad_usage)
         {"", "expected either --output FILE or --shapes"},
         {"--shapes --output p.html" PROMPT, "expected either --output FILE or --shapes"},
         {"--output p.html", "--prompt TEXT is missing"},
-        {"--output p.html --prompt x", "--vocab FILE is missing"},
+        {"--output p.html --prompt x", "--tokenizer FILE is missing (or --vocab FILE and --merges FILE)"},
         {"--shapes --prompt x --vocab v", "--merges FILE is missing"},
         {"--output p.html" PROMPT " --batch-size 2", "--batch-size and --context-length belong to --shapes"},
         {"--shapes" PROMPT " --context-length 2",

@@ -101,7 +101,7 @@ START_TEST(test_report_rejects_bad_input)
          "cs336 tokenizer-report: --vocab has 2 files, --merges has 1, expected one of each per tokenizer; see cs336 "
          "tokenizer-report --help"},
         {2, "cs336 tokenizer-report --vocab 1 2 3 4 5 6 7 8 9 --merges 1 2 3 4 5 6 7 8 9 --input text",
-         "cs336 tokenizer-report: --vocab: 9 tokenizers, expected at most 8; see cs336 tokenizer-report --help"},
+         "cs336 tokenizer-report: 9 tokenizers, expected at most 8; see cs336 tokenizer-report --help"},
         {1, "cs336 tokenizer-report --vocab none --merges a.txt --input text",
          "cs336 tokenizer-report: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
         {1, "cs336 tokenizer-report --vocab a.json --merges a.txt --input text none",

@@ -68,7 +68,7 @@ START_TEST(test_tokenizer_json_is_refused_before_training)
     char line[256], message[256];
     write_file(temp_path("text"), "a the the the\n", 14);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        snprintf(line, sizeof line, TRAIN "--tokenizer-json t.json --special-token '%s'", cases[i].token);
+        snprintf(line, sizeof line, TRAIN "--tokenizer t.json --special-token '%s'", cases[i].token);
         snprintf(
             message, sizeof message,
             "cs336 train-bpe: tokenizer.json: special token \"%s\" is what byte 0x%s is written as, and both would "
@@ -77,13 +77,13 @@ START_TEST(test_tokenizer_json_is_refused_before_training)
         assert_shell_fails(1, message, line);
     }
     ck_assert_int_ne(shell("ls [vmt].*"), 0);
-    assert_shell_ok(TRAIN "--tokenizer-json t.json --special-token ' ' --special-token '\xC3\xA9t\xC3\xA9'");
+    assert_shell_ok(TRAIN "--tokenizer t.json --special-token ' ' --special-token '\xC3\xA9t\xC3\xA9'");
     ck_assert_int_eq(shell("rm t.json"), 0);
     assert_shell_fails(
         1,
         "cs336 train-bpe: tokenizer.json: special token \"\xC4\xA0the\" is what another token is written "
         "as, and both would get one id; only v.json and m.txt are written",
-        TRAIN "--tokenizer-json t.json --special-token '\xC4\xA0the'");
+        TRAIN "--tokenizer t.json --special-token '\xC4\xA0the'");
     ck_assert_int_ne(shell("ls t.json"), 0);
     assert_shell_ok(
         "cs336 encode --input text --vocab v.json --merges m.txt --special-token '\xC4\xA0the' --output ids");

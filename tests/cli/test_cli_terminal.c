@@ -33,8 +33,8 @@ START_TEST(test_no_text_of_others_reaches_the_terminal)
          "--resume"},
         {1, "printf '{\"\\033[31m\": 0.5}' >bad; cs336 encode --vocab bad --merges m.txt --input text --output x",
          "cs336 encode: bad:1: the id of \"\\x1B[31m\" is not a whole number from 0 on"},
-        {1, "cs336 tokenizer-json --special-token \"$evil\" --output x" FILES,
-         "cs336 tokenizer-json: tokenizer.json: special token \"" HARMLESS "\" is not UTF-8"},
+        {1, "cs336 export-tokenizer --special-token \"$evil\" --output x" FILES,
+         "cs336 export-tokenizer: tokenizer.json: special token \"" HARMLESS "\" is not UTF-8"},
     };
     assert_shell_ok(TRAIN_BPE);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -76,15 +76,15 @@ START_TEST(test_train_bpe_checks_its_outputs_first)
          "cs336 train-bpe: none/x: cannot write: No such file or directory"},
         {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges .",
          "cs336 train-bpe: .: cannot write: Is a directory"},
-        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer-json none/z",
+        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer none/z",
          "cs336 train-bpe: none/z: cannot write: No such file or directory"},
-        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer-json text",
+        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer text",
          "cs336 train-bpe: text: cannot write: it is also the input"},
-        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer-json x",
+        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer x",
          "cs336 train-bpe: x: cannot write: it is also the vocabulary"},
-        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer-json y",
+        {"cs336 train-bpe --input text --vocab-size 1 --vocab x --merges y --tokenizer y",
          "cs336 train-bpe: y: cannot write: it is also the list of merges"},
-        {"cs336 train-bpe --input text --vocab-size 300 --vocab x --merges y --tokenizer-json z --special-token "
+        {"cs336 train-bpe --input text --vocab-size 300 --vocab x --merges y --tokenizer z --special-token "
          "'\xC4\xA0'",
          "cs336 train-bpe: tokenizer.json: special token \"\xC4\xA0\" is what byte 0x20 is written as, and both would "
          "get "
@@ -102,15 +102,13 @@ END_TEST
 START_TEST(test_tokenizer_json_is_the_same_from_training_and_from_files)
 {
     write_file(temp_path("text"), "ab ab<|x|>\nab", 13);
-    assert_shell_ok(
-        "cs336 train-bpe --input text --vocab-size 300 --special-token '<|x|>' --tokenizer-json t.json" FILES);
-    assert_shell_ok("cs336 tokenizer-json --special-token '<|x|>' --output later.json" FILES
+    assert_shell_ok("cs336 train-bpe --input text --vocab-size 300 --special-token '<|x|>' --tokenizer t.json" FILES);
+    assert_shell_ok("cs336 export-tokenizer --special-token '<|x|>' --output later.json" FILES
                     "&& cmp t.json later.json");
-    ck_assert_int_eq(
-        shell("cs336 train-bpe --input text --vocab-size 300 --special-token '<|x|>' --tokenizer-json - " FILES
-              ">out 2>said; cmp out t.json && grep -q 'longest token' said"),
-        0);
-    assert_shell_ok("cs336 tokenizer-json --special-token '<|x|>' --output -" FILES "| cmp - t.json");
+    ck_assert_int_eq(shell("cs336 train-bpe --input text --vocab-size 300 --special-token '<|x|>' --tokenizer - " FILES
+                           ">out 2>said; cmp out t.json && grep -q 'longest token' said"),
+                     0);
+    assert_shell_ok("cs336 export-tokenizer --special-token '<|x|>' --output -" FILES "| cmp - t.json");
 }
 END_TEST
 
@@ -120,29 +118,59 @@ START_TEST(test_tokenizer_json_command_rejects_bad_input)
         int code;
         const char *line, *message;
     } cases[] = {
-        {2, "cs336 tokenizer-json" FILES,
-         "cs336 tokenizer-json: --output FILE is missing; see cs336 tokenizer-json --help"},
-        {1, "cs336 tokenizer-json --vocab none --merges m.txt --output x",
-         "cs336 tokenizer-json: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
-        {1, "cs336 tokenizer-json --vocab v.json --merges none --output x",
-         "cs336 tokenizer-json: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
-        {1, "cs336 tokenizer-json --output v.json" FILES,
-         "cs336 tokenizer-json: v.json: cannot write: it is also the vocabulary"},
-        {1, "cs336 tokenizer-json --output m.txt" FILES,
-         "cs336 tokenizer-json: m.txt: cannot write: it is also the list of merges"},
-        {1, "cs336 tokenizer-json --output none/x" FILES,
-         "cs336 tokenizer-json: none/x: cannot write: No such file or directory"},
-        {1, "cs336 tokenizer-json --vocab v.json --merges v.json --output x",
-         "cs336 tokenizer-json: v.json: this is JSON, as vocab.json is, expected merges.txt: two tokens with a blank "
+        {2, "cs336 export-tokenizer" FILES,
+         "cs336 export-tokenizer: --output FILE is missing; see cs336 export-tokenizer --help"},
+        {1, "cs336 export-tokenizer --vocab none --merges m.txt --output x",
+         "cs336 export-tokenizer: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
+        {1, "cs336 export-tokenizer --vocab v.json --merges none --output x",
+         "cs336 export-tokenizer: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
+        {1, "cs336 export-tokenizer --output v.json" FILES,
+         "cs336 export-tokenizer: v.json: cannot write: it is also the vocabulary"},
+        {1, "cs336 export-tokenizer --output m.txt" FILES,
+         "cs336 export-tokenizer: m.txt: cannot write: it is also the list of merges"},
+        {1, "cs336 export-tokenizer --output none/x" FILES,
+         "cs336 export-tokenizer: none/x: cannot write: No such file or directory"},
+        {1, "cs336 export-tokenizer --vocab v.json --merges v.json --output x",
+         "cs336 export-tokenizer: v.json: this is JSON, as vocab.json is, expected merges.txt: two tokens with a blank "
          "between them in each line"},
-        {1, "cs336 tokenizer-json --output x --special-token \"$(printf '\\377')\"" FILES,
-         "cs336 tokenizer-json: tokenizer.json: special token \"\\xFF\" is not UTF-8"},
+        {1, "cs336 export-tokenizer --output x --special-token \"$(printf '\\377')\"" FILES,
+         "cs336 export-tokenizer: tokenizer.json: special token \"\\xFF\" is not UTF-8"},
     };
     write_file(temp_path("text"), "ab ab\nab", 8);
     assert_shell_ok("cs336 train-bpe --input text --vocab-size 300" FILES);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_shell_fails(cases[i].code, cases[i].message, cases[i].line);
     ck_assert_int_ne(shell("ls x*"), 0);
+}
+END_TEST
+
+/* ---- patterns ---- */
+
+/* GPT-2's pattern keeps all digits of a number together, GPT-4's three of them. */
+START_TEST(test_train_bpe_learns_with_a_pattern)
+{
+    write_file(temp_path("text"), "12345\n12345\n", 12);
+    assert_shell_ok("cs336 train-bpe --input text --vocab-size 300 --tokenizer t2.json");
+    assert_prints("longest token \"12345\"");
+    assert_shell_ok("cs336 train-bpe --input text --vocab-size 300 --pattern gpt2 --tokenizer same.json "
+                    "&& cmp t2.json same.json");
+    assert_shell_ok("cs336 train-bpe --input text --vocab-size 300 --pattern gpt4 --tokenizer t4.json");
+    assert_prints("longest token \"123\"");
+    assert_shell_fails(2, "cs336 train-bpe: --pattern: \"o200k\" is not one of gpt2|gpt4; see cs336 train-bpe --help",
+                       "cs336 train-bpe --input text --vocab-size 300 --pattern o200k --tokenizer x.json");
+}
+END_TEST
+
+/* tokenizer.json has the pattern; of the two other files the user has to know it, and is told so. */
+START_TEST(test_a_pattern_goes_from_training_to_encoding)
+{
+    write_file(temp_path("text"), "IT'S 123456 (net).\n\n  x", 23);
+    ck_assert_int_eq(shell("cs336 train-bpe --input text --vocab-size 300 --pattern gpt4 --tokenizer t.json" FILES), 0);
+    ck_assert_str_eq(shell_errors, "note: v.json and m.txt do not name their pattern; read them with --pattern gpt4\n");
+    assert_shell_ok("cs336 encode --tokenizer t.json --input text --output json.bin");
+    assert_shell_ok("cs336 encode --pattern gpt4 --input text --output pair.bin" FILES "&& cmp json.bin pair.bin");
+    ck_assert_int_ne(shell("cs336 encode --input text --output gpt2.bin" FILES "&& cmp json.bin gpt2.bin"), 0);
+    assert_shell_ok("cs336 decode --tokenizer t.json --input json.bin --output back && cmp back text");
 }
 END_TEST
 
@@ -154,7 +182,7 @@ START_TEST(test_ctrl_c_on_a_terminal_ends_training_and_leaves_nothing)
     assert_shell_ok("cs336 story --stories 12000 --output text");
     const int code =
         terminal_run("exec \"$program\" train-bpe --input $(yes text | head -2000) --threads 1 --vocab-size "
-                     "10000 --tokenizer-json t.json" FILES,
+                     "10000 --tokenizer t.json" FILES,
                      "MB counted, ", "\003");
     ck_assert_msg(code == 1, "exit code %d: %s", code, shell_output);
     assert_prints(" left, then the merges");
@@ -191,6 +219,8 @@ const TestCase cli_train_bpe_tests[] = {
     TEST(test_train_bpe_checks_its_outputs_first, "cli"),
     TEST(test_tokenizer_json_is_the_same_from_training_and_from_files, "cli"),
     TEST(test_tokenizer_json_command_rejects_bad_input, "cli"),
+    TEST(test_train_bpe_learns_with_a_pattern, "cli"),
+    TEST(test_a_pattern_goes_from_training_to_encoding, "cli"),
     TEST_UNLESS(test_ctrl_c_on_a_terminal_ends_training_and_leaves_nothing, "cli", no_terminal),
     TEST(test_a_signal_at_any_time_leaves_both_files_or_neither, "cli"),
     {0},

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOW_TO_MAKE "; cs336 encode --vocab FILE --merges FILE --input FILE --output FILE makes one"
+#define HOW_TO_MAKE "; cs336 encode --tokenizer FILE --input FILE --output FILE makes one"
 
 static void assert_ids(const TokenFile *tokens, size_t start, size_t count, const int32_t *expected)
 {

@@ -27,6 +27,8 @@ typedef void FuzzRun(const uint8_t *data, size_t size);
 #define FUZZ_TARGETS(X) \
     X(vocabulary)       \
     X(merges)           \
+    X(tokenizer_json)   \
+    X(rank_file)        \
     X(encode)           \
     X(safetensors)      \
     X(checkpoint)       \

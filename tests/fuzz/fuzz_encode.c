@@ -1,6 +1,7 @@
 /*
- * Text to ids, with special tokens and merges from choices. A text in random chunks, a text in chunks of a file, and
- * the text at once have the same ids; their bytes are the text; and short texts have the tokens of the plain reference.
+ * Text to ids, with pattern, special tokens and merges from choices. A text in random chunks, a text in chunks of a
+ * file, and the text at once have the same ids; their bytes are the text; and short texts have the tokens of the plain
+ * reference.
  *
  *     input = seed of the chunk lengths, model, special tokens, text
  *
@@ -17,25 +18,27 @@
 #include <string.h>
 
 enum {
-    SEEDS = 16,                         /* of special tokens, and of merges */
-    SEEDED_SLOTS = (3 + SEEDS) * SEEDS, /* for tokenizers from seeds alone: each is made once */
-    LITERAL_SLOTS = 128,                /* for tokenizers with literal choices: a new one takes the place of another */
-    LITERAL_SEED = 128,                 /* least seed with which choices may be literal */
-    LITERAL = 240,                      /* a choice from which the special tokens, or the merges, follow in the input */
-    MOST_SPECIALS = 3,                  /* special tokens */
-    LONGEST_SPECIAL = 6,                /* bytes */
-    CACHE_BYTES = 1 << 14,              /* of an encoder */
-    LONGEST = 4500,    /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
-    LONG_REPEAT = 252, /* choices from which a repetition makes such a pre-token: few, for they take longer */
-    MOST_CHUNKS = 64,  /* of a file; each takes some microseconds */
-    PLAIN_BYTES = 64   /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
+    SEEDS = 16,                          /* of special tokens, and of merges */
+    PATTERN_SLOTS = (3 + SEEDS) * SEEDS, /* for tokenizers of one pattern from seeds alone: each is made once */
+    PATTERNS = 2,
+    SEEDED_SLOTS = PATTERNS * PATTERN_SLOTS,
+    LITERAL_SLOTS = 128,   /* for tokenizers with literal choices: a new one takes the place of another */
+    LITERAL_SEED = 128,    /* least seed with which choices may be literal */
+    LITERAL = 240,         /* a choice from which the special tokens, or the merges, follow in the input */
+    MOST_SPECIALS = 3,     /* special tokens */
+    LONGEST_SPECIAL = 6,   /* bytes */
+    CACHE_BYTES = 1 << 14, /* of an encoder */
+    LONGEST = 4500,        /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
+    LONG_REPEAT = 252,     /* choices from which a repetition makes such a pre-token: few, for they take longer */
+    MOST_CHUNKS = 64,      /* of a file; each takes some microseconds */
+    PLAIN_BYTES = 64       /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
 };
 
 typedef enum { LEARNED, RUNS, PREFIXES, CHOSEN, MODELS } ModelKind;
 
 /* What a tokenizer is made from. */
 typedef struct {
-    uint8_t kind, special_count, special_lengths[MOST_SPECIALS];
+    uint8_t kind, pattern, ignore_merges, special_count, special_lengths[MOST_SPECIALS];
     uint8_t special_bytes[MOST_SPECIALS][LONGEST_SPECIAL], merges[2 * FUZZ_MOST_MERGES];
 } Choices;
 
@@ -138,14 +141,17 @@ static void take_specials(Choices *choices, FuzzInput *input)
 static size_t take_choices(Choices *choices, FuzzInput *input, bool literal)
 {
     memset(choices, 0, sizeof *choices); /* choices are compared byte by byte */
-    choices->kind = (uint8_t)fuzz_below(input, MODELS);
+    const size_t kind = fuzz_below(input, PATTERNS * MODELS);
+    choices->kind = (uint8_t)(kind % MODELS);
+    choices->pattern = (uint8_t)(kind / MODELS);
     const uint8_t special = fuzz_byte(input);
+    choices->ignore_merges = choices->pattern == PATTERN_GPT4 && special % 2; /* as models with this pattern may */
     const bool literal_special = literal && special >= LITERAL;
     if (literal_special)
         take_specials(choices, input);
     else
         draw_specials(choices, special % SEEDS);
-    const size_t slot = choices->kind * (size_t)SEEDS + special % SEEDS;
+    const size_t slot = choices->pattern * (size_t)PATTERN_SLOTS + choices->kind * (size_t)SEEDS + special % SEEDS;
     if (choices->kind != CHOSEN)
         return literal_special ? SEEDED_SLOTS : slot;
     const uint8_t merges = fuzz_byte(input);
@@ -163,10 +169,13 @@ static void make_tokenizer(Slot *slot)
     BPEModel model = {0};
     for (size_t i = 0; i < choices->special_count; i++)
         slot->special[i] = (ByteString){choices->special_bytes[i], choices->special_lengths[i]};
-    if (choices->kind != LEARNED)
+    if (choices->kind == LEARNED)
+        FUZZ_OK(bpe_model_copy(&model, learned()));
+    else
         make_model(&model, choices);
-    FUZZ_OK(tokenizer_create(&slot->tokenizer, choices->kind == LEARNED ? learned() : &model, slot->special,
-                             choices->special_count));
+    model.pattern = (PretokenPattern)choices->pattern;
+    model.ignore_merges = choices->ignore_merges;
+    FUZZ_OK(tokenizer_create(&slot->tokenizer, &model, slot->special, choices->special_count));
     bpe_model_deinit(&model);
     FUZZ_OK(encoder_create_small(&slot->encoder, slot->tokenizer, CACHE_BYTES, token_list_sink, &ids));
 }

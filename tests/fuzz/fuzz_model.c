@@ -122,6 +122,15 @@ static size_t merge_pretoken(int32_t *ids, int32_t *ranks, const BPEModel *model
     }
 }
 
+/* Returns the lowest id of an ordinary token with these bytes, or -1. */
+static int32_t whole_token(const BPEModel *model, ByteString bytes)
+{
+    for (size_t i = 0; i < model->vocab_size; i++)
+        if (byte_string_equal(bpe_model_token(model, (int32_t)i), bytes) && !bpe_model_is_special(model, (int32_t)i))
+            return (int32_t)i;
+    return -1;
+}
+
 static int32_t special_id(const BPEModel *model, ByteString special)
 {
     const int64_t index = bpe_model_find_special(model, special);
@@ -134,7 +143,7 @@ size_t fuzz_model_encode(int32_t *ids, const BPEModel *model, const ByteString *
 {
     TextRange *ranges = zeroed(text.length, sizeof *ranges);
     int32_t *ranks = zeroed(text.length + 1, sizeof *ranks);
-    const size_t range_count = plain_split(ranges, text, special, special_count, PRETOKENS_RIGHT);
+    const size_t range_count = plain_split_by(ranges, text, special, special_count, model->pattern);
     int32_t byte_ids[BYTE_VALUES];
     size_t count = 0;
     find_bytes(byte_ids, model);
@@ -142,6 +151,11 @@ size_t fuzz_model_encode(int32_t *ids, const BPEModel *model, const ByteString *
         const ByteString bytes = {text.bytes + ranges[i].begin, ranges[i].end - ranges[i].begin};
         if (ranges[i].special) {
             ids[count++] = special_id(model, bytes);
+            continue;
+        }
+        const int32_t whole = model->ignore_merges ? whole_token(model, bytes) : -1;
+        if (whole >= 0) {
+            ids[count++] = whole;
             continue;
         }
         for (size_t k = 0; k < bytes.length; k++)

@@ -1,5 +1,6 @@
 #include "tests/support/plain_pretokens.h"
 
+#include "tests/support/plain_pattern.h"
 #include "tests/support/zeroed.h"
 #include "tokenizer/unicode.h"
 
@@ -109,8 +110,9 @@ static size_t special_at(ByteString text, size_t begin, const ByteString *specia
     return found;
 }
 
-size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
-                   PretokensMistake mistake)
+/* Splits a text by a pattern; mistakes are made with GPT-2's alone. */
+static size_t split(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
+                    PretokensMistake mistake, PretokenPattern pattern)
 {
     size_t *ends = zeroed(text.length, sizeof *ends), count = 0;
     for (size_t i = 0; i < text.length;) {
@@ -120,7 +122,9 @@ size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special
             end++;
         const size_t begin = i;
         const size_t seen = mistake == PRETOKENS_SPECIAL_TOKENS_ARE_SEEN_AHEAD ? text.length : end;
-        const size_t n = pretokens(ends, (ByteString){.bytes = text.bytes + i, .length = seen - i}, end - i, mistake);
+        const ByteString segment = {.bytes = text.bytes + i, .length = seen - i};
+        const size_t n = pattern == PATTERN_GPT2 ? pretokens(ends, segment, end - i, mistake)
+                                                 : plain_pattern_pretokens(ends, segment, pattern);
         for (size_t k = 0; k < n; k++) {
             ranges[count++] = (TextRange){.begin = i, .end = begin + ends[k]};
             i = begin + ends[k];
@@ -133,4 +137,16 @@ size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special
     }
     free(ends);
     return count;
+}
+
+size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
+                   PretokensMistake mistake)
+{
+    return split(ranges, text, special, special_count, mistake, PATTERN_GPT2);
+}
+
+size_t plain_split_by(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
+                      PretokenPattern pattern)
+{
+    return split(ranges, text, special, special_count, PRETOKENS_RIGHT, pattern);
 }

@@ -8,6 +8,7 @@
 
 #include "tests/adapters.h"
 #include "tokenizer/buffers.h"
+#include "tokenizer/pattern.h"
 
 #include <stddef.h>
 
@@ -37,5 +38,9 @@ size_t plain_pretokens(size_t *ends, ByteString text);
  */
 size_t plain_split(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
                    PretokensMistake mistake);
+
+/** @brief Splits a text in the same way by any pattern. plain_pattern_pretokens() splits the segments. */
+size_t plain_split_by(TextRange *ranges, ByteString text, const ByteString *special, size_t special_count,
+                      PretokenPattern pattern);
 
 #endif

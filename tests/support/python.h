@@ -11,4 +11,7 @@ const char *python_command(void);
 /** @brief For TEST_UNLESS(): returns NULL, or why tests cannot compare with Hugging Face's tokenizers here. */
 const char *no_tokenizers_package(void);
 
+/** @brief The same for tokenizers and tiktoken. */
+const char *no_tiktoken_package(void);
+
 #endif

@@ -261,7 +261,7 @@ START_TEST(test_words_are_the_same_however_the_text_is_cut)
         SpecialTokens special;
         assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
         WordTable uncut, cut;
-        WordCountConfig config = {.special = &special, .threads = 1};
+        WordCountConfig config = {.special = &special, .pattern = (PretokenPattern)(trial / 2 % 2), .threads = 1};
         test_label("text %d", trial);
         assert_ok(count_words(&uncut, &memory, 1, &config));
         config.threads = 1 + trial % 3;
@@ -294,7 +294,7 @@ START_TEST(test_words_are_the_same_wherever_special_tokens_begin)
         SpecialTokens special;
         WordTable uncut, cut;
         assert_ok(special_tokens_init(&special, special_texts, 1 + rng_below(&rng, 2)));
-        WordCountConfig config = {.special = &special, .threads = 1};
+        WordCountConfig config = {.special = &special, .pattern = (PretokenPattern)(trial / 2 % 2), .threads = 1};
         test_label("text %d", trial);
         assert_ok(count_words(&uncut, &source, 1, &config));
         config.chunk_bytes = 1 + (size_t)rng_below(&rng, 9);

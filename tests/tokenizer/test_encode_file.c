@@ -20,13 +20,13 @@ static const ByteString atoms[] = {ATOM("<|a|>"), ATOM("<|a"), ATOM("aab"), ATOM
                                    ATOM("\n"),    ATOM("é"),   ATOM("'s"),  ATOM("12"),   ATOM("\xE4\xB8"), ATOM("\0"),
                                    ATOM("东"),    ATOM("'ll"), ATOM("  "),  ATOM("\xFF"), ATOM("\xC2\xA0")};
 
-static Tokenizer *make_tokenizer(size_t special_count)
+static Tokenizer *make_tokenizer(PretokenPattern pattern, size_t special_count)
 {
     static const char text[] =
         "aab aabaab abab aaaa aaab bbab abba aaaaaaaabbbbabab xxyx é éé 东东 'll it's he's 12 1212 "
         "<|a|> <| |> |>x x|> \xFF\xFF \n\n\n  \n x y\n aa\xC2\xA0 a\xC2\xA0 aabb ab word words";
     const ByteString texts[] = {byte_string(text)};
-    const BPETrainConfig config = {.vocab_size = VOCABULARY, .threads = 1};
+    const BPETrainConfig config = {.vocab_size = VOCABULARY, .pattern = pattern, .threads = 1};
     BPEModel model;
     Tokenizer *tokenizer;
     assert_ok(bpe_train(&model, NULL, texts, 1, &config));
@@ -47,7 +47,7 @@ static TokenList encode_plainly(const Tokenizer *tokenizer, ByteString text)
     MergeScratch scratch = {0};
     Pretokenizer pretokenizer;
     const uint8_t *begin = text.bytes, *ends[8 * PRETOKENS_PER_GROUP];
-    pretokenizer_begin(&pretokenizer);
+    pretokenizer_begin(&pretokenizer, tokenizer->model.pattern);
     pretokenizer_feed(&pretokenizer, text.bytes, text.length, true);
     for (size_t count; (count = pretokenizer_next(&pretokenizer, ends, COUNT(ends))) > 0;)
         for (size_t i = 0; i < count; begin = ends[i++]) {
@@ -67,8 +67,9 @@ START_TEST(test_threads_and_chunks_do_not_change_ids)
     static const size_t chunks[] = {1, 2, 7, 60, 300, 0};
     static const int threads[] = {1, 2, 3, 8};
     Rng rng = rng_seeded(6);
-    for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials)) {
-        Tokenizer *tokenizer = make_tokenizer(special_count);
+    for (size_t kind = 0; kind < 4; kind++) {
+        Tokenizer *tokenizer = make_tokenizer((PretokenPattern)(kind % 2), kind / 2 * COUNT(specials));
+        test_label("%s, %s special tokens", pattern_names[kind % 2], kind / 2 ? "with" : "without");
         for (int trial = 0; trial < 10; trial++) {
             uint8_t text[TEXT_BYTES], buffer[LONGEST_TEXT];
             size_t length = 0;
@@ -100,7 +101,7 @@ END_TEST
 START_TEST(test_a_chunk_of_many_ids_is_not_kept)
 {
     const size_t half = 400000, length = 2 * half + 1;
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
     uint8_t *text = malloc(length);
     memset(text, 'w', length);
     text[half] = ' ';
@@ -120,14 +121,14 @@ END_TEST
 
 /* ---- special tokens of any bytes ---- */
 
-/* Merges each pre-token that plain_split() finds, and gives special tokens their ids. */
+/* Merges each pre-token that plain_split_by() finds, and gives special tokens their ids. */
 static TokenList encode_by_plain_split(const Tokenizer *tokenizer, ByteString text, const ByteString *special,
                                        size_t special_count)
 {
     TokenList ids = {0};
     MergeScratch scratch = {0};
     TextRange *ranges = malloc((text.length + 1) * sizeof *ranges);
-    const size_t count = plain_split(ranges, text, special, special_count, PRETOKENS_RIGHT);
+    const size_t count = plain_split_by(ranges, text, special, special_count, tokenizer->model.pattern);
     assert_ok(merge_scratch_reserve(&scratch, text.length + 1));
     for (size_t i = 0; i < count; i++) {
         const ByteString bytes = {.bytes = text.bytes + ranges[i].begin, .length = ranges[i].end - ranges[i].begin};
@@ -205,6 +206,7 @@ START_TEST(test_special_tokens_may_begin_and_end_inside_characters)
                 special[i] = random_text(&rng, bytes[i], pieces, COUNT(pieces), 3);
             while (special[i].length == 0);
         Tokenizer *tokenizer;
+        model.pattern = (PretokenPattern)(trial % 2);
         assert_ok(tokenizer_create(&tokenizer, &model, special, count));
         for (int k = 0; k < 5; k++) {
             test_label("trial %d, text %d", trial, k);
@@ -267,7 +269,7 @@ static void assert_encodes_within(const Tokenizer *tokenizer, ByteString text, s
 START_TEST(test_distinct_pretokens_without_end_take_bounded_memory)
 {
     const size_t words = test_is_instrumented() ? 20000 : 100000, most = 2 * words * 60;
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
     uint8_t *text = malloc(most);
     size_t length = 0;
     for (size_t turn = 0; turn < 2; turn++) {
@@ -292,7 +294,7 @@ START_TEST(test_pretokens_without_end_take_bounded_memory)
 {
     static const char *const letters[] = {"a", "ab", "aab", "abwors", "\xE4\xB8\x9C"};
     const size_t length = test_is_instrumented() ? 60000 : 600000;
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
     uint8_t *text = malloc(length);
     for (size_t k = 0; k < COUNT(letters); k++)
         for (int random = 0; random < 2; random++) {
@@ -328,7 +330,7 @@ static void count_progress(void *context, size_t done, size_t total)
 
 START_TEST(test_encoding_says_how_far_it_is_and_why_it_ends)
 {
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
     uint8_t text[1000];
     size_t progress = 0;
     TokenList ids = {0};
@@ -354,7 +356,7 @@ END_TEST
 START_TEST(test_a_file_is_encoded_as_its_text)
 {
     const char *path = "tests/fixtures/tokenizer/story.txt";
-    Tokenizer *tokenizer = make_tokenizer(COUNT(specials));
+    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, COUNT(specials));
     LoadedFile file;
     TokenList ids = {0}, expected = {0};
     const EncodeConfig config = {.chunk_bytes = 500};
@@ -384,7 +386,7 @@ static Status attempt(void *context)
 
 START_TEST(test_encoding_a_text_survives_every_failed_allocation)
 {
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
     assert_allocation_failures_say(attempt, tokenizer, "encode_text: no memory for 1 threads",
                                    "encoder_create: no memory", "word_cache_init: no memory for 2048 pre-tokens",
                                    "tokenizer_encode: no memory for a pre-token of 4096 bytes",

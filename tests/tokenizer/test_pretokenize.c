@@ -5,6 +5,7 @@
 #include "tests/support/lines.h"
 #include "tests/support/plain_pretokens.h"
 #include "tests/support/random_text.h"
+#include "tests/support/scan_pretokens.h"
 #include "tokenizer/split/cut.h"
 #include "tokenizer/split/pretokenize.h"
 #include "tokenizer/unicode.h"
@@ -119,51 +120,6 @@ static bool next_case(Lines *lines, PretokenCase *c)
     return true;
 }
 
-/* Returns a copy in an allocation of exactly its size, so that AddressSanitizer reports a read behind its end. */
-static uint8_t *exact_copy(const uint8_t *bytes, size_t length)
-{
-    uint8_t *copy = malloc(length ? length : 1);
-    ck_assert_ptr_nonnull(copy);
-    memcpy(copy, bytes, length);
-    return copy;
-}
-
-/* Feeds a text in chunks of `chunk_bytes`, each at another address, with little room for results. */
-static size_t scan_in_chunks(size_t *ends, const uint8_t *text, size_t length, size_t chunk_bytes)
-{
-    const uint8_t *found[PRETOKENS_PER_GROUP + 20];
-    size_t count = 0, scanned = 0, shown = 0;
-    bool ended = false;
-    Pretokenizer p;
-    pretokenizer_begin(&p);
-    while (!ended) {
-        shown = length - shown > chunk_bytes ? shown + chunk_bytes : length;
-        ended = shown == length;
-        uint8_t *chunk = exact_copy(text + scanned, shown - scanned);
-        pretokenizer_feed(&p, chunk, shown - scanned, ended);
-        for (size_t n; (n = pretokenizer_next(&p, found, COUNT(found))) > 0;)
-            for (size_t i = 0; i < n; i++)
-                ends[count++] = scanned + (size_t)(found[i] - chunk);
-        scanned += (size_t)(p.unscanned - chunk);
-        ck_assert_msg(ended ? scanned == length : shown - scanned < 80, "%zu of %zu bytes scanned", scanned, shown);
-        free(chunk);
-    }
-    return count;
-}
-
-static void assert_scan(const uint8_t *text, size_t length, size_t chunk_bytes, const size_t *expected, size_t count,
-                        const char *what, size_t number)
-{
-    size_t ends[LINE_BYTES];
-    const size_t got = scan_in_chunks(ends, text, length, chunk_bytes);
-    for (size_t i = 0; i < got && i < count; i++)
-        if (ends[i] != expected[i])
-            ck_abort_msg("%s %zu in chunks of %zu, %s: pre-token %zu ends at %zu, expected %zu", what, number,
-                         chunk_bytes, isa_name(isa_in_use()), i, ends[i], expected[i]);
-    ck_assert_msg(got == count, "%s %zu in chunks of %zu, %s: %zu pre-tokens, expected %zu", what, number, chunk_bytes,
-                  isa_name(isa_in_use()), got, count);
-}
-
 /* The fixture has the ends that the pattern gives in Python's regex module. Scanner and plain reference must agree. */
 START_TEST(test_pretokens_match_regex)
 {
@@ -174,7 +130,7 @@ START_TEST(test_pretokens_match_regex)
         for (size_t i = 0; i < c.count; i++)
             expected[i] = c.lengths[i] + (i ? expected[i - 1] : 0);
         FOR_EACH_ISA (isa)
-            assert_scan(c.text, c.length, c.length, expected, c.count, "line", lines.number);
+            assert_scan(PATTERN_GPT2, c.text, c.length, c.length, expected, c.count, "line", lines.number);
         test_label("line %zu", lines.number);
         ck_assert_uint_eq(plain_pretokens(plain, (ByteString){.bytes = c.text, .length = c.length}), c.count);
         ck_assert_msg(memcmp(plain, expected, c.count * sizeof *plain) == 0, "other pre-tokens");
@@ -244,8 +200,8 @@ START_TEST(test_pretokens_of_any_bytes_equal_the_plain_reference)
         const ByteString text = nasty_text(&rng, buffer);
         const size_t count = plain_pretokens(expected, text), chunk_bytes = 1 + (size_t)rng_below(&rng, LONGEST_TEXT);
         FOR_EACH_ISA (isa) {
-            assert_scan(text.bytes, text.length, text.length, expected, count, "trial", trial);
-            assert_scan(text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
+            assert_scan(PATTERN_GPT2, text.bytes, text.length, text.length, expected, count, "trial", trial);
+            assert_scan(PATTERN_GPT2, text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
         }
         total += count;
     }
@@ -267,7 +223,7 @@ START_TEST(test_pretokens_around_every_pair_of_bytes)
         text[index + 1] = (uint8_t)pair;
         const size_t count = plain_pretokens(expected, (ByteString){.bytes = text, .length = LENGTH});
         FOR_EACH_ISA (isa)
-            assert_scan(text, LENGTH, LENGTH, expected, count, "pair", pair);
+            assert_scan(PATTERN_GPT2, text, LENGTH, LENGTH, expected, count, "pair", pair);
     }
 }
 END_TEST
@@ -281,7 +237,7 @@ START_TEST(test_pretokens_are_the_same_in_chunks_of_every_size)
         const ByteString text = nasty_text(&rng, buffer);
         const size_t count = plain_pretokens(expected, text);
         for (size_t chunk_bytes = 1; chunk_bytes <= text.length + 1; chunk_bytes++)
-            assert_scan(text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
+            assert_scan(PATTERN_GPT2, text.bytes, text.length, chunk_bytes, expected, count, "trial", trial);
     }
 }
 END_TEST
@@ -296,7 +252,7 @@ START_TEST(test_a_megabyte_of_one_class_is_scanned_once)
         memset(text, runs[run], MEGABYTE);
         test_label("byte 0x%02X", (unsigned char)runs[run]);
         Pretokenizer p;
-        pretokenizer_begin(&p);
+        pretokenizer_begin(&p, PATTERN_GPT2);
         size_t scanned = 0;
         for (size_t length = 1; length <= MEGABYTE; length++) {
             pretokenizer_feed(&p, text + scanned, length - scanned, false);
@@ -319,7 +275,7 @@ START_TEST(test_nothing_has_no_pretokens)
 {
     const uint8_t *ends[PRETOKENS_PER_GROUP];
     Pretokenizer p;
-    pretokenizer_begin(&p);
+    pretokenizer_begin(&p, PATTERN_GPT2);
     for (int ended = 0; ended < 2; ended++) {
         test_label(ended ? "at the end" : "before the end");
         pretokenizer_feed(&p, (const uint8_t *)"", 0, ended);
@@ -346,16 +302,16 @@ START_TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing)
         const ByteString text = nasty_text(&rng, buffer);
         bool uncut[LONGEST_TEXT + 1] = {false};
         mark_ends(uncut, text.bytes, text.length);
-        ck_assert(!pretoken_surely_begins(text.bytes, text.length, 0));
-        ck_assert(!pretoken_surely_begins(text.bytes, text.length, text.length));
+        ck_assert(!pretoken_surely_begins(PATTERN_GPT2, text.bytes, text.length, 0));
+        ck_assert(!pretoken_surely_begins(PATTERN_GPT2, text.bytes, text.length, text.length));
         size_t last = 0;
         const size_t begin = (size_t)rng_below(&rng, 100);
         for (size_t cut = 1; cut < text.length; cut++) {
             const size_t shown = cut + (size_t)rng_below(&rng, text.length - cut + 1);
             ends += uncut[cut];
-            if (pretoken_surely_begins(text.bytes, text.length, cut) && cut > begin)
+            if (pretoken_surely_begins(PATTERN_GPT2, text.bytes, text.length, cut) && cut > begin)
                 last = cut;
-            if (!pretoken_surely_begins(text.bytes, shown, cut))
+            if (!pretoken_surely_begins(PATTERN_GPT2, text.bytes, shown, cut))
                 continue;
             bool halves[LONGEST_TEXT + 1] = {false};
             mark_ends(halves, text.bytes, cut);
@@ -364,7 +320,7 @@ START_TEST(test_cutting_where_a_pretoken_surely_begins_changes_nothing)
             cuts++;
         }
         test_label("trial %zu", trial);
-        ck_assert_uint_eq(pretoken_last_cut(text.bytes, text.length, begin), last);
+        ck_assert_uint_eq(pretoken_last_cut(PATTERN_GPT2, text.bytes, text.length, begin), last);
     }
     ck_assert_msg(cuts > ends / 4, "%zu cuts of %zu ends", cuts, ends);
 }

@@ -195,7 +195,7 @@ START_TEST(test_hugging_face_gives_the_same_ids)
          *merges = realpath(own_merges, NULL);
     write_file(temp_path("text"), text, sizeof text - 1);
     const int code =
-        shell("special='<| \xC3\xA9 |>'; cs336 tokenizer-json --vocab '%s' --merges '%s' --special-token "
+        shell("special='<| \xC3\xA9 |>'; cs336 export-tokenizer --vocab '%s' --merges '%s' --special-token "
               "'<|endoftext|>' --special-token \"$special\" --output t.json && cs336 encode --vocab '%s' --merges "
               "'%s' --special-token '<|endoftext|>' --special-token \"$special\" --input text --output ids "
               ">said && '%s' '%s' '%s' '%s' t.json text ids '<|endoftext|>' \"$special\"",
@@ -223,7 +223,7 @@ START_TEST(test_hugging_face_reads_special_tokens_as_we_write_them)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         const int code = shell(
             "set -- %s; for t; do set -- \"$@\" --special-token \"$t\"; shift; done; "
-            "cs336 train-bpe --input text --vocab-size 280 \"$@\" --vocab v.json --merges m.txt --tokenizer-json "
+            "cs336 train-bpe --input text --vocab-size 280 \"$@\" --vocab v.json --merges m.txt --tokenizer "
             "t.json >said && cs336 encode --vocab v.json --merges m.txt \"$@\" --input text --output ids >said && "
             "set -- %s && '%s' '%s' v.json m.txt t.json text ids \"$@\"",
             sets[i], sets[i], python_command(), script);
@@ -240,7 +240,7 @@ START_TEST(test_hugging_face_loads_what_train_bpe_writes)
     char *script = realpath("tests/tools/check_tokenizers.py", NULL);
     const int code =
         shell("cs336 story --stories 300 --output text && cs336 train-bpe --input text --vocab-size 600 "
-              "--special-token '<|endoftext|>' --vocab v.json --merges m.txt --tokenizer-json t.json >said && "
+              "--special-token '<|endoftext|>' --vocab v.json --merges m.txt --tokenizer t.json >said && "
               "cs336 encode --vocab v.json --merges m.txt --special-token '<|endoftext|>' --input text --output "
               "ids >said && '%s' '%s' v.json m.txt t.json text ids '<|endoftext|>'",
               python_command(), script);

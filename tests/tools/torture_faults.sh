@@ -143,7 +143,7 @@ each survived story --stories 100 --output o.txt
 each survived train-bpe --input text.txt --vocab-size 280 --vocab o.json --merges o.txt
 each survived encode $files --input text.txt --output o.bin
 each survived decode $files --input train.bin --output o.txt
-each survived tokenizer-json $files --output o.json
+each survived export-tokenizer $files --output o.json
 each survived tokenizer-report $files --input text.txt
 each survived generate $files --checkpoint checkpoint.safetensors --prompt 'The cat' --max-tokens 20
 each survived evaluate $files --checkpoint checkpoint.safetensors --input merges.txt --per-token o.json

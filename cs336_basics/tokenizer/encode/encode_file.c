@@ -78,7 +78,8 @@ static Status first_safe_cut(Worker *worker, size_t begin, size_t end, size_t *c
         const uint8_t *bytes;
         s = text_between(worker, view, view_end, &bytes);
         for (size_t i = search; !s && *cut == NONE && i < search_end; i++)
-            if (text_may_be_cut(&job->tokenizer->special, bytes, view_end - view, i - view, view_end == job->length))
+            if (text_may_be_cut(&job->tokenizer->special, job->tokenizer->model.pattern, bytes, view_end - view,
+                                i - view, view_end == job->length))
                 *cut = i;
     }
     return s;

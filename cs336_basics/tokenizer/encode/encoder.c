@@ -9,10 +9,10 @@ enum {
     PENDING_BYTES = 1 << 13, /* 8 KiB reserved for pending text: LONG_BYTES, and FEED_BYTES */
     FEED_BYTES = 1 << 10,    /* bytes appended to the pending text at a time, until it is encoded */
     PRETOKENS_AT_ONCE = 8 * PRETOKENS_PER_GROUP, /* looked up together, so that the waits for memory overlap */
-    STAGED_IDS = 1 << 13, /* ids passed to the sink at a time: 32 KiB make the cost of a call negligible */
-    ENTRY_IDS = 4,        /* 32-bit numbers copied from a cache entry: its 3 ids and the count */
-    LONG_BYTES = 4096,    /* a longer pre-token is encoded from left to right, before all of it has come */
-    BYTES_PER_TOKEN = 2   /* of nearly all text, at least; room for more ids than there are is reserved, not used */
+    STAGED_IDS = 1 << 13,           /* ids passed to the sink at a time: 32 KiB make the cost of a call negligible */
+    ENTRY_IDS = 4,                  /* 32-bit numbers copied from a cache entry: its 3 ids and the count */
+    LONG_BYTES = WHOLE_TOKEN_BYTES, /* a longer pre-token is encoded from left to right, before all of it has come */
+    BYTES_PER_TOKEN = 2 /* of nearly all text, at least; room for more ids than there are is reserved, not used */
 };
 
 struct Encoder {
@@ -106,6 +106,16 @@ static Status encode_open(Encoder *encoder, const uint8_t *text, size_t *begin, 
     return s;
 }
 
+/* Sets scratch.ids, for which there is room, to the ids of a pre-token of at most LONG_BYTES. Returns how many. */
+static size_t apply_merges(Encoder *encoder, ByteString word)
+{
+    const int32_t whole = tokenizer_whole_token(encoder->tokenizer, word);
+    if (whole < 0)
+        return merge_table_apply(&encoder->tokenizer->merges, &encoder->scratch, word.bytes, word.length);
+    encoder->scratch.ids[0] = whole;
+    return 1;
+}
+
 /* Encodes a pre-token that is too long for the cache. */
 static Status encode_uncached(Encoder *encoder, ByteString word)
 {
@@ -115,9 +125,7 @@ static Status encode_uncached(Encoder *encoder, ByteString word)
     if (encoder->inside_long)
         return end_long(encoder, word);
     s = merge_scratch_reserve(&encoder->scratch, word.length);
-    return s ? s
-             : emit(encoder, encoder->scratch.ids,
-                    merge_table_apply(&encoder->tokenizer->merges, &encoder->scratch, word.bytes, word.length));
+    return s ? s : emit(encoder, encoder->scratch.ids, apply_merges(encoder, word));
 }
 
 /* Encodes a pre-token that is not in the cache, or whose ids are not in its entry. */
@@ -141,7 +149,7 @@ static Status encode_one(Encoder *encoder, ByteString word, WordKey key)
     if (ids)
         encoder->scratch.ids[0] = *ids;
     else
-        count = merge_table_apply(&tokenizer->merges, &encoder->scratch, word.bytes, word.length);
+        count = apply_merges(encoder, word);
     word_cache_add(cache, key, word, encoder->scratch.ids, count);
     return emit(encoder, encoder->scratch.ids, count);
 }
@@ -219,7 +227,7 @@ static Status encode_pretokens(Encoder *encoder, const uint8_t *text, const uint
 
 static void begin_segment(Encoder *encoder)
 {
-    pretokenizer_begin(&encoder->pretokenizer);
+    pretokenizer_begin(&encoder->pretokenizer, encoder->tokenizer->model.pattern);
     encoder->scanned = 0;
 }
 

@@ -17,6 +17,8 @@
  * - Every model from training is in order (token_pairs.h). If a model from elsewhere is not, pre-tokens of any length
  *   are merged whole, which takes 45 bytes for each of their bytes.
  * - A special token of more than 8 KB is kept until all of it has come.
+ * - With GPT-4's pattern, white space behind a line end is kept until the next line end or visible character comes,
+ *   which decides whether it belongs to that line end (pretokenizer_next()).
  * @see tokenizer_decode() for the other direction
  */
 #ifndef CS336_TOKENIZER_ENCODE_ENCODER_H

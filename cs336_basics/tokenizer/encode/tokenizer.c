@@ -12,7 +12,8 @@ enum {
 
 /*
  * Most pre-tokens of any text are tokens, and these are found without merging. A token counts only if merging its bytes
- * gives one token: a vocabulary may have tokens that no merges lead to.
+ * gives one token: a vocabulary may have tokens that no merges lead to. If the model ignores its merges, every token
+ * counts, and tokenizer_whole_token() finds it.
  */
 static Status find_single_tokens(Tokenizer *tokenizer)
 {
@@ -21,7 +22,7 @@ static Status find_single_tokens(Tokenizer *tokenizer)
     Status s = merge_scratch_reserve(&scratch, WORD_CACHED_BYTES);
     if (!s)
         s = word_cache_init(&tokenizer->single_tokens, SIZE_MAX);
-    for (size_t id = 0; !s && id < vocab_size; id++) {
+    for (size_t id = 0; !s && !tokenizer->model.ignore_merges && id < vocab_size; id++) {
         const ByteString token = tokenizer_token(tokenizer, (int32_t)id);
         if (token.length == 0 || token.length > WORD_CACHED_BYTES)
             continue;
@@ -33,11 +34,27 @@ static Status find_single_tokens(Tokenizer *tokenizer)
     return s;
 }
 
+/* Fails if a model ignores its merges and has a token that is longer than what the encoder keeps whole. */
+static Status check_whole_tokens(const BPEModel *model)
+{
+    for (size_t id = 0; model->ignore_merges && id < model->vocab_size; id++) {
+        const size_t length = bpe_model_token(model, (int32_t)id).length;
+        if (length > WHOLE_TOKEN_BYTES && !bpe_model_is_special(model, (int32_t)id))
+            return status_fail(CS336_ERANGE,
+                               "tokenizer_create: token %zu has %zu bytes, expected at most %d, since the model takes "
+                               "pre-tokens that are tokens without merging them",
+                               id, length, WHOLE_TOKEN_BYTES);
+    }
+    return CS336_OK;
+}
+
 /* Fills a zeroed tokenizer. On failure the caller destroys it. */
 static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
 {
     /* The model, with all special tokens and room for append_tokens() to read beyond its end. */
-    Status s = special_tokens_init(&tokenizer->special, tokens, count);
+    Status s = check_whole_tokens(model);
+    if (!s)
+        s = special_tokens_init(&tokenizer->special, tokens, count);
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
@@ -104,6 +121,14 @@ int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
 {
     const int64_t special = bpe_model_find_special(&tokenizer->model, token);
     return special >= 0 ? tokenizer->model.specials[special].id : token_index_find(&tokenizer->index, token);
+}
+
+int32_t tokenizer_whole_token(const Tokenizer *tokenizer, ByteString pretoken)
+{
+    if (!tokenizer->model.ignore_merges)
+        return -1;
+    const int32_t id = token_index_find(&tokenizer->index, pretoken);
+    return id >= 0 && !bpe_model_is_special(&tokenizer->model, id) ? id : -1;
 }
 
 /* ---- decoding ---- */

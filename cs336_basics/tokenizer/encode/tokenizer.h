@@ -26,15 +26,20 @@
 
 CS336_API_BEGIN
 
+/** @brief Longest ordinary token, in bytes, of a model that ignores its merges: longer pre-tokens are not kept whole.
+ */
+enum { WHOLE_TOKEN_BYTES = 4096 };
+
 /** @brief All that encoding and decoding need. The struct owns it. */
 typedef struct Tokenizer {
     BPEModel model;              /**< with all special tokens */
     TokenIndex index;            /**< finds an id by the bytes of its token */
     MergeTable merges;           /**< finds the rank of a pair of tokens */
     LazyLongTables *long_tables; /**< finds the tokens of long pre-tokens; made when the first one comes */
-    WordCache single_tokens; /**< pre-tokens that become one token: nearly all of them, for a cache may evict some */
-    SpecialTokens special;   /**< the texts that are never split */
-    int32_t *special_ids;    /**< by index in special.tokens */
+    WordCache single_tokens;     /**< pre-tokens that become one token: nearly all of them, for a cache may evict some;
+                                    none of a model that ignores its merges */
+    SpecialTokens special;       /**< the texts that are never split */
+    int32_t *special_ids;        /**< by index in special.tokens */
 } Tokenizer;
 
 /**
@@ -42,7 +47,8 @@ typedef struct Tokenizer {
  * @param[out] tokenizer       NULL on failure; free it with tokenizer_destroy()
  * @param[in]  model           with a token for each of the 256 bytes
  * @param[in]  special_tokens  those that the vocabulary does not have are appended to it in the given order
- * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, or a special token is empty
+ * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, a special token is empty, or a model
+ *                       that ignores its merges has a token of more than WHOLE_TOKEN_BYTES
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
@@ -55,6 +61,23 @@ CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *
 CS336_MUST_CHECK Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_path, const char *merges_path,
                                        const ByteString *special_tokens, size_t special_count);
 
+/**
+ * @brief The same as tokenizer_create(), but special tokens that the model's file names are special tokens too: those
+ * of a tokenizer.json (all of BPEModel.specials but SPECIAL_UNNAMED).
+ * @retval CS336_ERANGE, CS336_ENOMEM  as tokenizer_create()
+ */
+CS336_MUST_CHECK Status tokenizer_create_from_file(Tokenizer **tokenizer, const BPEModel *model,
+                                                   const ByteString *special_tokens, size_t special_count);
+
+/**
+ * @brief Makes a tokenizer from one file: a tokenizer.json, whose added tokens are special tokens, or a rank file.
+ * @param pattern         as for tokenizer_file_read()
+ * @param special_tokens  further special tokens; those that the vocabulary does not have are appended to it
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ERANGE, CS336_ENOMEM  as tokenizer_file_read() and tokenizer_create()
+ */
+CS336_MUST_CHECK Status tokenizer_load_file(Tokenizer **tokenizer, const char *path, int pattern,
+                                            const ByteString *special_tokens, size_t special_count);
+
 /** @brief Frees a tokenizer; NULL is fine. */
 void tokenizer_destroy(Tokenizer *tokenizer);
 
@@ -66,6 +89,12 @@ ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
 
 /** @brief Returns the id of the special token with this text, else the lowest id of a token with these bytes, or -1. */
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
+
+/**
+ * @brief Returns the id of a pre-token that is a token itself, if the model then ignores its merges; else -1.
+ * @see BPEModel.ignore_merges
+ */
+int32_t tokenizer_whole_token(const Tokenizer *tokenizer, ByteString pretoken);
 
 /* ---- decoding ---- */
 

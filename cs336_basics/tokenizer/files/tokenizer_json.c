@@ -1,6 +1,6 @@
+/* Writes a tokenizer.json; tokenizer_json_read.c reads one. */
 #include "tokenizer/files/tokenizer_json.h"
 
-#include "core/memory.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
@@ -10,7 +10,6 @@
 typedef struct {
     BPEModel model; /* with all special tokens */
     SpecialTexts special;
-    bool *added;      /* by index in BPEModel.specials: true if the caller names the special token */
     ByteList text;    /* of the file */
     ByteList spelled; /* of one token */
 } TokenizerJson;
@@ -69,18 +68,21 @@ static Status check_special(TokenizerJson *json, size_t index)
     return refuse(token, "is what another token is written as, and both would get one id");
 }
 
-/* Checks the special tokens that the caller names, and sets `added` for each. */
-static Status add_specials(TokenizerJson *json, const ByteString *tokens, size_t count)
+/* True if a special token stands among the added tokens. */
+static bool is_added(const TokenizerJson *json, size_t index)
 {
-    json->added = memory_allocate_zeroed(json->model.special_count, sizeof *json->added);
-    if (!json->added)
-        return status_fail(CS336_ENOMEM, "tokenizer_json_write: no memory for %zu special tokens", count);
+    return json->model.specials[index].kind != SPECIAL_UNNAMED;
+}
+
+static Status check_specials(TokenizerJson *json)
+{
     Status s = CS336_OK;
-    for (size_t i = 0; !s && i < count; i++) {
-        const size_t index = (size_t)bpe_model_find_special(&json->model, tokens[i]);
-        s = check_special(json, index);
-        json->added[index] = true;
-    }
+    for (size_t i = 0; !s && i < json->model.special_count; i++)
+        if (is_added(json, i))
+            s = check_text(bpe_model_special_text(&json->model, i), i + 1, json->model.special_count);
+    for (size_t i = 0; !s && i < json->model.special_count; i++)
+        if (is_added(json, i))
+            s = check_special(json, i);
     return s;
 }
 
@@ -95,7 +97,7 @@ static Status append(TokenizerJson *json, const char *text)
 static size_t added_token(const TokenizerJson *json, size_t id)
 {
     size_t i = 0;
-    while (i < json->model.special_count && !(json->added[i] && json->model.specials[i].id == (int32_t)id))
+    while (i < json->model.special_count && !(is_added(json, i) && json->model.specials[i].id == (int32_t)id))
         i++;
     return i;
 }
@@ -123,20 +125,26 @@ static Status append_added_tokens(TokenizerJson *json)
 
 static Status append_vocabulary(TokenizerJson *json)
 {
+    const char *separator = "\n";
     char number[32];
-    Status s = append(json, "    \"vocab\": {\n");
+    Status s = append(json, "    \"vocab\": {");
     for (size_t id = 0; !s && id < json->model.vocab_size; id++) {
-        snprintf(number, sizeof number, ": %zu%s\n", id, id + 1 < json->model.vocab_size ? "," : "");
-        s = append(json, "      ");
+        if (bpe_model_token(&json->model, (int32_t)id).length == 0)
+            continue; /* a hole */
+        s = append(json, separator);
+        separator = ",\n";
+        if (!s)
+            s = append(json, "      ");
         json->spelled.length = 0;
         if (!s)
             s = special_texts_append(&json->special, &json->model, &json->spelled, (int32_t)id);
         if (!s)
             s = token_quote(&json->text, byte_list_view(&json->spelled));
+        snprintf(number, sizeof number, ": %zu", id);
         if (!s)
             s = append(json, number);
     }
-    return s ? s : append(json, "    },\n");
+    return s ? s : append(json, "\n    },\n");
 }
 
 /* Writes each merge as one string, its tokens with a blank between them: every release of `tokenizers` reads that. */
@@ -159,22 +167,41 @@ static Status append_merges(TokenizerJson *json)
     return s ? s : append(json, model->merge_count ? "\n    ]\n" : "]\n");
 }
 
+/* GPT-2's pattern is that of ByteLevel. Another one stands in a Split before it, as in Llama 3's file. */
+static Status append_pre_tokenizer(TokenizerJson *json)
+{
+    if (json->model.pattern == PATTERN_GPT2)
+        return append(json, "  \"normalizer\": null,\n"
+                            "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+                            "\"trim_offsets\": true, \"use_regex\": true},\n");
+    Status s = append(json, "  \"normalizer\": null,\n"
+                            "  \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [\n"
+                            "    {\"type\": \"Split\", \"pattern\": {\"Regex\": ");
+    if (!s)
+        s = token_quote(&json->text, byte_string(pattern_regex(json->model.pattern)));
+    return s ? s
+             : append(json, "}, \"behavior\": \"Isolated\", \"invert\": false},\n"
+                            "    {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+                            "\"use_regex\": false}\n  ]},\n");
+}
+
 static Status append_all(TokenizerJson *json)
 {
     Status s = append(json, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n");
     if (!s)
         s = append_added_tokens(json);
     if (!s)
-        s = append(json, "  \"normalizer\": null,\n"
-                         "  \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-                         "\"trim_offsets\": true, \"use_regex\": true},\n"
-                         "  \"post_processor\": null,\n"
+        s = append_pre_tokenizer(json);
+    if (!s)
+        s = append(json, "  \"post_processor\": null,\n"
                          "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, "
                          "\"trim_offsets\": true, \"use_regex\": true},\n");
     if (!s)
         s = append(json, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
                          "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-                         "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n");
+                         "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": ");
+    if (!s)
+        s = append(json, json->model.ignore_merges ? "true,\n" : "false,\n");
     if (!s)
         s = append_vocabulary(json);
     if (!s)
@@ -195,7 +222,7 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
     if (!s)
         s = special_texts_init(&json.special, &json.model);
     if (!s)
-        s = add_specials(&json, special_tokens, special_count);
+        s = check_specials(&json);
     /* The whole text, then one write. */
     if (!s)
         s = append_all(&json);
@@ -203,7 +230,6 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
         s = file_write(writer, json.text.bytes, json.text.length);
     byte_list_deinit(&json.text);
     byte_list_deinit(&json.spelled);
-    memory_release(json.added);
     special_texts_deinit(&json.special);
     bpe_model_deinit(&json.model);
     return s;

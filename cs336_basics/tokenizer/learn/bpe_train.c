@@ -35,6 +35,7 @@ static bool needs_entry(ByteString token)
 static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
 {
     Status s = CS336_OK;
+    model->pattern = config->pattern;
     for (size_t i = 0; !s && i < config->special_count; i++)
         if (needs_entry(config->special_tokens[i]) && !given_before(config->special_tokens, i))
             s = bpe_model_add_special(model, config->special_tokens[i]);
@@ -75,6 +76,7 @@ static Status count_pretokens(WordTable *words, const WordSource *sources, size_
     Listener listener = {.progress = config->progress, .context = config->progress_context};
     const WordCountConfig counting = {
         .special = &special,
+        .pattern = config->pattern,
         .threads = config->threads > 0 ? config->threads : parallel_threads(),
         .stop = config->stop,
         .progress = config->progress ? report_counting : NULL,

@@ -2,8 +2,9 @@
  * @file
  * @brief Learns a byte-level byte-pair encoding (handout sections 2.4 and 2.5, problem train_bpe).
  *
- * - Special tokens cut the text into segments and are not counted themselves. GPT-2's pattern splits each segment into
- *   pre-tokens (tokenizer/split/pretokenize.h). Pairs are counted inside pre-tokens.
+ * - Special tokens cut the text into segments and are not counted themselves. A pattern, GPT-2's unless the caller
+ *   wants another, splits each segment into pre-tokens (tokenizer/split/pretokenize.h). Pairs are counted inside
+ *   pre-tokens.
  * - Each merge takes the most frequent pair; of equally frequent ones, the lexicographically greater pair of byte
  *   strings. It replaces the pair from left to right without overlap. Counts are those of a full recount: "aaa" has
  *   (a, a) twice.
@@ -44,6 +45,7 @@ typedef struct {
     size_t vocab_size;                /**< at least 256 and the special tokens */
     const ByteString *special_tokens; /**< (special_count) none may be empty; they get the lowest ids, in this order */
     size_t special_count;             /**< 0: the text has no special tokens */
+    PretokenPattern pattern;          /**< splits the text; the model keeps it, to be encoded with */
     int threads;                      /**< 0: as many as parallel_threads() says */
     BPEProgress *progress;            /**< NULL: no reports */
     void *progress_context;           /**< passed to progress */

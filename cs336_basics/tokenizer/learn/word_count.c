@@ -111,7 +111,7 @@ static size_t first_safe_cut(const View *view, const Job *job, size_t begin, boo
     if (begin == 0)
         return 0;
     for (size_t cut = begin - view->begin; ended ? cut < length : cut + job->context <= length; cut++)
-        if (text_may_be_cut(job->config->special, view->text, length, cut, ended))
+        if (text_may_be_cut(job->config->special, job->config->pattern, view->text, length, cut, ended))
             return view->begin + cut;
     return view->end;
 }
@@ -139,12 +139,13 @@ static Status find_chunk(View *view, Chunk *chunk, const Job *job, size_t number
 }
 
 /* Counts the pre-tokens of a text without special tokens. Bytes up to `readable` may be read. */
-static Status count_pretokens(WordTally *words, const uint8_t *text, size_t length, const uint8_t *readable)
+static Status count_pretokens(WordTally *words, PretokenPattern pattern, const uint8_t *text, size_t length,
+                              const uint8_t *readable)
 {
     const uint8_t *begin = text, *ends[WORD_TALLY_BATCH];
     Pretokenizer pretokenizer;
     Status s = CS336_OK;
-    pretokenizer_begin(&pretokenizer);
+    pretokenizer_begin(&pretokenizer, pattern);
     pretokenizer_feed(&pretokenizer, text, length, true);
     for (size_t count; !s && (count = pretokenizer_next(&pretokenizer, ends, WORD_TALLY_BATCH)) > 0;) {
         s = word_tally_count(words, begin, ends, count, readable);
@@ -154,14 +155,15 @@ static Status count_pretokens(WordTally *words, const uint8_t *text, size_t leng
 }
 
 /* Counts the segments of a chunk, one after the other. */
-static Status count_chunk(WordTally *words, const SpecialTokens *special, const View *view, Chunk chunk)
+static Status count_chunk(WordTally *words, const WordCountConfig *config, const View *view, Chunk chunk)
 {
+    const SpecialTokens *special = config->special;
     const uint8_t *text = view->text + (chunk.begin - view->begin), *readable = view->text + (view->end - view->begin);
     const size_t length = chunk.end - chunk.begin;
     Status s = CS336_OK;
     for (size_t begin = 0; !s && begin < length;) {
         const SpecialMatch next = special_tokens_find(special, text, length, begin, true);
-        s = count_pretokens(words, text + begin, next.begin - begin, readable);
+        s = count_pretokens(words, config->pattern, text + begin, next.begin - begin, readable);
         begin = next.index < 0 ? length : next.begin + special->tokens[next.index].length;
     }
     return s;
@@ -193,7 +195,7 @@ static Status count_chunks(Job *job, WordTally *words)
         if (!s)
             s = find_chunk(&view, &chunk, job, source, number - job->first_chunk[source]);
         if (!s && chunk.begin < chunk.end)
-            s = count_chunk(words, job->config->special, &view, chunk);
+            s = count_chunk(words, job->config, &view, chunk);
         if (!s)
             atomic_fetch_add(&job->done, chunk.end - chunk.begin);
         if (!s && parallel_thread() == 0)

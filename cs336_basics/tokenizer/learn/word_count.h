@@ -16,6 +16,7 @@
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/learn/word_table.h"
+#include "tokenizer/pattern.h"
 #include "tokenizer/split/special_tokens.h"
 
 #include <stddef.h>
@@ -32,6 +33,7 @@ typedef struct {
 /** @brief How to count. The caller owns what it points to. */
 typedef struct {
     const SpecialTokens *special; /**< they end a pre-token and are not counted */
+    PretokenPattern pattern;      /**< splits the text between them */
     int threads;                  /**< at least 1 */
     size_t chunk_bytes;           /**< nominal length of a chunk; 0: 512 KiB */
     const atomic_int *stop;       /**< NULL, or a flag that ends the counting when it is not 0 */

@@ -12,7 +12,41 @@ static bool character_before(Utf8Character *c, const uint8_t *text, size_t end)
     return c->status == UTF8_VALID && begin + c->length == end;
 }
 
-bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut)
+static bool is_line_end(uint32_t code_point)
+{
+    return code_point == '\r' || code_point == '\n';
+}
+
+/* The rule of GPT-2's pattern for characters of two different classes, the code point `before` and another. */
+static bool gpt2_separates(UnicodeClass left, uint32_t before, UnicodeClass right)
+{
+    return left != UNICODE_SPACE && !(before == '\'' && right == UNICODE_LETTER);
+}
+
+/*
+ * The rule of GPT-4's pattern for characters of two different classes. No alternative looks behind, so the pre-tokens
+ * behind a border never depend on what is before it. What is left to show is that the pre-token of the character before
+ * ends with it, whatever its beginning is, and would end so at the end of a text too.
+ *
+ * - A letter is matched by a contraction or by `\p{L}+`. Neither goes on with another class, nor does either look
+ * ahead.
+ * - A number is matched by `\p{N}{1,3}`, which neither goes on nor looks ahead.
+ * - Another visible character stands alone before letters, or is matched by `[^\s\p{L}\p{N}]+[\r\n]*`. If no letter and
+ *   no line end follows, the pre-token ends. An apostrophe is of this kind.
+ * - A line end is matched by `[\r\n]*` behind such a character, which nothing visible goes on with; or by `\s*[\r\n]+`,
+ *   which ends at the last line end of the white space. If something visible follows, or nothing, that is this one.
+ * - Other white space may stand before what follows, or `\s+(?!\S)` looks ahead to it. So there is no safe cut.
+ */
+static bool gpt4_separates(UnicodeClass left, uint32_t before, UnicodeClass right, uint32_t after)
+{
+    if (left == UNICODE_SPACE)
+        return is_line_end(before);
+    if (left == UNICODE_OTHER)
+        return right == UNICODE_NUMBER || (right == UNICODE_SPACE && !is_line_end(after));
+    return true;
+}
+
+bool pretoken_surely_begins(PretokenPattern pattern, const uint8_t *text, size_t length, size_t cut)
 {
     Utf8Character before;
     if (cut == 0 || cut >= length)
@@ -26,16 +60,17 @@ bool pretoken_surely_begins(const uint8_t *text, size_t length, size_t cut)
     if (!valid && (text[cut] & 0xC0) == 0x80) /* the byte may belong to a character that begins before the cut */
         return false;
     const Utf8Character after = utf8_decode(text + cut, length - cut);
-    const UnicodeClass left = valid ? unicode_class(before.code_point) : UNICODE_OTHER,
-                       right = unicode_class(after.code_point);
-    return left != UNICODE_SPACE && right != left && after.status != UTF8_TRUNCATED &&
-           !(valid && before.code_point == '\'' && right == UNICODE_LETTER);
+    const uint32_t x = valid ? before.code_point : UNICODE_REPLACEMENT, y = after.code_point;
+    const UnicodeClass left = unicode_class(x), right = unicode_class(y);
+    if (right == left || after.status == UTF8_TRUNCATED)
+        return false;
+    return pattern == PATTERN_GPT4 ? gpt4_separates(left, x, right, y) : gpt2_separates(left, x, right);
 }
 
-size_t pretoken_last_cut(const uint8_t *text, size_t length, size_t begin)
+size_t pretoken_last_cut(PretokenPattern pattern, const uint8_t *text, size_t length, size_t begin)
 {
     for (size_t cut = length; cut-- > begin + 1;)
-        if (pretoken_surely_begins(text, length, cut))
+        if (pretoken_surely_begins(pattern, text, length, cut))
             return cut;
     return 0;
 }
@@ -60,8 +95,10 @@ static bool special_tokens_split_character(const SpecialTokens *special, const u
     return false;
 }
 
-bool text_may_be_cut(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
+bool text_may_be_cut(const SpecialTokens *special, PretokenPattern pattern, const uint8_t *text, size_t length,
+                     size_t cut, bool ended)
 {
-    return pretoken_surely_begins(text, length, cut) && !special_tokens_cross(special, text, length, cut, ended) &&
+    return pretoken_surely_begins(pattern, text, length, cut) &&
+           !special_tokens_cross(special, text, length, cut, ended) &&
            !special_tokens_split_character(special, text, length, cut, ended);
 }

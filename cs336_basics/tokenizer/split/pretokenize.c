@@ -11,9 +11,9 @@
  */
 enum { LOOK_AHEAD = 8 };
 
-void pretokenizer_begin(Pretokenizer *p)
+void pretokenizer_begin(Pretokenizer *p, PretokenPattern pattern)
 {
-    *p = (Pretokenizer){.no_start = 1};
+    *p = (Pretokenizer){.pattern = pattern, .no_start = 1};
 }
 
 void pretokenizer_feed(Pretokenizer *p, const uint8_t *text, size_t length, bool ended)
@@ -65,7 +65,8 @@ static size_t scan_last(const PretokenizeKernels *kernels, Pretokenizer *p, cons
     return count;
 }
 
-size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
+/* Finds the next pre-tokens of GPT-2's pattern. */
+static size_t next_of_gpt2(Pretokenizer *p, const uint8_t **ends, size_t capacity)
 {
     static const PretokenizeKernels *const tables[ISA_COUNT] = ISA_TABLES(pretokenize);
     const PretokenizeKernels *kernels = tables[isa_in_use()];
@@ -84,4 +85,9 @@ size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
             break;
     }
     return count;
+}
+
+size_t pretokenizer_next(Pretokenizer *p, const uint8_t **ends, size_t capacity)
+{
+    return p->pattern == PATTERN_GPT4 ? pretokenize_gpt4(p, ends, capacity) : next_of_gpt2(p, ends, capacity);
 }

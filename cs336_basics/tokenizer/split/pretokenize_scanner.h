@@ -1,6 +1,6 @@
 /*
- * The scanner behind pretokenize.h, which pretokenize_kernel.h defines once for each instruction set, and the types
- * that both share.
+ * The scanners behind pretokenize.h: GPT-2's, which pretokenize_kernel.h defines once for each instruction set, with
+ * the types that both share, and GPT-4's.
  */
 #ifndef CS336_TOKENIZER_SPLIT_PRETOKENIZE_SCANNER_H
 #define CS336_TOKENIZER_SPLIT_PRETOKENIZE_SCANNER_H
@@ -65,6 +65,9 @@ typedef struct {
 
 /* The tables that pretokenize_kernel.h defines. */
 extern const PretokenizeKernels pretokenize_portable, pretokenize_avx2, pretokenize_avx512;
+
+/* pretokenizer_next() of GPT-4's pattern. */
+size_t pretokenize_gpt4(Pretokenizer *p, const uint8_t **ends, size_t capacity);
 
 CS336_INTERNAL_END
 

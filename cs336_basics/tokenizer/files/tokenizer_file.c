@@ -1,0 +1,65 @@
+#include "tokenizer/files/tokenizer_file.h"
+
+#include "core/file.h"
+#include "core/utf8.h"
+#include "tokenizer/files/rank_file.h"
+#include "tokenizer/files/tokenizer_json.h"
+
+/* Names what the file may be instead. */
+static Status refuse(ByteString text, const char *path)
+{
+    static const char version[] = "#version:";
+    const char *hint = "";
+    if (text.length >= sizeof version - 1 && memcmp(text.bytes, version, sizeof version - 1) == 0)
+        hint = "; this is a merges.txt, which --merges reads, together with --vocab";
+    else if (text.length && *text.bytes == '\n') /* a protocol buffer's first field, a message */
+        hint = "; models of SentencePiece are not read";
+    return status_fail(CS336_EFORMAT,
+                       "%s: expected a tokenizer.json, or a rank file with a token in base64 and its rank in each "
+                       "line%s",
+                       path, hint);
+}
+
+/* True if the first character that is no blank begins an object. A mark before it is reported by the JSON parser. */
+static bool begins_object(ByteString text)
+{
+    size_t i = utf8_byte_order_mark(text.bytes, text.length) ? text.length : 0;
+    if (i)
+        return true;
+    while (i < text.length && (text.bytes[i] == ' ' || (text.bytes[i] >= '\t' && text.bytes[i] <= '\r')))
+        i++;
+    return i < text.length && text.bytes[i] == '{';
+}
+
+/* A tokenizer.json names its pattern, so another one cannot be asked for. */
+static Status check_pattern(BPEModel *model, int pattern, const char *path)
+{
+    if (pattern == PATTERN_UNKNOWN || pattern == (int)model->pattern)
+        return CS336_OK;
+    const char *own = pattern_names[model->pattern];
+    bpe_model_deinit(model);
+    return status_fail(CS336_EFORMAT, "%s: its pattern is %s, not the %s of --pattern", path, own,
+                       pattern_names[pattern]);
+}
+
+Status tokenizer_file_read(BPEModel *model, const char *path, int pattern, const ByteString *special_tokens,
+                           size_t special_count)
+{
+    LoadedFile file;
+    *model = (BPEModel){0};
+    Status s = file_load(&file, path);
+    if (s)
+        return s;
+    const ByteString text = {.bytes = file.data, .length = file.size};
+    if (begins_object(text)) {
+        s = tokenizer_json_read(model, text, path, special_tokens, special_count);
+        if (!s)
+            s = check_pattern(model, pattern, path);
+    } else if (rank_file_begins(text)) {
+        s = rank_file_read(model, text, path, pattern, special_tokens, special_count);
+    } else {
+        s = refuse(text, path);
+    }
+    file_unload(&file);
+    return s;
+}

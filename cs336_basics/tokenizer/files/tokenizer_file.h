@@ -1,0 +1,32 @@
+/**
+ * @file
+ * @brief Reads a tokenizer from one file, whose kind its content tells: a tokenizer.json, or a rank file of tiktoken.
+ *
+ * The name of the file does not matter. Llama 3's rank file, for example, is called tokenizer.model.
+ */
+#ifndef CS336_TOKENIZER_FILES_TOKENIZER_FILE_H
+#define CS336_TOKENIZER_FILES_TOKENIZER_FILE_H
+
+#include "core/api.h"
+#include "core/status.h"
+#include "tokenizer/bpe_model.h"
+
+CS336_API_BEGIN
+
+/**
+ * @brief Reads a model from a tokenizer.json or a rank file.
+ * @param[out] model           empty on failure; free it with bpe_model_deinit()
+ * @param      pattern         a PretokenPattern for files that do not name it, or PATTERN_UNKNOWN
+ * @param[in]  special_tokens  besides those of the file; as for bpe_model_read()
+ * @retval CS336_EIO      the file cannot be read
+ * @retval CS336_EFORMAT  it is of another kind, as tokenizer_json_read() and rank_file_read() say, or has another
+ *                        pattern
+ * @retval CS336_ENOMEM
+ * @see tokenizer_load_file(); bpe_model_read() for vocab.json and merges.txt
+ */
+CS336_MUST_CHECK Status tokenizer_file_read(BPEModel *model, const char *path, int pattern,
+                                            const ByteString *special_tokens, size_t special_count);
+
+CS336_API_END
+
+#endif
