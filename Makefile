@@ -194,6 +194,11 @@ torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fai
 	@code=0; tests/tools/torture_runs.sh $(PROGRAM) build/torture/runs $(ROUNDS) || code=1; \
 	    tests/tools/torture_faults.sh $(PROGRAM) $(FAULTY) build/torture/faults $(ROUNDS) || code=1; exit $$code
 
+# Each line checks one kind of file with the program that it comes from, in build/interchange/.
+.PHONY: interchange
+interchange: $(PROGRAM) ## opens our weights in PyTorch and transformers, and theirs here (CS336_PYTHON: a python3 that has both)
+	@"$${CS336_PYTHON:-python3}" tests/tools/check_weights.py $(PROGRAM) build/interchange/weights
+
 # libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
 FUZZ := $(VARIANT)/run_fuzz
 FUZZ_OBJECTS := $(call object,$(filter-out %/test_fuzz.c,$(wildcard tests/fuzz/*.c)) \

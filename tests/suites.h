@@ -25,6 +25,7 @@
     X(files)              \
     X(json)               \
     X(safetensors)        \
+    X(widen)              \
     X(kernels)            \
     X(matmul)             \
     X(peak)               \
@@ -92,6 +93,9 @@
     X(run_curves)         \
     X(run_report)         \
     X(report_page)        \
+    X(weights)            \
+    X(state_dict)         \
+    X(llama)              \
     X(cli)                \
     X(cli_story)          \
     X(cli_inspect)        \
@@ -107,6 +111,7 @@
     X(cli_generate)       \
     X(cli_report)         \
     X(cli_report_page)    \
+    X(cli_interchange)    \
     X(fuzz)               \
     X(cli_terminal)       \
     X(cli_hostile)        \

@@ -34,6 +34,8 @@ int command_generate(int argc, char **argv);         /**< continues a prompt wit
 int command_evaluate(int argc, char **argv);         /**< measures how well a model predicts a text */
 int command_report(int argc, char **argv);           /**< writes a page or a table about training runs */
 int command_inspect(int argc, char **argv);          /**< writes the attention viewer, or a pass's shapes and norms */
+int command_import(int argc, char **argv);           /**< makes a checkpoint of the weights of another program */
+int command_export(int argc, char **argv);           /**< writes the weights of a checkpoint for other programs */
 int command_account(int argc, char **argv);          /**< prints a model's parameters, FLOPs and memory by part */
 
 /** @brief Prints "cs336 COMMAND: " and status_message() as one line to stderr. @return EXIT_BAD_INPUT */

@@ -33,6 +33,8 @@ static const struct {
     {"evaluate", command_evaluate, "measure how well a model predicts a text"},
     {"report", command_report, "show training runs: curves, losses, settings, samples"},
     {"inspect", command_inspect, "show where a model's heads look, or a batch's way through it"},
+    {"import", command_import, "make a checkpoint of the weights of another program"},
+    {"export", command_export, "write a model's weights for PyTorch or transformers"},
     {"account", command_account, "count a model's parameters, FLOPs and memory"},
     {NULL, NULL, NULL},
 };

@@ -181,6 +181,12 @@ typedef struct {
         .name = (long_name), .type = OPTION_IS_CHOICE, .target = {.choice = (variable)}, .choices = (names), \
         .value_name = (placeholder), .help = (help_text),                                                    \
     }
+/** One of several names, whose default depends on a file. The target starts with -1, which means "not given". */
+#define OPTION_CHOICE_UNSHOWN(long_name, variable, names, placeholder, help_text)                               \
+    {                                                                                                           \
+        .name = (long_name), .type = OPTION_IS_CHOICE, .when_absent = OPTION_UNSHOWN,                           \
+        .target = {.choice = (variable)}, .choices = (names), .value_name = (placeholder), .help = (help_text), \
+    }
 /** The file that gives options which the command line does not give, except those whose names are in @p excluded, a
  * list that ends with NULL. */
 #define OPTION_CONFIG(variable, excluded)                                                                            \

@@ -2,6 +2,9 @@
 
 #include "core/utf8.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 Status json_parse(json_t **value, const char *text, size_t bytes, const char *path)
 {
     json_error_t error;
@@ -68,4 +71,15 @@ Status json_write_file(const char *path, const json_t *value, size_t flags)
         s = file_commit(&writer);
     file_abandon(&writer);
     return s;
+}
+
+json_t *json_float(float number)
+{
+    char text[32] = "";
+    for (int digits = 1; digits <= JSON_FLOAT_DIGITS; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)number);
+        if ((float)strtod(text, NULL) == number)
+            break;
+    }
+    return json_real(strtod(text, NULL));
 }

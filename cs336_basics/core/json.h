@@ -53,6 +53,14 @@ CS336_MUST_CHECK Status json_write(FileWriter *writer, const json_t *value, size
  */
 CS336_MUST_CHECK Status json_write_file(const char *path, const json_t *value, size_t flags);
 
+enum { JSON_FLOAT_DIGITS = 9 /**< significant digits that identify every float32: for JSON_REAL_PRECISION() */ };
+
+/**
+ * @brief Returns a float32 as the number of fewest digits that is this float32 when it is read: 1e-5, not
+ * 9.99999975e-6. NULL if there is no memory or the number is not finite.
+ */
+json_t *json_float(float number);
+
 CS336_INTERNAL_END
 
 #endif

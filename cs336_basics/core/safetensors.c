@@ -2,6 +2,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/widen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -295,12 +296,37 @@ Status safetensors_read_bytes(void *destination, const SafetensorsFile *file, co
     return file_read_at(&file->file, destination, safetensors_bytes(entry), entry->offset);
 }
 
+bool safetensors_is_float(SafetensorsType type)
+{
+    return type == SAFETENSORS_F16 || type == SAFETENSORS_BF16 || type == SAFETENSORS_F32 || type == SAFETENSORS_F64;
+}
+
+const char *safetensors_type_name(SafetensorsType type)
+{
+    return types[type].name;
+}
+
+/* Converts elements as they are in the file to float32. */
+static void widen(float *numbers, const void *bytes, size_t count, SafetensorsType type)
+{
+    if (type == SAFETENSORS_F16)
+        widen_half(numbers, bytes, count);
+    else if (type == SAFETENSORS_BF16)
+        widen_bfloat16(numbers, bytes, count);
+    else if (type == SAFETENSORS_F64)
+        narrow_double(numbers, bytes, count);
+    else /* SAFETENSORS_F32 */
+        memcpy(numbers, bytes, count * sizeof *numbers);
+}
+
 /* Reads the array in chunks, and copies them number by number: the tensor's rows may have any stride. */
 static Status read_strided(Tensor destination, const SafetensorsFile *file, const SafetensorsEntry *entry)
 {
-    enum { AT_ONCE = 1024 }; /* 4 KiB on the stack */
+    enum { AT_ONCE = 1024 }; /* 4 KiB of float32 on the stack, and up to 8 KiB of elements */
     float numbers[AT_ONCE];
+    unsigned char bytes[AT_ONCE * sizeof(double)];
     const size_t rows = tensor_rows(destination), columns = tensor_extent(destination, -1);
+    const size_t size = types[entry->type].size;
     const ptrdiff_t stride = destination.stride[destination.rank - 1];
     Status s = CS336_OK;
     /* An empty array may have 2^62 rows of no columns. */
@@ -308,8 +334,9 @@ static Status read_strided(Tensor destination, const SafetensorsFile *file, cons
         float *out = tensor_row(destination, row);
         for (size_t begin = 0; !s && begin < columns; begin += AT_ONCE) {
             const size_t left = columns - begin, count = left < AT_ONCE ? left : AT_ONCE;
-            s = file_read_at(&file->file, numbers, count * sizeof(float),
-                             entry->offset + (row * columns + begin) * sizeof(float));
+            s = file_read_at(&file->file, bytes, count * size, entry->offset + (row * columns + begin) * size);
+            if (!s)
+                widen(numbers, bytes, count, entry->type);
             for (size_t i = 0; !s && i < count; i++)
                 out[(ptrdiff_t)(begin + i) * stride] = numbers[i];
         }
@@ -329,6 +356,17 @@ Status safetensors_read(Tensor destination, const SafetensorsFile *file, const c
         memcmp(entry->shape, destination.shape, (size_t)entry->rank * sizeof *entry->shape) != 0)
         return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected %s", file->path, name,
                            shape_text(entry->rank, entry->shape), tensor_shape_text(destination));
+    return read_strided(destination, file, entry);
+}
+
+Status safetensors_read_as_float(Tensor destination, const SafetensorsFile *file, const SafetensorsEntry *entry)
+{
+    if (!safetensors_is_float(entry->type))
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s, expected F32, BF16, F16 or F64", file->path,
+                           entry->name, types[entry->type].name);
+    if (memory_product(tensor_count(destination), types[entry->type].size) != safetensors_bytes(entry))
+        return status_fail(CS336_ESHAPE, "%s: array \"%s\" is %s, expected as many numbers as %s", file->path,
+                           entry->name, shape_text(entry->rank, entry->shape), tensor_shape_text(destination));
     return read_strided(destination, file, entry);
 }
 
@@ -406,11 +444,11 @@ static Status write_header(FileWriter *writer, const char *text)
     return s;
 }
 
-Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
-                         const SafetensorsText *metadata, size_t metadata_count)
+Status safetensors_write_to(FileWriter *writer, const SafetensorsEntry *entries, size_t count,
+                            const SafetensorsText *metadata, size_t metadata_count)
 {
     /* The header as text. */
-    FileWriter writer = {0};
+    const char *path = writer->path;
     char *text = NULL;
     json_t *header = json_object();
     Status s = header ? CS336_OK : status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
@@ -420,17 +458,25 @@ Status safetensors_write(const char *path, const SafetensorsEntry *entries, size
         text = json_dumps(header, JSON_COMPACT);
     if (!s && !text)
         s = status_fail(CS336_ENOMEM, "%s: no memory for the header", path);
-    /* The file: length and header, then the arrays. */
+    /* Length and header, then the arrays. */
     if (!s)
-        s = file_create(&writer, path);
-    if (!s)
-        s = write_header(&writer, text);
+        s = write_header(writer, text);
     for (size_t i = 0; !s && i < count; i++)
-        s = file_write(&writer, entries[i].data, safetensors_bytes(&entries[i]));
+        s = file_write(writer, entries[i].data, safetensors_bytes(&entries[i]));
+    free(text); /* from json_dumps() */
+    json_decref(header);
+    return s;
+}
+
+Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
+                         const SafetensorsText *metadata, size_t metadata_count)
+{
+    FileWriter writer = {0};
+    Status s = file_create(&writer, path);
+    if (!s)
+        s = safetensors_write_to(&writer, entries, count, metadata, metadata_count);
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);
-    free(text); /* from json_dumps() */
-    json_decref(header);
     return s;
 }

@@ -16,6 +16,8 @@
 #include "core/status.h"
 #include "core/tensor.h"
 
+#include <stdbool.h>
+
 CS336_API_BEGIN
 
 /** @brief The element type of an array: unsigned (U), signed (I) or floating-point (F), with its number of bits. */
@@ -103,6 +105,29 @@ CS336_MUST_CHECK Status safetensors_read_bytes(void *destination, const Safetens
  */
 CS336_MUST_CHECK Status safetensors_read(Tensor destination, const SafetensorsFile *file, const char *name);
 
+/** @brief True if the elements are floating-point numbers: F16, BF16, F32 or F64. */
+bool safetensors_is_float(SafetensorsType type);
+
+/** @brief Returns the name of a type as files have it: "F32". */
+const char *safetensors_type_name(SafetensorsType type);
+
+/**
+ * @brief Reads an array of floating-point numbers of any type as float32.
+ *
+ * F16 and BF16 numbers are float32 numbers too, so they come out exactly, with subnormals, infinities and NaN. An F64
+ * number becomes the nearest float32 number (ties to even, infinite beyond the range), as in PyTorch's float().
+ * @param[out] destination  any view with as many elements: the elements of both are matched in row-major order. A view
+ *                          whose dimensions are split or exchanged permutes the array while it is read
+ * @param[in]  file         an open file
+ * @param[in]  entry        one of its entries
+ * @retval CS336_EIO      as safetensors_read_bytes(); the tensor may be partly overwritten
+ * @retval CS336_EFORMAT  its elements are not floating-point numbers
+ * @retval CS336_ESHAPE   @p destination has another number of elements
+ * @see test_safetensors_widens_as_pytorch
+ */
+CS336_MUST_CHECK Status safetensors_read_as_float(Tensor destination, const SafetensorsFile *file,
+                                                  const SafetensorsEntry *entry);
+
 /**
  * @brief Writes a file with the arrays and strings in the given order. Blanks pad the header to a multiple of 8 bytes,
  * so that the arrays begin aligned.
@@ -112,6 +137,14 @@ CS336_MUST_CHECK Status safetensors_read(Tensor destination, const SafetensorsFi
  */
 CS336_MUST_CHECK Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
                                           const SafetensorsText *metadata, size_t metadata_count);
+
+/**
+ * @brief Does what safetensors_write() does, with a writer from file_create(). The caller commits or abandons it, as
+ * for several files that belong together.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as safetensors_write()
+ */
+CS336_MUST_CHECK Status safetensors_write_to(FileWriter *writer, const SafetensorsEntry *entries, size_t count,
+                                             const SafetensorsText *metadata, size_t metadata_count);
 
 CS336_API_END
 

@@ -235,7 +235,10 @@ Status checkpoint_open(CheckpointFile *file, const char *path)
     uint64_t iteration;
     const char *text = text_of(file, ITERATION, "");
     if (!text)
-        s = status_fail(CS336_EFORMAT, "%s: not a checkpoint: no iteration in its metadata", path);
+        s = status_fail(CS336_EFORMAT,
+                        "%s: not a checkpoint: no iteration in its metadata. If it has the weights of another program, "
+                        "cs336 import FILE --output checkpoint.safetensors makes a checkpoint of it",
+                        path);
     else if (!read_numbers(&iteration, 1, text))
         s = status_fail(CS336_EFORMAT, "%s: iteration is \"%s\", expected a number", path, text);
     else if (iteration > CHECKPOINT_MAX_ITERATION)

@@ -4,8 +4,8 @@
  * alone.
  *
  * The checkpoint of a model with tied embeddings has the matrix once, as token_embeddings.weight, and its configuration
- * says tie_embeddings = true. So does safetensors.torch.save_model() with PyTorch's shared tensors, whose state dict
- * has both names. In Python, set lm_head.weight = token_embeddings.weight and load with strict=False.
+ * says tie_embeddings = true. PyTorch's state dict has the matrix under both names, and so has what `cs336 export
+ * --weights-only` writes (interchange/state_dict.h).
  */
 #ifndef CS336_TRAIN_MODEL_CHECKPOINT_H
 #define CS336_TRAIN_MODEL_CHECKPOINT_H

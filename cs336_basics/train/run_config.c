@@ -22,18 +22,11 @@ static bool set_number(json_t *object, const char *key, double number)
     return json_object_set_new(object, key, json_real(number)) == 0;
 }
 
-enum { FLOAT_DIGITS = 9, DOUBLE_DIGITS = 17 }; /* significant digits that identify every number of the type */
+enum { DOUBLE_DIGITS = 17 }; /* significant digits that identify every double */
 
-/* Sets a float32 as the number of fewest digits that is this float32 when it is read: 1e-5, not 9.99999975e-6. */
 static bool set_float(json_t *object, const char *key, float number)
 {
-    char text[32] = "";
-    for (int digits = 1; digits <= FLOAT_DIGITS; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)number);
-        if ((float)strtod(text, NULL) == number)
-            break;
-    }
-    return set_number(object, key, strtod(text, NULL));
+    return json_object_set_new(object, key, json_float(number)) == 0;
 }
 
 static bool set_name(json_t *object, const char *key, const char *name)
@@ -113,7 +106,7 @@ static bool are_exact(json_t *object, int digits)
 Status run_config_write(const char *path, const TrainerConfig *config, const char *train, const char *val)
 {
     json_t *object = config_object(config);
-    int digits = FLOAT_DIGITS; /* more would write 0.1 as 0.10000000000000001, so only if a number needs them */
+    int digits = JSON_FLOAT_DIGITS; /* more would write 0.1 as 0.10000000000000001, so only if a number needs them */
     while (object && digits < DOUBLE_DIGITS && !are_exact(object, digits))
         digits++;
     if (!object || !set_path(object, "train", train) || !set_path(object, "val", val)) {

@@ -1,11 +1,13 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/rng.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,8 +124,43 @@ START_TEST(test_a_json_file_ends_in_a_line_feed)
 }
 END_TEST
 
+START_TEST(test_a_float_has_the_fewest_digits_that_identify_it)
+{
+    static const struct {
+        float number;
+        double shortest;
+    } cases[] = {{0.1F, 0.1}, {1e-5F, 1e-5}, {10000, 10000}, {16777216, 16777216}, {-3.4028235e38F, -3.4028235e38},
+                 {0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *value = json_float(cases[i].number);
+        ck_assert_double_eq(json_real_value(value), cases[i].shortest);
+        json_decref(value);
+    }
+    /* Any float32 comes back from its text to the bit. */
+    Rng rng = rng_seeded(1);
+    for (size_t i = 0; i < 10000; i++) {
+        const uint32_t bits = (uint32_t)rng_bits(&rng);
+        float number;
+        char text[64];
+        memcpy(&number, &bits, sizeof number);
+        json_t *value = json_float(number);
+        ck_assert_int_eq(value != NULL, isfinite(number));
+        const size_t length =
+            json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY | JSON_REAL_PRECISION(JSON_FLOAT_DIGITS));
+        text[length] = '\0';
+        if (value)
+            ck_assert_msg(strtof(text, NULL) == number, "%a became %s", (double)number, text);
+        json_decref(value);
+    }
+}
+END_TEST
+
 const TestCase json_tests[] = {
-    TEST(test_json_errors_name_line_and_column, "json"),    TEST(test_json_values_are_those_of_the_text, "json"),
-    TEST(test_the_library_leaves_jansson_as_it_is, "json"), TEST(test_json_is_written_in_the_order_of_its_keys, "json"),
-    TEST(test_a_json_file_ends_in_a_line_feed, "json"),     {0},
+    TEST(test_a_float_has_the_fewest_digits_that_identify_it, "json"),
+    TEST(test_json_errors_name_line_and_column, "json"),
+    TEST(test_json_values_are_those_of_the_text, "json"),
+    TEST(test_the_library_leaves_jansson_as_it_is, "json"),
+    TEST(test_json_is_written_in_the_order_of_its_keys, "json"),
+    TEST(test_a_json_file_ends_in_a_line_feed, "json"),
+    {0},
 };

@@ -32,6 +32,7 @@ typedef void FuzzRun(const uint8_t *data, size_t size);
     X(encode)           \
     X(safetensors)      \
     X(checkpoint)       \
+    X(weights)          \
     X(token_file)       \
     X(json)             \
     X(options)          \

@@ -9,7 +9,7 @@ BEGIN {
     level["kernels"] = 1
     level["nn"] = level["optim"] = level["data"] = level["tokenizer"] = level["story"] = 2
     level["train"] = level["generate"] = level["accounting"] = 3
-    level["inspect"] = 4
+    level["inspect"] = level["interchange"] = 4
     level["cli"] = 5
 
     # The folders of the tokenizer. The files beside them are shared by all.

@@ -62,6 +62,7 @@ module() { # name, what for
         "$("$python" -c "from importlib.metadata import version; print(version('$1'))" 2>/dev/null)"
 }
 module tokenizers 'two tests compare our files and ids with it'
+module transformers 'make interchange opens our models with it, and its models here'
 for name in gigabpe rustbpe gigatoken tokie tiktoken; do module $name "a peer of make bench K='bpe'"; done
 peer OpenBLAS 'CS336_OPENBLAS: libopenblas.so' "$openblas"
 peer llm.c 'CS336_LLMC: its train_gpt2, built for B = 8, T = 256' "$(executable "$CS336_LLMC")"

@@ -27,7 +27,8 @@ mkdir case && cd case && {
     "$program" encode $files --input text.txt --output train.bin
     echo '{"val": "train.bin", "val_every": 3, "val_batches": 1}' >settings.json
     "$program" $training && mv run/checkpoint.safetensors . &&
-        mkdir first && mv run/log.jsonl run/config.json first && rm -r run
+        mkdir first && mv run/log.jsonl run/config.json first && rm -r run &&
+        "$program" export --checkpoint checkpoint.safetensors --weights-only weights.safetensors
 } >../log 2>&1 && cd .. || exit 1
 cat >case/e.json <<'END'
 {"title": "Two rates", "tokens": {"train": "train.bin", "vocab": "vocab.json", "merges": "merges.txt"},
@@ -148,6 +149,9 @@ each survived tokenizer-report $files --input text.txt
 each survived generate $files --checkpoint checkpoint.safetensors --prompt 'The cat' --max-tokens 20
 each survived evaluate $files --checkpoint checkpoint.safetensors --input merges.txt --per-token o.json
 each survived inspect $files --checkpoint checkpoint.safetensors --prompt 'The cat' --output o.txt
+each survived export --checkpoint checkpoint.safetensors --weights-only o.bin
+each survived export --checkpoint checkpoint.safetensors --llama llama
+each survived import weights.safetensors --output o.bin
 each survived report first --output o.txt
 each survived account --vocab-size 300
 each resumed $training

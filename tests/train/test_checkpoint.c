@@ -204,7 +204,8 @@ START_TEST(test_checkpoint_with_damaged_contents_is_refused)
     assert_load_fails(&state, written(&state, SAFETENSORS_I32, "7", "5 6"), CS336_EFORMAT,
                       "array \"fc.bias\" is not F32");
     assert_load_fails(&state, written(&state, SAFETENSORS_F32, NULL, "5 6"), CS336_EFORMAT,
-                      "not a checkpoint: no iteration in its metadata");
+                      "not a checkpoint: no iteration in its metadata. If it has the weights of another program, cs336 "
+                      "import FILE --output checkpoint.safetensors makes a checkpoint of it");
     assert_load_fails(&state, written(&state, SAFETENSORS_F32, "-7", "5 6"), CS336_EFORMAT,
                       "iteration is \"-7\", expected a number");
     assert_load_fails(&state, written(&state, SAFETENSORS_F32, "2147483648", "5 6"), CS336_EFORMAT,
