@@ -198,6 +198,7 @@ torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fai
 .PHONY: interchange
 interchange: $(PROGRAM) ## opens our weights in PyTorch and transformers, and theirs here (CS336_PYTHON: a python3 that has both)
 	@"$${CS336_PYTHON:-python3}" tests/tools/check_weights.py $(PROGRAM) build/interchange/weights
+	@"$${CS336_PYTHON:-python3}" tests/tools/check_llama2c.py $(PROGRAM)
 
 # libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
 FUZZ := $(VARIANT)/run_fuzz

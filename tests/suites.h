@@ -64,6 +64,7 @@
     X(tokenizer_files)    \
     X(special_text)       \
     X(tokenizer_json)     \
+    X(llama2c_tokenizer)  \
     X(tokenizer_file)     \
     X(rank_file)          \
     X(run_log)            \
@@ -88,6 +89,7 @@
     X(stop_text)          \
     X(bf16)               \
     X(accounting)         \
+    X(llama2c)            \
     X(inspect)            \
     X(inspect_page)       \
     X(run_curves)         \
@@ -109,6 +111,7 @@
     X(cli_experiment)     \
     X(cli_trainer)        \
     X(cli_generate)       \
+    X(cli_llama2c)        \
     X(cli_report)         \
     X(cli_report_page)    \
     X(cli_interchange)    \

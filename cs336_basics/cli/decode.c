@@ -127,13 +127,16 @@ typedef struct {
     ByteList replaced; /**< the same with malformed UTF-8 replaced */
     Screen screen;     /**< makes the text safe for a terminal */
     size_t text_length;
+    int32_t previous; /**< the last id so far, or -1 */
 } TextDecoder;
 
 /* Decodes the ids and writes their text. A count of 0 ends the text: an incomplete character is then replaced. */
 static Status write_text(TextDecoder *d, const int32_t *ids, size_t count)
 {
     d->exact.length = d->replaced.length = 0;
-    Status s = tokenizer_decode(d->tokenizer, &d->exact, ids, count);
+    Status s = tokenizer_decode_after(d->tokenizer, &d->exact, d->previous, ids, count);
+    if (count)
+        d->previous = ids[count - 1];
     const ByteList *text = &d->exact;
     if (!s && d->replace) {
         s = utf8_replace(&d->replacer, &d->replaced, d->exact.bytes, d->exact.length, count == 0);
@@ -194,8 +197,11 @@ int command_decode(int argc, char **argv)
     if (!s)
         s = file_create(&writer, o.output);
     /* Decode. The output gets its name once it is complete. */
-    TextDecoder decoder = {
-        .tokenizer = tokenizer, .source = &source, .writer = &writer, .replace = o.errors == ERRORS_REPLACE};
+    TextDecoder decoder = {.tokenizer = tokenizer,
+                           .source = &source,
+                           .writer = &writer,
+                           .replace = o.errors == ERRORS_REPLACE,
+                           .previous = -1};
     decoder.screen.terminal = screen_is_terminal(o.output);
     if (!s)
         s = decode_all(&decoder, &progress);

@@ -5,14 +5,15 @@
 #include "core/directory.h"
 #include "core/printable.h"
 #include "interchange/llama.h"
+#include "interchange/llama2c.h"
 #include "interchange/state_dict.h"
 #include "train/model_checkpoint.h"
 
 #include <stdio.h>
 
 typedef struct {
-    const char *checkpoint, *weights_only, *llama; /* the last two: the forms, of which one is given */
-    size_t end_id;                                 /* SIZE_MAX: not given */
+    const char *checkpoint, *weights_only, *llama, *llama2c; /* the last three: the forms, of which one is given */
+    size_t end_id;                                           /* SIZE_MAX: not given */
 } ExportOptions;
 
 static int parse(ExportOptions *o, int argc, char **argv)
@@ -24,6 +25,7 @@ static int parse(ExportOptions *o, int argc, char **argv)
                     "safetensors file for PyTorch's load_state_dict: float32, without optimizer state"),
         OPTION_TEXT("llama", &o->llama, "DIR", OPTION_UNSHOWN,
                     "directory with config.json and model.safetensors for transformers' LlamaForCausalLM"),
+        OPTION_TEXT("llama2c", &o->llama2c, "FILE", OPTION_UNSHOWN, "model.bin for llama2.c's program run"),
         OPTION_HEADING("With --llama"),
         OPTION_SIZE_UNSHOWN_UP_TO(
             "end-id", &o->end_id, "N", 0, TRANSFORMER_LM_MAX_SIZE,
@@ -34,8 +36,8 @@ static int parse(ExportOptions *o, int argc, char **argv)
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
-    if ((o->weights_only != NULL) + (o->llama != NULL) != 1)
-        return options_bad_usage(&table, "expected either --weights-only FILE or --llama DIR");
+    if ((o->weights_only != NULL) + (o->llama != NULL) + (o->llama2c != NULL) != 1)
+        return options_bad_usage(&table, "expected one of --weights-only FILE, --llama DIR and --llama2c FILE");
     if (!o->llama && o->end_id != SIZE_MAX)
         return options_bad_usage(&table, "--end-id belongs to --llama");
     return done;
@@ -46,19 +48,26 @@ static Status check_files(const ExportOptions *o)
 {
     char weights[DIRECTORY_PATH_BYTES];
     snprintf(weights, sizeof weights, "%s/model.safetensors", o->llama ? o->llama : "");
-    const CommandFile files[] = {
-        {.path = o->weights_only ? o->weights_only : weights, .what = "the output", .written = true},
-        {.path = o->checkpoint, .what = "the checkpoint"}};
+    const char *output = o->weights_only ? o->weights_only : o->llama2c;
+    const CommandFile files[] = {{.path = output ? output : weights, .what = "the output", .written = true},
+                                 {.path = o->checkpoint, .what = "the checkpoint"}};
     Status s = command_needs_file(o->checkpoint, "cs336 train");
     if (!s)
         s = command_files_differ(files, sizeof files / sizeof *files, NULL);
-    return s || !o->weights_only ? s : command_needs_writable(o->weights_only);
+    return s || !output ? s : command_needs_writable(output);
+}
+
+/* Writes the model in the form that was chosen. */
+static Status write_form(const ExportOptions *o, const TrainedModel *model)
+{
+    if (o->llama)
+        return llama_export(o->llama, model, o->end_id == SIZE_MAX ? LLAMA_NO_TOKEN : (int32_t)o->end_id);
+    return o->llama2c ? llama2c_write(o->llama2c, &model->lm) : state_dict_export(o->weights_only, model);
 }
 
 static Status run(const ExportOptions *o)
 {
-    const char *output = o->llama ? o->llama : o->weights_only;
-    const int32_t end_token = o->end_id == SIZE_MAX ? LLAMA_NO_TOKEN : (int32_t)o->end_id;
+    const char *output = o->llama ? o->llama : o->llama2c ? o->llama2c : o->weights_only;
     TrainedModel model = {0};
     Status s = check_files(o);
     if (!s)
@@ -66,7 +75,7 @@ static Status run(const ExportOptions *o)
     if (!s)
         s = work_check_stop();
     if (!s)
-        s = o->llama ? llama_export(output, &model, end_token) : state_dict_export(output, &model);
+        s = write_form(o, &model);
     if (!s)
         fprintf(work_summary_stream(output), "wrote %s: %zu parameters in %zu arrays of float32\n",
                 printable(output).text, transformer_lm_parameter_count(&model.lm.config), model.parameters.count);

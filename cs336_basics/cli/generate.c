@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
+#include "tokenizer/files/llama2c_tokenizer.h"
 #include "train/model_checkpoint.h"
 
 #include <stdio.h>
@@ -12,12 +13,15 @@
 /* Checks that the options agree. */
 static int check_options(const OptionTable *table, const GenerateOptions *o)
 {
-    const int prompts = (o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompts != NULL);
+    const int prompts = (o->prompt != NULL) + (o->prompt_file != NULL) + (o->prompts != NULL) + (o->prompt_ids != NULL);
     if (prompts > 1)
-        return options_bad_usage(table, "give only one of --prompt, --prompt-file and --prompts");
-    if (o->interactive && (prompts || o->samples > 1 || o->logprobs))
+        return options_bad_usage(table, "give only one of --prompt, --prompt-file, --prompts and --prompt-ids");
+    if (o->ids && o->logprobs)
+        return options_bad_usage(table, "give only one of --ids and --logprobs");
+    if (o->interactive && (prompts || o->samples > 1 || o->logprobs || o->ids))
         return options_bad_usage(table, "--interactive reads its prompts from standard input and writes one text for "
-                                        "each; leave out --prompt, --prompt-file, --prompts, --samples and --logprobs");
+                                        "each; leave out --prompt, --prompt-file, --prompts, --prompt-ids, --samples, "
+                                        "--logprobs and --ids");
     return tokenizer_options_check(table, &o->tokenizer);
 }
 
@@ -32,6 +36,8 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_TEXT("prompts", &o->prompts, "FILE", OPTION_UNSHOWN,
                     "several prompts, one on each line, which are continued together; an empty line starts a new "
                     "document; - is standard input"),
+        OPTION_TEXT("prompt-ids", &o->prompt_ids, "IDS", OPTION_UNSHOWN,
+                    "the prompt as token ids with blanks between them: '464 3797'"),
         OPTION_FLAG("interactive", &o->interactive,
                     "read a line, write its continuation, and so on; Ctrl-C ends a text, Ctrl-D the program"),
         OPTION_SIZE("max-tokens", &o->max_tokens, "N", 1, "largest number of tokens to generate"),
@@ -50,6 +56,7 @@ static int parse(GenerateOptions *o, int argc, char **argv)
         OPTION_FLAG("logprobs", &o->logprobs,
                     "in place of the text, print each drawn token with the natural logarithm of its probability under "
                     "the model (at temperature 1, before --top-k and --top-p), and their sum"),
+        OPTION_FLAG("ids", &o->ids, "in place of the text, print the ids of the drawn tokens, in one line"),
         OPTION_THREADS(&o->threads),
     };
     const OptionTable table =
@@ -77,12 +84,21 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
 }
 
 /*
- * Without a prompt a new document begins. In training, <|endoftext|> stands before each document; a vocabulary with
- * another name for it has --stop.
+ * Returns the token between documents, which starts a document and ends it, or -1: <|endoftext|>, and with a tokenizer
+ * of llama2.c the token that its program run.c takes for both.
+ */
+static int32_t find_document_end(const Tokenizer *tokenizer)
+{
+    return tokenizer->model.decode_only ? LLAMA2C_BOS : tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+}
+
+/*
+ * Without a prompt a new document begins. In training, the token between documents stands before each of them; a
+ * vocabulary with another name for it has --stop.
  */
 static int32_t find_document_start(const GenerateOptions *o, const Tokenizer *tokenizer)
 {
-    int32_t start = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+    int32_t start = find_document_end(tokenizer);
     for (size_t i = 0; start < 0 && i < o->stops.count; i++)
         if (*o->stops.items[i])
             start = tokenizer_find(tokenizer, byte_string(o->stops.items[i]));
@@ -119,7 +135,8 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
         texts[i] = (GenerateText){.prompt = prompts->ids.ids + prompt->first,
                                   .prompt_length = prompt->count,
                                   .rng = rng_stream(o->seed, i % o->samples),
-                                  .receiver = generate_writer_receiver(&writer, i, prompt->text)};
+                                  .receiver = generate_writer_receiver(
+                                      &writer, i, prompt->text, prompts->ids.ids[prompt->first + prompt->count - 1])};
     }
     if (!s)
         s = generate_writer_begin(&writer);
@@ -133,7 +150,7 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
 static Status run(const GenerateOptions *o, const TransformerLM *lm, const Tokenizer *tokenizer,
                   GeneratePrompts *prompts)
 {
-    const int32_t end = tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+    const int32_t end = find_document_end(tokenizer);
     GenerateJob job = {.options = o,
                        .lm = lm,
                        .tokenizer = tokenizer,

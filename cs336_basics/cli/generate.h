@@ -26,7 +26,8 @@ typedef struct {
     const char *checkpoint,     /**< path of the model */
         *prompt,                /**< the prompt, or NULL */
         *prompt_file,           /**< path of a file that is one prompt, or NULL */
-        *prompts;               /**< path of a file with a prompt on each line, or NULL */
+        *prompts,               /**< path of a file with a prompt on each line, or NULL */
+        *prompt_ids;            /**< the prompt as ids, or NULL */
     TokenizerOptions tokenizer; /**< its files and special tokens */
     TextList stops;             /**< of --stop; none: TOKENIZER_DOCUMENT_END, if the vocabulary has it */
     size_t max_tokens,          /**< of each text */
@@ -35,6 +36,7 @@ typedef struct {
         threads;                /**< 0: one for each processor */
     SampleConfig sample;        /**< how tokens are drawn */
     bool logprobs,              /**< print tokens and log-probabilities in place of the text */
+        ids,                    /**< print ids in place of the text */
         interactive;            /**< read prompts line by line */
 } GenerateOptions;
 
@@ -59,7 +61,7 @@ typedef struct {
 
 /** @brief The prompts of a call. It owns their bytes and ids. */
 typedef struct {
-    ByteList bytes;        /**< what was read from a file */
+    ByteList bytes;        /**< what was read from a file, or the text of --prompt-ids */
     GeneratePrompt *items; /**< (count) */
     size_t count,          /**< prompts, at least 1 */
         capacity;          /**< prompts that there is room for */
@@ -74,8 +76,9 @@ typedef struct {
 CS336_MUST_CHECK Status generate_prompts_read(GeneratePrompts *prompts, const GenerateOptions *options);
 
 /**
- * @brief Encodes all prompts.
- * @retval CS336_ERANGE  a prompt is empty, and the vocabulary has no token to start a document with
+ * @brief Encodes all prompts, or reads --prompt-ids and decodes them.
+ * @retval CS336_ERANGE  a prompt is empty, and the vocabulary has no token to start a document with; the tokenizer
+ *                       cannot encode; or --prompt-ids is not a list of ids of its tokens
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status generate_prompts_encode(GeneratePrompts *prompts, const GenerateJob *job);
@@ -100,8 +103,11 @@ typedef struct {
 /** @brief Prepares for @p count texts. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status generate_writer_init(GenerateWriter *writer, const GenerateJob *job, size_t count);
 
-/** @brief Returns the receiver of text @p index, which begins with @p prompt in the output. */
-TextReceiver generate_writer_receiver(GenerateWriter *writer, size_t index, ByteString prompt);
+/**
+ * @brief Returns the receiver of text @p index, which begins with @p prompt in the output. The last id of the prompt is
+ * @p previous.
+ */
+TextReceiver generate_writer_receiver(GenerateWriter *writer, size_t index, ByteString prompt, int32_t previous);
 
 /** @brief Begins to write the first text. Call it when all receivers are made. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status generate_writer_begin(GenerateWriter *writer);

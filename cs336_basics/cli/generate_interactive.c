@@ -83,7 +83,8 @@ static Status append_line(Conversation *c, ByteString line)
 static Status receive(void *context, const DrawnToken *token, bool *end)
 {
     Conversation *c = context;
-    const ByteString bytes = tokenizer_token(c->job->tokenizer, token->id);
+    const int32_t previous = c->ids.count ? c->ids.ids[c->ids.count - 1] : -1;
+    const ByteString bytes = tokenizer_token_after(c->job->tokenizer, previous, token->id);
     ByteString released;
     if (token->stops) {
         begin_document(c);

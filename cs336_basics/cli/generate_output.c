@@ -12,9 +12,16 @@ struct GenerateOutput {
     StopFilter filter;
     ByteList waiting; /* bytes to write when it is this text's turn */
     bool ended;
+    int32_t previous;       /* the last id so far */
     double log_probability; /* sum over the tokens */
     size_t tokens;
 };
+
+/* True if the output has the drawn tokens in place of the text. */
+static bool shows_tokens(const GenerateWriter *writer)
+{
+    return writer->job->options->logprobs || writer->job->options->ids;
+}
 
 Status generate_write(Screen *screen, ByteString piece, bool last)
 {
@@ -71,12 +78,20 @@ static Status emit_token(GenerateOutput *text, const DrawnToken *token, ByteStri
     return s;
 }
 
+/* Writes the id of a token for --ids. */
+static Status emit_id(GenerateOutput *text, int32_t id)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%s%d", text->tokens++ ? " " : "", (int)id);
+    return emit(text, byte_string(number));
+}
+
 /* Receives a token. It may end inside a character, and the bytes of the next token complete that. */
 static Status receive(void *context, const DrawnToken *token, bool *end)
 {
     GenerateOutput *text = context;
     const GenerateJob *job = text->writer->job;
-    const ByteString bytes = tokenizer_token(job->tokenizer, token->id);
+    const ByteString bytes = tokenizer_token_after(job->tokenizer, text->previous, token->id);
     ByteString released = {.length = 0};
     Status s = CS336_OK;
     if (!text->filter.stops)
@@ -84,9 +99,13 @@ static Status receive(void *context, const DrawnToken *token, bool *end)
     if (!s && !token->stops)
         s = stop_filter_push(&released, &text->filter, bytes);
     *end = text->filter.found;
+    text->previous = token->id;
     if (s)
         return s;
-    return job->options->logprobs ? emit_token(text, token, bytes) : emit(text, released);
+    if (job->options->ids)
+        return emit_id(text, token->id);
+    return job->options->logprobs ? emit_token(text, token, tokenizer_token(job->tokenizer, token->id))
+                                  : emit(text, released);
 }
 
 /* Writes what comes before the text's tokens. */
@@ -95,7 +114,7 @@ static Status write_beginning(GenerateOutput *text)
     const GenerateWriter *writer = text->writer;
     if (writer->count > 1)
         printf("%s--- %zu of %zu ---\n", text->index ? "\n" : "", text->index + 1, writer->count);
-    if (writer->job->options->logprobs || !text->prompt.length)
+    if (shows_tokens(writer) || !text->prompt.length)
         return CS336_OK;
     return generate_write(&text->writer->screen, text->prompt, true);
 }
@@ -129,12 +148,13 @@ static Status write_current(GenerateWriter *writer)
 static Status end(void *context)
 {
     GenerateOutput *text = context;
-    Status s;
-    if (text->writer->job->options->logprobs) {
+    const GenerateOptions *options = text->writer->job->options;
+    Status s = CS336_OK;
+    if (options->logprobs) {
         char label[64];
         snprintf(label, sizeof label, "sum of %zu tokens", text->tokens);
         s = emit_line(text, text->log_probability, label);
-    } else {
+    } else if (!options->ids) {
         s = emit(text, stop_filter_rest(&text->filter));
     }
     stop_filter_deinit(&text->filter);
@@ -142,10 +162,10 @@ static Status end(void *context)
     return s ? s : write_current(text->writer);
 }
 
-TextReceiver generate_writer_receiver(GenerateWriter *writer, size_t index, ByteString prompt)
+TextReceiver generate_writer_receiver(GenerateWriter *writer, size_t index, ByteString prompt, int32_t previous)
 {
     GenerateOutput *text = &writer->texts[index];
-    *text = (GenerateOutput){.writer = writer, .index = index, .prompt = prompt};
+    *text = (GenerateOutput){.writer = writer, .index = index, .prompt = prompt, .previous = previous};
     return (TextReceiver){.token = receive, .end = end, .context = text};
 }
 

@@ -3,6 +3,7 @@
 #include "tokenizer/encode/encoder.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static Status add(GeneratePrompts *prompts, ByteString text)
@@ -44,7 +45,7 @@ Status generate_prompts_read(GeneratePrompts *prompts, const GenerateOptions *op
 {
     const char *path = options->prompts ? options->prompts : options->prompt_file;
     if (!path)
-        return add(prompts, byte_string(options->prompt ? options->prompt : ""));
+        return add(prompts, byte_string(options->prompt ? options->prompt : "")); /* --prompt-ids come later */
     Status s = read_all(&prompts->bytes, path);
     if (s)
         return s;
@@ -74,13 +75,63 @@ static Status no_document_start(const GenerateOptions *options)
                        what, TOKENIZER_DOCUMENT_END);
 }
 
+/* Appends the ids of a text such as "464 3797". */
+static Status parse_ids(TokenList *ids, const char *text, size_t vocab_size)
+{
+    static const char blanks[] = " \t\n";
+    Status s = CS336_OK;
+    for (text += strspn(text, blanks); !s && *text; text += strspn(text, blanks)) {
+        const size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || (text[digits] && !strchr(blanks, text[digits])))
+            return status_fail(CS336_ERANGE, "--prompt-ids: expected ids with blanks between them, found \"%s\"", text);
+        const unsigned long long id = strtoull(text, NULL, 10); /* the greatest number if there are too many digits */
+        if (id >= vocab_size)
+            return status_fail(CS336_ERANGE, "--prompt-ids: id %.*s, the vocabulary has %zu tokens",
+                               digits < 20 ? (int)digits : 20, text, vocab_size);
+        s = token_list_append(ids, &(int32_t){(int32_t)id}, 1);
+        text += digits;
+    }
+    return s;
+}
+
+/* Reads --prompt-ids. The text of a prompt does not show the token that starts a document. */
+static Status read_ids(GeneratePrompts *prompts, const GenerateJob *job)
+{
+    GeneratePrompt *prompt = &prompts->items[0];
+    Status s = parse_ids(&prompts->ids, job->options->prompt_ids, tokenizer_vocab_size(job->tokenizer));
+    if (s)
+        return s;
+    const int32_t *ids = prompts->ids.ids;
+    prompt->count = prompts->ids.count;
+    if (prompt->count == 0)
+        return status_fail(CS336_ERANGE, "--prompt-ids is empty, expected at least one id");
+    const size_t hidden = ids[0] == job->document_start ? 1 : 0;
+    s = tokenizer_decode_after(job->tokenizer, &prompts->bytes, hidden ? ids[0] : -1, ids + hidden,
+                               prompt->count - hidden);
+    prompt->text = byte_list_view(&prompts->bytes);
+    return s;
+}
+
+/* A tokenizer of llama2.c has no merges, so a prompt can only be given as ids. */
+static Status cannot_encode(const GenerateOptions *options)
+{
+    return status_fail(CS336_ERANGE,
+                       "%s: it can decode but not encode, because it has SentencePiece's scores in place of merges; "
+                       "give the prompt as ids: --prompt-ids '1 403 407'",
+                       tokenizer_options_path(&options->tokenizer));
+}
+
 Status generate_prompts_encode(GeneratePrompts *prompts, const GenerateJob *job)
 {
+    if (job->options->prompt_ids)
+        return read_ids(prompts, job);
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < prompts->count; i++) {
         GeneratePrompt *prompt = &prompts->items[i];
         prompt->first = prompts->ids.count;
-        if (prompt->text.length)
+        if (prompt->text.length && job->tokenizer->model.decode_only)
+            s = cannot_encode(job->options);
+        else if (prompt->text.length)
             s = tokenizer_encode(job->tokenizer, &prompts->ids, prompt->text);
         else if (job->document_start >= 0)
             s = token_list_append(&prompts->ids, &job->document_start, 1);

@@ -38,8 +38,9 @@ static int parse(ImportCommand *o, int argc, char **argv)
         "import",
         "Makes a checkpoint of weights that another program has written, for generate, evaluate, inspect and train "
         "--init-from. PATH is a safetensors file with the names of the course's PyTorch modules "
-        "(safetensors.torch.save_file(model.state_dict(), PATH)), the index of such files, or a directory with "
-        "config.json and model.safetensors of Hugging Face's Llama. float32, bfloat16, float16 and float64 are read.",
+        "(safetensors.torch.save_file(model.state_dict(), PATH)), the index of such files, a directory with "
+        "config.json and model.safetensors of Hugging Face's Llama, or a .bin file of llama2.c. float32, bfloat16, "
+        "float16 and float64 are read.",
         options);
     table.operand = "PATH";
     table.operands = &o->paths;

@@ -168,6 +168,8 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
 bool tokenizer_options_lack_end(const Tokenizer *tokenizer)
 {
     const ByteString end = byte_string(TOKENIZER_DOCUMENT_END);
+    if (tokenizer->model.decode_only)
+        return false;
     for (size_t i = 0; i < tokenizer->special.count; i++)
         if (byte_string_equal(tokenizer->special.tokens[i], end))
             return false;

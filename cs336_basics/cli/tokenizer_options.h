@@ -28,9 +28,9 @@ typedef struct {
 extern const char *const tokenizer_pattern_choices[];
 
 /** @brief The help of the options of a tokenizer. */
-#define TOKENIZER_FILE_HELP                                                                         \
-    "the tokenizer: tokenizer.json, from cs336 train-bpe or Hugging Face, or a rank file, such as " \
-    "cl100k_base.tiktoken"
+#define TOKENIZER_FILE_HELP                                                                      \
+    "the tokenizer: tokenizer.json, from cs336 train-bpe or Hugging Face, a rank file, such as " \
+    "cl100k_base.tiktoken, or for decoding a tokenizer.bin of llama2.c"
 #define TOKENIZER_VOCAB_HELP "vocab.json, in place of --tokenizer and together with --merges"
 #define TOKENIZER_MERGES_HELP "merges.txt, from the same training as --vocab"
 #define TOKENIZER_PATTERN_HELP                                                                                        \
@@ -96,7 +96,7 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 #define TOKENIZER_DOCUMENT_END "<|endoftext|>"
 
 /** @brief True if the vocabulary has TOKENIZER_DOCUMENT_END, but neither the file nor an option makes it a special
- * token. */
+ * token. False for a tokenizer that is decode_only, which finds no special tokens in text. */
 bool tokenizer_options_lack_end(const Tokenizer *tokenizer);
 
 /**

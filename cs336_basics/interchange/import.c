@@ -1,10 +1,11 @@
 #include "interchange/import.h"
 
 #include "interchange/llama.h"
+#include "interchange/llama2c.h"
 #include "interchange/state_dict.h"
 #include "interchange/weights.h"
 
-const char *const import_form_names[] = {"PyTorch state dict", "Hugging Face Llama", NULL};
+const char *const import_form_names[] = {"PyTorch state dict", "Hugging Face Llama", "llama2.c", NULL};
 
 /* Says what was found in place of the names of a known form. */
 static Status unknown_names(const WeightFiles *files)
@@ -23,6 +24,10 @@ Status import_detect(ImportForm *form, const char *path)
 {
     WeightFiles files;
     char prefix[WEIGHT_NAME_BYTES];
+    if (llama2c_detect(path)) {
+        *form = IMPORT_LLAMA2C;
+        return CS336_OK;
+    }
     Status s = weight_files_open(&files, path);
     if (s)
         return s;
@@ -34,6 +39,23 @@ Status import_detect(ImportForm *form, const char *path)
         s = unknown_names(&files);
     weight_files_close(&files);
     return s;
+}
+
+/* A file of llama2.c says all sizes, and its program run.c is written for one value of all else. */
+static Status llama2c_import(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *o)
+{
+    size_t key_value_heads = 0;
+    if (o->context_length || o->num_heads || o->rope_theta > 0 || o->norm_eps > 0 || o->norm >= 0 || o->position >= 0)
+        return status_fail(
+            CS336_ERANGE, "%s: a model of llama2.c, whose sizes and settings are fixed: leave out the options for them",
+            path);
+    const Status s = llama2c_read(model, &key_value_heads, path);
+    if (s)
+        return s;
+    notes->arrays = model->parameters.count;
+    if (key_value_heads < model->lm.config.num_heads)
+        notes->grouped_key_value_heads = key_value_heads;
+    return CS336_OK;
 }
 
 Status import_model(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *options)
@@ -50,6 +72,9 @@ Status import_model(TrainedModel *model, ImportNotes *notes, const char *path, c
         break;
     case IMPORT_LLAMA:
         s = llama_import(model, notes, path, options);
+        break;
+    case IMPORT_LLAMA2C:
+        s = llama2c_import(model, notes, path, options);
         break;
     }
     notes->form = form;

@@ -3,7 +3,7 @@
  * @brief Imports the weights of a model that another program has written: `cs336 import`.
  *
  * - import_detect() looks into the file, not at its name, and says which form it has.
- * - import_model() reads it. Each form has a file of its own in this folder: state_dict.h, llama.h.
+ * - import_model() reads it. Each form has a file of its own in this folder: state_dict.h, llama.h, llama2c.h.
  * - trained_model_save() then writes the checkpoint, which all other commands read.
  *
  * A further form needs a value of ImportForm with its name, a branch in import_detect() and one in import_model().
@@ -23,7 +23,8 @@ CS336_API_BEGIN
 /** @brief The forms of weights that can be imported. */
 typedef enum {
     IMPORT_STATE_DICT, /**< safetensors with the names of the course's PyTorch modules */
-    IMPORT_LLAMA       /**< Hugging Face's Llama: a directory with config.json and safetensors */
+    IMPORT_LLAMA,      /**< Hugging Face's Llama: a directory with config.json and safetensors */
+    IMPORT_LLAMA2C     /**< a .bin file of llama2.c */
 } ImportForm;
 
 /** @brief Names of the forms for people, in the order of the enum; NULL after the last. */
@@ -62,7 +63,8 @@ typedef struct {
 /**
  * @brief Finds out which form a file or a directory has.
  * @param[out] form  unchanged on failure
- * @param[in]  path  a safetensors file, its model.safetensors.index.json, or a directory with such files
+ * @param[in]  path  a safetensors file, its model.safetensors.index.json, a directory with such files, or a file of
+ *                   llama2.c
  * @retval CS336_EIO      it cannot be read
  * @retval CS336_EFORMAT  it has none of the forms; the message says what was found, and for a file of torch.save() how
  *                        to save the weights as safetensors
@@ -77,7 +79,8 @@ CS336_MUST_CHECK Status import_detect(ImportForm *form, const char *path);
  * @param[in]  path     as for import_detect()
  * @param[in]  options  what the file does not say, or what shall be different
  * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as import_detect(), and as the function of the form
- * @retval CS336_ESHAPE, CS336_ERANGE  the sizes fit no model, or a number is infinite or NaN
+ * @retval CS336_ESHAPE, CS336_ERANGE  the sizes fit no model, a number is infinite or NaN, or an option says what a
+ *                                     file of llama2.c says
  */
 CS336_MUST_CHECK Status import_model(TrainedModel *model, ImportNotes *notes, const char *path,
                                      const ImportOptions *options);

@@ -11,6 +11,16 @@ ByteString bpe_model_token(const BPEModel *model, int32_t id)
     return (ByteString){.bytes = model->bytes.bytes + begin, .length = model->ends[id] - begin};
 }
 
+Status bpe_model_check_merges(const char *function, const BPEModel *model)
+{
+    if (model->decode_only)
+        return status_fail(CS336_ERANGE,
+                           "%s: a tokenizer of llama2.c can decode but not encode: it has SentencePiece's scores in "
+                           "place of merges",
+                           function);
+    return CS336_OK;
+}
+
 /* Makes room for one more token of `length` bytes. */
 static Status reserve_token(BPEModel *model, size_t length)
 {
@@ -99,6 +109,7 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
         return s;
     }
     copy->pattern = model->pattern;
+    copy->decode_only = model->decode_only;
     copy->ignore_merges = model->ignore_merges;
     copy->left_out = model->left_out;
     copy->vocab_size = model->vocab_size;

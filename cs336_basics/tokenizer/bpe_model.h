@@ -69,9 +69,18 @@ typedef struct {
         special_capacity;    /**< special tokens that there is room for */
     ByteList special_bytes;  /**< of the texts of all special tokens */
     PretokenPattern pattern; /**< how text is split before the merges are applied */
+    bool decode_only;        /**< it is llama2.c's (files/llama2c_tokenizer.h): no merges, so no text can be encoded */
     bool ignore_merges;      /**< a pre-token that is an ordinary token becomes it, even if no merges lead there */
     unsigned left_out;       /**< BPELeftOut bits: what the file asks for beyond the ids of a text */
 } BPEModel;
+
+/**
+ * @brief Checks that a model can encode, or be written in a format that has merges.
+ * @param function  the caller's name, for the message
+ * @param model     any model
+ * @retval CS336_ERANGE  it is decode_only
+ */
+CS336_MUST_CHECK Status bpe_model_check_merges(const char *function, const BPEModel *model);
 
 /** @brief Returns the bytes of a token; @p id must be below vocab_size. */
 ByteString bpe_model_token(const BPEModel *model, int32_t id);

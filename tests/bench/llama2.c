@@ -2,7 +2,7 @@
 #include "tests/bench/llama2.h"
 
 #include "core/file.h"
-#include "core/memory.h"
+#include "interchange/llama2c.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -10,39 +10,20 @@
 #include <string.h>
 #include <unistd.h>
 
-/* llama2.c ends a text at token 1. A row of zeros in embedding and classifier keeps that token from being chosen. */
+/* llama2.c ends a text at token 1. A row of zeros in the tied embeddings keeps that token from being chosen. */
 enum { END_OF_TEXT = 1 };
 
-static Status write_numbers(FileWriter *writer, float *numbers, size_t count, float scale)
+static Status write_model(const char *path, const TransformerLMConfig *config)
 {
-    for (size_t i = 0; i < count; i++)
-        numbers[i] *= scale;
-    return file_write(writer, numbers, count * sizeof *numbers);
-}
-
-/* Writes sizes, embedding, each weight of all layers, final norm, and the bytes that llama2.c skips (RoPE's tables). */
-static Status write_model(const char *path, const TransformerLMConfig *c)
-{
-    const int32_t sizes[] = {(int32_t)c->d_model,       (int32_t)c->d_ff,      (int32_t)c->num_layers,
-                             (int32_t)c->num_heads,     (int32_t)c->num_heads, (int32_t)c->vocab_size,
-                             (int32_t)c->context_length};
-    const size_t per_layer = 4 * c->d_model * c->d_model + 3 * c->d_model * c->d_ff + 2 * c->d_model;
-    const size_t embedding = c->vocab_size * c->d_model;
-    const size_t rest = c->num_layers * per_layer + c->d_model + c->context_length * c->d_model / c->num_heads;
-    float *numbers = bench_numbers(embedding > rest ? embedding : rest);
-    FileWriter writer;
-    Status s = file_create(&writer, path);
-    if (!s)
-        s = file_write(&writer, sizes, sizeof sizes);
-    memset(numbers + END_OF_TEXT * c->d_model, 0, c->d_model * sizeof *numbers);
-    if (!s)
-        s = write_numbers(&writer, numbers, embedding, 1);
-    if (!s)
-        s = write_numbers(&writer, numbers, rest, 0.1f);
-    if (!s)
-        s = file_commit(&writer);
-    file_abandon(&writer);
-    memory_release(numbers);
+    TransformerLM *lm;
+    TransformerLMConfig tied = *config;
+    tied.tie_embeddings = true;
+    Status s = transformer_lm_create(&lm, &tied, 1);
+    if (s)
+        return s;
+    memset(lm->token_embeddings.weight.data + END_OF_TEXT * tied.d_model, 0, tied.d_model * sizeof(float));
+    s = llama2c_write(path, lm);
+    transformer_lm_destroy(lm);
     return s;
 }
 

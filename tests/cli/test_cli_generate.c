@@ -47,8 +47,8 @@ START_TEST(test_a_prompt_comes_from_a_file)
     assert_shell_fails(1, "cs336 generate: empty: the file is empty, expected a prompt on each line",
                        GENERATE "--prompts empty");
     assert_shell_fails(2,
-                       "cs336 generate: give only one of --prompt, --prompt-file and --prompts; see cs336 generate "
-                       "--help",
+                       "cs336 generate: give only one of --prompt, --prompt-file, --prompts and --prompt-ids; see "
+                       "cs336 generate --help",
                        GENERATE "--prompts empty --prompt a");
 }
 END_TEST
@@ -155,6 +155,57 @@ START_TEST(test_logprobs_are_those_of_the_text)
 }
 END_TEST
 
+/* ---- ids ---- */
+
+/* Prints a file of uint16 ids as a list, and makes such a file of a list. */
+#define LIST_OF(file) "od -An -v -tu2 " file " | xargs"
+#define RAW_OF(list) "for i in " list "; do printf \"\\\\$(printf %o $((i % 256)))\\\\$(printf %o $((i / 256)))\"; done"
+
+/* A prompt as ids gives what it gives as a text, and the ids that are printed are those of the text. */
+START_TEST(test_ids_go_in_and_out)
+{
+    make_model();
+    assert_shell_ok(
+        "printf 'the cat' >prompt && cs336 encode" FILES "--special-token '<|endoftext|>' --input prompt "
+        "--output prompt.bin >log && ids=$(" LIST_OF(
+            "prompt.bin") ") && " GENERATE "--prompt 'the cat' --max-tokens 30 --samples 2 >text && " GENERATE
+                          "--prompt-ids \"$ids\" --max-tokens 30 --samples 2 | cmp - text && " GENERATE
+                          "--prompt-ids \"  $(echo $ids | tr ' ' '\\n') \" --max-tokens 30 --samples 2 | cmp - text");
+    assert_shell_ok("ids=$(" LIST_OF(
+        "prompt.bin") "); " GENERATE "--prompt 'the cat' --stop '' --max-tokens 30 >text && more=$(" GENERATE
+                      "--prompt 'the cat' --stop '' --max-tokens 30 --ids) && test $(echo $more | wc -w) = 30 && "
+                      "{ " RAW_OF("$ids $more") "; } >all.bin && cs336 decode" FILES
+                                                "--special-token '<|endoftext|>' --input all.bin --output all >log && "
+                                                "echo >>all && cmp all text");
+    /* The token that starts a document is not shown, as without a prompt; a drawn stop token has its id. */
+    assert_shell_ok("printf '<|endoftext|>' >end && cs336 encode" FILES
+                    "--special-token '<|endoftext|>' --input end --output end.bin >log && end=$(" LIST_OF(
+                        "end.bin") ") && " GENERATE "--max-tokens 9 >text && " GENERATE
+                                   "--prompt-ids $end --max-tokens 9 | cmp - text && " GENERATE
+                                   "--max-tokens 3000 --temperature 1 --ids | grep -q \" $end\\$\"");
+}
+END_TEST
+
+START_TEST(test_wrong_ids_are_named)
+{
+    make_model();
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: expected ids with blanks between them, found \"-2 3\"",
+                       GENERATE "--prompt-ids '1 -2 3'");
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: expected ids with blanks between them, found \"2,3\"",
+                       GENERATE "--prompt-ids 2,3");
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 300, the vocabulary has 300 tokens",
+                       GENERATE "--prompt-ids '299 300'");
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 18446744073709551617, the vocabulary has 300 tokens",
+                       GENERATE "--prompt-ids 18446744073709551617");
+    assert_shell_fails(1, "cs336 generate: --prompt-ids is empty, expected at least one id",
+                       GENERATE "--prompt-ids ' '");
+    assert_shell_fails(2, "cs336 generate: give only one of --ids and --logprobs; see cs336 generate --help",
+                       GENERATE "--ids --logprobs");
+    ck_assert_int_eq(shell(GENERATE "--interactive --ids"), 2);
+    ck_assert_int_eq(shell(GENERATE "--interactive --prompt-ids 1"), 2);
+}
+END_TEST
+
 /* ---- interactive ---- */
 
 START_TEST(test_interactive_continues_lines_from_a_pipe)
@@ -209,6 +260,8 @@ const TestCase cli_generate_tests[] = {
     TEST(test_prompts_give_the_texts_of_each_prompt_alone, "generate"),
     TEST(test_a_stop_text_ends_the_text_before_it, "generate"),
     TEST(test_logprobs_are_those_of_the_text, "generate"),
+    TEST(test_ids_go_in_and_out, "generate"),
+    TEST(test_wrong_ids_are_named, "generate"),
     TEST(test_interactive_continues_lines_from_a_pipe, "generate"),
     TEST(test_an_interrupt_ends_only_the_text, "generate"),
     TEST_UNLESS(test_interactive_asks_on_a_terminal, "generate", no_terminal),

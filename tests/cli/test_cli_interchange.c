@@ -76,9 +76,10 @@ START_TEST(test_interchange_errors_are_one_line)
         int code;
         const char *line, *message;
     } cases[] = {
-        {2, EXPORT, "export: expected either --weights-only FILE or --llama DIR; see cs336 export --help"},
+        {2, EXPORT,
+         "export: expected one of --weights-only FILE, --llama DIR and --llama2c FILE; see cs336 export --help"},
         {2, EXPORT "--weights-only a --llama b",
-         "export: expected either --weights-only FILE or --llama DIR; see cs336 export --help"},
+         "export: expected one of --weights-only FILE, --llama DIR and --llama2c FILE; see cs336 export --help"},
         {2, EXPORT "--weights-only a --end-id 3", "export: --end-id belongs to --llama; see cs336 export --help"},
         {1, EXPORT "--weights-only ./run/checkpoint.safetensors",
          "export: ./run/checkpoint.safetensors: cannot write: it is also the checkpoint"},

@@ -24,20 +24,22 @@
 typedef void FuzzRun(const uint8_t *data, size_t size);
 
 /** @brief All targets; each is a function fuzz_NAME() in fuzz_NAME.c, with its inputs in corpus/NAME. */
-#define FUZZ_TARGETS(X) \
-    X(vocabulary)       \
-    X(merges)           \
-    X(tokenizer_json)   \
-    X(rank_file)        \
-    X(encode)           \
-    X(safetensors)      \
-    X(checkpoint)       \
-    X(weights)          \
-    X(token_file)       \
-    X(json)             \
-    X(options)          \
-    X(config)           \
-    X(run_log)          \
+#define FUZZ_TARGETS(X)  \
+    X(vocabulary)        \
+    X(merges)            \
+    X(tokenizer_json)    \
+    X(rank_file)         \
+    X(encode)            \
+    X(safetensors)       \
+    X(checkpoint)        \
+    X(weights)           \
+    X(token_file)        \
+    X(json)              \
+    X(options)           \
+    X(config)            \
+    X(run_log)           \
+    X(llama2c)           \
+    X(llama2c_tokenizer) \
     X(utf8)
 
 #define FUZZ_DECLARE(name) FuzzRun fuzz_##name;

@@ -329,8 +329,11 @@ Status encoder_create_small(Encoder **encoder, const Tokenizer *tokenizer, size_
                             void *context)
 {
     const size_t room = STAGED_IDS + PRETOKENS_AT_ONCE * ENTRY_IDS + WORD_CACHED_BYTES;
-    Encoder *created = memory_allocate_zeroed(1, sizeof *created);
     *encoder = NULL;
+    Status s = bpe_model_check_merges("encoder_create", &tokenizer->model);
+    if (s)
+        return s;
+    Encoder *created = memory_allocate_zeroed(1, sizeof *created);
     if (!created)
         return status_fail(CS336_ENOMEM, "encoder_create: no memory");
     created->tokenizer = tokenizer;
@@ -338,7 +341,8 @@ Status encoder_create_small(Encoder **encoder, const Tokenizer *tokenizer, size_
     created->context = context;
     begin_segment(created);
     created->staged = memory_allocate(room * sizeof *created->staged);
-    Status s = created->staged ? CS336_OK : status_fail(CS336_ENOMEM, "encoder_create: no memory");
+    if (!created->staged)
+        s = status_fail(CS336_ENOMEM, "encoder_create: no memory");
     if (!s)
         s = word_cache_init(&created->cache, cache_bytes);
     if (!s)

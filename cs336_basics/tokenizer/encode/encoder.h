@@ -37,6 +37,7 @@ CS336_API_BEGIN
 /**
  * @brief Appends the ids of a whole text.
  * @retval CS336_ENOMEM  ids are unchanged
+ * @retval CS336_ERANGE  the model is decode_only
  * @see Tests test_roundtrip_*, test_*_matches_tiktoken, test_overlapping_special_tokens
  */
 CS336_MUST_CHECK Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text);
@@ -56,11 +57,13 @@ typedef struct Encoder Encoder;
  * @param[in]  tokenizer  must outlive the encoder
  * @param[in]  sink       receives the ids
  * @param[in]  context    passed to sink
+ * @retval CS336_ERANGE  the model is decode_only
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status encoder_create(Encoder **encoder, const Tokenizer *tokenizer, TokenSink *sink, void *context);
 
-/** @brief Makes an encoder whose cache grows to about @p cache_bytes. @retval CS336_ENOMEM */
+/** @brief Makes an encoder whose cache grows to about @p cache_bytes. @retval CS336_ERANGE, CS336_ENOMEM  as
+ * encoder_create() */
 CS336_MUST_CHECK Status encoder_create_small(Encoder **encoder, const Tokenizer *tokenizer, size_t cache_bytes,
                                              TokenSink *sink, void *context);
 

@@ -2,10 +2,12 @@
 
 #include "core/memory.h"
 #include "tokenizer/encode/utf8_replace.h"
+#include "tokenizer/files/llama2c_tokenizer.h"
 
 enum {
-    SPARE_BYTES = 16,  /* readable behind the vocabulary's bytes: a token of up to 16 bytes is copied with one load */
-    IDS_AT_ONCE = 4096 /* ids decoded before malformed UTF-8 is replaced: their bytes stay in the L1 or L2 cache */
+    SPARE_BYTES = 16,   /* readable behind the vocabulary's bytes: a token of up to 16 bytes is copied with one load */
+    IDS_AT_ONCE = 4096, /* ids decoded before malformed UTF-8 is replaced: their bytes stay in the L1 or L2 cache */
+    NO_ID = -1          /* there is no token before the first one */
 };
 
 /* ---- the tokenizer ---- */
@@ -34,6 +36,23 @@ static Status find_single_tokens(Tokenizer *tokenizer)
     return s;
 }
 
+/* Makes the tables that encoding needs. */
+static Status build_encoding(Tokenizer *tokenizer)
+{
+    Status s = merge_table_init(&tokenizer->merges, &tokenizer->model, &tokenizer->index);
+    if (!s)
+        s = lazy_long_tables_create(&tokenizer->long_tables);
+    if (s)
+        return s;
+    const size_t count = tokenizer->special.count;
+    tokenizer->special_ids = memory_allocate(count * sizeof *tokenizer->special_ids);
+    if (!tokenizer->special_ids)
+        return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
+    for (size_t i = 0; i < count; i++)
+        tokenizer->special_ids[i] = tokenizer_find(tokenizer, tokenizer->special.tokens[i]);
+    return find_single_tokens(tokenizer);
+}
+
 /* Fails if a model ignores its merges and has a token that is longer than what the encoder keeps whole. */
 static Status check_whole_tokens(const BPEModel *model)
 {
@@ -51,6 +70,9 @@ static Status check_whole_tokens(const BPEModel *model)
 /* Fills a zeroed tokenizer. On failure the caller destroys it. */
 static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
 {
+    if (model->decode_only && count)
+        return status_fail(CS336_ERANGE, "tokenizer_create: a tokenizer of llama2.c has no special tokens beside its "
+                                         "own, because it cannot encode text");
     /* The model, with all special tokens and room for append_tokens() to read beyond its end. */
     Status s = check_whole_tokens(model);
     if (!s)
@@ -65,18 +87,7 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
     /* Tables to find tokens and merges. */
     if (!s)
         s = token_index_init(&tokenizer->index, &tokenizer->model);
-    if (!s)
-        s = merge_table_init(&tokenizer->merges, &tokenizer->model, &tokenizer->index);
-    if (!s)
-        s = lazy_long_tables_create(&tokenizer->long_tables);
-    if (s)
-        return s;
-    tokenizer->special_ids = memory_allocate(tokenizer->special.count * sizeof *tokenizer->special_ids);
-    if (!tokenizer->special_ids)
-        return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
-    for (size_t i = 0; i < tokenizer->special.count; i++)
-        tokenizer->special_ids[i] = tokenizer_find(tokenizer, tokenizer->special.tokens[i]);
-    return find_single_tokens(tokenizer);
+    return s || model->decode_only ? s : build_encoding(tokenizer);
 }
 
 Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
@@ -133,6 +144,16 @@ int32_t tokenizer_whole_token(const Tokenizer *tokenizer, ByteString pretoken)
 
 /* ---- decoding ---- */
 
+ByteString tokenizer_token_after(const Tokenizer *tokenizer, int32_t previous, int32_t id)
+{
+    ByteString token = tokenizer_token(tokenizer, id);
+    if (tokenizer->model.decode_only && previous == LLAMA2C_BOS && token.length && token.bytes[0] == ' ') {
+        token.bytes++;
+        token.length--;
+    }
+    return token;
+}
+
 /* Fails if an id is not in the vocabulary. */
 static Status check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count)
 {
@@ -169,10 +190,40 @@ static Status append_tokens(ByteList *text, const Tokenizer *tokenizer, const in
     return CS336_OK;
 }
 
+/* Appends the tokens of a tokenizer whose tokens may depend on the one before. */
+static Status append_dependent(ByteList *text, const Tokenizer *tokenizer, int32_t previous, const int32_t *ids,
+                               size_t count)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < count; previous = ids[i++]) {
+        const ByteString token = tokenizer_token_after(tokenizer, previous, ids[i]);
+        s = byte_list_append(text, token.bytes, token.length);
+    }
+    return s;
+}
+
+/* Appends the tokens of checked ids. */
+static Status append(ByteList *text, const Tokenizer *tokenizer, int32_t previous, const int32_t *ids, size_t count)
+{
+    return tokenizer->model.decode_only ? append_dependent(text, tokenizer, previous, ids, count)
+                                        : append_tokens(text, tokenizer, ids, count);
+}
+
+Status tokenizer_decode_after(const Tokenizer *tokenizer, ByteList *text, int32_t previous, const int32_t *ids,
+                              size_t count)
+{
+    const size_t length_before = text->length;
+    Status s = check_ids(tokenizer, ids, count);
+    if (!s)
+        s = append(text, tokenizer, previous, ids, count);
+    if (s)
+        text->length = length_before;
+    return s;
+}
+
 Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count)
 {
-    const Status s = check_ids(tokenizer, ids, count);
-    return s ? s : append_tokens(text, tokenizer, ids, count);
+    return tokenizer_decode_after(tokenizer, text, NO_ID, ids, count);
 }
 
 Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count)
@@ -181,10 +232,11 @@ Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, cons
     Utf8Replacer replacer = {0};
     ByteList exact = {0}; /* the bytes of IDS_AT_ONCE ids */
     Status s = check_ids(tokenizer, ids, count);
-    for (size_t decoded; !s && count > 0; ids += decoded, count -= decoded) {
+    int32_t previous = NO_ID;
+    for (size_t decoded; !s && count > 0; previous = ids[decoded - 1], ids += decoded, count -= decoded) {
         decoded = count < IDS_AT_ONCE ? count : IDS_AT_ONCE;
         exact.length = 0;
-        s = append_tokens(&exact, tokenizer, ids, decoded);
+        s = append(&exact, tokenizer, previous, ids, decoded);
         if (!s)
             s = utf8_replace(&replacer, text, exact.bytes, exact.length, false);
     }

@@ -6,6 +6,7 @@
  * pre-tokens, and each pre-token is merged, lower ranks first.
  * - Text is any bytes. Decoding gives back exactly the bytes that were encoded, malformed UTF-8 too.
  * - Threads may share a Tokenizer: it never changes, but for tables that the first long pre-token makes under a lock.
+ * - A tokenizer of a BPEModel that is decode_only (llama2.c's) decodes; encoder.h refuses it.
  * @see encoder.h for text to ids; this header has ids to text
  */
 #ifndef CS336_TOKENIZER_ENCODE_TOKENIZER_H
@@ -45,10 +46,11 @@ typedef struct Tokenizer {
 /**
  * @brief Makes a tokenizer from a copy of a model.
  * @param[out] tokenizer       NULL on failure; free it with tokenizer_destroy()
- * @param[in]  model           with a token for each of the 256 bytes
+ * @param[in]  model           with a token for each of the 256 bytes, unless it is decode_only
  * @param[in]  special_tokens  those that the vocabulary does not have are appended to it in the given order
- * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, a special token is empty, or a model
- *                       that ignores its merges has a token of more than WHOLE_TOKEN_BYTES
+ * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, a special token is empty, a model that
+ *                       ignores its merges has a token of more than WHOLE_TOKEN_BYTES, or the model is decode_only and
+ *                       special tokens are given
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
@@ -99,11 +101,31 @@ int32_t tokenizer_whole_token(const Tokenizer *tokenizer, ByteString pretoken);
 /* ---- decoding ---- */
 
 /**
+ * @brief Returns the bytes that a token adds to a text.
+ *
+ * They are those of tokenizer_token(), but for one case: SentencePiece puts a blank before each text that it encodes.
+ * So with a tokenizer that is decode_only, a token loses the blank at its beginning if the token that starts a text,
+ * LLAMA2C_BOS, comes before it.
+ * @param tokenizer  the tokenizer
+ * @param previous   the id before it, or -1 if there is none
+ * @param id         below the vocabulary's size
+ */
+ByteString tokenizer_token_after(const Tokenizer *tokenizer, int32_t previous, int32_t id);
+
+/**
  * @brief Appends the exact bytes of the tokens.
  * @retval CS336_ERANGE  an id is not in the vocabulary; the message names it, and text is unchanged
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count);
+
+/**
+ * @brief The same as tokenizer_decode() for ids that go on a text: @p previous is the last id before them, or -1. Only
+ * a tokenizer that is decode_only takes notice of it: see tokenizer_token_after().
+ * @retval CS336_ERANGE, CS336_ENOMEM  as tokenizer_decode()
+ */
+CS336_MUST_CHECK Status tokenizer_decode_after(const Tokenizer *tokenizer, ByteList *text, int32_t previous,
+                                               const int32_t *ids, size_t count);
 
 /**
  * @brief The same as tokenizer_decode(), but malformed UTF-8 becomes U+FFFD as with Python's `errors="replace"`.

@@ -180,7 +180,9 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
     FileWriter vocab = {0}, merges = {0};
     ByteList text = {0};
     /* Write both files beside those that they will replace. */
-    Status s = spell_vocabulary(&text, model);
+    Status s = bpe_model_check_merges(__func__, model);
+    if (!s)
+        s = spell_vocabulary(&text, model);
     if (!s)
         s = file_create(&vocab, vocab_path);
     if (!s)

@@ -80,7 +80,9 @@ Status rank_file_write(FileWriter *writer, const BPEModel *model)
     RankMerges ranks;
     ByteList text = {0};
     char number[32];
-    Status s = check_order(model);
+    Status s = bpe_model_check_merges(__func__, model);
+    if (!s)
+        s = check_order(model);
     if (!s)
         s = rank_merges_init(&ranks, model, refusal);
     if (s == CS336_EFORMAT)

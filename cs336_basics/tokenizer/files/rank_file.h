@@ -42,7 +42,7 @@ CS336_MUST_CHECK Status rank_file_read(BPEModel *model, ByteString text, const c
  * @brief Writes the ordinary tokens of a model.
  * @param writer  the file; the caller commits or abandons it
  * @retval CS336_ERANGE  the ids are not in the order of the merges, or a token has no merge: with the ranks alone
- *                       tiktoken would give other ids
+ *                       tiktoken would give other ids; or the model is decode_only
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status rank_file_write(FileWriter *writer, const BPEModel *model);

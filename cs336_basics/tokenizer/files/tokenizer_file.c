@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/utf8.h"
+#include "tokenizer/files/llama2c_tokenizer.h"
 #include "tokenizer/files/rank_file.h"
 #include "tokenizer/files/tokenizer_json.h"
 
@@ -42,6 +43,17 @@ static Status check_pattern(BPEModel *model, int pattern, const char *path)
                        pattern_names[pattern]);
 }
 
+/* A pattern and special tokens are for encoding, which a tokenizer of llama2.c cannot. */
+static Status check_no_encoding(int pattern, size_t special_count, const char *path)
+{
+    if (pattern == PATTERN_UNKNOWN && special_count == 0)
+        return CS336_OK;
+    return status_fail(CS336_ERANGE,
+                       "%s: a tokenizer of llama2.c, which can decode but not encode: it has no use for a pattern and "
+                       "special tokens",
+                       path);
+}
+
 Status tokenizer_file_read(BPEModel *model, const char *path, int pattern, const ByteString *special_tokens,
                            size_t special_count)
 {
@@ -57,6 +69,10 @@ Status tokenizer_file_read(BPEModel *model, const char *path, int pattern, const
             s = check_pattern(model, pattern, path);
     } else if (rank_file_begins(text)) {
         s = rank_file_read(model, text, path, pattern, special_tokens, special_count);
+    } else if (llama2c_tokenizer_begins(text)) {
+        s = check_no_encoding(pattern, special_count, path);
+        if (!s)
+            s = llama2c_tokenizer_read(model, text, path);
     } else {
         s = refuse(text, path);
     }

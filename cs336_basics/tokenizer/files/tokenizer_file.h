@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Reads a tokenizer from one file, whose kind its content tells: a tokenizer.json, or a rank file of tiktoken.
+ * @brief Reads a tokenizer from one file, whose kind its content tells: a tokenizer.json, a rank file of tiktoken, or a
+ * tokenizer.bin of llama2.c, which can only decode.
  *
  * The name of the file does not matter. Llama 3's rank file, for example, is called tokenizer.model.
  */
@@ -14,13 +15,14 @@
 CS336_API_BEGIN
 
 /**
- * @brief Reads a model from a tokenizer.json or a rank file.
+ * @brief Reads a model from a tokenizer.json, a rank file, or a tokenizer of llama2.c.
  * @param[out] model           empty on failure; free it with bpe_model_deinit()
- * @param      pattern         a PretokenPattern for files that do not name it, or PATTERN_UNKNOWN
+ * @param      pattern         a PretokenPattern for rank files, which do not name it, or PATTERN_UNKNOWN
  * @param[in]  special_tokens  besides those of the file; as for bpe_model_read()
  * @retval CS336_EIO      the file cannot be read
- * @retval CS336_EFORMAT  it is of another kind, as tokenizer_json_read() and rank_file_read() say, or has another
- *                        pattern
+ * @retval CS336_EFORMAT  it is of another kind, as tokenizer_json_read(), rank_file_read() and llama2c_tokenizer_read()
+ *                        say, or has another pattern
+ * @retval CS336_ERANGE   it is llama2.c's, and a pattern or special tokens are given
  * @retval CS336_ENOMEM
  * @see tokenizer_load_file(); bpe_model_read() for vocab.json and merges.txt
  */

@@ -214,7 +214,9 @@ Status tokenizer_json_write(FileWriter *writer, const BPEModel *model, const Byt
 {
     TokenizerJson json = {0};
     /* A copy of the model with all special tokens. */
-    Status s = bpe_model_copy(&json.model, model);
+    Status s = bpe_model_check_merges(__func__, model);
+    if (!s)
+        s = bpe_model_copy(&json.model, model);
     for (size_t i = 0; !s && i < special_count; i++)
         s = check_text(special_tokens[i], i + 1, special_count);
     if (!s)

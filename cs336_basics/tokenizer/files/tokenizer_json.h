@@ -46,7 +46,7 @@ CS336_MUST_CHECK Status tokenizer_json_read(BPEModel *model, ByteString text, co
  *                        tokenizer_create()
  * @param special_count   number of special tokens
  * @retval CS336_ERANGE  a special token is empty or not UTF-8, or Hugging Face's libraries would not give it our id:
- *                       another token is written as its text is
+ *                       another token is written as its text is; or the model is decode_only
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_json_write(FileWriter *writer, const BPEModel *model,
