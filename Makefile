@@ -169,7 +169,7 @@ $(FAULTY): $(FAULTY_OBJECTS) $(LIBRARY)
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 -include $(VARIANT)/obj/tests/torture/faulty_cs336.d
 
-.PHONY: test asan ubsan tsan valgrind mutants torture interface
+.PHONY: test asan ubsan tsan valgrind mutants torture interface python official
 test: $(TESTS) $(PROGRAM) ## runs the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
@@ -188,8 +188,13 @@ tsan: ## runs the tests with ThreadSanitizer (needs clang and libomp, whose Arch
 valgrind: ## runs the tests under valgrind (it hides AVX-512, so the AVX2 kernels run)
 	@$(MAKE) TEST_ENVIRONMENT=CS336_VALGRIND=1 TEST_WRAPPER='valgrind -q --error-exitcode=99 --leak-check=full \
 	    --show-leak-kinds=definite --errors-for-leak-kinds=definite --suppressions=tests/support/valgrind.supp' test
+python: $(SHARED) $(PROGRAM) ## installs the Python package cs336 into build/python and tests it; PYTHON=a python3 with numpy and pip, K=logits selects
+	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive $(if $(V),CK_VERBOSITY=verbose) \
+	    tests/tools/test_python.sh '$(or $(PYTHON),python3)'
 interface: $(LIBRARY) $(SHARED) ## checks that every header compiles alone, as C and C++, and that the library exports what they offer and no more
-	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)'
+	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)' '$(or $(PYTHON),$(CS336_PYTHON),python3)'
+official: $(PROGRAM) $(SHARED) ## runs the course's own pytest suite over the library; COURSE=clone of the course, PYTHON=a Python >= 3.12 with torch, K=softmax selects
+	@tests/official/run.sh $(PROGRAM) $(SHARED) '$(COURSE)' '$(or $(PYTHON),$(CS336_PYTHON),python3)' $(if $(K),-k '$(K)')
 torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fail, fills a disk; counts how often the work survived; ROUNDS=100
 	@code=0; tests/tools/torture_runs.sh $(PROGRAM) build/torture/runs $(ROUNDS) || code=1; \
 	    tests/tools/torture_faults.sh $(PROGRAM) $(FAULTY) build/torture/faults $(ROUNDS) || code=1; exit $$code

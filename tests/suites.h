@@ -118,6 +118,7 @@
     X(fuzz)               \
     X(cli_terminal)       \
     X(cli_hostile)        \
+    X(official)           \
     X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];

@@ -46,6 +46,11 @@ Status token_writer_append(TokenWriter *writer, const int32_t *ids, size_t count
     return token_file_write(&writer->ids, ids, count, writer->vocab_size);
 }
 
+Status token_writer_sink(void *writer, const int32_t *ids, size_t count)
+{
+    return token_writer_append(writer, ids, count);
+}
+
 Status token_writer_commit(TokenWriter *writer)
 {
     const bool has_sidecar = writer->sidecar.stream != NULL;

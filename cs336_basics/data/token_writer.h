@@ -46,6 +46,15 @@ CS336_MUST_CHECK Status token_writer_create(TokenWriter *writer, const char *pat
 /** @brief Appends ids. @retval CS336_ERANGE  an id is not below the vocabulary size @retval CS336_EIO */
 CS336_MUST_CHECK Status token_writer_append(TokenWriter *writer, const int32_t *ids, size_t count);
 
+/**
+ * @brief token_writer_append() with the arguments of a TokenSink (tokenizer/buffers.h), so that an encoder writes to
+ * the file: `encode_file(tokenizer, path, token_writer_sink, &writer, &config)`.
+ * @param writer  a TokenWriter
+ * @retval CS336_ERANGE, CS336_EIO  as token_writer_append()
+ * @see test_an_encoder_writes_to_a_token_file
+ */
+CS336_MUST_CHECK Status token_writer_sink(void *writer, const int32_t *ids, size_t count);
+
 /** @brief Writes the header or the sidecar, and gives the files their names. @retval CS336_EIO, CS336_ENOMEM */
 CS336_MUST_CHECK Status token_writer_commit(TokenWriter *writer);
 

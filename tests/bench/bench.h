@@ -29,6 +29,7 @@
     X(bpe_train)        \
     X(bpe_encode)       \
     X(bpe_growth)       \
+    X(python)           \
     X(ladder_matmul)    \
     X(ladder_attention) \
     X(ladder_step)

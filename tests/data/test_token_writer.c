@@ -8,6 +8,8 @@
 #include "tests/support/allclose.h"
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
+#include "tokenizer/encode/encode_file.h"
+#include "tokenizer/learn/bpe_train.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +66,51 @@ static void assert_reads(const char *path, size_t vocab_size, size_t width)
 }
 
 /* ---- what is written ---- */
+
+/* The ids are those that tokenizer_encode() appends to a list; the vocabulary is learned from the text. */
+START_TEST(test_an_encoder_writes_to_a_token_file)
+{
+    enum { LENGTH = 3000 };
+    uint8_t text[LENGTH];
+    for (size_t i = 0; i < LENGTH; i++)
+        text[i] = i % 7 ? (uint8_t)('a' + i % 5) : ' ';
+    const char *path = temp_path("ids"), *source = temp_path("text");
+    const ByteString all = {.bytes = text, .length = LENGTH};
+    const BPETrainConfig learn = {.vocab_size = 300};
+    BPEModel model;
+    Tokenizer *tokenizer;
+    TokenList expected = {0};
+    TokenWriter writer;
+    write_file(source, text, LENGTH);
+    assert_ok(bpe_train(&model, NULL, &all, 1, &learn));
+    assert_ok(tokenizer_create(&tokenizer, &model, NULL, 0));
+    assert_ok(tokenizer_encode(tokenizer, &expected, all));
+    assert_ok(token_writer_create(&writer, path, tokenizer_vocab_size(tokenizer)));
+    assert_ok(encode_file(tokenizer, source, token_writer_sink, &writer, &(EncodeConfig){.threads = 1}));
+    assert_ok(token_writer_commit(&writer));
+    TokenFile tokens;
+    int32_t read[LENGTH];
+    assert_ok(token_file_open(&tokens, path, tokenizer_vocab_size(tokenizer)));
+    ck_assert_uint_eq(tokens.count, expected.count);
+    assert_ok(token_file_read(read, &tokens, 0, tokens.count));
+    ck_assert_mem_eq(read, expected.ids, expected.count * sizeof *read);
+    token_file_close(&tokens);
+    token_list_deinit(&expected);
+    tokenizer_destroy(tokenizer);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
+/* The sink returns what the writer returns: id 300 is not below the vocabulary's size. */
+START_TEST(test_a_sink_of_a_token_file_fails_as_the_file_does)
+{
+    TokenWriter writer;
+    assert_ok(token_writer_create(&writer, temp_path("ids"), 300));
+    ck_assert_int_eq(token_writer_sink(&writer, &(int32_t){300}, 1), CS336_ERANGE);
+    token_writer_abandon(&writer);
+    ck_assert(!exists(temp_path("ids")));
+}
+END_TEST
 
 /* NumPy wrote the fixtures: tests/tools/make_npy_fixtures.py. */
 START_TEST(test_npy_files_are_those_of_numpy)
@@ -291,6 +338,8 @@ START_TEST(test_ids_with_many_zeros_are_not_taken_for_the_other_width)
 END_TEST
 
 const TestCase token_writer_tests[] = {
+    TEST(test_an_encoder_writes_to_a_token_file, "token_file"),
+    TEST(test_a_sink_of_a_token_file_fails_as_the_file_does, "token_file"),
     TEST(test_npy_files_are_those_of_numpy, "token_file"),
     TEST(test_a_sidecar_says_width_vocabulary_and_number, "token_file"),
     TEST(test_a_sidecar_is_beside_the_file_and_not_beside_a_link_to_it, "token_file"),

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Checks what a host program sees of the library. Called by `make interface`.
-# usage: check_interface.sh CC CXX SHARED_LIBRARY STATIC_LIBRARY OPENMP_LDFLAGS
+# usage: check_interface.sh CC CXX SHARED_LIBRARY STATIC_LIBRARY OPENMP_LDFLAGS PYTHON
 # 1. Every header compiles alone, as C and, where there is a C++ compiler, as C++.
 # 2. The shared library exports the functions between CS336_API_BEGIN and CS336_API_END, and no others.
 # 3. Training steps, learning a vocabulary and encoding link without jansson.
+# 4. Python's copies of structs and functions are those of the headers, where there is a Python with numpy.
 set -eu
-cc=$1 cxx=$2 shared=$3 static=$4 openmp=$5
+cc=$1 cxx=$2 shared=$3 static=$4 openmp=$5 python=$6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 wrong=0
@@ -63,5 +64,11 @@ if $cc -std=c11 -Ics336_basics "$work/no_json.c" "$static" $openmp -lm -o "$work
     echo 'training steps, learning and encoding link without jansson'
 else
     wrong=1
+fi
+
+if "$python" -c 'import numpy' 2>/dev/null; then
+    CS336_LIBRARY=$PWD/$shared PYTHONDONTWRITEBYTECODE=1 "$python" tests/tools/check_python_layout.py "$cc" || wrong=1
+else
+    echo "skipped: $python has no numpy: Python's copies of structs and functions were not compared; PYTHON= names another"
 fi
 exit $wrong

@@ -44,6 +44,8 @@ program emcc 'make docs: figures that run in the page; without it they are pictu
 program clang-format 'make format, make format-check' no
 program clang-tidy 'make lint' no
 program cppcheck 'make lint' no
+if python3 -c 'import numpy, pip' 2>/dev/null; then row numpy yes 'make python, and the Python package cs336'
+else absent numpy 'make python, and the Python package cs336 (numpy and pip; PYTHON= may name another python3)' no; fi
 if python3 -c 'import torch, safetensors' 2>/dev/null; then row PyTorch yes 'fixtures can be made again'
 else absent PyTorch 'making the test fixtures again (they are in the repository)' no; fi
 echo 'For the benchmarks (make bench; docs/benchmarks.md):'
@@ -62,6 +64,7 @@ module() { # name, what for
         "$("$python" -c "from importlib.metadata import version; print(version('$1'))" 2>/dev/null)"
 }
 module tokenizers 'two tests compare our files and ids with it'
+for name in einops psutil pytest; do module $name 'make official, with PyTorch, tiktoken and a clone of the course'; done
 module transformers 'make interchange opens our models with it, and its models here'
 for name in gigabpe rustbpe gigatoken tokie tiktoken; do module $name "a peer of make bench K='bpe'"; done
 peer OpenBLAS 'CS336_OPENBLAS: libopenblas.so' "$openblas"

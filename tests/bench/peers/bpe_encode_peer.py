@@ -1,6 +1,6 @@
 """BPE encoders as line peers of the benchmarks (line_peer.py): `bpe_encode_peer.py NAME DIRECTORY`.
 
-NAME is gigatoken, tokie or tiktoken; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. A peer answers these
+NAME is gigatoken, tokie, tiktoken or tokenizers; DIRECTORY holds GPT-2's gpt2_vocab.json and gpt2_merges.txt. A peer answers these
 requests with seconds:
 
     threads N      0; each library chooses its threads itself
@@ -8,6 +8,7 @@ requests with seconds:
     warm PATH      encodes the same text again
     file PATH      encodes the file with all threads, with a fresh encoder
     decode PATH    decodes the ids of the text
+    documents PATH encodes each document of the text by a call of its own
 
 Documents are joined without <|endoftext|>, so the peers have slightly less to do.
 """
@@ -72,6 +73,17 @@ class Tokie:
         return timed(self.tokenizer.encode, text)[0]
 
 
+class Tokenizers:
+    def __init__(self, directory):
+        self.tokenizer = hugging_face(directory)
+
+    def cold(self, path, text):
+        return timed(self.tokenizer.encode, text)[0]
+
+    def documents(self, path, documents):
+        return timed(lambda: [self.tokenizer.encode(document) for document in documents])[0]
+
+
 class Tiktoken:
     def __init__(self, directory):
         import tiktoken
@@ -89,6 +101,9 @@ class Tiktoken:
         self.path = path
         return seconds
 
+    def documents(self, path, documents):
+        return timed(lambda: [self.encoding.encode_ordinary(document) for document in documents])[0]
+
     def decode(self, path, text):
         if self.path != path:
             self.cold(path, text)
@@ -97,7 +112,7 @@ class Tiktoken:
 
 class Answers:
     def __init__(self, peer):
-        self.peer, self.path, self.text = peer, None, ""
+        self.peer, self.path, self.text, self.documents = peer, None, "", []
 
     def __call__(self, request):
         kind, _, path = request.partition(" ")
@@ -105,13 +120,14 @@ class Answers:
             return 0
         if path != self.path:
             with open(path, encoding="utf-8", errors="replace", newline="") as file:
-                self.path, self.text = path, file.read().replace(SEPARATOR, "")
-        return getattr(self.peer, kind)(path, self.text)
+                self.documents = file.read().split(SEPARATOR)
+                self.path, self.text = path, "".join(self.documents)
+        return getattr(self.peer, kind)(path, self.documents if kind == "documents" else self.text)
 
 
 def main():
     try:
-        peer = {"gigatoken": Gigatoken, "tokie": Tokie, "tiktoken": Tiktoken}[sys.argv[1]](sys.argv[2])
+        peer = {"gigatoken": Gigatoken, "tokie": Tokie, "tiktoken": Tiktoken, "tokenizers": Tokenizers}[sys.argv[1]](sys.argv[2])
     except ImportError:
         absent()
     serve(Answers(peer))

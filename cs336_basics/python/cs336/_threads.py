@@ -1,0 +1,68 @@
+"""How many threads C uses, and long calls that a Ctrl-C ends."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import threading
+from typing import Callable, List, Optional, TypeVar
+
+from ._library import lib
+
+Result = TypeVar("Result")
+
+
+def threads() -> int:
+    """Returns the number of threads that C uses for long work: set_threads(), else OMP_NUM_THREADS or all processors."""
+    return int(lib.parallel_threads())
+
+
+def set_threads(number: int) -> None:
+    """Sets the number of threads for all work that starts from now on; 0 is the default again."""
+    number = operator.index(number)
+    if not 0 <= number <= 1024:
+        raise ValueError(f"set_threads: {number} threads, expected 0 to 1024")
+    lib.parallel_set_threads(number)
+
+
+def interruptible(work: Callable[[ctypes.c_int], Result]) -> Result:
+    """Runs work(stop) and returns its result. If a signal's handler raises meanwhile, as Ctrl-C does, it sets the flag
+    `stop`, waits until `work` ends, and raises that exception.
+
+    Python runs signal handlers in the main thread only, and not while that thread is inside C. So `work` runs in a
+    thread of its own while the main thread waits for it, because a signal does interrupt that wait. A caller in another
+    thread gets no signals, and runs `work` itself. `work` frees what it allocates, since nobody else knows when it ends.
+    """
+    stop = ctypes.c_int(0)
+    if threading.current_thread() is not threading.main_thread():
+        return work(stop)
+    results: List[Result] = []
+    failures: List[BaseException] = []
+    begun, ended = threading.Lock(), threading.Event()
+
+    def run() -> None:
+        if not begun.acquire(blocking=False):
+            return  # the call was interrupted before this thread began
+        try:
+            results.append(work(stop))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            ended.set()
+
+    interruption: Optional[BaseException] = None
+    while True:
+        try:
+            if not begun.locked():
+                threading.Thread(target=run, name="cs336", daemon=True).start()
+            ended.wait()  # Thread.join() of Python 3.11 takes the thread for ended once it was interrupted
+            break
+        except BaseException as error:
+            interruption, stop.value = error, 1
+            if begun.acquire(blocking=False):
+                break
+    if interruption is not None:
+        raise interruption
+    if failures:
+        raise failures[0]
+    return results[0]

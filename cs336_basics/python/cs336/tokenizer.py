@@ -1,0 +1,275 @@
+"""Text to token ids and back: tokenizer/encode/tokenizer.h and encoder.h."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import byref, c_void_p
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _library as c
+from ._library import lib
+from ._names import value_of
+from ._threads import interruptible
+from .bpe import Path, special_bytes
+
+Text = Union[str, bytes, bytearray, memoryview, npt.NDArray[np.uint8]]
+
+# From this length on, a text is worth several threads: encode_text() gives each of them chunks of 512 KiB.
+LONG_TEXT = 1 << 20
+# What the cache of an encoder may take. One that stays with the Tokenizer serves many texts; one for a stream should fit
+# the memory that the course allows for streaming 5 MB, 1 MB.
+KEPT_CACHE, STREAM_CACHE = 8 << 20, 256 << 10
+# Bytes of a stream that are encoded at a time: their ids are in memory together.
+PIECE = 1 << 16
+
+APPEND_TO_LIST = ctypes.cast(lib.token_list_sink, c_void_p)
+APPEND_TO_FILE = ctypes.cast(lib.token_writer_sink, c_void_p)
+
+
+class _Handle:
+    """A tokenizer of C. Each object that uses it refers to the handle, and the last one frees it."""
+
+    def __init__(self) -> None:
+        self.tokenizer = c_void_p()  # NULL until C has made it
+
+    def __del__(self, destroy: Any = lib.tokenizer_destroy) -> None:
+        destroy(self.tokenizer)
+
+
+class _Encoder:
+    """An encoder of C, and the list to which it appends ids. One thread at a time may use it."""
+
+    def __init__(self, handle: _Handle, cache_bytes: int) -> None:
+        self._handle, self._encoder, self._ids = handle, c_void_p(), c.TokenList()
+        lib.encoder_create_small(
+            byref(self._encoder), handle.tokenizer, cache_bytes, APPEND_TO_LIST, byref(self._ids)
+        )
+
+    def feed(self, text: c.ByteString) -> None:
+        lib.encoder_feed(self._encoder, text.bytes, text.length)
+
+    def finish(self) -> None:
+        lib.encoder_finish(self._encoder)
+
+    def take(self) -> npt.NDArray[np.int32]:
+        """Returns a copy of the ids so far. The list keeps its memory for the next ones."""
+        ids = np.empty(self._ids.count, np.int32)
+        ctypes.memmove(c.address(ids), self._ids.ids, ids.nbytes)
+        self._ids.count = 0
+        return ids
+
+    def __del__(self, destroy: Any = lib.encoder_destroy, deinit: Any = lib.token_list_deinit) -> None:
+        destroy(self._encoder)
+        deinit(byref(self._ids))
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer, as the course's problem tokenizer describes it.
+
+    Any number of threads may use a Tokenizer at the same time.
+    """
+
+    def __init__(
+        self,
+        vocab: Dict[int, bytes],
+        merges: Sequence[Tuple[bytes, bytes]],
+        special_tokens: Optional[Sequence[Union[str, bytes]]] = None,
+        pattern: str = "gpt2",
+    ) -> None:
+        """Makes a tokenizer from what `train_bpe` returns.
+
+        vocab           the bytes of each token by id; the ids are 0 to n - 1
+        merges          pairs of tokens, in the order in which they were learned
+        special_tokens  texts that are one token each. Those that the vocabulary lacks get the next ids, in this order
+        pattern         how text is split into pre-tokens, as `train_bpe` did: "gpt2" or "gpt4"
+        """
+        with c.bpe_model(vocab, list(merges)) as model:
+            self._create(model, special_tokens, pattern)
+
+    @classmethod
+    def from_files(
+        cls,
+        vocab: Path,
+        merges: Path,
+        special_tokens: Optional[Sequence[Union[str, bytes]]] = None,
+        pattern: str = "gpt2",
+    ) -> Tokenizer:
+        """Loads GPT-2's pair of files, vocab.json and merges.txt, as `cs336 train-bpe` writes them. They do not name their
+        pattern."""
+        self, model = cls.__new__(cls), c.BPEModel()
+        special = c.byte_strings(special_bytes(special_tokens or ()))
+        try:
+            lib.bpe_model_read(byref(model), c.path_bytes(vocab), c.path_bytes(merges), special, len(special))
+            self._create(model, special_tokens, pattern)
+        finally:
+            lib.bpe_model_deinit(byref(model))
+            lib.memory_give_back()  # the files' JSON was larger than the tokenizer
+        return self
+
+    @classmethod
+    def from_file(
+        cls,
+        path: Path,
+        special_tokens: Optional[Sequence[Union[str, bytes]]] = None,
+        pattern: Optional[str] = None,
+    ) -> Tokenizer:
+        """Loads a tokenizer from one file: Hugging Face's tokenizer.json, whose added tokens are special tokens, or a rank
+        file of tiktoken.
+
+        special_tokens  further special tokens
+        pattern         "gpt2" or "gpt4", for a rank file that does not say which; None: what the file says
+        """
+        self, handle = cls.__new__(cls), _Handle()
+        special = c.byte_strings(special_bytes(special_tokens or ()))
+        asked = c.CONSTANTS["PATTERN_UNKNOWN"] if pattern is None else value_of("pattern_names", pattern, "pattern")
+        lib.tokenizer_load_file(byref(handle.tokenizer), c.path_bytes(path), asked, special, len(special))
+        self._own(handle)
+        return self
+
+    def _create(
+        self, model: c.BPEModel, special_tokens: Optional[Sequence[Union[str, bytes]]], pattern: str
+    ) -> None:
+        """Lets C make the tokenizer from a copy of a model."""
+        model.pattern = value_of("pattern_names", pattern, "pattern")
+        special = c.byte_strings(special_bytes(special_tokens or ()))
+        handle = _Handle()
+        lib.tokenizer_create(byref(handle.tokenizer), byref(model), special, len(special))
+        self._own(handle)
+
+    def _own(self, handle: _Handle) -> None:
+        self._handle, self._tokenizer = handle, handle.tokenizer
+        self._encoders: List[_Encoder] = []  # those that no thread uses at the moment
+
+    def save(self, vocab: Path, merges: Path) -> None:
+        """Writes vocab.json and merges.txt, for `from_files` and for the program's --vocab and --merges."""
+        model = ctypes.cast(self._tokenizer, ctypes.POINTER(c.BPEModel))  # the first field of C's Tokenizer
+        lib.bpe_model_write(model, c.path_bytes(vocab), c.path_bytes(merges))
+
+    # ---- the vocabulary ----
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of tokens, special ones included; ids are below it."""
+        return int(lib.tokenizer_vocab_size(self._tokenizer))
+
+    def token(self, token_id: int) -> bytes:
+        """Returns the bytes of a token."""
+        return self.decode_bytes([token_id])
+
+    def find(self, token: Union[str, bytes]) -> Optional[int]:
+        """Returns the id of a special token with this text, else the lowest id of a token with these bytes, or None."""
+        found = int(lib.tokenizer_find(self._tokenizer, c.byte_string(special_bytes([token])[0])))
+        return found if found >= 0 else None
+
+    # ---- text to ids ----
+
+    def encode(self, text: Text) -> npt.NDArray[np.int32]:
+        """Returns the ids of a text. A text of 1 MiB or more is encoded by several threads (`set_threads`).
+
+        text  a str, which is encoded as UTF-8, or any bytes, malformed UTF-8 too; bytes are read where they are
+        """
+        view = _bytes_of(text)
+        if view.length >= LONG_TEXT:
+            return self._encode_long(view)
+        try:
+            encoder = self._encoders.pop()
+        except IndexError:
+            encoder = _Encoder(self._handle, KEPT_CACHE)
+        encoder.feed(view)  # after a failure the encoder is not kept
+        encoder.finish()
+        ids = encoder.take()
+        self._encoders.append(encoder)
+        return ids
+
+    def _encode_long(self, text: c.ByteString) -> npt.NDArray[np.int32]:
+        def encode(stop: ctypes.c_int) -> npt.NDArray[np.int32]:
+            ids, config = c.TokenList(), c.EncodeConfig(stop=ctypes.addressof(stop))
+            try:
+                lib.encode_text(self._tokenizer, text, APPEND_TO_LIST, byref(ids), byref(config))
+                return c.take_ids(ids)
+            finally:
+                lib.token_list_deinit(byref(ids))  # take_ids() has left an empty list
+
+        return interruptible(encode)
+
+    def encode_iterable(self, texts: Iterable[Text]) -> Iterator[int]:
+        """Yields the ids of texts that follow each other without a border, such as the lines of an open file: they are
+        those of the whole text. Memory does not grow with the text."""
+        encoder = _Encoder(self._handle, STREAM_CACHE)
+        for text in texts:
+            view = _bytes_of(text)
+            for begin in range(0, view.length, PIECE):
+                encoder.feed(c.ByteString(view.bytes + begin, min(PIECE, view.length - begin)))
+                yield from encoder.take().tolist()
+        encoder.finish()
+        yield from encoder.take().tolist()
+
+    def encode_file(self, path: Path, output: Path) -> npt.NDArray[np.unsignedinteger]:
+        """Encodes a text file with all threads and writes the ids to `output`, as `cs336 encode` does: NumPy's format if
+        the name ends in .npy, else raw uint16 (uint32 above 65 536 tokens) with OUTPUT.json beside them.
+
+        The text need not fit into memory. `output` is replaced once all of it is written.
+        Returns the ids of the file, which numpy maps into memory and reads when they are used.
+        """
+        source, target = c.path_bytes(path), c.path_bytes(output)
+        if target in (b"-", b"/dev/stdout"):
+            raise ValueError(f"encode_file: output is {os.fspath(output)!r}, expected the path of a file")
+        if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
+            raise ValueError(f"encode_file: {os.fspath(output)}: cannot write: it is also the input")
+
+        def encode(stop: ctypes.c_int) -> None:
+            writer, config = c.TokenWriter(), c.EncodeConfig(stop=ctypes.addressof(stop))
+            lib.token_writer_create(byref(writer), target, self.vocab_size)
+            try:
+                lib.encode_file(self._tokenizer, source, APPEND_TO_FILE, byref(writer), byref(config))
+                lib.token_writer_commit(byref(writer))
+            finally:
+                lib.token_writer_abandon(byref(writer))
+
+        interruptible(encode)
+        name = os.fsdecode(output)
+        if name.endswith(".npy"):
+            ids: npt.NDArray[np.unsignedinteger] = np.load(name, mmap_mode="r")
+            return ids
+        dtype = np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
+        if os.path.getsize(name) == 0:  # nothing to map
+            return np.empty(0, dtype)
+        return np.memmap(name, dtype, mode="r")
+
+    # ---- ids to text ----
+
+    def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
+        """Returns the exact bytes of the tokens."""
+        array = c.token_ids(ids)
+        if array.ndim != 1:
+            raise ValueError(f"ids has {array.ndim} dimensions, expected 1")
+        text = c.ByteList()
+        try:
+            lib.tokenizer_decode(self._tokenizer, byref(text), c.address(array), array.size)
+            return c.view_bytes(text)
+        finally:
+            lib.byte_list_deinit(byref(text))
+
+    def decode(self, ids: npt.ArrayLike, errors: str = "replace") -> str:
+        """Returns the text of the tokens. Ids may cut a character in two: `errors` says what becomes of malformed UTF-8,
+        as in bytes.decode()."""
+        return self.decode_bytes(ids).decode("utf-8", errors)
+
+
+def _bytes_of(text: Text) -> c.ByteString:
+    """Returns a view of the bytes of a text; it keeps them alive."""
+    if isinstance(text, str):
+        text = text.encode()
+    if isinstance(text, bytes):
+        return c.byte_string(text)
+    try:
+        array = np.frombuffer(text, np.uint8)
+    except TypeError:
+        raise TypeError(f"text is {type(text).__name__}, expected str or bytes") from None
+    view = c.ByteString(c.address(array), array.size)
+    view.owner = array
+    return view
