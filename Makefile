@@ -25,8 +25,13 @@ OUT     := $(if $(filter release,$(BUILD)),build,$(VARIANT))
 PACKAGES     := jansson
 PKG_CONFIG   ?= pkg-config
 pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
-PKG_CFLAGS   := $(call pkg,--cflags $(PACKAGES))
-PKG_LIBS     := $(call pkg,--libs $(PACKAGES))
+# zlib and libzstd read compressed text, where they are installed. ZLIB=0 and ZSTD=0 build without them.
+OPTIONAL     := $(if $(filter 0,$(ZLIB)),,$(if $(call pkg,--modversion zlib),zlib)) \
+                $(if $(filter 0,$(ZSTD)),,$(if $(call pkg,--modversion libzstd),libzstd))
+USED         := $(strip $(PACKAGES) $(OPTIONAL))
+HAVE         := $(if $(filter zlib,$(OPTIONAL)),-DCS336_HAVE_ZLIB) $(if $(filter libzstd,$(OPTIONAL)),-DCS336_HAVE_ZSTD)
+PKG_CFLAGS   := $(call pkg,--cflags $(USED))
+PKG_LIBS     := $(call pkg,--libs $(USED))
 CHECK_CFLAGS := $(call pkg,--cflags check)
 CHECK_LIBS   := $(call pkg,--libs check)
 WARNINGS     := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
@@ -105,6 +110,14 @@ $(VARIANT)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
+
+# One file calls the optional libraries. It is compiled again when one of them was installed or is left out.
+.PHONY: always
+$(VARIANT)/optional: always
+	@mkdir -p $(@D)
+	@echo '$(HAVE)' | cmp -s - $@ || echo '$(HAVE)' >$@
+$(call object,cs336_basics/core/decompress.c): C336_CPPFLAGS += $(HAVE)
+$(call object,cs336_basics/core/decompress.c): $(VARIANT)/optional
 
 # The program carries scripts and styles as lists of lines (inspect/embedded.h). C reads some pairs of question marks as
 # other characters (trigraphs), so each is escaped.
@@ -287,7 +300,7 @@ install: all ## installs program, libraries, headers and pkg-config file into PR
 	@install -m 755 $(OUT)/$(SHARED_NAME) '$(DESTDIR)$(PREFIX)/lib/'
 	@ln -sf $(SHARED_NAME) '$(DESTDIR)$(PREFIX)/lib/$(SHARED_LINK)'
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: cs336' 'Description: Transformer language models from scratch' \
-	    'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Cflags: -I$${prefix}/include/cs336' \
+	    'Version: $(VERSION)' 'Requires.private: $(USED)' 'Cflags: -I$${prefix}/include/cs336' \
 	    'Libs: -L$${prefix}/lib -lcs336' 'Libs.private: -lm $(OPENMP_LDFLAGS)' \
 	    > '$(DESTDIR)$(PREFIX)/lib/pkgconfig/cs336.pc'
 	@echo 'installed into $(DESTDIR)$(PREFIX)'
@@ -296,16 +309,16 @@ clean: ## removes build/
 	rm -rf build
 
 help: ## prints this list
-	@echo 'make [target] [CC=clang] [OPENMP=0] [BUILD=name]'
+	@echo 'make [target] [CC=clang] [OPENMP=0] [ZLIB=0] [ZSTD=0] [BUILD=name]'
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile tests/exercises/exercises.mk tests/exercises/story.mk docs/live/live.mk | sort | awk -F'\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
-	    build-essential pkg-config libjansson-dev check doxygen graphviz clang libomp-dev clang-format \
+	    build-essential pkg-config libjansson-dev zlib1g-dev libzstd-dev check doxygen graphviz clang libomp-dev clang-format \
 	    clang-tidy cppcheck valgrind gnuplot-nox python3 && \
 	    for package in libjs-mathjax doxygen-awesome-css chromium emscripten node-acorn; do $$(command -v sudo) apt-get install -y $$package || \
 	        echo "make deps: this system has no package $$package; make docs and make docs-check do without it" >&2; done; \
-	elif command -v brew >/dev/null; then brew install pkg-config jansson check doxygen graphviz libomp \
+	elif command -v brew >/dev/null; then brew install pkg-config jansson zstd check doxygen graphviz libomp \
 	    clang-format cppcheck gnuplot; \
 	else echo 'make deps: neither apt-get nor brew here; install jansson, Check, Doxygen and Graphviz' >&2; exit 1; fi
 

@@ -24,6 +24,8 @@
     X(normal)             \
     X(files)              \
     X(json)               \
+    X(input_stream)       \
+    X(json_lines)         \
     X(safetensors)        \
     X(widen)              \
     X(kernels)            \
@@ -60,6 +62,7 @@
     X(encoding)           \
     X(long_pretoken)      \
     X(encode_file)        \
+    X(text_streams)       \
     X(replace)            \
     X(tokenizer_files)    \
     X(special_text)       \
@@ -106,6 +109,7 @@
     X(cli_tokenizer_file) \
     X(cli_train_bpe)      \
     X(cli_encode)         \
+    X(cli_texts)          \
     X(cli_special)        \
     X(cli_files)          \
     X(cli_experiment)     \

@@ -5,6 +5,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/file.h"
+#include "core/input_stream.h"
 #include "data/token_file.h"
 #include "data/token_npy.h"
 #include "tokenizer/encode/utf8_replace.h"
@@ -60,7 +61,7 @@ static Status source_open(IdSource *source, const char *path, size_t vocab_size)
     *source = (IdSource){.vocab_size = vocab_size};
     const bool exists = strcmp(path, "-") != 0 && stat(path, &info) == 0;
     if (strcmp(path, "-") == 0 || (exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
-        return input_open(&source->stream, path, "cs336 encode");
+        return input_open(&source->stream, path);
     /* The file may have no ids: cs336 encode writes such a file for an empty text. */
     const Status s = command_needs_readable(path, "cs336 encode");
     return s ? s : token_file_open_any(&source->file, path, vocab_size);

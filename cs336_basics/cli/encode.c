@@ -12,7 +12,7 @@
 typedef struct {
     TokenizerOptions tokenizer;
     TextList inputs;
-    const char *output;
+    const char *output, *text_field;
     bool pretty;
     size_t threads;
 } EncodeOptions;
@@ -22,7 +22,8 @@ static int parse(EncodeOptions *o, int argc, char **argv)
     const Option options[] = {
         TOKENIZER_OPTION_LINES(o->tokenizer),
         OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED,
-                     "text to encode, each file separately; - is standard input"),
+                     "text to encode, each file separately, also .gz and .zst; - is standard input"),
+        OPTION_TEXT_FIELD(&o->text_field),
         OPTION_TEXT("output", &o->output, "FILE", OPTION_UNSHOWN,
                     "file of ids to write: NumPy's format if the name ends in .npy; - is standard output"),
         OPTION_FLAG("pretty", &o->pretty, "print the text, each token in a colour of its own"),
@@ -72,7 +73,7 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
 static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *tokenizer)
 {
     Status s = CS336_OK;
-    for (size_t i = 0; !s && i < inputs->paths->count; i++) {
+    for (size_t i = 0; !s && i < inputs->texts.count; i++) {
         s = encode_inputs_to(inputs, i, tokenizer, take_ids, sink);
         if (sink->pretty)
             token_printer_end_text(&sink->printer);
@@ -113,24 +114,26 @@ int command_encode(int argc, char **argv)
     const int done = parse(&o, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
-    EncodeInputs inputs;
+    EncodeInputs inputs = {0};
+    TextField field;
     IdSink sink = {.pretty = o.pretty};
     Tokenizer *tokenizer = NULL;
     parallel_set_threads((int)o.threads);
     work_stop_flag();
     WorkProgress progress = work_begin("encode");
     /* Check all inputs and open the output before the first byte is encoded. */
-    Status s = tokenizer_options_load(&tokenizer, &o.tokenizer);
+    Status s = encode_inputs_load(&tokenizer, &field, &o.tokenizer, o.text_field);
     if (!s)
         tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
-        s = encode_inputs_begin(&inputs, &o.inputs, o.pretty ? NULL : &progress);
+        s = encode_inputs_begin(&inputs, "encode", &o.inputs, field, o.pretty ? NULL : &progress);
     if (!s && o.output)
         s = open_output(&sink, &o, tokenizer);
     /* Encode. The output gets its name once it is complete. */
     if (!s) {
         sink.printer = token_printer_begin(stdout, tokenizer);
-        inputs.separator = tokenizer_options_lack_end(tokenizer) ? TOKENIZER_DOCUMENT_END : NULL;
+        const bool lacks_end = !o.text_field && tokenizer_options_lack_end(tokenizer);
+        inputs.separator = lacks_end ? TOKENIZER_DOCUMENT_END : NULL;
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }
@@ -141,6 +144,7 @@ int command_encode(int argc, char **argv)
     if (!s)
         print_summary(&o, &sink, width, inputs.done, seconds);
     token_writer_abandon(&sink.output);
+    encode_inputs_end(&inputs);
     tokenizer_destroy(tokenizer);
     return s ? command_failed("encode") : EXIT_OK;
 }

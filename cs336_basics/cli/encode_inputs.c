@@ -1,49 +1,44 @@
-#define _POSIX_C_SOURCE 200809L
 #include "cli/encode_inputs.h"
 
-#include "cli/commands.h"
-#include "cli/tokenizer_options.h"
+#include "core/input_stream.h"
 #include "tokenizer/encode/encode_file.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     READ_BYTES = 1 << 16,    /* bytes of text fed to the encoder at a time */
     SEARCHED_BYTES = 1 << 20 /* bytes of each text in which the separator is looked for */
 };
 
-/* True if the path is a regular file, whose size is known; false for standard input, pipes and devices. */
-static bool is_regular(const char *path, size_t *size)
+Status encode_inputs_begin(EncodeInputs *inputs, const char *command, const TextList *paths, TextField field,
+                           WorkProgress *progress)
 {
-    struct stat info;
-    if (strcmp(path, "-") == 0 || stat(path, &info) != 0 || !S_ISREG(info.st_mode))
-        return false;
-    *size = (size_t)info.st_size;
-    return true;
+    *inputs = (EncodeInputs){.command = command, .progress = progress};
+    return input_texts_begin(&inputs->texts, command, paths, field);
 }
 
-Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProgress *progress)
+void encode_inputs_end(EncodeInputs *inputs)
 {
-    *inputs = (EncodeInputs){.paths = paths, .progress = progress};
-    size_t standard_inputs = 0;
-    bool total_known = true;
-    for (size_t i = 0; i < paths->count; i++) {
-        const bool standard_input = strcmp(paths->items[i], "-") == 0;
-        const Status s = standard_input ? CS336_OK : command_needs_readable(paths->items[i], NULL);
-        if (s)
-            return s;
-        size_t size = 0;
-        total_known = is_regular(paths->items[i], &size) && total_known;
-        inputs->total += size;
-        standard_inputs += standard_input;
-    }
-    if (standard_inputs > 1)
-        return status_fail(CS336_EIO, "standard input: can be read only once, given %zu times", standard_inputs);
-    if (!total_known)
-        inputs->total = 0;
-    return CS336_OK;
+    input_texts_end(&inputs->texts);
+}
+
+Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const TokenizerOptions *options,
+                          const char *field_name)
+{
+    *field = (TextField){.name = field_name, .ending = input_texts_ending(&options->special)};
+    /* An ending that no option names must be a token of the vocabulary: a further id would surprise. */
+    const bool named = !field_name || options->special.count > 0;
+    const Status s =
+        named ? tokenizer_options_load(tokenizer, options) : tokenizer_options_load_for(tokenizer, options);
+    if (s || named || tokenizer_find(*tokenizer, byte_string(field->ending)) >= 0)
+        return s;
+    tokenizer_destroy(*tokenizer);
+    *tokenizer = NULL;
+    return status_fail(CS336_EFORMAT,
+                       "%s: has no token %s, which --text-field puts after each document; name the token that it has "
+                       "between documents by --special-token",
+                       tokenizer_options_path(options), field->ending);
 }
 
 /* ---- the hint about a separator that is no special token ---- */
@@ -60,9 +55,9 @@ static void look_for_separator(EncodeInputs *inputs, const uint8_t *bytes, size_
         if (memcmp(found, inputs->separator, wanted) != 0)
             continue;
         fprintf(stderr,
-                "cs336 encode: the text has %s, which is a token of the vocabulary but was split like other text; to "
+                "cs336 %s: the text has %s, which is a token of the vocabulary but was split like other text; to "
                 "encode it as one token, give --special-token '%s'\n",
-                inputs->separator, inputs->separator);
+                inputs->command, inputs->separator, inputs->separator);
         inputs->separator = NULL;
         return;
     }
@@ -80,45 +75,76 @@ static void look_at_start_of_file(EncodeInputs *inputs, const char *path)
         fclose(stream);
 }
 
+/* ---- progress ---- */
+
+/* Of a stream only the file's size is known, so the time left follows from the bytes of the files. */
 static void show_progress(const EncodeInputs *inputs)
 {
     WorkProgress *progress = inputs->progress;
     if (!progress || inputs->done == 0 || !work_is_due(progress))
         return;
+    const size_t total = inputs->texts.total, taken = inputs->plain_done + input_texts_taken(&inputs->texts);
     const double megabytes = (double)inputs->done / 1e6;
     const double speed = work_megabytes_per_second((double)inputs->done, work_seconds() - progress->phase_start);
     /* A file that grew since it was measured must not give a negative time. */
-    if (inputs->total)
-        work_show(progress, "%.1f of %.1f MB, %.1f MB/s, %s left", megabytes, (double)inputs->total / 1e6, speed,
-                  work_left(progress, inputs->done, inputs->total > inputs->done ? inputs->total : inputs->done).text);
-    else
+    WorkTime left = {""};
+    if (total && taken)
+        left = work_left(progress, taken, total > taken ? total : taken);
+    if (!*left.text)
         work_show(progress, "%.1f MB, %.1f MB/s", megabytes, speed);
+    else if (inputs->texts.has_streams)
+        work_show(progress, "%.1f MB of text, %.1f MB/s, %s left", megabytes, speed, left.text);
+    else
+        work_show(progress, "%.1f of %.1f MB, %.1f MB/s, %s left", megabytes, (double)total / 1e6, speed, left.text);
+}
+
+/* ---- one file ---- */
+
+/* A stream of the inputs whose first megabyte is searched while it is read. */
+typedef struct {
+    EncodeInputs *inputs;
+    InputText *text;
+} SearchedStream;
+
+static Status read_and_search(void *context, uint8_t *bytes, size_t capacity, size_t *length)
+{
+    const SearchedStream *stream = context;
+    EncodeInputs *inputs = stream->inputs;
+    const Status s = stream->text->stream.read(stream->text->stream.context, bytes, capacity, length);
+    if (!s && inputs->searched < SEARCHED_BYTES) {
+        const size_t left = SEARCHED_BYTES - inputs->searched, looked_at = *length < left ? *length : left;
+        look_for_separator(inputs, bytes, looked_at);
+        inputs->searched += looked_at;
+    }
+    return s;
 }
 
 Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, size_t *bytes)
 {
     uint8_t text[READ_BYTES];
-    InputStream input;
-    Status s = input_open(&input, inputs->paths->items[index], NULL);
+    SearchedStream stream = {.inputs = inputs, .text = &inputs->texts.items[index]};
+    Status s = CS336_OK;
+    *bytes = inputs->searched = 0;
     for (size_t length = 1; !s && length > 0;) {
-        s = input_read(&input, text, sizeof text, &length);
-        if (!s && input.taken <= SEARCHED_BYTES)
-            look_for_separator(inputs, text, length);
+        const double began = work_seconds();
+        s = read_and_search(&stream, text, sizeof text, &length);
+        inputs->reading += work_seconds() - began;
         if (!s)
             s = length ? encoder_feed(encoder, text, length) : encoder_finish(encoder);
         if (!s)
             s = work_check_stop();
         inputs->done += length;
+        *bytes += length;
         show_progress(inputs);
     }
-    *bytes = input.taken;
-    input_close(&input);
     return s;
 }
 
 typedef struct {
     EncodeInputs *inputs;
-    size_t previous; /* bytes of the files before this one */
+    size_t previous; /* bytes of text of the files before this one */
+    bool plain;
+    size_t previous_plain;
 } FileProgress;
 
 static void show_file(void *context, size_t done, size_t total)
@@ -126,27 +152,27 @@ static void show_file(void *context, size_t done, size_t total)
     const FileProgress *file = context;
     (void)total;
     file->inputs->done = file->previous + done;
+    if (file->plain)
+        file->inputs->plain_done = file->previous_plain + done;
     show_progress(file->inputs);
 }
 
 Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer, TokenSink *sink, void *context)
 {
-    const char *path = inputs->paths->items[index];
-    /* A regular file can be mapped and cut into chunks, one thread each. */
-    size_t size;
-    if (is_regular(path, &size)) {
-        look_at_start_of_file(inputs, path);
-        FileProgress progress = {.inputs = inputs, .previous = inputs->done};
-        const EncodeConfig config = {.stop = work_stop_flag(), .progress = show_file, .context = &progress};
-        const Status s = encode_file(tokenizer, path, sink, context, &config);
-        return s == CS336_EINTERRUPTED ? work_check_stop() : s;
+    InputText *text = &inputs->texts.items[index];
+    FileProgress progress = {
+        .inputs = inputs, .previous = inputs->done, .plain = text->is_plain, .previous_plain = inputs->plain_done};
+    const EncodeConfig config = {.stop = work_stop_flag(), .progress = show_file, .context = &progress};
+    SearchedStream searched = {.inputs = inputs, .text = text};
+    const TextStream stream = {.read = read_and_search, .context = &searched};
+    Status s;
+    inputs->searched = 0;
+    if (text->is_plain) {
+        look_at_start_of_file(inputs, text->path);
+        s = encode_file(tokenizer, text->path, sink, context, &config);
+    } else {
+        s = encode_stream(tokenizer, &stream, sink, context, &config);
     }
-    /* Anything else is a stream. */
-    Encoder *encoder;
-    size_t bytes;
-    Status s = encoder_create(&encoder, tokenizer, sink, context);
-    if (!s)
-        s = encode_inputs_one(inputs, index, encoder, &bytes);
-    encoder_destroy(encoder);
-    return s;
+    /* The command's message of a signal says no more than that. */
+    return s == CS336_EINTERRUPTED && work_check_stop() ? CS336_EINTERRUPTED : s;
 }

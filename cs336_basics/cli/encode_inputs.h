@@ -9,7 +9,9 @@
 #ifndef CS336_CLI_ENCODE_INPUTS_H
 #define CS336_CLI_ENCODE_INPUTS_H
 
+#include "cli/input_texts.h"
 #include "cli/options.h"
+#include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/api.h"
 #include "tokenizer/encode/encoder.h"
@@ -18,21 +20,39 @@ CS336_INTERNAL_BEGIN
 
 /** @brief The input files of a command, and how far it has read them. */
 typedef struct {
-    const TextList *paths;  /**< "-" is standard input */
-    size_t done,            /**< bytes encoded so far, of all files */
-        total;              /**< bytes of all files; 0 if the size of one is known at its end only */
+    InputTexts texts;       /**< owned */
+    size_t done,            /**< bytes of text encoded so far, of all files */
+        plain_done;         /**< those of files of plain text */
+    double reading;         /**< seconds that encode_inputs_one() took to read and decompress */
+    const char *command;    /**< name of the command, for the hint */
     WorkProgress *progress; /**< NULL: show no progress */
     const char *separator;  /**< a token to look for in the texts, for a hint; NULL: none, or found */
+    size_t searched;        /**< bytes of the current text in which it was looked for */
 } EncodeInputs;
 
 /**
- * @brief Checks all files before the first is read, and adds up their sizes. Files may be empty.
- * @param[out] inputs     ready; its separator is NULL
- * @param      paths      names of the files
- * @param      progress   may be NULL
- * @retval CS336_EIO  a file is missing or a directory, or standard input is named twice
+ * @brief Checks all files before the first is read (input_texts_begin()).
+ * @param[out] inputs    ready; its separator is NULL. Free it with encode_inputs_end()
+ * @param      command   name of the command, for notes
+ * @param      paths     names of the files
+ * @param      field     how documents are found in them
+ * @param      progress  may be NULL
  */
-CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const TextList *paths, WorkProgress *progress);
+CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const char *command, const TextList *paths,
+                                            TextField field, WorkProgress *progress);
+
+/**
+ * @brief Loads the tokenizer of a command with `--text-field`, for which the ending of documents is a special token.
+ * @param[out] field       for encode_inputs_begin()
+ * @param[in]  field_name  NULL if the option is not given: the same as tokenizer_options_load()
+ * @retval CS336_EFORMAT  no --special-token is given, and the vocabulary has no `<|endoftext|>`
+ * @retval others         as tokenizer_options_load()
+ */
+CS336_MUST_CHECK Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const TokenizerOptions *options,
+                                           const char *field_name);
+
+/** @brief Frees the inputs; zeroed ones are fine. */
+void encode_inputs_end(EncodeInputs *inputs);
 
 /**
  * @brief Encodes one file with one thread.
@@ -40,13 +60,13 @@ CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const TextList
  * @param index       index of the file in paths
  * @param encoder     at the start of a text, before and after the call
  * @param[out] bytes  length of the text
- * @retval CS336_EIO, CS336_ENOMEM, CS336_EINTERRUPTED  or what the encoder's sink returned
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM, CS336_EINTERRUPTED  or what the encoder's sink returned
  */
 CS336_MUST_CHECK Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, size_t *bytes);
 
 /**
- * @brief Encodes one file and passes the ids to a sink. Regular files use all threads, pipes and standard input one.
- * @retval CS336_EIO, CS336_ENOMEM, CS336_EINTERRUPTED  or what the sink returned
+ * @brief Encodes one file with all threads, and passes the ids to a sink.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM, CS336_EINTERRUPTED  or what the sink returned
  */
 CS336_MUST_CHECK Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer,
                                          TokenSink *sink, void *context);

@@ -29,7 +29,8 @@ static int parse(EvaluateOptions *o, int argc, char **argv)
 {
     const Option options[] = {
         OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
-        OPTION_TEXT("input", &o->input, "FILE", OPTION_UNSHOWN, "text to predict; - is standard input"),
+        OPTION_TEXT("input", &o->input, "FILE", OPTION_UNSHOWN,
+                    "text to predict, also .gz and .zst; - is standard input"),
         OPTION_TEXT("tokens", &o->tokens, "FILE", OPTION_UNSHOWN,
                     "instead of --input: ids from cs336 encode, raw or .npy"),
         OPTION_HEADING("The tokenizer; with --tokens only for bytes and token texts"),
@@ -81,9 +82,10 @@ static Status encode_input(Text *text, const EvaluateOptions *o, WorkProgress *p
 {
     const TextList paths = {.items = {o->input}, .count = 1};
     EncodeInputs inputs;
-    Status s = encode_inputs_begin(&inputs, &paths, progress);
+    Status s = encode_inputs_begin(&inputs, "evaluate", &paths, (TextField){0}, progress);
     if (!s)
         s = encode_inputs_to(&inputs, 0, text->tokenizer, token_list_sink, &text->encoded);
+    encode_inputs_end(&inputs);
     if (!s)
         text->tokens = token_file_view(text->encoded.ids, text->encoded.count, tokenizer_vocab_size(text->tokenizer));
     return s;

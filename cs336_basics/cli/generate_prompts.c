@@ -1,4 +1,6 @@
+#include "cli/commands.h"
 #include "cli/generate.h"
+#include "core/input_stream.h"
 #include "core/memory.h"
 #include "tokenizer/encode/encoder.h"
 
@@ -17,7 +19,9 @@ static Status add(GeneratePrompts *prompts, ByteString text)
 static Status read_all(ByteList *bytes, const char *path)
 {
     InputStream input = {0};
-    Status s = input_open(&input, path, NULL);
+    Status s = strcmp(path, "-") == 0 ? CS336_OK : command_needs_readable(path, NULL);
+    if (!s)
+        s = input_open_text(&input, path);
     for (size_t taken = 1; !s && taken > 0;) {
         uint8_t buffer[4096];
         s = input_read(&input, buffer, sizeof buffer, &taken);

@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 200809L
 #include "cli/tokenizer_options.h"
 
 #include "cli/commands.h"
@@ -9,9 +8,8 @@
 #include "tokenizer/files/token_text.h"
 #include "tokenizer/files/tokenizer_file.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- which files ---- */
 
@@ -207,41 +205,4 @@ Status tokenizer_options_fit(const Tokenizer *tokenizer, const TokenizerOptions 
                            tokenizer_options_path(options), tokens, vocab_size, checkpoint);
     return status_fail(CS336_EFORMAT, "%s: %zu tokens and %zu of --special-token, expected at most %zu as in %s",
                        tokenizer_options_path(options), in_file, tokens - in_file, vocab_size, checkpoint);
-}
-
-/* ---- input ---- */
-
-Status input_open(InputStream *input, const char *path, const char *maker)
-{
-    *input = (InputStream){.stream = stdin, .path = "standard input"};
-    if (strcmp(path, "-") == 0)
-        return CS336_OK;
-    *input = (InputStream){.path = path};
-    const Status s = command_needs_readable(path, maker);
-    if (s)
-        return s;
-    /* The size is for the progress line. Pipes and devices have none. */
-    struct stat info;
-    input->stream = fopen(path, "rb");
-    if (!input->stream)
-        return status_fail(CS336_EIO, "%s: cannot read: %s", path, strerror(errno));
-    if (fstat(fileno(input->stream), &info) == 0 && S_ISREG(info.st_mode))
-        input->size = (size_t)info.st_size;
-    return CS336_OK;
-}
-
-Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes)
-{
-    *bytes = fread(buffer, 1, capacity, input->stream);
-    input->taken += *bytes;
-    if (*bytes < capacity && ferror(input->stream))
-        return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
-    return CS336_OK;
-}
-
-void input_close(InputStream *input)
-{
-    if (input->stream && input->stream != stdin)
-        fclose(input->stream);
-    input->stream = NULL;
 }

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief The options of commands that load a tokenizer, and reading their input.
+ * @brief The options of commands that load a tokenizer, and what they do with its special tokens.
  */
 #ifndef CS336_CLI_TOKENIZER_OPTIONS_H
 #define CS336_CLI_TOKENIZER_OPTIONS_H
@@ -11,7 +11,6 @@
 #include "tokenizer/encode/tokenizer.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 
 CS336_INTERNAL_BEGIN
 
@@ -113,32 +112,6 @@ CS336_MUST_CHECK Status tokenizer_options_load_for(Tokenizer **tokenizer, const 
  */
 CS336_MUST_CHECK Status tokenizer_options_fit(const Tokenizer *tokenizer, const TokenizerOptions *options,
                                               size_t vocab_size, const char *checkpoint);
-
-/** @brief Input of a command: a file or standard input, read from beginning to end. */
-typedef struct {
-    FILE *stream;     /**< the open file, or stdin; NULL: closed */
-    const char *path; /**< for messages */
-    size_t size;      /**< bytes; 0 if the size is known at the end only */
-    size_t taken;     /**< bytes read so far */
-} InputStream;
-
-/**
- * @brief Opens a file, which may be empty, or standard input.
- * @param path   "-" is standard input
- * @param maker  the command that writes such files, or NULL
- * @retval CS336_EIO  missing, or a directory
- */
-CS336_MUST_CHECK Status input_open(InputStream *input, const char *path, const char *maker);
-
-/**
- * @brief Reads up to @p capacity bytes.
- * @param[out] bytes  number of bytes read; 0 at the end
- * @retval CS336_EIO  the input cannot be read
- */
-CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
-
-/** @brief Closes the file. Standard input stays open; a zeroed or closed input is fine. */
-void input_close(InputStream *input);
 
 CS336_INTERNAL_END
 

@@ -26,6 +26,7 @@ static const double PILE_BYTES = 825e9;
 
 typedef struct {
     TextList files, vocab, merges, special, inputs;
+    const char *text_field;
     int pattern;
 } ReportOptions;
 
@@ -43,7 +44,9 @@ static int parse(ReportOptions *o, int argc, char **argv)
         OPTION_TEXTS("merges", &o->merges, "FILE", OPTION_UNSHOWN, "merges.txt of each vocab.json, in the same order"),
         OPTION_TEXTS("special-token", &o->special, "TOKEN", OPTION_UNSHOWN, SPECIAL_TOKEN_HELP),
         OPTION_CHOICE("pattern", &o->pattern, tokenizer_pattern_choices, "file|gpt2|gpt4", TOKENIZER_PATTERN_HELP),
-        OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "texts to measure on; - is standard input"),
+        OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED,
+                     "texts to measure on, also .gz and .zst; - is standard input"),
+        OPTION_TEXT_FIELD(&o->text_field),
     };
     const OptionTable table =
         OPTION_TABLE("tokenizer-report",
@@ -72,7 +75,8 @@ typedef struct {
     uint64_t *uses;        /* occurrences of each id in all files */
     uint64_t *file_tokens; /* tokens of each file */
     uint64_t tokens;       /* of all files so far */
-    double seconds;
+    double seconds;        /* of encoding, without reading and decompressing */
+    TextField field;
 } Subject;
 
 typedef struct {
@@ -101,7 +105,7 @@ static Status load_tokenizer(Subject *subject, const ReportOptions *o, size_t in
         options.vocab = o->vocab.items[index - o->files.count];
         options.merges = o->merges.items[index - o->files.count];
     }
-    const Status s = tokenizer_options_load(&subject->tokenizer, &options);
+    const Status s = encode_inputs_load(&subject->tokenizer, &subject->field, &options, o->text_field);
     if (s)
         return s;
     tokenizer_options_notes(&subject->tokenizer->model, tokenizer_options_path(&options));
@@ -113,12 +117,13 @@ static Status load_tokenizer(Subject *subject, const ReportOptions *o, size_t in
     return CS336_OK;
 }
 
-/* Encodes all files with one tokenizer and one thread, so that speeds compare. */
+/* Encodes all files with one tokenizer and one thread, so that speeds compare. Notes about files are printed once. */
 static Status measure(Report *report, Subject *subject, const TextList *paths, WorkProgress *progress)
 {
     EncodeInputs inputs;
     Encoder *encoder;
-    Status s = encode_inputs_begin(&inputs, paths, progress);
+    const char *command = subject == report->subjects ? "tokenizer-report" : NULL;
+    Status s = encode_inputs_begin(&inputs, command, paths, subject->field, progress);
     if (s)
         return s;
     s = encoder_create(&encoder, subject->tokenizer, count_ids, subject);
@@ -129,9 +134,10 @@ static Status measure(Report *report, Subject *subject, const TextList *paths, W
         s = encode_inputs_one(&inputs, i, encoder, &report->file_bytes[i]);
         subject->file_tokens[i] = subject->tokens - previous;
     }
-    subject->seconds = work_seconds() - began;
+    subject->seconds = work_seconds() - began - inputs.reading;
     report->bytes = inputs.done;
     encoder_destroy(encoder);
+    encode_inputs_end(&inputs);
     return s;
 }
 

@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/input_texts.h"
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
@@ -18,12 +19,15 @@ typedef struct {
     size_t vocab_size, threads;
     int pattern;                            /* a PretokenPattern */
     const char *tokenizer, *vocab, *merges; /* files to write; NULL: not asked for */
+    const char *text_field;                 /* of JSON Lines; NULL: the inputs are texts */
 } TrainBPEOptions;
 
 static int parse(TrainBPEOptions *o, int argc, char **argv)
 {
     const Option options[] = {
-        OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED, "text to learn from; several files are one corpus"),
+        OPTION_TEXTS("input", &o->inputs, "FILE", OPTION_REQUIRED,
+                     "text to learn from, also .gz and .zst; several files are one corpus; - is standard input"),
+        OPTION_TEXT_FIELD(&o->text_field),
         OPTION_SIZE_REQUIRED("vocab-size", &o->vocab_size, "N", 1,
                              "entries of the vocabulary: special tokens, 256 bytes, merges"),
         OPTION_TEXTS("special-token", &o->special, "TOKEN", OPTION_UNSHOWN,
@@ -51,6 +55,11 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
         return options_bad_usage(&table, "--vocab FILE is missing");
     if (o->vocab && !o->merges)
         return options_bad_usage(&table, "--merges FILE is missing");
+    if (o->text_field && o->special.count == 0) {
+        /* The ending of documents is a special token, whether it is named or not. */
+        o->special.items[0] = input_texts_ending(&o->special);
+        o->special.count = 1;
+    }
     return done;
 }
 
@@ -60,7 +69,24 @@ typedef struct {
     WorkProgress line;
     BPEPhase phase;
     size_t counted; /**< bytes of text counted so far */
+    const InputTexts *texts;
 } TrainBPEProgress;
+
+/* Of a stream only the file's size is known, so the time left follows from the bytes of the files. */
+static void show_counting(TrainBPEProgress *progress, size_t done, size_t total)
+{
+    const InputTexts *texts = progress->texts;
+    const double megabytes = (double)done / 1e6;
+    const size_t taken = input_texts_taken(texts);
+    if (total)
+        work_show(&progress->line, "%.1f of %.1f MB counted, %s left, then the merges", megabytes, (double)total / 1e6,
+                  work_left(&progress->line, done, total).text);
+    else if (taken && texts->total >= taken && !texts->has_plain)
+        work_show(&progress->line, "%.1f MB counted, %s left, then the merges", megabytes,
+                  work_left(&progress->line, taken, texts->total).text);
+    else
+        work_show(&progress->line, "%.1f MB counted, then the merges", megabytes);
+}
 
 static void show_progress(void *context, BPEPhase phase, size_t done, size_t total)
 {
@@ -73,13 +99,11 @@ static void show_progress(void *context, BPEPhase phase, size_t done, size_t tot
         progress->counted = done;
     if (done == 0 || !work_is_due(&progress->line))
         return;
-    const WorkTime left = work_left(&progress->line, done, total);
     if (phase == BPE_COUNTING)
-        work_show(&progress->line, "%.1f of %.1f MB counted, %s left, then the merges", (double)done / 1e6,
-                  (double)total / 1e6, left.text);
+        show_counting(progress, done, total);
     else
         work_show(&progress->line, "%.1f MB counted, %zu of %zu merges, %s left", (double)progress->counted / 1e6, done,
-                  total, left.text);
+                  total, work_left(&progress->line, done, total).text);
 }
 
 static void print_summary(FILE *stream, const BPEModel *model, const BPETrainStats *stats, size_t asked, double seconds)
@@ -201,6 +225,24 @@ static Status note_spelled_tokens(const BPEModel *model, const char *vocab)
     return s;
 }
 
+/* Learns from all texts. That they are empty shows only when a stream has been read. */
+static Status learn(BPEModel *model, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
+{
+    BPEText *sources = memory_allocate_zeroed(texts->count, sizeof *sources);
+    if (!sources)
+        return status_fail(CS336_ENOMEM, "no memory for %zu texts", texts->count);
+    for (size_t i = 0; i < texts->count; i++) {
+        const InputText *text = &texts->items[i];
+        sources[i] = text->is_plain ? (BPEText){.path = text->path} : (BPEText){.stream = &text->stream};
+    }
+    Status s = bpe_train_texts(model, stats, sources, texts->count, config);
+    if (!s && stats->bytes == 0)
+        s = status_fail(CS336_EIO, "%s: is empty, expected a text to learn from",
+                        strcmp(texts->items->path, "-") == 0 ? TEXT_STANDARD_INPUT : texts->items->path);
+    memory_release(sources);
+    return s;
+}
+
 int command_train_bpe(int argc, char **argv)
 {
     TrainBPEOptions o = {0};
@@ -208,7 +250,8 @@ int command_train_bpe(int argc, char **argv)
     if (done != OPTIONS_PARSED)
         return done;
     ByteString special[OPTION_MAX_TEXTS];
-    TrainBPEProgress progress = {.line = work_begin("train-bpe")};
+    InputTexts texts = {0};
+    TrainBPEProgress progress = {.line = work_begin("train-bpe"), .texts = &texts};
     const BPETrainConfig config = {
         .vocab_size = o.vocab_size,
         .special_tokens = special,
@@ -224,7 +267,10 @@ int command_train_bpe(int argc, char **argv)
     BPETrainStats stats;
     Status s = check_files(&o, &config);
     if (!s)
-        s = bpe_train_files(&model, &stats, o.inputs.items, o.inputs.count, &config);
+        s = input_texts_begin(&texts, "train-bpe", &o.inputs,
+                              (TextField){.name = o.text_field, .ending = input_texts_ending(&o.special)});
+    if (!s)
+        s = learn(&model, &stats, &texts, &config);
     if (!s)
         s = write_files(&o, &model, &config);
     const double seconds = work_end(&progress.line);
@@ -236,5 +282,6 @@ int command_train_bpe(int argc, char **argv)
     if (!s)
         print_summary(work_summary_stream(to_stdout ? "-" : "file"), &model, &stats, o.vocab_size, seconds);
     bpe_model_deinit(&model);
+    input_texts_end(&texts);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

@@ -9,6 +9,7 @@
 #include <atomic>
 using std::atomic_bool;
 using std::atomic_int;
+using std::atomic_size_t;
 #else
 #include <stdatomic.h>
 #endif

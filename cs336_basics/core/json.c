@@ -2,22 +2,36 @@
 
 #include "core/utf8.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-Status json_parse(json_t **value, const char *text, size_t bytes, const char *path)
+/* Parses a text. `lines` is true if a message shall name the line. */
+static Status parse(json_t **value, const char *text, size_t bytes, const char *path, size_t flags, bool lines)
 {
     json_error_t error;
     *value = NULL;
     const char *mark = utf8_byte_order_mark((const uint8_t *)text, bytes);
     if (mark)
         return status_fail(CS336_EFORMAT, "%s: begins with %s, expected JSON in UTF-8 without such a mark", path, mark);
-    *value = json_loadb(text ? text : "", bytes, JSON_REJECT_DUPLICATES, &error);
+    *value = json_loadb(text ? text : "", bytes, flags | JSON_REJECT_DUPLICATES, &error);
     if (*value)
         return CS336_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
         return status_fail(CS336_ENOMEM, "%s: no memory to parse %zu bytes of JSON", path, bytes);
+    if (!lines)
+        return status_fail(CS336_EFORMAT, "%s:%d: %s", path, error.column, error.text);
     return status_fail(CS336_EFORMAT, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+}
+
+Status json_parse(json_t **value, const char *text, size_t bytes, const char *path)
+{
+    return parse(value, text, bytes, path, 0, true);
+}
+
+Status json_parse_line(json_t **value, const char *text, size_t bytes, const char *path)
+{
+    return parse(value, text, bytes, path, JSON_ALLOW_NUL, false);
 }
 
 Status json_read(json_t **value, const char *path)

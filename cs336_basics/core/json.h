@@ -31,6 +31,12 @@ CS336_INTERNAL_BEGIN
  */
 CS336_MUST_CHECK Status json_parse(json_t **value, const char *text, size_t bytes, const char *path);
 
+/**
+ * @brief Parses one line of JSON Lines like json_parse(), but texts may have U+0000.
+ * @param path  the file and the number of the line, "x.jsonl:12", for messages: "x.jsonl:12:column: what is wrong"
+ */
+CS336_MUST_CHECK Status json_parse_line(json_t **value, const char *text, size_t bytes, const char *path);
+
 /** @brief Parses a whole file like json_parse(). @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM */
 CS336_MUST_CHECK Status json_read(json_t **value, const char *path);
 

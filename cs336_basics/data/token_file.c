@@ -78,9 +78,14 @@ Status token_ids_check_width(const uint8_t *bytes, size_t length, size_t width, 
 
 /* ---- an array in memory ---- */
 
+TokenFile token_file_view_numbers(const void *numbers, size_t count, size_t width, size_t vocab_size)
+{
+    return (TokenFile){.memory = numbers, .count = count, .width = width, .vocab_size = vocab_size};
+}
+
 TokenFile token_file_view(const int32_t *ids, size_t count, size_t vocab_size)
 {
-    return (TokenFile){.memory = (const uint8_t *)ids, .count = count, .width = sizeof *ids, .vocab_size = vocab_size};
+    return token_file_view_numbers(ids, count, sizeof *ids, vocab_size);
 }
 
 void token_file_close(TokenFile *tokens)

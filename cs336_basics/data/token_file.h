@@ -5,7 +5,7 @@
  * - A raw file holds little-endian numbers without a header: uint16 for a vocabulary of up to 65 536 entries, else
  *   uint32. FILE.json beside it says width and vocabulary (data/token_sidecar.h). Without it, a file whose first ids
  *   have the pattern of the other width is refused.
- * - NumPy's .npy files with one dimension and dtype '<u2' or '<u4' are read too; their first bytes identify them
+ * - NumPy's .npy files with one dimension and dtype '<u2', '<u4' or '<i4' are read too; their first bytes identify them
  *   (data/token_npy.h).
  * - The file stays open, and each call reads the ids that it asks for. They are checked against the vocabulary size
  *   then, so a large file opens at once. The kernel keeps files that were read in memory (the page cache), so reading
@@ -55,8 +55,16 @@ CS336_MUST_CHECK Status token_file_open(TokenFile *tokens, const char *path, siz
 /** @brief Opens a file like token_file_open(), but it may have no ids: an empty text has none. */
 CS336_MUST_CHECK Status token_file_open_any(TokenFile *tokens, const char *path, size_t vocab_size);
 
-/** @brief Returns a TokenFile that reads an array of the caller. It need not be closed. */
+/** @brief Returns a TokenFile that reads an array of the caller. Nothing is copied, and it need not be closed. */
 TokenFile token_file_view(const int32_t *ids, size_t count, size_t vocab_size);
+
+/**
+ * @brief The same for an array of another type, such as a uint16 file that the caller has mapped into memory
+ * (numpy.memmap).
+ * @param numbers  (count) uint16, uint32 or int32
+ * @param width    bytes of each: 2 or 4
+ */
+TokenFile token_file_view_numbers(const void *numbers, size_t count, size_t width, size_t vocab_size);
 
 /** @brief Closes the file. A zeroed or closed TokenFile is fine. */
 void token_file_close(TokenFile *tokens);

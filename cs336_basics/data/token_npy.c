@@ -41,9 +41,12 @@ static Status read_text(TokenNpy *npy, const char *header, const char *path)
     const char *dtype = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'");
     const char *shape = value_of(header, "'shape'");
     /* The type of the ids. */
-    if (strncmp(dtype, "'<u2'", 5) != 0 && strncmp(dtype, "'<u4'", 5) != 0)
-        return status_fail(CS336_EFORMAT, "%s: .npy of dtype %.*s, expected '<u2' or '<u4'", path,
-                           (int)strcspn(dtype, ","), dtype);
+    const bool known =
+        strncmp(dtype, "'<u2'", 5) == 0 || strncmp(dtype, "'<u4'", 5) == 0 || strncmp(dtype, "'<i4'", 5) == 0;
+    if (!known)
+        return status_fail(CS336_EFORMAT,
+                           "%s: .npy of dtype %.*s, expected '<u2', '<u4' or '<i4', as ids.astype(numpy.uint16) gives",
+                           path, (int)strcspn(dtype, ","), dtype);
     npy->width = dtype[3] == '2' ? sizeof(uint16_t) : sizeof(uint32_t);
     /* The shape: one dimension, as "(10,)". */
     const bool opens = *shape == '(';

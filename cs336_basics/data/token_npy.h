@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Headers of NumPy's .npy files of token ids: one dimension, dtype '<u2' or '<u4'.
+ * @brief Headers of NumPy's .npy files of token ids: one dimension, dtype '<u2', '<u4' or '<i4'.
  *
  * An .npy file is: the magic bytes "\x93NUMPY", major and minor version (a byte each), the length of the header (2
  * bytes in version 1, else 4), the header, then the ids. The header is a Python dictionary as text, with blanks and a

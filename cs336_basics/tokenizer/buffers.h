@@ -87,6 +87,23 @@ CS336_MUST_CHECK Status token_list_append(TokenList *list, const int32_t *ids, s
 /** @brief Receives ids in the order of the text. If it does not return CS336_OK, the encoding ends with its status. */
 typedef Status TokenSink(void *context, const int32_t *ids, size_t count);
 
+/**
+ * @brief Reads the next bytes of a text.
+ * @param      context   of the TextStream
+ * @param[out] bytes     room for @p capacity bytes
+ * @param[out] length    how many were read; 0 at the end only
+ */
+typedef Status TextRead(void *context, uint8_t *bytes, size_t capacity, size_t *length);
+
+/**
+ * @brief A text that is read once, from beginning to end, by one thread at a time; which thread it is may change. A
+ * file that is decompressed while it is read is one, or a socket.
+ */
+typedef struct {
+    TextRead *read; /**< NULL: no stream */
+    void *context;  /**< passed to read */
+} TextStream;
+
 /** @brief Frees the ids and leaves an empty list, which may be used again. */
 void token_list_deinit(TokenList *list);
 

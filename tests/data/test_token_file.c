@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define AS_TYPE ", as ids.astype(numpy.uint16) gives"
 #define HOW_TO_MAKE "; cs336 encode --tokenizer FILE --input FILE --output FILE makes one"
 
 static void assert_ids(const TokenFile *tokens, size_t start, size_t count, const int32_t *expected)
@@ -58,10 +59,9 @@ START_TEST(test_npy_files_of_numpy_are_read)
         const char *path;
         size_t width;
     } cases[] = {
-        {"tests/fixtures/tokens/u2_v1.npy", 2},
-        {"tests/fixtures/tokens/u4_v1.npy", 4},
-        {"tests/fixtures/tokens/u2_v2.npy", 2},
-        {"tests/fixtures/tokens/u4_v3.npy", 4},
+        {"tests/fixtures/tokens/u2_v1.npy", 2}, {"tests/fixtures/tokens/u4_v1.npy", 4},
+        {"tests/fixtures/tokens/u2_v2.npy", 2}, {"tests/fixtures/tokens/u4_v3.npy", 4},
+        {"tests/fixtures/tokens/i4.npy", 4},
     };
     static const size_t vocabularies[] = {100, 100000};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -83,6 +83,47 @@ START_TEST(test_ids_in_memory_are_read_alike)
     const TokenFile tokens = token_file_view(ids, 3, 100000);
     assert_ids(&tokens, 0, 3, ids);
     assert_ids(&tokens, 1, 2, ids + 1);
+    const uint16_t narrow[] = {3, 65535, 0};
+    const TokenFile view = token_file_view_numbers(narrow, 3, sizeof *narrow, 65536);
+    ck_assert_ptr_eq(view.memory, narrow);
+    assert_ids(&view, 0, 3, (int32_t[]){3, 65535, 0});
+    const uint32_t wide[] = {3, 99999, 4294967295};
+    const TokenFile wide_view = token_file_view_numbers(wide, 3, sizeof *wide, 100000);
+    assert_ids(&wide_view, 0, 2, ids);
+    int32_t read[3];
+    assert_fails(token_file_read(read, &wide_view, 0, 3), CS336_ERANGE,
+                 "token ids: id 4294967295 at position 2, expected below the vocabulary size 100000");
+}
+END_TEST
+
+/* fineweb_train.bin of llm.c: 256 numbers, then uint16 ids of GPT-2's vocabulary. */
+START_TEST(test_a_header_of_llmc_is_refused)
+{
+    static uint16_t numbers[1000] = {20240520 & 0xFFFF, 20240520 >> 16, 1, 0, 488, 0};
+    char message[640];
+    const char *path = temp_path("train.bin");
+    TokenFile tokens;
+    write_file(path, numbers, sizeof numbers);
+    snprintf(message, sizeof message, ": begins with a header of llm.c, expected ids alone: tail -c +1025 %s >ids.bin",
+             path);
+    assert_path_fails(token_file_open(&tokens, path, 50257), CS336_EFORMAT, path, message);
+}
+END_TEST
+
+/* nanoGPT's train.bin: uint16 ids of GPT-2's vocabulary, without a header and without a sidecar. */
+START_TEST(test_a_memmap_of_numpy_is_a_raw_file)
+{
+    static uint16_t numbers[2000];
+    const char *path = temp_path("train.bin");
+    TokenFile tokens;
+    for (size_t i = 0; i < 2000; i++)
+        numbers[i] = (uint16_t)(i * 7919 % 50257);
+    write_file(path, numbers, sizeof numbers);
+    assert_ok(token_file_open(&tokens, path, 50257));
+    ck_assert_uint_eq(tokens.count, 2000);
+    assert_ids(&tokens, 1998, 2, (int32_t[]){1998 * 7919 % 50257, 1999 * 7919 % 50257});
+    assert_ok(token_file_check_ids(&tokens));
+    token_file_close(&tokens);
 }
 END_TEST
 
@@ -127,8 +168,8 @@ START_TEST(test_npy_files_of_other_kinds_are_rejected)
     static const struct {
         const char *path, *message;
     } cases[] = {
-        {"tests/fixtures/tokens/i8.npy", ": .npy of dtype '<i8', expected '<u2' or '<u4'"},
-        {"tests/fixtures/tokens/big_endian.npy", ": .npy of dtype '>u2', expected '<u2' or '<u4'"},
+        {"tests/fixtures/tokens/i8.npy", ": .npy of dtype '<i8', expected '<u2', '<u4' or '<i4'" AS_TYPE},
+        {"tests/fixtures/tokens/big_endian.npy", ": .npy of dtype '>u2', expected '<u2', '<u4' or '<i4'" AS_TYPE},
         {"tests/fixtures/tokens/two_dimensions.npy",
          ": .npy of shape (2, 5), fortran_order False, expected one dimension in C order"},
         {"tests/fixtures/tokens/fortran.npy",
@@ -178,8 +219,8 @@ START_TEST(test_npy_headers_are_checked_against_the_file)
         {1, HEAD("(3,)"), 99, 6, ": 74 bytes, the .npy header is cut short"},
         {2, HEAD("(3,)"), 65535, 6, ": 76 bytes, the .npy header is cut short"},
         {4, HEAD("(3,)"), 0, 6, ": .npy of version 4, expected 1, 2 or 3"},
-        {1, "", 0, 0, ": .npy of dtype , expected '<u2' or '<u4'"},
-        {1, "{'descr' '<u2'}", 0, 0, ": .npy of dtype , expected '<u2' or '<u4'"},
+        {1, "", 0, 0, ": .npy of dtype , expected '<u2', '<u4' or '<i4'" AS_TYPE},
+        {1, "{'descr' '<u2'}", 0, 0, ": .npy of dtype , expected '<u2', '<u4' or '<i4'" AS_TYPE},
     };
 #undef HEAD
     const char *path = temp_path("bad.npy");
@@ -408,6 +449,8 @@ const TestCase token_file_tests[] = {
     TEST(test_raw_files_are_little_endian, "token_file"),
     TEST(test_npy_files_of_numpy_are_read, "token_file"),
     TEST(test_ids_in_memory_are_read_alike, "token_file"),
+    TEST(test_a_memmap_of_numpy_is_a_raw_file, "token_file"),
+    TEST(test_a_header_of_llmc_is_refused, "token_file"),
     TEST(test_a_file_that_is_missing_or_empty_names_the_command_that_makes_it, "token_file"),
     TEST(test_a_raw_file_holds_a_whole_number_of_ids, "token_file"),
     TEST(test_npy_files_of_other_kinds_are_rejected, "token_file"),

@@ -35,6 +35,8 @@ typedef void FuzzRun(const uint8_t *data, size_t size);
     X(weights)           \
     X(token_file)        \
     X(json)              \
+    X(json_lines)        \
+    X(input_stream)      \
     X(options)           \
     X(config)            \
     X(run_log)           \

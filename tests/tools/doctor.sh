@@ -20,6 +20,8 @@ echo 'For the main job (make demo):'
 program "$compiler" 'a C11 compiler: nothing builds without it' MISSING
 program pkg-config 'finds the libraries' MISSING
 library jansson 'JSON: vocabularies, configurations, checkpoints' MISSING
+library zlib 'reads .gz texts (package zlib1g-dev)' no
+library libzstd 'reads .zst texts (package libzstd-dev)' no
 if [ -n "$openmp" ]; then row OpenMP yes "$openmp"; else absent OpenMP 'more than one thread' no; fi
 echo 'For the tests (make test):'
 library check 'the test suites' no

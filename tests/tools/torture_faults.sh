@@ -25,6 +25,8 @@ mkdir case && cd case && {
     "$program" story --stories 300 --output text.txt
     "$program" train-bpe --input text.txt --vocab-size 300 --vocab vocab.json --merges merges.txt
     "$program" encode $files --input text.txt --output train.bin
+    gzip -c text.txt >text.gz
+    awk '{ gsub(/["\\]/, "\\\\&"); print "{\"text\": \"" $0 "\"}" }' text.txt >text.jsonl
     echo '{"val": "train.bin", "val_every": 3, "val_batches": 1}' >settings.json
     "$program" $training && mv run/checkpoint.safetensors . &&
         mkdir first && mv run/log.jsonl run/config.json first && rm -r run &&
@@ -143,6 +145,11 @@ disk() { # judge, command ...
 each survived story --stories 100 --output o.txt
 each survived train-bpe --input text.txt --vocab-size 280 --vocab o.json --merges o.txt
 each survived encode $files --input text.txt --output o.bin
+each survived encode $files --special-token '<|x|>' --text-field text --input text.jsonl --output o.bin
+if (cd case && "$program" encode $files --input text.gz --output ../gz.bin) >log 2>&1; then # built with zlib
+    each survived train-bpe --input text.gz --vocab-size 280 --vocab o.json --merges o.txt
+    each survived encode $files --input text.gz --output o.bin
+fi
 each survived decode $files --input train.bin --output o.txt
 each survived export-tokenizer $files --output o.json
 each survived tokenizer-report $files --input text.txt

@@ -3,7 +3,9 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/text_form.h"
 #include "tokenizer/split/cut.h"
+#include "tokenizer/split/text_cutter.h"
 
 enum {
     CHUNK_BYTES = 1 << 19,  /* 512 KiB, a few milliseconds: some 130 000 ids, so most chunks are kept whole */
@@ -14,7 +16,8 @@ enum {
                         character has at most 4 */
     KEPT_ROOM = KEPT_IDS + FEED_BYTES, /* the bytes of the last feed may give one id each */
     THREADS_BYTES = 46 << 20,          /* caches and kept ids of all threads together */
-    LEAST_CACHE = 1 << 20              /* bytes of a thread's cache, however many threads there are */
+    LEAST_CACHE = 1 << 20,             /* bytes of a thread's cache, however many threads there are */
+    ROUNDS = 256 /* chunks of a stream for each thread in one parallel loop, which must know where it ends: 128 MiB */
 };
 
 static const size_t NONE = SIZE_MAX;
@@ -22,14 +25,19 @@ static const size_t NONE = SIZE_MAX;
 typedef struct {
     const Tokenizer *tokenizer;
     const uint8_t *text;    /* NULL: the text is in the file */
-    const FileReader *file; /* NULL: the text is in memory */
-    size_t length;          /* bytes of the text */
+    const FileReader *file; /* NULL: the text is not in a file */
+    size_t length;          /* bytes of the text; of a stream 0, because it is unknown */
     size_t cut_context;     /* CUT_CONTEXT and the length of the longest special token */
     const EncodeConfig *config;
     TokenSink *sink;
     void *context;
     size_t chunk_bytes, chunks;
-    atomic_size_t done; /* bytes whose ids are written */
+    TextCutter cutter;     /* of a stream */
+    TextChunk *ahead;      /* (ahead_count) of a stream: chunk i is read into ahead[i % ahead_count]. NULL: no stream */
+    size_t ahead_count;    /* as many as threads */
+    Encoder *long_encoder; /* NULL, or for chunks without a safe cut at both ends, one after the other */
+    bool long_text;        /* long_encoder is inside a text */
+    atomic_size_t done;    /* bytes whose ids are written */
     ParallelFailure failure;
 } Job;
 
@@ -37,9 +45,10 @@ typedef struct {
     Job *job;
     Encoder *encoder;
     TokenList kept;
-    ByteList bytes;    /* what was read of the file */
-    bool in_turn;      /* all chunks before this one are written */
-    size_t begin, end; /* what is not encoded of the chunk */
+    ByteList bytes;         /* what was read of the file */
+    const TextChunk *chunk; /* of a stream: `begin` and `end` are counted from its beginning */
+    bool in_turn;           /* all chunks before this one are written */
+    size_t begin, end;      /* what is not encoded of the chunk */
 } Worker;
 
 /* ---- the text ---- */
@@ -49,7 +58,7 @@ static Status text_between(Worker *worker, size_t begin, size_t end, const uint8
 {
     const Job *job = worker->job;
     if (!job->file) {
-        *bytes = job->text + begin;
+        *bytes = (job->ahead ? worker->chunk->bytes.bytes : job->text) + begin;
         return CS336_OK;
     }
     Status s = array_reserve(&worker->bytes.bytes, &worker->bytes.capacity, end - begin, 1);
@@ -121,6 +130,16 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
     return worker->in_turn ? job->sink(job->context, ids, count) : token_list_append(&worker->kept, ids, count);
 }
 
+static Status check_stop(const Job *job)
+{
+    if (!parallel_stop_asked(job->config->stop))
+        return CS336_OK;
+    if (job->ahead)
+        return status_fail(CS336_EINTERRUPTED, "encode_stream: stopped after %zu bytes", atomic_load(&job->done));
+    return status_fail(CS336_EINTERRUPTED, "encode_text: stopped after %zu of %zu bytes", atomic_load(&job->done),
+                       job->length);
+}
+
 /* Encodes the rest of the chunk, or as much of it as can be kept. */
 static Status encode_rest(Worker *worker)
 {
@@ -129,9 +148,9 @@ static Status encode_rest(Worker *worker)
     Status s = CS336_OK;
     while (!s && worker->begin < worker->end && worker->kept.count < KEPT_IDS) {
         const size_t left = worker->end - worker->begin, length = left < FEED_BYTES ? left : FEED_BYTES;
-        if (parallel_stop_asked(job->config->stop))
-            return status_fail(CS336_EINTERRUPTED, "encode_text: stopped after %zu of %zu bytes",
-                               atomic_load(&job->done), job->length);
+        s = check_stop(job);
+        if (s)
+            return s;
         s = text_between(worker, worker->begin, worker->begin + length, &bytes);
         if (!s)
             s = encoder_feed(worker->encoder, bytes, length);
@@ -193,6 +212,30 @@ static Status make_encoders(Job *job, Worker *workers, size_t threads)
     return s;
 }
 
+/* Makes a worker, with an encoder of its own, for each thread. */
+static Status make_workers(Job *job, Worker **workers, size_t threads)
+{
+    *workers = memory_allocate_zeroed(threads, sizeof **workers);
+    if (!*workers)
+        return status_fail(CS336_ENOMEM, "encode_text: no memory for %zu threads", threads);
+    return make_encoders(job, *workers, threads);
+}
+
+static void destroy_workers(Worker *workers, size_t threads)
+{
+    for (size_t i = 0; workers && i < threads; i++) {
+        encoder_destroy(workers[i].encoder);
+        token_list_deinit(&workers[i].kept);
+        byte_list_deinit(&workers[i].bytes);
+    }
+    memory_release(workers);
+}
+
+static size_t threads_of(const EncodeConfig *config)
+{
+    return (size_t)(config->threads ? config->threads : parallel_threads());
+}
+
 /* Encodes the text of a job, of which tokenizer, text or file, length, config, sink and context are set. */
 static Status encode_job(Job *job)
 {
@@ -200,17 +243,12 @@ static Status encode_job(Job *job)
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
     job->chunks = job->length / job->chunk_bytes + (job->length % job->chunk_bytes != 0);
     job->cut_context = CUT_CONTEXT + (special->count ? special->tokens[0].length : 0); /* the longest is first */
-    size_t threads = (size_t)(job->config->threads ? job->config->threads : parallel_threads());
+    size_t threads = threads_of(job->config);
     threads = threads < job->chunks ? threads : job->chunks;
     if (job->chunks == 0)
         return CS336_OK;
-    /* A worker, with an encoder of its own, for each thread. */
-    Worker *workers = memory_allocate_zeroed(threads, sizeof *workers);
-    Status s = CS336_OK;
-    if (!workers)
-        s = status_fail(CS336_ENOMEM, "encode_text: no memory for %zu threads", threads);
-    if (!s)
-        s = make_encoders(job, workers, threads);
+    Worker *workers;
+    Status s = make_workers(job, &workers, threads);
     if (!s) {
         /* Each thread takes the next chunk; the ordered region runs in the order of the chunks. */
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads((int)threads)
@@ -222,12 +260,125 @@ static Status encode_job(Job *job)
         }
         s = parallel_result(&job->failure);
     }
-    for (size_t i = 0; workers && i < threads; i++) {
-        encoder_destroy(workers[i].encoder);
-        token_list_deinit(&workers[i].kept);
-        byte_list_deinit(&workers[i].bytes);
+    destroy_workers(workers, threads);
+    return s;
+}
+
+/* ---- streams ---- */
+
+/* Runs at the same time as other threads. A chunk that is not a text of its own is left for its turn. */
+static void encode_stream_before_turn(Worker *worker, const TextChunk *chunk)
+{
+    /* Another thread may have read the chunk; it added to `done` after that, so that its bytes are seen here. */
+    (void)atomic_load(&worker->job->done);
+    worker->in_turn = false;
+    worker->kept.count = 0;
+    worker->chunk = chunk;
+    worker->begin = 0;
+    worker->end = chunk->begins && chunk->ends ? chunk->length : NONE;
+    if (parallel_failed(&worker->job->failure) || worker->end == NONE)
+        return;
+    const Status s = encode_rest(worker);
+    if (s)
+        parallel_fail(&worker->job->failure, s);
+}
+
+/* Encodes a chunk that continues the one before it, or that the next one continues, and passes the ids on. */
+static Status encode_long_chunk(Job *job, const TextChunk *chunk)
+{
+    Status s = CS336_OK;
+    if (!job->long_encoder)
+        s = encoder_create_small(&job->long_encoder, job->tokenizer, LEAST_CACHE, job->sink, job->context);
+    for (size_t begin = 0; !s && begin < chunk->length; begin += FEED_BYTES) {
+        const size_t left = chunk->length - begin;
+        s = check_stop(job);
+        if (!s)
+            s = encoder_feed(job->long_encoder, chunk->bytes.bytes + begin, left < FEED_BYTES ? left : FEED_BYTES);
     }
-    memory_release(workers);
+    job->long_text = !chunk->ends;
+    return !s && chunk->ends ? encoder_finish(job->long_encoder) : s;
+}
+
+/*
+ * Runs when all chunks before this one are written: writes its ids, and reads the chunk that will be ahead_count behind
+ * it. When a thread takes that one, this turn is over: at most ahead_count chunks are taken and not written.
+ */
+static void encode_stream_in_turn(Worker *worker, TextChunk *chunk)
+{
+    Job *job = worker->job;
+    if (chunk->length == 0 || parallel_failed(&job->failure))
+        return;
+    const size_t length = chunk->length;
+    Status s;
+    if (worker->end == NONE) {
+        s = encode_long_chunk(job, chunk);
+    } else {
+        worker->in_turn = true;
+        s = worker->kept.count ? job->sink(job->context, worker->kept.ids, worker->kept.count) : CS336_OK;
+        worker->kept.count = 0;
+        if (!s)
+            s = encode_rest(worker);
+    }
+    if (!s)
+        s = text_cutter_next(&job->cutter, chunk);
+    const size_t done = atomic_fetch_add(&job->done, length) + length;
+    if (s) {
+        parallel_fail(&job->failure, s);
+        return;
+    }
+    if (job->config->progress)
+        job->config->progress(job->config->context, done, 0);
+}
+
+/* Encodes the chunks until the stream ends. */
+static Status encode_stream_chunks(Job *job, Worker *workers)
+{
+    Status s = CS336_OK;
+    while (!s && job->ahead[0].length) {
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads((int)job->ahead_count)
+        for (size_t i = 0; i < ROUNDS * job->ahead_count; i++) {
+            Worker *worker = &workers[parallel_thread()];
+            TextChunk *chunk = &job->ahead[i % job->ahead_count];
+            encode_stream_before_turn(worker, chunk);
+#pragma omp ordered
+            encode_stream_in_turn(worker, chunk);
+        }
+        s = parallel_result(&job->failure);
+    }
+    return !s && job->long_text ? encoder_finish(job->long_encoder) : s;
+}
+
+/* Reads the first chunk of each thread. A text of one chunk needs one thread. */
+static Status read_first_chunks(Job *job, size_t threads)
+{
+    job->ahead = memory_allocate_zeroed(threads, sizeof *job->ahead);
+    if (!job->ahead)
+        return status_fail(CS336_ENOMEM, "encode_stream: no memory for %zu chunks", threads);
+    Status s = CS336_OK;
+    do
+        s = text_cutter_next(&job->cutter, &job->ahead[job->ahead_count++]);
+    while (!s && job->ahead_count < threads && !job->cutter.ended);
+    return s;
+}
+
+Status encode_stream(const Tokenizer *tokenizer, const TextStream *stream, TokenSink *sink, void *context,
+                     const EncodeConfig *config)
+{
+    Job job = {.tokenizer = tokenizer, .config = config, .sink = sink, .context = context};
+    text_cutter_begin(&job.cutter, stream, &tokenizer->special, tokenizer->model.pattern,
+                      config->chunk_bytes ? config->chunk_bytes : CHUNK_BYTES, CUT_CONTINUE);
+    Worker *workers = NULL;
+    Status s = read_first_chunks(&job, threads_of(config));
+    if (!s)
+        s = make_workers(&job, &workers, job.ahead_count);
+    if (!s)
+        s = encode_stream_chunks(&job, workers);
+    destroy_workers(workers, job.ahead_count);
+    for (size_t i = 0; job.ahead && i < job.ahead_count; i++)
+        byte_list_deinit(&job.ahead[i].bytes);
+    memory_release(job.ahead);
+    encoder_destroy(job.long_encoder);
+    text_cutter_end(&job.cutter);
     return s;
 }
 
@@ -252,7 +403,9 @@ Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink
         return s;
     Job job = {
         .tokenizer = tokenizer, .file = &file, .length = file.size, .config = config, .sink = sink, .context = context};
-    s = encode_job(&job);
+    s = text_form_check_plain(&file);
+    if (!s)
+        s = encode_job(&job);
     file_close(&file);
     return s;
 }

@@ -27,7 +27,8 @@ typedef struct {
     size_t chunk_bytes;     /**< nominal length of a chunk; 0: 512 KiB */
     const atomic_int *stop; /**< NULL, or a flag that ends the encoding when it is not 0 */
     void (*progress)(void *context, size_t done,
-                     size_t total); /**< NULL, or called with the bytes done, by one thread at a time */
+                     size_t total); /**< NULL, or called with the bytes done, by one thread at a time; of a stream
+                                       the total is 0, because it is unknown */
     void *context;                  /**< passed to progress */
 } EncodeConfig;
 
@@ -40,10 +41,21 @@ typedef struct {
 CS336_MUST_CHECK Status encode_text(const Tokenizer *tokenizer, ByteString text, TokenSink *sink, void *context,
                                     const EncodeConfig *config);
 
-/** @brief Encodes a regular file. @retval CS336_EIO  the file cannot be read, or another process has cut it; else as
- * encode_text() */
+/**
+ * @brief Encodes a regular file of plain text.
+ * @retval CS336_EIO      the file cannot be read, or another process has cut it
+ * @retval CS336_EFORMAT  it is compressed; encode_stream() takes what is decompressed
+ * @retval others         as encode_text()
+ */
 CS336_MUST_CHECK Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink, void *context,
                                     const EncodeConfig *config);
+
+/**
+ * @brief Encodes a stream. One thread at a time reads it.
+ * @retval others  as encode_text(), or what the stream returned
+ */
+CS336_MUST_CHECK Status encode_stream(const Tokenizer *tokenizer, const TextStream *stream, TokenSink *sink,
+                                      void *context, const EncodeConfig *config);
 
 CS336_API_END
 

@@ -48,9 +48,9 @@ typedef struct Tokenizer {
  * @param[out] tokenizer       NULL on failure; free it with tokenizer_destroy()
  * @param[in]  model           with a token for each of the 256 bytes, unless it is decode_only
  * @param[in]  special_tokens  those that the vocabulary does not have are appended to it in the given order
- * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, a special token is empty, a model that
- *                       ignores its merges has a token of more than WHOLE_TOKEN_BYTES, or the model is decode_only and
- *                       special tokens are given
+ * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, a special token is empty, a model
+ * that ignores its merges has a token of more than WHOLE_TOKEN_BYTES, or the model is decode_only and special tokens
+ * are given
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,

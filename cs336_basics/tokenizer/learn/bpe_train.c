@@ -3,6 +3,7 @@
 #include "core/file.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/text_form.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/learn/bpe_learn.h"
 #include "tokenizer/learn/word_count.h"
@@ -55,18 +56,21 @@ static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
 
 /* Passes on what count_words() reports. */
 typedef struct {
-    BPEProgress *progress;
+    BPEProgress *progress; /* NULL: nobody listens */
     void *context;
+    size_t bytes; /* counted so far; in the end those of all texts */
 } Listener;
 
 static void report_counting(void *context, size_t done, size_t total)
 {
-    const Listener *listener = context;
-    listener->progress(listener->context, BPE_COUNTING, done, total);
+    Listener *listener = context;
+    listener->bytes = done;
+    if (listener->progress)
+        listener->progress(listener->context, BPE_COUNTING, done, total);
 }
 
-/* Counts the words of the sources. */
-static Status count_pretokens(WordTable *words, const WordSource *sources, size_t source_count,
+/* Counts the words of the sources. @param[out] bytes  of all texts */
+static Status count_pretokens(WordTable *words, size_t *bytes, const WordSource *sources, size_t source_count,
                               const BPETrainConfig *config)
 {
     SpecialTokens special;
@@ -79,10 +83,11 @@ static Status count_pretokens(WordTable *words, const WordSource *sources, size_
         .pattern = config->pattern,
         .threads = config->threads > 0 ? config->threads : parallel_threads(),
         .stop = config->stop,
-        .progress = config->progress ? report_counting : NULL,
+        .progress = report_counting,
         .context = &listener,
     };
     s = count_words(words, sources, source_count, &counting);
+    *bytes = listener.bytes;
     special_tokens_deinit(&special);
     return s;
 }
@@ -91,13 +96,12 @@ static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sou
                     const BPETrainConfig *config)
 {
     WordTable words = {0};
+    size_t bytes = 0;
     Status s = begin_vocabulary(model, config);
     if (!s)
-        s = count_pretokens(&words, sources, source_count, config);
+        s = count_pretokens(&words, &bytes, sources, source_count, config);
     if (!s && stats) {
-        *stats = (BPETrainStats){.distinct_pretokens = word_table_size(&words)};
-        for (size_t i = 0; i < source_count; i++)
-            stats->bytes += sources[i].content.length;
+        *stats = (BPETrainStats){.bytes = bytes, .distinct_pretokens = word_table_size(&words)};
         for (WordCursor cursor = {0}; word_table_next(&words, &cursor);)
             stats->pretokens += cursor.count;
     }
@@ -128,22 +132,46 @@ Status bpe_train(BPEModel *model, BPETrainStats *stats, const ByteString *texts,
     return s;
 }
 
-Status bpe_train_files(BPEModel *model, BPETrainStats *stats, const char *const *paths, size_t path_count,
+/* Checks a file and finds its length. */
+static Status measure_file(WordSource *source, const char *path)
+{
+    FileReader file;
+    Status s = file_open(&file, path);
+    if (s)
+        return s;
+    s = text_form_check_plain(&file);
+    *source = (WordSource){.path = path, .content.length = file.size};
+    file_close(&file);
+    return s;
+}
+
+Status bpe_train_texts(BPEModel *model, BPETrainStats *stats, const BPEText *texts, size_t text_count,
                        const BPETrainConfig *config)
 {
     *model = (BPEModel){0};
     WordSource *sources;
-    Status s = allocate_sources(&sources, path_count);
-    for (size_t i = 0; !s && i < path_count; i++) {
-        FileReader file;
-        s = file_open(&file, paths[i]);
-        if (s)
-            break;
-        sources[i] = (WordSource){.path = paths[i], .content.length = file.size};
-        file_close(&file);
-    }
+    Status s = allocate_sources(&sources, text_count);
+    for (size_t i = 0; !s && i < text_count; i++)
+        if (texts[i].path)
+            s = measure_file(&sources[i], texts[i].path);
+        else
+            sources[i].stream = *texts[i].stream;
     if (!s)
-        s = train(model, stats, sources, path_count, config);
+        s = train(model, stats, sources, text_count, config);
     memory_release(sources);
+    return s;
+}
+
+Status bpe_train_files(BPEModel *model, BPETrainStats *stats, const char *const *paths, size_t path_count,
+                       const BPETrainConfig *config)
+{
+    *model = (BPEModel){0};
+    BPEText *texts = memory_allocate_zeroed(path_count, sizeof *texts);
+    if (!texts)
+        return status_fail(CS336_ENOMEM, "bpe_train: no memory for %zu texts", path_count);
+    for (size_t i = 0; i < path_count; i++)
+        texts[i].path = paths[i];
+    const Status s = bpe_train_texts(model, stats, texts, path_count, config);
+    memory_release(texts);
     return s;
 }

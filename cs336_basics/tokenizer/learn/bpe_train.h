@@ -33,7 +33,7 @@ CS336_API_BEGIN
 
 /** @brief What bpe_train() is doing, and so the unit of its progress. */
 typedef enum {
-    BPE_COUNTING, /**< done and total are bytes of text */
+    BPE_COUNTING, /**< done and total are bytes of text; a total of 0 is unknown, because a text is a stream */
     BPE_MERGING   /**< done and total are merges; there may be fewer than the total */
 } BPEPhase;
 
@@ -74,12 +74,27 @@ CS336_MUST_CHECK Status bpe_train(BPEModel *model, BPETrainStats *stats, const B
                                   const BPETrainConfig *config);
 
 /**
- * @brief The same as bpe_train() with files; each is a text of its own.
- * @retval CS336_EIO  a file cannot be read; the message says which
+ * @brief The same as bpe_train() with files of plain text; each is a text of its own.
+ * @retval CS336_EIO      a file cannot be read; the message says which
+ * @retval CS336_EFORMAT  a file is compressed; bpe_train_texts() takes it as a stream
  * @retval CS336_ERANGE, CS336_ENOMEM, CS336_EINTERRUPTED  as bpe_train()
  */
 CS336_MUST_CHECK Status bpe_train_files(BPEModel *model, BPETrainStats *stats, const char *const *paths,
                                         size_t path_count, const BPETrainConfig *config);
+
+/** @brief A text of a corpus: a regular file of plain text, or a stream. */
+typedef struct {
+    const char *path;         /**< of the file, which all threads read at the same time; NULL: a stream */
+    const TextStream *stream; /**< the caller's; NULL: a file */
+} BPEText;
+
+/**
+ * @brief The same as bpe_train() with files and streams, such as files that are decompressed while they are read.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ERANGE, CS336_ENOMEM, CS336_EINTERRUPTED  as bpe_train_files(), or what a
+ *         stream returned
+ */
+CS336_MUST_CHECK Status bpe_train_texts(BPEModel *model, BPETrainStats *stats, const BPEText *texts, size_t text_count,
+                                        const BPETrainConfig *config);
 
 CS336_API_END
 

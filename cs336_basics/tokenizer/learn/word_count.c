@@ -6,6 +6,9 @@
 #include "tokenizer/learn/word_tally.h"
 #include "tokenizer/split/cut.h"
 #include "tokenizer/split/pretokenize.h"
+#include "tokenizer/split/text_cutter.h"
+
+#include <pthread.h>
 
 enum {
     CHUNK_BYTES = 1 << 19, /* 512 KiB: half an L2 cache, and some 0.5 ms of work for one visit to the shared counter */
@@ -24,13 +27,17 @@ typedef struct {
     size_t *first_chunk;      /* by source: number of its first chunk; behind the last one: number of chunks */
     atomic_size_t next_chunk; /* the first chunk that no thread has taken */
     atomic_size_t done;       /* bytes counted */
+    pthread_mutex_t reading;  /* of the two fields below */
+    size_t stream;            /* number of the source that is read as a stream, or of the next one */
+    TextCutter cutter;        /* of that stream */
     ParallelFailure failure;
 } Job;
 
-/* Computes the context and numbers the chunks of all sources. */
+/* Computes the context, and numbers the chunks of all sources but streams. */
 static Status begin_job(Job *job)
 {
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
+    bool has_stream = false;
     job->context = CONTEXT + (job->config->special->count ? job->config->special->tokens[0].length : 0);
     job->first_chunk = memory_allocate_zeroed(job->source_count + 1, sizeof *job->first_chunk);
     if (!job->first_chunk)
@@ -39,7 +46,10 @@ static Status begin_job(Job *job)
         const size_t length = job->sources[i].content.length;
         job->first_chunk[i + 1] = job->first_chunk[i] + length / job->chunk_bytes + (length % job->chunk_bytes != 0);
         job->total += length;
+        has_stream = has_stream || job->sources[i].stream.read;
     }
+    if (has_stream)
+        job->total = 0;
     return CS336_OK;
 }
 
@@ -205,9 +215,60 @@ static Status count_chunks(Job *job, WordTally *words)
     return s;
 }
 
+/*
+ * Reads the next chunk of the streams; an empty chunk: there is none. Only one thread at a time calls it. After a
+ * failure it finds no further chunk.
+ */
+static Status read_chunk(Job *job, TextChunk *chunk)
+{
+    Status s = CS336_OK;
+    chunk->length = 0;
+    while (!s && chunk->length == 0 && job->stream < job->source_count) {
+        const TextStream *stream = &job->sources[job->stream].stream;
+        if (stream->read && !job->cutter.stream)
+            text_cutter_begin(&job->cutter, stream, job->config->special, job->config->pattern, job->chunk_bytes,
+                              CUT_GROW);
+        if (stream->read)
+            s = text_cutter_next(&job->cutter, chunk);
+        if (chunk->length == 0) {
+            text_cutter_end(&job->cutter);
+            job->stream++;
+        }
+    }
+    if (s)
+        job->stream = job->source_count;
+    return s;
+}
+
+/* Takes chunks of the streams and counts them until none is left. */
+static Status count_streams(Job *job, WordTally *words)
+{
+    TextChunk chunk = {0};
+    Status s = CS336_OK;
+    do {
+        if (parallel_stop_asked(job->config->stop))
+            s = status_fail(CS336_EINTERRUPTED, "count_words: stopped after %zu bytes", atomic_load(&job->done));
+        if (!s) {
+            pthread_mutex_lock(&job->reading);
+            s = read_chunk(job, &chunk);
+            pthread_mutex_unlock(&job->reading);
+        }
+        const View view = {.text = chunk.bytes.bytes, .end = chunk.bytes.length};
+        if (!s && chunk.length)
+            s = count_chunk(words, job->config, &view, (Chunk){.end = chunk.length});
+        if (!s)
+            atomic_fetch_add(&job->done, chunk.length);
+        if (!s && parallel_thread() == 0)
+            report_progress(job);
+    } while (!s && chunk.length && !parallel_failed(&job->failure));
+    byte_list_deinit(&chunk.bytes);
+    return s;
+}
+
 Status count_words(WordTable *words, const WordSource *sources, size_t source_count, const WordCountConfig *config)
 {
-    Job job = {.config = config, .sources = sources, .source_count = source_count};
+    Job job = {
+        .config = config, .sources = sources, .source_count = source_count, .reading = PTHREAD_MUTEX_INITIALIZER};
     *words = (WordTable){0};
     Status s = begin_job(&job);
     if (!s) {
@@ -218,6 +279,8 @@ Status count_words(WordTable *words, const WordSource *sources, size_t source_co
             Status thread_status = word_tally_new(&tally, words);
             if (!thread_status)
                 thread_status = count_chunks(&job, tally);
+            if (!thread_status)
+                thread_status = count_streams(&job, tally);
             if (!thread_status)
                 thread_status = word_tally_finish(tally);
             word_tally_free(tally);
@@ -230,6 +293,7 @@ Status count_words(WordTable *words, const WordSource *sources, size_t source_co
         word_table_deinit(words);
     else
         report_progress(&job);
+    text_cutter_end(&job.cutter);
     memory_release(job.first_chunk);
     return s;
 }

@@ -7,6 +7,8 @@
  *   chunk without a safe cut belongs to the one before it.
  * - The counts are those of the whole text, for any number of threads and any size of chunks.
  * - Of a file only the chunks that are being counted are in memory. What grows is the table of words.
+ * - A stream can only be read in order. So threads read its chunks in turn (text_cutter.h), and count them at the same
+ *   time: while one thread decompresses, the others count.
  */
 #ifndef CS336_TOKENIZER_LEARN_WORD_COUNT_H
 #define CS336_TOKENIZER_LEARN_WORD_COUNT_H
@@ -24,10 +26,11 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief A text in memory, or one that is read from a file while it is counted. */
+/** @brief A text in memory, or one that is read from a file or a stream while it is counted. */
 typedef struct {
-    const char *path;   /**< NULL: in memory */
-    ByteString content; /**< of a file, its length only */
+    const char *path;   /**< of a regular file; NULL: in memory, or a stream */
+    ByteString content; /**< of a file, its length only; of a stream, nothing */
+    TextStream stream;  /**< its read is NULL: no stream */
 } WordSource;
 
 /** @brief How to count. The caller owns what it points to. */
@@ -38,7 +41,7 @@ typedef struct {
     size_t chunk_bytes;           /**< nominal length of a chunk; 0: 512 KiB */
     const atomic_int *stop;       /**< NULL, or a flag that ends the counting when it is not 0 */
     void (*progress)(void *context, size_t done,
-                     size_t total); /**< NULL, or called with the bytes done, by one thread */
+                     size_t total); /**< NULL, or called with the bytes done, by one thread; a total of 0 is unknown */
     void *context;                  /**< passed to progress */
 } WordCountConfig;
 
@@ -48,6 +51,7 @@ typedef struct {
  * @retval CS336_ENOMEM
  * @retval CS336_EIO           a file cannot be read, or is shorter than its length
  * @retval CS336_EINTERRUPTED  config->stop was set
+ * @retval others              what a stream returned
  */
 CS336_MUST_CHECK Status count_words(WordTable *words, const WordSource *sources, size_t source_count,
                                     const WordCountConfig *config);
