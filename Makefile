@@ -214,9 +214,10 @@ torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fai
 
 # Each line checks one kind of file with the program that it comes from, in build/interchange/.
 .PHONY: interchange
-interchange: $(PROGRAM) ## opens our weights in PyTorch and transformers, and theirs here (CS336_PYTHON: a python3 that has both)
+interchange: $(PROGRAM) ## opens our weights and tokenizers in the programs that they come from, and theirs here (CS336_PYTHON: a python3 with torch, transformers, tokenizers and tiktoken)
 	@"$${CS336_PYTHON:-python3}" tests/tools/check_weights.py $(PROGRAM) build/interchange/weights
 	@"$${CS336_PYTHON:-python3}" tests/tools/check_llama2c.py $(PROGRAM)
+	@"$${CS336_PYTHON:-python3}" tests/tools/check_tokenizer_files.py $(PROGRAM) $(COURSE)
 
 # libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
 FUZZ := $(VARIANT)/run_fuzz

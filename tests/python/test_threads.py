@@ -133,6 +133,21 @@ class Interrupts(TokenizerCase):
             interruptible(work)
         self.assertEqual(ended, [True])
 
+    def test_a_forked_process_has_a_second_thread_of_its_own(self):
+        ids = self.tokenizer.encode(LONG)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if np.array_equal(self.tokenizer.encode(LONG), ids) else 1)
+        for _ in range(3000):
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                break
+            time.sleep(0.01)
+        else:
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
+        self.assertEqual(status, 0)
+
     def test_exceptions_and_results_come_through(self):
         self.assertEqual(interruptible(lambda stop: 7), 7)
         with self.assertRaisesRegex(ZeroDivisionError, "division"):
