@@ -22,12 +22,13 @@ MISSING = "check_weights.py: this python3 has no {}; CS336_PYTHON names one that
 try:
     import torch
     from safetensors.torch import load_file, save_file
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, logging
 except ImportError as error:
     sys.exit(MISSING.format(error.name))
 
 from page_model import page_model  # noqa: E402
 
+logging.disable_progress_bar()
 TOLERANCE = 1e-4
 WINDOWS, CONTEXT = 8, 32
 MODEL = f"--vocab-size 300 --context-length {CONTEXT} --d-model 32 --num-layers 2 --num-heads 4 --batch-size 4".split()

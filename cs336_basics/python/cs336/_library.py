@@ -320,6 +320,7 @@ class BPEModel(ctypes.Structure):
         ("special_capacity", c_size_t),
         ("special_bytes", ByteList),
         ("pattern", c_int),
+        ("decode_only", c_bool),
         ("ignore_merges", c_bool),
         ("left_out", c_uint),
     ]

@@ -27,6 +27,8 @@ def set_threads(number: int) -> None:
     lib.parallel_set_threads(number)
 
 
+_WAIT_SECONDS = 0.1  # after which the main thread looks for signals that came just before it began to wait
+
 _tasks: Any = None  # the queue of the second thread; None: there is no such thread yet
 
 
@@ -67,28 +69,38 @@ def interruptible(work: Callable[[ctypes.c_int], Result]) -> Result:
         return work(stop)
     results: List[Result] = []
     failures: List[BaseException] = []
-    begun, ended = threading.Lock(), threading.Event()
+    begun: List[bool] = []
+    finished: List[bool] = []
+    ended = threading.Lock()  # held until `work` has ended
+    ended.acquire()
 
     def run() -> None:
-        if not begun.acquire(blocking=False):
-            return  # the call was interrupted before its turn
+        if begun:
+            return
+        begun.append(True)
         try:
-            results.append(work(stop))
+            if not stop.value:
+                results.append(work(stop))
         except BaseException as error:
             failures.append(error)
         finally:
-            ended.set()
+            finished.append(True)
+            ended.release()
 
+    # A handler may raise after any step of this loop, so each step may be repeated. That is why the main thread does not
+    # wait for an Event or join the thread: interrupted at the wrong place, these keep a lock that the other thread needs.
+    # A signal that comes just before the wait does not interrupt it; the handler runs when the wait has timed out.
     interruption: Optional[BaseException] = None
-    while True:
+    handed_over = False
+    while not finished:
         try:
-            if not begun.locked():
+            if not handed_over:
                 _run_in_second_thread(run)
-            ended.wait()  # Thread.join() of Python 3.11 takes the thread for ended once it was interrupted
-            break
+                handed_over = True
+            ended.acquire(timeout=_WAIT_SECONDS)
         except BaseException as error:
             interruption, stop.value = error, 1
-            if begun.acquire(blocking=False):
+            if not handed_over:
                 break
     if interruption is not None:
         raise interruption
