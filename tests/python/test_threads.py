@@ -88,7 +88,9 @@ class Threads(TokenizerCase):
 class Interrupts(TokenizerCase):
     def interrupted(self, line, began):
         """Runs a line of Python, sends SIGINT when began() is true, and returns what the process printed."""
-        code = f"import cs336\nprint('begun', flush=True)\n{line}\nprint('finished', flush=True)\n"
+        # A shell starts commands in the background with SIGINT ignored, and Python then leaves it ignored.
+        code = "import cs336, signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += f"print('begun', flush=True)\n{line}\nprint('finished', flush=True)\n"
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.assertEqual(process.stdout.readline(), "begun\n")
         while not began() and process.poll() is None:
