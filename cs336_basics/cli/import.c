@@ -22,7 +22,7 @@ static int parse(ImportCommand *o, int argc, char **argv)
         OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "checkpoint to write; - is standard output"),
         OPTION_SIZE_UNSHOWN_UP_TO(
             "context-length", &o->context_length, "N", 1, TRANSFORMER_LM_MAX_SIZE,
-            "tokens that the model sees at once (default: what the files say, up to 4096; else 256)"),
+            "tokens that the model sees at once (default: what the files say, of a Llama at most 4096; else 256)"),
         OPTION_HEADING("Model, if neither metadata nor config.json beside a state dict says it"),
         OPTION_SIZE_UNSHOWN_UP_TO("num-heads", &o->num_heads, "N", 1, TRANSFORMER_LM_MAX_SIZE,
                                   "attention heads (no default)"),

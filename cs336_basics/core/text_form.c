@@ -69,7 +69,8 @@ TextForm text_form(const uint8_t *start, size_t length)
 
 const char *text_form_file(const char *path)
 {
-    return strcmp(path, TEXT_STANDARD_INPUT) == 0 ? "FILE" : path;
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+,:@%=-";
+    return *path != '-' && path[strspn(path, plain)] == '\0' ? path : "FILE";
 }
 
 Status text_form_refuse(const uint8_t *start, size_t length, const char *path)

@@ -33,7 +33,10 @@ enum { TEXT_FORM_BYTES = 512 /**< first bytes of a file that tell its form: thos
 /** @brief Returns the form of a text. @param length  bytes in @p start: all of the text, or at least TEXT_FORM_BYTES */
 TextForm text_form(const uint8_t *start, size_t length);
 
-/** @brief Returns the name of a file for the command in a message: @p path, or "FILE" for TEXT_STANDARD_INPUT. */
+/**
+ * @brief Returns the name of a file for the command in a message: @p path, or "FILE" for TEXT_STANDARD_INPUT and for
+ * names that a shell would not take as they are, such as one with a blank or a quotation mark.
+ */
 const char *text_form_file(const char *path);
 
 /**

@@ -283,7 +283,12 @@ START_TEST(test_functions_that_read_plain_text_refuse_the_rest)
     assert_ok(text_form_check_plain(&file));
     file_close(&file);
     ck_assert_str_eq(text_form_file("a.gz"), "a.gz");
+    ck_assert_str_eq(text_form_file("../data/c4-01_of_2.json,v+1.gz"), "../data/c4-01_of_2.json,v+1.gz");
     ck_assert_str_eq(text_form_file(TEXT_STANDARD_INPUT), "FILE");
+    /* A user copies the command of a message into a shell. */
+    ck_assert_str_eq(text_form_file("a'b;$(id).gz"), "FILE");
+    ck_assert_str_eq(text_form_file("a b.gz"), "FILE");
+    ck_assert_str_eq(text_form_file("-rf"), "FILE");
 }
 END_TEST
 

@@ -4,8 +4,10 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 import numpy as np
@@ -190,3 +192,18 @@ def plain_logits(weights, config, ids):
     if config.norm != "none":
         x = normed("ln_final.weight", x)
     return x @ w["token_embeddings.weight" if config.tie_embeddings else "lm_head.weight"].T
+
+
+def status_in_fork(check):
+    """Runs check() in a forked process. Returns the exit status: 0 if it returned True. After 30 seconds the child is
+    killed, and the status is not 0."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if check() else 1)
+    for _ in range(3000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]

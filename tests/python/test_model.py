@@ -11,7 +11,7 @@ import numpy as np
 
 import cs336
 from cs336 import _library
-from support import END, plain_logits, program, words
+from support import END, plain_logits, program, status_in_fork, words
 
 VARIANTS = {
     "course": [],
@@ -72,6 +72,12 @@ class Logits(ModelCase):
         expected = self.model.logits(ids)
         for other in (ids.astype(np.int32), ids.tolist(), ids.astype(np.uint16), np.asfortranarray(ids.astype(np.int32))):
             np.testing.assert_array_equal(self.model.logits(other), expected)
+
+    def test_a_forked_process_computes_the_same(self):
+        """OpenMP's threads stay in the parent, where the first call has started them."""
+        ids = self.ids(8, 24)
+        expected = self.model.logits(ids)
+        self.assertEqual(status_in_fork(lambda: np.array_equal(self.model.logits(ids), expected)), 0)
 
     def test_config_is_that_of_the_run(self):
         config = self.models["ablated"].config

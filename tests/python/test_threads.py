@@ -15,7 +15,7 @@ import numpy as np
 import cs336
 from cs336 import _library
 from cs336._threads import interruptible
-from support import END, TEXTS, words
+from support import END, TEXTS, status_in_fork, words
 from test_model import ModelCase
 from test_tokenizer import LONG, TokenizerCase
 
@@ -137,18 +137,7 @@ class Interrupts(TokenizerCase):
 
     def test_a_forked_process_has_a_second_thread_of_its_own(self):
         ids = self.tokenizer.encode(LONG)
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if np.array_equal(self.tokenizer.encode(LONG), ids) else 1)
-        for _ in range(3000):
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                break
-            time.sleep(0.01)
-        else:
-            os.kill(child, signal.SIGKILL)
-            status = os.waitpid(child, 0)[1]
-        self.assertEqual(status, 0)
+        self.assertEqual(status_in_fork(lambda: np.array_equal(self.tokenizer.encode(LONG), ids)), 0)
 
     def test_exceptions_and_results_come_through(self):
         self.assertEqual(interruptible(lambda stop: 7), 7)

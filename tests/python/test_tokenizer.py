@@ -192,6 +192,9 @@ class Files(TokenizerCase):
                 call()
 
     def test_bad_files_are_refused(self):
+        with self.assertRaisesRegex(OSError, "one: cannot be both the vocabulary and the list of merges"):
+            self.tokenizer.save(self.folder / "one", self.folder / "one")
+        self.assertFalse((self.folder / "one").exists())
         with self.assertRaisesRegex(OSError, "none.json: .*No such file"):
             cs336.Tokenizer.from_files(self.folder / "none.json", self.files[1])
         with self.assertRaisesRegex(ValueError, "vocab.json"):

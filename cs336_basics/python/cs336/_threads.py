@@ -48,12 +48,14 @@ def _run_in_second_thread(task: Callable[[], None]) -> None:
     _tasks.put(task)
 
 
-def _forget_second_thread() -> None:
+def _after_fork() -> None:
+    """A forked child has the forking thread alone. OpenMP would wait for the threads that it started in the parent."""
     global _tasks
     _tasks = None
+    lib.parallel_set_threads(1)
 
 
-os.register_at_fork(after_in_child=_forget_second_thread)  # a forked child has the forking thread alone
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def interruptible(work: Callable[[ctypes.c_int], Result]) -> Result:

@@ -181,6 +181,8 @@ Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char
     ByteList text = {0};
     /* Write both files beside those that they will replace. */
     Status s = bpe_model_check_merges(__func__, model);
+    if (!s && strcmp(vocab_path, merges_path) == 0)
+        s = status_fail(CS336_EIO, "%s: cannot be both the vocabulary and the list of merges", vocab_path);
     if (!s)
         s = spell_vocabulary(&text, model);
     if (!s)

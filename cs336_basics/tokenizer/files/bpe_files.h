@@ -35,7 +35,8 @@ CS336_MUST_CHECK Status bpe_model_read(BPEModel *model, const char *vocab_path, 
  * bpe_model_read() reports, rather than old merges beside a new vocabulary.
  * @retval CS336_ERANGE  a special token and an ordinary token are the same printed ASCII text, and have two ids; an id
  *                       has no token; or the model is decode_only
- * @retval CS336_EIO, CS336_ENOMEM
+ * @retval CS336_EIO     a file cannot be written, or both have the same path
+ * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char *merges_path);
 
