@@ -187,7 +187,7 @@ Status file_write(FileWriter *writer, const void *data, size_t bytes)
     }
     if (n == 1)
         errno = ENOSPC;
-    if (n == 1 || fwrite(data, 1, bytes, writer->stream) != bytes)
+    if (n == 1 || (bytes > 0 && fwrite(data, 1, bytes, writer->stream) != bytes)) /* data may be NULL if bytes is 0 */
         return cannot("write", writer->path, errno);
     return CS336_OK;
 }
