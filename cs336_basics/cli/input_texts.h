@@ -51,7 +51,7 @@ typedef struct {
 /** @brief The texts in the order of the command line. It owns them. */
 typedef struct {
     InputText *items; /**< (count) */
-    size_t count;
+    size_t count;     /**< number of texts */
     size_t total;     /**< bytes of all files; 0 if those of one are known at its end only */
     bool has_streams; /**< true if one of them is a stream */
     bool has_plain;   /**< true if one of them is not */

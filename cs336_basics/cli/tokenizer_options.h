@@ -26,15 +26,19 @@ typedef struct {
 /** @brief Values of --pattern: "file", then those of pattern_names. The list ends with NULL. */
 extern const char *const tokenizer_pattern_choices[];
 
-/** @brief The help of the options of a tokenizer. */
+/** @brief The help of --tokenizer. */
 #define TOKENIZER_FILE_HELP                                                                      \
     "the tokenizer: tokenizer.json, from cs336 train-bpe or Hugging Face, a rank file, such as " \
     "cl100k_base.tiktoken, or for decoding a tokenizer.bin of llama2.c"
+/** @brief The help of --vocab. */
 #define TOKENIZER_VOCAB_HELP "vocab.json, in place of --tokenizer and together with --merges"
+/** @brief The help of --merges. */
 #define TOKENIZER_MERGES_HELP "merges.txt, from the same training as --vocab"
+/** @brief The help of --pattern. */
 #define TOKENIZER_PATTERN_HELP                                                                                        \
     "how text is split into pre-tokens; file: as the file says, gpt2 for vocab.json. A rank file that is not one of " \
     "OpenAI's needs gpt2 or gpt4"
+/** @brief The help of --special-token. */
 #define SPECIAL_TOKEN_HELP "text that is always one token, such as <|endoftext|>"
 
 /** @brief Lines of an option table whose targets are the fields of the TokenizerOptions @p o. */

@@ -10,8 +10,15 @@ echo "$part" | grep -qxE '[1-9][0-9]*/[1-9][0-9]*' || { echo "run_mutants: PART 
 rm -rf "$tree" && mkdir -p "$tree" || exit 1
 cp -R Makefile cs336_basics tests "$tree" && mkdir "$tree/docs" && cp -R docs/live docs/experiments "$tree/docs" || exit 1
 make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1 || { tail -20 "$tree/log"; exit 1; }
-(cd "$tree" && K='' CS336=build/cs336 build/release/run_tests >log 2>&1) ||
-    { tail "$tree/log"; echo 'run_mutants: the tests must pass before a wrong solution can make one fail' >&2; exit 1; }
+right=right # the programs of the right sources, below $tree
+mkdir "$tree/$right" && cp "$tree/build/release/run_tests" "$tree/build/cs336" "$tree/$right" || exit 1
+
+# True if a test passes with the right sources.
+passed=' '
+passes() { # test
+    case $passed in *" $1 "*) return 0 ;; esac
+    (cd "$tree" && K=$1 CS336=$right/cs336 $right/run_tests >log 2>&1) && passed="$passed$1 "
+}
 
 # Apply each patch to a copy of the sources, build, run its test, and undo the patch.
 for patch in tests/mutants/*"$selection"*.patch; do
@@ -19,6 +26,7 @@ for patch in tests/mutants/*"$selection"*.patch; do
     number=$((number + 1))
     [ $((number % ${part#*/})) -eq $((${part%/*} % ${part#*/})) ] || continue
     name=$(basename "$patch" .patch) test=$(sed -n 's/^Test: //p' "$patch")
+    passes "$test" || { tail "$tree/log"; echo "run_mutants: $test must pass before a wrong solution can make it fail" >&2; exit 1; }
     if ! patch -s -p1 -d "$tree" <"$patch"; then
         verdict='DOES NOT APPLY'
     elif ! make -C "$tree" -j2 all build/release/run_tests >"$tree/log" 2>&1; then

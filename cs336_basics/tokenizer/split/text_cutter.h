@@ -32,10 +32,10 @@ typedef struct {
     const SpecialTokens *special; /**< the caller's; no chunk ends inside one */
     PretokenPattern pattern;      /**< splits the text between them; no chunk ends inside a pre-token */
     size_t chunk_bytes;           /**< nominal length of a chunk, at least 1 */
-    CutPolicy policy;
-    ByteList ahead;  /**< read, but behind the latest cut */
-    bool ended;      /**< the stream has ended */
-    bool unfinished; /**< the latest chunk has no safe cut at its end */
+    CutPolicy policy;             /**< what becomes of a chunk without a safe cut */
+    ByteList ahead;               /**< read, but behind the latest cut */
+    bool ended;                   /**< the stream has ended */
+    bool unfinished;              /**< the latest chunk has no safe cut at its end */
 } TextCutter;
 
 /** @brief Some bytes of the stream. A zeroed one is empty; it keeps its memory from one use to the next. */
