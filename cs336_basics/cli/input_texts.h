@@ -54,7 +54,7 @@ typedef struct {
     size_t count;     /**< number of texts */
     size_t total;     /**< bytes of all files; 0 if those of one are known at its end only */
     bool has_streams; /**< true if one of them is a stream */
-    bool has_plain;   /**< true if one of them is not */
+    bool has_plain;   /**< true if one of them is a regular file of plain text */
 } InputTexts;
 
 /**

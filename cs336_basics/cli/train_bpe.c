@@ -19,7 +19,8 @@ typedef struct {
     size_t vocab_size, threads;
     int pattern;                            /* a PretokenPattern */
     const char *tokenizer, *vocab, *merges; /* files to write; NULL: not asked for */
-    const char *text_field;                 /* of JSON Lines; NULL: the inputs are texts */
+    const char *text_field; /* of --text-field: the field that has the text of a line of JSON; NULL: the inputs are
+                               plain text */
 } TrainBPEOptions;
 
 static int parse(TrainBPEOptions *o, int argc, char **argv)

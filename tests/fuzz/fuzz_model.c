@@ -4,10 +4,24 @@
 #include "tests/support/plain_pretokens.h"
 #include "tests/support/zeroed.h"
 #include "tokenizer/files/bpe_files.h"
+#include "tokenizer/files/token_text.h"
 
 #include <string.h>
 
 enum { LONGEST_TOKEN = 4096 };
+
+void fuzz_append_byte_tokens(ByteList *json)
+{
+    for (int value = 0; value < BYTE_VALUES; value++) {
+        const uint8_t byte = (uint8_t)value;
+        ByteList spelled = {0};
+        FUZZ_OK(token_spell(&spelled, (ByteString){&byte, 1}));
+        fuzz_append_text(json, value ? "," : "");
+        FUZZ_OK(token_quote(json, byte_list_view(&spelled)));
+        fuzz_append_text(json, ":%d", value);
+        byte_list_deinit(&spelled);
+    }
+}
 
 void fuzz_model_add_bytes(BPEModel *model)
 {

@@ -47,15 +47,7 @@ static size_t append_id(ByteList *json, FuzzInput *input, size_t next)
 static size_t append_vocabulary(ByteList *json, FuzzInput *input)
 {
     size_t next = BYTE_VALUES;
-    for (int value = 0; value < BYTE_VALUES; value++) {
-        const uint8_t byte = (uint8_t)value;
-        ByteList spelled = {0};
-        FUZZ_OK(token_spell(&spelled, (ByteString){&byte, 1}));
-        fuzz_append_text(json, value ? "," : "");
-        FUZZ_OK(token_quote(json, byte_list_view(&spelled)));
-        fuzz_append_text(json, ":%d", value);
-        byte_list_deinit(&spelled);
-    }
+    fuzz_append_byte_tokens(json);
     for (size_t count = fuzz_below(input, 16); count > 0; count--) {
         fuzz_append_text(json, ",");
         append_token(json, input);

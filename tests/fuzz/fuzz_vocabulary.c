@@ -41,23 +41,10 @@ static void append_key(ByteList *json, FuzzInput *input)
     fuzz_append_text(json, "\"");
 }
 
-static void append_bytes(ByteList *json)
-{
-    for (int value = 0; value < BYTE_VALUES; value++) {
-        const uint8_t byte = (uint8_t)value;
-        ByteList spelled = {0};
-        FUZZ_OK(token_spell(&spelled, (ByteString){&byte, 1}));
-        fuzz_append_text(json, value ? "," : "");
-        FUZZ_OK(token_quote(json, byte_list_view(&spelled)));
-        fuzz_append_text(json, ":%d", value);
-        byte_list_deinit(&spelled);
-    }
-}
-
 static void build(ByteList *json, FuzzInput *input)
 {
     fuzz_append_text(json, "{");
-    append_bytes(json);
+    fuzz_append_byte_tokens(json);
     for (size_t next = BYTE_VALUES; input->next < input->end; next++) {
         fuzz_append_text(json, ",");
         append_key(json, input);

@@ -411,7 +411,7 @@ START_TEST(test_varied_state_dicts_are_refused_or_read)
         TrainedModel again;
         ImportNotes notes;
         test_label("seed %d", (int)seed);
-        /* Vary the header alone in three of four rounds: it is a fifth of the file, and decides what is read. */
+        /* Three of four rounds change bytes of the header only. It is a fifth of the file, and decides what is read. */
         const size_t header = 8 + (size_t)whole.data[0] + 256 * (size_t)whole.data[1];
         const size_t varied = seed % 4 ? header : whole.size;
         fuzz_vary(&variation, (ByteString){whole.data, varied}, seed);
