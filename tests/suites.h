@@ -45,6 +45,7 @@
     X(chunked_loss)       \
     X(parameters)         \
     X(language_model)     \
+    X(lm_memory)          \
     X(lm_decoding)        \
     X(optim)              \
     X(sgd)                \
@@ -66,9 +67,11 @@
     X(replace)            \
     X(tokenizer_files)    \
     X(special_text)       \
+    X(text_table)         \
     X(tokenizer_json)     \
     X(llama2c_tokenizer)  \
     X(tokenizer_file)     \
+    X(tokenizer_refused)  \
     X(rank_file)          \
     X(run_log)            \
     X(run_summary)        \

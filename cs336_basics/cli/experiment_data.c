@@ -59,6 +59,27 @@ static Status locate(ExperimentPath *path, const char *directory, const char *fi
     return command_needs_file(path->text, maker);
 }
 
+/*
+ * Sets the paths of the files that are made of the texts. The tokenizer is one file; a directory that has
+ * vocab.json and merges.txt in its place keeps these two.
+ */
+static void name_made_files(ExperimentData *data, const Experiment *e, const char *out)
+{
+    const ExperimentPath made = experiment_path(out, EXPERIMENT_DATA);
+    const ExperimentPath one = experiment_path(made.text, "tokenizer.json"),
+                         vocab = experiment_path(made.text, "vocab.json"),
+                         merges = experiment_path(made.text, "merges.txt");
+    if (access(one.text, F_OK) != 0 && access(vocab.text, F_OK) == 0 && access(merges.text, F_OK) == 0) {
+        data->vocab = vocab;
+        data->merges = merges;
+    } else {
+        data->tokenizer = one;
+    }
+    data->train = experiment_path(made.text, "train.bin");
+    if (e->val)
+        data->val = experiment_path(made.text, "val.bin");
+}
+
 Status experiment_data_find(ExperimentData *data, const Experiment *experiment, const char *out, const char *directory)
 {
     const Experiment *e = experiment;
@@ -84,15 +105,8 @@ Status experiment_data_find(ExperimentData *data, const Experiment *experiment, 
     if (!s && e->val)
         s = hash_file(&val, e->is_text ? data->val_text.text : data->val.text);
     snprintf(data->fingerprint, sizeof data->fingerprint, "%016" PRIx64 "-%016" PRIx64, train, val);
-    /* Where the ids will be that are made of the text. */
-    if (e->is_text) {
-        const ExperimentPath made = experiment_path(out, EXPERIMENT_DATA);
-        data->vocab = experiment_path(made.text, "vocab.json");
-        data->merges = experiment_path(made.text, "merges.txt");
-        data->train = experiment_path(made.text, "train.bin");
-        if (e->val)
-            data->val = experiment_path(made.text, "val.bin");
-    }
+    if (e->is_text)
+        name_made_files(data, e, out);
     return s;
 }
 
@@ -153,11 +167,22 @@ static bool is_made(const ExperimentData *data, const char *record, const json_t
     json_t *found = NULL;
     const bool same = access(record, F_OK) == 0 && !json_read(&found, record) && json_equal(found, expected);
     json_decref(found);
-    const char *files[] = {data->vocab.text, data->merges.text, data->train.text, data->val.text};
+    const char *files[] = {data->tokenizer.text, data->vocab.text, data->merges.text, data->train.text, data->val.text};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (*files[i] && access(files[i], F_OK) != 0)
             return false;
     return same;
+}
+
+/* Adds the options that name the tokenizer, to write it or to read it: they are the same for all commands. */
+static void add_tokenizer(Arguments *arguments, const ExperimentData *data)
+{
+    if (*data->tokenizer.text) {
+        arguments_add(arguments, "--tokenizer=%s", data->tokenizer.text);
+    } else {
+        arguments_add(arguments, "--vocab=%s", data->vocab.text);
+        arguments_add(arguments, "--merges=%s", data->merges.text);
+    }
 }
 
 static Status learn_vocabulary(const ExperimentData *data, const Experiment *e, ChildStreams streams, size_t threads)
@@ -167,8 +192,7 @@ static Status learn_vocabulary(const ExperimentData *data, const Experiment *e, 
     arguments_add(&call.arguments, "--input=%s", data->text.text);
     arguments_add(&call.arguments, "--vocab-size=%zu", e->vocab_size);
     arguments_add(&call.arguments, "--special-token=%s", TOKENIZER_DOCUMENT_END);
-    arguments_add(&call.arguments, "--vocab=%s", data->vocab.text);
-    arguments_add(&call.arguments, "--merges=%s", data->merges.text);
+    add_tokenizer(&call.arguments, data);
     arguments_add(&call.arguments, "--threads=%zu", threads);
     const Status s = run_command(&call, streams);
     arguments_deinit(&call.arguments);
@@ -180,8 +204,7 @@ static Status encode(const ExperimentData *data, const char *text, const char *i
 {
     Call call = {.command = command_encode};
     arguments_add(&call.arguments, "encode");
-    arguments_add(&call.arguments, "--vocab=%s", data->vocab.text);
-    arguments_add(&call.arguments, "--merges=%s", data->merges.text);
+    add_tokenizer(&call.arguments, data);
     arguments_add(&call.arguments, "--special-token=%s", TOKENIZER_DOCUMENT_END);
     arguments_add(&call.arguments, "--input=%s", text);
     arguments_add(&call.arguments, "--output=%s", ids);
@@ -232,12 +255,7 @@ Status experiment_data_sample(const ExperimentData *data, const Experiment *expe
     Call call = {.command = command_generate};
     arguments_add(&call.arguments, "generate");
     arguments_add(&call.arguments, "--checkpoint=%s/checkpoint.safetensors", run);
-    if (*data->tokenizer.text) {
-        arguments_add(&call.arguments, "--tokenizer=%s", data->tokenizer.text);
-    } else {
-        arguments_add(&call.arguments, "--vocab=%s", data->vocab.text);
-        arguments_add(&call.arguments, "--merges=%s", data->merges.text);
-    }
+    add_tokenizer(&call.arguments, data);
     arguments_add(&call.arguments, "--prompt=%s", experiment->prompt);
     arguments_add(&call.arguments, "--seed=%zu", experiment->sample_seed);
     arguments_add(&call.arguments, "--max-tokens=%zu", experiment->sample_tokens);

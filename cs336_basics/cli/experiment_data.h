@@ -27,8 +27,8 @@ ExperimentPath experiment_path(const char *directory, const char *name);
 typedef struct {
     ExperimentPath train, /**< ids to train on */
         val,              /**< ids to validate on */
-        tokenizer,        /**< the tokenizer that the ids come from, if it is one file */
-        vocab,            /**< else its vocab.json */
+        tokenizer,        /**< the tokenizer that the ids come from, as one file */
+        vocab,            /**< or its vocab.json, in place of one file */
         merges,           /**< and its merges.txt */
         text,             /**< the text that the ids of train are made of */
         val_text;         /**< the text that the ids of val are made of */

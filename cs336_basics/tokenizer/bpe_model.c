@@ -75,20 +75,28 @@ Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right)
     return CS336_OK;
 }
 
-Status bpe_model_replace_token(BPEModel *model, int32_t id, ByteString token)
+Status bpe_model_replace_tokens(BPEModel *model, const ByteString *tokens)
 {
-    assert(id >= 0 && (size_t)id < model->vocab_size);
-    ByteList *bytes = &model->bytes;
-    const Status s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + token.length, 1);
-    if (s)
+    ByteList bytes = {0};
+    Status s = CS336_OK;
+    for (size_t id = 0; !s && id < model->vocab_size; id++) {
+        const ByteString token = tokens[id].bytes ? tokens[id] : bpe_model_token(model, (int32_t)id);
+        s = byte_list_append(&bytes, token.bytes, token.length);
+    }
+    if (s) {
+        byte_list_deinit(&bytes);
         return s;
-    /* Move the bytes behind the token; differences are modulo 2^64, so tokens may become shorter too. */
-    const size_t begin = id ? model->ends[id - 1] : 0, end = model->ends[id], more = token.length - (end - begin);
-    memmove(bytes->bytes + end + more, bytes->bytes + end, bytes->length - end);
-    memcpy(bytes->bytes + begin, token.bytes, token.length);
-    bytes->length += more;
-    for (size_t i = (size_t)id; i < model->vocab_size; i++)
-        model->ends[i] += more;
+    }
+    /* From here on nothing fails. An end moves by what the tokens up to it have gained, modulo 2^64 if they lost. */
+    size_t begin = 0, gained = 0;
+    for (size_t id = 0; id < model->vocab_size; id++) {
+        const size_t length = model->ends[id] - begin;
+        begin = model->ends[id];
+        gained += tokens[id].bytes ? tokens[id].length - length : 0;
+        model->ends[id] += gained;
+    }
+    byte_list_deinit(&model->bytes);
+    model->bytes = bytes;
     return CS336_OK;
 }
 
@@ -103,7 +111,7 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
     if (!s)
         s = array_reserve(&copy->specials, &copy->special_capacity, model->special_count, sizeof *copy->specials);
     if (!s)
-        s = byte_list_append(&copy->special_bytes, model->special_bytes.bytes, model->special_bytes.length);
+        s = text_table_copy(&copy->special_texts, &model->special_texts);
     if (s) {
         bpe_model_deinit(copy);
         return s;
@@ -127,7 +135,7 @@ Status bpe_model_copy(BPEModel *copy, const BPEModel *model)
 void bpe_model_deinit(BPEModel *model)
 {
     byte_list_deinit(&model->bytes);
-    byte_list_deinit(&model->special_bytes);
+    text_table_deinit(&model->special_texts);
     memory_release(model->ends);
     memory_release(model->merges);
     memory_release(model->specials);
@@ -138,24 +146,27 @@ void bpe_model_deinit(BPEModel *model)
 
 ByteString bpe_model_special_text(const BPEModel *model, size_t index)
 {
-    const BPESpecial *special = &model->specials[index];
-    return (ByteString){.bytes = model->special_bytes.bytes + special->begin, .length = special->length};
+    return text_table_get(&model->special_texts, index);
 }
 
 int64_t bpe_model_find_special(const BPEModel *model, ByteString text)
 {
-    for (size_t i = 0; i < model->special_count; i++)
-        if (byte_string_equal(bpe_model_special_text(model, i), text))
-            return (int64_t)i;
-    return -1;
+    return text_table_find(&model->special_texts, text);
+}
+
+int64_t bpe_model_special_of(const BPEModel *model, int32_t id)
+{
+    if (model->special_count == 0)
+        return -1;
+    /* The bytes of an own entry are the special token's text, so the text's table finds it. */
+    const int64_t index = bpe_model_find_special(model, bpe_model_token(model, id));
+    const bool own = index >= 0 && model->specials[index].id == id && model->specials[index].kind <= SPECIAL_UNNAMED;
+    return own ? index : -1;
 }
 
 bool bpe_model_is_special(const BPEModel *model, int32_t id)
 {
-    for (size_t i = 0; i < model->special_count; i++)
-        if (model->specials[i].id == id && model->specials[i].kind <= SPECIAL_UNNAMED)
-            return true;
-    return false;
+    return bpe_model_special_of(model, id) >= 0;
 }
 
 Status bpe_model_set_special(BPEModel *model, ByteString text, int32_t id, BPESpecialKind kind)
@@ -168,12 +179,10 @@ Status bpe_model_set_special(BPEModel *model, ByteString text, int32_t id, BPESp
     }
     Status s =
         array_reserve(&model->specials, &model->special_capacity, model->special_count + 1, sizeof *model->specials);
-    const size_t begin = model->special_bytes.length;
     if (!s)
-        s = byte_list_append(&model->special_bytes, text.bytes, text.length);
+        s = text_table_add(&model->special_texts, text);
     if (!s)
-        model->specials[model->special_count++] =
-            (BPESpecial){.begin = begin, .length = text.length, .id = id, .kind = kind};
+        model->specials[model->special_count++] = (BPESpecial){.id = id, .kind = kind};
     return s;
 }
 
@@ -231,6 +240,8 @@ void token_index_deinit(TokenIndex *index)
 
 Status bpe_model_name_specials(BPEModel *model, const ByteString *texts, size_t count)
 {
+    /* One index for all: the tokens that are added are special tokens, which bpe_model_find_special() finds. */
+    TokenIndex index = {0};
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < count; i++) {
         const int64_t known = bpe_model_find_special(model, texts[i]);
@@ -239,14 +250,13 @@ Status bpe_model_name_specials(BPEModel *model, const ByteString *texts, size_t 
                 model->specials[known].kind = SPECIAL_OWN;
             continue;
         }
-        TokenIndex index; /* anew each time: the model changes, and special tokens are few */
-        s = token_index_init(&index, model);
-        if (s)
-            return s;
-        const int32_t id = token_index_find(&index, texts[i]);
-        token_index_deinit(&index);
-        s = id < 0 ? bpe_model_add_special(model, texts[i])
-                   : bpe_model_set_special(model, texts[i], id, SPECIAL_AS_BYTES);
+        if (!index.slots)
+            s = token_index_init(&index, model);
+        const int32_t id = s ? -1 : token_index_find(&index, texts[i]);
+        if (!s)
+            s = id < 0 ? bpe_model_add_special(model, texts[i])
+                       : bpe_model_set_special(model, texts[i], id, SPECIAL_AS_BYTES);
     }
+    token_index_deinit(&index);
     return s;
 }

@@ -15,6 +15,7 @@
 #include "core/status.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/pattern.h"
+#include "tokenizer/text_table.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,17 +34,15 @@ typedef struct {
 
 /** @brief Which entry of the vocabulary a special token has. */
 typedef enum {
-    SPECIAL_OWN,      /**< an entry of its own */
-    SPECIAL_UNNAMED,  /**< an entry of its own, which a file has although the caller did not name it */
+    SPECIAL_OWN,      /**< an entry of its own, whose bytes are its text */
+    SPECIAL_UNNAMED,  /**< the same, of a file that has it although the caller did not name it */
     SPECIAL_AS_BYTES, /**< that of the ordinary token with the same bytes */
     SPECIAL_SHARED /**< that of an ordinary token with other bytes, since a file writes both alike; decoding gives the
                         ordinary token's bytes */
 } BPESpecialKind;
 
-/** @brief A special token of a model. */
+/** @brief A special token of a model. Its text is the one of the same number in BPEModel.special_texts. */
 typedef struct {
-    size_t begin,        /**< where its text begins in BPEModel.special_bytes */
-        length;          /**< bytes of its text */
     int32_t id;          /**< of its entry */
     BPESpecialKind kind; /**< says whose entry it is */
 } BPESpecial;
@@ -67,7 +66,7 @@ typedef struct {
     BPESpecial *specials;    /**< the special tokens that the model knows */
     size_t special_count,    /**< number of special tokens */
         special_capacity;    /**< special tokens that there is room for */
-    ByteList special_bytes;  /**< of the texts of all special tokens */
+    TextTable special_texts; /**< of the special tokens, in the order of specials */
     PretokenPattern pattern; /**< how text is split before the merges are applied */
     bool decode_only;        /**< it is llama2.c's (files/llama2c_tokenizer.h): no merges, so no text can be encoded */
     bool ignore_merges;      /**< a pre-token that is an ordinary token becomes it, even if no merges lead there */
@@ -102,10 +101,11 @@ CS336_MUST_CHECK Status bpe_model_add_merge(BPEModel *model, BPEMerge merge);
 CS336_MUST_CHECK Status bpe_model_merge(BPEModel *model, int32_t left, int32_t right);
 
 /**
- * @brief Gives a token other bytes; @p id must be below vocab_size. No merge may have the token.
- * @retval CS336_ENOMEM
+ * @brief Gives tokens other bytes, all at once. No merge may have such a token.
+ * @param tokens  (vocab_size) by id: the bytes; a token stays as it is where they are NULL
+ * @retval CS336_ENOMEM  the model is unchanged
  */
-CS336_MUST_CHECK Status bpe_model_replace_token(BPEModel *model, int32_t id, ByteString token);
+CS336_MUST_CHECK Status bpe_model_replace_tokens(BPEModel *model, const ByteString *tokens);
 
 /** @brief Copies a model; the copy shares no memory with the original. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
@@ -121,10 +121,17 @@ ByteString bpe_model_special_text(const BPEModel *model, size_t index);
 /** @brief Returns the index of a special token in BPEModel.specials, or -1. */
 int64_t bpe_model_find_special(const BPEModel *model, ByteString text);
 
-/** @brief True if the token is the entry of a special token alone, so that no text is merged to it. */
+/** @brief Returns the index of the special token whose own entry this is, so that no text is merged to it; or -1. */
+int64_t bpe_model_special_of(const BPEModel *model, int32_t id);
+
+/** @brief True if the token is the entry of a special token alone: see bpe_model_special_of(). */
 bool bpe_model_is_special(const BPEModel *model, int32_t id);
 
-/** @brief Records that a text is a special token with this id. @retval CS336_ENOMEM */
+/**
+ * @brief Records that a text is a special token with this id.
+ * @param kind  SPECIAL_OWN or SPECIAL_UNNAMED only if the text is the bytes of token @p id
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status bpe_model_set_special(BPEModel *model, ByteString text, int32_t id, BPESpecialKind kind);
 
 /**
@@ -160,7 +167,11 @@ typedef struct {
     size_t slot_mask;      /**< number of slots - 1, a power of two minus 1 */
 } TokenIndex;
 
-/** @brief Indexes the tokens of a model, which must not change while the index is used. @retval CS336_ENOMEM */
+/**
+ * @brief Indexes the tokens of a model. Tokens that are added to the model later are not found; otherwise the model
+ * must not change while the index is used.
+ * @retval CS336_ENOMEM
+ */
 CS336_MUST_CHECK Status token_index_init(TokenIndex *index, const BPEModel *model);
 
 /** @brief Returns the lowest id of an ordinary token with these bytes, else of a special token's entry, or -1. */

@@ -21,6 +21,7 @@ usage: beside_torch.py TEXT VALIDATION [MINUTES]    texts with <|endoftext|> bet
                                                     0: part 1 only. 20 minutes are also written into docs/
 CS336_PYTHON names the python3 that can import torch.
 """
+import functools
 import json
 import math
 import os
@@ -30,6 +31,7 @@ import shutil
 import subprocess
 import sys
 
+import token_files
 from book_numbers.common import BLUE, ORANGE, chart, markdown_table
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -90,14 +92,8 @@ def train_torch(name, like, form, changes, *options, may_fail=False):
 def prepare(text, validation):
     """Learns the tokens, encodes both texts, and saves the initial weights. Returns the settings of all runs."""
     (TOP / OUT).mkdir(parents=True, exist_ok=True)
-    special = ("--special-token", "<|endoftext|>")
-    files = ("--vocab", OUT / "vocab.json", "--merges", OUT / "merges.txt")
-    run(PROGRAM, "train-bpe", "--input", text, "--vocab-size", VOCABULARY, *special, *files)
-    for path, name in ((text, "train"), (validation, "valid")):
-        run(PROGRAM, "encode", *files, *special, "--input", path, "--output", OUT / f"{name}.bin")
-    # A short text has fewer merges than were asked for.
-    merges = len((TOP / OUT / "merges.txt").read_text(encoding="utf-8").splitlines())
-    settings = {"vocab-size": merges + 256 + 1, **MODEL}
+    token_files.make(functools.partial(run, PROGRAM), OUT, {"train": text, "valid": validation}, VOCABULARY)
+    settings = {"vocab-size": token_files.vocab_size_of(TOP / OUT / "train.bin"), **MODEL}
     # A step with a rate of 0 changes no weight, so its checkpoint has the initial weights.
     train_ours("initial", {**settings, "steps": 1, "lr": 0, "val-batches": 1})
     return settings

@@ -21,9 +21,9 @@ import tempfile
 import time
 
 import browser
+import token_files
 from check_docs import DESKTOP, PHONE, ROOT, TOOLS, errors, fail, report_events
 
-EOT = "<|endoftext|>"
 PROMPT = "Once upon a time <b>&\n\u2603"
 MODELS = {  # the course's model, and one with every variant
     "course": ["--d-ff", "24"],
@@ -41,17 +41,14 @@ def make_pages(program, folder):
         if done.returncode:
             sys.exit(f"check_inspect.py: {done.stderr.strip()}")
 
-    tokenizer = ["--vocab", "vocab.json", "--merges", "merges.txt"]
     run("story", "--stories", "30", "--seed", "1", "--output", "text.txt")
-    run("train-bpe", "--input", "text.txt", "--vocab-size", "300", "--special-token", EOT, *tokenizer)
-    run("encode", *tokenizer, "--special-token", EOT, "--input", "text.txt", "--output", "train.bin")
     (folder / "prompt.txt").write_text(PROMPT, encoding="utf-8")
-    run("encode", *tokenizer, "--special-token", EOT, "--input", "prompt.txt", "--output", "prompt.bin")
+    token_files.make(run, ".", {"train": "text.txt", "prompt": "prompt.txt"}, 300)
     for name, options in MODELS.items():
         run("train", "--train", "train.bin", "--out", name, "--vocab-size", "300", "--context-length", "32", "--d-model",
             str(D_MODEL), "--num-layers", str(LAYERS), "--num-heads", str(HEADS), "--batch-size", "2", "--steps", "20", "--lr",
             "3e-2", *options)
-        run("inspect", "--checkpoint", f"{name}/checkpoint.safetensors", *tokenizer, "--prompt", PROMPT, "--output",
+        run("inspect", "--checkpoint", f"{name}/checkpoint.safetensors", "--tokenizer", "tokenizer.json", "--prompt", PROMPT, "--output",
             f"{name}.html")
 
 

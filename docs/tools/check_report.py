@@ -20,10 +20,10 @@ import tempfile
 import time
 
 import browser
+import token_files
 from check_docs import DESKTOP, PHONE, ROOT, TOOLS, errors, fail, report_events
 from check_inspect import Page
 
-EOT = "<|endoftext|>"
 NAME = "report.html"
 HARM = "<img src=x onerror=alert(1)>&"  # the name of a run, which must stay text
 RUNS = {  # in the order of the page
@@ -44,10 +44,8 @@ def make_page(program, folder):
         if done.returncode != code:
             sys.exit(f"check_report.py: {done.stderr.strip()}")
 
-    tokenizer = ["--vocab", "vocab.json", "--merges", "merges.txt"]
     run("story", "--stories", "30", "--seed", "1", "--output", "text.txt")
-    run("train-bpe", "--input", "text.txt", "--vocab-size", "300", "--special-token", EOT, *tokenizer)
-    run("encode", *tokenizer, "--special-token", EOT, "--input", "text.txt", "--output", "train.bin")
+    token_files.make(run, ".", {"train": "text.txt"}, 300)
     for index, (name, options) in enumerate(RUNS.items()):
         run("train", "--train", "train.bin", "--val", "train.bin", "--out", f"runs/{name}", "--vocab-size", "300",
             "--context-length", "16", "--d-model", "16", "--num-layers", "1", "--num-heads", "1", "--batch-size", "2", "--steps",

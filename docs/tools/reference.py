@@ -11,54 +11,67 @@ usage: reference.py NAME            trains seed 1 and compares; exit status 1 if
        reference.py NAME --run DIR  compares a run that is already there
        reference.py NAME --write N  trains the seeds 1 to N and writes both files of docs/reference
 """
+import functools
 import json
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import sys
+
+import token_files
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 REFERENCE = TOP / "docs" / "reference"
 OUT = "build/reference"
-MODEL = ["--vocab-size", "2048", "--d-model", "96", "--num-layers", "4", "--num-heads", "4", "--beta2", "0.98",
-         "--checkpoint-every", "0", "--log-every", "100"]
-OPTIONS = {
-    "demo": ["--context-length", "256", "--batch-size", "8", "--steps", "1500", "--lr", "6e-3",
-             "--val-every", "500", "--val-batches", "20"],
-    "tinystories": ["--context-length", "128", "--batch-size", "16", "--steps", "1500", "--lr", "1e-2",
-                    "--val-every", "100", "--val-batches", "20"]}
+NAMES = ("demo", "tinystories")
+STEPS = 1500
+TINYSTORIES = ["--vocab-size", "2048", "--d-model", "96", "--num-layers", "4", "--num-heads", "4", "--beta2", "0.98",
+               "--log-every", "100", "--context-length", "128", "--batch-size", "16", "--lr", "1e-2",
+               "--val-every", "100", "--val-batches", "20"]
 LOSSES = ("train_loss", "val_loss")
 
 
 def run(*command):
-    """Runs a command in the top folder. Its output is not shown unless it fails."""
+    """Runs a command in the top folder. Returns its output, which is not shown unless it fails."""
     result = subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     if result.returncode:
         sys.exit(f"reference.py: this command failed: {' '.join(command)}\n{result.stdout}")
+    return result.stdout
+
+
+def options_of_demo(printed):
+    """Returns the options of `cs336 train` that `make demo` printed, without the files, the steps and the floor."""
+    words = shlex.split(re.search(r"^\$ (\S+ train .*)$", printed, re.M).group(1))
+    options = words[words.index("--vocab-size"):words.index("--loss-floor")]
+    steps = options.index("--steps")
+    return options[:steps] + options[steps + 2:]
 
 
 def prepare(name):
-    """Makes the token files. Returns their folder."""
+    """Makes the token files. Returns their folder and the options of the model and its training."""
     if name == "demo":
-        run("make", "demo", "DEMO_STEPS=1")
-        return "build/demo"
+        return "build/demo", options_of_demo(run("make", "demo", "DEMO_STEPS=1"))
     texts, out = pathlib.Path(os.environ.get("CS336_DATA") or "data"), f"{OUT}/{name}-data"
-    for part in ("train", "valid"):
-        if not (TOP / texts / f"tinystories_{part}.txt").exists():
-            sys.exit(f"{texts}/tinystories_{part}.txt: no such file; docs/book/start.md, section 0.4, says how to make it")
+    parts = {part: texts / f"tinystories_{part}.txt" for part in ("train", "valid")}
+    for path in parts.values():
+        if not (TOP / path).exists():
+            sys.exit(f"{path}: no such file; docs/book/start.md, section 0.4, says how to make it")
     (TOP / out).mkdir(parents=True, exist_ok=True)
-    files = ["--vocab", f"{out}/vocab.json", "--merges", f"{out}/merges.txt", "--special-token", "<|endoftext|>"]
-    run("build/cs336", "train-bpe", "--input", str(texts / "tinystories_train.txt"), "--vocab-size", "2048", *files)
-    for part in ("train", "valid"):
-        run("build/cs336", "encode", *files, "--input", str(texts / f"tinystories_{part}.txt"), "--output", f"{out}/{part}.bin")
-    return out
+    token_files.make(functools.partial(run, "build/cs336"), out, parts, 2048)
+    return out, TINYSTORIES
 
 
-def train(name, data, seed):
+def complete(options):
+    return [*options, "--steps", str(STEPS), "--checkpoint-every", "0"]
+
+
+def train(name, data, options, seed):
     """Trains the model. Returns the folder of the run."""
     out = f"{OUT}/{name}-seed-{seed}"
     command = ["build/cs336", "train", "--train", f"{data}/train.bin", "--val", f"{data}/valid.bin", "--out", out, "--overwrite",
-               *MODEL, *OPTIONS[name], "--seed", str(seed)]
+               *complete(options), "--seed", str(seed)]
     print(" ".join(command), flush=True)
     if subprocess.run(command, cwd=TOP, stdout=subprocess.DEVNULL).returncode:  # the live line stays visible
         sys.exit(f"reference.py: this command failed: {' '.join(command)}")
@@ -104,25 +117,24 @@ def compare(name, directory):
 
 
 def write(name, seeds):
-    data = prepare(name)
-    runs = {seed: train(name, data, seed) for seed in range(1, seeds + 1)}
+    data, options = prepare(name)
+    runs = {seed: train(name, data, options, seed) for seed in range(1, seeds + 1)}
     REFERENCE.mkdir(exist_ok=True)
     (REFERENCE / f"{name}.jsonl").write_text((runs[1] / "log.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
     losses = {str(seed): {str(step): entry for step, entry in losses_of(path).items()} for seed, path in runs.items()}
     text = ",\n".join(f'  "{seed}": {json.dumps(entries)}' for seed, entries in losses.items())
-    options = " ".join(MODEL + OPTIONS[name])
-    (REFERENCE / f"{name}.json").write_text(f'{{"options": {json.dumps(options)},\n "losses": {{\n{text}\n}}}}\n', encoding="utf-8")
+    (REFERENCE / f"{name}.json").write_text(f'{{"options": {json.dumps(" ".join(complete(options)))},\n "losses": {{\n{text}\n}}}}\n', encoding="utf-8")
 
 
 def main():
     arguments = sys.argv[1:]
-    if not arguments or arguments[0] not in OPTIONS or len(arguments) not in (1, 3) or arguments[1:2] not in ([], ["--run"], ["--write"]):
+    if not arguments or arguments[0] not in NAMES or len(arguments) not in (1, 3) or arguments[1:2] not in ([], ["--run"], ["--write"]):
         sys.exit("usage: reference.py demo|tinystories [--run DIR | --write N]")
     name, mode = arguments[0], arguments[1] if len(arguments) > 1 else ""
     if mode == "--write":
         write(name, int(arguments[2]))
     else:
-        directory = pathlib.Path(arguments[2]) if mode else train(name, prepare(name), 1)
+        directory = pathlib.Path(arguments[2]) if mode else train(name, *prepare(name), 1)
         sys.exit(1 if compare(name, directory) else 0)
 
 

@@ -85,9 +85,9 @@ START_TEST(test_experiment_trains_every_combination)
         "--d-model 16 --num-layers 1 --num-heads 2 --batch-size 2 --val-batches 2 --val-every 20 --steps "
         "40 --lr 0.01 --norm none --out one >log && cmp one/checkpoint.safetensors "
         "x/lr-0.01_norm-none/checkpoint.safetensors && cmp one/config.json x/lr-0.01_norm-none/config.json");
-    assert_shell_ok("cs336 generate --checkpoint one/checkpoint.safetensors --vocab x/data/vocab.json --merges "
-                    "x/data/merges.txt --special-token '<|endoftext|>' --prompt 'Once upon' --seed 3 --max-tokens 5 >s "
-                    "&& cmp s x/lr-0.01_norm-none/sample.txt && ! cmp s x/no-gate/sample.txt >log && "
+    assert_shell_ok("cs336 generate --checkpoint one/checkpoint.safetensors --tokenizer x/data/tokenizer.json "
+                    "--prompt 'Once upon' --seed 3 --max-tokens 5 >s && cmp s x/lr-0.01_norm-none/sample.txt && ! cmp "
+                    "s x/no-gate/sample.txt >log && "
                     "tail -1 x/no-gate/output.txt");
     ck_assert_str_eq(shell_output, "x/no-gate/checkpoint.safetensors is ready for cs336 generate\n");
 }
@@ -132,18 +132,44 @@ START_TEST(test_experiment_leaves_complete_runs)
 }
 END_TEST
 
+/* The tokenizer is one file or two, and the samples are the same. */
 START_TEST(test_experiment_on_ready_ids)
 {
+#define ON_IDS(tokenizer)                                                                                         \
+    "{\"title\": \"Ids\", \"tokens\": {\"train\": \"train.bin\", " tokenizer                                      \
+    "}, \"common\": {\"vocab_size\": 300, \"context_length\": 16, \"d_model\": 16, \"num_layers\": 1, "           \
+    "\"num_heads\": 2, \"steps\": 3, \"batch_size\": 2}, \"vary\": {\"seed\": [1, 2]}, \"sample\": {\"prompt\": " \
+    "\"the\"}}"
     make_text();
-    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --vocab v.json --merges m.txt >log && cs336 "
-                    "encode --vocab v.json --merges m.txt --input train.txt --output train.bin >log");
-    write_text("tiny.json", "{\"title\": \"Ids\", \"tokens\": {\"train\": \"train.bin\", \"vocab\": \"v.json\", "
-                            "\"merges\": \"m.txt\"}, \"common\": {\"vocab_size\": 300, \"context_length\": 16, "
-                            "\"d_model\": 16, \"num_layers\": 1, \"num_heads\": 2, \"steps\": 3, \"batch_size\": 2}, "
-                            "\"vary\": {\"seed\": [1, 2]}, \"sample\": {\"prompt\": \"the\"}}");
+    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --tokenizer t.json --vocab v.json --merges "
+                    "m.txt >log && cs336 encode --tokenizer t.json --input train.txt --output train.bin >log");
+    write_text("tiny.json", ON_IDS("\"tokenizer\": \"t.json\""));
     assert_shell_ok(RUN "x && test -s x/seed-2/sample.txt && ls x | tr '\\n' ' '");
     assert_prints("experiment.json seed-1 seed-2 ");
     assert_prints("run 2 of 2  seed-2: complete, loss 5.");
+    write_text("tiny.json", ON_IDS("\"vocab\": \"v.json\", \"merges\": \"m.txt\""));
+    assert_shell_ok(RUN "two && cmp x/seed-2/sample.txt two/seed-2/sample.txt");
+#undef ON_IDS
+}
+END_TEST
+
+/* The directory of an experiment may hold vocab.json and merges.txt in place of tokenizer.json. */
+START_TEST(test_an_experiment_keeps_the_files_of_its_directory)
+{
+    make_text();
+    write_text("tiny.json", EXPERIMENT("\"steps\": 20", "\"runs\": [{\"name\": \"a\"}], "
+                                                        "\"sample\": {\"prompt\": \"the\", \"max_tokens\": 3}"));
+    assert_shell_ok(RUN "x && cp -rp x whole && cd x/data && ls | tr '\\n' ' ' && cs336 train-bpe --input "
+                        "../../train.txt --vocab-size 300 --special-token '<|endoftext|>' --vocab vocab.json --merges "
+                        "merges.txt >/dev/null && rm tokenizer.json ../a/sample.txt");
+    assert_prints("data.json output.txt tokenizer.json train.bin train.bin.json val.bin val.bin.json ");
+    assert_shell_ok(RUN "x && cmp x/a/sample.txt whole/a/sample.txt && ! test -e x/data/tokenizer.json");
+    ck_assert_ptr_null(strstr(shell_output, "data: a vocabulary"));
+    assert_prints("a: complete as before");
+    /* The text changes: both files are made again. */
+    assert_shell_ok("cp x/data/vocab.json old && { yes zq | head -9999 >>train.txt; } && " RUN
+                    "x --overwrite && ! cmp x/data/vocab.json old >log && ! test -e x/data/tokenizer.json");
+    assert_prints("data: a vocabulary of 300 tokens, and the ids of the text\n");
 }
 END_TEST
 
@@ -407,10 +433,10 @@ START_TEST(test_experiment_command_line)
     assert_shell_ok("cs336 experiment flag.json --list");
     ck_assert_str_eq(shell_output, "T\nno-big-one  not begun  \nall runs:\n");
     /* The data's commands give the reason. */
-    assert_shell_ok("printf '\"' >train.txt && mkdir -p x/data/vocab.json");
+    assert_shell_ok("printf '\"' >train.txt && mkdir -p x/data/tokenizer.json");
     ck_assert_int_eq(shell(RUN "x"), 1);
     ck_assert_str_eq(shell_errors,
-                     "cs336 experiment: cs336 train-bpe: x/data/vocab.json: cannot write: Is a directory\n");
+                     "cs336 experiment: cs336 train-bpe: x/data/tokenizer.json: cannot write: Is a directory\n");
 }
 END_TEST
 
@@ -474,6 +500,7 @@ const TestCase cli_experiment_tests[] = {
     TEST(test_experiment_records_results, "experiment_log"),
     TEST(test_experiment_leaves_complete_runs, "experiment_log"),
     TEST(test_experiment_on_ready_ids, "experiment_log"),
+    TEST(test_an_experiment_keeps_the_files_of_its_directory, "experiment_log"),
     TEST(test_a_killed_experiment_goes_on, "experiment_log"),
     TEST_UNLESS(test_a_training_ends_with_its_experiment, "experiment_log", not_linux),
     TEST(test_a_signal_saves_the_run, "experiment_log"),

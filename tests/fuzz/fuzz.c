@@ -57,6 +57,14 @@ void fuzz_append_text(ByteList *list, const char *format, ...)
     fuzz_append(list, byte_string(text));
 }
 
+void fuzz_make(ByteList *file, FuzzInput *input, size_t mode, FuzzBuild *build)
+{
+    if (mode % 4 == 0)
+        fuzz_append(file, fuzz_rest(input));
+    else
+        build(file, input);
+}
+
 const char *fuzz_file(const char *name, ByteString bytes)
 {
     const char *path = temp_path(name);

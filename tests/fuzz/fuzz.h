@@ -79,6 +79,18 @@ ByteString fuzz_bytes(FuzzInput *input, size_t length);
 /** @brief Takes all bytes that are left. */
 ByteString fuzz_rest(FuzzInput *input);
 
+/** @brief Builds a file from choices, until the input ends. */
+typedef void FuzzBuild(ByteList *file, FuzzInput *input);
+
+/**
+ * @brief Makes the file of a target: the bytes that are left as they are if @p mode is a multiple of 4, else what @p
+ * build makes of them. So one input in four reaches the first checks of a format, and the others what comes after
+ * these.
+ * @param[out] file  an empty list; the caller frees it
+ * @param      mode  a byte of the input
+ */
+void fuzz_make(ByteList *file, FuzzInput *input, size_t mode, FuzzBuild *build);
+
 /** @brief Appends to a list; the target fails if there is no memory. */
 void fuzz_append(ByteList *list, ByteString bytes);
 void fuzz_append_text(ByteList *list, const char *format, ...) CS336_PRINTF_LIKE(2, 3);

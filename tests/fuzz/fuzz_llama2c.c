@@ -77,10 +77,7 @@ void fuzz_llama2c(const uint8_t *data, size_t size)
     const size_t before = memory_in_use();
     FuzzInput input = {data, data + size};
     ByteList file = {0};
-    if (fuzz_below(&input, 4) == 0)
-        fuzz_append(&file, fuzz_rest(&input));
-    else
-        build(&file, &input);
+    fuzz_make(&file, &input, fuzz_byte(&input), build);
     const char *path = fuzz_file("model.bin", byte_list_view(&file));
     const size_t bytes = file.length;
     byte_list_deinit(&file);

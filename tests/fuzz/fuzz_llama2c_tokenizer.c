@@ -56,10 +56,7 @@ void fuzz_llama2c_tokenizer(const uint8_t *data, size_t size)
     const size_t before = memory_in_use();
     FuzzInput input = {data, data + size};
     ByteList file = {0};
-    if (fuzz_below(&input, 4) == 0)
-        fuzz_append(&file, fuzz_rest(&input));
-    else
-        build(&file, &input);
+    fuzz_make(&file, &input, fuzz_byte(&input), build);
     BPEModel model;
     const bool begins = llama2c_tokenizer_begins(byte_list_view(&file));
     const Status s = llama2c_tokenizer_read(&model, byte_list_view(&file), "tokenizer.bin");

@@ -62,17 +62,19 @@ static void compare_with_plain(const BPEModel *model)
     tokenizer_destroy(tokenizer);
 }
 
+static void build(ByteList *lines, FuzzInput *input)
+{
+    while (input->next < input->end)
+        append_line(lines, input);
+}
+
 void fuzz_merges(const uint8_t *data, size_t size)
 {
     const char *vocab = vocabulary();
     const size_t before = memory_in_use();
     FuzzInput input = {data, data + size};
     ByteList lines = {0};
-    if (fuzz_below(&input, 4) == 0)
-        fuzz_append(&lines, fuzz_rest(&input));
-    else
-        while (input.next < input.end)
-            append_line(&lines, &input);
+    fuzz_make(&lines, &input, fuzz_byte(&input), build);
     BPEModel model = {0};
     if (fuzz_model_read(&model, vocab, fuzz_file("merges.txt", byte_list_view(&lines)), NULL, 0)) {
         compare_with_plain(&model);

@@ -126,10 +126,7 @@ void fuzz_rank_file(const uint8_t *data, size_t size)
     const size_t before = memory_in_use();
     FuzzInput input = {data, data + size};
     ByteList lines = {0};
-    if (fuzz_below(&input, 4) == 0)
-        fuzz_append(&lines, fuzz_rest(&input));
-    else
-        build(&lines, &input);
+    fuzz_make(&lines, &input, fuzz_byte(&input), build);
     BPEModel model;
     const char *path = fuzz_file("ranks", byte_list_view(&lines));
     const Status s = tokenizer_file_read(&model, path, PATTERN_GPT2, NULL, 0);

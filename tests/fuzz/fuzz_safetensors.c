@@ -155,10 +155,7 @@ void fuzz_safetensors(const uint8_t *data, size_t size)
     FuzzInput input = {data, data + size};
     ByteList bytes = {0};
     const size_t mode = fuzz_byte(&input);
-    if (mode % 4 == 0)
-        fuzz_append(&bytes, fuzz_rest(&input));
-    else
-        build(&bytes, &input);
+    fuzz_make(&bytes, &input, mode, build);
     SafetensorsFile file;
     const char *path = fuzz_file("input.safetensors", byte_list_view(&bytes));
     byte_list_deinit(&bytes);

@@ -173,10 +173,7 @@ void fuzz_tokenizer_json(const uint8_t *data, size_t size)
     const size_t before = memory_in_use();
     FuzzInput input = {data, data + size};
     ByteList json = {0};
-    if (fuzz_below(&input, 4) == 0)
-        fuzz_append(&json, fuzz_rest(&input));
-    else
-        build(&json, &input);
+    fuzz_make(&json, &input, fuzz_byte(&input), build);
     BPEModel model;
     const char *path = fuzz_file("tokenizer.json", byte_list_view(&json));
     const Status s = tokenizer_file_read(&model, path, PATTERN_UNKNOWN, NULL, 0);

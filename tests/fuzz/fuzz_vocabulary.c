@@ -94,10 +94,7 @@ void fuzz_vocabulary(const uint8_t *data, size_t size)
         if (text.length)
             special[special_count++] = text;
     }
-    if (mode % 4 == 0)
-        fuzz_append(&json, fuzz_rest(&input));
-    else
-        build(&json, &input);
+    fuzz_make(&json, &input, mode, build);
     BPEModel model = {0};
     const char *vocab = fuzz_file("vocab.json", byte_list_view(&json));
     const char *merges = fuzz_file("merges.txt", byte_string("#version: 0.2\n"));

@@ -464,8 +464,8 @@ START_TEST(test_training_survives_every_failed_allocation)
         "special_tokens_init: no memory for 3 tokens of 18 bytes", "count_words: no memory for 1 texts",
         "word_tally_new: no memory for *[0-9] bytes", "word_table_add: no memory for 16 words",
         "bpe_train: no memory for 30 bytes of distinct pre-tokens, up to 36 for each",
-        "bpe_train: no memory for 289 tokens", "bpe_train: no memory for 1024 distinct pairs",
-        "bpe_train: no memory for *[0-9] positions of pairs");
+        "text_table_add: no memory for 512 slots", "bpe_train: no memory for 289 tokens",
+        "bpe_train: no memory for 1024 distinct pairs", "bpe_train: no memory for *[0-9] positions of pairs");
     for (t.threads = 2; t.threads <= 3; t.threads++) {
         test_label("%d threads", t.threads);
         assert_allocation_failures_are_clean(attempt_training, &t);

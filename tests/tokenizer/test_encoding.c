@@ -407,7 +407,8 @@ START_TEST(test_tokenizing_survives_every_failed_allocation)
         attempt_create, &model, NO_ELEMENTS, "tokenizer_create: no memory",
         "special_tokens_init: no memory for 7 tokens of 33 bytes", "token_index_init: no memory for 3[12][0-9] tokens",
         "tokenizer_create: no memory for 60 merges", "word_cache_init: no memory for 2048 pre-tokens",
-        "tokenizer_encode: no memory for a pre-token of 256 bytes", "tokenizer_create: no memory for 7 special tokens");
+        "tokenizer_encode: no memory for a pre-token of 256 bytes", "tokenizer_create: no memory for 7 special tokens",
+        "text_table_add: no memory for 512 slots");
     bpe_model_deinit(&model);
     Tokenizer *tokenizer = make_tokenizer(COUNT(specials));
     assert_allocation_failures_say(attempt_encode, tokenizer, NO_ELEMENTS, "encoder_create: no memory",

@@ -324,8 +324,9 @@ START_TEST(test_writing_fails_cleanly_and_leaves_the_old_files)
     assert_write_failures_are_clean(attempt_write, &target, directory);
     assert_allocation_failures_say(attempt_write, &target, NO_BYTES, "special_texts: no memory for 2 special tokens",
                                    "token_index_init: no memory for 274 tokens",
-                                   "file_create: no memory for the path */v",
-                                   "file_create: no memory for the path */m");
+                                   "file_create: no memory for the path */v", "file_create: no memory for the path */m",
+                                   "text_table_add: no memory for 512 slots",
+                                   "array_reserve: no memory for 64 elements of 8 bytes");
     ck_assert_uint_eq(directory_entries(directory), 2);
     bpe_model_deinit(&model);
 }

@@ -48,13 +48,12 @@ fi
 
 say 'Tokenizer: the most frequent pairs of bytes become tokens'
 run train-bpe --input "$out/train.txt" --vocab-size $vocabulary --special-token "$eot" \
-    --vocab "$out/vocab.json" --merges "$out/merges.txt"
-# A short text may hold fewer pairs than were asked for.
-vocabulary=$(($(wc -l <"$out/merges.txt") + 256 + 1))
+    --tokenizer "$out/tokenizer.json"
 for split in train valid; do
-    run encode --vocab "$out/vocab.json" --merges "$out/merges.txt" --special-token "$eot" \
-        --input "$out/$split.txt" --output "$out/$split.bin"
+    run encode --tokenizer "$out/tokenizer.json" --input "$out/$split.txt" --output "$out/$split.bin"
 done
+# A short text may hold fewer pairs than were asked for; the file beside the ids has the size of their vocabulary.
+vocabulary=$(sed 's/.*"vocab_size":\([0-9]*\).*/\1/' "$out/train.bin.json")
 
 say 'Training: a small Transformer learns to predict the next token'
 set -- --train "$out/train.bin" --val "$out/valid.bin" --out "$out/run" --overwrite --vocab-size $vocabulary --context-length 256 \
@@ -68,6 +67,6 @@ fi
 run train "$@"
 
 say 'Text again: the model continues a prompt'
-run generate --checkpoint "$out/run/checkpoint.safetensors" --vocab "$out/vocab.json" --merges "$out/merges.txt" \
-    "--prompt=$prompt" --special-token "$eot" --seed 1 >"$out/story.txt"
+run generate --checkpoint "$out/run/checkpoint.safetensors" --tokenizer "$out/tokenizer.json" "--prompt=$prompt" \
+    --seed 1 >"$out/story.txt"
 cat "$out/story.txt"

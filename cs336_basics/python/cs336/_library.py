@@ -301,7 +301,18 @@ class BPEMerge(ctypes.Structure):
 
 
 class BPESpecial(ctypes.Structure):
-    _fields_ = [("begin", c_size_t), ("length", c_size_t), ("id", c_int32), ("kind", c_int)]
+    _fields_ = [("id", c_int32), ("kind", c_int)]
+
+
+class TextTable(ctypes.Structure):
+    _fields_ = [
+        ("bytes", ByteList),
+        ("ends", POINTER(c_size_t)),
+        ("count", c_size_t),
+        ("capacity", c_size_t),
+        ("slots", POINTER(c_int32)),
+        ("slot_count", c_size_t),
+    ]
 
 
 class BPEModel(ctypes.Structure):
@@ -318,7 +329,7 @@ class BPEModel(ctypes.Structure):
         ("specials", POINTER(BPESpecial)),
         ("special_count", c_size_t),
         ("special_capacity", c_size_t),
-        ("special_bytes", ByteList),
+        ("special_texts", TextTable),
         ("pattern", c_int),
         ("decode_only", c_bool),
         ("ignore_merges", c_bool),

@@ -227,59 +227,85 @@ static Status choose_pattern(BPEModel *model, int pattern, size_t encoding, cons
 
 /* ---- special tokens ---- */
 
-/* Makes a text a special token with an id that is a hole or after the last one. */
-static Status place_special(BPEModel *model, ByteString text, int32_t id, BPESpecialKind kind)
+/* The special tokens of a file get ids that are holes. Their texts become the bytes of these tokens all at once. */
+typedef struct {
+    BPEModel *model;
+    ByteString *texts; /* (vocab_size) by id; no bytes: no special token gets the id */
+} Placing;
+
+static Status placing_init(Placing *p, BPEModel *model)
 {
-    Status s = CS336_OK;
-    while (!s && model->vocab_size <= (size_t)id)
-        s = bpe_model_add_token(model, (ByteString){0});
-    if (!s)
-        s = bpe_model_replace_token(model, id, text);
-    return s ? s : bpe_model_set_special(model, text, id, kind);
+    *p = (Placing){.model = model, .texts = memory_allocate_zeroed(model->vocab_size, sizeof *p->texts)};
+    return p->texts ? CS336_OK
+                    : status_fail(CS336_ENOMEM, "rank_file_read: no memory for %zu tokens", model->vocab_size);
 }
 
+static Status place(Placing *p, ByteString text, size_t id, BPESpecialKind kind)
+{
+    p->texts[id] = text;
+    return bpe_model_set_special(p->model, text, (int32_t)id, kind);
+}
+
+static Status placing_end(Placing *p, Status s)
+{
+    if (!s)
+        s = bpe_model_replace_tokens(p->model, p->texts);
+    memory_release(p->texts);
+    return s;
+}
+
+/* Adds the special tokens of an encoding that is recognised; those whose id is after the last one make it a hole first.
+ */
 static Status place_known(BPEModel *model, size_t ranks)
 {
+    enum { COUNT = sizeof encoding_specials / sizeof *encoding_specials };
+    Placing p = {0};
     Status s = CS336_OK;
-    for (size_t i = 0; !s && i < sizeof encoding_specials / sizeof *encoding_specials; i++)
+    for (size_t i = 0; i < COUNT; i++)
+        while (!s && encoding_specials[i].ranks == ranks && model->vocab_size <= (size_t)encoding_specials[i].id)
+            s = bpe_model_add_token(model, (ByteString){0});
+    if (!s)
+        s = placing_init(&p, model);
+    for (size_t i = 0; !s && i < COUNT; i++)
         if (encoding_specials[i].ranks == ranks)
-            s = place_special(model, byte_string(encoding_specials[i].text), encoding_specials[i].id, SPECIAL_UNNAMED);
-    return s;
+            s = place(&p, byte_string(encoding_specials[i].text), (size_t)encoding_specials[i].id, SPECIAL_UNNAMED);
+    return placing_end(&p, s);
 }
 
-/* Sets *found if an ordinary token has these bytes. */
-static Status find_ordinary(const BPEModel *model, ByteString text, bool *found)
+/* Names the special tokens that the model knows. */
+static void name_known(BPEModel *model, const ByteString *named, size_t count)
 {
-    TokenIndex index; /* anew for each text: the model changes, and special tokens are few */
-    const Status s = token_index_init(&index, model);
-    *found = !s && token_index_find(&index, text) >= 0;
-    token_index_deinit(&index);
-    return s;
+    for (size_t i = 0; i < count; i++) {
+        const int64_t known = bpe_model_find_special(model, named[i]);
+        if (known >= 0)
+            model->specials[known].kind = SPECIAL_OWN;
+    }
 }
 
 /*
  * Gives the named special tokens the ids that the ranks skip, in order. Where there are none left, and in a file that
  * is recognised, they are left to bpe_model_name_specials(), which appends them.
  */
-static Status place_named(BPEModel *model, const ByteString *named, size_t count, bool recognised)
+static Status place_named(BPEModel *model, const ByteString *named, size_t count)
 {
-    Status s = CS336_OK;
+    TokenIndex index = {0};
+    Placing p;
     size_t hole = 0;
+    Status s = placing_init(&p, model);
+    if (!s)
+        s = token_index_init(&index, model);
     for (size_t i = 0; !s && i < count; i++) {
-        const int64_t known = bpe_model_find_special(model, named[i]);
-        bool ordinary = false;
-        if (known >= 0)
-            model->specials[known].kind = SPECIAL_OWN;
-        if (known >= 0 || recognised || named[i].length == 0)
+        if (named[i].length == 0 || bpe_model_find_special(model, named[i]) >= 0 ||
+            token_index_find(&index, named[i]) >= 0)
             continue;
         while (hole < model->vocab_size && bpe_model_token(model, (int32_t)hole).length)
             hole++;
-        if (hole < model->vocab_size)
-            s = find_ordinary(model, named[i], &ordinary);
-        if (!s && hole < model->vocab_size && !ordinary)
-            s = place_special(model, named[i], (int32_t)hole, SPECIAL_OWN);
+        if (hole == model->vocab_size)
+            break;
+        s = place(&p, named[i], hole++, SPECIAL_OWN);
     }
-    return s;
+    token_index_deinit(&index);
+    return placing_end(&p, s);
 }
 
 Status rank_file_read(BPEModel *model, ByteString text, const char *path, int pattern, const ByteString *special_tokens,
@@ -298,10 +324,12 @@ Status rank_file_read(BPEModel *model, ByteString text, const char *path, int pa
     if (!s)
         s = find_merges(model, &ranks, path);
     rank_merges_deinit(&ranks);
-    if (!s && encoding < ENCODINGS)
+    if (!s && encoding < ENCODINGS) {
         s = place_known(model, encodings[encoding].ranks);
-    if (!s)
-        s = place_named(model, special_tokens, special_count, encoding < ENCODINGS);
+        name_known(model, special_tokens, special_count);
+    } else if (!s && special_count) {
+        s = place_named(model, special_tokens, special_count);
+    }
     if (s)
         bpe_model_deinit(model);
     return s;

@@ -71,32 +71,39 @@ static Status allocate_ranked(Ranked **ranked, size_t count)
 
 /* ---- writing ---- */
 
+/* The texts are chosen one after the other. */
+typedef struct {
+    const BPEModel *model;
+    TokenIndex index;
+    TextTable chosen; /* the texts so far */
+} Choosing;
+
 /* Says whether another token has the text, or no JSON string can. */
-static Status is_taken(const SpecialTexts *special, const BPEModel *model, const TokenIndex *index, ByteString text,
-                       int32_t *ordinary, bool *taken)
+static Status is_taken(const Choosing *c, ByteString text, int32_t *ordinary, bool *taken)
 {
-    const Status s = find_ordinary(model, index, text, ordinary);
-    *taken = *ordinary >= 0 || !special_text_is_utf8(text) || memchr(text.bytes, 0, text.length);
-    for (size_t i = 0; i < special->count; i++)
-        *taken = *taken || byte_string_equal(byte_list_view(&special->texts[i]), text);
+    const Status s = find_ordinary(c->model, &c->index, text, ordinary);
+    *taken = *ordinary >= 0 || !special_text_is_utf8(text) || memchr(text.bytes, 0, text.length) ||
+             text_table_find(&c->chosen, text) >= 0;
     return s;
 }
 
 /* Chooses the text of one special token. */
-static Status choose_text(SpecialTexts *special, const BPEModel *model, const TokenIndex *index, Ranked ranked)
+static Status choose_text(SpecialTexts *special, Choosing *c, Ranked ranked)
 {
     ByteList text = {0};
     bool taken = true, same = false;
     int32_t ordinary = -1;
     Status s = byte_list_append(&text, ranked.text.bytes, ranked.text.length);
     while (!s && taken && !same) {
-        s = is_taken(special, model, index, byte_list_view(&text), &ordinary, &taken);
+        s = is_taken(c, byte_list_view(&text), &ordinary, &taken);
         if (!s && taken)
             s = spell_again(&text, &same);
     }
     if (!s && taken)
         s = status_fail(CS336_ERANGE, "bpe_model_write: special token \"%s\" with id %d is written like token %d",
-                        token_shown(ranked.text).text, (int)model->specials[ranked.index].id, (int)ordinary);
+                        token_shown(ranked.text).text, (int)c->model->specials[ranked.index].id, (int)ordinary);
+    if (!s)
+        s = text_table_add(&c->chosen, byte_list_view(&text));
     if (s)
         byte_list_deinit(&text);
     else
@@ -107,12 +114,12 @@ static Status choose_text(SpecialTexts *special, const BPEModel *model, const To
 Status special_texts_init(SpecialTexts *special, const BPEModel *model)
 {
     const size_t count = model->special_count;
-    TokenIndex index = {0};
+    Choosing choosing = {.model = model};
     Ranked *ranked;
     *special = (SpecialTexts){0};
     Status s = allocate_ranked(&ranked, count);
     if (!s)
-        s = token_index_init(&index, model);
+        s = token_index_init(&choosing.index, model);
     special->texts = s ? NULL : memory_allocate_zeroed(count, sizeof *special->texts);
     if (!s && !special->texts)
         s = status_fail(CS336_ENOMEM, "special_texts: no memory for %zu special tokens", count);
@@ -124,9 +131,10 @@ Status special_texts_init(SpecialTexts *special, const BPEModel *model)
     }
     for (size_t i = 0; !s && i < count; i++)
         if (model->specials[ranked[i].index].kind <= SPECIAL_UNNAMED)
-            s = choose_text(special, model, &index, ranked[i]);
+            s = choose_text(special, &choosing, ranked[i]);
     memory_release(ranked);
-    token_index_deinit(&index);
+    text_table_deinit(&choosing.chosen);
+    token_index_deinit(&choosing.index);
     if (s)
         special_texts_deinit(special);
     return s;
@@ -134,9 +142,9 @@ Status special_texts_init(SpecialTexts *special, const BPEModel *model)
 
 Status special_texts_append(const SpecialTexts *special, const BPEModel *model, ByteList *text, int32_t id)
 {
-    for (size_t i = 0; i < special->count; i++)
-        if (model->specials[i].id == id && special->texts[i].length > 0)
-            return byte_list_append(text, special->texts[i].bytes, special->texts[i].length);
+    const int64_t index = bpe_model_special_of(model, id);
+    if (index >= 0)
+        return byte_list_append(text, special->texts[index].bytes, special->texts[index].length);
     return token_spell(text, bpe_model_token(model, id));
 }
 
@@ -227,16 +235,18 @@ static Status match(Matching *m, ByteString token, size_t rank)
 /* Records the special tokens that have an entry of their own, with the bytes that they stand for. */
 static Status record_matches(Matching *m, const Ranked *ranked)
 {
-    Status s = CS336_OK;
-    for (size_t id = 0; !s && id < m->model->vocab_size; id++) {
-        if (m->owners[id] < 0)
-            continue;
-        const ByteString text = ranked[m->owners[id]].text;
-        if (!byte_string_equal(bpe_model_token(m->model, (int32_t)id), text))
-            s = bpe_model_replace_token(m->model, (int32_t)id, text);
-        if (!s)
-            s = bpe_model_set_special(m->model, text, (int32_t)id, SPECIAL_OWN);
-    }
+    const size_t vocab_size = m->model->vocab_size;
+    ByteString *texts = memory_allocate_zeroed(vocab_size, sizeof *texts);
+    if (!texts)
+        return status_fail(CS336_ENOMEM, "special_texts: no memory for %zu tokens", vocab_size);
+    for (size_t id = 0; id < vocab_size; id++)
+        if (m->owners[id] >= 0)
+            texts[id] = ranked[m->owners[id]].text;
+    Status s = bpe_model_replace_tokens(m->model, texts);
+    for (size_t id = 0; !s && id < vocab_size; id++)
+        if (m->owners[id] >= 0)
+            s = bpe_model_set_special(m->model, texts[id], (int32_t)id, SPECIAL_OWN);
+    memory_release(texts);
     return s;
 }
 
@@ -245,6 +255,7 @@ Status special_texts_match(BPEModel *model, const ByteString *named, size_t coun
     if (count == 0)
         return CS336_OK;
     Matching m = {0};
+    TextTable matched = {0}; /* a text may be named several times */
     Ranked *ranked;
     Status s = allocate_ranked(&ranked, count);
     if (!s)
@@ -255,16 +266,17 @@ Status special_texts_match(BPEModel *model, const ByteString *named, size_t coun
         qsort(ranked, count, sizeof *ranked, longest_first);
     }
     for (size_t i = 0; !s && i < count; i++) {
-        bool repeated = ranked[i].text.length == 0; /* tokenizer_create() reports empty ones */
-        for (size_t k = 0; k < i; k++)
-            repeated = repeated || byte_string_equal(ranked[k].text, ranked[i].text);
-        if (!repeated)
+        if (ranked[i].text.length == 0 || text_table_find(&matched, ranked[i].text) >= 0)
+            continue; /* tokenizer_create() reports empty ones */
+        s = text_table_add(&matched, ranked[i].text);
+        if (!s)
             s = match(&m, ranked[i].text, i);
     }
     if (!s)
         s = record_matches(&m, ranked);
     memory_release(ranked);
     memory_release(m.owners);
+    text_table_deinit(&matched);
     token_index_deinit(&m.index);
     return s;
 }

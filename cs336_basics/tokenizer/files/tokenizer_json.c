@@ -1,6 +1,7 @@
 /* Writes a tokenizer.json; tokenizer_json_read.c reads one. */
 #include "tokenizer/files/tokenizer_json.h"
 
+#include "core/memory.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
@@ -93,33 +94,43 @@ static Status append(TokenizerJson *json, const char *text)
     return byte_list_append_text(&json->text, text);
 }
 
-/* Returns the index of the added token with an id, or special_count. */
-static size_t added_token(const TokenizerJson *json, size_t id)
+/* Finds the added token of each id: its index, or -1. Of several with one id the first one counts. */
+static Status find_added(int32_t **by_id, const TokenizerJson *json)
 {
-    size_t i = 0;
-    while (i < json->model.special_count && !(is_added(json, i) && json->model.specials[i].id == (int32_t)id))
-        i++;
-    return i;
+    const BPEModel *model = &json->model;
+    *by_id = memory_allocate(model->vocab_size * sizeof **by_id);
+    if (!*by_id)
+        return status_fail(CS336_ENOMEM, "tokenizer_json_write: no memory for %zu tokens", model->vocab_size);
+    for (size_t id = 0; id < model->vocab_size; id++)
+        (*by_id)[id] = -1;
+    for (size_t i = model->special_count; i-- > 0;)
+        if (is_added(json, i))
+            (*by_id)[model->specials[i].id] = (int32_t)i;
+    return CS336_OK;
 }
 
+/* Appends the added tokens by id. */
 static Status append_added_tokens(TokenizerJson *json)
 {
     const char *separator = "\n";
     char number[48];
-    Status s = append(json, "  \"added_tokens\": [");
+    int32_t *added;
+    Status s = find_added(&added, json);
+    if (!s)
+        s = append(json, "  \"added_tokens\": [");
     for (size_t id = 0; !s && id < json->model.vocab_size; id++) {
-        const size_t index = added_token(json, id);
-        if (index == json->model.special_count)
+        if (added[id] < 0)
             continue;
         snprintf(number, sizeof number, "%s    {\"id\": %zu, \"content\": ", separator, id);
         separator = ",\n";
         s = append(json, number);
         if (!s)
-            s = token_quote(&json->text, bpe_model_special_text(&json->model, index));
+            s = token_quote(&json->text, bpe_model_special_text(&json->model, (size_t)added[id]));
         if (!s)
             s = append(json, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
                              "\"special\": true}");
     }
+    memory_release(added);
     return s ? s : append(json, *separator == ',' ? "\n  ],\n" : "],\n");
 }
 

@@ -173,6 +173,14 @@ static void find_needed(bool *needed, const BPEModel *model)
         needed[model->merges[i].left] = needed[model->merges[i].right] = needed[model->merges[i].merged] = true;
 }
 
+/* The text and the id of an added token, which have been checked. */
+static ByteString added_text(const Parts *parts, size_t index, int32_t *id)
+{
+    const json_t *token = json_array_get(parts->added, index);
+    *id = (int32_t)json_integer_value(json_object_get(token, "id"));
+    return byte_string(json_string_value(json_object_get(token, "content")));
+}
+
 /*
  * Records the added tokens that are entries of the vocabulary. Such an entry was read as the bytes that its text stands
  * for in the alphabet. If no text is merged to it, it is the added token, as it stands. Otherwise both share the entry,
@@ -180,20 +188,26 @@ static void find_needed(bool *needed, const BPEModel *model)
  */
 static Status record_added(BPEModel *model, const bool *needed, const Parts *parts)
 {
-    Status s = CS336_OK;
-    for (size_t i = 0; !s && i < json_array_size(parts->added); i++) {
-        const json_t *token = json_array_get(parts->added, i);
-        const ByteString text = byte_string(json_string_value(json_object_get(token, "content")));
-        const int32_t id = (int32_t)json_integer_value(json_object_get(token, "id"));
-        const bool same = byte_string_equal(bpe_model_token(model, id), text);
-        if (!same && !needed[id])
-            s = bpe_model_replace_token(model, id, text);
-        if (!s)
-            s = bpe_model_set_special(model, text, id,
-                                      !needed[id] ? SPECIAL_OWN
-                                      : same      ? SPECIAL_AS_BYTES
-                                                  : SPECIAL_SHARED);
+    const size_t count = json_array_size(parts->added);
+    int32_t id;
+    ByteString *texts = memory_allocate_zeroed(model->vocab_size, sizeof *texts);
+    if (!texts)
+        return status_fail(CS336_ENOMEM, "%s: no memory for %zu tokens", parts->path, model->vocab_size);
+    for (size_t i = 0; i < count; i++) {
+        const ByteString text = added_text(parts, i, &id);
+        if (!needed[id])
+            texts[id] = text;
     }
+    Status s = bpe_model_replace_tokens(model, texts);
+    for (size_t i = 0; !s && i < count; i++) {
+        const ByteString text = added_text(parts, i, &id);
+        const bool same = byte_string_equal(bpe_model_token(model, id), text);
+        s = bpe_model_set_special(model, text, id,
+                                  !needed[id] ? SPECIAL_OWN
+                                  : same      ? SPECIAL_AS_BYTES
+                                              : SPECIAL_SHARED);
+    }
+    memory_release(texts);
     return s;
 }
 

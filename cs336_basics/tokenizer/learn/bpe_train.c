@@ -11,15 +11,6 @@
 
 /* ---- the vocabulary before the first merge ---- */
 
-/* True if tokens[index] is also given earlier in the list. */
-static bool given_before(const ByteString *tokens, size_t index)
-{
-    for (size_t i = 0; i < index; i++)
-        if (byte_string_equal(tokens[i], tokens[index]))
-            return true;
-    return false;
-}
-
 /* True for a blank and for control characters: files write them as special tokens otherwise than as bytes. */
 static bool is_blank_or_control(uint8_t byte)
 {
@@ -38,7 +29,7 @@ static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
     Status s = CS336_OK;
     model->pattern = config->pattern;
     for (size_t i = 0; !s && i < config->special_count; i++)
-        if (needs_entry(config->special_tokens[i]) && !given_before(config->special_tokens, i))
+        if (needs_entry(config->special_tokens[i]) && bpe_model_find_special(model, config->special_tokens[i]) < 0)
             s = bpe_model_add_special(model, config->special_tokens[i]);
     const size_t special = model->vocab_size;
     for (unsigned rank = 0; !s && rank < BYTE_VALUES; rank++) {

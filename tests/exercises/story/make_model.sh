@@ -11,9 +11,8 @@ run() { # what the commands print is shown only if one fails
 }
 run story --stories 12000 --seed 1 --output "$out/train.txt"
 run train-bpe --input "$out/train.txt" --vocab-size $vocabulary --special-token "$eot" \
-    --vocab "$out/vocab.json" --merges "$out/merges.txt"
-run encode --vocab "$out/vocab.json" --merges "$out/merges.txt" --special-token "$eot" \
-    --input "$out/train.txt" --output "$out/train.bin"
+    --tokenizer "$out/tokenizer.json"
+run encode --tokenizer "$out/tokenizer.json" --input "$out/train.txt" --output "$out/train.bin"
 run train --train "$out/train.bin" --out "$out/run" --overwrite --vocab-size $vocabulary --context-length 128 \
     --d-model 64 --num-layers 2 --num-heads 4 --d-ff 192 --batch-size 16 --steps 1500 --lr 1e-2 --beta2 0.98 \
     --checkpoint-every 0

@@ -22,14 +22,11 @@ const char *path_in(const Settings *settings, const char *name)
 
 Status text_init(Text *text, const Settings *settings)
 {
-    char vocab[4096];
-    const ByteString special = byte_string(STOP);
     *text = (Text){0};
-    snprintf(vocab, sizeof vocab, "%s", path_in(settings, "vocab.json"));
-    Status s = tokenizer_load(&text->tokenizer, vocab, path_in(settings, "merges.txt"), &special, 1);
+    Status s = tokenizer_load_file(&text->tokenizer, path_in(settings, "tokenizer.json"), PATTERN_UNKNOWN, NULL, 0);
     if (s)
         return s;
-    text->stop_token = tokenizer_find(text->tokenizer, special);
+    text->stop_token = tokenizer_find(text->tokenizer, byte_string(STOP));
     /* In training, a stop token stands before each story. */
     if (*settings->prompt)
         return tokenizer_encode(text->tokenizer, &text->prompt, byte_string(settings->prompt));

@@ -17,7 +17,7 @@
 
 /** @brief What to write. */
 typedef struct {
-    const char *directory; /**< of the model's files: model.safetensors, vocab.json, merges.txt and train.bin */
+    const char *directory; /**< of the model's files: model.safetensors, tokenizer.json and train.bin */
     const char *prompt;
     size_t max_tokens;
     size_t seed;    /**< of the random draws; 0: always the likeliest token */
