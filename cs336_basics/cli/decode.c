@@ -48,17 +48,21 @@ static int parse(DecodeOptions *o, int argc, char **argv)
 /* ---- the input: a file of ids, or a stream ---- */
 
 typedef struct {
-    TokenFile file;     /**< closed if the ids come from a stream */
-    InputStream stream; /**< closed if the ids come from a file */
-    size_t vocab_size;  /**< every id must be below it */
-    size_t taken;       /**< ids so far */
+    TokenFile file;             /**< closed if the ids come from a stream */
+    InputStream stream;         /**< closed if the ids come from a file */
+    const char *path;           /**< of either, for messages */
+    const Tokenizer *tokenizer; /**< every id must have a token */
+    size_t vocab_size;          /**< of the tokenizer */
+    size_t taken;               /**< ids so far */
 } IdSource;
 
 /* A regular file may be an .npy file or have a sidecar. Standard input and pipes are raw ids. */
-static Status source_open(IdSource *source, const char *path, size_t vocab_size)
+static Status source_open(IdSource *source, const char *path, const Tokenizer *tokenizer)
 {
     struct stat info;
-    *source = (IdSource){.vocab_size = vocab_size};
+    const size_t vocab_size = tokenizer_vocab_size(tokenizer);
+    *source = (IdSource){
+        .path = strcmp(path, "-") == 0 ? TEXT_STANDARD_INPUT : path, .tokenizer = tokenizer, .vocab_size = vocab_size};
     const bool exists = strcmp(path, "-") != 0 && stat(path, &info) == 0;
     if (strcmp(path, "-") == 0 || (exists && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)))
         return input_open(&source->stream, path);
@@ -105,6 +109,8 @@ static Status source_read(IdSource *source, int32_t *ids, size_t *count)
         *count = left < IDS_AT_ONCE ? left : IDS_AT_ONCE;
         s = token_file_read(ids, &source->file, source->taken, *count);
     }
+    if (!s)
+        s = tokenizer_check_ids(source->tokenizer, ids, *count, source->path, source->taken);
     if (!s)
         source->taken += *count;
     return s;
@@ -192,7 +198,7 @@ int command_decode(int argc, char **argv)
     if (!s)
         tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
-        s = source_open(&source, o.input, tokenizer_vocab_size(tokenizer));
+        s = source_open(&source, o.input, tokenizer);
     if (!s)
         s = check_files(&o);
     if (!s)

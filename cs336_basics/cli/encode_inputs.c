@@ -29,16 +29,20 @@ Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const Tokeniz
     *field = (TextField){.name = field_name, .ending = input_texts_ending(&options->special)};
     /* An ending that no option names must be a token of the vocabulary: a further id would surprise. */
     const bool named = !field_name || options->special.count > 0;
-    const Status s =
-        named ? tokenizer_options_load(tokenizer, options) : tokenizer_options_load_for(tokenizer, options);
-    if (s || named || tokenizer_find(*tokenizer, byte_string(field->ending)) >= 0)
+    Status s = named ? tokenizer_options_load(tokenizer, options) : tokenizer_options_load_for(tokenizer, options);
+    if (s)
         return s;
+    s = tokenizer_options_encode(&(*tokenizer)->model, options, TOKENIZER_THAT_ENCODES);
+    if (!s && !named && tokenizer_find(*tokenizer, byte_string(field->ending)) < 0)
+        s = status_fail(CS336_EFORMAT,
+                        "%s: has no token %s, which --text-field puts after each document; name the token that it has "
+                        "between documents by --special-token",
+                        tokenizer_options_path(options), field->ending);
+    if (!s)
+        return CS336_OK;
     tokenizer_destroy(*tokenizer);
     *tokenizer = NULL;
-    return status_fail(CS336_EFORMAT,
-                       "%s: has no token %s, which --text-field puts after each document; name the token that it has "
-                       "between documents by --special-token",
-                       tokenizer_options_path(options), field->ending);
+    return s;
 }
 
 /* ---- the hint about a separator that is no special token ---- */

@@ -46,7 +46,7 @@ CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const char *co
  * @param[out] field       for encode_inputs_begin()
  * @param[in]  field_name  NULL if the option is not given: the same as tokenizer_options_load()
  * @retval CS336_EFORMAT  no --special-token is given, and the vocabulary has no `<|endoftext|>`
- * @retval others         as tokenizer_options_load()
+ * @retval others         as tokenizer_options_load() and tokenizer_options_encode()
  */
 CS336_MUST_CHECK Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const TokenizerOptions *options,
                                            const char *field_name);

@@ -71,7 +71,9 @@ typedef struct {
 /* A model with more ids than tokens is fine, because ids without a token only take part in the softmax. */
 static Status load_tokenizer(Text *text, const EvaluateOptions *o, size_t vocab_size)
 {
-    const Status s = tokenizer_options_load_for(&text->tokenizer, &o->tokenizer);
+    Status s = tokenizer_options_load_for(&text->tokenizer, &o->tokenizer);
+    if (!s && o->input)
+        s = tokenizer_options_encode(&text->tokenizer->model, &o->tokenizer, "give its ids by --tokens FILE");
     if (s)
         return s;
     tokenizer_options_notes(&text->tokenizer->model, tokenizer_options_path(&o->tokenizer));

@@ -86,6 +86,8 @@ int command_export_tokenizer(int argc, char **argv)
     if (!s)
         s = tokenizer_options_read(&model, &o.tokenizer);
     if (!s)
+        s = tokenizer_options_encode(&model, &o.tokenizer, "no other form can hold it");
+    if (!s)
         s = file_create(&writer, o.output);
     if (!s)
         s = write_model(&writer, &o, &model);

@@ -74,9 +74,16 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
     Status s = tokenizer_options_load_for(tokenizer, &o->tokenizer);
     if (!s)
         s = tokenizer_options_fit(*tokenizer, &o->tokenizer, vocab_size, o->checkpoint);
-    if (s)
-        return s;
-    const size_t tokens = tokenizer_vocab_size(*tokenizer);
+    return s;
+}
+
+/* Finds the ids of the model that have a token, and says if some have none. */
+static Status find_drawable(bool **drawable, const GenerateOptions *o, const Tokenizer *tokenizer, size_t vocab_size)
+{
+    *drawable = memory_allocate(vocab_size * sizeof **drawable);
+    if (!*drawable)
+        return status_fail(CS336_ENOMEM, "no memory for %zu ids", vocab_size);
+    const size_t tokens = tokenizer_find_tokens(*drawable, vocab_size, tokenizer);
     if (tokens < vocab_size)
         fprintf(stderr, "cs336 generate: %s has %zu tokens, the model has %zu ids; ids without a token are not drawn\n",
                 printable(tokenizer_options_path(&o->tokenizer)).text, tokens, vocab_size);
@@ -151,18 +158,21 @@ static Status run(const GenerateOptions *o, const TransformerLM *lm, const Token
                   GeneratePrompts *prompts)
 {
     const int32_t end = find_document_end(tokenizer);
-    GenerateJob job = {.options = o,
-                       .lm = lm,
-                       .tokenizer = tokenizer,
-                       .config = {.max_tokens = o->max_tokens,
-                                  .stop_token = o->stops.count ? -1 : end,
-                                  .token_count = tokenizer_vocab_size(tokenizer),
-                                  .sample = o->sample},
-                       .document_start = find_document_start(o, tokenizer)};
-    Status s = prepare_stops(&job.stops, o);
+    GenerateJob job = {
+        .options = o,
+        .lm = lm,
+        .tokenizer = tokenizer,
+        .config = {.max_tokens = o->max_tokens, .stop_token = o->stops.count ? -1 : end, .sample = o->sample},
+        .document_start = find_document_start(o, tokenizer)};
+    bool *drawable;
+    Status s = find_drawable(&drawable, o, tokenizer, lm->config.vocab_size);
+    job.config.drawable = drawable;
+    if (!s)
+        s = prepare_stops(&job.stops, o);
     if (!s)
         s = o->interactive ? generate_interactively(&job) : write_samples(&job, prompts);
     stop_texts_deinit(&job.stops);
+    memory_release(drawable);
     return s;
 }
 

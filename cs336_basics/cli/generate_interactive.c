@@ -166,8 +166,12 @@ Status generate_interactively(const GenerateJob *job)
 {
     const bool terminal = screen_is_terminal("-"), asks = terminal && isatty(STDIN_FILENO);
     Conversation c = {.job = job, .screen = {.terminal = terminal, .whole = true}};
+    Status s = tokenizer_options_encode(&job->tokenizer->model, &job->options->tokenizer,
+                                        "give the prompt as ids, without --interactive: --prompt-ids '1 403 407'");
+    if (s)
+        return s;
     catch_interrupts();
-    Status s = answer(&c, asks);
+    s = answer(&c, asks);
     /* Ctrl-D leaves the cursor behind the last "> ". */
     if (!s && asks)
         s = generate_write(&c.screen, byte_string("\n"), true);

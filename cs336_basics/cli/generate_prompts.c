@@ -90,7 +90,7 @@ static Status parse_ids(TokenList *ids, const char *text, size_t vocab_size)
             return status_fail(CS336_ERANGE, "--prompt-ids: expected ids with blanks between them, found \"%s\"", text);
         const unsigned long long id = strtoull(text, NULL, 10); /* the greatest number if there are too many digits */
         if (id >= vocab_size)
-            return status_fail(CS336_ERANGE, "--prompt-ids: id %.*s, the vocabulary has %zu tokens",
+            return status_fail(CS336_ERANGE, "--prompt-ids: id %.*s, expected below the vocabulary size %zu",
                                digits < 20 ? (int)digits : 20, text, vocab_size);
         s = token_list_append(ids, &(int32_t){(int32_t)id}, 1);
         text += digits;
@@ -110,19 +110,20 @@ static Status read_ids(GeneratePrompts *prompts, const GenerateJob *job)
     if (prompt->count == 0)
         return status_fail(CS336_ERANGE, "--prompt-ids is empty, expected at least one id");
     const size_t hidden = ids[0] == job->document_start ? 1 : 0;
-    s = tokenizer_decode_after(job->tokenizer, &prompts->bytes, hidden ? ids[0] : -1, ids + hidden,
-                               prompt->count - hidden);
+    s = tokenizer_check_ids(job->tokenizer, ids, prompt->count, "--prompt-ids", 0);
+    if (!s)
+        s = tokenizer_decode_after(job->tokenizer, &prompts->bytes, hidden ? ids[0] : -1, ids + hidden,
+                                   prompt->count - hidden);
     prompt->text = byte_list_view(&prompts->bytes);
     return s;
 }
 
 /* A tokenizer of llama2.c has no merges, so a prompt can only be given as ids. */
-static Status cannot_encode(const GenerateOptions *options)
+static Status encode_text_of(GeneratePrompts *prompts, const GenerateJob *job, ByteString text)
 {
-    return status_fail(CS336_ERANGE,
-                       "%s: it can decode but not encode, because it has SentencePiece's scores in place of merges; "
-                       "give the prompt as ids: --prompt-ids '1 403 407'",
-                       tokenizer_options_path(&options->tokenizer));
+    const Status s = tokenizer_options_encode(&job->tokenizer->model, &job->options->tokenizer,
+                                              "give the prompt as ids: --prompt-ids '1 403 407'");
+    return s ? s : tokenizer_encode(job->tokenizer, &prompts->ids, text);
 }
 
 Status generate_prompts_encode(GeneratePrompts *prompts, const GenerateJob *job)
@@ -133,10 +134,8 @@ Status generate_prompts_encode(GeneratePrompts *prompts, const GenerateJob *job)
     for (size_t i = 0; !s && i < prompts->count; i++) {
         GeneratePrompt *prompt = &prompts->items[i];
         prompt->first = prompts->ids.count;
-        if (prompt->text.length && job->tokenizer->model.decode_only)
-            s = cannot_encode(job->options);
-        else if (prompt->text.length)
-            s = tokenizer_encode(job->tokenizer, &prompts->ids, prompt->text);
+        if (prompt->text.length)
+            s = encode_text_of(prompts, job, prompt->text);
         else if (job->document_start >= 0)
             s = token_list_append(&prompts->ids, &job->document_start, 1);
         else

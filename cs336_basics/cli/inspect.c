@@ -56,6 +56,8 @@ Status inspect_encode(InspectPrompt *prompt, const InspectOptions *o, const Tran
     *prompt = (InspectPrompt){.tokenizer = NULL};
     Status s = tokenizer_options_load_for(&prompt->tokenizer, &o->tokenizer);
     if (!s)
+        s = tokenizer_options_encode(&prompt->tokenizer->model, &o->tokenizer, TOKENIZER_THAT_ENCODES);
+    if (!s)
         tokenizer_options_notes(&prompt->tokenizer->model, tokenizer_options_path(&o->tokenizer));
     if (!s)
         s = tokenizer_options_fit(prompt->tokenizer, &o->tokenizer, config->vocab_size, o->checkpoint);

@@ -3,6 +3,7 @@
 #include "cli/inspect.h"
 #include "cli/work.h"
 #include "core/printable.h"
+#include "generate/draw.h"
 #include "inspect/attention_page.h"
 #include "inspect/attention_weights.h"
 #include "inspect/next_tokens.h"
@@ -26,6 +27,7 @@ Status inspect_page_check(const InspectOptions *o)
 typedef struct {
     Tensor weights;                         /* (layers, heads, seq, seq) */
     Tensor logits;                          /* (vocab_size) */
+    bool *has_token;                        /* (vocab_size) by id: the tokenizer has it */
     SampleCandidate likeliest[NEXT_TOKENS]; /* ids and probabilities */
     NextToken next[NEXT_TOKENS];            /* the same with labels */
     size_t next_count;                      /* entries in use */
@@ -37,6 +39,7 @@ static void take(Content *content, Arena *arena, const TransformerLMConfig *c, s
 {
     content->weights = arena_tensor(arena, c->num_layers, c->num_heads, seq, seq);
     content->logits = arena_tensor(arena, c->vocab_size);
+    content->has_token = arena_take(arena, c->vocab_size * sizeof *content->has_token);
     content->tokens = arena_take(arena, seq * sizeof *content->tokens);
 }
 
@@ -124,8 +127,9 @@ Status inspect_page(const InspectOptions *o, const TrainedModel *model)
     if (!s)
         s = attention_weights(content.weights, content.logits, &model->lm, tokens(prompt.ids, prompt.count), &memory);
     if (!s) { /* among the ids that have a token, as cs336 generate draws them */
-        const Tensor logits = tensor_slice(content.logits, 0, 0, tokenizer_vocab_size(prompt.tokenizer));
-        s = next_tokens(content.likeliest, &content.next_count, logits, &memory);
+        tokenizer_find_tokens(content.has_token, model->lm.config.vocab_size, prompt.tokenizer);
+        mask_logits(content.logits, content.logits, content.has_token);
+        s = next_tokens(content.likeliest, &content.next_count, content.logits, &memory);
     }
     if (s == CS336_ERANGE && content.weights.data) /* a run that diverged leaves weights that are no numbers */
         s = status_fail(s, "%s: %s", o->checkpoint, status_message());

@@ -40,7 +40,7 @@ static bool is_special(const TokenPrinter *printer, ByteString token)
 static void print_escaped(FILE *stream, ByteString text)
 {
     while (text.length) {
-        const ShownToken shown = token_shown(text);
+        const ShownToken shown = token_printable(text);
         fputs(shown.text, stream);
         text.bytes += shown.bytes;
         text.length -= shown.bytes;

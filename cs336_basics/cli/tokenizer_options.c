@@ -93,6 +93,12 @@ static void note_left_out(const BPEModel *model, const char *path)
         if (model->left_out & steps[i].bit)
             fprintf(stderr, "note: %s: its %s is left out: ids are those of the text alone\n", printable(path).text,
                     steps[i].what);
+    if (model->left_out & LEFT_OUT_SPELLING)
+        fprintf(
+            stderr,
+            "note: %s: it has no decoder; ids are decoded to the bytes of the text, where Hugging Face's tokenizers "
+            "prints tokens in GPT-2's alphabet with blanks between them\n",
+            printable(path).text);
 }
 
 void tokenizer_options_notes(const BPEModel *model, const char *path)
@@ -161,6 +167,16 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
     bpe_model_deinit(&model);
     memory_give_back(); /* the text of the files was larger than the tokenizer */
     return s;
+}
+
+Status tokenizer_options_encode(const BPEModel *model, const TokenizerOptions *options, const char *instead)
+{
+    if (!model->decode_only)
+        return CS336_OK;
+    return status_fail(CS336_ERANGE,
+                       "%s: a tokenizer of llama2.c, which can decode but not encode: it has SentencePiece's scores in "
+                       "place of merges; %s",
+                       tokenizer_options_path(options), instead);
 }
 
 bool tokenizer_options_lack_end(const Tokenizer *tokenizer)

@@ -95,6 +95,17 @@ void tokenizer_options_notes(const BPEModel *model, const char *path);
  */
 CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *options);
 
+/** @brief What a command that encodes names in place of a tokenizer that cannot. */
+#define TOKENIZER_THAT_ENCODES "give a tokenizer.json, a rank file, or --vocab and --merges"
+
+/**
+ * @brief Checks that a tokenizer can do more than decode, and else names its file and what to do.
+ * @param instead  what the user can give in its place
+ * @retval CS336_ERANGE  it is one of llama2.c
+ */
+CS336_MUST_CHECK Status tokenizer_options_encode(const BPEModel *model, const TokenizerOptions *options,
+                                                 const char *instead);
+
 /** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */
 #define TOKENIZER_DOCUMENT_END "<|endoftext|>"
 

@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "generate/draw.h"
 
 #include <stdint.h>
 
@@ -12,7 +13,7 @@ enum { NUMBERS_PER_LOGIT = 8 };
 typedef struct {
     Decoder decoder;
     GenerateText *text; /* NULL: the place is free */
-    Arena drawing;      /* memory for sample_token(), borrowed from the batch: threads draw at the same time */
+    Arena drawing;      /* memory for draw_token(), borrowed from the batch: threads draw at the same time */
     int32_t token;      /* the latest of the text */
     bool fresh;         /* the decoder has not read the prompt yet */
 } Place;
@@ -29,7 +30,7 @@ typedef struct {
 static Status bind(Batch *batch, Arena *arena)
 {
     const size_t mark = arena_mark(arena), vocab_size = batch->lm->config.vocab_size;
-    const size_t drawing = sample_scratch(vocab_size);
+    const size_t drawing = draw_scratch(vocab_size);
     batch->logits = arena_tensor(arena, batch->count, vocab_size);
     for (size_t i = 0; i < batch->count; i++)
         batch->places[i].drawing = (Arena){.base = arena_take(arena, drawing), .capacity = drawing};
@@ -106,17 +107,15 @@ static Status draw_each(Batch *batch)
 {
     const GenerateConfig *config = batch->config;
     const size_t vocab_size = batch->lm->config.vocab_size, count = batch->count;
-    const bool fewer = config->token_count > 0 && config->token_count < vocab_size;
-    const size_t choices = fewer ? config->token_count : vocab_size;
     ParallelFailure failure = {0};
-#pragma omp parallel for num_threads(parallel_threads_for((count - 1) * choices * NUMBERS_PER_LOGIT))
+#pragma omp parallel for num_threads(parallel_threads_for((count - 1) * vocab_size * NUMBERS_PER_LOGIT))
     for (size_t i = 0; i < count; i++) {
         Place *place = &batch->places[i];
         if (!place->text)
             continue;
         const Tensor logits = tensor_select(place->decoder.logits, 0, 0);
-        const Status s = sample_token(&place->token, tensor_slice(logits, -1, 0, choices), &config->sample,
-                                      &place->text->rng, &place->drawing);
+        const Status s =
+            draw_token(&place->token, logits, config->drawable, &config->sample, &place->text->rng, &place->drawing);
         if (s)
             parallel_fail(&failure, s);
     }

@@ -1,17 +1,18 @@
 #include "generate/decode.h"
 
 #include "core/memory.h"
+#include "generate/draw.h"
 
 #include <stdint.h>
 #include <string.h>
 
-/* Returns the bytes of scratch: the model's or the sampler's, which do not run at the same time. */
+/* Returns the bytes of scratch: the model's or that of drawing, which do not run at the same time. */
 size_t decoder_scratch(const TransformerLM *lm, size_t count)
 {
     const size_t window = transformer_lm_forward_scratch(lm, 1, lm->config.context_length);
     const size_t each = transformer_lm_forward_scratch(lm, count, 1), model = window > each ? window : each;
-    const size_t sample = sample_scratch(lm->config.vocab_size);
-    return model > sample ? model : sample;
+    const size_t drawing = draw_scratch(lm->config.vocab_size);
+    return model > drawing ? model : drawing;
 }
 
 Status decoder_bind(Decoder *decoder, Arena *arena, const TransformerLM *lm)
@@ -188,9 +189,6 @@ void decoder_copy(Decoder *to, const Decoder *from)
 Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t prompt_length,
                 const GenerateConfig *config, Rng *rng, TokenReceiver receiver)
 {
-    const size_t vocab_size = decoder->lm->config.vocab_size;
-    const bool fewer = config->token_count > 0 && config->token_count < vocab_size;
-    const size_t choices = fewer ? config->token_count : vocab_size;
     size_t generated = 0;
     Status s = sample_check(&config->sample);
     if (!s)
@@ -199,7 +197,7 @@ Status generate(size_t *count, Decoder *decoder, const int32_t *prompt, size_t p
         int32_t token;
         /* Choose a token, hand it over, and compute the logits of the next one unless this was the last. */
         const Tensor logits = tensor_select(decoder->logits, 0, 0);
-        s = sample_token(&token, tensor_slice(logits, -1, 0, choices), &config->sample, rng, &decoder->memory);
+        s = draw_token(&token, logits, config->drawable, &config->sample, rng, &decoder->memory);
         if (s || token == config->stop_token)
             break;
         s = receiver.token(receiver.context, token);

@@ -103,10 +103,10 @@ void decoder_copy(Decoder *to, const Decoder *from);
 
 /** @brief When a generation ends, and how its tokens are drawn. */
 typedef struct {
-    size_t max_tokens;   /**< tokens to generate at most */
-    int32_t stop_token;  /**< ends the text and is not part of it; -1: none */
-    size_t token_count;  /**< only ids below it are drawn: a model may have more ids than its tokenizer; 0: all */
-    SampleConfig sample; /**< temperature, top-p and top-k */
+    size_t max_tokens;    /**< tokens to generate at most */
+    int32_t stop_token;   /**< ends the text and is not part of it; -1: none */
+    const bool *drawable; /**< (vocab_size) by id: true if it may be drawn (generate/draw.h); NULL: all ids */
+    SampleConfig sample;  /**< temperature, top-p and top-k */
 } GenerateConfig;
 
 /** @brief Receives each token when it is chosen. Any status but CS336_OK ends the generation with that status. */
@@ -119,7 +119,7 @@ typedef struct {
  * @brief Generates the continuation of a prompt.
  *
  * @par In this library
- * Only the first token_count logits are candidates.
+ * Only ids that are drawable are candidates.
  * @param[out]    count    tokens generated; NULL: not wanted
  * @param[in,out] decoder  its window grows by the prompt and the tokens; the model does not compute the last token
  * @param[in]     prompt   prompt_length ids, at least 1

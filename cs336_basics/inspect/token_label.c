@@ -49,7 +49,7 @@ Status token_label(ByteList *label, ByteString token)
         else if (c.status == UTF8_VALID && misleads(c.code_point))
             s = append_bytes(label, bytes, c.length);
         else
-            s = byte_list_append_text(label, token_shown((ByteString){.bytes = bytes, .length = c.length}).text);
+            s = byte_list_append_text(label, token_printable((ByteString){.bytes = bytes, .length = c.length}).text);
         i += c.length;
     }
     return s;

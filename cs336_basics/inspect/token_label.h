@@ -19,7 +19,7 @@ CS336_API_BEGIN
  * a character without width becomes `\xNN`, and so do the bytes of those three marks themselves: a mark is always a
  * blank. HTML and JSON are not escaped here; html_page.h does that.
  * @retval CS336_ENOMEM
- * @see token_shown(); test_token_labels_show_every_byte
+ * @see token_printable(); test_token_labels_show_every_byte
  */
 CS336_MUST_CHECK Status token_label(ByteList *label, ByteString token);
 

@@ -2,8 +2,8 @@
  * @file
  * @brief What BPE training produces and a tokenizer is built from: the vocabulary, and the merges by rank.
  *
- * - Ids are 0 to vocab_size - 1. An id that a file skips is a hole: a token without bytes, which no text is encoded to
- * and which decodes to nothing.
+ * - Ids are 0 to vocab_size - 1. An id that a file skips is a hole: a token without bytes. No text is encoded to it,
+ *   generating never draws it, and decoding refuses it.
  * - A token is ordinary if it is a byte or if text may be merged to it. A special token may have the same bytes as an
  *   ordinary one and yet another id.
  * - A zeroed model is empty and ready. It owns its bytes. A token's ByteString is valid until the model changes.
@@ -45,13 +45,15 @@ typedef enum {
 typedef struct {
     int32_t id;          /**< of its entry */
     BPESpecialKind kind; /**< says whose entry it is */
+    bool late;           /**< found only between the tokens that are not late: "normalized" in a tokenizer.json */
 } BPESpecial;
 
 /** @brief Steps around the encoding that a tokenizer.json may ask for, and that are left out here. */
 typedef enum {
     LEFT_OUT_POST_PROCESSOR = 1, /**< adds tokens to each text, such as one that begins it */
     LEFT_OUT_TRUNCATION = 2,     /**< cuts long texts */
-    LEFT_OUT_PADDING = 4         /**< makes texts equally long */
+    LEFT_OUT_PADDING = 4,        /**< makes texts equally long */
+    LEFT_OUT_SPELLING = 8        /**< without a decoder, decoding keeps the tokens as the file spells them */
 } BPELeftOut;
 
 /** @brief A vocabulary and its merges. It owns all its arrays. */

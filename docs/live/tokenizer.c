@@ -107,14 +107,14 @@ LIVE live_tokenizer_token(int slot, int id, uint8_t *bytes, int capacity, int32_
     return give(bytes, capacity, length, tokenizer_token(tokenizer, id));
 }
 
-/* Appends a token as token_shown() shows it, but with line ends as they are: a page can show them. */
+/* Appends a token as token_printable() shows it, but with line ends as they are: a page can show them. */
 static Status append_shown(ByteList *text, ByteString token)
 {
     Status s = CS336_OK;
     while (!s && token.length) {
         const uint8_t *line_end = memchr(token.bytes, '\n', token.length);
         const size_t line = line_end ? (size_t)(line_end - token.bytes) : token.length;
-        const ShownToken shown = token_shown((ByteString){.bytes = token.bytes, .length = line});
+        const ShownToken shown = token_printable((ByteString){.bytes = token.bytes, .length = line});
         const size_t bytes = line ? shown.bytes : 1;
         s = line ? byte_list_append_text(text, shown.text) : byte_list_append_text(text, "\n");
         token = (ByteString){.bytes = token.bytes + bytes, .length = token.length - bytes};

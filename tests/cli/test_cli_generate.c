@@ -193,9 +193,10 @@ START_TEST(test_wrong_ids_are_named)
                        GENERATE "--prompt-ids '1 -2 3'");
     assert_shell_fails(1, "cs336 generate: --prompt-ids: expected ids with blanks between them, found \"2,3\"",
                        GENERATE "--prompt-ids 2,3");
-    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 300, the vocabulary has 300 tokens",
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 300, expected below the vocabulary size 300",
                        GENERATE "--prompt-ids '299 300'");
-    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 18446744073709551617, the vocabulary has 300 tokens",
+    assert_shell_fails(1,
+                       "cs336 generate: --prompt-ids: id 18446744073709551617, expected below the vocabulary size 300",
                        GENERATE "--prompt-ids 18446744073709551617");
     assert_shell_fails(1, "cs336 generate: --prompt-ids is empty, expected at least one id",
                        GENERATE "--prompt-ids ' '");

@@ -205,8 +205,8 @@ START_TEST(test_numbers_of_vocab_json_obey_the_limits)
         {"0", "v.json:262: id 0 of \"cat\" is taken by another token"},
         {"-1", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
         {"1.5", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
-        {"2147483648", "v.json:262: id 2147483648 among 263 tokens, ids must be 0 to 262 without holes"},
-        {"1000000000000", "v.json:262: id 1000000000000 among 263 tokens, ids must be 0 to 262 without holes"},
+        {"2147483648", "v.json:262: id 2147483648, expected 0 to 262: a file of 263 tokens has one for each id"},
+        {"1000000000000", "v.json:262: id 1000000000000, expected 0 to 262: a file of 263 tokens has one for each id"},
         {"1000000000000000000000000000000", "v.json:262:42: too big integer"},
         {"\"7\"", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
         {"null", "v.json:262: the id of \"cat\" is not a whole number from 0 on"},
@@ -221,7 +221,8 @@ START_TEST(test_numbers_of_vocab_json_obey_the_limits)
         snprintf(message, sizeof message, "cs336 encode: %s", cases[i].message);
         assert_shell_fails(1, message, line);
     }
-    assert_shell_fails(1, "cs336 encode: v.json:263: id 262 among 262 tokens, ids must be 0 to 261 without holes",
+    assert_shell_fails(1,
+                       "cs336 encode: v.json:263: id 262, expected 0 to 261: a file of 262 tokens has one for each id",
                        "sed '/\"cat\":/d' good >v.json; cs336 encode --input text --output x" FILES);
 }
 END_TEST

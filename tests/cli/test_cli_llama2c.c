@@ -142,29 +142,36 @@ START_TEST(test_llama2c_tokenizer_encodes_nothing)
     copy_models();
     write_tokenizer();
     ck_assert_int_eq(shell("cs336 import grouped.bin --output g.safetensors && echo 5 6 >text"), 0);
-    static const char cannot[] = "tok.bin: it can decode but not encode, because it has SentencePiece's scores in "
-                                 "place of merges; give the prompt as ids: --prompt-ids '1 403 407'";
-    char expected[512];
-    snprintf(expected, sizeof expected, "cs336 generate: %s", cannot);
-    assert_shell_fails(1, expected, GENERATE "--prompt 5");
-    assert_shell_fails(1, expected, GENERATE "--prompts text");
-    static const char *const commands[][2] = {
-        {"encode", "cs336 encode --tokenizer tok.bin --input text --output out"},
-        {"evaluate", "cs336 evaluate --checkpoint g.safetensors --tokenizer tok.bin --input text"},
-        {"generate", GENERATE "--interactive <text"},
+#define ONE_THAT_ENCODES "give a tokenizer.json, a rank file, or --vocab and --merges"
+#define AS_IDS "give the prompt as ids: --prompt-ids '1 403 407'"
+    static const struct {
+        const char *command, *options, *instead;
+    } commands[] = {
+        {"encode", "--input text --output out", ONE_THAT_ENCODES},
+        {"tokenizer-report", "--input text", ONE_THAT_ENCODES},
+        {"inspect", "--checkpoint g.safetensors --prompt 5 --output out", ONE_THAT_ENCODES},
+        {"evaluate", "--checkpoint g.safetensors --input text", "give its ids by --tokens FILE"},
+        {"export-tokenizer", "--output out.json", "no other form can hold it"},
+        {"export-tokenizer", "--output out.tiktoken", "no other form can hold it"},
+        {"generate", "--checkpoint g.safetensors --prompt 5", AS_IDS},
+        {"generate", "--checkpoint g.safetensors --prompts text", AS_IDS},
+        {"generate", "--checkpoint g.safetensors --interactive <text",
+         "give the prompt as ids, without --interactive: --prompt-ids '1 403 407'"},
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char line[256], expected[512];
+        snprintf(line, sizeof line, "cs336 %s --tokenizer tok.bin %s", commands[i].command, commands[i].options);
         snprintf(expected, sizeof expected,
-                 "cs336 %s: encoder_create: a tokenizer of llama2.c can decode but not encode: it has SentencePiece's "
-                 "scores in place of merges",
-                 commands[i][0]);
-        assert_shell_fails(1, expected, commands[i][1]);
+                 "cs336 %s: tok.bin: a tokenizer of llama2.c, which can decode but not encode: it has SentencePiece's "
+                 "scores in place of merges; %s",
+                 commands[i].command, commands[i].instead);
+        assert_shell_fails(1, expected, line);
     }
     assert_shell_fails(1,
                        "cs336 generate: tok.bin: a tokenizer of llama2.c, which can decode but not encode: it has no "
                        "use for a pattern and special tokens",
                        GENERATE "--special-token x");
-    assert_shell_ok("test ! -e out");
+    assert_shell_ok("test ! -e out && test ! -e out.json && test ! -e out.tiktoken");
 }
 END_TEST
 

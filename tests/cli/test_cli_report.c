@@ -37,7 +37,7 @@ START_TEST(test_report_compares_two_tokenizers_on_two_files)
     assert_prints("\n      id   bytes        uses  longest tokens of B\n"
                   "     256       2           2  \"ab\"\n"
                   "       0       1           0  \"!\"\n");
-    assert_prints("\nnever used of A: \"!\" \"\"\" \"#\" \"$\" \"%\" \"&\" \"'\" \"(\" ...\n"
+    assert_prints("\nnever used of A: \"!\" \"\\\"\" \"#\" \"$\" \"%\" \"&\" \"'\" \"(\" ...\n"
                   "\nnever used of B: \"!\" ");
 }
 END_TEST

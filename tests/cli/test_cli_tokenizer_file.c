@@ -95,6 +95,89 @@ START_TEST(test_commands_with_a_model_take_one_file)
 }
 END_TEST
 
+enum { FIRST_HOLE = 280, HOLES = 10, TOKENS = 300 };
+
+/*
+ * A rank file without the ids from FIRST_HOLE on, and a model of more ids than the file has. The model has learned from
+ * nothing but one such id, so it gives every text that id with a probability of nearly 1.
+ */
+static void make_holes(void)
+{
+    enum { IDS = 4096 };
+    static uint16_t ids[IDS];
+    for (size_t i = 0; i < IDS; i++)
+        ids[i] = FIRST_HOLE + 1;
+    make_tokenizers();
+    assert_shell_ok("awk '{ print $1, ($2 >= 280 ? $2 + 10 : $2) }' t.tiktoken >h.tiktoken");
+    write_file(temp_path("train.bin"), ids, sizeof ids);
+    assert_shell_ok("cs336 train --train train.bin --vocab-size 330 --context-length 16 --d-model 16 --num-layers 1 "
+                    "--num-heads 2 --batch-size 4 --steps 60 --lr 0.05 --out run >log 2>&1");
+}
+
+#define HOLED " --tokenizer h.tiktoken --pattern gpt2 --special-token " EOT " "
+#define GENERATE "cs336 generate --checkpoint run/checkpoint.safetensors --threads 2 --seed 3 --stop ''" HOLED
+
+/* Counts the ids in shell_output, and fails if one of them has no token. */
+static size_t count_ids_with_tokens(void)
+{
+    size_t count = 0;
+    char *text = shell_output, *end;
+    for (long id; id = strtol(text, &end, 10), end != text; text = end, count++)
+        ck_assert_msg(id < FIRST_HOLE || (id >= FIRST_HOLE + HOLES && id < TOKENS + HOLES), "id %ld was drawn", id);
+    return count;
+}
+
+START_TEST(test_generate_never_draws_a_hole)
+{
+    static const char *const sampling[] = {"--temperature 0", "--temperature 0.8 --top-p 0.95",
+                                           "--temperature 50 --top-p 1", "--top-k 1", "--temperature 50 --top-p 0.2"};
+    make_holes();
+    for (size_t i = 0; i < sizeof sampling / sizeof *sampling; i++) {
+        test_label("%s", sampling[i]);
+        ck_assert_int_eq(shell(GENERATE "%s --prompt a --max-tokens 400 --ids", sampling[i]), 0);
+        ck_assert_uint_eq(count_ids_with_tokens(), 400);
+        ck_assert_str_eq(shell_errors,
+                         "cs336 generate: h.tiktoken has 300 tokens, the model has 330 ids; ids without a "
+                         "token are not drawn\n");
+        ck_assert_int_eq(
+            shell(GENERATE "%s --prompt a --max-tokens 100 --samples 3 --ids | sed '/^---/d'", sampling[i]), 0);
+        ck_assert_uint_eq(count_ids_with_tokens(), 300);
+        /* In the interactive mode a token that has no bytes would show as a missing one. */
+        ck_assert_int_eq(shell("echo a | " GENERATE "%s --max-tokens 50 --interactive >said && " GENERATE
+                               "%s --prompt a --max-tokens 50 >text && tail -c +2 text | cmp - said",
+                               sampling[i], sampling[i]),
+                         0);
+    }
+    test_label_end();
+    /* The probability is that of the model, which has learned another id. */
+    ck_assert_int_eq(shell(GENERATE "--prompt a --max-tokens 1 --logprobs"), 0);
+    ck_assert_msg(strtod(shell_output, NULL) < -3, "%s", shell_output);
+    /* The viewer shows the next tokens that may be drawn: one without bytes would have an empty label. */
+    assert_shell_ok("cs336 inspect --checkpoint run/checkpoint.safetensors --prompt a --output p.html" HOLED ">log && "
+                    "grep -o '\"token\":\"' p.html | wc -l | tr -d ' ' && ! grep -q '\"token\":\"\"' p.html");
+    ck_assert_str_eq(shell_output, "10\n");
+}
+END_TEST
+
+/* The position is that in the whole file, of which `decode` reads 16384 ids at a time. */
+START_TEST(test_an_id_without_a_token_is_not_decoded)
+{
+    enum { IDS = 20000 };
+    static uint16_t ids[IDS];
+    make_holes();
+    ids[IDS - 3] = FIRST_HOLE;
+    write_file(temp_path("ids"), ids, sizeof ids);
+    assert_shell_fails(1, "cs336 decode: ids: id 280 at position 19997 has no token: the vocabulary skips it",
+                       "cs336 decode" HOLED "--input ids --output back");
+    assert_shell_fails(1,
+                       "cs336 decode: standard input: id 280 at position 19997 has no token: the vocabulary skips it",
+                       "cs336 decode" HOLED "--input - --output back <ids");
+    assert_shell_ok("! test -e back");
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 280 at position 1 has no token: the vocabulary skips it",
+                       "{ " GENERATE "--prompt-ids '1 280' && exit 0; } 2>&1 >said | tail -1 >&2; exit 1");
+}
+END_TEST
+
 /* The rows of all three are the same. */
 START_TEST(test_tokenizer_report_compares_files_of_each_kind)
 {
@@ -208,6 +291,11 @@ START_TEST(test_what_is_left_out_is_said)
         "note: p.json: its post_processor, which adds tokens to a text, is left out: ids are those of the text "
         "alone\n");
     assert_prints("note: p.json: its truncation of long texts is left out: ids are those of the text alone\n");
+    assert_shell_ok("! grep decoder said && sed 's/\"decoder\": {.*},/\"decoder\": null,/' t.json >d.json && "
+                    "! cmp -s t.json d.json");
+    assert_shell_ok("cs336 encode --tokenizer d.json --input text --output other 2>said && cmp ids other && cat said");
+    assert_prints("note: d.json: it has no decoder; ids are decoded to the bytes of the text, where Hugging Face's "
+                  "tokenizers prints tokens in GPT-2's alphabet with blanks between them\n");
 }
 END_TEST
 
@@ -216,6 +304,8 @@ const TestCase cli_tokenizer_file_tests[] = {
     TEST(test_every_form_gives_the_same_ids, "cli"),
     TEST(test_every_form_is_exported_as_the_others, "cli"),
     TEST(test_commands_with_a_model_take_one_file, "cli"),
+    TEST(test_generate_never_draws_a_hole, "cli"),
+    TEST(test_an_id_without_a_token_is_not_decoded, "cli"),
     TEST(test_tokenizer_report_compares_files_of_each_kind, "cli"),
     TEST(test_experiments_take_one_file, "cli"),
     TEST(test_one_file_or_two_must_be_given, "cli"),

@@ -131,6 +131,15 @@ static size_t find_specials(ByteString *special, const BPEModel *model)
     return count;
 }
 
+/* The plain reference has no late tokens. */
+static bool has_late(const BPEModel *model)
+{
+    for (size_t i = 0; i < model->special_count; i++)
+        if (model->specials[i].late)
+            return true;
+    return false;
+}
+
 static void compare_with_plain(const BPEModel *model)
 {
     ByteString special[MOST_SPECIALS];
@@ -138,7 +147,7 @@ static void compare_with_plain(const BPEModel *model)
     Tokenizer *tokenizer;
     TokenList ids = {0};
     int32_t expected[sizeof text];
-    if (model->ignore_merges || model->pattern != PATTERN_GPT2 || special_count == MOST_SPECIALS)
+    if (model->ignore_merges || model->pattern != PATTERN_GPT2 || special_count == MOST_SPECIALS || has_late(model))
         return;
     FUZZ_OK(tokenizer_create_from_file(&tokenizer, model, NULL, 0));
     FUZZ_OK(tokenizer_encode(tokenizer, &ids, byte_string(text)));

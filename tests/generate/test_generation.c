@@ -1,5 +1,6 @@
 #include "core/parallel.h"
 #include "generate/decode.h"
+#include "generate/draw.h"
 #include "generate/sample.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
@@ -298,13 +299,68 @@ START_TEST(test_generation_with_a_window_of_one_token)
 }
 END_TEST
 
+/* Returns true for ids in the middle; the first, the last and every third one are holes. */
+static bool is_drawable(int32_t id)
+{
+    return id > 0 && id < VOCAB - 2 && id % 3 != 1;
+}
+
 /*
- * Only the first ids are drawn, as if the logits of the others were -inf: the probabilities of the first are their
- * softmax, keep their ratios, and sum to 1. Without others to leave out, nothing changes.
+ * The oracle has no mask: it draws from the logits of the drawable ids alone, which stand one after the other. Logits
+ * of ids that are not drawable may be anything.
  */
+START_TEST(test_only_drawable_ids_are_drawn)
+{
+    static const float others[] = {1e30F, INFINITY, NAN, -INFINITY, 0};
+    static const SampleConfig configs[] = {
+        {.temperature = 0, .top_p = 1},   {.temperature = 1, .top_p = 1},
+        {.temperature = 1, .top_p = 0.8}, {.temperature = 2, .top_p = 1, .top_k = 3},
+        {.temperature = 1, .top_p = 0},   {.temperature = 0.3, .top_p = 0.5, .top_k = 4},
+    };
+    Arena scratch;
+    assert_ok(arena_init(&scratch, draw_scratch(VOCAB)));
+    Rng numbers = rng_seeded(21);
+    for (size_t round = 0; round < 2000; round++) {
+        const SampleConfig *config = &configs[round % (sizeof configs / sizeof *configs)];
+        float logits[VOCAB], alone[VOCAB];
+        int32_t ids[VOCAB], drawn, expected;
+        bool drawable[VOCAB];
+        size_t count = 0;
+        for (int32_t id = 0; id < VOCAB; id++) {
+            drawable[id] = is_drawable(id);
+            logits[id] = drawable[id] ? (float)rng_normal(&numbers) : others[rng_below(&numbers, 5)];
+            if (drawable[id]) {
+                ids[count] = id;
+                alone[count++] = logits[id];
+            }
+        }
+        float before[VOCAB];
+        memcpy(before, logits, sizeof logits);
+        Rng a = rng_seeded(round), b = a;
+        assert_ok(draw_token(&drawn, tensor(logits, VOCAB), drawable, config, &a, &scratch));
+        assert_ok(sample_token(&expected, tensor(alone, count), config, &b, &scratch));
+        ck_assert_int_eq(drawn, ids[expected]);
+        ck_assert_mem_eq(logits, before, sizeof logits);
+        ck_assert_double_eq(rng_uniform(&a), rng_uniform(&b));
+    }
+    /* Without a mask it is sample_token(); with an empty one nothing can be drawn. */
+    float logits[VOCAB] = {[4] = 30};
+    const bool none[VOCAB] = {false};
+    int32_t token;
+    Rng rng = rng_seeded(1);
+    assert_ok(draw_token(&token, tensor(logits, VOCAB), NULL, &configs[1], &rng, &scratch));
+    ck_assert_int_eq(token, 4);
+    assert_fails(draw_token(&token, tensor(logits, VOCAB), none, &configs[1], &rng, &scratch), CS336_ERANGE,
+                 "sample_candidates: all 13 logits are -inf");
+    ck_assert_uint_eq(scratch.used, 0);
+    arena_deinit(&scratch);
+}
+END_TEST
+
+/* Only drawable ids are drawn. If all are, nothing changes. */
 START_TEST(test_generation_draws_only_ids_with_a_token)
 {
-    enum { ALLOWED = 9 };
+    bool drawable[VOCAB];
     TinyLM tiny;
     const TransformerLMConfig config = tiny_lm_config(0);
     tiny_lm_init(&tiny, &config, 14);
@@ -314,38 +370,25 @@ START_TEST(test_generation_draws_only_ids_with_a_token)
     Received a, b;
     size_t count;
     assert_ok(continue_prompt(&a, &count, &decoder, all, 1));
-    some.token_count = VOCAB;
+    for (size_t i = 0; i < VOCAB; i++)
+        drawable[i] = true;
+    some.drawable = drawable;
     assert_ok(continue_prompt(&b, &count, &decoder, some, 1));
     ck_assert_mem_eq(a.ids, b.ids, sizeof a.ids);
-    int32_t largest_of_all = 0;
+    size_t excluded = 0;
+    for (size_t i = 0; i < VOCAB; i++)
+        drawable[i] = is_drawable((int32_t)i);
     for (size_t i = 0; i < count; i++)
-        largest_of_all = a.ids[i] > largest_of_all ? a.ids[i] : largest_of_all;
-    ck_assert_int_ge(largest_of_all, ALLOWED); /* else this test would prove nothing */
-    some.token_count = ALLOWED;
+        excluded += !drawable[a.ids[i]];
+    ck_assert_uint_gt(excluded, 3); /* else this test would prove nothing */
     assert_ok(continue_prompt(&b, &count, &decoder, some, 1));
     ck_assert_uint_eq(count, TEXT);
     for (size_t i = 0; i < count; i++)
-        ck_assert_int_lt(b.ids[i], ALLOWED);
-    /* The distribution: compare the masked logits with the first logits alone. */
-    float masked[VOCAB];
-    SampleCandidate first[VOCAB], left[VOCAB];
-    size_t first_count, left_count;
-    const SampleConfig sample = {.temperature = 0.7, .top_p = 0.8};
-    const int32_t prompt = 3;
-    decoder_reset(&decoder);
-    assert_ok(decoder_feed(&decoder, &prompt, 1));
-    for (size_t i = 0; i < VOCAB; i++)
-        masked[i] = i < ALLOWED ? decoder.logits.data[i] : -INFINITY;
-    assert_ok(sample_candidates(first, &first_count, tensor(masked, ALLOWED), &sample));
-    assert_ok(sample_candidates(left, &left_count, tensor(masked, VOCAB), &sample));
-    ck_assert_uint_eq(left_count, first_count);
-    double sum = 0;
-    for (size_t i = 0; i < left_count; i++) {
-        ck_assert_int_eq(left[i].token, first[i].token);
-        ck_assert_double_eq_tol(left[i].probability, first[i].probability, 1e-12);
-        sum += left[i].probability;
-    }
-    ck_assert_double_eq_tol(sum, 1, 1e-12);
+        ck_assert(drawable[b.ids[i]]);
+    some.sample.temperature = 0;
+    assert_ok(continue_prompt(&b, &count, &decoder, some, 1));
+    for (size_t i = 0; i < count; i++)
+        ck_assert(drawable[b.ids[i]]);
     decoder_deinit(&decoder);
     tiny_lm_deinit(&tiny);
 }
@@ -427,6 +470,7 @@ const TestCase generation_tests[] = {
     TEST(test_generation_ends_at_the_stop_token, "decoding"),
     TEST(test_generation_does_not_depend_on_threads, "decoding"),
     TEST(test_generation_with_a_window_of_one_token, "decoding"),
+    TEST(test_only_drawable_ids_are_drawn, "decoding"),
     TEST(test_generation_draws_only_ids_with_a_token, "decoding"),
     TEST(test_generation_errors, "decoding"),
     TEST(test_decoder_allocation_failures, "decoding"),

@@ -1,5 +1,6 @@
 """A trained model from Python."""
 
+import base64
 import gc
 import pathlib
 import re
@@ -177,9 +178,32 @@ class Generation(ModelCase):
         ended = self.model.generate([1, 2], temperature=0, max_tokens=20, stop_token=stop).tolist()
         self.assertEqual(ended, tokens[: tokens.index(stop)])
 
-    def test_only_ids_below_token_count_are_drawn(self):
-        tokens = self.model.generate([1], temperature=50, top_p=1, max_tokens=300, token_count=5)
-        self.assertEqual(set(tokens.tolist()), set(range(5)))
+    def test_only_drawable_ids_are_drawn(self):
+        some = np.isin(np.arange(330), [3, 17, 200, 201, 329])
+        for drawable in (some, some.tolist()):
+            tokens = self.model.generate([1], temperature=50, top_p=1, max_tokens=300, drawable=drawable)
+            self.assertEqual(set(tokens.tolist()), {3, 17, 200, 201, 329})
+            greedy = self.model.generate([1], temperature=0, max_tokens=20, drawable=drawable)
+            self.assertLessEqual(set(greedy.tolist()), {3, 17, 200, 201, 329})
+
+    def test_text_has_only_ids_of_the_tokenizer(self):
+        """The model has 330 ids. Ids of a vocabulary with holes are shifted by one from 100 on: 100 and 281 up are holes."""
+        ranks = self.folder / "holes.tiktoken"
+        lines = [f"{base64.b64encode(bytes([i])).decode()} {i + (i >= 100)}" for i in range(256)]
+        lines += [f"{base64.b64encode(b'b' * (i - 254)).decode()} {i + 1}" for i in range(256, 280)]
+        ranks.write_text("\n".join(lines) + "\n")
+        holes = cs336.Tokenizer.from_file(ranks, pattern="gpt2")
+        has_token = holes.has_token(330)
+        self.assertEqual(np.flatnonzero(~has_token).tolist(), [100, *range(281, 330)])
+        self.assertEqual(np.flatnonzero(~holes.has_token()).tolist(), [100])
+        # Without the mask, ids without a token are drawn, and decoding them is an error.
+        options = {"temperature": 50, "top_p": 1, "max_tokens": 2000}
+        self.assertIn(100, self.model.generate(holes.encode("b"), **options))
+        with self.assertRaisesRegex(ValueError, "id 100 at position .* has no token"):
+            holes.decode([1, 100])
+        drawn = self.model.generate(holes.encode("b"), drawable=has_token, **options)
+        self.assertEqual(set(drawn.tolist()), set(np.flatnonzero(has_token).tolist()))
+        self.assertEqual(self.model.generate_text(holes, "b", **options), holes.decode(drawn))
 
     def test_tokens_come_one_by_one(self):
         stream = self.model.stream([1, 2], temperature=0, max_tokens=10)
@@ -197,7 +221,9 @@ class Generation(ModelCase):
             ({"top_k": -3}, "top_k is -3"),
             ({"seed": -1}, "seed is -1"),
             ({"seed": 2**64}, "seed is"),
-            ({"token_count": 0}, "token_count is 0"),
+            ({"drawable": [True]}, r"expected at least one id, \(330,\) and bool"),
+            ({"drawable": np.full(330, False)}, "drawable has 0 ids"),
+            ({"drawable": np.full(330, 1)}, "the dtype int64"),
         ]:
             with self.subTest(options=options), self.assertRaisesRegex(ValueError, message):
                 self.model.stream([1], **options)

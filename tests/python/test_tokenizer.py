@@ -130,7 +130,7 @@ class Decoding(TokenizerCase):
 
     def test_wrong_ids_are_refused(self):
         size = self.tokenizer.vocab_size
-        with self.assertRaisesRegex(ValueError, f"id {size} at position 1, the vocabulary has {size} tokens"):
+        with self.assertRaisesRegex(ValueError, f"id {size} at position 1, expected below the vocabulary size {size}"):
             self.tokenizer.decode([0, size])
         for ids in ([-1], [2**31], [2**64 - 1], np.array([2**32 + 1], np.uint64)):
             with self.assertRaises(ValueError):

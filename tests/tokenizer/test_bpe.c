@@ -66,6 +66,89 @@ START_TEST(test_special_tokens_are_found_earliest_and_longest_first)
 }
 END_TEST
 
+/* Returns the longest token at a place, of those that are late or of those that are not, which ends at `end` at most.
+ */
+static int64_t longest_slowly(const SpecialTokens *special, bool late, ByteString text, size_t at, size_t end)
+{
+    int64_t best = -1;
+    for (size_t i = late ? special->early_count : 0; i < (late ? special->count : special->early_count); i++) {
+        const ByteString token = special->tokens[i];
+        if (token.length <= end - at && memcmp(text.bytes + at, token.bytes, token.length) == 0 &&
+            (best < 0 || token.length > special->tokens[best].length))
+            best = (int64_t)i;
+    }
+    return best;
+}
+
+/*
+ * Sets tokens[i] to the token that begins at byte i, else to -1: first those that are not late, in the whole text, from
+ * left to right; then the late ones, in each text that is left between them.
+ */
+static void find_in_two_rounds(int64_t *tokens, const SpecialTokens *special, ByteString text)
+{
+    bool taken[LONGEST_TEXT + 1] = {[0] = false};
+    for (size_t i = 0; i < text.length; i++)
+        tokens[i] = -1;
+    for (int late = 0; late <= 1; late++)
+        for (size_t i = 0; i < text.length;) {
+            size_t end = i;
+            while (end < text.length && !taken[end])
+                end++;
+            const int64_t token = longest_slowly(special, late, text, i, end);
+            const size_t length = token < 0 ? 0 : special->tokens[token].length;
+            if (token >= 0)
+                tokens[i] = token;
+            for (size_t k = 0; !late && k < length; k++)
+                taken[i + k] = true;
+            i += length ? length : 1;
+        }
+}
+
+/* Whatever is shown of a text that goes on, what is found is right, and nothing is passed over. */
+START_TEST(test_late_special_tokens_are_found_between_the_others)
+{
+    static const ByteString overlapping[] = {ATOM("ab"), ATOM("bc"),  ATOM("abcab"), ATOM("cab"),
+                                             ATOM("aa"), ATOM("bcb"), ATOM("ca c"),  ATOM("c")};
+    static const ByteString letters[] = {ATOM("a"), ATOM("b"), ATOM("c"), ATOM("ab"), ATOM(" ")};
+    Rng rng = rng_seeded(22);
+    uint8_t buffer[LONGEST_TEXT];
+    size_t found[2] = {0};
+    for (int trial = 0; trial < 3000; trial++) {
+        SpecialTokens special;
+        int64_t expected[LONGEST_TEXT];
+        assert_ok(special_tokens_init(&special, overlapping, COUNT(overlapping) - rng_below(&rng, 2)));
+        for (size_t i = 0; i < COUNT(overlapping); i++)
+            if (rng_below(&rng, 2))
+                special_tokens_make_late(&special, overlapping[i]);
+        for (size_t i = 1; i < special.count; i++)
+            ck_assert(i == special.early_count || special.tokens[i - 1].length >= special.tokens[i].length);
+        const ByteString text = random_text(&rng, buffer, letters, COUNT(letters), 20);
+        find_in_two_rounds(expected, &special, text);
+        size_t begin = 0, shown = (size_t)rng_below(&rng, 4);
+        while (begin < text.length) {
+            const bool ended = shown >= text.length;
+            const size_t length = ended ? text.length : shown;
+            const SpecialMatch match = special_tokens_find(&special, text.bytes, length, begin, ended);
+            ck_assert_uint_le(match.begin, length > begin ? length : begin);
+            for (; begin < match.begin; begin++)
+                if (expected[begin] >= 0)
+                    ck_abort_msg("trial %d: token %d at %zu is passed over", trial, (int)expected[begin], begin);
+            if (match.index >= 0 && expected[begin] != match.index)
+                ck_abort_msg("trial %d: token %d at %zu, expected %d", trial, (int)match.index, begin,
+                             (int)expected[begin]);
+            if (match.index >= 0) {
+                begin += special.tokens[match.index].length;
+                found[match.index >= (int64_t)special.early_count]++;
+            } else {
+                shown += 1 + (size_t)rng_below(&rng, 5);
+            }
+        }
+        special_tokens_deinit(&special);
+    }
+    ck_assert(found[0] > 3000 && found[1] > 3000);
+}
+END_TEST
+
 /* ---- training ---- */
 
 typedef struct {
@@ -477,6 +560,7 @@ START_TEST(test_training_survives_every_failed_allocation)
 END_TEST
 
 const TestCase bpe_tests[] = {
+    TEST(test_late_special_tokens_are_found_between_the_others, "tokenizer"),
     TEST(test_special_tokens_are_found_earliest_and_longest_first, "tokenizer"),
     TEST(test_special_tokens_that_cross_a_cut_are_found, "train_bpe"),
     TEST(test_training_equals_a_trainer_that_recounts_everything, "train_bpe"),

@@ -221,6 +221,38 @@ START_TEST(test_special_tokens_may_begin_and_end_inside_characters)
 }
 END_TEST
 
+/* The longest token is late, and pre-tokens begin in it: a cut must not fall there. Early tokens take parts of it. */
+START_TEST(test_no_cut_falls_into_a_late_special_token)
+{
+    static const ByteString late = ATOM("x x x x x x x x x x x x"), early = ATOM("&x");
+    static const ByteString parts[] = {ATOM("x x x x x x x x x x x x"), ATOM("x x x x x"), ATOM(" x"), ATOM("&"),
+                                       ATOM("x x x x x x x &x x x x x")};
+    const ByteString special[] = {late, early};
+    Rng rng = rng_seeded(12);
+    BPEModel model = make_model_of_pieces();
+    assert_ok(bpe_model_name_specials(&model, special, COUNT(special)));
+    model.specials[0].late = true;
+    Tokenizer *tokenizer;
+    assert_ok(tokenizer_create(&tokenizer, &model, special, COUNT(special)));
+    size_t found = 0;
+    for (int trial = 0; trial < 200; trial++) {
+        uint8_t buffer[LONGEST_TEXT];
+        TokenList expected = {0};
+        const ByteString text = random_text(&rng, buffer, parts, COUNT(parts), 12);
+        test_label("text %d", trial);
+        assert_ok(tokenizer_encode(tokenizer, &expected, text));
+        for (size_t i = 0; i < expected.count; i++)
+            found += expected.ids[i] == model.specials[0].id;
+        compare_ways(tokenizer, text, &expected, &rng);
+        token_list_deinit(&expected);
+    }
+    test_label_end();
+    ck_assert_uint_gt(found, 100);
+    tokenizer_destroy(tokenizer);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
 /* In chunks of 512 KiB: the second one would begin with a letter if the special token did not begin inside it. */
 START_TEST(test_a_special_token_inside_the_first_character_of_a_chunk)
 {
@@ -398,6 +430,7 @@ END_TEST
 const TestCase encode_file_tests[] = {
     TEST(test_threads_and_chunks_do_not_change_ids, "tokenizer"),
     TEST(test_a_chunk_of_many_ids_is_not_kept, "tokenizer"),
+    TEST(test_no_cut_falls_into_a_late_special_token, "tokenizer"),
     TEST(test_special_tokens_may_begin_and_end_inside_characters, "tokenizer"),
     TEST(test_a_special_token_inside_the_first_character_of_a_chunk, "tokenizer"),
     TEST(test_distinct_pretokens_without_end_take_bounded_memory, "tokenizer"),

@@ -320,9 +320,9 @@ START_TEST(test_decoding_an_unknown_id_names_it)
     ByteList text = {0};
     const int32_t large[] = {3, 256}, negative[] = {-1};
     assert_fails(tokenizer_decode(tokenizer, &text, large, 2), CS336_ERANGE,
-                 "tokenizer_decode: id 256 at position 1, the vocabulary has 256 tokens");
+                 "tokenizer_decode: id 256 at position 1, expected below the vocabulary size 256");
     assert_fails(tokenizer_decode_replace(tokenizer, &text, negative, 1), CS336_ERANGE,
-                 "tokenizer_decode: id -1 at position 0, the vocabulary has 256 tokens");
+                 "tokenizer_decode: id -1 at position 0, expected below the vocabulary size 256");
     ck_assert_uint_eq(text.length, 0);
     byte_list_deinit(&text);
     tokenizer_destroy(tokenizer);

@@ -206,9 +206,14 @@ START_TEST(test_files_of_openai_are_recognised)
     ck_assert_int_eq(model.pattern, PATTERN_GPT2);
     assert_special_is(&model, "<|endoftext|>", 50256, SPECIAL_OWN);
     bpe_model_deinit(&model);
+    assert_ok(tokenizer_file_read(&model, rank_path(), PATTERN_GPT2, NULL, 0));
+    bpe_model_deinit(&model);
+    assert_path_fails(tokenizer_file_read(&model, rank_path(), PATTERN_GPT4, NULL, 0), CS336_EFORMAT, rank_path(),
+                      ": this is r50k_base, whose pattern is gpt2, not the gpt4 of --pattern");
     write_large(199998, 13225);
-    assert_path_fails(tokenizer_file_read(&model, rank_path(), PATTERN_UNKNOWN, NULL, 0), CS336_EFORMAT, rank_path(),
-                      ": the pattern of o200k_base is not built in");
+    for (int pattern = PATTERN_UNKNOWN; pattern <= PATTERN_GPT4; pattern++)
+        assert_path_fails(tokenizer_file_read(&model, rank_path(), pattern, NULL, 0), CS336_EFORMAT, rank_path(),
+                          ": the pattern of o200k_base is not built in");
     write_large(100256, 9907);
     assert_path_fails(tokenizer_file_read(&model, rank_path(), PATTERN_UNKNOWN, NULL, 0), CS336_EFORMAT, rank_path(),
                       ": a rank file does not say how text is split; give --pattern gpt2, or --pattern gpt4 as for "
@@ -253,7 +258,8 @@ START_TEST(test_damaged_rank_files_are_described)
         {"YWI= 7", ":257: rank 7 comes a second time"},
         {"YWI= 300\r\n\r\nYWI= 301\r\n", ": token \"ab\" has the ranks 300 and 301"},
         {"YQ== 300", ": token \"a\" has the ranks 97 and 300"},
-        {"YWI= 2000000", ": rank 2000000 among 257 tokens, expected at most 1048576 ranks without a token"},
+        {"YWI= 2000000",
+         ": 257 tokens, and the largest rank is 2000000: 1999744 ranks without a token, expected at most 1048576"},
     };
     char text[8192];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -308,6 +308,33 @@ START_TEST(test_ids_of_a_stream_are_those_of_the_text)
 }
 END_TEST
 
+/* The longest special token is late, and pre-tokens begin in it: a cut must not fall there. */
+START_TEST(test_no_cut_of_a_stream_falls_into_a_late_special_token)
+{
+    static const ByteString late = ATOM("x x x x x x x x x x x x"), early = ATOM("&x");
+    static const ByteString parts[] = {ATOM("x x x x x x x x x x x x"), ATOM("x x x x x"), ATOM(" x"), ATOM("&")};
+    const ByteString special[] = {late, early}, nothing = byte_string("");
+    const BPETrainConfig config = {.vocab_size = BYTE_VALUES, .threads = 1};
+    Rng rng = rng_seeded(24);
+    BPEModel model;
+    Tokenizer *tokenizer;
+    assert_ok(bpe_train(&model, NULL, &nothing, 1, &config));
+    assert_ok(bpe_model_name_specials(&model, special, COUNT(special)));
+    model.specials[0].late = true;
+    assert_ok(tokenizer_create(&tokenizer, &model, special, COUNT(special)));
+    for (int trial = 0; trial < 200; trial++) {
+        uint8_t buffer[LONGEST_TEXT];
+        MemoryStream m = memory_stream(random_text(&rng, buffer, parts, COUNT(parts), 12), (uint64_t)trial);
+        m.longest = 1 + rng_below(&rng, 50);
+        test_label("text %d", trial);
+        assert_encodes(tokenizer, m, 1 + rng_below(&rng, 30), 1 + trial % 3);
+    }
+    test_label_end();
+    tokenizer_destroy(tokenizer);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
 /* Chunks without a safe cut at the start, in the middle and at the end of the text, and nothing else. */
 START_TEST(test_long_pretokens_of_a_stream_are_not_cut)
 {
@@ -469,6 +496,7 @@ const TestCase text_streams_tests[] = {
     TEST(test_a_vocabulary_is_learned_from_a_stream, "text_streams"),
     TEST(test_learning_ends_when_a_stream_fails, "text_streams"),
     TEST(test_ids_of_a_stream_are_those_of_the_text, "text_streams"),
+    TEST(test_no_cut_of_a_stream_falls_into_a_late_special_token, "text_streams"),
     TEST(test_long_pretokens_of_a_stream_are_not_cut, "text_streams"),
     TEST(test_a_stream_of_many_chunks, "text_streams"),
     TEST(test_encoding_a_stream_says_how_far_it_is_and_why_it_ends, "text_streams"),

@@ -2,6 +2,7 @@
  * test_rank_file.c. */
 #define _XOPEN_SOURCE 700
 #include "core/json.h"
+#include "core/memory.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/course.h"
@@ -71,7 +72,7 @@ START_TEST(test_files_of_other_programs_give_their_ids)
 {
     json_t *cases;
     assert_ok(json_read(&cases, FIXTURES "files-cases.json"));
-    ck_assert_uint_eq(json_array_size(cases), 6);
+    ck_assert_uint_eq(json_array_size(cases), 7);
     for (size_t i = 0; i < json_array_size(cases); i++)
         assert_ids_agree(json_array_get(cases, i));
     json_decref(cases);
@@ -104,7 +105,7 @@ START_TEST(test_ids_without_a_token_are_holes)
     ck_assert_uint_eq(model.merge_count, json_array_size(json_object_get(inner, "merges")));
     ck_assert_int_eq(model.pattern, PATTERN_GPT2);
     ck_assert(!model.ignore_merges);
-    ck_assert_uint_eq(model.left_out, 0);
+    ck_assert_uint_eq(model.left_out, LEFT_OUT_SPELLING);
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *token = json_array_get(added, i);
         ck_assert_int_eq(special_id(&model, json_string_value(json_object_get(token, "content"))),
@@ -115,13 +116,53 @@ START_TEST(test_ids_without_a_token_are_holes)
 }
 END_TEST
 
+/* A hole is no token: nothing is decoded, and the ids that have one are the others. */
+START_TEST(test_a_hole_is_not_decoded)
+{
+    enum { BEYOND = 5 };
+    Tokenizer *tokenizer;
+    assert_ok(tokenizer_load_file(&tokenizer, byte_level, PATTERN_UNKNOWN, NULL, 0));
+    const size_t vocab_size = tokenizer_vocab_size(tokenizer);
+    bool *has_token = memory_allocate(vocab_size + BEYOND);
+    const size_t tokens = tokenizer_find_tokens(has_token, vocab_size + BEYOND, tokenizer);
+    ByteList text = {0};
+    size_t counted = 0;
+    for (size_t id = 0; id < vocab_size + BEYOND; id++) {
+        const int32_t ids[] = {tokenizer_find(tokenizer, byte_string("a")), (int32_t)id};
+        text.length = 0;
+        test_label("id %zu", id);
+        if (id < vocab_size && tokenizer_token(tokenizer, (int32_t)id).length) {
+            ck_assert(has_token[id]);
+            assert_ok(tokenizer_decode(tokenizer, &text, ids, 2));
+            counted++;
+            continue;
+        }
+        ck_assert(!has_token[id]);
+        ck_assert_int_eq(tokenizer_decode(tokenizer, &text, ids, 2), CS336_ERANGE);
+        ck_assert_int_eq(tokenizer_decode_replace(tokenizer, &text, ids, 2), CS336_ERANGE);
+        ck_assert_uint_eq(text.length, 0);
+        char expected[100];
+        if (id < vocab_size) {
+            snprintf(expected, sizeof expected, "ids: id %zu at position 8 has no token: the vocabulary skips it", id);
+            assert_fails(tokenizer_check_ids(tokenizer, ids, 2, "ids", 7), CS336_ERANGE, expected);
+        }
+    }
+    test_label_end();
+    ck_assert_uint_eq(tokens, counted);
+    ck_assert_uint_lt(counted, vocab_size);
+    byte_list_deinit(&text);
+    memory_release(has_token);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
 START_TEST(test_llama3s_settings_are_read)
 {
     BPEModel model;
     assert_ok(tokenizer_file_read(&model, split, PATTERN_UNKNOWN, NULL, 0));
     ck_assert_int_eq(model.pattern, PATTERN_GPT4);
     ck_assert(model.ignore_merges);
-    ck_assert_uint_eq(model.left_out, LEFT_OUT_POST_PROCESSOR);
+    ck_assert_uint_eq(model.left_out, LEFT_OUT_POST_PROCESSOR | LEFT_OUT_SPELLING);
     bpe_model_deinit(&model);
     assert_ok(tokenizer_file_read(&model, split, PATTERN_GPT4, NULL, 0));
     bpe_model_deinit(&model);
@@ -147,12 +188,13 @@ static void assert_same_models(const BPEModel *a, const BPEModel *b)
     for (size_t i = 0; i < a->special_count; i++) {
         const int64_t other = bpe_model_find_special(b, bpe_model_special_text(a, i));
         ck_assert(other >= 0 && b->specials[other].id == a->specials[i].id);
+        ck_assert(b->specials[other].late == a->specials[i].late);
     }
 }
 
 START_TEST(test_what_is_written_is_read_again)
 {
-    static const char *const files[] = {byte_level, split, FIXTURES "tokenizer.json"};
+    static const char *const files[] = {byte_level, split, FIXTURES "tokenizer.json", FIXTURES "files-late.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         BPEModel model, again;
         FileWriter writer;
@@ -259,6 +301,7 @@ END_TEST
 const TestCase tokenizer_file_tests[] = {
     TEST(test_files_of_other_programs_give_their_ids, "tokenizer_files"),
     TEST(test_ids_without_a_token_are_holes, "tokenizer_files"),
+    TEST(test_a_hole_is_not_decoded, "tokenizer_files"),
     TEST(test_llama3s_settings_are_read, "tokenizer_files"),
     TEST(test_what_is_written_is_read_again, "tokenizer_files"),
     TEST(test_one_file_is_the_same_model_as_two, "tokenizer_files"),

@@ -148,10 +148,10 @@ START_TEST(test_faults_of_a_vocabulary_are_named_with_their_line)
         const char *more, *message;
     } faults[] = {
         {",\n\"ab\": 0}", ":259: id 0 of \"ab\" is taken by another token"},
-        {",\n\"ab\": 257}", ":259: id 257 among 257 tokens, ids must be 0 to 256 without holes"},
+        {",\n\"ab\": 257}", ":259: id 257, expected 0 to 256: a file of 257 tokens has one for each id"},
         {",\n\"ab\": -1}", ":259: the id of \"ab\" is not a whole number from 0 on"},
         {",\n\"ab\": 1.5}", ":259: the id of \"ab\" is not a whole number from 0 on"},
-        {",\n\n\"a:\\\"b\": {\"c\": 1}}", ":260: the id of \"a:\"b\" is not a whole number from 0 on"},
+        {",\n\n\"a:\\\"b\": {\"c\": 1}}", ":260: the id of \"a:\\\"b\" is not a whole number from 0 on"},
         {",\n\"\": 256}", ":259: empty token"},
     };
     const char *merges = write_merges("");

@@ -38,10 +38,15 @@ START_TEST(test_shown_tokens_cannot_harm_a_terminal)
          "a\\xE2\\x80\\xAE"
          "b\\xE2\\x81\\xA6\\xEF\\xBB\\xBF"},
         {"\xFF\xE4\xB8 \xC0\xAF", "\\xFF\\xE4\\xB8 \\xC0\\xAF"},
+        {"\"a\" is \\x41, not \x01", "\\\"a\\\" is \\\\x41, not \\x01"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const ShownToken shown = token_shown(byte_string(cases[i].token));
+        const ShownToken plain = token_printable(byte_string(cases[i].token));
         test_label("token %zu", i);
+        ck_assert_uint_eq(plain.bytes, shown.bytes);
+        if (!strpbrk(cases[i].token, "\"\\"))
+            ck_assert_str_eq(plain.text, cases[i].shown);
         ck_assert_str_eq(shown.text, cases[i].shown);
         ck_assert_uint_eq(shown.bytes, strlen(cases[i].token));
     }

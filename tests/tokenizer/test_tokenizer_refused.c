@@ -74,6 +74,11 @@ START_TEST(test_what_cs336_does_not_do_is_refused_by_its_name)
          "pre_tokenizer Digits, expected ByteLevel, or Split and ByteLevel"},
         {split, "pre_tokenizer.pretokenizers", "[{\"type\": \"Split\"}]",
          "pre_tokenizer Split, expected ByteLevel, or Split and ByteLevel"},
+        {byte_level, "decoder", "{\"type\": \"WordPiece\"}", "decoder WordPiece, expected ByteLevel"},
+        {split, "decoder", "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Fuse\"}]}",
+         "decoder Sequence, expected ByteLevel"},
+        {split, "decoder", "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"ByteLevel\"}, {\"type\": \"Strip\"}]}",
+         "decoder Sequence, expected ByteLevel"},
         {split, "added_tokens.0.lstrip", "true",
          "added token \"<|endoftext|>\" has lstrip, expected false: an added token is found where its text stands, and "
          "takes nothing else"},
@@ -103,7 +108,8 @@ START_TEST(test_other_regular_expressions_are_never_taken_for_gpt2s)
         {"{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\p{N}| ?\\\\p{L}+\"}, \"behavior\": \"Isolated\", "
          "\"invert\": "
          "false}",
-         "pre_tokenizer: the regular expression \"\\p{N}| ?\\p{L}+...\" is none of those that are built in: gpt2, and "
+         "pre_tokenizer: the regular expression \"\\\\p{N}| ?\\\\p{L}+...\" is none of those that are built in: gpt2, "
+         "and "
          "gpt4 "
          "(cl100k_base, Llama 3)"},
         {"{\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"Isolated\", \"invert\": false}",
@@ -147,6 +153,7 @@ START_TEST(test_regular_expressions_are_compared_as_they_stand)
 END_TEST
 
 /* What may be left out is recorded; what changes nothing is not. */
+/* The file has no decoder, and that counts as one of the steps. */
 START_TEST(test_steps_around_the_encoding_are_left_out)
 {
     static const struct {
@@ -159,6 +166,9 @@ START_TEST(test_steps_around_the_encoding_are_left_out)
         {"post_processor", "{\"type\": \"ByteLevel\"}", 0},
         {"post_processor", "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}]}", 0},
         {"post_processor", "null", 0},
+        {"decoder", "null", LEFT_OUT_SPELLING},
+        {"decoder", "{\"type\": \"ByteLevel\"}", 0},
+        {"decoder", "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"ByteLevel\"}]}", 0},
         {"model.unk_token", "\"<unk>\"", 0},
         {"model.dropout", "0.0", 0},
         {"model.end_of_word_suffix", "\"\"", 0},
@@ -168,7 +178,8 @@ START_TEST(test_steps_around_the_encoding_are_left_out)
         test_label("%s = %s", cases[i].path, cases[i].value);
         const char *path = edited(byte_level, cases[i].path, cases[i].value);
         assert_ok(tokenizer_file_read(&model, path, PATTERN_UNKNOWN, NULL, 0));
-        ck_assert_uint_eq(model.left_out, cases[i].left_out);
+        ck_assert_uint_eq(model.left_out,
+                          cases[i].left_out | (strcmp(cases[i].path, "decoder") ? LEFT_OUT_SPELLING : 0));
         bpe_model_deinit(&model);
     }
     test_label_end();
@@ -191,9 +202,11 @@ START_TEST(test_damaged_files_are_described)
         {"model.vocab.a", "\"1\"", ": model.vocab: the id of \"a\" is not a whole number from 0 on"},
         {"model.vocab.a", "0", ": model.vocab: id 0 of \"a\" is taken by another token"},
         {"model.vocab.a", "2000000000",
-         ": id 2000000000 among 318 tokens, expected at most 1048576 ids without a token"},
+         ": 317 tokens, and the largest id is 2000000000: 1999999684 ids without a token, expected at most 1048576"},
         {"model.vocab.a", "9223372036854775807",
-         ": id 9223372036854775807 among 318 tokens, expected at most 1048576 ids without a token"},
+         ": 317 tokens, and the largest id is 9223372036854775807: 9223372036854775491 ids without a token, expected "
+         "at "
+         "most 1048576"},
         {"model.merges", "[\"a b\", \"a  b\"]", ": model.merges[0]: token \"a b\" is not in model.vocab"},
         {"model.merges", "[\"ab\"]", ": model.merges[0]: expected two tokens with a blank between them"},
         {"model.merges", "[[\"t\", \"h\"], [\"t\", \"h\"]]", ": model.merges[1]: this merge comes a second time"},
@@ -234,7 +247,10 @@ END_TEST
 
 START_TEST(test_other_files_are_named)
 {
-#define EXPECTED ": expected a tokenizer.json, or a rank file with a token in base64 and its rank in each line"
+#define EXPECTED                                                                                                     \
+    ": expected a tokenizer.json, a rank file with a token in base64 and its rank in each line, or a tokenizer.bin " \
+    "of "                                                                                                            \
+    "llama2.c"
     static const struct {
         const char *text, *message;
     } cases[] = {
@@ -246,14 +262,22 @@ START_TEST(test_other_files_are_named)
         {" {\"a\": 0}",
          ": no object \"model\", expected a tokenizer.json; a vocab.json is read by --vocab, together with "
          "--merges"},
+        {"[12]", EXPECTED},
         {"{\"a\": 0", ":1:7: '}' expected near end of file"},
         {"{\"model\": {}, \"model\": {}}", ":1:21: duplicate object key near '\"model\"'"},
         {"\xEF\xBB\xBF{}",
          ": begins with the byte order mark (BOM) of UTF-8, the bytes EF BB BF, expected JSON in UTF-8 "
          "without such a mark"},
     };
-#undef EXPECTED
+    /* A tokenizer.bin whose first number is damaged. */
+    static const char damaged[] = "\xFF\xFF\xFF\x7F\0\0\0\0\x05\0\0\0<unk>";
     const char *path = temp_path("file");
+    BPEModel none;
+    write_file(path, damaged, sizeof damaged - 1);
+    assert_path_fails(tokenizer_file_read(&none, path, PATTERN_UNKNOWN, NULL, 0), CS336_EFORMAT, path,
+                      EXPECTED "; the first 12 bytes of a tokenizer.bin are the length of its longest token, and the "
+                               "score and the length of the first one: these are damaged, or it is another file");
+#undef EXPECTED
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         BPEModel model;
         write_file(path, cases[i].text, strlen(cases[i].text));

@@ -5,6 +5,7 @@ files-cases.json has texts with the ids that the two libraries give. Needs: pip 
 - files-bytelevel.json: ByteLevel with GPT-2's pattern; merges as arrays; ids with holes; added tokens in the vocabulary
   and beside it, and one that is not special.
 - files-split.json: a Split with GPT-4's pattern as in Llama 3's file, ignore_merges, a post-processor; merges as texts.
+- files-late.json: added tokens that overlap, of which some are "normalized"; no merges.
 - files-gpt2.tiktoken: ranks that skip two ids, and a token that is made from a part of higher rank.
 - files-whole.tiktoken: the same, and a token that no joins lead to.
 """
@@ -12,6 +13,7 @@ files-cases.json has texts with the ids that the two libraries give. Needs: pip 
 import base64
 import json
 import os
+import random
 
 import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -39,9 +41,9 @@ def train() -> dict:
     return saved
 
 
-def added(content: str, token_id: int, special: bool = True) -> dict:
+def added(content: str, token_id: int, special: bool = True, normalized: bool = False) -> dict:
     return {"id": token_id, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
-            "normalized": False, "special": special}
+            "normalized": normalized, "special": special}
 
 
 def write(name: str, text: str) -> None:
@@ -85,6 +87,21 @@ def split() -> tuple[str, Tokenizer]:
     return "files-split.json", write_json("files-split.json", saved)
 
 
+def late() -> tuple[str, Tokenizer]:
+    saved = train()
+    saved["model"]["merges"] = []
+    saved["model"]["vocab"] = {token: i for token, i in saved["model"]["vocab"].items() if i < 256}
+    texts = {"bc": False, "ab": True, "abcab": True, "ca b": False, "ca": True, "b ca": True, "aa": False, "a bc": True}
+    saved["added_tokens"] = [added(text, 256 + i, i % 2 == 0, normalized)
+                             for i, (text, normalized) in enumerate(texts.items())]
+    return "files-late.json", write_json("files-late.json", saved)
+
+
+def late_texts() -> list[str]:
+    rng = random.Random(1)
+    return ["".join(rng.choice("aabbcc ") for _ in range(rng.randrange(1, 30))) for _ in range(300)]
+
+
 def ranks() -> dict[bytes, int]:
     """The trained vocabulary with rank 0 and 270 left out, and irregular tokens at the end."""
     characters = {v: k for k, v in zip(range(256), byte_characters())}
@@ -110,6 +127,9 @@ def main() -> None:
     for name, tokenizer in (byte_level(), split()):
         cases.append({"file": name, "pattern": "file", "special": [], "texts": [
             {"text": text, "ids": tokenizer.encode(text, add_special_tokens=False).ids} for text in TEXTS]})
+    name, tokenizer = late()
+    cases.append({"file": name, "pattern": "file", "special": [], "texts": [
+        {"text": text, "ids": tokenizer.encode(text, add_special_tokens=False).ids} for text in late_texts()]})
     special = {EOT: 0, "<|pad|>": 270}
     regular = ranks()
     whole = {**regular, b" zigzag": max(regular.values()) + 1}

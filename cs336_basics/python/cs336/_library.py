@@ -301,7 +301,7 @@ class BPEMerge(ctypes.Structure):
 
 
 class BPESpecial(ctypes.Structure):
-    _fields_ = [("id", c_int32), ("kind", c_int)]
+    _fields_ = [("id", c_int32), ("kind", c_int), ("late", c_bool)]
 
 
 class TextTable(ctypes.Structure):
@@ -482,7 +482,8 @@ Status trained_model_save(const char *path, const TrainedModel *model);
 void trained_model_deinit(TrainedModel *model);
 
 Status sample_check(const SampleConfig *config);
-Status sample_token(int32_t *token, Tensor logits, const SampleConfig *config, Rng *rng, Arena *scratch);
+Status draw_token(int32_t *token, Tensor logits, const bool *drawable, const SampleConfig *config, Rng *rng,
+                  Arena *scratch);
 Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached);
 void decoder_deinit(Decoder *decoder);
 Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);
@@ -508,6 +509,7 @@ void tokenizer_destroy(Tokenizer *tokenizer);
 size_t tokenizer_vocab_size(const Tokenizer *tokenizer);
 ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
+size_t tokenizer_find_tokens(bool *has_token, size_t count, const Tokenizer *tokenizer);
 Status tokenizer_encode(const Tokenizer *tokenizer, TokenList *ids, ByteString text);
 Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count);
 Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count);

@@ -33,7 +33,7 @@ class StreamOptions(TypedDict, total=False):
     top_k: int
     seed: int
     stop_token: Optional[int]
-    token_count: Optional[int]
+    drawable: Optional[npt.ArrayLike]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Model:
         top_k: int = 0,
         seed: int = 1,
         stop_token: Optional[int] = None,
-        token_count: Optional[int] = None,
+        drawable: Optional[npt.ArrayLike] = None,
     ) -> Iterator[int]:
         """Yields the tokens that follow a prompt, each as soon as it is drawn. The defaults are those of `cs336
         generate`, which draws the same tokens.
@@ -139,7 +139,8 @@ class Model:
         top_k        draw only from so many most probable tokens, before top_p; 0: from all
         seed         of the random numbers
         stop_token   id that ends the text and is not part of it; None: none
-        token_count  only ids below it are drawn: a model may have more ids than its tokenizer; None: all
+        drawable     by id, vocab_size booleans: only ids that are True are drawn, for a model may have ids without a token
+                     (`Tokenizer.has_token`); None: all
         """
         first = _some_ids(prompt, "prompt")
         if first.ndim != 1:
@@ -148,20 +149,22 @@ class Model:
             temperature=temperature, top_p=top_p, top_k=_natural("top_k", top_k, 2**63)
         )
         lib.sample_check(byref(sample))
-        choices = self.config.vocab_size
-        if token_count is not None:
-            choices = min(choices, _natural("token_count", token_count, 2**63))
-        if choices == 0:
-            raise ValueError("token_count is 0, expected at least 1")
+        vocab_size = self.config.vocab_size
+        mask = np.full(vocab_size, True) if drawable is None else np.ascontiguousarray(drawable)
+        if mask.dtype != np.bool_ or mask.shape != (vocab_size,) or not mask.any():
+            raise ValueError(
+                f"drawable has {mask.sum()} ids, the shape {mask.shape} and the dtype {mask.dtype}, expected at least one "
+                f"id, ({vocab_size},) and bool"
+            )
         rng = lib.rng_seeded(_natural("seed", seed, 2**64))
-        return self._draw(first, _natural("max_tokens", max_tokens, 2**63), sample, choices, stop_token, rng)
+        return self._draw(first, _natural("max_tokens", max_tokens, 2**63), sample, mask, stop_token, rng)
 
     def _draw(
         self,
         fed: npt.NDArray[np.int32],
         max_tokens: int,
         sample: Any,
-        choices: int,
+        drawable: npt.NDArray[np.bool_],
         stop_token: Optional[int],
         rng: Any,
     ) -> Iterator[int]:
@@ -172,8 +175,9 @@ class Model:
             for _ in range(max_tokens):
                 lib.decoder_feed(byref(decoder), c.address(fed), fed.size)
                 logits = c.Tensor(data=decoder.logits.data, rank=1)
-                logits.shape[0], logits.stride[0] = choices, 1
-                lib.sample_token(byref(token), logits, byref(sample), byref(rng), byref(decoder.memory))
+                logits.shape[0], logits.stride[0] = drawable.size, 1
+                mask = c.address(drawable)
+                lib.draw_token(byref(token), logits, mask, byref(sample), byref(rng), byref(decoder.memory))
                 if token.value == stop_token:
                     break
                 yield token.value
@@ -196,7 +200,7 @@ class Model:
         if not prompt and end is None:
             raise ValueError(f"prompt is empty, and the vocabulary has no {DOCUMENT_END} to start a document with")
         ids = tokenizer.encode(prompt) if prompt else np.array([end], np.int32)
-        chosen: StreamOptions = {"stop_token": end, "token_count": tokenizer.vocab_size}
+        chosen: StreamOptions = {"stop_token": end, "drawable": tokenizer.has_token(self.config.vocab_size)}
         chosen.update(options)
         return tokenizer.decode(self.generate(ids, **chosen))
 

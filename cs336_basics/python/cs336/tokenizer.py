@@ -153,7 +153,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """The number of tokens, special ones included; ids are below it."""
+        """The number of ids, special ones included; they are below it. A file may skip some: see `has_token`."""
         return int(lib.tokenizer_vocab_size(self._tokenizer))
 
     def token(self, token_id: int) -> bytes:
@@ -164,6 +164,15 @@ class Tokenizer:
         """Returns the id of a special token with this text, else the lowest id of a token with these bytes, or None."""
         found = int(lib.tokenizer_find(self._tokenizer, c.byte_string(special_bytes([token])[0])))
         return found if found >= 0 else None
+
+    def has_token(self, count: Optional[int] = None) -> npt.NDArray[np.bool_]:
+        """Returns by id whether it has a token: a tokenizer.json or a rank file may skip some ids.
+
+        count  of ids, such as the vocab_size of a model, which may have more of them; None: those of the vocabulary
+        """
+        marks = np.empty(self.vocab_size if count is None else count, np.bool_)
+        lib.tokenizer_find_tokens(c.address(marks), marks.size, self._tokenizer)
+        return marks
 
     # ---- text to ids ----
 

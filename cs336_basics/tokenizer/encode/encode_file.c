@@ -239,10 +239,9 @@ static size_t threads_of(const EncodeConfig *config)
 /* Encodes the text of a job, of which tokenizer, text or file, length, config, sink and context are set. */
 static Status encode_job(Job *job)
 {
-    const SpecialTokens *special = &job->tokenizer->special;
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
     job->chunks = job->length / job->chunk_bytes + (job->length % job->chunk_bytes != 0);
-    job->cut_context = CUT_CONTEXT + (special->count ? special->tokens[0].length : 0); /* the longest is first */
+    job->cut_context = CUT_CONTEXT + job->tokenizer->special.longest;
     size_t threads = threads_of(job->config);
     threads = threads < job->chunks ? threads : job->chunks;
     if (job->chunks == 0)

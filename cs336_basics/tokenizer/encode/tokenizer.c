@@ -81,6 +81,12 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
         s = bpe_model_name_specials(&tokenizer->model, tokens, count);
+    /* Which special tokens are late, and whether ids are skipped. */
+    for (size_t i = 0; !s && i < tokenizer->model.special_count; i++)
+        if (tokenizer->model.specials[i].late)
+            special_tokens_make_late(&tokenizer->special, bpe_model_special_text(&tokenizer->model, i));
+    for (size_t id = 0; !s && id < tokenizer->model.vocab_size; id++)
+        tokenizer->has_holes |= tokenizer_token(tokenizer, (int32_t)id).length == 0;
     ByteList *bytes = &tokenizer->model.bytes;
     if (!s)
         s = array_reserve(&bytes->bytes, &bytes->capacity, bytes->length + SPARE_BYTES, 1);
@@ -128,6 +134,17 @@ ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id)
     return bpe_model_token(&tokenizer->model, id);
 }
 
+size_t tokenizer_find_tokens(bool *has_token, size_t count, const Tokenizer *tokenizer)
+{
+    const size_t vocab_size = tokenizer_vocab_size(tokenizer);
+    size_t found = 0;
+    for (size_t id = 0; id < count; id++) {
+        has_token[id] = id < vocab_size && tokenizer_token(tokenizer, (int32_t)id).length > 0;
+        found += has_token[id];
+    }
+    return found;
+}
+
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
 {
     const int64_t special = bpe_model_find_special(&tokenizer->model, token);
@@ -154,14 +171,18 @@ ByteString tokenizer_token_after(const Tokenizer *tokenizer, int32_t previous, i
     return token;
 }
 
-/* Fails if an id is not in the vocabulary. */
-static Status check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count)
+Status tokenizer_check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count, const char *name,
+                           size_t position)
 {
     const size_t vocab_size = tokenizer_vocab_size(tokenizer);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || (size_t)ids[i] >= vocab_size)
-            return status_fail(CS336_ERANGE, "tokenizer_decode: id %d at position %zu, the vocabulary has %zu tokens",
-                               (int)ids[i], i, vocab_size);
+            return status_fail(CS336_ERANGE, "%s: id %d at position %zu, expected below the vocabulary size %zu", name,
+                               (int)ids[i], position + i, vocab_size);
+        if (tokenizer->has_holes && tokenizer_token(tokenizer, ids[i]).length == 0)
+            return status_fail(CS336_ERANGE, "%s: id %d at position %zu has no token: the vocabulary skips it", name,
+                               (int)ids[i], position + i);
+    }
     return CS336_OK;
 }
 
@@ -213,7 +234,7 @@ Status tokenizer_decode_after(const Tokenizer *tokenizer, ByteList *text, int32_
                               size_t count)
 {
     const size_t length_before = text->length;
-    Status s = check_ids(tokenizer, ids, count);
+    Status s = tokenizer_check_ids(tokenizer, ids, count, "tokenizer_decode", 0);
     if (!s)
         s = append(text, tokenizer, previous, ids, count);
     if (s)
@@ -231,7 +252,7 @@ Status tokenizer_decode_replace(const Tokenizer *tokenizer, ByteList *text, cons
     const size_t length_before = text->length;
     Utf8Replacer replacer = {0};
     ByteList exact = {0}; /* the bytes of IDS_AT_ONCE ids */
-    Status s = check_ids(tokenizer, ids, count);
+    Status s = tokenizer_check_ids(tokenizer, ids, count, "tokenizer_decode", 0);
     int32_t previous = NO_ID;
     for (size_t decoded; !s && count > 0; previous = ids[decoded - 1], ids += decoded, count -= decoded) {
         decoded = count < IDS_AT_ONCE ? count : IDS_AT_ONCE;

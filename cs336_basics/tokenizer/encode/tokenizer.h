@@ -41,6 +41,7 @@ typedef struct Tokenizer {
                                     none of a model that ignores its merges */
     SpecialTokens special;       /**< the texts that are never split */
     int32_t *special_ids;        /**< by index in special.tokens */
+    bool has_holes;              /**< some ids have no token; else decoding need not look for them */
 } Tokenizer;
 
 /**
@@ -83,8 +84,16 @@ CS336_MUST_CHECK Status tokenizer_load_file(Tokenizer **tokenizer, const char *p
 /** @brief Frees a tokenizer; NULL is fine. */
 void tokenizer_destroy(Tokenizer *tokenizer);
 
-/** @brief Returns the number of tokens; ids are below it. */
+/** @brief Returns the number of ids; they are below it. A few may be holes, without a token. */
 size_t tokenizer_vocab_size(const Tokenizer *tokenizer);
+
+/**
+ * @brief Finds the ids that have a token: those that a text can have.
+ * @param[out] has_token  (count) by id: true if it is below the vocabulary's size and no hole
+ * @param[in]  count      any number, such as the vocabulary's size of a model
+ * @return how many of them have one
+ */
+size_t tokenizer_find_tokens(bool *has_token, size_t count, const Tokenizer *tokenizer);
 
 /** @brief Returns the bytes of a token, valid as long as the tokenizer; @p id must be below the vocabulary's size. */
 ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
@@ -113,8 +122,19 @@ int32_t tokenizer_whole_token(const Tokenizer *tokenizer, ByteString pretoken);
 ByteString tokenizer_token_after(const Tokenizer *tokenizer, int32_t previous, int32_t id);
 
 /**
+ * @brief Checks that all ids have a token.
+ * @param tokenizer  the tokenizer
+ * @param ids        any numbers; @p count of them
+ * @param name       where they come from, for the message
+ * @param position   of the first one there, for the message
+ * @retval CS336_ERANGE  an id is not in the vocabulary, or is a hole
+ */
+CS336_MUST_CHECK Status tokenizer_check_ids(const Tokenizer *tokenizer, const int32_t *ids, size_t count,
+                                            const char *name, size_t position);
+
+/**
  * @brief Appends the exact bytes of the tokens.
- * @retval CS336_ERANGE  an id is not in the vocabulary; the message names it, and text is unchanged
+ * @retval CS336_ERANGE  an id is not in the vocabulary, or is a hole; the message names it, and text is unchanged
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status tokenizer_decode(const Tokenizer *tokenizer, ByteList *text, const int32_t *ids, size_t count);

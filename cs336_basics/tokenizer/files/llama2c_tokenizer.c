@@ -14,6 +14,9 @@ enum {
     BYTE_TOKEN_LENGTH = 6, /* "<0x0A>" */
 };
 
+/* Begins each message: nothing in such a file says what it is, so it may be another one. */
+#define READ_AS "%s: read as a tokenizer.bin of llama2.c: "
+
 static int32_t number_at(const uint8_t *bytes)
 {
     int32_t number;
@@ -44,17 +47,15 @@ static Status read_token(BPEModel *model, ByteString file, size_t *offset, int32
     const size_t left = file.length - *offset;
     if (left < BEFORE_TOKEN)
         return status_fail(CS336_EFORMAT,
-                           "%s: %zu bytes behind token %zu, expected score, length and bytes of another: "
-                           "cut short",
+                           READ_AS "%zu bytes behind token %zu, expected score, length and bytes of another: cut short",
                            path, left, model->vocab_size);
     const int32_t length = number_at(file.bytes + *offset + NUMBER_BYTES);
     if (length < 1 || length > longest)
         return status_fail(CS336_EFORMAT,
-                           "%s: token %zu has %d bytes, expected 1 to %d, which is the first number of a tokenizer of "
-                           "llama2.c",
+                           READ_AS "token %zu has %d bytes, expected 1 to %d, which is the first number of the file",
                            path, model->vocab_size, (int)length, (int)longest);
     if ((size_t)length > left - BEFORE_TOKEN)
-        return status_fail(CS336_EFORMAT, "%s: token %zu has %d bytes, the file has %zu more: cut short", path,
+        return status_fail(CS336_EFORMAT, READ_AS "token %zu has %d bytes, the file has %zu more: cut short", path,
                            model->vocab_size, (int)length, left - BEFORE_TOKEN);
     ByteString token = {.bytes = file.bytes + *offset + BEFORE_TOKEN, .length = (size_t)length};
     *offset += BEFORE_TOKEN + token.length;
@@ -69,12 +70,13 @@ static Status read_tokens(BPEModel *model, ByteString file, const char *path)
     const int32_t longest = file.length < NUMBER_BYTES ? 0 : number_at(file.bytes);
     if (longest < 1 || longest > LONGEST)
         return status_fail(CS336_EFORMAT,
-                           "%s: not a tokenizer of llama2.c, which begins with the length of its longest token", path);
+                           READ_AS "it begins with %d, expected the length of its longest token, 1 to %d", path,
+                           (int)longest, LONGEST);
     Status s = CS336_OK;
     for (size_t offset = NUMBER_BYTES; !s && offset < file.length;)
         s = read_token(model, file, &offset, longest, path);
     if (!s && model->vocab_size < LEAST_TOKENS)
-        s = status_fail(CS336_EFORMAT, "%s: %zu tokens, expected at least %d: <unk>, <s> and </s>", path,
+        s = status_fail(CS336_EFORMAT, READ_AS "%zu tokens, expected at least %d: <unk>, <s> and </s>", path,
                         model->vocab_size, LEAST_TOKENS);
     return s;
 }

@@ -31,8 +31,8 @@ bool rank_file_begins(ByteString text);
  * @param[in]  path            of the file, for messages
  * @param      pattern         a PretokenPattern. PATTERN_UNKNOWN: that of the file if it is recognised
  * @param[in]  special_tokens  get their ids as described above; those that are ordinary tokens are left out
- * @retval CS336_EFORMAT  a line is damaged, a token or a rank is repeated, a byte has no token, or nobody says what the
- *                        pattern is
+ * @retval CS336_EFORMAT  a line is damaged, a token or a rank is repeated, a byte has no token, nobody says what the
+ *                        pattern is, or the file is recognised and has another one than @p pattern
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status rank_file_read(BPEModel *model, ByteString text, const char *path, int pattern,

@@ -112,8 +112,10 @@ static Status count_ranks(ByteString text, const char *path, size_t *tokens, siz
         *ids = lines.rank >= *ids ? lines.rank + 1 : *ids;
     }
     if (*ids > *tokens + MOST_HOLES)
-        return status_fail(CS336_EFORMAT, "%s: rank %zu among %zu tokens, expected at most %d ranks without a token",
-                           path, *ids - 1, *tokens, MOST_HOLES);
+        return status_fail(
+            CS336_EFORMAT,
+            "%s: %zu tokens, and the largest rank is %zu: %zu ranks without a token, expected at most %d", path,
+            *tokens, *ids - 1, *ids - *tokens, MOST_HOLES);
     return CS336_OK;
 }
 
@@ -212,10 +214,13 @@ static size_t recognise(const TokenIndex *index, size_t ranks)
 
 static Status choose_pattern(BPEModel *model, int pattern, size_t encoding, const char *path)
 {
-    if (pattern == PATTERN_UNKNOWN && encoding < ENCODINGS)
-        pattern = encodings[encoding].pattern;
-    if (pattern == PATTERN_UNKNOWN && encoding < ENCODINGS)
+    const int own = encoding < ENCODINGS ? encodings[encoding].pattern : pattern;
+    if (encoding < ENCODINGS && own == PATTERN_UNKNOWN)
         return status_fail(CS336_EFORMAT, "%s: the pattern of %s is not built in", path, encodings[encoding].name);
+    if (pattern != PATTERN_UNKNOWN && pattern != own)
+        return status_fail(CS336_EFORMAT, "%s: this is %s, whose pattern is %s, not the %s of --pattern", path,
+                           encodings[encoding].name, pattern_names[own], pattern_names[pattern]);
+    pattern = own;
     if (pattern == PATTERN_UNKNOWN)
         return status_fail(CS336_EFORMAT,
                            "%s: a rank file does not say how text is split; give --pattern gpt2, or --pattern gpt4 as "

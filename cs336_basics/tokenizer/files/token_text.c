@@ -4,6 +4,7 @@
 #include "tokenizer/byte_alphabet.h"
 
 #include <stdio.h>
+#include <string.h>
 
 Status token_spell(ByteList *text, ByteString token)
 {
@@ -54,9 +55,32 @@ Status token_quote(ByteList *json, ByteString text)
     return s ? s : byte_list_append_text(json, "\"");
 }
 
-ShownToken token_shown(ByteString token)
+ShownToken token_printable(ByteString token)
 {
     ShownToken shown;
     shown.bytes = printable_prefix(shown.text, sizeof shown.text, (const char *)token.bytes, token.length);
+    return shown;
+}
+
+ShownToken token_shown(ByteString token)
+{
+    ShownToken shown = {.bytes = 0};
+    size_t used = 0;
+    while (shown.bytes < token.length) {
+        const uint8_t *bytes = token.bytes + shown.bytes;
+        const size_t escape = *bytes == '"' || *bytes == '\\' ? 1 : 0, begin = used + escape;
+        const size_t length = utf8_decode(bytes, token.length - shown.bytes).length;
+        if (begin >= sizeof shown.text)
+            break;
+        const size_t taken =
+            printable_prefix(shown.text + begin, sizeof shown.text - begin, (const char *)bytes, length);
+        if (taken == 0)
+            break;
+        if (escape)
+            shown.text[used] = '\\';
+        used = begin + strlen(shown.text + begin);
+        shown.bytes += taken;
+    }
+    shown.text[used] = '\0';
     return shown;
 }

@@ -33,10 +33,16 @@ CS336_MUST_CHECK Status token_quote(ByteList *json, ByteString text);
 /** @brief The beginning of a token, as it may be printed. */
 typedef struct {
     char text[64]; /**< ends in a zero byte */
-    size_t bytes;  /**< how many bytes of the token it shows; token_shown() of the rest shows more */
+    size_t bytes;  /**< how many bytes of the token it shows; the same call for the rest shows more */
 } ShownToken;
 
-/** @brief Returns the text of a token for messages and terminals, made safe as core/printable.h describes. */
+/** @brief Returns the text of a token for terminals and pages, made safe as core/printable.h describes. */
+ShownToken token_printable(ByteString token);
+
+/**
+ * @brief The same for messages, which put the text between quotes: `"` becomes `\"` and a backslash `\\`, so that the
+ * text ends at the quote, and a `\xNN` always stands for a byte.
+ */
 ShownToken token_shown(ByteString token);
 
 CS336_API_END

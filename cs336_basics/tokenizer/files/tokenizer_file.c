@@ -15,9 +15,12 @@ static Status refuse(ByteString text, const char *path)
         hint = "; this is a merges.txt, which --merges reads, together with --vocab";
     else if (text.length && *text.bytes == '\n') /* a protocol buffer's first field, a message */
         hint = "; models of SentencePiece are not read";
+    else if (text.length && memchr(text.bytes, 0, text.length))
+        hint = "; the first 12 bytes of a tokenizer.bin are the length of its longest token, and the score and the "
+               "length of the first one: these are damaged, or it is another file";
     return status_fail(CS336_EFORMAT,
-                       "%s: expected a tokenizer.json, or a rank file with a token in base64 and its rank in each "
-                       "line%s",
+                       "%s: expected a tokenizer.json, a rank file with a token in base64 and its rank in each line, "
+                       "or a tokenizer.bin of llama2.c%s",
                        path, hint);
 }
 

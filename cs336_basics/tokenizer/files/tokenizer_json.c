@@ -127,8 +127,11 @@ static Status append_added_tokens(TokenizerJson *json)
         if (!s)
             s = token_quote(&json->text, bpe_model_special_text(&json->model, (size_t)added[id]));
         if (!s)
-            s = append(json, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false, "
-                             "\"special\": true}");
+            s = append(json, ", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": ");
+        if (!s)
+            s = append(json, json->model.specials[added[id]].late ? "true" : "false");
+        if (!s)
+            s = append(json, ", \"special\": true}");
     }
     memory_release(added);
     return s ? s : append(json, *separator == ',' ? "\n  ],\n" : "],\n");

@@ -58,15 +58,21 @@ static void count_id(size_t *count, const json_t *id)
 /* Sets the number of ids: there may be holes. */
 static Status count_ids(const Parts *parts, size_t *count)
 {
-    const size_t added = json_array_size(parts->added), tokens = json_object_size(parts->vocab) + added;
+    const size_t added = json_array_size(parts->added);
+    size_t tokens = json_object_size(parts->vocab);
     *count = 0;
     for (void *i = json_object_iter(parts->vocab); i; i = json_object_iter_next(parts->vocab, i))
         count_id(count, json_object_iter_value(i));
-    for (size_t i = 0; i < added; i++)
-        count_id(count, json_object_get(json_array_get(parts->added, i), "id"));
+    for (size_t i = 0; i < added; i++) {
+        const json_t *token = json_array_get(parts->added, i);
+        const char *content = json_string_value(json_object_get(token, "content"));
+        tokens += !content || !json_object_get(parts->vocab, content);
+        count_id(count, json_object_get(token, "id"));
+    }
     if (*count > tokens + MOST_HOLES)
-        return status_fail(CS336_EFORMAT, "%s: id %zu among %zu tokens, expected at most %d ids without a token",
-                           parts->path, *count - 1, tokens, MOST_HOLES);
+        return status_fail(CS336_EFORMAT,
+                           "%s: %zu tokens, and the largest id is %zu: %zu ids without a token, expected at most %d",
+                           parts->path, tokens, *count - 1, *count - tokens, MOST_HOLES);
     return CS336_OK;
 }
 
@@ -206,6 +212,9 @@ static Status record_added(BPEModel *model, const bool *needed, const Parts *par
                                   !needed[id] ? SPECIAL_OWN
                                   : same      ? SPECIAL_AS_BYTES
                                               : SPECIAL_SHARED);
+        if (!s) /* `tokenizers` finds the texts of the others first, before it normalizes what is left */
+            model->specials[bpe_model_find_special(model, text)].late =
+                json_is_true(json_object_get(json_array_get(parts->added, i), "normalized"));
     }
     memory_release(texts);
     return s;

@@ -114,6 +114,23 @@ static Status read_pre_tokenizer(PretokenPattern *pattern, const json_t *compone
     return count ? CS336_OK : status_fail(CS336_EFORMAT, "%s: empty pre_tokenizer, expected ByteLevel", path);
 }
 
+/* ---- the decoder ---- */
+
+/*
+ * Reads the decoder, which must join the bytes that the tokens stand for. A sequence of this one alone does the same. A
+ * file without a decoder is one that its maker forgot: nobody wants the text with the letters of GPT-2's alphabet.
+ */
+static Status read_decoder(BPEModel *model, const json_t *component, const char *path)
+{
+    const json_t *sequence = json_object_get(component, "decoders");
+    const bool is_sequence = has_type(component, "Sequence") && json_array_size(sequence) == 1;
+    if (!is_set(component))
+        model->left_out |= LEFT_OUT_SPELLING;
+    else if (!has_type(is_sequence ? json_array_get(sequence, 0) : component, "ByteLevel"))
+        return status_fail(CS336_EFORMAT, "%s: decoder %s, expected ByteLevel", path, type_of(component).text);
+    return CS336_OK;
+}
+
 /* ---- around the encoding ---- */
 
 /* True if a post-processor adds tokens: ByteLevel only changes the positions that are reported. */
@@ -139,6 +156,8 @@ Status tokenizer_json_settings(BPEModel *model, const json_t *root, const char *
     Status s = read_model(model, json_object_get(root, "model"), path);
     if (!s)
         s = read_pre_tokenizer(&model->pattern, json_object_get(root, "pre_tokenizer"), path);
+    if (!s)
+        s = read_decoder(model, json_object_get(root, "decoder"), path);
     if (adds_tokens(json_object_get(root, "post_processor")))
         model->left_out |= LEFT_OUT_POST_PROCESSOR;
     if (is_set(json_object_get(root, "truncation")))

@@ -3,10 +3,13 @@
  * @brief What a tokenizer.json says about splitting and merging besides its tokens.
  *
  * A file is accepted if cs336 gives the ids that Hugging Face's `tokenizers` gives with it. Everything else is refused
- * by its name: normalizers, other pre-tokenizers and regular expressions, other models, dropout, affixes of tokens.
+ * by its name: normalizers, other pre-tokenizers and regular expressions, other models, dropout, affixes of tokens,
+ * other decoders than ByteLevel.
  * - `unk_token` is accepted: a vocabulary with a token for each byte never needs it.
  * - Steps around the encoding are accepted and recorded as left out (BPELeftOut): a post-processor that adds tokens,
  *   truncation and padding.
+ * - A file without a decoder is accepted and recorded too: `tokenizers` then decodes to the tokens as the file spells
+ *   them, cs336 always to bytes.
  */
 #ifndef CS336_TOKENIZER_FILES_TOKENIZER_JSON_SETTINGS_H
 #define CS336_TOKENIZER_FILES_TOKENIZER_JSON_SETTINGS_H

@@ -60,8 +60,8 @@ static Status read_entry(VocabularyReader *reader, const char *key, const json_t
         return status_fail(CS336_EFORMAT, "%s%s: the id of \"%s\" is not a whole number from 0 on", reader->path,
                            place_of(reader, entry).text, token_shown(text).text);
     if ((size_t)id >= reader->count)
-        return status_fail(CS336_EFORMAT, "%s%s: id %lld among %zu tokens, ids must be 0 to %zu without holes",
-                           reader->path, place_of(reader, entry).text, (long long)id, reader->count, reader->count - 1);
+        return status_fail(CS336_EFORMAT, "%s%s: id %lld, expected 0 to %zu: a file of %zu tokens has one for each id",
+                           reader->path, place_of(reader, entry).text, (long long)id, reader->count - 1, reader->count);
     if (reader->tokens[id].length)
         return status_fail(CS336_EFORMAT, "%s%s: id %lld of \"%s\" is taken by another token", reader->path,
                            place_of(reader, entry).text, (long long)id, token_shown(text).text);

@@ -38,7 +38,7 @@ static Status begin_job(Job *job)
 {
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
     bool has_stream = false;
-    job->context = CONTEXT + (job->config->special->count ? job->config->special->tokens[0].length : 0);
+    job->context = CONTEXT + job->config->special->longest;
     job->first_chunk = memory_allocate_zeroed(job->source_count + 1, sizeof *job->first_chunk);
     if (!job->first_chunk)
         return status_fail(CS336_ENOMEM, "count_words: no memory for %zu texts", job->source_count);

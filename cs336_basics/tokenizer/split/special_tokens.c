@@ -73,10 +73,31 @@ Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, siz
     for (size_t i = 0; i < count; i++)
         if (i == 0 || !byte_string_equal(special->tokens[i], special->tokens[special->count - 1]))
             special->tokens[special->count++] = special->tokens[i];
+    special->early_count = special->count;
+    special->longest = special->tokens[0].length;
     for (size_t i = 0; i < special->count; i++)
         special->begins[special->tokens[i].bytes[0]] = true;
     collect_pairs(special);
     return CS336_OK;
+}
+
+void special_tokens_make_late(SpecialTokens *special, ByteString token)
+{
+    size_t i = 0;
+    while (i < special->early_count && !byte_string_equal(special->tokens[i], token))
+        i++;
+    if (i == special->early_count)
+        return;
+    /* Move it behind the early tokens, and behind the late ones that are longer. */
+    const ByteString late = special->tokens[i];
+    special->early_count--;
+    for (; i + 1 < special->count; i++) {
+        const ByteString next = special->tokens[i + 1];
+        if (i >= special->early_count && longest_first(&next, &late) > 0)
+            break;
+        special->tokens[i] = next;
+    }
+    special->tokens[i] = late;
 }
 
 void special_tokens_deinit(SpecialTokens *special)
@@ -99,20 +120,54 @@ static size_t next_candidate(const SpecialTokens *special, const uint8_t *text, 
     return i;
 }
 
+/* What stands at a place, if it is not the index of a token. */
+enum { NOTHING = -1, CUT_OFF = -2 /* perhaps a token, which more bytes decide */ };
+
+/* Returns the index of the longest of the tokens from `first` to `end` - 1 that begins at a place, or one of the above.
+ */
+static int64_t longest_at(const SpecialTokens *special, size_t first, size_t end, const uint8_t *text, size_t length,
+                          size_t at, bool ended)
+{
+    const size_t left = length - at;
+    for (size_t i = first; i < end; i++) { /* longest first */
+        const ByteString token = special->tokens[i];
+        if (token.length <= left && memcmp(text + at, token.bytes, token.length) == 0)
+            return (int64_t)i;
+        if (token.length > left && !ended && memcmp(text + at, token.bytes, left) == 0)
+            return CUT_OFF;
+    }
+    return NOTHING;
+}
+
+/* The same for the late tokens at a place where no early one begins: they end before the next early one. */
+static int64_t late_at(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at, bool ended)
+{
+    const size_t early = special->early_count, count = special->count;
+    const int64_t late = longest_at(special, early, count, text, length, at, ended);
+    if (late < 0)
+        return late;
+    for (size_t i = at + 1; i < at + special->tokens[late].length; i++) {
+        const int64_t next = longest_at(special, 0, early, text, length, i, ended);
+        if (next == CUT_OFF)
+            return CUT_OFF;
+        if (next != NOTHING)
+            return longest_at(special, early, count, text, i, at, true);
+    }
+    return late;
+}
+
 SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *text, size_t length, size_t begin,
                                  bool ended)
 {
     if (special->count == 0)
         return (SpecialMatch){.begin = length, .index = -1};
-    for (; (begin = next_candidate(special, text, length, begin)) < length; begin++)
-        for (size_t i = 0; i < special->count; i++) { /* longest first */
-            const ByteString token = special->tokens[i];
-            const size_t left = length - begin;
-            if (token.length <= left && memcmp(text + begin, token.bytes, token.length) == 0)
-                return (SpecialMatch){.begin = begin, .index = (int64_t)i};
-            if (token.length > left && !ended && memcmp(text + begin, token.bytes, left) == 0)
-                return (SpecialMatch){.begin = begin, .index = -1};
-        }
+    for (; (begin = next_candidate(special, text, length, begin)) < length; begin++) {
+        int64_t found = longest_at(special, 0, special->early_count, text, length, begin, ended);
+        if (found == NOTHING && special->early_count < special->count)
+            found = late_at(special, text, length, begin, ended);
+        if (found != NOTHING)
+            return (SpecialMatch){.begin = begin, .index = found == CUT_OFF ? -1 : found};
+    }
     return (SpecialMatch){.begin = length, .index = -1};
 }
 

@@ -2,6 +2,8 @@
  * @file
  * @brief Finds special tokens in text: the earliest one, and of those that begin there the longest.
  *
+ * - Some tokens may be late: they are found only in the text that is left between the others. A tokenizer.json asks for
+ *   that, see BPESpecial.late. With "ab" late and "bc" not, the text "abc" has "bc" alone.
  * - Special tokens cut a text into segments, each of which is pre-tokenized on its own (handout section 2.6.1).
  * - A text may come in several chunks. The search then says from which byte on more bytes are needed.
  */
@@ -27,8 +29,10 @@ enum { SPECIAL_TOKEN_PAIRS = 8 };
 
 /** @brief The special tokens of a tokenizer, with what finds them fast. It owns copies of their bytes. */
 typedef struct {
-    ByteString *tokens;                  /**< distinct, longest first */
-    size_t count;                        /**< number of tokens */
+    ByteString *tokens;                  /**< distinct; those that are not late, then those that are, longest first */
+    size_t count,                        /**< number of tokens */
+        early_count,                     /**< number of those that are not late */
+        longest;                         /**< bytes of the longest token; 0 without tokens */
     bool begins[256];                    /**< by byte: true if a token begins with it */
     BytePair pairs[SPECIAL_TOKEN_PAIRS]; /**< distinct; the first pair_count are in use */
     size_t pair_count;                   /**< pairs that tokens begin with; 0: too many, or a token has one byte */
@@ -41,6 +45,9 @@ typedef struct {
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count);
+
+/** @brief Makes a token late. @param token  one of the tokens; others are passed over */
+void special_tokens_make_late(SpecialTokens *special, ByteString token);
 
 /** @brief Frees the tokens; a zeroed struct is fine. */
 void special_tokens_deinit(SpecialTokens *special);

@@ -49,7 +49,7 @@ static size_t last_safe_cut(const TextCutter *cutter, const ByteList *text, size
 
 Status text_cutter_next(TextCutter *cutter, TextChunk *chunk)
 {
-    const size_t context = CONTEXT + (cutter->special->count ? cutter->special->tokens[0].length : 0);
+    const size_t context = CONTEXT + cutter->special->longest;
     const bool continues = cutter->unfinished;
     size_t wanted = cutter->chunk_bytes + context, searched = continues ? context : 1, cut = 0;
     /* The chunk begins with what was read ahead; the two lists exchange their memory. */
