@@ -103,6 +103,7 @@
     X(report_page)        \
     X(weights)            \
     X(state_dict)         \
+    X(model_settings)     \
     X(llama)              \
     X(cli)                \
     X(cli_story)          \

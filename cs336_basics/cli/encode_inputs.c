@@ -23,25 +23,33 @@ void encode_inputs_end(EncodeInputs *inputs)
     input_texts_end(&inputs->texts);
 }
 
-Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const TokenizerOptions *options,
-                          const char *field_name)
+Status encode_inputs_field(TextField *field, const Tokenizer *tokenizer, const TokenizerOptions *options,
+                           const char *field_name)
 {
     *field = (TextField){.name = field_name, .ending = input_texts_ending(&options->special)};
     /* An ending that no option names must be a token of the vocabulary: a further id would surprise. */
+    if (!field_name || options->special.count > 0 || tokenizer_find(tokenizer, byte_string(field->ending)) >= 0)
+        return CS336_OK;
+    return status_fail(CS336_EFORMAT,
+                       "%s: has no token %s, which --text-field puts after each document; name the token that it has "
+                       "between documents by --special-token",
+                       tokenizer_options_path(options), field->ending);
+}
+
+Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const TokenizerOptions *options,
+                          const char *field_name)
+{
     const bool named = !field_name || options->special.count > 0;
     Status s = named ? tokenizer_options_load(tokenizer, options) : tokenizer_options_load_for(tokenizer, options);
     if (s)
         return s;
     s = tokenizer_options_encode(&(*tokenizer)->model, options, TOKENIZER_THAT_ENCODES);
-    if (!s && !named && tokenizer_find(*tokenizer, byte_string(field->ending)) < 0)
-        s = status_fail(CS336_EFORMAT,
-                        "%s: has no token %s, which --text-field puts after each document; name the token that it has "
-                        "between documents by --special-token",
-                        tokenizer_options_path(options), field->ending);
     if (!s)
-        return CS336_OK;
-    tokenizer_destroy(*tokenizer);
-    *tokenizer = NULL;
+        s = encode_inputs_field(field, *tokenizer, options, field_name);
+    if (s) {
+        tokenizer_destroy(*tokenizer);
+        *tokenizer = NULL;
+    }
     return s;
 }
 

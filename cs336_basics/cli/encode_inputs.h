@@ -42,10 +42,20 @@ CS336_MUST_CHECK Status encode_inputs_begin(EncodeInputs *inputs, const char *co
                                             TextField field, WorkProgress *progress);
 
 /**
+ * @brief Chooses the ending of documents for `--text-field`, and checks that the tokenizer has it.
+ * @param[out] field       for encode_inputs_begin()
+ * @param[in]  tokenizer   of the options
+ * @param[in]  field_name  NULL if the option is not given
+ * @retval CS336_EFORMAT  no --special-token is given, and the vocabulary has no `<|endoftext|>`
+ */
+CS336_MUST_CHECK Status encode_inputs_field(TextField *field, const Tokenizer *tokenizer,
+                                            const TokenizerOptions *options, const char *field_name);
+
+/**
  * @brief Loads the tokenizer of a command with `--text-field`, for which the ending of documents is a special token.
  * @param[out] field       for encode_inputs_begin()
  * @param[in]  field_name  NULL if the option is not given: the same as tokenizer_options_load()
- * @retval CS336_EFORMAT  no --special-token is given, and the vocabulary has no `<|endoftext|>`
+ * @retval CS336_EFORMAT  as encode_inputs_field()
  * @retval others         as tokenizer_options_load() and tokenizer_options_encode()
  */
 CS336_MUST_CHECK Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const TokenizerOptions *options,

@@ -20,7 +20,7 @@
 enum { LOSS_DIGITS = 9 }; /* significant digits that identify every float32 */
 
 typedef struct {
-    const char *checkpoint, *input, *tokens, *per_token;
+    const char *checkpoint, *input, *text_field, *tokens, *per_token;
     TokenizerOptions tokenizer;
     size_t stride, batch_size, threads;
 } EvaluateOptions;
@@ -31,6 +31,7 @@ static int parse(EvaluateOptions *o, int argc, char **argv)
         OPTION_TEXT("checkpoint", &o->checkpoint, "FILE", OPTION_REQUIRED, "the model, from cs336 train"),
         OPTION_TEXT("input", &o->input, "FILE", OPTION_UNSHOWN,
                     "text to predict, also .gz and .zst; - is standard input"),
+        OPTION_TEXT_FIELD(&o->text_field),
         OPTION_TEXT("tokens", &o->tokens, "FILE", OPTION_UNSHOWN,
                     "instead of --input: ids from cs336 encode, raw or .npy"),
         OPTION_HEADING("The tokenizer; with --tokens only for bytes and token texts"),
@@ -56,6 +57,8 @@ static int parse(EvaluateOptions *o, int argc, char **argv)
         return done;
     if ((o->input != NULL) == (o->tokens != NULL))
         return options_bad_usage(&table, "expected either --input FILE or --tokens FILE");
+    if (o->text_field && !o->input)
+        return options_bad_usage(&table, "--text-field belongs to --input");
     return o->input || tokenizer_options_given(&o->tokenizer) ? tokenizer_options_check(&table, &o->tokenizer) : done;
 }
 
@@ -83,8 +86,11 @@ static Status load_tokenizer(Text *text, const EvaluateOptions *o, size_t vocab_
 static Status encode_input(Text *text, const EvaluateOptions *o, WorkProgress *progress)
 {
     const TextList paths = {.items = {o->input}, .count = 1};
-    EncodeInputs inputs;
-    Status s = encode_inputs_begin(&inputs, "evaluate", &paths, (TextField){0}, progress);
+    EncodeInputs inputs = {.progress = NULL};
+    TextField field;
+    Status s = encode_inputs_field(&field, text->tokenizer, &o->tokenizer, o->text_field);
+    if (!s)
+        s = encode_inputs_begin(&inputs, "evaluate", &paths, field, progress);
     if (!s)
         s = encode_inputs_to(&inputs, 0, text->tokenizer, token_list_sink, &text->encoded);
     encode_inputs_end(&inputs);

@@ -21,9 +21,10 @@ static int parse(ImportCommand *o, int argc, char **argv)
     const Option options[] = {
         OPTION_TEXT("output", &o->output, "FILE", OPTION_REQUIRED, "checkpoint to write; - is standard output"),
         OPTION_SIZE_UNSHOWN_UP_TO(
-            "context-length", &o->context_length, "N", 1, TRANSFORMER_LM_MAX_SIZE,
-            "tokens that the model sees at once (default: what the files say, of a Llama at most 4096; else 256)"),
-        OPTION_HEADING("Model, if neither metadata nor config.json beside a state dict says it"),
+            "context-length", &o->context_length, "N", 1, TRANSFORMER_LM_MAX_CONTEXT,
+            "tokens that the model sees at once, at most what PATH says (default: what PATH says, "
+            "of a Llama at most 4096; else 256)"),
+        OPTION_HEADING("Model, if PATH does not say it; what it says, these must repeat"),
         OPTION_SIZE_UNSHOWN_UP_TO("num-heads", &o->num_heads, "N", 1, TRANSFORMER_LM_MAX_SIZE,
                                   "attention heads (no default)"),
         OPTION_NUMBER_UNSHOWN("rope-theta", &o->rope_theta, "X", TRANSFORMER_LM_MIN_ROPE_THETA,

@@ -41,7 +41,7 @@ typedef struct {
     OPTION_HEADING("Model"),                                                                                       \
         OPTION_SIZE_UP_TO("vocab-size", &(m).vocab_size, "N", 1, TRANSFORMER_LM_MAX_SIZE,                          \
                           "entries of the vocabulary"),                                                            \
-        OPTION_SIZE_UP_TO("context-length", &(m).context_length, "N", 1, TRANSFORMER_LM_MAX_SIZE,                  \
+        OPTION_SIZE_UP_TO("context-length", &(m).context_length, "N", 1, TRANSFORMER_LM_MAX_CONTEXT,               \
                           "tokens that the model sees at once"),                                                   \
         OPTION_SIZE_UP_TO("d-model", &(m).d_model, "N", 1, TRANSFORMER_LM_MAX_SIZE, "length of a token's vector"), \
         OPTION_SIZE_UP_TO("num-layers", &(m).num_layers, "N", 1, TRANSFORMER_LM_MAX_LAYERS, "Transformer blocks"), \

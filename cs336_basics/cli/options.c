@@ -190,17 +190,27 @@ static int store_choice(const OptionTable *table, const Option *option, const ch
     return options_bad_usage(table, "%s: \"%s\" is not one of %s", origin, text, option->value_name);
 }
 
+/* Checks a text by what the option calls it. No directory can be standard output: "-" would make one of that name. */
+static int check_text(const OptionTable *table, const Option *option, const char *origin, const char *text)
+{
+    if (!*text && strcmp(option->value_name, "TEXT") != 0)
+        return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
+    if (strcmp(text, "-") == 0 && strcmp(option->value_name, "DIR") == 0)
+        return options_bad_usage(table, "%s: - is standard input or output, expected a directory", origin);
+    return OPTIONS_PARSED;
+}
+
 int options_store(const OptionTable *table, const Option *option, const char *origin, const char *text)
 {
+    const bool is_text = option->type == OPTION_IS_TEXT || option->type == OPTION_IS_TEXTS;
+    const int done = is_text ? check_text(table, option, origin, text) : OPTIONS_PARSED;
+    if (done != OPTIONS_PARSED)
+        return done;
     switch (option->type) {
     case OPTION_IS_TEXT:
-        if (!*text && strcmp(option->value_name, "TEXT") != 0)
-            return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
         *option->target.text = text;
         break;
     case OPTION_IS_TEXTS:
-        if (!*text && strcmp(option->value_name, "TEXT") != 0)
-            return options_bad_usage(table, "%s: the value is empty, expected %s", origin, option->value_name);
         if (option->target.texts->count == OPTION_MAX_TEXTS)
             return options_bad_usage(table, "%s: too many values, expected at most %d", origin, OPTION_MAX_TEXTS);
         option->target.texts->items[option->target.texts->count++] = text;

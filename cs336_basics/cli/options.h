@@ -111,7 +111,7 @@ typedef struct {
     {                                                                                                     \
         .name = (long_name), .type = OPTION_IS_FLAG, .target = {.flag = (variable)}, .help = (help_text), \
     }
-/** A text. A value called "TEXT" may be empty; a FILE or a DIR may not. */
+/** A text. A value called "TEXT" may be empty; a FILE or a DIR may not, and a DIR is not "-", standard output. */
 #define OPTION_TEXT(long_name, variable, placeholder, absent, help_text)                                      \
     {                                                                                                         \
         .name = (long_name), .type = OPTION_IS_TEXT, .when_absent = (absent), .target = {.text = (variable)}, \

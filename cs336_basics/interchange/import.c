@@ -1,5 +1,6 @@
 #include "interchange/import.h"
 
+#include "interchange/import_forms.h"
 #include "interchange/llama.h"
 #include "interchange/llama2c.h"
 #include "interchange/state_dict.h"
@@ -20,6 +21,23 @@ static Status unknown_names(const WeightFiles *files)
                        files->path, first->entries[0].name);
 }
 
+/* Opens weights in safetensors files. Finds their form, and the prefix of the arrays' names. */
+static Status open_files(WeightFiles *files, ImportForm *form, char prefix[WEIGHT_NAME_BYTES], const char *path)
+{
+    Status s = weight_files_open(files, path);
+    if (s)
+        return s;
+    if (weight_files_prefix(prefix, files, STATE_DICT_QUERIES))
+        *form = IMPORT_STATE_DICT;
+    else if (weight_files_prefix(prefix, files, LLAMA_EMBEDDINGS))
+        *form = IMPORT_LLAMA;
+    else
+        s = unknown_names(files);
+    if (s)
+        weight_files_close(files);
+    return s;
+}
+
 Status import_detect(ImportForm *form, const char *path)
 {
     WeightFiles files;
@@ -28,55 +46,43 @@ Status import_detect(ImportForm *form, const char *path)
         *form = IMPORT_LLAMA2C;
         return CS336_OK;
     }
-    Status s = weight_files_open(&files, path);
-    if (s)
-        return s;
-    if (weight_files_prefix(prefix, &files, STATE_DICT_QUERIES))
-        *form = IMPORT_STATE_DICT;
-    else if (weight_files_prefix(prefix, &files, LLAMA_EMBEDDINGS))
-        *form = IMPORT_LLAMA;
-    else
-        s = unknown_names(&files);
+    const Status s = open_files(&files, form, prefix, path);
     weight_files_close(&files);
     return s;
 }
 
-/* A file of llama2.c says all sizes, and its program run.c is written for one value of all else. */
-static Status llama2c_import(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *o)
+/* Makes the model of a plan and reads its weights. */
+static Status load(TrainedModel *model, WeightFiles *files, const char *prefix, const WeightPlan *plan)
 {
-    size_t key_value_heads = 0;
-    if (o->context_length || o->num_heads || o->rope_theta > 0 || o->norm_eps > 0 || o->norm >= 0 || o->position >= 0)
-        return status_fail(
-            CS336_ERANGE, "%s: a model of llama2.c, whose sizes and settings are fixed: leave out the options for them",
-            path);
-    const Status s = llama2c_read(model, &key_value_heads, path);
+    Status s = weight_files_check_size(files, plan);
+    if (!s)
+        s = trained_model_create(model, &plan->config, files->path);
     if (s)
         return s;
-    notes->arrays = model->parameters.count;
-    if (key_value_heads < model->lm.config.num_heads)
-        notes->grouped_key_value_heads = key_value_heads;
-    return CS336_OK;
+    s = weights_load(model->parameters, files, prefix, plan);
+    if (s)
+        trained_model_deinit(model);
+    return s;
 }
 
 Status import_model(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *options)
 {
+    WeightFiles files;
+    WeightPlan plan = {0};
+    char prefix[WEIGHT_NAME_BYTES];
     *model = (TrainedModel){0};
-    *notes = (ImportNotes){0};
-    ImportForm form;
-    Status s = import_detect(&form, path);
+    *notes = (ImportNotes){.form = IMPORT_LLAMA2C};
+    if (llama2c_detect(path))
+        return llama2c_import(model, notes, path, options);
+    Status s = open_files(&files, &notes->form, prefix, path);
     if (s)
         return s;
-    switch (form) {
-    case IMPORT_STATE_DICT:
-        s = state_dict_import(model, notes, path, options);
-        break;
-    case IMPORT_LLAMA:
-        s = llama_import(model, notes, path, options);
-        break;
-    case IMPORT_LLAMA2C:
-        s = llama2c_import(model, notes, path, options);
-        break;
-    }
-    notes->form = form;
+    s = (notes->form == IMPORT_STATE_DICT ? state_dict_plan : llama_plan)(&plan, notes, &files, prefix, options);
+    if (!s)
+        s = load(model, &files, prefix, &plan);
+    notes->arrays = model->parameters.count;
+    if (plan.key_value_heads < plan.config.num_heads)
+        notes->grouped_key_value_heads = plan.key_value_heads;
+    weight_files_close(&files);
     return s;
 }

@@ -3,10 +3,12 @@
  * @brief Imports the weights of a model that another program has written: `cs336 import`.
  *
  * - import_detect() looks into the file, not at its name, and says which form it has.
- * - import_model() reads it. Each form has a file of its own in this folder: state_dict.h, llama.h, llama2c.h.
+ * - import_model() reads it. Each form has files of its own in this folder: state_dict.h, llama.h, llama2c.h.
  * - trained_model_save() then writes the checkpoint, which all other commands read.
+ * - What the files say about the model, and what the options say, must agree: model_settings.h has the rule.
  *
- * A further form needs a value of ImportForm with its name, a branch in import_detect() and one in import_model().
+ * A further form needs a value of ImportForm with its name, a function in import_forms.h, and a branch where import.c
+ * finds the form.
  */
 #ifndef CS336_INTERCHANGE_IMPORT_H
 #define CS336_INTERCHANGE_IMPORT_H
@@ -30,9 +32,9 @@ typedef enum {
 /** @brief Names of the forms for people, in the order of the enum; NULL after the last. */
 extern const char *const import_form_names[];
 
-/** @brief What the caller says about a model. A setting that is given wins over what the file says. */
+/** @brief What the caller says about a model. A setting that the files say too must be the same there. */
 typedef struct {
-    size_t context_length; /**< tokens that the model sees at once; 0: not given */
+    size_t context_length; /**< tokens that the model sees at once, at most what the files say; 0: not given */
     size_t num_heads;      /**< attention heads; 0: not given */
     float rope_theta;      /**< base of RoPE's angles; 0: not given */
     float norm_eps;        /**< RMSNorm's epsilon; 0: not given */
@@ -46,8 +48,8 @@ typedef struct {
         .norm = -1, .position = -1, \
     }
 
-/** @brief The longest context that an import takes from a file; --context-length asks for more. The RoPE tables and the
- * cache of keys and values grow with it, and a file may say 131 072. */
+/** @brief The longest context that an import takes from a Llama's config.json if the options give none. The RoPE tables
+ * and the cache of keys and values grow with it, and a file may say 131 072. */
 enum { IMPORT_MAX_CONTEXT = 4096 };
 
 /** @brief What the caller should tell the user about an import. */
@@ -77,10 +79,12 @@ CS336_MUST_CHECK Status import_detect(ImportForm *form, const char *path);
  * @param[out] model    zeroed on failure; free it with trained_model_deinit()
  * @param[out] notes    what was found and assumed
  * @param[in]  path     as for import_detect()
- * @param[in]  options  what the file does not say, or what shall be different
- * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as import_detect(), and as the function of the form
- * @retval CS336_ESHAPE, CS336_ERANGE  the sizes fit no model, a number is infinite or NaN, or an option says what a
- *                                     file of llama2.c says
+ * @param[in]  options  what the files do not say, and a shorter context
+ * @retval CS336_EIO, CS336_ENOMEM  as import_detect()
+ * @retval CS336_EFORMAT  as import_detect(); settings are missing or contradict each other; arrays are missing, belong
+ *                        to no parameter, or are not of floating-point numbers
+ * @retval CS336_ESHAPE   an array has another shape than the model needs, or the sizes fit no model
+ * @retval CS336_ERANGE   a number is infinite or NaN, or a setting is outside its range
  */
 CS336_MUST_CHECK Status import_model(TrainedModel *model, ImportNotes *notes, const char *path,
                                      const ImportOptions *options);

@@ -3,7 +3,9 @@
 
 #include "core/directory.h"
 #include "core/file.h"
+#include "interchange/import_forms.h"
 #include "interchange/llama_config.h"
+#include "interchange/model_settings.h"
 #include "interchange/weights.h"
 
 #include <stdio.h>
@@ -78,11 +80,9 @@ static Tensor view_heads(Tensor weight, size_t stored, size_t group, bool in_hal
     return tensor_transpose(view, 0, 1);
 }
 
-/* A WeightLayout; the context is a LlamaConfig. */
-static void layout(WeightPlace *place, const Parameter *parameter, const void *context)
+static void layout(WeightPlace *place, const Parameter *parameter, const WeightPlan *plan)
 {
-    const LlamaConfig *config = context;
-    const size_t heads = config->model.num_heads;
+    const size_t heads = plan->config.num_heads;
     const Tensor weight = parameter->value;
     const Rows rows = find_name(place->name, parameter->name);
     place->rank = weight.rank;
@@ -91,54 +91,44 @@ static void layout(WeightPlace *place, const Parameter *parameter, const void *c
         place->view = tensor_insert(weight, 0);
         return;
     }
-    const size_t stored = rows == ROTATED_QUERY ? heads : config->key_value_heads, group = heads / stored;
+    const size_t stored = rows == ROTATED_QUERY ? heads : plan->key_value_heads, group = heads / stored;
     place->view = view_heads(weight, stored, group, rows != VALUE);
     place->shape[0] /= group;
 }
 
 /* ---- import ---- */
 
-/* Only the context length can be chosen: the rest of the model is what config.json says. */
-static Status check_options(const ImportOptions *o, const char *path)
-{
-    if (!o->num_heads && o->rope_theta <= 0 && o->norm_eps <= 0 && o->norm < 0 && o->position < 0)
-        return CS336_OK;
-    return status_fail(CS336_EFORMAT,
-                       "%s: says heads, RoPE and norms of the model; of the options only --context-length applies",
-                       path);
-}
-
 /* Reads config.json in the directory of the weights. */
-static Status read_config(LlamaConfig *config, ImportNotes *notes, const WeightFiles *files,
-                          const ImportOptions *options)
+static Status read_config(WeightPlan *plan, ImportNotes *notes, const WeightFiles *files, const ImportOptions *options)
 {
     char directory[DIRECTORY_PATH_BYTES], path[DIRECTORY_PATH_BYTES + sizeof "/" LLAMA_CONFIG_NAME];
+    LlamaConfig config;
     directory_split(directory, files->path);
     snprintf(path, sizeof path, "%s/" LLAMA_CONFIG_NAME, directory);
-    Status s = llama_config_read(config, path);
-    if (!s)
-        s = check_options(options, path);
+    const Status s = llama_config_read(&config, path);
     if (s)
         return s;
+    ModelSettings settings = {.path = path};
+    model_settings_add_all(&settings, &config.model, "the file");
+    model_settings_add_options(&settings, options);
     /* The context. */
-    const size_t all = config->model.context_length, most = all < IMPORT_MAX_CONTEXT ? all : IMPORT_MAX_CONTEXT;
-    config->model.context_length = options->context_length ? options->context_length : most;
-    if (!options->context_length && most < all)
+    const size_t all = settings.config.context_length;
+    if (!options->context_length && all > IMPORT_MAX_CONTEXT) {
+        settings.config.context_length = IMPORT_MAX_CONTEXT;
         notes->file_context_length = all;
-    if (config->key_value_heads < config->model.num_heads)
-        notes->grouped_key_value_heads = config->key_value_heads;
-    s = transformer_lm_check(&config->model);
-    return s ? status_fail(s, "%s: %s", path, status_message()) : CS336_OK;
+    }
+    *plan = (WeightPlan){.config = settings.config, .key_value_heads = config.key_value_heads, .layout = layout};
+    return model_settings_check(&settings);
 }
 
 /* With tied embeddings a file may have the matrix a second time; the numbers must then be the same. */
-static Status check_tie(const LlamaConfig *config, WeightFiles *files, const char *prefix)
+static Status check_tie(const TransformerLMConfig *config, WeightFiles *files, const char *prefix)
 {
     static const char head_name[] = "lm_head.weight";
     const WeightArray embeddings = weight_files_find(files, prefix, LLAMA_EMBEDDINGS);
     const WeightArray head = weight_files_find(files, prefix, head_name);
     bool equal = true;
-    if (!config->model.tie_embeddings || !head.entry)
+    if (!config->tie_embeddings || !head.entry)
         return CS336_OK;
     const Status s = weight_arrays_equal(&equal, embeddings, head);
     (void)weight_files_take(files, prefix, head_name);
@@ -159,42 +149,14 @@ static void take_frequencies(WeightFiles *files, const char *prefix, size_t num_
     }
 }
 
-/* Returns the number of parameters that the file must have: heads that are repeated count once. */
-static double stored_parameters(const LlamaConfig *config)
+Status llama_plan(WeightPlan *plan, ImportNotes *notes, WeightFiles *files, const char *prefix,
+                  const ImportOptions *options)
 {
-    const double d = (double)config->model.d_model, layers = (double)config->model.num_layers;
-    const double repeated = 1 - (double)config->key_value_heads / (double)config->model.num_heads;
-    return (double)transformer_lm_parameter_count(&config->model) - 2 * repeated * d * d * layers;
-}
-
-Status llama_import(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *options)
-{
-    *model = (TrainedModel){0};
-    *notes = (ImportNotes){.form = IMPORT_LLAMA};
-    WeightFiles files;
-    LlamaConfig config = {.key_value_heads = 0};
-    char prefix[WEIGHT_NAME_BYTES];
-    Status s = weight_files_open(&files, path);
-    if (s)
-        return s;
-    if (!weight_files_prefix(prefix, &files, LLAMA_EMBEDDINGS))
-        s = status_fail(CS336_EFORMAT, "%s: no array \"" LLAMA_EMBEDDINGS "\"", files.path);
+    Status s = read_config(plan, notes, files, options);
     if (!s)
-        s = read_config(&config, notes, &files, options);
+        s = check_tie(&plan->config, files, prefix);
     if (!s)
-        s = weight_files_check_size(&files, stored_parameters(&config));
-    if (!s)
-        s = check_tie(&config, &files, prefix);
-    if (!s) {
-        take_frequencies(&files, prefix, config.model.num_layers);
-        s = trained_model_create(model, &config.model, files.path);
-    }
-    if (!s)
-        s = weights_load(model->parameters, &files, prefix, layout, &config);
-    notes->arrays = model->parameters.count;
-    weight_files_close(&files);
-    if (s)
-        trained_model_deinit(model);
+        take_frequencies(files, prefix, plan->config.num_layers);
     return s;
 }
 
@@ -228,13 +190,13 @@ static const float *order_numbers(Arena *arena, const WeightPlace *place, Tensor
 /* Lists the arrays. Called twice: to measure the memory of list, names and copies, and to fill it. */
 static Status collect(SafetensorsEntry **entries, Arena *arena, const TrainedModel *model)
 {
-    const LlamaConfig config = {.model = model->lm.config, .key_value_heads = model->lm.config.num_heads};
+    const WeightPlan plan = {.config = model->lm.config, .key_value_heads = model->lm.config.num_heads};
     const size_t mark = arena_mark(arena), count = model->parameters.count;
     *entries = arena_take(arena, count * sizeof **entries);
     for (size_t i = 0; i < count; i++) {
         const Parameter *p = &model->parameters.items[i];
         WeightPlace place;
-        layout(&place, p, &config);
+        layout(&place, p, &plan);
         char *name = arena_take(arena, strlen(place.name) + 1);
         const float *numbers = order_numbers(arena, &place, p->value);
         if (!*entries || !name)

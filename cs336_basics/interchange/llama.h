@@ -19,7 +19,6 @@
 
 #include "core/api.h"
 #include "core/status.h"
-#include "interchange/import.h"
 #include "train/model_checkpoint.h"
 
 #include <stdint.h>
@@ -44,19 +43,6 @@ enum { LLAMA_NO_TOKEN = -1 /**< llama_export(): the token that ends a text is no
  * @see test_llama_round_trip_is_exact
  */
 CS336_MUST_CHECK Status llama_export(const char *directory, const TrainedModel *model, int32_t end_token);
-
-/**
- * @brief Reads a Llama: import_model() for IMPORT_LLAMA. Of the options only the context length applies, because
- * config.json says all else.
- * @param[in] path  the directory, or a file of weights in it
- * @retval CS336_EIO, CS336_ENOMEM
- * @retval CS336_EFORMAT  config.json is missing a size, has a setting that our model cannot compute, or disagrees with
- *                        an option; or arrays are missing or belong to no parameter
- * @retval CS336_ESHAPE, CS336_ERANGE  as for state_dict_import()
- * @see test_llama_logits_are_those_of_transformers
- */
-CS336_MUST_CHECK Status llama_import(TrainedModel *model, ImportNotes *notes, const char *path,
-                                     const ImportOptions *options);
 
 CS336_API_END
 

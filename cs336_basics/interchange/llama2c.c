@@ -1,6 +1,9 @@
 #include "interchange/llama2c.h"
 
 #include "core/file.h"
+#include "interchange/import_forms.h"
+#include "interchange/model_settings.h"
+#include "interchange/weights.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -186,32 +189,62 @@ static Status read_weights(const TransformerLM *lm, const Header *h, const FileR
         s = read_layers(lm, h, file, &offset);
     if (!s)
         s = read_numbers(gains.data, tensor_count(gains), file, &offset);
-    /* Both tables of RoPE are skipped: ours are computed in double precision. */
-    offset += (tensor_count(lm->rope.cosine) + tensor_count(lm->rope.sine)) * sizeof(float);
+    /* Both tables of RoPE are skipped: ours are computed in double precision, for the context that was chosen. */
+    offset += (size_t)h->seq_len * (lm->config.d_model / lm->config.num_heads) * sizeof(float);
     if (!s && !lm->config.tie_embeddings)
         s = read_numbers(head.data, tensor_count(head), file, &offset);
     return s;
 }
 
-Status llama2c_read(TrainedModel *model, size_t *key_value_heads, const char *path)
+/* Checks that the options agree with the header and with run.c, and takes the context that they choose. */
+static Status apply_options(TransformerLMConfig *config, const ImportOptions *options, const char *path)
+{
+    static const char *const fixed[] = {"rope_theta", "norm_eps", "norm", "position"};
+    ModelSettings settings = {.path = path};
+    for (size_t i = 0; i < LENGTH(fixed); i++)
+        model_settings_add(&settings, fixed[i], config, "llama2.c's format");
+    model_settings_add(&settings, "num_heads", config, "its header");
+    model_settings_add(&settings, "context_length", config, "its header");
+    model_settings_add_options(&settings, options);
+    config->context_length = settings.config.context_length;
+    return settings.status;
+}
+
+static Status check_numbers(const TrainedModel *model, const char *path)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < model->parameters.count; i++)
+        s = weights_check_finite(model->parameters.items[i].value, path, model->parameters.items[i].name);
+    return s;
+}
+
+Status llama2c_import(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *options)
 {
     FileReader file = {0};
     Header h;
     TransformerLMConfig config;
     *model = (TrainedModel){0};
+    *notes = (ImportNotes){.form = IMPORT_LLAMA2C};
     Status s = file_open(&file, path);
     if (!s)
         s = read_header(&h, &config, &file);
     if (!s)
+        s = apply_options(&config, options, path);
+    if (!s)
         s = trained_model_create(model, &config, path);
     if (!s)
         s = read_weights(&model->lm, &h, &file);
+    if (!s)
+        s = check_numbers(model, path);
     file_close(&file);
-    if (s)
+    if (s) {
         trained_model_deinit(model);
-    else if (key_value_heads)
-        *key_value_heads = (size_t)h.n_kv_heads;
-    return s;
+        return s;
+    }
+    notes->arrays = model->parameters.count;
+    if (h.n_kv_heads < h.n_heads)
+        notes->grouped_key_value_heads = (size_t)h.n_kv_heads;
+    return CS336_OK;
 }
 
 /* ---- out ---- */

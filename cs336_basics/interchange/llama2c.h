@@ -23,7 +23,6 @@
 #include "train/model_checkpoint.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
 CS336_API_BEGIN
 
@@ -32,20 +31,6 @@ CS336_API_BEGIN
  * llama2.c's format does. False also if the file cannot be read.
  */
 bool llama2c_detect(const char *path);
-
-/**
- * @brief Reads a model. Its iteration is 0.
- * @param[out] model            zeroed on failure; free it with trained_model_deinit()
- * @param[out] key_value_heads  heads of keys and values in the file: fewer than the heads of the model if their rows
- *                              were repeated; NULL: not wanted
- * @param[in]  path             the file
- * @retval CS336_EIO      it cannot be read
- * @retval CS336_EFORMAT  cut short, of a later version, or not such a file
- * @retval CS336_ESHAPE, CS336_ERANGE  its sizes are those of no model, as transformer_lm_check() says
- * @retval CS336_ENOMEM   this machine has less memory than the model needs
- * @see test_llama2c_logits_are_those_of_pytorch
- */
-CS336_MUST_CHECK Status llama2c_read(TrainedModel *model, size_t *key_value_heads, const char *path);
 
 /**
  * @brief Writes a model. After a failure an existing file is unchanged.

@@ -2,6 +2,8 @@
 
 #include "core/memory.h"
 #include "interchange/config_file.h"
+#include "interchange/import_forms.h"
+#include "interchange/model_settings.h"
 #include "interchange/weights.h"
 #include "train/checkpoint.h"
 
@@ -79,45 +81,60 @@ static const char *find_embeddings(const WeightFiles *files, const char *prefix)
     return has(files, prefix, HEAD) && !has(files, prefix, EMBEDDINGS) ? HEAD : EMBEDDINGS;
 }
 
-/* Sets the sizes and kinds that follow from names and shapes. weights_load() checks that all arrays agree with them. */
-static Status read_shapes(TransformerLMConfig *config, const WeightFiles *files, const char *prefix)
+static const char ARRAYS[] = "its arrays", NORM[] = "layers.0.ln1.weight";
+
+/* Counts the layers without gaps. A layer behind a gap belongs to no parameter, which weights_load() reports. */
+static size_t count_layers(const WeightFiles *files, const char *prefix)
 {
+    char name[WEIGHT_NAME_BYTES];
+    size_t layers = 0;
+    do {
+        snprintf(name, sizeof name, "layers.%zu.attn.q_proj.weight", layers);
+    } while (has(files, prefix, name) && layers++ < TRANSFORMER_LM_MAX_LAYERS);
+    return layers;
+}
+
+/* Adds the sizes and kinds that follow from names and shapes. weights_load() checks that all arrays agree with them. */
+static void add_shapes(ModelSettings *settings, const WeightFiles *files, const char *prefix)
+{
+    static const char *const keys[] = {"vocab_size", "d_model", "num_layers", "d_ff", "ffn"};
     const char *embeddings = find_embeddings(files, prefix);
     const char *const needed[] = {embeddings, "layers.0.ffn.w1.weight"};
-    char name[WEIGHT_NAME_BYTES];
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (!has(files, prefix, needed[i]))
-            return status_fail(CS336_EFORMAT, "%s: no array \"%s%s\"", files->path, prefix, needed[i]);
-    config->vocab_size = extent(files, prefix, embeddings, 0);
-    config->d_model = extent(files, prefix, embeddings, 1);
-    config->d_ff = extent(files, prefix, "layers.0.ffn.w1.weight", 0);
-    config->ffn = has(files, prefix, "layers.0.ffn.w3.weight") ? FFN_SWIGLU : FFN_SILU;
-    config->norm = has(files, prefix, "layers.0.ln1.weight") ? NORM_PRE : NORM_NONE;
-    config->num_layers = 0;
-    do {
-        snprintf(name, sizeof name, "layers.%zu.attn.q_proj.weight", config->num_layers);
-    } while (has(files, prefix, name) && config->num_layers++ < TRANSFORMER_LM_MAX_LAYERS);
-    return CS336_OK;
+        if (!settings->status && !has(files, prefix, needed[i]))
+            settings->status = status_fail(CS336_EFORMAT, "%s: no array \"%s%s\"", files->path, prefix, needed[i]);
+    const TransformerLMConfig said = {
+        .vocab_size = extent(files, prefix, embeddings, 0),
+        .d_model = extent(files, prefix, embeddings, 1),
+        .num_layers = count_layers(files, prefix),
+        .d_ff = extent(files, prefix, "layers.0.ffn.w1.weight", 0),
+        .ffn = has(files, prefix, "layers.0.ffn.w3.weight") ? FFN_SWIGLU : FFN_SILU,
+        .norm = NORM_NONE,
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        model_settings_add(settings, keys[i], &said, ARRAYS);
+    /* Norms may stand before or after a sub-layer. */
+    if (!has(files, prefix, NORM))
+        model_settings_add(settings, "norm", &said, ARRAYS);
 }
 
 /*
  * Finds out whether the embeddings are tied. A state dict of tied embeddings has the matrix under one name, or under
- * both with the same numbers, which then are one matrix here. `told` says that the file's configuration decides
- * already.
+ * both with the same numbers, which then are one matrix here. `source` is the place that says it already, or NULL.
  */
-static Status read_tie(TransformerLMConfig *config, WeightFiles *files, const char *prefix, bool told)
+static Status read_tie(TransformerLMConfig *config, WeightFiles *files, const char *prefix, const char *source)
 {
     const WeightArray embeddings = weight_files_find(files, prefix, EMBEDDINGS),
                       head = weight_files_find(files, prefix, HEAD);
     bool equal = true; /* a single matrix is used for both */
-    if (told && !config->tie_embeddings)
+    if (source && !config->tie_embeddings)
         return CS336_OK;
     const Status s = embeddings.entry && head.entry ? weight_arrays_equal(&equal, embeddings, head) : CS336_OK;
     if (s)
         return s;
-    if (told && !equal)
-        return status_fail(CS336_EFORMAT, "%s: tie_embeddings is true, but \"%s\" differs from \"%s\"", files->path,
-                           HEAD, EMBEDDINGS);
+    if (source && !equal)
+        return status_fail(CS336_EFORMAT, "%s: tie_embeddings is true in %s, but \"%s\" differs from \"%s\"",
+                           files->path, source, HEAD, EMBEDDINGS);
     config->tie_embeddings = equal;
     if (equal)
         (void)weight_files_take(files, prefix, HEAD); /* it is read as the embeddings */
@@ -126,73 +143,68 @@ static Status read_tie(TransformerLMConfig *config, WeightFiles *files, const ch
 
 /* ---- import: what they cannot say ---- */
 
-/* The settings that are known so far. */
-typedef struct {
-    TransformerLMConfig config;
-    bool whole;                                                           /* the metadata has the whole configuration */
-    bool num_heads, context_length, rope_theta, norm_eps, norm, position; /* whether this setting is known */
-} Known;
-
-/* Reads the configuration of an export from the metadata. */
-static Status read_metadata(Known *known, const WeightFiles *files)
+/* Adds what the metadata says: all settings in an export, and what a caller of save_file() has written otherwise. */
+static void add_metadata(ModelSettings *settings, const WeightFiles *files)
 {
     /* A copy of the struct, to read with the functions for checkpoints; only `files` closes it. */
     const CheckpointFile view = {.tensors = files->items[0].file};
-    if (safetensors_metadata(&view.tensors, "iteration"))
-        return status_fail(CS336_EFORMAT,
-                           "%s: is a checkpoint already, which --checkpoint of the other commands reads; expected "
-                           "weights from elsewhere",
-                           files->path);
-    known->whole = checkpoint_config(&view, "num_heads") != NULL;
-    if (!known->whole)
-        return CS336_OK;
-    known->num_heads = known->context_length = known->rope_theta = known->norm_eps = true;
-    known->norm = known->position = true;
-    return model_config_read(&known->config, &view);
+    if (!settings->status && safetensors_metadata(&view.tensors, "iteration"))
+        settings->status = status_fail(CS336_EFORMAT,
+                                       "%s: is a checkpoint already, which --checkpoint of the other commands reads; "
+                                       "expected weights from elsewhere",
+                                       files->path);
+    model_settings_add_metadata(settings, &view, "its metadata");
 }
 
-/* Reads config.json beside the weights, if there is one: that of a run (train/run_config.h), or one with its names. */
-static Status read_config_file(Known *known, const WeightFiles *files)
+/* Adds the settings of a config.json that was opened: that of a run (train/run_config.h), or one with its names. */
+static void add_config(ModelSettings *settings, ConfigFile *file)
+{
+    static const char source[] = "config.json";
+    TransformerLMConfig said = {0};
+    const struct {
+        const char *key;
+        size_t *size;
+    } sizes[] = {{"vocab_size", &said.vocab_size}, {"context_length", &said.context_length}, {"d_model", &said.d_model},
+                 {"num_layers", &said.num_layers}, {"num_heads", &said.num_heads},           {"d_ff", &said.d_ff}};
+    int norm = 0, position = 0, ffn = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (config_file_size(file, sizes[i].size, sizes[i].key))
+            model_settings_add(settings, sizes[i].key, &said, source);
+    if (config_file_float(file, &said.rope_theta, "rope_theta"))
+        model_settings_add(settings, "rope_theta", &said, source);
+    if (config_file_float(file, &said.norm_eps, "norm_eps"))
+        model_settings_add(settings, "norm_eps", &said, source);
+    const bool has_norm = config_file_name(file, &norm, "norm", norm_names),
+               has_position = config_file_name(file, &position, "position", position_names),
+               has_ffn = config_file_name(file, &ffn, "ffn", ffn_names);
+    said.norm = (NormPlacement)norm;
+    said.position = (PositionKind)position;
+    said.ffn = (FeedForwardKind)ffn;
+    if (has_norm)
+        model_settings_add(settings, "norm", &said, source);
+    if (has_position)
+        model_settings_add(settings, "position", &said, source);
+    if (has_ffn)
+        model_settings_add(settings, "ffn", &said, source);
+    if (config_file_flag(file, &said.tie_embeddings, "tie_embeddings"))
+        model_settings_add(settings, "tie_embeddings", &said, source);
+    if (!settings->status)
+        settings->status = file->status;
+}
+
+/* Adds what config.json beside the weights says, if there is one. The metadata of an export already says all. */
+static void add_config_file(ModelSettings *settings, const WeightFiles *files)
 {
     char directory[DIRECTORY_PATH_BYTES], path[DIRECTORY_PATH_BYTES + sizeof "/config.json"];
     struct stat info;
     ConfigFile file;
-    TransformerLMConfig *config = &known->config;
-    int norm = NORM_PRE, position = POSITION_ROPE;
     directory_split(directory, files->path);
     snprintf(path, sizeof path, "%s/config.json", directory);
-    if (known->whole || stat(path, &info) != 0)
-        return CS336_OK;
-    if (config_file_open(&file, path))
-        return file.status;
-    known->num_heads = config_file_size(&file, &config->num_heads, "num_heads");
-    known->context_length = config_file_size(&file, &config->context_length, "context_length");
-    known->rope_theta = config_file_float(&file, &config->rope_theta, "rope_theta");
-    known->norm_eps = config_file_float(&file, &config->norm_eps, "norm_eps");
-    known->norm = config_file_name(&file, &norm, "norm", norm_names);
-    known->position = config_file_name(&file, &position, "position", position_names);
-    config->norm = (NormPlacement)norm;
-    config->position = (PositionKind)position;
+    if (settings->status || model_settings_complete(settings) || stat(path, &info) != 0)
+        return;
+    settings->status = config_file_open(&file, path);
+    add_config(settings, &file);
     config_file_close(&file);
-    return file.status;
-}
-
-/* The options win over what the files say. */
-static void apply_options(Known *known, const ImportOptions *options)
-{
-    TransformerLMConfig *config = &known->config;
-    if (options->num_heads)
-        config->num_heads = options->num_heads, known->num_heads = true;
-    if (options->context_length)
-        config->context_length = options->context_length, known->context_length = true;
-    if (options->rope_theta > 0)
-        config->rope_theta = options->rope_theta, known->rope_theta = true;
-    if (options->norm_eps > 0)
-        config->norm_eps = options->norm_eps, known->norm_eps = true;
-    if (options->norm >= 0)
-        config->norm = (NormPlacement)options->norm, known->norm = true;
-    if (options->position >= 0)
-        config->position = (PositionKind)options->position, known->position = true;
 }
 
 /* Appends "NAME VALUE" to the settings that are assumed. */
@@ -204,111 +216,70 @@ static void assume(ImportNotes *notes, const char *name, const char *value)
 
 /* Gives the course's values to the settings that are not known, and notes them. Those that do not matter are not noted.
  */
-static Status apply_course(Known *known, ImportNotes *notes, const WeightFiles *files)
+static void add_course(ModelSettings *settings, ImportNotes *notes)
 {
-    TransformerLMConfig *config = &known->config;
-    if (!known->num_heads)
-        return status_fail(CS336_EFORMAT, "%s: no shape says how many heads the model has: give --num-heads N",
-                           files->path);
-    if (!known->norm) {
-        config->norm = NORM_PRE;
-        assume(notes, "norm", norm_names[NORM_PRE]);
+    static const TransformerLMConfig course = {
+        .norm = NORM_PRE, .norm_eps = 1e-5F, .position = POSITION_ROPE, .rope_theta = 1e4F, .context_length = 256};
+    static const struct {
+        const char *key, *value;
+    } values[] = {
+        {"norm", "pre"},         {"norm_eps", "1e-05"},     {"position", "rope"},
+        {"rope_theta", "10000"}, {"context_length", "256"},
+    };
+    const TransformerLMConfig *config = &settings->config;
+    if (!settings->status && !model_settings_source(settings, "num_heads"))
+        settings->status = status_fail(
+            CS336_EFORMAT, "%s: no shape says how many heads the model has: give --num-heads N", settings->path);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        const char *key = values[i].key;
+        if (model_settings_source(settings, key))
+            continue;
+        model_settings_add(settings, key, &course, "the course");
+        const bool unused = (strcmp(key, "norm_eps") == 0 && config->norm == NORM_NONE) ||
+                            (strcmp(key, "rope_theta") == 0 && config->position == POSITION_NONE);
+        if (!unused)
+            assume(notes, key, values[i].value);
     }
-    if (!known->norm_eps) {
-        config->norm_eps = 1e-5F;
-        if (config->norm != NORM_NONE)
-            assume(notes, "norm_eps", "1e-05");
-    }
-    if (!known->position) {
-        config->position = POSITION_ROPE;
-        assume(notes, "position", position_names[POSITION_ROPE]);
-    }
-    if (!known->rope_theta) {
-        config->rope_theta = 1e4F;
-        if (config->position == POSITION_ROPE)
-            assume(notes, "rope_theta", "10000");
-    }
-    if (!known->context_length) {
-        config->context_length = 256;
-        assume(notes, "context_length", "256");
-    }
-    return CS336_OK;
 }
 
-/* Finds the whole configuration of the model. */
-static Status read_config(TransformerLMConfig *config, ImportNotes *notes, WeightFiles *files, const char *prefix,
-                          const ImportOptions *options)
+/* Checks that a model without norms has no weights of norms. */
+static void check_norms(ModelSettings *settings, const WeightFiles *files, const char *prefix)
 {
-    Known known = {.whole = false};
-    TransformerLMConfig shapes = {0};
-    Status s = read_metadata(&known, files);
-    if (!s)
-        s = read_config_file(&known, files);
-    if (!s)
-        s = read_shapes(&shapes, files, prefix);
-    if (s)
-        return s;
-    apply_options(&known, options);
-    /* Weights without norms are of a model without norms, whatever config.json says of other models. */
-    if (!known.norm && shapes.norm == NORM_NONE)
-        known.config.norm = NORM_NONE, known.norm = true;
-    s = apply_course(&known, notes, files);
-    if (s)
-        return s;
-    *config = known.config;
-    config->vocab_size = shapes.vocab_size;
-    config->d_model = shapes.d_model;
-    config->num_layers = shapes.num_layers;
-    config->d_ff = shapes.d_ff;
-    config->ffn = shapes.ffn;
-    config->dtype = DTYPE_FLOAT32;
-    return read_tie(config, files, prefix, known.whole);
+    if (!settings->status && settings->config.norm == NORM_NONE && has(files, prefix, NORM))
+        settings->status = status_fail(CS336_EFORMAT, "%s: norm is none in %s, but its arrays have \"%s%s\"",
+                                       files->path, model_settings_source(settings, "norm"), prefix, NORM);
 }
 
-static Status check_config(const TransformerLMConfig *config, const WeightFiles *files)
-{
-    const Status s = transformer_lm_check(config);
-    return s ? status_fail(s, "%s: %s", files->path, status_message()) : CS336_OK;
-}
+/* ---- import: the plan ---- */
 
-/* ---- import: the weights ---- */
-
-/* A state dict has each parameter under its own name, in its own order. The context is the name of the embeddings. */
-static void layout(WeightPlace *place, const Parameter *parameter, const void *context)
+/* A state dict has each parameter under its own name, in its own order. */
+static void layout(WeightPlace *place, const Parameter *parameter, const WeightPlan *plan)
 {
     const bool is_embeddings = strcmp(parameter->name, EMBEDDINGS) == 0;
-    snprintf(place->name, sizeof place->name, "%s", is_embeddings ? (const char *)context : parameter->name);
+    snprintf(place->name, sizeof place->name, "%s", is_embeddings ? plan->embeddings : parameter->name);
     place->rank = parameter->value.rank;
     memcpy(place->shape, parameter->value.shape, sizeof place->shape);
     place->view = tensor_insert(parameter->value, 0);
 }
 
-Status state_dict_import(TrainedModel *model, ImportNotes *notes, const char *path, const ImportOptions *options)
+Status state_dict_plan(WeightPlan *plan, ImportNotes *notes, WeightFiles *files, const char *prefix,
+                       const ImportOptions *options)
 {
-    *model = (TrainedModel){0};
-    *notes = (ImportNotes){.form = IMPORT_STATE_DICT};
-    WeightFiles files;
-    TransformerLMConfig config = {0};
-    char prefix[WEIGHT_NAME_BYTES];
-    Status s = weight_files_open(&files, path);
-    if (s)
-        return s;
-    if (!weight_files_prefix(prefix, &files, STATE_DICT_QUERIES))
-        s = status_fail(CS336_EFORMAT, "%s: no array \"" STATE_DICT_QUERIES "\"", files.path);
+    ModelSettings settings = {.path = files->path};
+    add_shapes(&settings, files, prefix);
+    add_metadata(&settings, files);
+    add_config_file(&settings, files);
+    model_settings_add_options(&settings, options);
+    add_course(&settings, notes);
+    check_norms(&settings, files, prefix);
+    Status s = settings.status;
     if (!s)
-        s = read_config(&config, notes, &files, prefix, options);
+        s = read_tie(&settings.config, files, prefix, model_settings_source(&settings, "tie_embeddings"));
     if (!s)
-        s = check_config(&config, &files);
-    if (!s)
-        s = weight_files_check_size(&files, (double)transformer_lm_parameter_count(&config));
-    if (!s)
-        s = trained_model_create(model, &config, files.path);
-    if (!s)
-        s = weights_load(model->parameters, &files, prefix, layout,
-                         config.tie_embeddings ? find_embeddings(&files, prefix) : EMBEDDINGS);
-    notes->arrays = model->parameters.count;
-    weight_files_close(&files);
-    if (s)
-        trained_model_deinit(model);
+        s = model_settings_check(&settings);
+    *plan = (WeightPlan){.config = settings.config,
+                         .key_value_heads = settings.config.num_heads,
+                         .embeddings = settings.config.tie_embeddings ? find_embeddings(files, prefix) : EMBEDDINGS,
+                         .layout = layout};
     return s;
 }

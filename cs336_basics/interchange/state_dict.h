@@ -8,8 +8,9 @@
  *   either name alone: safetensors.torch.save_model() keeps lm_head.weight, a checkpoint token_embeddings.weight.
  * - An import reads F32, BF16, F16 and F64. The shapes say vocab_size, d_model, num_layers, d_ff, and whether the model
  *   has a gate (SwiGLU), norms, and tied embeddings.
- * - What shapes cannot say comes from the options, else from the metadata of an export, else from config.json beside
- *   the file (with the names of train/run_config.h), else it is the course's value. num_heads has no such value.
+ * - What shapes cannot say comes from the metadata of an export, else from config.json beside the file (with the names
+ *   of train/run_config.h), else from the options, else it is the course's value. num_heads has no such value. What two
+ *   of them say must be the same (model_settings.h).
  * @see docs/interchange.md
  */
 #ifndef CS336_INTERCHANGE_STATE_DICT_H
@@ -17,7 +18,6 @@
 
 #include "core/api.h"
 #include "core/status.h"
-#include "interchange/import.h"
 #include "train/model_checkpoint.h"
 
 CS336_API_BEGIN
@@ -33,18 +33,6 @@ CS336_API_BEGIN
  * @see test_state_dict_round_trip_is_exact
  */
 CS336_MUST_CHECK Status state_dict_export(const char *path, const TrainedModel *model);
-
-/**
- * @brief Reads a state dict: import_model() for IMPORT_STATE_DICT.
- * @retval CS336_EIO, CS336_ENOMEM
- * @retval CS336_EFORMAT  num_heads is unknown; arrays are missing, belong to no parameter, or are not of floating-point
- *                        numbers; the file is a checkpoint already; or config.json is damaged
- * @retval CS336_ESHAPE   an array has another shape than the model needs, or the sizes fit no model
- * @retval CS336_ERANGE   a number is infinite or NaN, or a setting is outside its range
- * @see test_state_dict_of_pytorch
- */
-CS336_MUST_CHECK Status state_dict_import(TrainedModel *model, ImportNotes *notes, const char *path,
-                                          const ImportOptions *options);
 
 CS336_API_END
 

@@ -11,33 +11,11 @@
 
 /* ---- opening ---- */
 
-/* Checks the first bytes: torch.save() writes a ZIP archive, whose header's length would make no sense here. */
-static Status check_no_pickle(const char *path)
-{
-    static const char zip[] = {'P', 'K', 3, 4};
-    char begin[sizeof zip];
-    FileReader reader;
-    Status s = file_open(&reader, path);
-    if (s)
-        return s;
-    if (reader.size >= sizeof begin)
-        s = file_read_at(&reader, begin, sizeof begin, 0);
-    if (!s && reader.size >= sizeof begin && memcmp(begin, zip, sizeof zip) == 0)
-        s = status_fail(CS336_EFORMAT,
-                        "%s: is a file of torch.save(), expected safetensors: save it in Python with "
-                        "safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")",
-                        path);
-    file_close(&reader);
-    return s;
-}
-
 /* Opens one more file; items has room for it. */
 static Status open_file(WeightFiles *files, const char *path)
 {
     WeightFile *item = &files->items[files->count];
-    Status s = check_no_pickle(path);
-    if (!s)
-        s = safetensors_open(&item->file, path);
+    const Status s = safetensors_open(&item->file, path);
     if (s)
         return s;
     files->count++;
@@ -242,11 +220,10 @@ Status weight_arrays_equal(bool *equal, WeightArray a, WeightArray b)
 
 /* ---- checking and reading ---- */
 
-Status weight_files_check_size(const WeightFiles *files, double parameters)
+/* Returns the numbers of all arrays. */
+static double stored_numbers(const WeightFiles *files)
 {
-    const double much =
-        1 << 26;       /* numbers, 256 MiB: a small difference is left to weights_load(), which names arrays */
-    double stored = 0; /* numbers in all arrays */
+    double stored = 0;
     for (size_t i = 0; i < files->count; i++)
         for (size_t k = 0; k < files->items[i].file.count; k++) {
             const SafetensorsEntry *entry = &files->items[i].file.entries[k];
@@ -255,9 +232,21 @@ Status weight_files_check_size(const WeightFiles *files, double parameters)
                 numbers *= (double)entry->shape[d];
             stored += numbers;
         }
-    if (parameters > stored + much)
+    return stored;
+}
+
+Status weight_files_check_size(const WeightFiles *files, const WeightPlan *plan)
+{
+    const double much =
+        1 << 26; /* numbers, 256 MiB: a small difference is left to weights_load(), which names arrays */
+    const double d = (double)plan->config.d_model, layers = (double)plan->config.num_layers;
+    /* The fraction of the rows of keys and values that are copies of others. */
+    const double repeated = 1 - (double)plan->key_value_heads / (double)plan->config.num_heads;
+    const double needed = (double)transformer_lm_parameter_count(&plan->config) - 2 * repeated * d * d * layers;
+    const double stored = stored_numbers(files);
+    if (needed > stored + much)
         return status_fail(CS336_EFORMAT, "%s: a model of its configuration has %.6g parameters, its arrays have %.6g",
-                           files->path, parameters, stored);
+                           files->path, needed, stored);
     return CS336_OK;
 }
 
@@ -275,15 +264,14 @@ static Status check_array(WeightArray array, const WeightPlace *place)
 }
 
 /* Checks that each parameter has its array. The message names the first that is missing, and counts the others. */
-static Status check_places(ParameterList parameters, WeightFiles *files, const char *prefix, WeightLayout *layout,
-                           const void *context)
+static Status check_places(ParameterList parameters, WeightFiles *files, const char *prefix, const WeightPlan *plan)
 {
     char first[WEIGHT_NAME_BYTES] = "";
     size_t missing = 0;
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < parameters.count; i++) {
         WeightPlace place;
-        layout(&place, &parameters.items[i], context);
+        plan->layout(&place, &parameters.items[i], plan);
         const WeightArray array = weight_files_take(files, prefix, place.name);
         if (array.entry)
             s = check_array(array, &place);
@@ -322,30 +310,29 @@ static Status check_taken(const WeightFiles *files)
                        left - 1);
 }
 
-static Status check_finite(Tensor value, WeightArray array)
+Status weights_check_finite(Tensor value, const char *path, const char *name)
 {
-    const size_t count = tensor_count(value); /* the values of a model are contiguous */
+    const size_t count = tensor_count(value);
     for (size_t i = 0; i < count; i++)
         if (!isfinite(value.data[i]))
-            return status_fail(CS336_ERANGE, "%s: array \"%s\" has %g as a number, expected finite numbers",
-                               array.file->path, array.entry->name, (double)value.data[i]);
+            return status_fail(CS336_ERANGE, "%s: array \"%s\" has %g as a number, expected finite numbers", path, name,
+                               (double)value.data[i]);
     return CS336_OK;
 }
 
-Status weights_load(ParameterList parameters, WeightFiles *files, const char *prefix, WeightLayout *layout,
-                    const void *context)
+Status weights_load(ParameterList parameters, WeightFiles *files, const char *prefix, const WeightPlan *plan)
 {
-    Status s = check_places(parameters, files, prefix, layout, context);
+    Status s = check_places(parameters, files, prefix, plan);
     if (!s)
         s = check_taken(files);
     for (size_t i = 0; !s && i < parameters.count; i++) {
         WeightPlace place;
-        layout(&place, &parameters.items[i], context);
+        plan->layout(&place, &parameters.items[i], plan);
         const WeightArray array = weight_files_find(files, prefix, place.name);
         for (size_t copy = 0; !s && copy < place.view.shape[0]; copy++)
             s = safetensors_read_as_float(tensor_select(place.view, 0, copy), array.file, array.entry);
         if (!s)
-            s = check_finite(parameters.items[i].value, array);
+            s = weights_check_finite(parameters.items[i].value, array.file->path, array.entry->name);
     }
     return s;
 }

@@ -2,8 +2,8 @@
  * @file
  * @brief Weights in safetensors files: one file, or the shards of an index; and reading them into a model.
  *
- * A form of weights (state_dict.h, llama.h) describes with a WeightLayout which array holds each parameter, and in
- * which order. weights_load() then checks all arrays before it reads the first.
+ * A form of weights (import_forms.h) makes a WeightPlan: the configuration of the model, and which array holds each
+ * parameter, and in which order. weights_load() then checks all arrays before it reads the first.
  *
  * All names may have a common prefix, such as the "_orig_mod." of torch.compile().
  */
@@ -16,6 +16,7 @@
 #include "core/safetensors.h"
 #include "core/status.h"
 #include "core/tensor.h"
+#include "nn/transformer_lm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -83,13 +84,6 @@ WeightArray weight_files_take(WeightFiles *files, const char *prefix, const char
 /** @brief True if two arrays have the same type, the same shape and the same bytes. @retval CS336_EIO */
 CS336_MUST_CHECK Status weight_arrays_equal(bool *equal, WeightArray a, WeightArray b);
 
-/**
- * @brief Checks, before memory is allocated, that a model is not much larger than the files.
- * @param parameters  numbers of the model, without those that are repeated from fewer
- * @retval CS336_EFORMAT  the message has both numbers
- */
-CS336_MUST_CHECK Status weight_files_check_size(const WeightFiles *files, double parameters);
-
 /** @brief Which array holds a parameter, and how. */
 typedef struct {
     char name[WEIGHT_NAME_BYTES]; /**< of the array, without the prefix */
@@ -99,8 +93,25 @@ typedef struct {
                       row-major order. copies is 1, unless several heads of ours have the same head of the file */
 } WeightPlace;
 
-/** @brief Sets the place of a parameter. @param context  what weights_load() was given */
-typedef void WeightLayout(WeightPlace *place, const Parameter *parameter, const void *context);
+typedef struct WeightPlan WeightPlan;
+
+/** @brief Sets the place of a parameter. */
+typedef void WeightLayout(WeightPlace *place, const Parameter *parameter, const WeightPlan *plan);
+
+/** @brief What the form of the files says about the model, before its numbers are read. */
+struct WeightPlan {
+    TransformerLMConfig config; /**< of the model; transformer_lm_check() has accepted it */
+    size_t key_value_heads;     /**< heads of keys and values in the files; divides config.num_heads */
+    const char *embeddings;     /**< the array with the token embeddings, for a layout that needs it */
+    WeightLayout *layout;       /**< where each parameter is */
+};
+
+/**
+ * @brief Checks, before memory is allocated, that the model is not much larger than the files. Heads that are repeated
+ * count once.
+ * @retval CS336_EFORMAT  the message has both numbers of parameters
+ */
+CS336_MUST_CHECK Status weight_files_check_size(const WeightFiles *files, const WeightPlan *plan);
 
 /**
  * @brief Reads all parameters of a model. Each must have its array, and each array of the files must be one of a
@@ -108,8 +119,7 @@ typedef void WeightLayout(WeightPlace *place, const Parameter *parameter, const 
  * @param[in]  parameters  values that are overwritten
  * @param[in]  files       open
  * @param[in]  prefix      of all names
- * @param[in]  layout      says where each parameter is
- * @param[in]  context     given to @p layout
+ * @param[in]  plan        says where each parameter is
  * @retval CS336_EIO      an array cannot be read; the values may be partly overwritten. Unchanged in the cases below
  * but the last
  * @retval CS336_EFORMAT  arrays are missing, not of floating-point numbers, or belong to no parameter
@@ -117,7 +127,16 @@ typedef void WeightLayout(WeightPlace *place, const Parameter *parameter, const 
  * @retval CS336_ERANGE   a number is infinite or NaN
  */
 CS336_MUST_CHECK Status weights_load(ParameterList parameters, WeightFiles *files, const char *prefix,
-                                     WeightLayout *layout, const void *context);
+                                     const WeightPlan *plan);
+
+/**
+ * @brief Checks that all numbers that were read from a file are finite.
+ * @param value  contiguous, as all values of a model are
+ * @param path   of the file
+ * @param name   of the array
+ * @retval CS336_ERANGE  a number is infinite or NaN
+ */
+CS336_MUST_CHECK Status weights_check_finite(Tensor value, const char *path, const char *name);
 
 CS336_INTERNAL_END
 

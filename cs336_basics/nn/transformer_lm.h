@@ -52,10 +52,13 @@ typedef enum {
 /**
  * @name Limits of a model's sizes
  * transformer_lm_check() applies them to every configuration, from a file or from options; the program's options have
- * the same limits. So the product of two sizes is below 2^64, and no loop over the layers runs for ever.
+ * the same limits. So the product of two sizes is below 2^64, and no loop over layers or positions runs for ever:
+ * RoPE's tables, which are computed whenever a model is loaded, take 4 s for the longest context and heads of 128
+ * numbers.
  * @{
  */
 #define TRANSFORMER_LM_MAX_SIZE ((size_t)INT32_MAX)           /**< of each size: token ids are int32 */
+#define TRANSFORMER_LM_MAX_CONTEXT ((size_t)1 << 20)          /**< of context_length, the rows of RoPE's tables */
 #define TRANSFORMER_LM_MAX_LAYERS ((size_t)1 << 16)           /**< more layers would only be a typing error */
 #define TRANSFORMER_LM_MAX_D_FF (4 * TRANSFORMER_LM_MAX_SIZE) /**< 4 d_model is a usual d_ff */
 #define TRANSFORMER_LM_MIN_ROPE_THETA 1e-3                    /**< of the base of RoPE's angles */

@@ -123,7 +123,7 @@ static Status check_sizes(const char *function, const TransformerLMConfig *c)
         const char *name;
         size_t value, most;
     } sizes[] = {{"vocab_size", c->vocab_size, TRANSFORMER_LM_MAX_SIZE},
-                 {"context_length", c->context_length, TRANSFORMER_LM_MAX_SIZE},
+                 {"context_length", c->context_length, TRANSFORMER_LM_MAX_CONTEXT},
                  {"d_model", c->d_model, TRANSFORMER_LM_MAX_SIZE},
                  {"num_layers", c->num_layers, TRANSFORMER_LM_MAX_LAYERS},
                  {"num_heads", c->num_heads, TRANSFORMER_LM_MAX_SIZE},

@@ -67,16 +67,17 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
  */
 typedef struct {
     const CheckpointFile *file;
+    bool may_lack; /* a field that is missing is 0, and no failure */
     Status status;
 } ConfigReader;
 
-/* Returns the value of a key as text, or NULL after a failure. */
+/* Returns the value of a key as text; NULL after a failure, or if it is missing. */
 static const char *read_text(ConfigReader *reader, const char *key)
 {
     if (reader->status)
         return NULL;
     const char *value = checkpoint_config(reader->file, key);
-    if (!value)
+    if (!value && !reader->may_lack)
         reader->status =
             status_fail(CS336_EFORMAT, "%s: no %s in the configuration: not the checkpoint of a language model",
                         reader->file->tensors.path, key);
@@ -127,29 +128,40 @@ static int read_name(ConfigReader *reader, const char *key, const char *const *n
     return 0;
 }
 
+static Status read_fields(TransformerLMConfig *config, ConfigReader *reader)
+{
+    *config = (TransformerLMConfig){0};
+    config->vocab_size = read_size(reader, "vocab_size");
+    config->context_length = read_size(reader, "context_length");
+    config->d_model = read_size(reader, "d_model");
+    config->num_layers = read_size(reader, "num_layers");
+    config->num_heads = read_size(reader, "num_heads");
+    config->d_ff = read_size(reader, "d_ff");
+    config->rope_theta = read_float(reader, "rope_theta");
+    config->norm_eps = read_float(reader, "norm_eps");
+    config->norm = (NormPlacement)read_name(reader, "norm", norm_names);
+    config->position = (PositionKind)read_name(reader, "position", position_names);
+    config->ffn = (FeedForwardKind)read_name(reader, "ffn", ffn_names);
+    config->dtype = (DType)read_name(reader, "dtype", dtype_names);
+    if (checkpoint_config(reader->file, "tie_embeddings")) /* absent: false */
+        config->tie_embeddings = read_name(reader, "tie_embeddings", (const char *const[]){"false", "true", NULL}) == 1;
+    return reader->status;
+}
+
 Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file)
 {
     ConfigReader reader = {.file = file};
-    *config = (TransformerLMConfig){0};
-    config->vocab_size = read_size(&reader, "vocab_size");
-    config->context_length = read_size(&reader, "context_length");
-    config->d_model = read_size(&reader, "d_model");
-    config->num_layers = read_size(&reader, "num_layers");
-    config->num_heads = read_size(&reader, "num_heads");
-    config->d_ff = read_size(&reader, "d_ff");
-    config->rope_theta = read_float(&reader, "rope_theta");
-    config->norm_eps = read_float(&reader, "norm_eps");
-    config->norm = (NormPlacement)read_name(&reader, "norm", norm_names);
-    config->position = (PositionKind)read_name(&reader, "position", position_names);
-    config->ffn = (FeedForwardKind)read_name(&reader, "ffn", ffn_names);
-    config->dtype = (DType)read_name(&reader, "dtype", dtype_names);
-    if (checkpoint_config(file, "tie_embeddings")) /* absent: false */
-        config->tie_embeddings =
-            read_name(&reader, "tie_embeddings", (const char *const[]){"false", "true", NULL}) == 1;
-    if (reader.status)
-        return reader.status;
-    const Status s = transformer_lm_check(config);
+    Status s = read_fields(config, &reader);
+    if (s)
+        return s;
+    s = transformer_lm_check(config);
     return s ? status_fail(s, "%s: %s", file->tensors.path, status_message()) : CS336_OK;
+}
+
+Status model_config_read_some(TransformerLMConfig *config, const CheckpointFile *file)
+{
+    ConfigReader reader = {.file = file, .may_lack = true};
+    return read_fields(config, &reader);
 }
 
 Status model_config_load(TransformerLMConfig *config, const char *path)

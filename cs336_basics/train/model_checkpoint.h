@@ -53,6 +53,14 @@ void model_config_text(ModelConfigText *text, const TransformerLMConfig *config)
  */
 CS336_MUST_CHECK Status model_config_read(TransformerLMConfig *config, const CheckpointFile *file);
 
+/**
+ * @brief Reads those fields that the metadata has, for weights that need not say all of them. It checks each field
+ * alone.
+ * @param[out] config  the other fields are 0
+ * @retval CS336_EFORMAT  a value is not a number or name that it may have
+ */
+CS336_MUST_CHECK Status model_config_read_some(TransformerLMConfig *config, const CheckpointFile *file);
+
 /** @brief A field in which two configurations differ. */
 typedef struct {
     const char *key;  /**< name of the field; NULL if the configurations are equal */

@@ -162,6 +162,7 @@ START_TEST(test_evaluate_bad_usage)
     } cases[] = {
         {"--checkpoint c", "expected either --input FILE or --tokens FILE"},
         {"--checkpoint c --input a --tokens b", "expected either --input FILE or --tokens FILE"},
+        {"--checkpoint c --tokens b --text-field text", "--text-field belongs to --input"},
         {"--checkpoint c --input a", "--tokenizer FILE is missing (or --vocab FILE and --merges FILE)"},
         {"--checkpoint c --input a --vocab v", "--merges FILE is missing"},
         {"--checkpoint c --tokens a --vocab v", "--merges FILE is missing"},

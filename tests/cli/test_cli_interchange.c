@@ -106,10 +106,16 @@ START_TEST(test_interchange_errors_are_one_line)
          "import: ./w: cannot write: it is also the input"},
         {1, "cs336 import w --output no/where", "import: no/where: cannot write: No such file or directory"},
         {1, "cs336 import w --output x --num-heads 3",
-         "import: w: transformer_lm_check: num_heads 3 does not divide d_model 16"},
+         "import: w: num_heads is 2 in its metadata, but 3 in the options"},
         {1, "cs336 generate --checkpoint w" FILES,
          "generate: w: not a checkpoint: no iteration in its metadata. If it has the weights of another program, cs336 "
          "import FILE --output checkpoint.safetensors makes a checkpoint of it"},
+        {1, "cs336 import w --output x --context-length 17",
+         "import: w: context_length is 16 in its metadata, but 17 in the options, expected no more: the model has not "
+         "learned later positions"},
+        {2, EXPORT "--llama -",
+         "export: --llama: - is standard input or output, expected a directory; see cs336 export "
+         "--help"},
     };
     make_run();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -14,6 +14,7 @@
 #define LEARN "cs336 train-bpe --vocab-size 400 "
 #define OTHER "--vocab v2.json --merges m2.txt >said && cmp v.json v2.json && cmp m.txt m2.txt"
 #define ENCODE "cs336 encode" FILES
+#define EVALUATE "cs336 evaluate --checkpoint run/checkpoint.safetensors"
 
 static const char *no_gzip(void)
 {
@@ -204,6 +205,34 @@ START_TEST(test_json_lines_give_what_their_documents_give)
 }
 END_TEST
 
+/* The losses are those of the same documents as plain text, one by one. */
+START_TEST(test_evaluation_reads_json_lines)
+{
+    assert_shell_ok(DOCUMENTS);
+    assert_shell_ok(LEARN END "--input text" FILES ">said && " ENCODE END "--input text --output ids >said");
+    assert_shell_ok("cs336 train --train ids " MODEL " --vocab-size 400 --steps 2 --out run >said");
+    assert_shell_ok(EVALUATE FILES "--input text --per-token expected >said");
+    assert_shell_ok(EVALUATE FILES "--text-field text --input documents.jsonl --per-token losses >said && "
+                                   "cmp losses expected");
+    assert_shell_ok(EVALUATE FILES "--text-field text --input - --per-token losses <documents.jsonl >said && "
+                                   "cmp losses expected");
+    if (!no_gzip())
+        assert_shell_ok("gzip -c documents.jsonl >d.gz && " EVALUATE FILES
+                        "--text-field text --input d.gz --per-token losses >said && cmp losses expected");
+    ck_assert_int_eq(shell(EVALUATE FILES "--input documents.jsonl"), 0);
+    ck_assert_str_eq(shell_errors, "cs336 evaluate: note: documents.jsonl is read as plain text, with the JSON around "
+                                   "its documents; --text-field NAME reads the documents alone\n");
+    assert_shell_fails(1, "cs336 evaluate: documents.jsonl:1: no field \"body\"; there are \"id\", \"text\"",
+                       EVALUATE FILES "--text-field body --input documents.jsonl --per-token new");
+    assert_shell_ok(LEARN "--special-token '<|a|>' --input text --vocab w.json --merges w.txt >said");
+    assert_shell_fails(1,
+                       "cs336 evaluate: w.json: has no token <|endoftext|>, which --text-field puts after each "
+                       "document; name the token that it has between documents by --special-token",
+                       EVALUATE " --vocab w.json --merges w.txt --text-field text --input documents.jsonl");
+    ck_assert_int_eq(shell("ls | grep -E '^new'"), 1);
+}
+END_TEST
+
 /* The ending is <|endoftext|>, unless --special-token names other tokens only. */
 START_TEST(test_the_ending_of_documents)
 {
@@ -281,6 +310,7 @@ const TestCase cli_texts_tests[] = {
     TEST(test_texts_that_cannot_be_read_are_refused, "cli_texts"),
     TEST(test_a_build_without_zlib_says_how_to_go_on, "cli_texts"),
     TEST(test_json_lines_give_what_their_documents_give, "cli_texts"),
+    TEST(test_evaluation_reads_json_lines, "cli_texts"),
     TEST(test_the_ending_of_documents, "cli_texts"),
     TEST(test_json_lines_without_a_field_are_noted, "cli_texts"),
     TEST_UNLESS(test_progress_of_compressed_text_says_the_time_left, "cli_texts", no_terminal_or_gzip),

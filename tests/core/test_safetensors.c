@@ -273,6 +273,48 @@ START_TEST(test_safetensors_length_is_checked_against_the_file)
 }
 END_TEST
 
+/* Python's pickles, as torch.save() writes them: alone, or in a ZIP archive. */
+START_TEST(test_files_of_torch_are_named)
+{
+#define PYTHON                                                        \
+    ", expected safetensors, which Python writes of its state dict: " \
+    "safetensors.torch.save_file(torch.load(FILE), \"weights.safetensors\")"
+#define IS_PICKLE ": is a pickle, such as torch.save() wrote before PyTorch 1.6" PYTHON
+#define BYTES(text) text, sizeof(text) - 1
+    static const struct {
+        const char *bytes;
+        size_t count;
+        const char *message;
+    } cases[] = {
+        {BYTES("PK\3\4\0\0\10\10\0\0, a ZIP archive"), ": is a file of torch.save()" PYTHON},
+        {BYTES("PK\3\4"), ": is a file of torch.save()" PYTHON},
+        /* torch.save(..., _use_new_zipfile_serialization=False): the magic number 0x1950a86a20f9469cfc6c. */
+        {BYTES("\x80\2\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\2M\xe9\3."), IS_PICKLE},
+        /* pickle.dumps({"a": 1}) with protocols 2 and 5. */
+        {BYTES("\x80\2}q\0X\1\0\0\0aq\1K\1s."), IS_PICKLE},
+        {BYTES("\x80\5\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\1a\x94K\1s."), IS_PICKLE},
+        {BYTES("\x80\2"), IS_PICKLE},
+        {BYTES("\x80\6\0\0\0\0\0\0{}"), ": header of 1664 bytes in a file of 10: cut short, or not a safetensors file"},
+        {BYTES("\x80\2\0\0\0\0\0\0{}"), ": header of 640 bytes in a file of 10: cut short, or not a safetensors file"},
+    };
+    const char *path = temp_path("model.pt");
+    SafetensorsFile file;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("case %zu", i);
+        write_file(path, cases[i].bytes, cases[i].count);
+        assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, cases[i].message);
+    }
+    test_label_end();
+    /* A header of 0x280 bytes begins like a pickle. */
+    static char header[0x280 + 1];
+    memset(header, ' ', sizeof header - 1);
+    memcpy(header, "{}", 2);
+    write_raw(path, header, 0);
+    assert_ok(safetensors_open(&file, path));
+    safetensors_close(&file);
+}
+END_TEST
+
 START_TEST(test_safetensors_cut_anywhere_is_refused)
 {
     const char *path = temp_path("whole.safetensors"), *cut_path = temp_path("cut.safetensors");
@@ -299,6 +341,7 @@ const TestCase safetensors_tests[] = {
     TEST(test_safetensors_headers_are_checked_against_the_file, "safetensors"),
     TEST(test_safetensors_empty_array_is_read_at_once, "safetensors"),
     TEST(test_safetensors_length_is_checked_against_the_file, "safetensors"),
+    TEST(test_files_of_torch_are_named, "safetensors"),
     TEST(test_safetensors_cut_anywhere_is_refused, "safetensors"),
     {0},
 };

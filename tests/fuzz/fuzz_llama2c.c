@@ -4,6 +4,7 @@
  * and read again as the same model.
  */
 #include "core/memory.h"
+#include "interchange/import_forms.h"
 #include "interchange/llama2c.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/files.h"
@@ -14,6 +15,13 @@ enum {
     SIZES = 7,       /* numbers of the header: dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len */
     MEMORY = 4 << 20 /* bytes that reading may take: the largest model of small sizes needs less than 1 MiB */
 };
+
+static Status read_model(TrainedModel *model, const char *path)
+{
+    static const ImportOptions none = IMPORT_OPTIONS_NONE;
+    ImportNotes notes;
+    return llama2c_import(model, &notes, path, &none);
+}
 
 /* Returns a size below `bound`, or an edge of a number's range. */
 static int32_t choose_size(FuzzInput *input, int32_t bound)
@@ -62,7 +70,7 @@ static void check_model(const TrainedModel *model)
     TrainedModel again;
     const char *path = temp_path("again.bin");
     FUZZ_OK(llama2c_write(path, &model->lm));
-    FUZZ_OK(llama2c_read(&again, NULL, path));
+    FUZZ_OK(read_model(&again, path));
     FUZZ_CHECK(again.parameters.count == model->parameters.count, "%zu parameters", again.parameters.count);
     for (size_t i = 0; i < model->parameters.count; i++) {
         const Tensor a = model->parameters.items[i].value, b = again.parameters.items[i].value;
@@ -84,7 +92,7 @@ void fuzz_llama2c(const uint8_t *data, size_t size)
     TrainedModel model;
     memory_reset_peak();
     const bool detected = llama2c_detect(path);
-    const Status s = llama2c_read(&model, NULL, path);
+    const Status s = read_model(&model, path);
     FUZZ_CHECK(memory_peak() - before < MEMORY + 16 * bytes, "%zu bytes of memory for a file of %zu",
                memory_peak() - before, bytes);
     if (s) {

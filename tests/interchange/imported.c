@@ -1,6 +1,9 @@
 #include "tests/interchange/imported.h"
 
+#include "core/file.h"
+#include "core/memory.h"
 #include "core/rng.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/support/allclose.h"
 #include "tests/support/check.h"
 #include "tests/support/files.h"
@@ -8,6 +11,7 @@
 #include "tests/support/sample.h"
 #include "tests/support/tiny_lm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void make_trained_model(TrainedModel *model, int variant)
@@ -48,6 +52,80 @@ void assert_fixture_logits(const TrainedModel *model, const char *name)
     assert_allclose_tensor(name, logits, expected, 0, 1e-5);
     arena_deinit(&scratch);
     fixture_close(&fixture);
+}
+
+Arrays arrays_of(const TrainedModel *model)
+{
+    Arrays arrays = {.count = 0};
+    for (size_t i = 0; i < model->parameters.count; i++) {
+        const Parameter *p = &model->parameters.items[i];
+        SafetensorsEntry *entry = &arrays.entries[arrays.count++];
+        *entry =
+            (SafetensorsEntry){.name = p->name, .type = SAFETENSORS_F32, .rank = p->value.rank, .data = p->value.data};
+        memcpy(entry->shape, p->value.shape, sizeof entry->shape);
+    }
+    return arrays;
+}
+
+SafetensorsEntry *array_of(Arrays *arrays, const char *name)
+{
+    for (size_t i = 0; i < arrays->count; i++)
+        if (strcmp(arrays->entries[i].name, name) == 0)
+            return &arrays->entries[i];
+    ck_abort_msg("no array %s", name);
+}
+
+void remove_array(Arrays *arrays, const char *name)
+{
+    *array_of(arrays, name) = arrays->entries[arrays->count - 1];
+    arrays->count--;
+}
+
+const char *write_state(const Arrays *arrays, const SafetensorsText *metadata, size_t metadata_count)
+{
+    const char *path = temp_path("state.safetensors");
+    assert_ok(safetensors_write(path, arrays->entries, arrays->count, metadata, metadata_count));
+    return path;
+}
+
+const char *write_state_of(const Arrays *arrays, const TransformerLMConfig *config)
+{
+    ModelConfigText text;
+    SafetensorsText metadata[MODEL_CONFIG_KEYS];
+    char keys[MODEL_CONFIG_KEYS][64];
+    model_config_text(&text, config);
+    for (size_t i = 0; i < text.count; i++) {
+        snprintf(keys[i], sizeof keys[i], "config.%s", text.pairs[i].key);
+        metadata[i] = (SafetensorsText){keys[i], text.pairs[i].value};
+    }
+    return write_state(arrays, metadata, text.count);
+}
+
+void assert_variations_are_refused_or_read(const char *file, size_t header, const char *path,
+                                           const ImportOptions *options)
+{
+    static FuzzVariation variation;
+    static uint8_t bytes[1 << 16];
+    LoadedFile whole;
+    assert_ok(file_load(&whole, file));
+    memory_set_limit(memory_in_use() + (64 << 20));
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        TrainedModel model;
+        ImportNotes notes;
+        test_label("seed %d", (int)seed);
+        const size_t varied = header && seed % 4 ? header : whole.size;
+        fuzz_vary(&variation, (ByteString){whole.data, varied}, seed);
+        ck_assert_uint_lt(variation.length + whole.size, sizeof bytes);
+        memcpy(bytes, variation.bytes, variation.length);
+        memcpy(bytes + variation.length, whole.data + varied, whole.size - varied);
+        write_file(file, bytes, variation.length + whole.size - varied);
+        const Status s = import_model(&model, &notes, path, options);
+        if (s)
+            fuzz_check_failure(s);
+        trained_model_deinit(&model);
+    }
+    memory_set_limit(0);
+    file_unload(&whole);
 }
 
 const char *write_text(const char *name, const char *text)

@@ -4,6 +4,7 @@
  */
 #include "core/file.h"
 #include "core/memory.h"
+#include "interchange/import_forms.h"
 #include "interchange/llama2c.h"
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
@@ -32,6 +33,14 @@ enum {
     SEQ_LEN
 };
 
+static const ImportOptions none = IMPORT_OPTIONS_NONE;
+
+static Status read_model(TrainedModel *model, const char *path)
+{
+    ImportNotes notes;
+    return llama2c_import(model, &notes, path, &none);
+}
+
 /* ---- in ---- */
 
 /* Returns the logits of all ids, in memory of the fixture. */
@@ -49,7 +58,7 @@ START_TEST(test_llama2c_logits_are_those_of_pytorch)
 {
     static const struct {
         const char *path, *ids, *logits;
-        size_t key_value_heads;
+        size_t grouped; /* heads of keys and values that are repeated */
         TransformerLMConfig config;
     } cases[] = {
         {GROUPED,
@@ -68,7 +77,7 @@ START_TEST(test_llama2c_logits_are_those_of_pytorch)
         {SEPARATE,
          "separate.ids",
          "separate.logits",
-         3,
+         0,
          {.vocab_size = 23,
           .context_length = 9,
           .d_model = 12,
@@ -84,9 +93,11 @@ START_TEST(test_llama2c_logits_are_those_of_pytorch)
         TrainedModel model;
         test_label("%s", cases[i].path);
         ck_assert(llama2c_detect(cases[i].path));
-        size_t key_value_heads;
-        assert_ok(llama2c_read(&model, &key_value_heads, cases[i].path));
-        ck_assert_uint_eq(key_value_heads, cases[i].key_value_heads);
+        ImportNotes notes;
+        assert_ok(import_model(&model, &notes, cases[i].path, &none));
+        ck_assert_int_eq(notes.form, IMPORT_LLAMA2C);
+        ck_assert_uint_eq(notes.arrays, model.parameters.count);
+        ck_assert_uint_eq(notes.grouped_key_value_heads, cases[i].grouped);
         assert_same_config(&model.lm.config, &cases[i].config);
         ck_assert_uint_eq(model.iteration, 0);
         const TokenTensor ids = fixture_tokens(&fixture, cases[i].ids);
@@ -116,7 +127,7 @@ START_TEST(test_llama2c_file_comes_back)
     TrainedModel model, checkpoint;
     LoadedFile before, after;
     const char *saved = temp_path("saved.safetensors"), *written = temp_path("written.bin");
-    assert_ok(llama2c_read(&model, NULL, SEPARATE));
+    assert_ok(read_model(&model, SEPARATE));
     assert_ok(trained_model_save(saved, &model));
     assert_ok(trained_model_load(&checkpoint, saved));
     assert_ok(llama2c_write(written, &checkpoint.lm));
@@ -144,9 +155,9 @@ START_TEST(test_grouped_heads_are_repeated_exactly)
     TrainedModel model, again;
     const char *path = temp_path("repeated.bin");
     LoadedFile file;
-    assert_ok(llama2c_read(&model, NULL, GROUPED));
+    assert_ok(read_model(&model, GROUPED));
     assert_ok(llama2c_write(path, &model.lm));
-    assert_ok(llama2c_read(&again, NULL, path));
+    assert_ok(read_model(&again, path));
     assert_same_weights(&again, &model);
     assert_ok(file_load(&file, path));
     int32_t header[HEADER_BYTES / 4];
@@ -194,7 +205,7 @@ START_TEST(test_llama2c_refuses_what_it_cannot_compute)
                      "is \"swiglu\"");
         if (config.norm == NORM_PRE && config.position == POSITION_ROPE && config.ffn == FFN_SWIGLU) {
             assert_ok(llama2c_write(path, &model.lm));
-            assert_ok(llama2c_read(&again, NULL, path));
+            assert_ok(read_model(&again, path));
             assert_same_weights(&again, &model);
             trained_model_deinit(&again);
             assert_ok(file_remove(path));
@@ -265,6 +276,8 @@ START_TEST(test_llama2c_headers_that_are_no_model)
         {DIM, 13, false, CS336_ESHAPE, "transformer_lm_check: num_heads 3 does not divide d_model 13"},
         {DIM, 9, false, CS336_ESHAPE, "transformer_lm_check: heads of 3 numbers, RoPE needs an even number"},
         {N_LAYERS, 65537, false, CS336_ERANGE, "transformer_lm_check: num_layers is 65537, expected at most 65536"},
+        {SEQ_LEN, (1 << 20) + 1, false, CS336_ERANGE,
+         "transformer_lm_check: context_length is 1048577, expected at most 1048576"},
         /* 7 numbers, 23 x 12 embeddings, 3 layers, 12 gains, 9 x 4 of the tables, and the LM head. */
         {SEQ_LEN, 10, true, CS336_EFORMAT,
          "16540 bytes, but the sizes in its header are those of a model of llama2.c "
@@ -289,10 +302,51 @@ START_TEST(test_llama2c_headers_that_are_no_model)
         test_label("number %zu is %d", cases[i].index, (int)cases[i].value);
         snprintf(rest, sizeof rest, ": %s", cases[i].message);
         const size_t before = memory_in_use();
-        assert_path_fails(llama2c_read(&model, NULL, path), cases[i].status, path, rest);
+        assert_path_fails(read_model(&model, path), cases[i].status, path, rest);
         ck_assert_uint_eq(memory_in_use(), before);
         ck_assert_int_eq(llama2c_detect(path), cases[i].detected);
     }
+}
+END_TEST
+
+/* The tables of RoPE are not read, so only weights are looked at. */
+START_TEST(test_llama2c_numbers_that_are_not_finite_are_refused)
+{
+    const TransformerLMConfig c = {.vocab_size = 23, .context_length = 9, .d_model = 12, .num_heads = 3};
+    const char *path = temp_path("damaged.bin");
+    const float bad[] = {NAN, -INFINITY};
+    TrainedModel model;
+    LoadedFile file;
+    assert_ok(file_load(&file, SEPARATE));
+    const size_t head = c.vocab_size * c.d_model, first_of_head = file.size / 4 - head;
+    const struct {
+        size_t number;       /* from the beginning of the file */
+        const char *message; /* NULL: the number is no weight */
+    } cases[] = {
+        {7 + 1, ": array \"token_embeddings.weight\" has %s as a number, expected finite numbers"},
+        {file.size / 4 - 1, ": array \"lm_head.weight\" has %s as a number, expected finite numbers"},
+        {first_of_head - 1, NULL},
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const size_t number = cases[i / 2].number;
+        float old;
+        char message[128];
+        test_label("number %zu is %g", number, (double)bad[i % 2]);
+        memcpy(&old, file.data + 4 * number, sizeof old);
+        memcpy(file.data + 4 * number, &bad[i % 2], sizeof old);
+        write_file(path, file.data, file.size);
+        memcpy(file.data + 4 * number, &old, sizeof old);
+        if (!cases[i / 2].message) {
+            assert_ok(read_model(&model, path));
+            trained_model_deinit(&model);
+            continue;
+        }
+        const size_t before = memory_in_use();
+        snprintf(message, sizeof message, cases[i / 2].message, i % 2 ? "-inf" : "nan");
+        assert_path_fails(read_model(&model, path), CS336_ERANGE, path, message);
+        ck_assert_uint_eq(memory_in_use(), before);
+    }
+    file_unload(&file);
 }
 END_TEST
 
@@ -300,12 +354,12 @@ END_TEST
 START_TEST(test_llama2c_sizes_that_overflow)
 {
     const char *path = temp_path("huge.bin");
-    const int32_t header[] = {INT32_MAX - 1, INT32_MAX, 65536, 1, 1, -INT32_MAX, INT32_MAX};
+    const int32_t header[] = {INT32_MAX - 1, INT32_MAX, 65536, 1, 1, -INT32_MAX, 1 << 20};
     TrainedModel model;
     memory_reset_peak();
     const size_t before = memory_peak();
     write_file(path, header, sizeof header);
-    ck_assert_int_eq(llama2c_read(&model, NULL, path), CS336_EFORMAT);
+    ck_assert_int_eq(read_model(&model, path), CS336_EFORMAT);
     ck_assert_uint_le(memory_peak(), before);
 }
 END_TEST
@@ -324,18 +378,17 @@ START_TEST(test_llama2c_files_that_are_cut)
         memory_release(bytes);
         test_label("%zu bytes", size);
         ck_assert_int_eq(llama2c_detect(path), size >= HEADER_BYTES);
-        ck_assert_int_eq(llama2c_read(&model, NULL, path), CS336_EFORMAT);
+        ck_assert_int_eq(read_model(&model, path), CS336_EFORMAT);
     }
     test_label_end();
     TrainedModel model;
     write_file(path, file.data, 27);
-    assert_path_fails(llama2c_read(&model, NULL, path), CS336_EFORMAT, path,
+    assert_path_fails(read_model(&model, path), CS336_EFORMAT, path,
                       ": 27 bytes, expected a model of llama2.c, which begins with 28: cut short");
     file_unload(&file);
     const char *nowhere = temp_path("nowhere");
     ck_assert(!llama2c_detect(nowhere));
-    assert_path_fails(llama2c_read(&model, NULL, nowhere), CS336_EIO, nowhere,
-                      ": cannot read: No such file or directory");
+    assert_path_fails(read_model(&model, nowhere), CS336_EIO, nowhere, ": cannot read: No such file or directory");
     /* Files of other kinds do not look like a model. */
     ck_assert(!llama2c_detect("tests/fixtures/llama2c/logits.safetensors"));
     ck_assert(!llama2c_detect("tests/fixtures/tokenizer/vocab.json"));
@@ -349,7 +402,7 @@ END_TEST
 static Status attempt_read(void *path)
 {
     TrainedModel model;
-    const Status s = llama2c_read(&model, NULL, path);
+    const Status s = read_model(&model, path);
     if (!s)
         trained_model_deinit(&model);
     return s;
@@ -370,7 +423,7 @@ START_TEST(test_llama2c_failures_are_clean)
 {
     TrainedModel model;
     char path[] = GROUPED;
-    assert_ok(llama2c_read(&model, NULL, path));
+    assert_ok(read_model(&model, path));
     assert_allocation_failures_are_clean(attempt_read, path);
     WriteWork work = {temp_path("attempt.bin"), &model.lm};
     assert_allocation_failures_are_clean(attempt_write, &work);
@@ -393,7 +446,7 @@ START_TEST(test_stories260K_is_read)
                                           .rope_theta = 1e4F,
                                           .norm_eps = 1e-5F,
                                           .tie_embeddings = true};
-    assert_ok(llama2c_read(&model, NULL, llama2c_path("stories260K.bin")));
+    assert_ok(read_model(&model, llama2c_path("stories260K.bin")));
     assert_same_config(&model.lm.config, &expected);
     trained_model_deinit(&model);
 }
@@ -405,6 +458,7 @@ const TestCase llama2c_tests[] = {
     TEST(test_grouped_heads_are_repeated_exactly, "llama2c"),
     TEST(test_llama2c_refuses_what_it_cannot_compute, "llama2c"),
     TEST(test_llama2c_headers_that_are_no_model, "llama2c"),
+    TEST(test_llama2c_numbers_that_are_not_finite_are_refused, "llama2c"),
     TEST(test_llama2c_sizes_that_overflow, "llama2c"),
     TEST(test_llama2c_files_that_are_cut, "llama2c"),
     TEST(test_llama2c_failures_are_clean, "llama2c"),

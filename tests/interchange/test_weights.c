@@ -81,11 +81,7 @@ END_TEST
 START_TEST(test_what_is_no_file_of_weights_is_named)
 {
     ImportForm form;
-    const char *pickle = write_text("model.pt", "PK\3\4, a ZIP archive"), *directory = temp_directory("bare"),
-               *nowhere = temp_path("nowhere"), *text = write_text("short", "abc");
-    assert_path_fails(import_detect(&form, pickle), CS336_EFORMAT, pickle,
-                      ": is a file of torch.save(), expected safetensors: save it in Python with "
-                      "safetensors.torch.save_file(model.state_dict(), \"weights.safetensors\")");
+    const char *directory = temp_directory("bare"), *nowhere = temp_path("nowhere"), *text = write_text("short", "abc");
     assert_path_fails(import_detect(&form, directory), CS336_EIO, directory,
                       ": this directory has neither model.safetensors nor model.safetensors.index.json");
     assert_path_fails(import_detect(&form, nowhere), CS336_EIO, nowhere, ": cannot read: No such file or directory");

@@ -51,13 +51,16 @@ START_TEST(test_model_check_names_sizes_beyond_the_limits)
     TransformerLMConfig config;
     assert_refused(WITH(vocab_size, (size_t)1 << 31), CS336_ERANGE,
                    "transformer_lm_check: vocab_size is 2147483648, expected at most 2147483647");
+    assert_refused(WITH(context_length, 1048577), CS336_ERANGE,
+                   "transformer_lm_check: context_length is 1048577, expected at most 1048576");
     assert_refused(WITH(num_layers, 1000000000000), CS336_ERANGE,
                    "transformer_lm_check: num_layers is 1000000000000, expected at most 65536");
     assert_refused(WITH(d_ff, SIZE_MAX), CS336_ERANGE,
                    "transformer_lm_check: d_ff is 18446744073709551615, expected at most 8589934588");
     /* The largest sizes: their parameters are more than a size_t counts. */
     config = small_config();
-    config.d_model = config.vocab_size = config.context_length = INT32_MAX - 1;
+    config.d_model = config.vocab_size = INT32_MAX - 1;
+    config.context_length = 1 << 20;
     config.num_heads = 1;
     config.d_ff = 4 * (size_t)INT32_MAX;
     config.num_layers = 65536;
