@@ -64,6 +64,7 @@
     X(long_pretoken)      \
     X(encode_file)        \
     X(text_streams)       \
+    X(input_texts)        \
     X(replace)            \
     X(tokenizer_files)    \
     X(special_text)       \

@@ -15,7 +15,7 @@ Status encode_inputs_begin(EncodeInputs *inputs, const char *command, const Text
                            WorkProgress *progress)
 {
     *inputs = (EncodeInputs){.command = command, .progress = progress};
-    return input_texts_begin(&inputs->texts, command, paths, field);
+    return text_options_begin(&inputs->texts, command, paths, field);
 }
 
 void encode_inputs_end(EncodeInputs *inputs)
@@ -26,7 +26,8 @@ void encode_inputs_end(EncodeInputs *inputs)
 Status encode_inputs_field(TextField *field, const Tokenizer *tokenizer, const TokenizerOptions *options,
                            const char *field_name)
 {
-    *field = (TextField){.name = field_name, .ending = input_texts_ending(&options->special)};
+    *field =
+        (TextField){.name = field_name, .ending = text_field_ending(options->special.items, options->special.count)};
     /* An ending that no option names must be a token of the vocabulary: a further id would surprise. */
     if (!field_name || options->special.count > 0 || tokenizer_find(tokenizer, byte_string(field->ending)) >= 0)
         return CS336_OK;

@@ -9,8 +9,8 @@
 #ifndef CS336_CLI_ENCODE_INPUTS_H
 #define CS336_CLI_ENCODE_INPUTS_H
 
-#include "cli/input_texts.h"
 #include "cli/options.h"
+#include "cli/text_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/api.h"
@@ -31,7 +31,7 @@ typedef struct {
 } EncodeInputs;
 
 /**
- * @brief Checks all files before the first is read (input_texts_begin()).
+ * @brief Checks all files before the first is read (text_options_begin()).
  * @param[out] inputs    ready; its separator is NULL. Free it with encode_inputs_end()
  * @param      command   name of the command, for notes
  * @param      paths     names of the files

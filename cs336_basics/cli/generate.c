@@ -4,7 +4,6 @@
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
-#include "tokenizer/files/llama2c_tokenizer.h"
 #include "train/model_checkpoint.h"
 
 #include <stdio.h>
@@ -91,21 +90,12 @@ static Status find_drawable(bool **drawable, const GenerateOptions *o, const Tok
 }
 
 /*
- * Returns the token between documents, which starts a document and ends it, or -1: <|endoftext|>, and with a tokenizer
- * of llama2.c the token that its program run.c takes for both.
- */
-static int32_t find_document_end(const Tokenizer *tokenizer)
-{
-    return tokenizer->model.decode_only ? LLAMA2C_BOS : tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
-}
-
-/*
  * Without a prompt a new document begins. In training, the token between documents stands before each of them; a
  * vocabulary with another name for it has --stop.
  */
 static int32_t find_document_start(const GenerateOptions *o, const Tokenizer *tokenizer)
 {
-    int32_t start = find_document_end(tokenizer);
+    int32_t start = tokenizer_document_end(tokenizer);
     for (size_t i = 0; start < 0 && i < o->stops.count; i++)
         if (*o->stops.items[i])
             start = tokenizer_find(tokenizer, byte_string(o->stops.items[i]));
@@ -157,7 +147,7 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
 static Status run(const GenerateOptions *o, const TransformerLM *lm, const Tokenizer *tokenizer,
                   GeneratePrompts *prompts)
 {
-    const int32_t end = find_document_end(tokenizer);
+    const int32_t end = tokenizer_document_end(tokenizer);
     GenerateJob job = {
         .options = o,
         .lm = lm,

@@ -106,9 +106,6 @@ CS336_MUST_CHECK Status tokenizer_options_load(Tokenizer **tokenizer, const Toke
 CS336_MUST_CHECK Status tokenizer_options_encode(const BPEModel *model, const TokenizerOptions *options,
                                                  const char *instead);
 
-/** @brief The token between documents. Commands that load a model know it, even if --special-token does not name it. */
-#define TOKENIZER_DOCUMENT_END "<|endoftext|>"
-
 /** @brief True if the vocabulary has TOKENIZER_DOCUMENT_END, but neither the file nor an option makes it a special
  * token. False for a tokenizer that is decode_only, which finds no special tokens in text. */
 bool tokenizer_options_lack_end(const Tokenizer *tokenizer);

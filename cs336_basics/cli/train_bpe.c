@@ -1,6 +1,6 @@
 #include "cli/commands.h"
-#include "cli/input_texts.h"
 #include "cli/options.h"
+#include "cli/text_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
@@ -9,7 +9,7 @@
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
 #include "tokenizer/files/tokenizer_json.h"
-#include "tokenizer/learn/bpe_train.h"
+#include "tokenizer/learn/bpe_train_inputs.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
         return options_bad_usage(&table, "--merges FILE is missing");
     if (o->text_field && o->special.count == 0) {
         /* The ending of documents is a special token, whether it is named or not. */
-        o->special.items[0] = input_texts_ending(&o->special);
+        o->special.items[0] = TOKENIZER_DOCUMENT_END;
         o->special.count = 1;
     }
     return done;
@@ -229,18 +229,10 @@ static Status note_spelled_tokens(const BPEModel *model, const char *vocab)
 /* Learns from all texts. That they are empty shows only when a stream has been read. */
 static Status learn(BPEModel *model, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
 {
-    BPEText *sources = memory_allocate_zeroed(texts->count, sizeof *sources);
-    if (!sources)
-        return status_fail(CS336_ENOMEM, "no memory for %zu texts", texts->count);
-    for (size_t i = 0; i < texts->count; i++) {
-        const InputText *text = &texts->items[i];
-        sources[i] = text->is_plain ? (BPEText){.path = text->path} : (BPEText){.stream = &text->stream};
-    }
-    Status s = bpe_train_texts(model, stats, sources, texts->count, config);
+    Status s = bpe_train_inputs(model, stats, texts, config);
     if (!s && stats->bytes == 0)
         s = status_fail(CS336_EIO, "%s: is empty, expected a text to learn from",
                         strcmp(texts->items->path, "-") == 0 ? TEXT_STANDARD_INPUT : texts->items->path);
-    memory_release(sources);
     return s;
 }
 
@@ -268,8 +260,9 @@ int command_train_bpe(int argc, char **argv)
     BPETrainStats stats;
     Status s = check_files(&o, &config);
     if (!s)
-        s = input_texts_begin(&texts, "train-bpe", &o.inputs,
-                              (TextField){.name = o.text_field, .ending = input_texts_ending(&o.special)});
+        s = text_options_begin(
+            &texts, "train-bpe", &o.inputs,
+            (TextField){.name = o.text_field, .ending = text_field_ending(o.special.items, o.special.count)});
     if (!s)
         s = learn(&model, &stats, &texts, &config);
     if (!s)

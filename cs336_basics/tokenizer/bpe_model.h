@@ -23,6 +23,9 @@
 
 CS336_API_BEGIN
 
+/** @brief The token between documents, in the course's texts and in GPT-2's vocabulary. */
+#define TOKENIZER_DOCUMENT_END "<|endoftext|>"
+
 enum { BYTE_VALUES = 256 /**< values of a byte; the vocabulary has a token for each */ };
 
 /** @brief A merge: the bytes of token `merged` are those of `left`, followed by those of `right`. */

@@ -55,7 +55,7 @@ START_TEST(test_encode_reports_bad_inputs)
         {2, "cs336 encode --vocab v.json --merges m.txt --input text --output x --threads few",
          "cs336 encode: --threads: \"few\" is not a whole number; see cs336 encode --help"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text none --output x",
-         "cs336 encode: none: No such file or directory"},
+         "cs336 encode: none: cannot read: No such file or directory"},
         {1, "cs336 encode --vocab v.json --merges m.txt --input text other --output other",
          "cs336 encode: other: cannot write: it is also the input"},
         {1, "echo a | cs336 encode --vocab v.json --merges m.txt --input - text - --output x",

@@ -105,7 +105,7 @@ START_TEST(test_report_rejects_bad_input)
         {1, "cs336 tokenizer-report --vocab none --merges a.txt --input text",
          "cs336 tokenizer-report: none: No such file or directory; expected a file, for example from cs336 train-bpe"},
         {1, "cs336 tokenizer-report --vocab a.json --merges a.txt --input text none",
-         "cs336 tokenizer-report: none: No such file or directory"},
+         "cs336 tokenizer-report: none: cannot read: No such file or directory"},
         {1, "cs336 tokenizer-report --vocab a.json --merges a.txt --input empty",
          "cs336 tokenizer-report: empty: is empty, expected a text to measure"},
         {1, "cs336 tokenizer-report --vocab a.json --merges b.txt --input text",

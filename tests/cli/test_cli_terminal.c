@@ -27,7 +27,8 @@ START_TEST(test_no_text_of_others_reaches_the_terminal)
          "cs336 account: --norm: \"" HARMLESS "\" is not one of pre|post|none; see cs336 account --help"},
         {1, "cs336 encode --vocab \"$evil\" --merges m.txt --input text --output x",
          "cs336 encode: " HARMLESS ": No such file or directory; expected a file, for example from cs336 train-bpe"},
-        {1, "cs336 encode --input \"$evil\" --output x" FILES, "cs336 encode: " HARMLESS ": No such file or directory"},
+        {1, "cs336 encode --input \"$evil\" --output x" FILES,
+         "cs336 encode: " HARMLESS ": cannot read: No such file or directory"},
         {1, "cs336 train --train text --out \"$evil\" --resume " MODEL,
          "cs336 train: " HARMLESS "/checkpoint.safetensors: No such file or directory; to begin a run, leave out "
          "--resume"},

@@ -50,6 +50,14 @@ def words(count, seed=1):
     return "".join(lines)
 
 
+def try_program(*arguments):
+    """Runs the C program, which should fail. Returns its last line on standard error."""
+    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode == 0:
+        raise AssertionError(f"cs336 {' '.join(map(str, arguments))} did not fail")
+    return done.stderr.splitlines()[-1]
+
+
 class TemporaryFiles(unittest.TestCase):
     """Tests with a folder for their files."""
 

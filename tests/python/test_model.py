@@ -4,6 +4,7 @@ import base64
 import gc
 import pathlib
 import re
+import struct
 import tempfile
 import threading
 import unittest
@@ -166,6 +167,28 @@ class Generation(ModelCase):
                 )  # fmt: skip
                 text = self.model.generate_text(self.tokenizer, prompt, **chosen)
                 self.assertEqual(prompt + text + "\n", printed.decode(errors="replace"))
+
+    def test_a_tokenizer_of_llama2c_begins_and_ends_a_text_with_id_1(self):
+        """It cannot encode. As in the program, the blank behind id 1 is no part of the text."""
+        texts = [b"<unk>", b"\n<s>\n", b"\n</s>\n", *(b"<0x%02X>" % byte for byte in range(256))]
+        texts += [b" " + syllable for syllable in (b"ba", b"ke", b"ti", b"lo")] * 17
+        path = self.folder / "tokenizer.bin"
+        records = (struct.pack("<fi", 0, len(text)) + text for text in texts)
+        path.write_bytes(struct.pack("<i", max(map(len, texts))) + b"".join(records))
+        tokenizer = cs336.Tokenizer.from_file(path)
+        self.assertEqual((tokenizer.document_end, tokenizer.vocab_size), (1, 327))
+        without_blank = 0
+        for seed in range(1, 21):
+            options = {"temperature": 5, "top_p": 1, "max_tokens": 40, "seed": seed}
+            flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
+            printed = program("generate", "--checkpoint", self.checkpoint("course"), "--tokenizer", path, *flags)
+            text = self.model.generate_text(tokenizer, **options)
+            self.assertEqual(text + "\n", printed.decode(errors="replace"))
+            ids = self.model.generate([1], stop_token=1, drawable=tokenizer.has_token(330), **options)
+            without_blank += tokenizer.decode(ids) == " " + text
+        self.assertGreater(without_blank, 0)
+        with self.assertRaisesRegex(ValueError, "decode"):
+            self.model.generate_text(tokenizer, "ba")
 
     def test_the_seed_decides(self):
         texts = [self.model.generate([1, 2], seed=seed, temperature=1).tolist() for seed in (1, 1, 2)]

@@ -7,7 +7,7 @@ import unittest
 import numpy as np
 
 import cs336
-from cs336.tokenizer import _bytes_of
+from cs336._arguments import text_view
 from support import END, PATTERN, TEXTS, TemporaryFiles, plain_encode, program, words
 
 SPECIAL = [END]
@@ -63,7 +63,7 @@ class Encoding(TokenizerCase):
     def test_memory_stays_where_it_is_while_c_may_read_it(self):
         """Another thread must not move the bytes of a bytearray meanwhile."""
         data = bytearray(b"text")
-        view = _bytes_of(data)
+        view = text_view(data)
         with self.assertRaises(BufferError):
             data.extend(b"more")
         del view

@@ -137,6 +137,7 @@ START_TEST(test_llama2c_text_is_decoded)
     assert_fails(tokenizer_decode(tokenizer, &text, (const int32_t[]){0, 14}, 2), CS336_ERANGE,
                  "tokenizer_decode: id 14 at position 1, expected below the vocabulary size 14");
     ck_assert_int_eq(tokenizer_find(tokenizer, byte_string(" the")), 10);
+    ck_assert_int_eq(tokenizer_document_end(tokenizer), LLAMA2C_BOS);
     ck_assert_uint_eq(tokenizer_token_after(tokenizer, 1, 10).length, 3);
     ck_assert_uint_eq(tokenizer_token_after(tokenizer, 2, 10).length, 4);
     byte_list_deinit(&text);

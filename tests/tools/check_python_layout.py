@@ -1,12 +1,12 @@
-"""Compares the structs and functions of cs336_basics/python/cs336/_library.py with the headers.
+"""Compares the structs and functions that the Python package declares (cs336_basics/python/cs336) with the headers.
 
 `make interface` calls it.
 
 usage: check_python_layout.py CC
 
 The C compiler compares. It gets all headers, and after them
-- each declaration of _library.py once more: a second declaration with other types is an error in C;
-- for each struct and each field an assertion with the size and the offset that ctypes has computed.
+- each declaration of _declarations.py once more: a second declaration with other types is an error in C;
+- for each struct of _structs.py and each field an assertion with the size and the offset that ctypes has computed.
 A check that cannot fail is worth nothing. So the same is done with a field, a field's type, a declaration and a
 constant that are wrong on purpose, and the compiler must refuse each.
 """
@@ -86,7 +86,7 @@ def main():
     compiler = sys.argv[1]
     right = compiles(compiler, program(_library.STRUCTS, _library.DECLARATIONS, _library.CONSTANTS))
     if right.returncode:
-        sys.exit(f"cs336_basics/python/cs336/_library.py differs from the headers:\n{right.stderr}")
+        sys.exit(f"_structs.py and _declarations.py of cs336_basics/python/cs336 differ from the headers:\n{right.stderr}")
     for what, *wrong in wrong_copies():
         if compiles(compiler, program(*wrong)).returncode == 0:
             sys.exit(f"check_python_layout.py does not notice {what}")

@@ -13,9 +13,11 @@
 
 - Arrays go in and out without copies, where their type is C's: int32 ids, float32 numbers.
 - Python's global lock (GIL) is released while C computes. Several Python threads may use one Tokenizer or one Model.
+- Files of text may be compressed (.gz, .zst), pipes, and with `text_field` JSON Lines.
 - An error of C is an exception with C's message: ValueError for a wrong number, shape or file format, OSError for a file
-  that cannot be read or written, MemoryError.
-- Ctrl-C ends learning, encoding and generation within a fraction of a second. `Model.logits` first computes to its end.
+  that cannot be read or written, MemoryError. A value of a wrong type is a TypeError.
+- Ctrl-C ends learning, encoding and generation within a fraction of a second, but a call that waits for a pipe waits on.
+  `Model.logits` first computes to its end.
 """
 
 from ._threads import set_threads, threads

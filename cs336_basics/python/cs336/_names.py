@@ -21,6 +21,6 @@ def names(symbol: str) -> List[str]:
 def value_of(symbol: str, name: str, what: str) -> int:
     """Returns the value of an enum that a name stands for."""
     known = names(symbol)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(f"{what} is {name!r}, expected {' or '.join(map(repr, known))}")
     return known.index(name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import operator
 import os
 import queue
 import threading
 from typing import Any, Callable, List, Optional, TypeVar
 
+from ._arguments import integer
 from ._library import lib
 
 Result = TypeVar("Result")
@@ -21,7 +21,7 @@ def threads() -> int:
 
 def set_threads(number: int) -> None:
     """Sets the number of threads for all work that starts from now on; 0 is the default again."""
-    number = operator.index(number)
+    number = integer("set_threads: number", number)
     if not 0 <= number <= 1024:
         raise ValueError(f"set_threads: {number} threads, expected 0 to 1024")
     lib.parallel_set_threads(number)

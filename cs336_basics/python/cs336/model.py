@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import math
-import operator
 from ctypes import byref
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, TypedDict
 
@@ -13,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _library as c
+from ._arguments import Path, kind, natural, real
 from ._library import lib
 from ._names import names
-from .bpe import Path
 from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -66,9 +65,11 @@ class _Weights:
 
 
 class Model:
-    """A model for inference, in float32. Any number of threads may use a Model at the same time."""
+    """A model for inference, in float32; `Model.load` makes it. Any number of threads may use a Model at the same time."""
 
     def __init__(self, weights: _Weights) -> None:
+        if not isinstance(weights, _Weights):
+            raise TypeError("a Model is made by Model.load(path)")
         self._weights = weights
         self._lm = byref(weights.model.lm)
 
@@ -76,6 +77,12 @@ class Model:
     def load(cls, path: Path) -> Model:
         """Loads the weights of a checkpoint of `cs336 train`."""
         return cls(_Weights(c.path_bytes(path)))
+
+    def __reduce__(self) -> Any:
+        """Refuses copy.copy(), copy.deepcopy() and pickle."""
+        raise TypeError(
+            "a Model can be neither copied nor pickled, because C holds its weights: load it once more with Model.load(path)"
+        )
 
     @property
     def config(self) -> ModelConfig:
@@ -146,18 +153,24 @@ class Model:
         if first.ndim != 1:
             raise ValueError(f"prompt has {first.ndim} dimensions, expected 1")
         sample = c.SampleConfig(
-            temperature=temperature, top_p=top_p, top_k=_natural("top_k", top_k, 2**63)
+            temperature=real("temperature", temperature), top_p=real("top_p", top_p), top_k=natural("top_k", top_k, 2**63)
         )
         lib.sample_check(byref(sample))
         vocab_size = self.config.vocab_size
-        mask = np.full(vocab_size, True) if drawable is None else np.ascontiguousarray(drawable)
-        if mask.dtype != np.bool_ or mask.shape != (vocab_size,) or not mask.any():
+        try:
+            mask = np.full(vocab_size, True) if drawable is None else np.ascontiguousarray(drawable)
+        except ValueError:
+            raise ValueError("drawable has rows of different lengths, expected one boolean for each id") from None
+        count = np.count_nonzero(mask)
+        if mask.dtype != np.bool_ or mask.shape != (vocab_size,) or count == 0:
             raise ValueError(
-                f"drawable has {mask.sum()} ids, the shape {mask.shape} and the dtype {mask.dtype}, expected at least one "
+                f"drawable has {count} ids, the shape {mask.shape} and the dtype {mask.dtype}, expected at least one "
                 f"id, ({vocab_size},) and bool"
             )
-        rng = lib.rng_seeded(_natural("seed", seed, 2**64))
-        return self._draw(first, _natural("max_tokens", max_tokens, 2**63), sample, mask, stop_token, rng)
+        if stop_token is not None:
+            stop_token = natural("stop_token", stop_token, vocab_size)
+        rng = lib.rng_seeded(natural("seed", seed, 2**64))
+        return self._draw(first, natural("max_tokens", max_tokens, 2**63), sample, mask, stop_token, rng)
 
     def _draw(
         self,
@@ -192,30 +205,26 @@ class Model:
     def generate_text(
         self, tokenizer: Tokenizer, prompt: str = "", **options: Unpack[StreamOptions]
     ) -> str:
-        """Returns the text that follows a prompt. It ends with <|endoftext|> if the vocabulary has that token, and
-        without a prompt it begins after one, as a new document. Options as for `stream`."""
+        """Returns the text that follows a prompt. It ends with the token between documents (`Tokenizer.document_end`) if
+        the vocabulary has one, and without a prompt it begins after one, as a new document. Options as for `stream`."""
+        if not isinstance(tokenizer, Tokenizer):
+            raise TypeError(f"tokenizer is {kind(tokenizer)}, expected a Tokenizer")
+        if not isinstance(prompt, str):
+            raise TypeError(f"prompt is {kind(prompt)}, expected str; generate() takes ids")
         if tokenizer.vocab_size > self.config.vocab_size:
             raise ValueError(f"the tokenizer has {tokenizer.vocab_size} tokens, the model {self.config.vocab_size} ids")
-        end = tokenizer.find(DOCUMENT_END)
+        end: Optional[int] = tokenizer.document_end
         if not prompt and end is None:
             raise ValueError(f"prompt is empty, and the vocabulary has no {DOCUMENT_END} to start a document with")
         ids = tokenizer.encode(prompt) if prompt else np.array([end], np.int32)
         chosen: StreamOptions = {"stop_token": end, "drawable": tokenizer.has_token(self.config.vocab_size)}
         chosen.update(options)
-        return tokenizer.decode(self.generate(ids, **chosen))
-
-
-def _natural(name: str, number: int, bound: int) -> int:
-    """Returns a whole number from 0 to below `bound`, for an unsigned number of C, which would wrap around."""
-    number = operator.index(number)
-    if not 0 <= number < bound:
-        raise ValueError(f"{name} is {number}, expected a whole number from 0 to {bound - 1}")
-    return number
+        return tokenizer._decode_after(int(ids[-1]), self.generate(ids, **chosen)).decode("utf-8", "replace")
 
 
 def _some_ids(values: npt.ArrayLike, name: str) -> npt.NDArray[np.int32]:
     """Returns ids as an array with at least one dimension and one id: C's functions take no less."""
     ids = c.token_ids(values, name)
-    if np.ndim(values) == 0 or ids.size == 0:
-        raise ValueError(f"{name} has the shape {np.shape(values)}, expected at least one id in one dimension")
+    if ids.ndim == 0 or ids.size == 0:
+        raise ValueError(f"{name} has the shape {ids.shape}, expected at least one id in one dimension")
     return ids

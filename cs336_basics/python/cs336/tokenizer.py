@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _library as c
+from ._arguments import Path, SpecialTokens, Text, kind, natural, special_bytes, text_view, utf8, vocabulary
+from ._arguments import text_field as field_of
 from ._library import lib
 from ._names import value_of
 from ._threads import interruptible
-from .bpe import Path, special_bytes
-
-Text = Union[str, bytes, bytearray, memoryview, npt.NDArray[np.uint8]]
 
 # From this length on, a text is worth several threads: encode_text() gives each of them chunks of 512 KiB.
 LONG_TEXT = 1 << 20
@@ -77,7 +76,7 @@ class Tokenizer:
         self,
         vocab: Dict[int, bytes],
         merges: Sequence[Tuple[bytes, bytes]],
-        special_tokens: Optional[Sequence[Union[str, bytes]]] = None,
+        special_tokens: Optional[SpecialTokens] = None,
         pattern: str = "gpt2",
     ) -> None:
         """Makes a tokenizer from what `train_bpe` returns.
@@ -87,24 +86,26 @@ class Tokenizer:
         special_tokens  texts that are one token each. Those that the vocabulary lacks get the next ids, in this order
         pattern         how text is split into pre-tokens, as `train_bpe` did: "gpt2" or "gpt4"
         """
-        with c.bpe_model(vocab, list(merges)) as model:
-            self._create(model, special_tokens, pattern)
+        special = special_bytes(special_tokens)
+        with c.bpe_model(*vocabulary(vocab, merges)) as model:
+            self._create(model, special, pattern)
 
     @classmethod
     def from_files(
         cls,
         vocab: Path,
         merges: Path,
-        special_tokens: Optional[Sequence[Union[str, bytes]]] = None,
+        special_tokens: Optional[SpecialTokens] = None,
         pattern: str = "gpt2",
     ) -> Tokenizer:
         """Loads GPT-2's pair of files, vocab.json and merges.txt, as `cs336 train-bpe` writes them. They do not name their
         pattern."""
         self, model = cls.__new__(cls), c.BPEModel()
-        special = c.byte_strings(special_bytes(special_tokens or ()))
+        special = special_bytes(special_tokens)
+        files = c.path_bytes(vocab, "vocab"), c.path_bytes(merges, "merges")
         try:
-            lib.bpe_model_read(byref(model), c.path_bytes(vocab), c.path_bytes(merges), special, len(special))
-            self._create(model, special_tokens, pattern)
+            lib.bpe_model_read(byref(model), *files, c.byte_strings(special), len(special))
+            self._create(model, special, pattern)
         finally:
             lib.bpe_model_deinit(byref(model))
             lib.memory_give_back()  # the files' JSON was larger than the tokenizer
@@ -114,7 +115,7 @@ class Tokenizer:
     def from_file(
         cls,
         path: Path,
-        special_tokens: Optional[Sequence[Union[str, bytes]]] = None,
+        special_tokens: Optional[SpecialTokens] = None,
         pattern: Optional[str] = None,
     ) -> Tokenizer:
         """Loads a tokenizer from one file: Hugging Face's tokenizer.json, whose added tokens are special tokens, or a rank
@@ -124,30 +125,39 @@ class Tokenizer:
         pattern         "gpt2" or "gpt4", for a rank file that does not say which; None: what the file says
         """
         self, handle = cls.__new__(cls), _Handle()
-        special = c.byte_strings(special_bytes(special_tokens or ()))
+        special = special_bytes(special_tokens)
         asked = c.CONSTANTS["PATTERN_UNKNOWN"] if pattern is None else value_of("pattern_names", pattern, "pattern")
-        lib.tokenizer_load_file(byref(handle.tokenizer), c.path_bytes(path), asked, special, len(special))
-        self._own(handle)
+        lib.tokenizer_load_file(byref(handle.tokenizer), c.path_bytes(path), asked, c.byte_strings(special), len(special))
+        self._own(handle, special)
         return self
 
-    def _create(
-        self, model: c.BPEModel, special_tokens: Optional[Sequence[Union[str, bytes]]], pattern: str
-    ) -> None:
+    def _create(self, model: c.BPEModel, special: List[bytes], pattern: str) -> None:
         """Lets C make the tokenizer from a copy of a model."""
         model.pattern = value_of("pattern_names", pattern, "pattern")
-        special = c.byte_strings(special_bytes(special_tokens or ()))
         handle = _Handle()
-        lib.tokenizer_create(byref(handle.tokenizer), byref(model), special, len(special))
-        self._own(handle)
+        lib.tokenizer_create(byref(handle.tokenizer), byref(model), c.byte_strings(special), len(special))
+        self._own(handle, special)
 
-    def _own(self, handle: _Handle) -> None:
+    def _own(self, handle: _Handle, special: List[bytes]) -> None:
         self._handle, self._tokenizer = handle, handle.tokenizer
+        self._special = special  # those that the caller has named; the file may have others
         self._encoders: List[_Encoder] = []  # those that no thread uses at the moment
 
     def save(self, vocab: Path, merges: Path) -> None:
         """Writes vocab.json and merges.txt, for `from_files` and for the program's --vocab and --merges."""
         model = ctypes.cast(self._tokenizer, ctypes.POINTER(c.BPEModel))  # the first field of C's Tokenizer
-        lib.bpe_model_write(model, c.path_bytes(vocab), c.path_bytes(merges))
+        lib.bpe_model_write(model, c.path_bytes(vocab, "vocab"), c.path_bytes(merges, "merges"))
+
+    # A tokenizer never changes, so a copy of it is itself.
+
+    def __copy__(self) -> Tokenizer:
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> Tokenizer:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Tokenizer cannot be pickled, because C holds it: load it from its files in the other process")
 
     # ---- the vocabulary ----
 
@@ -162,7 +172,14 @@ class Tokenizer:
 
     def find(self, token: Union[str, bytes]) -> Optional[int]:
         """Returns the id of a special token with this text, else the lowest id of a token with these bytes, or None."""
-        found = int(lib.tokenizer_find(self._tokenizer, c.byte_string(special_bytes([token])[0])))
+        found = int(lib.tokenizer_find(self._tokenizer, c.byte_string(utf8("token", token))))
+        return found if found >= 0 else None
+
+    @property
+    def document_end(self) -> Optional[int]:
+        """The id of the token between documents: <|endoftext|>, or None if the vocabulary lacks it; with a tokenizer of
+        llama2.c the token that begins a text and ends it."""
+        found = int(lib.tokenizer_document_end(self._tokenizer))
         return found if found >= 0 else None
 
     def has_token(self, count: Optional[int] = None) -> npt.NDArray[np.bool_]:
@@ -170,7 +187,7 @@ class Tokenizer:
 
         count  of ids, such as the vocab_size of a model, which may have more of them; None: those of the vocabulary
         """
-        marks = np.empty(self.vocab_size if count is None else count, np.bool_)
+        marks = np.empty(self.vocab_size if count is None else natural("count", count, 2**31), np.bool_)
         lib.tokenizer_find_tokens(c.address(marks), marks.size, self._tokenizer)
         return marks
 
@@ -181,7 +198,7 @@ class Tokenizer:
 
         text  a str, which is encoded as UTF-8, or any bytes, malformed UTF-8 too; bytes are read where they are
         """
-        view = _bytes_of(text)
+        view = text_view(text)
         if view.length >= LONG_TEXT:
             return self._encode_long(view)
         try:
@@ -208,33 +225,57 @@ class Tokenizer:
     def encode_iterable(self, texts: Iterable[Text]) -> Iterator[int]:
         """Yields the ids of texts that follow each other without a border, such as the lines of an open file: they are
         those of the whole text. Memory does not grow with the text."""
+        try:
+            each = None if isinstance(texts, (bytes, bytearray, memoryview)) else iter(texts)
+        except TypeError:
+            each = None
+        if each is None:
+            raise TypeError(f"texts is {kind(texts)}, expected an iterable of texts; encode() takes one text")
+        return self._encode_each(each)
+
+    def _encode_each(self, texts: Iterator[Text]) -> Iterator[int]:
         encoder = _Encoder(self._handle, STREAM_CACHE)
         for text in texts:
-            view = _bytes_of(text)
+            view = text_view(text, "a text of the iterable")
             for begin in range(0, view.length, PIECE):
                 encoder.feed(c.ByteString(view.bytes + begin, min(PIECE, view.length - begin)))
                 yield from encoder.take().tolist()
         encoder.finish()
         yield from encoder.take().tolist()
 
-    def encode_file(self, path: Path, output: Path) -> npt.NDArray[np.unsignedinteger]:
+    def encode_file(
+        self, path: Path, output: Path, text_field: Optional[str] = None
+    ) -> npt.NDArray[np.unsignedinteger]:
         """Encodes a text file with all threads and writes the ids to `output`, as `cs336 encode` does: NumPy's format if
         the name ends in .npy, else raw uint16 (uint32 above 65 536 tokens) with OUTPUT.json beside them.
 
-        The text need not fit into memory. `output` is replaced once all of it is written.
-        Returns the ids of the file, which numpy maps into memory and reads when they are used.
+        path        the text, also .gz and .zst; "-" is standard input. It need not fit into memory
+        output      is replaced once all of it is written
+        text_field  the file is JSON Lines: each line is an object, and its field of this name a document. After each
+                    document comes <|endoftext|>, or the first of the special_tokens if others were given only
+
+        Returns the ids of the file, which numpy maps into memory and reads when they are used. After a Ctrl-C `output` is as
+        it was before, or complete if all was written when the signal came.
         """
-        source, target = c.path_bytes(path), c.path_bytes(output)
+        source, target = c.path_bytes(path), c.path_bytes(output, "output")
         if target in (b"-", b"/dev/stdout"):
             raise ValueError(f"encode_file: output is {os.fspath(output)!r}, expected the path of a file")
         if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
             raise ValueError(f"encode_file: {os.fspath(output)}: cannot write: it is also the input")
 
+        field = field_of(text_field, self._special, [source])
+        if field.name is not None and self.encode(field.ending).size != 1:
+            raise ValueError(
+                f"encode_file: the tokenizer has no special token {field.ending.decode(errors='replace')}, which text_field "
+                "puts after each document; name the token that it has between documents in special_tokens"
+            )
+
         def encode(stop: ctypes.c_int) -> None:
             writer, config = c.TokenWriter(), c.EncodeConfig(stop=ctypes.addressof(stop))
             lib.token_writer_create(byref(writer), target, self.vocab_size)
             try:
-                lib.encode_file(self._tokenizer, source, APPEND_TO_FILE, byref(writer), byref(config))
+                with c.input_texts([source], field) as texts:
+                    lib.encode_input(self._tokenizer, texts.items, APPEND_TO_FILE, byref(writer), byref(config))
                 lib.token_writer_commit(byref(writer))
             finally:
                 lib.token_writer_abandon(byref(writer))
@@ -253,12 +294,17 @@ class Tokenizer:
 
     def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
         """Returns the exact bytes of the tokens."""
+        return self._decode_after(-1, ids)
+
+    def _decode_after(self, previous: int, ids: npt.ArrayLike) -> bytes:
+        """Returns the bytes of tokens that follow the id `previous`, or none if it is -1: a tokenizer of llama2.c leaves
+        out the blank behind the token that begins a text."""
         array = c.token_ids(ids)
         if array.ndim != 1:
             raise ValueError(f"ids has {array.ndim} dimensions, expected 1")
         text = c.ByteList()
         try:
-            lib.tokenizer_decode(self._tokenizer, byref(text), c.address(array), array.size)
+            lib.tokenizer_decode_after(self._tokenizer, byref(text), previous, c.address(array), array.size)
             return c.view_bytes(text)
         finally:
             lib.byte_list_deinit(byref(text))
@@ -267,18 +313,3 @@ class Tokenizer:
         """Returns the text of the tokens. Ids may cut a character in two: `errors` says what becomes of malformed UTF-8,
         as in bytes.decode()."""
         return self.decode_bytes(ids).decode("utf-8", errors)
-
-
-def _bytes_of(text: Text) -> c.ByteString:
-    """Returns a view of the bytes of a text; it keeps them alive."""
-    if isinstance(text, str):
-        text = text.encode()
-    if isinstance(text, bytes):
-        return c.byte_string(text)
-    try:
-        array = np.frombuffer(text, np.uint8)
-    except TypeError:
-        raise TypeError(f"text is {type(text).__name__}, expected str or bytes") from None
-    view = c.ByteString(c.address(array), array.size)
-    view.owner = array
-    return view

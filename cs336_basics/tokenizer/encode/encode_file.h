@@ -44,7 +44,7 @@ CS336_MUST_CHECK Status encode_text(const Tokenizer *tokenizer, ByteString text,
 /**
  * @brief Encodes a regular file of plain text.
  * @retval CS336_EIO      the file cannot be read, or another process has cut it
- * @retval CS336_EFORMAT  it is compressed; encode_stream() takes what is decompressed
+ * @retval CS336_EFORMAT  it is compressed; encode_input() takes it
  * @retval others         as encode_text()
  */
 CS336_MUST_CHECK Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink, void *context,

@@ -151,6 +151,11 @@ int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token)
     return special >= 0 ? tokenizer->model.specials[special].id : token_index_find(&tokenizer->index, token);
 }
 
+int32_t tokenizer_document_end(const Tokenizer *tokenizer)
+{
+    return tokenizer->model.decode_only ? LLAMA2C_BOS : tokenizer_find(tokenizer, byte_string(TOKENIZER_DOCUMENT_END));
+}
+
 int32_t tokenizer_whole_token(const Tokenizer *tokenizer, ByteString pretoken)
 {
     if (!tokenizer->model.ignore_merges)

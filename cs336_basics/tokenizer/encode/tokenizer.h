@@ -47,7 +47,8 @@ typedef struct Tokenizer {
 /**
  * @brief Makes a tokenizer from a copy of a model.
  * @param[out] tokenizer       NULL on failure; free it with tokenizer_destroy()
- * @param[in]  model           with a token for each of the 256 bytes, unless it is decode_only
+ * @param[in]  model           with a token for each of the 256 bytes, unless it is decode_only. Of merges with the
+ * same pair the first one counts; what reads merges from files or from Python refuses a second one
  * @param[in]  special_tokens  those that the vocabulary does not have are appended to it in the given order
  * @retval CS336_ERANGE  a byte has no token, a merge does not fit the vocabulary, a special token is empty, a model
  * that ignores its merges has a token of more than WHOLE_TOKEN_BYTES, or the model is decode_only and special tokens
@@ -100,6 +101,12 @@ ByteString tokenizer_token(const Tokenizer *tokenizer, int32_t id);
 
 /** @brief Returns the id of the special token with this text, else the lowest id of a token with these bytes, or -1. */
 int32_t tokenizer_find(const Tokenizer *tokenizer, ByteString token);
+
+/**
+ * @brief Returns the id of the token between documents, which starts a text and ends it: TOKENIZER_DOCUMENT_END, or -1
+ * if the vocabulary lacks it. With a tokenizer of llama2.c it is LLAMA2C_BOS, which its program run.c takes for both.
+ */
+int32_t tokenizer_document_end(const Tokenizer *tokenizer);
 
 /**
  * @brief Returns the id of a pre-token that is a token itself, if the model then ignores its merges; else -1.

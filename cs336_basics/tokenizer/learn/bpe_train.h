@@ -76,7 +76,7 @@ CS336_MUST_CHECK Status bpe_train(BPEModel *model, BPETrainStats *stats, const B
 /**
  * @brief The same as bpe_train() with files of plain text; each is a text of its own.
  * @retval CS336_EIO      a file cannot be read; the message says which
- * @retval CS336_EFORMAT  a file is compressed; bpe_train_texts() takes it as a stream
+ * @retval CS336_EFORMAT  a file is compressed; bpe_train_inputs() takes it
  * @retval CS336_ERANGE, CS336_ENOMEM, CS336_EINTERRUPTED  as bpe_train()
  */
 CS336_MUST_CHECK Status bpe_train_files(BPEModel *model, BPETrainStats *stats, const char *const *paths,

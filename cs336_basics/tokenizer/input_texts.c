@@ -1,22 +1,30 @@
 #define _POSIX_C_SOURCE 200809L
-#include "cli/input_texts.h"
+#include "tokenizer/input_texts.h"
 
-#include "cli/commands.h"
-#include "cli/tokenizer_options.h"
-#include "core/file.h"
 #include "core/memory.h"
-#include "core/printable.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
-const char *input_texts_ending(const TextList *special)
+const char *text_field_ending(const char *const *special_tokens, size_t count)
 {
-    for (size_t i = 0; i < special->count; i++)
-        if (strcmp(special->items[i], TOKENIZER_DOCUMENT_END) == 0)
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(special_tokens[i], TOKENIZER_DOCUMENT_END) == 0)
             return TOKENIZER_DOCUMENT_END;
-    return special->count ? special->items[0] : TOKENIZER_DOCUMENT_END;
+    return count ? special_tokens[0] : TOKENIZER_DOCUMENT_END;
+}
+
+bool text_is_named_json_lines(const char *path)
+{
+    static const char *const endings[] = {".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst"};
+    const size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t ending = strlen(endings[i]);
+        if (length > ending && strcmp(path + length - ending, endings[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* ---- reading ---- */
@@ -54,24 +62,19 @@ static Status read_text(void *context, uint8_t *bytes, size_t capacity, size_t *
 
 /* ---- checking ---- */
 
-/* True if the name of a file ends like that of JSON Lines, perhaps compressed. */
-static bool is_named_json_lines(const char *path)
-{
-    static const char *const endings[] = {".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst"};
-    const size_t length = strlen(path);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        const size_t ending = strlen(endings[i]);
-        if (length > ending && strcmp(path + length - ending, endings[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Looks at a file: its size, and whether it can be read as text. Pipes and devices are looked at when they are read. */
+/*
+ * Looks at a file: whether there is one, its size, and whether it can be read as text. Pipes and devices are looked at
+ * when they are read.
+ */
 static Status look_at(InputText *text)
 {
     struct stat info;
-    if (stat(text->path, &info) != 0 || !S_ISREG(info.st_mode))
+    if (strcmp(text->path, "-") == 0)
+        return CS336_OK;
+    const int wrong = stat(text->path, &info) != 0 ? errno : S_ISDIR(info.st_mode) ? EISDIR : 0;
+    if (wrong)
+        return status_fail(CS336_EIO, "%s: cannot read: %s", text->path, strerror(wrong));
+    if (!S_ISREG(info.st_mode))
         return CS336_OK;
     InputStream input;
     const Status s = input_open_text(&input, text->path);
@@ -81,35 +84,20 @@ static Status look_at(InputText *text)
     return s;
 }
 
-static Status check_text(InputText *text, const char *command)
+Status input_texts_begin(InputTexts *texts, const char *const *paths, size_t count, TextField field)
 {
-    if (strcmp(text->path, "-") == 0)
-        return CS336_OK;
-    Status s = command_needs_readable(text->path, NULL);
-    if (!s)
-        s = look_at(text);
-    if (!s && command && !text->field.name && is_named_json_lines(text->path))
-        fprintf(stderr,
-                "cs336 %s: note: %s is read as plain text, with the JSON around its documents; --text-field NAME reads "
-                "the documents alone\n",
-                command, printable(text->path).text);
-    return s;
-}
-
-Status input_texts_begin(InputTexts *texts, const char *command, const TextList *paths, TextField field)
-{
-    *texts = (InputTexts){.items = memory_allocate_zeroed(paths->count, sizeof *texts->items)};
+    *texts = (InputTexts){.items = memory_allocate_zeroed(count, sizeof *texts->items)};
     if (!texts->items)
-        return status_fail(CS336_ENOMEM, "no memory for %zu texts", paths->count);
+        return status_fail(CS336_ENOMEM, "no memory for %zu texts", count);
     Status s = CS336_OK;
     size_t standard_inputs = 0;
     bool total_known = true;
-    for (size_t i = 0; !s && i < paths->count; i++) {
+    for (size_t i = 0; !s && i < count; i++) {
         InputText *text = &texts->items[texts->count++];
-        text->path = paths->items[i];
+        text->path = paths[i];
         text->field = field;
         text->stream = (TextStream){.read = read_text, .context = text};
-        s = check_text(text, command);
+        s = look_at(text);
         standard_inputs += strcmp(text->path, "-") == 0;
         texts->has_streams = texts->has_streams || !text->is_plain;
         texts->has_plain = texts->has_plain || text->is_plain;
