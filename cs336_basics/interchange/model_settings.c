@@ -59,7 +59,7 @@ static void value_text(char text[VALUE_BYTES], const TransformerLMConfig *config
     snprintf(text, VALUE_BYTES, "%s", value);
 }
 
-/* Says that two places contradict each other. Numbers have as few digits as tell them apart. */
+/* Says that two sources contradict each other. Numbers have as few digits as tell them apart. */
 static Status contradiction(const ModelSettings *settings, size_t field, const TransformerLMConfig *said,
                             const char *source, const char *reason)
 {

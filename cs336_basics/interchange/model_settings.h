@@ -1,10 +1,10 @@
 /**
  * @file
- * @brief Collects the settings of a model that an import finds in several places: arrays, metadata, config.json, a
- * header, and the caller's options.
+ * @brief Collects the settings of a model from the sources of an import: arrays, metadata, config.json, a header, and
+ * the caller's options.
  *
  * One rule holds for all forms of weights:
- * - Places that contradict each other are refused, in one line with both values. So an option can say what the files
+ * - Sources that contradict each other are refused, in one line with both values. So an option can say what the files
  *   do not say, and it may repeat what they say, but it cannot change the model.
  * - Only the context length can be chosen, because no weight depends on it: RoPE computes the angles of any position.
  *   An option may ask for fewer tokens than the files say. It may not ask for more, because the model has not learned
@@ -32,15 +32,15 @@ enum { MODEL_SETTINGS = 12 /**< fields of TransformerLMConfig but dtype: an impo
 typedef struct {
     const char *path;                    /**< of the weights, for messages */
     TransformerLMConfig config;          /**< the values of the known settings; the others are 0 */
-    const char *sources[MODEL_SETTINGS]; /**< the place that says each one, such as "its metadata"; NULL: not known */
+    const char *sources[MODEL_SETTINGS]; /**< who says each one, such as "its metadata"; NULL: not known */
     Status status;                       /**< the first failure; CS336_EFORMAT for a contradiction */
 } ModelSettings;
 
 /**
- * @brief Adds a setting, or checks that it is what an earlier place has said.
+ * @brief Adds a setting, or checks that it is what an earlier source has said.
  * @param key     name of the field in TransformerLMConfig
  * @param said    has the value in this field
- * @param source  the place, for messages: "num_heads is 4 in SOURCE, but 2 in the options". The string must outlive
+ * @param source  its name for messages: "num_heads is 4 in SOURCE, but 2 in the options". The string must outlive
  *                the settings
  */
 void model_settings_add(ModelSettings *settings, const char *key, const TransformerLMConfig *said, const char *source);
@@ -54,7 +54,7 @@ void model_settings_add_metadata(ModelSettings *settings, const CheckpointFile *
 /** @brief Adds the options that are given, after all files. */
 void model_settings_add_options(ModelSettings *settings, const ImportOptions *options);
 
-/** @brief Returns the place that says a setting; NULL if it is not known. */
+/** @brief Returns the source of a setting; NULL if it is not known. */
 const char *model_settings_source(const ModelSettings *settings, const char *key);
 
 /** @brief True if all settings are known. */

@@ -120,7 +120,7 @@ static void add_shapes(ModelSettings *settings, const WeightFiles *files, const 
 
 /*
  * Finds out whether the embeddings are tied. A state dict of tied embeddings has the matrix under one name, or under
- * both with the same numbers, which then are one matrix here. `source` is the place that says it already, or NULL.
+ * both with the same numbers, which then are one matrix here. `source` says already whether they are; NULL: none does.
  */
 static Status read_tie(TransformerLMConfig *config, WeightFiles *files, const char *prefix, const char *source)
 {
