@@ -15,6 +15,9 @@ MAKEFLAGS += --no-print-directory
 ifeq ($(MAKELEVEL)$(filter -j% --jobserver%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 endif
+# Where a program is, or nothing. The make of macOS, 3.81, starts a command line without a shell unless it has a character
+# such as > in it, and `command` is a word of the shell.
+program_path = $(shell command -v $(1) 2>/dev/null)
 # V=1 prints every command.
 Q := $(if $(V),,@)
 
@@ -43,15 +46,19 @@ C336_CFLAGS   = -std=c11 $(OPTIMIZE) -ffp-contract=fast -fno-math-errno -fPIC -p
 C336_LDFLAGS  = -pthread $(SANITIZE) $(OPENMP_LDFLAGS) $(LDFLAGS)
 C336_LDLIBS   = $(PKG_LIBS) -lm $(LDLIBS)
 
-# The build uses OpenMP if the compiler has it. OPENMP=0 builds without it.
+# The build uses OpenMP if the compiler has it. OPENMP=0 builds without it. Apple's clang knows the pragmas and has no library
+# for them. Homebrew installs that, libomp, where a compiler does not look (on Apple's and on Intel's CPUs).
+LIBOMP         := $(firstword $(wildcard /opt/homebrew/opt/libomp /usr/local/opt/libomp))
+LIBOMP_CFLAGS  := $(LIBOMP:%=-I%/include)
+LIBOMP_LDFLAGS := $(LIBOMP:%=-L%/lib) -lomp
 compiles = $(shell printf 'int main(void){return 0;}' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo yes)
 ifeq ($(OPENMP),0)
 else ifeq ($(call compiles,-fopenmp),yes)
 OPENMP_CFLAGS  := -fopenmp
 OPENMP_LDFLAGS := -fopenmp
-else ifeq ($(call compiles,-Xpreprocessor -fopenmp -lomp),yes)
-OPENMP_CFLAGS  := -Xpreprocessor -fopenmp
-OPENMP_LDFLAGS := -lomp
+else ifeq ($(call compiles,-Xpreprocessor -fopenmp $(LIBOMP_CFLAGS) $(LIBOMP_LDFLAGS)),yes)
+OPENMP_CFLAGS  := -Xpreprocessor -fopenmp $(LIBOMP_CFLAGS)
+OPENMP_LDFLAGS := $(LIBOMP_LDFLAGS)
 endif
 ifeq ($(OPENMP_CFLAGS),)
 OPENMP_CFLAGS  := -fopenmp-simd -Wno-unknown-pragmas
@@ -62,7 +69,7 @@ endif
 
 # A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows arm bench-arm,$(GOALS)),$(PACKAGES)) \
            $(if $(filter test asan ubsan tsan valgrind mutants fuzz,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -183,7 +190,7 @@ $(FAULTY): $(FAULTY_OBJECTS) $(LIBRARY)
 -include $(VARIANT)/obj/tests/torture/faulty_cs336.d
 
 .PHONY: test asan ubsan tsan valgrind mutants torture interface python official
-test: $(TESTS) $(PROGRAM) ## runs the tests; K=attention selects by name or problem, V=1 prints each, XML=file writes a report
+test: $(TESTS) $(PROGRAM) ## runs the tests; K=attention selects by name or problem, K=course the course's; V=1 prints each, XML=file writes a report
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive \
 	    $(if $(V),CK_VERBOSITY=verbose) $(if $(XML),CK_XML_LOG_FILE_NAME='$(XML)') \
 	    $(TEST_ENVIRONMENT) $(TEST_WRAPPER) $(TESTS)
@@ -211,6 +218,21 @@ official: $(PROGRAM) $(SHARED) ## runs the course's own pytest suite over the li
 torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fail, fills a disk; counts how often the work survived; ROUNDS=100
 	@code=0; tests/tools/torture_runs.sh $(PROGRAM) build/torture/runs $(ROUNDS) || code=1; \
 	    tests/tools/torture_faults.sh $(PROGRAM) $(FAULTY) build/torture/faults $(ROUNDS) || code=1; exit $$code
+
+# Another CPU, by emulation. ARM_CC is the compiler for it, aarch64-linux-gnu-gcc if it is not set.
+ARM_OBJECTS := $(call object,tests/bench/arm/kernels.c)
+$(VARIANT)/kernels: $(ARM_OBJECTS) $(LIBRARY)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+-include $(ARM_OBJECTS:.o=.d)
+
+.PHONY: arm bench-arm
+arm: ## builds for ARM (aarch64) into build/arm and runs the tests there under QEMU; K=course the course's, in a minute
+	@MAKE='$(MAKE)' ARM_CC='$(ARM_CC)' K='$(K)' $(if $(V),CK_VERBOSITY=verbose) \
+	    tests/tools/on_arm.sh build/arm/run_tests qemu-aarch64 build/arm/run_tests
+bench-arm: ## counts the instructions of the kernels on ARM under QEMU; K=matmul selects by name, V=1 names the functions
+	@MAKE='$(MAKE)' ARM_CC='$(ARM_CC)' V='$(V)' \
+	    tests/tools/on_arm.sh build/arm/kernels tests/bench/arm/count.sh build/arm/kernels '$(CC)' '$(K)'
 
 # Each line checks one kind of file with the program that it comes from, in build/interchange/.
 .PHONY: interchange
@@ -279,10 +301,12 @@ runs: $(PROGRAM) ## trains the small models of the book's tables again and runs 
 reference: $(PROGRAM) ## trains the demo's model again and says whether its losses are normal; K=tinystories DATA=directory trains the other
 	@CS336_DATA='$(DATA)' python3 docs/tools/reference.py $(or $(K),demo)
 
-FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] docs/live/*.[ch])
+FORMATTED = $(wildcard cs336_basics/*/*.[ch] cs336_basics/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] tests/bench/arm/*.[ch] \
+    docs/live/*.[ch])
 format: ## runs clang-format on every source file
 	@clang-format -i $(FORMATTED)
-format-check: ## fails if clang-format would change anything
+format-check: ## fails if clang-format would change anything, or if macOS lacks what a script, a makefile or C uses
+	@tests/tools/check_portable.sh
 	@clang-format --dry-run -Werror $(FORMATTED)
 arrows: ## fails if an #include points upwards or sideways in the order of the folders (README.md)
 	@tests/tools/check_arrows.sh

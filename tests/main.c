@@ -1,6 +1,7 @@
 /*
- * Runs the suites. The environment variable K selects the tests whose name or problem contains it, as `pytest -k` does.
- * The variables of the Check framework (CK_VERBOSITY, CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as its manual says.
+ * Runs the suites. The environment variable K selects the tests whose name or problem contains it, as `pytest -k` does;
+ * K=course selects the tests of the course. The variables of the Check framework (CK_VERBOSITY, CK_FORK,
+ * CK_XML_LOG_FILE_NAME, ...) work as its manual says.
  */
 #include "tests/suites.h"
 
@@ -13,9 +14,19 @@ enum {
     SLOWER_WHEN_INSTRUMENTED = 20 /* factor of the time limits under sanitizers and valgrind */
 };
 
+static int is_course_test(const char *name)
+{
+    for (size_t i = 0; i < COURSE_SUITES; i++)
+        for (const TestCase *test = test_suites[i].cases; test->test; test++)
+            if (strcmp(test->name, name) == 0)
+                return 1;
+    return 0;
+}
+
 static int selected(const TestCase *test, const char *pattern)
 {
-    return !pattern || strstr(test->name, pattern) || strstr(test->problem, pattern);
+    return !pattern || strstr(test->name, pattern) || strstr(test->problem, pattern) ||
+           (strcmp(pattern, "course") == 0 && is_course_test(test->name));
 }
 
 static int runs(const TestCase *test, const char *pattern)
@@ -61,15 +72,6 @@ static Suite *suite_of(const TestSuite *table, const char *pattern)
         suite_add_tcase(suite, tc);
     }
     return suite;
-}
-
-static int is_course_test(const char *name)
-{
-    for (size_t i = 0; i < COURSE_SUITES; i++)
-        for (const TestCase *test = test_suites[i].cases; test->test; test++)
-            if (strcmp(test->name, name) == 0)
-                return 1;
-    return 0;
 }
 
 /* Prints, as the last lines, how many tests of the course and of our own pass. Check's report has named the others. */

@@ -106,9 +106,10 @@ static Status feed(Batch *batch)
 static Status draw_each(Batch *batch)
 {
     const GenerateConfig *config = batch->config;
-    const size_t vocab_size = batch->lm->config.vocab_size, count = batch->count;
+    const size_t count = batch->count;
     ParallelFailure failure = {0};
-#pragma omp parallel for num_threads(parallel_threads_for((count - 1) * vocab_size * NUMBERS_PER_LOGIT))
+#pragma omp parallel for num_threads( \
+    parallel_threads_for((count - 1) * batch->lm->config.vocab_size * NUMBERS_PER_LOGIT))
     for (size_t i = 0; i < count; i++) {
         Place *place = &batch->places[i];
         if (!place->text)

@@ -10,11 +10,11 @@
 
 /*
  * A register tile is ATTENTION_TILE_ROWS x PANEL floats, which stay in vector registers during a product: 8 x 2 vectors
- * of the 32 registers of AVX-512, 4 x 2 of 16 registers elsewhere. The other registers hold the operands.
+ * of the 32 registers of AVX-512 and NEON, 4 x 2 of 16 registers elsewhere. The other registers hold the operands.
  */
 enum {
-    ATTENTION_TILE_ROWS = VECTOR_FLOATS == 16 ? 8 : 4, /* rows of a register tile */
-    PANEL = 2 * VECTOR_FLOATS                          /* columns of a register tile, and of a panel */
+    ATTENTION_TILE_ROWS = VECTOR_REGISTERS == 32 ? 8 : 4, /* rows of a register tile */
+    PANEL = 2 * VECTOR_FLOATS                             /* columns of a register tile, and of a panel */
 };
 _Static_assert(ATTENTION_TALLEST_TILE % (int)ATTENTION_TILE_ROWS == 0, "packed rows would end inside a register tile");
 
@@ -133,21 +133,50 @@ static void KERNEL(attention_unpack_rows)(float *destination, ptrdiff_t stride, 
 
 /* ---- the micro-kernel ---- */
 
+/* tile(s, j) += factor b(j) for one row s of the tile and a row of b in two vectors. */
+VECTOR_INLINE void tile_add_to_row(RegisterTile tile, size_t s, float factor, Vector b0, Vector b1)
+{
+    const Vector factors = vector_fill(factor);
+    tile[s][0] += factors * b0;
+    tile[s][1] += factors * b1;
+}
+
 /*
  * tile(s, j) += sum over k < depth of a(s, k) b(k, j). Row s of a begins at a + s * a_row, and its next number is
- * a_next floats further; row k of b begins at b + k * b_row.
+ * a_next floats further; row k of b begins at b + k * b_row. Each number of the tile is summed in the order of k.
  */
 VECTOR_INLINE void tile_multiply_add(RegisterTile tile, const float *a, size_t a_row, size_t a_next, const float *b,
                                      size_t b_row, size_t depth)
 {
+#if defined(VECTOR_NEON)
+    /* Load several numbers of a at once (see Factors): four of each row, or those of all rows, if they are contiguous.
+     */
+    for (; a_next == 1 && depth >= VECTOR_FLOATS; depth -= VECTOR_FLOATS, a += VECTOR_FLOATS) {
+        Factors row[ATTENTION_TILE_ROWS];
+        VECTOR_UNROLL
+        for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
+            row[s] = factors_load(a + s * a_row, VECTOR_FLOATS);
+        VECTOR_UNROLL
+        for (size_t k = 0; k < VECTOR_FLOATS; k++, b += b_row) {
+            const Vector b0 = vector_load(b), b1 = vector_load(b + VECTOR_FLOATS);
+            VECTOR_UNROLL
+            for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
+                tile_add_to_row(tile, s, factor_of(&row[s], k), b0, b1);
+        }
+    }
+    for (; a_row == 1 && depth > 0; depth--, a += a_next, b += b_row) {
+        const Factors column = factors_load(a, ATTENTION_TILE_ROWS);
+        const Vector b0 = vector_load(b), b1 = vector_load(b + VECTOR_FLOATS);
+        VECTOR_UNROLL
+        for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
+            tile_add_to_row(tile, s, factor_of(&column, s), b0, b1);
+    }
+#endif
     for (size_t k = 0; k < depth; k++, a += a_next, b += b_row) {
         const Vector b0 = vector_load(b), b1 = vector_load(b + VECTOR_FLOATS);
         VECTOR_UNROLL
-        for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++) {
-            const Vector factor = vector_fill(a[s * a_row]);
-            tile[s][0] += factor * b0;
-            tile[s][1] += factor * b1;
-        }
+        for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
+            tile_add_to_row(tile, s, a[s * a_row], b0, b1);
     }
 }
 
@@ -308,10 +337,19 @@ static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock 
 
 /* ---- softmax ---- */
 
+/*
+ * Columns that attention_add_to_columns() sums in one register tile. It reads the probabilities of all rows that any of
+ * these columns sees, so the softmax computes as many: e^-inf = 0 where a column does not see the row.
+ */
+enum {
+    SOFTMAX_COLUMNS = (int)ATTENTION_TILE_ROWS > (int)VECTOR_FLOATS ? (int)ATTENTION_TILE_ROWS : (int)VECTOR_FLOATS
+};
+
 static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *rescale, const ScoreBlock *block)
 {
-    for (size_t column = 0; column < block->columns; column += VECTOR_FLOATS) {
-        const Range seen = rows_seen(block, column, VECTOR_FLOATS);
+    const size_t padded = (block->columns + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS * SOFTMAX_COLUMNS;
+    for (size_t column = 0; column < padded; column += VECTOR_FLOATS) {
+        const Range seen = rows_seen(block, column / SOFTMAX_COLUMNS * SOFTMAX_COLUMNS, SOFTMAX_COLUMNS);
         float *scores = score + panel_start(column) + column % PANEL;
         /* m': the greatest score of each column so far, one column in each lane. */
         const Vector old = vector_load(maximum + column);

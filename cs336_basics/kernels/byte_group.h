@@ -59,6 +59,38 @@ VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
     const __m256i bit = _mm256_set1_epi8(0x20);
     return (ByteGroup){{_mm256_or_si256(group.half[0], bit), _mm256_or_si256(group.half[1], bit)}};
 }
+#elif defined(VECTOR_NEON)
+/** @brief 64 bytes in four vector registers. */
+typedef struct {
+    uint8x16_t quarter[4]; /**< bytes 0 to 15, 16 to 31, ... */
+} ByteGroup;
+
+VECTOR_INLINE ByteGroup group_load(const uint8_t *text)
+{
+    return (ByteGroup){{vld1q_u8(text), vld1q_u8(text + 16), vld1q_u8(text + 32), vld1q_u8(text + 48)}};
+}
+
+VECTOR_INLINE uint64_t group_in_range(ByteGroup group, uint8_t low, uint8_t high)
+{
+    /* A comparison sets all bits of a byte. Byte i keeps the one with the value 2^(i % 8). */
+    static const uint8_t values[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t bit = vld1q_u8(values);
+    uint8x16_t inside[4];
+    VECTOR_UNROLL
+    for (int q = 0; q < 4; q++)
+        inside[q] = bit & (group.quarter[q] - low <= (uint8_t)(high - low));
+    /* Adding neighbours three times makes one byte of eight: the bits of eight bytes side by side. */
+    const uint8x16_t fours = vpaddq_u8(vpaddq_u8(inside[0], inside[1]), vpaddq_u8(inside[2], inside[3]));
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(fours, fours)), 0);
+}
+
+VECTOR_INLINE ByteGroup group_lower_case(ByteGroup group)
+{
+    VECTOR_UNROLL
+    for (int q = 0; q < 4; q++)
+        group.quarter[q] |= 0x20;
+    return group;
+}
 #else
 /** @brief 64 bytes in eight ordinary registers. */
 typedef struct {

@@ -27,7 +27,7 @@ enum { DOT_STREAMS = 4 };
 enum { DOT_PREFETCH = 512 };
 
 /* Rows of the other factor that meet the streams together, in DOT_FEW x DOT_STREAMS vectors of sums. */
-#if VECTOR_FLOATS == 16 || defined(__aarch64__)
+#if VECTOR_FLOATS == 16 || defined(VECTOR_NEON)
 enum { DOT_FEW = 6 }; /* 24 of 32 registers */
 #else
 enum { DOT_FEW = 2 }; /* 8 of 16 registers */

@@ -189,22 +189,23 @@ static void KERNEL(rotate)(float *y, ptrdiff_t y_stride, const float *x, ptrdiff
  * numbers and stays there. Arithmetic on subnormals takes a hundred cycles or more. Such a moment no longer moves the
  * value, so it is set to 0.
  */
-static void KERNEL(adamw)(float *value, float *first, float *second, float *grad, const AdamWScalars *c, size_t n)
+static void KERNEL(adamw)(float *value, float *first, float *second, float *grad, const AdamWScalars *scalars, size_t n)
 {
+    const AdamWScalars c = *scalars; /* a copy: the stores below cannot change it, so it stays in registers */
     const IntVector all_but_sign = vector_bits((Vector){0}) + INT32_MAX;
     for (size_t i = 0; i < n; i += VECTOR_FLOATS) {
-        const Vector g = c->grad_factor * vector_load_first(grad + i, n - i);
+        const Vector g = c.grad_factor * vector_load_first(grad + i, n - i);
         /* m = m + (g - m) (1 - beta1),  v = beta2 v + (1 - beta2) g^2 */
-        const Vector old = vector_load_first(first + i, n - i), m = old + (g - old) * c->rate1;
-        const Vector v = c->beta2 * vector_load_first(second + i, n - i) + c->rate2 * g * g;
+        const Vector old = vector_load_first(first + i, n - i), m = old + (g - old) * c.rate1;
+        const Vector v = c.beta2 * vector_load_first(second + i, n - i) + c.rate2 * g * g;
         /* value = decay value - step_size m / (sqrt(v) / correction + eps) */
-        const Vector denominator = vector_sqrt(v) / c->second_correction + c->eps;
-        const Vector decayed = c->decay * vector_load_first(value + i, n - i);
+        const Vector denominator = vector_sqrt(v) / c.second_correction + c.eps;
+        const Vector decayed = c.decay * vector_load_first(value + i, n - i);
         const Vector magnitude = vector_from_bits(vector_bits(m) & all_but_sign);
-        vector_store_first(value + i, decayed - c->step_size * m / denominator, n - i);
+        vector_store_first(value + i, decayed - c.step_size * m / denominator, n - i);
         vector_store_first(first + i, vector_select(magnitude < FLT_MIN, (Vector){0}, m), n - i);
         vector_store_first(second + i, v, n - i);
-        if (c->clear)
+        if (c.clear)
             vector_store_first(grad + i, (Vector){0}, n - i);
     }
 }

@@ -22,7 +22,7 @@
 #elif VECTOR_FLOATS == 8 && defined(__AVX2__) && defined(__FMA__)
 #define VECTOR_AVX2 1
 #include <immintrin.h>
-#elif VECTOR_FLOATS == 4 && defined(__aarch64__)
+#elif VECTOR_FLOATS == 4 && defined(__aarch64__) && !defined(__AARCH64EB__)
 #define VECTOR_NEON 1
 #include <arm_neon.h>
 #endif
@@ -49,6 +49,13 @@ VECTOR_INLINE void vector_store(float *y, Vector v)
 {
     *(UnalignedVector *)(void *)y = v;
 }
+
+/* Vector registers, which decide how many sums a micro-kernel can keep. */
+#if defined(VECTOR_AVX512) || defined(VECTOR_NEON)
+#define VECTOR_REGISTERS 32
+#else
+#define VECTOR_REGISTERS 16
+#endif
 
 /* Returns x in every lane. */
 VECTOR_INLINE Vector vector_fill(float x)
@@ -95,6 +102,57 @@ VECTOR_INLINE Vector vector_min(Vector a, Vector b)
 #endif
 }
 
+/*
+ * Numbers that lie next to each other in memory, each of which is a factor of whole vectors. NEON's multiply-add takes
+ * a factor from a lane of a vector, so four are loaded at once. x86 loads each one into all lanes.
+ */
+#if defined(VECTOR_NEON)
+enum { FACTORS_MOST = 12 };
+typedef struct {
+    Vector vectors[FACTORS_MOST / VECTOR_FLOATS];
+} Factors;
+
+/* count is a multiple of 4, and a constant to the compiler, so the vectors are registers. */
+VECTOR_INLINE Factors factors_load(const float *x, const size_t count)
+{
+    Factors factors;
+    VECTOR_UNROLL
+    for (size_t i = 0; i < count / VECTOR_FLOATS; i++)
+        factors.vectors[i] = vector_load(x + i * VECTOR_FLOATS);
+    return factors;
+}
+
+VECTOR_INLINE float factor_of(const Factors *factors, size_t i)
+{
+    return factors->vectors[i / VECTOR_FLOATS][i % VECTOR_FLOATS];
+}
+#else
+typedef struct {
+    const float *numbers;
+} Factors;
+
+VECTOR_INLINE Factors factors_load(const float *x, const size_t count)
+{
+    (void)count;
+    return (Factors){x};
+}
+
+VECTOR_INLINE float factor_of(const Factors *factors, size_t i)
+{
+    return factors->numbers[i];
+}
+#endif
+
+/* Returns x between two numbers: low where x is less, high where x is greater. NaN stays NaN. */
+VECTOR_INLINE Vector vector_clamp(Vector x, float low, float high)
+{
+#if defined(VECTOR_NEON)
+    return vminq_f32(vmaxq_f32(x, vector_fill(low)), vector_fill(high));
+#else
+    return vector_min(vector_fill(high), vector_max(vector_fill(low), x));
+#endif
+}
+
 #if defined(VECTOR_AVX512)
 VECTOR_INLINE __mmask16 vector_mask(size_t n)
 {
@@ -118,9 +176,16 @@ VECTOR_INLINE Vector vector_load_first(const float *x, size_t n)
 #elif defined(VECTOR_AVX2)
     return _mm256_maskload_ps(x, vector_mask(n));
 #else
+    /* No loop: the compiler would make it a call of memcpy(), before which all vectors are written to memory. */
     Vector v = {0};
-    for (size_t i = 0; i < n; i++)
-        v[i] = x[i];
+    if (n & 2) {
+        v[0] = x[0];
+        v[1] = x[1];
+        if (n & 1)
+            v[2] = x[2];
+    } else if (n & 1) {
+        v[0] = x[0];
+    }
     return v;
 #endif
 }
@@ -137,8 +202,14 @@ VECTOR_INLINE void vector_store_first(float *y, Vector v, size_t n)
 #elif defined(VECTOR_AVX2)
     _mm256_maskstore_ps(y, vector_mask(n), v);
 #else
-    for (size_t i = 0; i < n; i++)
-        y[i] = v[i];
+    if (n & 2) {
+        y[0] = v[0];
+        y[1] = v[1];
+        if (n & 1)
+            y[2] = v[2];
+    } else if (n & 1) {
+        y[0] = v[0];
+    }
 #endif
 }
 
@@ -150,9 +221,8 @@ VECTOR_INLINE Vector vector_pad(Vector v, size_t n, float x)
 #elif defined(VECTOR_AVX2)
     return _mm256_blendv_ps(_mm256_set1_ps(x), v, _mm256_castsi256_ps(vector_mask(n)));
 #else
-    for (size_t i = n; i < VECTOR_FLOATS; i++)
-        v[i] = x;
-    return v;
+    const IntVector lane = {0, 1, 2, 3};
+    return vector_select(lane < (n < 4 ? (int)n : 4), v, vector_fill(x));
 #endif
 }
 
@@ -234,14 +304,12 @@ VECTOR_INLINE Vector vector_pair_multiply_add(float a, Vector b, Vector sum)
 /*
  * Returns e^x to about 1 unit in the last place. Range reduction: x = n ln 2 + r with whole n and |r| <= ln(2) / 2, so
  * e^x = 2^n e^r. ln 2 is subtracted as a sum of two numbers (Cody and Waite): the first has so few bits that n times it
- * is exact. x is clamped to [-110, 90], beyond which e^x is 0 or inf, so that n stays small and r finite. x is the
- * second operand of maximum and minimum, so that NaN passes through.
+ * is exact. x is clamped to [-110, 90], beyond which e^x is 0 or inf, so that n stays small and r finite.
  */
 VECTOR_INLINE Vector vector_exp(Vector x)
 {
     const float shifter = 0x1.8p23f; /* x + shifter - shifter rounds x to a whole number */
-    x = vector_max(vector_fill(-110), x);
-    x = vector_min(vector_fill(90), x);
+    x = vector_clamp(x, -110, 90);
     const Vector n = (x * 0x1.715476p+0f + shifter) - shifter;
     const Vector r = (x - n * 0x1.62e4p-1f) - n * 0x1.7f7d1cp-20f;
     /* The minimax polynomial of (e^r - 1 - r) / r^2 on that interval: its greatest error is 3e-9 of e^r. */

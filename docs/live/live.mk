@@ -37,7 +37,7 @@ $(LIVE_NATIVE): $(LIVE_C) $(wildcard docs/live/*.h) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -Wno-missing-prototypes -shared $(LIVE_C) $(LIBRARY) $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 
-LIVE_SCRIPT := $(if $(shell command -v $(EMCC)),build/live/cs336.js)
+LIVE_SCRIPT := $(if $(call program_path,$(EMCC)),build/live/cs336.js)
 
 .PHONY: live-pictures
 live-pictures: ## takes the pictures of the book's running figures, docs/figures/live/; K=softmax selects by name

@@ -203,8 +203,8 @@ START_TEST(test_experiments_take_one_file)
         "\"num_layers\": 1, \"num_heads\": 2, \"batch_size\": 2, \"steps\": 3}, \"runs\": [{\"name\": \"a\"}], "
         "\"sample\": {\"prompt\": \"Once\", \"max_tokens\": 5}}' >e.json");
     assert_shell_ok("cs336 experiment e.json --data . --out e >log 2>&1 && test -s e/a/sample.txt");
-    assert_shell_ok("sed -i 's/\"tokenizer\": \"t.json\"/\"tokenizer\": \"t.json\", \"vocab\": \"v.json\", \"merges\": "
-                    "\"m.txt\"/' e.json");
+    assert_shell_ok("sed 's/\"tokenizer\": \"t.json\"/\"tokenizer\": \"t.json\", \"vocab\": \"v.json\", \"merges\": "
+                    "\"m.txt\"/' e.json >both.json && mv both.json e.json");
     assert_shell_fails(1,
                        "cs336 experiment: e.json: tokens: tokenizer is a whole tokenizer; leave out vocab and merges",
                        "cs336 experiment e.json --data . --out f");

@@ -305,6 +305,38 @@ START_TEST(test_failed_calls_and_programs_name_status_and_command)
 }
 END_TEST
 
+/* ---- long messages ---- */
+
+enum { LONG_MESSAGE = 20000, KEPT = 1000 /* of its characters at least, on any system */ };
+
+START_TEST(fails_with_a_long_message)
+{
+    static char text[LONG_MESSAGE + 1];
+    memset(text, 'x', LONG_MESSAGE);
+    ck_abort_msg("%s", text);
+}
+END_TEST
+
+/* The output of a program may be that long. */
+START_TEST(test_a_long_message_is_cut)
+{
+    Suite *suite = suite_create("failing");
+    TCase *tc = tcase_create("long");
+    tcase_set_timeout(tc, 100);
+    tcase_add_test(tc, fails_with_a_long_message);
+    suite_add_tcase(suite, tc);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_FORK);
+    srunner_run_all(runner, CK_SILENT);
+    ck_assert_int_eq(srunner_ntests_failed(runner), 1);
+    TestResult **results = srunner_failures(runner);
+    ck_assert_msg(tr_rtype(results[0]) == CK_FAILURE, "it ended with: %.1000s", tr_msg(results[0]));
+    ck_assert_uint_ge(strspn(tr_msg(results[0]), "x"), KEPT);
+    free(results);
+    srunner_free(runner);
+}
+END_TEST
+
 /* ---- labels ---- */
 
 START_TEST(fails_in_a_round)
@@ -349,6 +381,7 @@ const TestCase messages_tests[] = {
     TEST(test_comparisons_say_nan_infinity_and_nothing_written, "messages"),
     TEST(test_failures_in_helpers_name_the_line_of_the_test, "messages"),
     TEST(test_failed_calls_and_programs_name_status_and_command, "messages"),
+    TEST(test_a_long_message_is_cut, "messages"),
     TEST(test_labels_begin_every_message_until_they_are_removed, "messages"),
     {0},
 };

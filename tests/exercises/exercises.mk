@@ -10,7 +10,7 @@ ifneq (,$(filter learn-check,$(GOALS))$(and $(filter learn,$(GOALS)),$(EX)))
 ifeq (,$(CHECK_LIBS))
 $(error not installed: check. `make deps` installs what is needed, `make doctor` says what each piece is for)
 endif
-ifeq (,$(shell command -v $(OBJCOPY)))
+ifeq (,$(call program_path,$(OBJCOPY)))
 $(error make $(firstword $(filter learn learn-check,$(GOALS))): needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here)
 endif
 endif

@@ -175,11 +175,12 @@ START_TEST(test_thinning_keeps_extremes)
         ck_assert_uint_eq(kept[left - 1].line, curve.points[count - 1].line);
         for (size_t begin = 0; begin < count; begin += each) {
             double low = INFINITY, high = -INFINITY;
-            int nan = 0;
+            bool nan = false;
             for (size_t i = begin; i < begin + each; i++) {
-                low = fmin(low, curve.points[i].value);
-                high = fmax(high, curve.points[i].value);
-                nan += isnan(curve.points[i].value);
+                const double value = curve.points[i].value;
+                nan = nan || isnan(value);
+                low = value < low ? value : low;
+                high = value > high ? value : high;
             }
             const size_t first = curve.points[begin].line, last = curve.points[begin + each - 1].line;
             if (low <= high) {

@@ -8,11 +8,16 @@
 /* In this file the name means Check's own function. */
 #undef _ck_assert_failed
 
-enum { MESSAGE_BYTES = 8192 /* Check cuts messages at BUFSIZ, which is 8192 with glibc */ };
+enum {
+    LABEL_BYTES = 256,
+    /* Check refuses a message of more than 4096 bytes (its variable CK_MAX_MSG_SIZE), with the label and what it adds
+       itself: the test then ends without any message. */
+    MESSAGE_BYTES = 4096 - 2 * LABEL_BYTES
+};
 
 static const char *noted_file; /* NULL: no place is noted */
 static int noted_line;
-static char label[256];
+static char label[LABEL_BYTES];
 
 static int is_helper(const char *file)
 {

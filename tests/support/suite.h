@@ -46,7 +46,10 @@ const char *no_full_device(void);
 const char *no_file_size_limit(void);
 /** @} */
 
-/** @brief True if a sanitizer or valgrind slows this build down. */
+/** @brief True if a sanitizer, valgrind or an emulator slows this build down. */
 int test_is_instrumented(void);
+
+/** @brief True under `make arm`, where QEMU emulates another CPU and Linux's system calls. */
+int test_is_emulated(void);
 
 #endif

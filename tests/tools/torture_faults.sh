@@ -8,7 +8,10 @@
 # training run that fails must be resumed to the same checkpoint as a run without a fault, and an experiment goes on when
 # it is started again.
 set -u
-program=$(realpath "$1") faulty=$(realpath "$2") directory=$3 rounds=${4:-100} failed=0
+absolute() { echo "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"; }
+program=$(absolute "$1") faulty=$(absolute "$2") directory=$3 rounds=${4:-100} failed=0
+# A command that hangs fails after a minute. Without timeout (macOS) the script hangs with it.
+limited() { if command -v timeout >/dev/null; then timeout 60 "$@"; else "$@"; fi; }
 # Mounts of a private mount namespace are gone when this script ends, however it ends.
 if [ -z "${CS336_OWN_MOUNTS-}" ] && [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
     CS336_OWN_MOUNTS=1 exec unshare --mount "$0" "$@"
@@ -86,7 +89,7 @@ faults() { # kind, column of the counts, judge, command ...
     [ $step -ge 1 ] || step=1
     while [ $n -le "$total" ]; do
         restore
-        (cd work && env "CS336_FAIL_$kind=$n" timeout 60 "$faulty" "$@" >../out 2>../said)
+        (cd work && limited env "CS336_FAIL_$kind=$n" "$faulty" "$@" >../out 2>../said)
         code=$?
         tried=$((tried + 1))
         if $judge $code; then kept=$((kept + 1)); else tell "$kind $n of $total, exit code $code: $*"; fi
@@ -125,12 +128,12 @@ disk() { # judge, command ...
             cp -r case disk/work && ln -s disk/work work
             cat /dev/zero >disk/filler 2>fill.log
             truncate -s "-$((pages * 4096))" disk/filler
-            (cd work/ && timeout 60 "$program" "$@" >../out 2>../../said)
+            (cd work/ && limited "$program" "$@" >../out 2>../../said)
             code=$?
             rm disk/filler disk/out
         else
             restore
-            (trap '' XFSZ; cd work && ulimit -f $((pages * 8)) && timeout 60 "$program" "$@" >../out 2>../said)
+            (trap '' XFSZ; cd work && ulimit -f $((pages * 8)) && limited "$program" "$@" >../out 2>../said)
             code=$?
         fi
         tried=$((tried + 1))

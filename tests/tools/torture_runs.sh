@@ -3,7 +3,7 @@
 # Called by `make torture`. usage: torture_runs.sh PROGRAM DIRECTORY [ROUNDS]
 # Ends with 1 if any row is not 100 %.
 set -u
-program=$(realpath "$1") directory=$2 rounds=${3:-100} failed=0
+program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1") directory=$2 rounds=${3:-100} failed=0
 export OMP_WAIT_POLICY=passive
 rm -rf "$directory" && mkdir -p "$directory" && cd "$directory" || exit 1
 "$program" story --stories 300 --output text.txt >log &&
@@ -66,7 +66,10 @@ row "overwriting run killed at once: never a mixture of two runs" $kept $((3 * r
 # A shell makes its background processes ignore SIGINT, and what is ignored stays ignored: so the pipeline is in the
 # foreground, with the number of its group in a file, and the signal comes from the background.
 saved=0 pipelines=$((rounds * 2 / 5))
-if sh -c 'kill -INT $$; :' 2>log; then
+if ! command -v setsid >log; then
+    echo 'Ctrl-C while the output is piped into tee: skipped, no program setsid (macOS)'
+    pipelines=0
+elif sh -c 'kill -INT $$; :' 2>log; then
     echo 'Ctrl-C while the output is piped into tee: skipped, SIGINT is ignored here'
     pipelines=0
 fi
