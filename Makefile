@@ -139,14 +139,15 @@ $(VARIANT)/obj/cs336_basics/embedded/%.o: $(VARIANT)/embedded/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-# NAME_avx2.c, NAME_avx512.c and NAME_avx512_bf16.c are compiled for the instruction set in their name. The program picks
+# NAME_avx2.c, NAME_avx512.c, NAME_avx512_bf16.c and NAME_amx.c are compiled for the instruction set in their name. The program picks
 # one of them when it starts (kernels/isa.h).
 ifneq (,$(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null)))
 kernels_for = $(call object,$(filter %_$(1).c,$(LIB_SOURCES) $(wildcard tests/bench/*.c)))
 AVX2_FLAGS  := -mavx2 -mfma -mbmi -mbmi2 -mpopcnt
 $(call kernels_for,avx2): C336_CFLAGS += $(AVX2_FLAGS)
-$(call kernels_for,avx512) $(call kernels_for,avx512_bf16): C336_CFLAGS += $(AVX2_FLAGS) -mavx512f -mavx512vl -mavx512dq -mavx512bw
-$(call kernels_for,avx512_bf16): C336_CFLAGS += -mavx512bf16
+$(foreach isa,avx512 avx512_bf16 amx,$(call kernels_for,$(isa))): C336_CFLAGS += $(AVX2_FLAGS) -mavx512f -mavx512vl -mavx512dq -mavx512bw
+$(call kernels_for,avx512_bf16) $(call kernels_for,amx): C336_CFLAGS += -mavx512bf16
+$(call kernels_for,amx): C336_CFLAGS += -mamx-tile -mamx-bf16
 endif
 
 $(LIBRARY): $(LIB_OBJECTS)

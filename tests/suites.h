@@ -29,9 +29,11 @@
     X(safetensors)        \
     X(widen)              \
     X(kernels)            \
+    X(tile)               \
     X(matmul)             \
     X(peak)               \
     X(matmul_bf16)        \
+    X(matmul_split)       \
     X(functional)         \
     X(cross_entropy)      \
     X(attention)          \

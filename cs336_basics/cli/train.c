@@ -64,8 +64,10 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         OPTION_SIZE("steps", &o->steps, "N", 1, "number of steps in the whole run"),
         OPTION_SIZE_UNSHOWN("stop-at", &o->stop_at, "N", 1,
                             "save and stop after this step; --resume continues (default --steps)"),
-        OPTION_CHOICE("dtype", &o->dtype, dtype_names, "float32|bf16",
-                      "type of the inputs of matrix products; sums and weights stay float32"),
+        OPTION_CHOICE(
+            "dtype", &o->dtype, dtype_names, "float32|bf16|bf16x3",
+            "type of the inputs of matrix products; sums and weights stay float32. bf16x3 takes each number as "
+            "two of bf16"),
         OPTION_SEED(&o->seed, "seed of weights, batches and validation windows"),
         OPTION_THREADS(&o->threads),
         OPTION_HEADING("Optimizer"),
@@ -185,6 +187,20 @@ static TrainerConfig config_of(const TrainOptions *o)
 
 /* ---- report ---- */
 
+/* Says which type products have, and if it gains nothing on this CPU. The product's speed is measured for it. */
+static void print_dtype(DType dtype)
+{
+    const double slower = dtype == DTYPE_BF16 && !matmul_bf16_is_emulated() ? peak_time_of_bf16() : 0;
+    if (dtype == DTYPE_BF16 && matmul_bf16_is_emulated())
+        puts("dtype    bf16, emulated: without AVX512_BF16 or AMX it is no faster than float32");
+    else if (slower > 1)
+        printf("dtype    bf16, slower than float32 on this CPU: a product takes %.2f times as long\n", slower);
+    else if (dtype == DTYPE_BF16X3 && matmul_bf16x3_is_emulated())
+        puts("dtype    bf16x3, emulated: without AMX it is no faster than float32");
+    else if (dtype != DTYPE_FLOAT32)
+        printf("dtype    %s\n", dtype_names[dtype]);
+}
+
 static void print_header(const TrainOptions *o, const Trainer *trainer)
 {
     enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such as "size     " */
@@ -209,11 +225,10 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
         printf("         each step in %zu pieces of %zu sequences\n", config->grad_accum, trainer_piece_size(config));
     if (config->overfit_one_batch)
         puts("         each step uses the first batch: the loss should go to about 0");
-    printf("machine  %d thread%s, %s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
-           isa_name(isa_in_use()));
-    if (config->model.dtype == DTYPE_BF16)
-        printf("dtype    bf16%s\n",
-               matmul_bf16_is_emulated() ? ", emulated: without AVX512_BF16 it is no faster than float32" : "");
+    printf("machine  %d thread%s, %s%s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
+           isa_name(isa_in_use()),
+           isa_matrix_unit_is_refused() ? "; the CPU has AMX, but its system does not let programs use it" : "");
+    print_dtype(config->model.dtype);
     if (!isnan(o->loss_floor))
         printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
 }
@@ -329,7 +344,9 @@ static double mfu_per_speed(const TrainerConfig *config)
     const TransformerLMConfig *model = &config->model;
     const double flops = account_training_flops(model, config->batch_size, model->context_length);
     const double tokens = (double)config->batch_size * (double)model->context_length;
-    return account_mfu(flops / tokens, 1, peak_measure(model->dtype == DTYPE_BF16));
+    static const PeakOf kinds[] = {
+        [DTYPE_FLOAT32] = PEAK_FLOAT32, [DTYPE_BF16] = PEAK_BF16, [DTYPE_BF16X3] = PEAK_BF16X3};
+    return account_mfu(flops / tokens, 1, peak_measure(kinds[model->dtype]));
 }
 
 static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOutcome *outcome)

@@ -1,5 +1,7 @@
 #include "kernels/isa.h"
 
+#include "kernels/tile_unit.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,19 +20,22 @@ static bool cpu_has(Isa isa)
                       __builtin_cpu_supports("popcnt");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    if (isa == ISA_AMX)
+        return bf16 && tile_unit() == TILE_UNIT_ALLOWED;
     if (isa == ISA_AVX512_BF16)
-        return avx512 && __builtin_cpu_supports("avx512bf16");
+        return bf16;
     if (isa == ISA_AVX512)
         return avx512;
     if (isa == ISA_AVX2)
         return avx2;
 #endif
-    return isa == ISA_PORTABLE;
+    return isa == ISA_PORTABLE || isa == ISA_AMX_EMULATED;
 }
 
 static Isa best_of_cpu(void)
 {
-    Isa isa = ISA_AVX512_BF16;
+    Isa isa = ISA_AMX;
     while (!cpu_has(isa))
         isa--;
     return isa;
@@ -43,7 +48,8 @@ static Isa best_of_cpu(void)
 static Status read_override(Isa *isa)
 {
     static const char *const names[ISA_COUNT] = {
-        [ISA_PORTABLE] = "portable", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512", [ISA_AVX512_BF16] = "avx512_bf16"};
+        [ISA_PORTABLE] = "portable",       [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512",
+        [ISA_AVX512_BF16] = "avx512_bf16", [ISA_AMX] = "amx",   [ISA_AMX_EMULATED] = "amx-emulated"};
     const char *name = getenv("CS336_ISA");
     *isa = best_of_cpu();
     if (!name || !*name)
@@ -51,14 +57,20 @@ static Status read_override(Isa *isa)
     for (int i = 0; i < ISA_COUNT; i++) {
         if (strcmp(name, names[i]) != 0)
             continue;
+        if (i == ISA_AMX && isa_matrix_unit_is_refused())
+            return status_fail(CS336_ERANGE,
+                               "CS336_ISA: this CPU has %s, but its system does not let programs use it, using %s",
+                               name, isa_name(*isa));
         if (!cpu_has((Isa)i))
             return status_fail(CS336_ERANGE, "CS336_ISA: this CPU does not have %s, using %s", name, isa_name(*isa));
         *isa = (Isa)i;
         return CS336_OK;
     }
-    return status_fail(CS336_ERANGE,
-                       "CS336_ISA: unknown value \"%s\", expected avx512_bf16, avx512, avx2 or portable, using %s",
-                       name, isa_name(*isa));
+    return status_fail(
+        CS336_ERANGE,
+        "CS336_ISA: unknown value \"%s\", expected amx, avx512_bf16, avx512, avx2, portable or amx-emulated, "
+        "using %s",
+        name, isa_name(*isa));
 }
 
 Isa isa_in_use(void)
@@ -83,11 +95,15 @@ bool isa_choose(Isa isa)
 
 const char *isa_name(Isa isa)
 {
-    static const char *const names[ISA_COUNT] = {[ISA_PORTABLE] = "portable vectors",
-                                                 [ISA_AVX2] = "AVX2+FMA",
-                                                 [ISA_AVX512] = "AVX-512",
-                                                 [ISA_AVX512_BF16] = "AVX-512+BF16"};
+    static const char *const names[ISA_COUNT] = {
+        [ISA_PORTABLE] = "portable vectors", [ISA_AVX2] = "AVX2+FMA", [ISA_AVX512] = "AVX-512",
+        [ISA_AVX512_BF16] = "AVX-512+BF16",  [ISA_AMX] = "AMX",       [ISA_AMX_EMULATED] = "emulated AMX"};
     return names[isa];
+}
+
+bool isa_matrix_unit_is_refused(void)
+{
+    return tile_unit() == TILE_UNIT_REFUSED;
 }
 
 Status isa_check_override(void)

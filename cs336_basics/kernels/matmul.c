@@ -7,8 +7,8 @@
 
 enum {
     /* Blocks. Each is sized for a cache level, with AVX-512's register tile of 14 x 32 floats as the example. */
-    BLOCK_DEPTH = 512,    /* groups along k: a panel of B is then 64 KiB, near the size of L1; with a smaller depth, C
-                             would be read and written more often, once for each block of k */
+    BLOCK_DEPTH = 512,    /* floats of a row of a panel: a panel of B is then 64 KiB, near the size of L1; with a
+                             smaller depth, C would be read and written more often, once for each block of k */
     BLOCK_ROWS = 168,     /* rows of A, at most: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
     BLOCKS_OF_B = 2,      /* double buffering: threads multiply with one while others pack the next */
@@ -20,6 +20,8 @@ enum {
     EVEN_TILES = 8, /* register tiles, at least, in the height of a chunk if rows are divided evenly: heights
                        differ by one tile, and so the chunks' times by at most 1/8 */
 
+    LEAST_SPLIT_DEPTH = 4,  /* terms of a sum, at least, for products of parts in tiles: with fewer, the rounding of
+                               those  products counts more than the rounding of the sum */
     FEW_ROWS = 16,          /* rows of A, at most, for which B is not packed: a number of B serves only 16 FMAs */
     CACHE_LINE_FLOATS = 16, /* floats in 64 bytes: threads write whole lines, to avoid false sharing */
 };
@@ -86,8 +88,9 @@ static int useful_threads(size_t m, size_t n, size_t k)
 /* A block of B, and how the columns of C that belong to it are cut into chunks of whole register tiles. */
 typedef struct {
     size_t first_column, columns;
-    size_t first_k, depth; /* the steps first_k ... first_k + depth - 1 of the sum over k */
-    size_t groups;         /* of these steps, as the panels hold them */
+    size_t first_k, depth; /* the terms first_k ... first_k + depth - 1 of the sums over k */
+    size_t steps;          /* of packing: each takes step_depth of these numbers */
+    size_t row_floats;     /* of a panel, for each of its rows or columns */
     size_t row_tiles, row_chunks, column_tiles, column_chunks;
     float *panels;
 } Block;
@@ -123,8 +126,8 @@ static void multiply_chunk(const Product *p, const Block *block, size_t chunk, f
     /* C gets beta once, with the first block of k; later blocks add to it. */
     const float beta = block->first_k == 0 ? p->beta : 1;
     p->kernels->pack_a(a_panels, submatrix(p->a, i, block->first_k), rows, block->depth);
-    p->kernels->multiply(submatrix_of_c(p, i, block->first_column + j), a_panels, block->panels + j * block->groups,
-                         rows, columns, block->groups, p->alpha, beta);
+    p->kernels->multiply(submatrix_of_c(p, i, block->first_column + j), a_panels, block->panels + j * block->row_floats,
+                         rows, columns, block->steps, p->alpha, beta);
 }
 
 /*
@@ -133,7 +136,9 @@ static void multiply_chunk(const Product *p, const Block *block, size_t chunk, f
  */
 static void multiply_blocks(const Product *p)
 {
-    const size_t tile_columns = p->kernels->tile_columns, depth = BLOCK_DEPTH * p->kernels->group_depth;
+    const MatmulKernels *kernels = p->kernels;
+    const size_t tile_columns = kernels->tile_columns;
+    const size_t depth = (BLOCK_DEPTH - kernels->extra_floats) / kernels->step_floats * kernels->step_depth;
     const ParallelWorkspace *workspace = parallel_workspace();
     float *const b_panels = parallel_shared(workspace);
 #pragma omp parallel num_threads(p->threads) if (p->threads > 1)
@@ -146,13 +151,14 @@ static void multiply_blocks(const Product *p)
             /* This loop runs once also for k == 0, where C becomes beta C. */
             for (block.first_k = 0; block.first_k < p->k || block.first_k == 0; block.first_k += depth) {
                 block.depth = smaller(depth, p->k - block.first_k);
-                block.groups = divide_up(block.depth, p->kernels->group_depth);
+                block.steps = divide_up(block.depth, kernels->step_depth);
+                block.row_floats = block.steps * kernels->step_floats + kernels->extra_floats;
                 /* Pack the block of B, panel by panel, and wait for all threads. */
 #pragma omp for schedule(static)
                 for (size_t j = 0; j < block.columns; j += tile_columns)
-                    p->kernels->pack_b(block.panels + j * block.groups,
-                                       submatrix(transposed(p->b), block.first_column + j, block.first_k),
-                                       smaller(tile_columns, block.columns - j), block.depth);
+                    kernels->pack_b(block.panels + j * block.row_floats,
+                                    submatrix(transposed(p->b), block.first_column + j, block.first_k),
+                                    smaller(tile_columns, block.columns - j), block.depth);
                     /* Multiply, chunk by chunk, and do not wait. */
 #pragma omp for schedule(dynamic) nowait
                 for (size_t chunk = 0; chunk < block.row_chunks * block.column_chunks; chunk++)
@@ -252,10 +258,27 @@ Status matmul_reserve(void)
                             (BLOCK_ROWS * BLOCK_DEPTH + PANEL_OVERRUN) * sizeof(float));
 }
 
+static const MatmulKernels *float32_kernels(void)
+{
+    static const MatmulKernels *const tables[ISA_COUNT] = {
+        [ISA_PORTABLE] = &matmul_portable,
+#if defined(__x86_64__)
+        [ISA_AVX2] = &matmul_avx2,
+        [ISA_AVX512] = &matmul_avx512,
+        [ISA_AVX512_BF16] = &matmul_avx512,
+        [ISA_AMX] = &matmul_amx,
+#endif
+        [ISA_AMX_EMULATED] = &matmul_amx_emulated,
+    };
+    return tables[isa_in_use()];
+}
+
 void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)
 {
-    static const MatmulKernels *const tables[ISA_COUNT] = ISA_TABLES(matmul);
-    multiply(&(Product){tables[isa_in_use()], c, a, b, m, n, k, alpha, beta, useful_threads(m, n, k)});
+    /* Products of vectors, for sums of so few terms that the products of parts would round more often. */
+    static const MatmulKernels *const vectors[ISA_COUNT] = ISA_TABLES(matmul);
+    const MatmulKernels *kernels = k < LEAST_SPLIT_DEPTH ? vectors[isa_in_use()] : float32_kernels();
+    multiply(&(Product){kernels, c, a, b, m, n, k, alpha, beta, useful_threads(m, n, k)});
 }
 
 static const MatmulKernels *bf16_kernels(void)
@@ -266,7 +289,9 @@ static const MatmulKernels *bf16_kernels(void)
         [ISA_AVX2] = &matmul_bf16_avx2,
         [ISA_AVX512] = &matmul_bf16_avx512,
         [ISA_AVX512_BF16] = &matmul_bf16_avx512_bf16,
+        [ISA_AMX] = &matmul_bf16_amx,
 #endif
+        [ISA_AMX_EMULATED] = &matmul_bf16_amx_emulated,
     };
     return tables[isa_in_use()];
 }
@@ -278,5 +303,30 @@ void matmul_bf16(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, siz
 
 bool matmul_bf16_is_emulated(void)
 {
-    return bf16_kernels()->group_depth == 1;
+    return bf16_kernels()->step_depth == 1;
+}
+
+static const MatmulKernels *bf16x3_kernels(void)
+{
+    static const MatmulKernels *const tables[ISA_COUNT] = {
+        [ISA_PORTABLE] = &matmul_bf16x3_portable,
+#if defined(__x86_64__)
+        [ISA_AVX2] = &matmul_bf16x3_avx2,
+        [ISA_AVX512] = &matmul_bf16x3_avx512,
+        [ISA_AVX512_BF16] = &matmul_bf16x3_avx512,
+        [ISA_AMX] = &matmul_bf16x3_amx,
+#endif
+        [ISA_AMX_EMULATED] = &matmul_bf16x3_amx_emulated,
+    };
+    return tables[isa_in_use()];
+}
+
+void matmul_bf16x3(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)
+{
+    multiply(&(Product){bf16x3_kernels(), c, a, b, m, n, k, alpha, beta, useful_threads(m, n, k)});
+}
+
+bool matmul_bf16x3_is_emulated(void)
+{
+    return bf16x3_kernels()->step_depth == 1;
 }

@@ -41,18 +41,24 @@ enum { GROUP_DEPTH = 1 };
 
 /* ---- groups ---- */
 
+/* How many bfloat16 numbers a float32 number is rounded to the sum of: 0 leaves it as it is. */
+VECTOR_INLINE Vector rounded_to(const int parts, Vector v)
+{
+    return parts == 1 ? vector_round_bf16(v) : parts == 2 ? vector_round_bf16x2(v) : v;
+}
+
 /* Returns the groups of n numbers that are neighbours along k; groups beyond are 0. */
-VECTOR_INLINE Vector groups_along(const int rounded, const float *x, size_t n)
+VECTOR_INLINE Vector groups_along(const int parts, const float *x, size_t n)
 {
 #if defined(VECTOR_BF16)
-    (void)rounded;
+    (void)parts;
     if (n >= 2 * VECTOR_FLOATS)
         return vector_pair_neighbours(vector_load(x), vector_load(x + VECTOR_FLOATS));
     const Vector second = n > VECTOR_FLOATS ? vector_load_first(x + VECTOR_FLOATS, n - VECTOR_FLOATS) : (Vector){0};
     return vector_pair_neighbours(vector_load_first(x, n), second);
 #else
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
-    return rounded ? vector_round_bf16(v) : v;
+    return rounded_to(parts, v);
 #endif
 }
 
@@ -60,18 +66,18 @@ VECTOR_INLINE Vector groups_along(const int rounded, const float *x, size_t n)
  * Returns one group for each of n neighbouring rows or columns. Each has `depth` more numbers along k, `next` floats
  * apart, of which a group takes the first GROUP_DEPTH.
  */
-VECTOR_INLINE Vector groups_across(const int rounded, const float *x, ptrdiff_t next, size_t n, size_t depth)
+VECTOR_INLINE Vector groups_across(const int parts, const float *x, ptrdiff_t next, size_t n, size_t depth)
 {
     const Vector v = n >= VECTOR_FLOATS ? vector_load(x) : vector_load_first(x, n);
 #if defined(VECTOR_BF16)
-    (void)rounded;
+    (void)parts;
     Vector second = {0};
     if (depth >= 2)
         second = n >= VECTOR_FLOATS ? vector_load(x + next) : vector_load_first(x + next, n);
     return vector_pair_lanes(v, second);
 #else
     (void)next, (void)depth;
-    return rounded ? vector_round_bf16(v) : v;
+    return rounded_to(parts, v);
 #endif
 }
 
@@ -96,7 +102,7 @@ _Static_assert((int)TILE_ROWS <= (int)VECTOR_FLOATS || TILE_ROWS % VECTOR_FLOATS
 _Static_assert(VECTOR_FLOATS <= PANEL_OVERRUN, "stores would leave the memory of the panels");
 
 /* Packs contiguous rows: squares are transposed in registers, and the rows of the next panel are prefetched. */
-VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel, const float *source, ptrdiff_t row,
+VECTOR_INLINE void pack_rows(const int parts, const size_t width, float *panel, const float *source, ptrdiff_t row,
                              size_t n, size_t k)
 {
     enum { SQUARE_DEPTH = VECTOR_FLOATS * GROUP_DEPTH };
@@ -110,7 +116,7 @@ VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel
                 const float *numbers = source + (ptrdiff_t)(first + i) * row + l;
                 square[i] = (Vector){0};
                 if (first + i < n) {
-                    square[i] = groups_along(rounded, numbers, depth == SQUARE_DEPTH ? SQUARE_DEPTH : depth);
+                    square[i] = groups_along(parts, numbers, depth == SQUARE_DEPTH ? SQUARE_DEPTH : depth);
                     VECTOR_UNROLL
                     for (size_t j = 0; j < GROUP_DEPTH; j++)
                         __builtin_prefetch(numbers + (ptrdiff_t)width * row + j * VECTOR_FLOATS, 0, 2);
@@ -134,14 +140,14 @@ VECTOR_INLINE void pack_rows(const int rounded, const size_t width, float *panel
 }
 
 /* Packs contiguous columns: a copy. The numbers of the next panel are prefetched. */
-VECTOR_INLINE void pack_columns(const int rounded, const size_t width, float *panel, const float *source,
+VECTOR_INLINE void pack_columns(const int parts, const size_t width, float *panel, const float *source,
                                 ptrdiff_t column, size_t n, size_t k)
 {
     for (size_t l = 0; l < k; l += GROUP_DEPTH, source += GROUP_DEPTH * column, panel += width) {
         VECTOR_UNROLL
         for (size_t first = 0; first < width; first += VECTOR_FLOATS) {
             const size_t left = n > first ? n - first : 0;
-            vector_store(panel + first, groups_across(rounded, source + first, column,
+            vector_store(panel + first, groups_across(parts, source + first, column,
                                                       left >= VECTOR_FLOATS ? VECTOR_FLOATS : left, k - l));
             VECTOR_UNROLL
             for (size_t j = 0; j < GROUP_DEPTH; j++)
@@ -151,47 +157,47 @@ VECTOR_INLINE void pack_columns(const int rounded, const size_t width, float *pa
 }
 
 /* Packs a matrix of any strides, group by group. */
-VECTOR_INLINE void pack_strided(const int rounded, const size_t width, float *panel, ConstMatrix source, size_t n,
+VECTOR_INLINE void pack_strided(const int parts, const size_t width, float *panel, ConstMatrix source, size_t n,
                                 size_t k)
 {
     for (size_t l = 0; l < k; l += GROUP_DEPTH, panel += width)
         for (size_t i = 0; i < width; i++) {
             const float *numbers = source.data + (ptrdiff_t)i * source.row_stride + (ptrdiff_t)l * source.column_stride;
-            panel[i] = i < n ? groups_across(rounded, numbers, source.column_stride, 1, k - l)[0] : 0;
+            panel[i] = i < n ? groups_across(parts, numbers, source.column_stride, 1, k - l)[0] : 0;
         }
 }
 
 /*
- * Packs `count` rows, `width` of them in each panel. rounded and width are constants in each caller, so that the inner
+ * Packs `count` rows, `width` of them in each panel. parts and width are constants in each caller, so that the inner
  * loops unroll.
  */
-VECTOR_INLINE void pack(const int rounded, const size_t width, float *panels, ConstMatrix source, size_t count,
-                        size_t k)
+VECTOR_INLINE void pack(const int parts, const size_t width, float *panels, ConstMatrix source, size_t count, size_t k)
 {
     const size_t groups = (k + GROUP_DEPTH - 1) / GROUP_DEPTH;
     for (size_t first = 0; first < count; first += width, panels += width * groups) {
         const size_t n = count - first < width ? count - first : width;
         if (source.column_stride == 1)
-            pack_rows(rounded, width, panels, source.data, source.row_stride, n, k);
+            pack_rows(parts, width, panels, source.data, source.row_stride, n, k);
         else if (source.row_stride == 1)
-            pack_columns(rounded, width, panels, source.data, source.column_stride, n, k);
+            pack_columns(parts, width, panels, source.data, source.column_stride, n, k);
         else
-            pack_strided(rounded, width, panels, source, n, k);
+            pack_strided(parts, width, panels, source, n, k);
         source.data += (ptrdiff_t)width * source.row_stride;
     }
 }
 
-#define PACKERS(product, rounded)                                                                     \
+#define PACKERS(product, parts)                                                                       \
     static void KERNEL(product##_pack_a)(float *panels, ConstMatrix a, size_t m, size_t k)            \
     {                                                                                                 \
-        pack(rounded, TILE_ROWS, panels, a, m, k);                                                    \
+        pack(parts, TILE_ROWS, panels, a, m, k);                                                      \
     }                                                                                                 \
     static void KERNEL(product##_pack_b)(float *panels, ConstMatrix b_transposed, size_t n, size_t k) \
     {                                                                                                 \
-        pack(rounded, TILE_COLUMNS, panels, b_transposed, n, k);                                      \
+        pack(parts, TILE_COLUMNS, panels, b_transposed, n, k);                                        \
     }
 #if !defined(VECTOR_BF16)
 PACKERS(matmul, 0)
+PACKERS(matmul_bf16x3, 2)
 #endif
 PACKERS(matmul_bf16, 1)
 
@@ -313,9 +319,22 @@ static void KERNEL(multiply)(Matrix c, const float *a_panels, const float *b_pan
 const MatmulKernels KERNEL(matmul) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .group_depth = GROUP_DEPTH,
+    .step_depth = GROUP_DEPTH,
+    .step_floats = 1,
     .pack_a = KERNEL(matmul_pack_a),
     .pack_b = KERNEL(matmul_pack_b),
+    .multiply = KERNEL(multiply),
+    .dot_rows = KERNEL(dot_rows),
+    .add_columns = KERNEL(add_columns),
+};
+
+const MatmulKernels KERNEL(matmul_bf16x3) = {
+    .tile_rows = TILE_ROWS,
+    .tile_columns = TILE_COLUMNS,
+    .step_depth = GROUP_DEPTH,
+    .step_floats = 1,
+    .pack_a = KERNEL(matmul_bf16x3_pack_a),
+    .pack_b = KERNEL(matmul_bf16x3_pack_b),
     .multiply = KERNEL(multiply),
     .dot_rows = KERNEL(dot_rows),
     .add_columns = KERNEL(add_columns),
@@ -326,7 +345,8 @@ const MatmulKernels KERNEL(matmul) = {
 const MatmulKernels KERNEL(matmul_bf16) = {
     .tile_rows = TILE_ROWS,
     .tile_columns = TILE_COLUMNS,
-    .group_depth = GROUP_DEPTH,
+    .step_depth = GROUP_DEPTH,
+    .step_floats = 1,
     .pack_a = KERNEL(matmul_bf16_pack_a),
     .pack_b = KERNEL(matmul_bf16_pack_b),
     .multiply = KERNEL(multiply),

@@ -1,13 +1,19 @@
 #define _POSIX_C_SOURCE 200809L
 #include "kernels/peak.h"
 
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "kernels/isa.h"
+#include "kernels/matmul.h"
 
+#include <math.h>
 #include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+/* In peak_amx.c: adds the product of two tiles `steps` times, to four tiles in turn. */
+float peak_amx(size_t steps);
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -82,24 +88,28 @@ __attribute__((target("avx512f,avx512bf16"))) static float peak_bf16(size_t step
 
 #endif
 
-/* A loop of FMAs, and what one of its steps does. */
+/* A loop of multiply-adds, and what one of its steps does. */
 typedef struct {
     float (*run)(size_t steps);
-    int flops; /* operations of a step: 2 for each FMA, times the numbers of a vector, times the vectors */
+    double flops; /* operations of a step: 2 for each multiply-add, times the numbers of a vector, times the vectors */
 } PeakLoop;
 
-static PeakLoop loop_for(bool bf16)
+static PeakLoop loop_for(PeakOf what)
 {
 #if defined(__x86_64__)
     const Isa isa = isa_in_use();
-    if (bf16 && isa == ISA_AVX512_BF16)
+    if (what != PEAK_FMA && isa == ISA_AMX) {
+        const double products = what == PEAK_FLOAT32 ? 6 : what == PEAK_BF16X3 ? 3 : 1;
+        return (PeakLoop){peak_amx, 2 * 16 * 16 * 32 / products};
+    }
+    if (what == PEAK_BF16 && isa == ISA_AVX512_BF16)
         return (PeakLoop){peak_bf16, 2 * 32 * BF16_CHAINS};
-    if (isa >= ISA_AVX512)
+    if (isa >= ISA_AVX512 && isa <= ISA_AMX)
         return (PeakLoop){peak_avx512, 2 * 16 * CHAINS};
     if (isa == ISA_AVX2)
         return (PeakLoop){peak_avx2, 2 * 8 * CHAINS};
 #endif
-    (void)bf16;
+    (void)what;
 #if defined(__aarch64__)
     return (PeakLoop){peak_neon, 2 * 4 * NEON_CHAINS};
 #else
@@ -114,12 +124,12 @@ static double seconds_of(clockid_t clock)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-double peak_of_run(bool bf16, size_t steps)
+double peak_of_run(PeakOf what, size_t steps)
 {
-    const PeakLoop loop = loop_for(bf16);
+    const PeakLoop loop = loop_for(what);
     const int threads = parallel_threads();
-    const double flops = (double)loop.flops * (double)steps; /* of one thread */
-    volatile float sink = 0; /* the compiler must not drop a loop whose result nobody reads */
+    const double flops = loop.flops * (double)steps; /* of one thread */
+    volatile float sink = 0;                         /* the compiler must not drop a loop whose result nobody reads */
     double peak = 0;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int i = 0; i < threads; i++) {
@@ -135,7 +145,7 @@ double peak_of_run(bool bf16, size_t steps)
     return peak;
 }
 
-double peak_measure(bool bf16)
+double peak_measure(PeakOf what)
 {
     enum { RUNS = 8 };         /* the first ones wake the threads and raise the clock frequency */
     enum { STEPS = 200000 };   /* half a millisecond to a millisecond */
@@ -143,8 +153,35 @@ double peak_measure(bool bf16)
     const double start = seconds_of(CLOCK_MONOTONIC);
     double peak = 0;
     for (int i = 0; i < RUNS && (i == 0 || seconds_of(CLOCK_MONOTONIC) - start < limit); i++) {
-        const double flops = peak_of_run(bf16, STEPS);
+        const double flops = peak_of_run(what, STEPS);
         peak = flops > peak ? flops : peak;
     }
     return peak;
+}
+
+double peak_time_of_bf16(void)
+{
+    enum { SIDE = 256, NUMBERS = SIDE * SIDE, ROUNDS = 6 };
+    float *x = matmul_reserve() ? NULL : memory_allocate(3 * NUMBERS * sizeof *x);
+    if (!x)
+        return NAN;
+    for (size_t i = 0; i < 3 * NUMBERS; i++)
+        x[i] = 0.5F;
+    const Matrix c = {x, SIDE, 1};
+    const ConstMatrix a = {x + NUMBERS, SIDE, 1}, b = {x + 2 * NUMBERS, 1, SIDE};
+    const int threads = parallel_threads();
+    parallel_set_threads(1);
+    /* The least of several times, in turn: the first ones raise the clock frequency. */
+    double bf16 = INFINITY, float32 = INFINITY;
+    for (int round = 0; round < ROUNDS; round++) {
+        const double start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+        matmul(c, a, b, SIDE, SIDE, SIDE, 1, 0);
+        const double middle = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+        matmul_bf16(c, a, b, SIDE, SIDE, SIDE, 1, 0);
+        float32 = fmin(float32, middle - start);
+        bf16 = fmin(bf16, seconds_of(CLOCK_THREAD_CPUTIME_ID) - middle);
+    }
+    parallel_set_threads(threads);
+    memory_release(x);
+    return bf16 / float32;
 }

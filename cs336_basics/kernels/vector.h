@@ -273,6 +273,17 @@ VECTOR_INLINE Vector vector_round_bf16(Vector v)
     return (Vector)((BitVector)vector_select(v == v, rounded, quiet) & 0xffff0000u);
 }
 
+/*
+ * Rounds each lane to the sum of two bfloat16 numbers: the nearest one, and the one that is nearest to the rest. A
+ * number whose nearest bfloat16 is infinite, and NaN, stay as they are.
+ */
+VECTOR_INLINE Vector vector_round_bf16x2(Vector v)
+{
+    const Vector first = vector_round_bf16(v), second = vector_round_bf16(v - first);
+    const IntVector is_finite = (vector_bits(first) & 0x7fffffff) < 0x7f800000;
+    return vector_select(is_finite, first + second, v);
+}
+
 #if defined(VECTOR_BF16)
 /*
  * Rounds the numbers of a followed by those of b as above, with denormals as 0. Lane i gets the numbers 2 i and

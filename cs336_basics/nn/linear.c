@@ -49,7 +49,9 @@ static void multiply(const Linear *linear, Tensor c, Tensor a, Tensor b, float b
     const Matrix result = {c.data, c.stride[0], c.stride[1]};
     const ConstMatrix left = {a.data, a.stride[0], a.stride[1]}, right = {b.data, b.stride[0], b.stride[1]};
     const size_t m = c.shape[0], n = c.shape[1], k = a.shape[1];
-    (linear->dtype == DTYPE_BF16 ? matmul_bf16 : matmul)(result, left, right, m, n, k, 1, beta);
+    static void (*const products[])(Matrix, ConstMatrix, ConstMatrix, size_t, size_t, size_t, float, float) = {
+        [DTYPE_FLOAT32] = matmul, [DTYPE_BF16] = matmul_bf16, [DTYPE_BF16X3] = matmul_bf16x3};
+    products[linear->dtype](result, left, right, m, n, k, 1, beta);
 }
 
 /* Checks y = x W^T: x is (..., d_in), y is (..., d_out), and the weight is (d_out, d_in). */

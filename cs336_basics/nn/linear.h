@@ -12,10 +12,11 @@
 CS336_API_BEGIN
 
 /**
- * @brief The number format in which matrix products multiply. Activations, sums and master weights are always float32;
- * with bf16 a product first rounds both operands to bfloat16, forward and backward: matmul_bf16().
+ * @brief The number format in which matrix products multiply. Activations, sums and master weights are always float32.
+ * With bf16 a product first rounds both operands to bfloat16, forward and backward: matmul_bf16(). With bf16x3 it takes
+ * each operand as the sum of two bfloat16 numbers, and adds three products of these: matmul_bf16x3().
  */
-typedef enum { DTYPE_FLOAT32, DTYPE_BF16 } DType;
+typedef enum { DTYPE_FLOAT32, DTYPE_BF16, DTYPE_BF16X3 } DType;
 
 /** @brief Parameters; a second one of the same type holds their gradients. */
 typedef struct {

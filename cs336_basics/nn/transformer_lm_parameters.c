@@ -153,7 +153,7 @@ Status transformer_lm_check(const TransformerLMConfig *config)
     } kinds[] = {{"norm", (int)config->norm, NORM_NONE},
                  {"position", (int)config->position, POSITION_NONE},
                  {"ffn", (int)config->ffn, FFN_SILU},
-                 {"dtype", (int)config->dtype, DTYPE_BF16}};
+                 {"dtype", (int)config->dtype, DTYPE_BF16X3}};
     for (size_t i = 0; i < LENGTH(kinds); i++)
         if (kinds[i].value < 0 || kinds[i].value > kinds[i].last)
             return status_fail(CS336_ERANGE, "%s: %s is %d, the last kind is %d", __func__, kinds[i].name,

@@ -11,7 +11,7 @@
 const char *const norm_names[] = {"pre", "post", "none", NULL};
 const char *const position_names[] = {"rope", "none", NULL};
 const char *const ffn_names[] = {"swiglu", "silu", NULL};
-const char *const dtype_names[] = {"float32", "bf16", NULL};
+const char *const dtype_names[] = {"float32", "bf16", "bf16x3", NULL};
 
 /* ---- configuration to text ---- */
 

@@ -27,7 +27,7 @@ CS336_API_BEGIN
 extern const char *const norm_names[];     /**< of NormPlacement: "pre", "post", "none" */
 extern const char *const position_names[]; /**< of PositionKind: "rope", "none" */
 extern const char *const ffn_names[];      /**< of FeedForwardKind: "swiglu", "silu" */
-extern const char *const dtype_names[];    /**< of DType: "float32", "bf16" */
+extern const char *const dtype_names[];    /**< of DType: "float32", "bf16", "bf16x3" */
 /** @} */
 
 enum { MODEL_CONFIG_KEYS = 13 /**< fields of TransformerLMConfig */ };

@@ -322,11 +322,11 @@ START_TEST(test_accounting_errors)
     assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ENOMEM,
                  "account_memory_measured: no memory for 3 layers");
     size_t batch;
-    config.dtype = (DType)2;
+    config.dtype = (DType)3;
     assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ERANGE,
-                 "transformer_lm_check: dtype is 2, the last kind is 1");
+                 "transformer_lm_check: dtype is 3, the last kind is 2");
     assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ERANGE,
-                 "transformer_lm_check: dtype is 2, the last kind is 1");
+                 "transformer_lm_check: dtype is 3, the last kind is 2");
     config.dtype = DTYPE_FLOAT32;
     memory_fail_at(1);
     assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ENOMEM,

@@ -109,9 +109,12 @@ static void take_turn(Turns *turns, const BenchSide *side)
 static double limit_run(void *context)
 {
     const BenchRow *row = context;
-    const double peak = row->limit == BENCH_FMA    ? bench_fma_peak()
-                        : row->limit == BENCH_BF16 ? bench_bf16_peak()
-                                                   : bench_read_bandwidth((size_t)(row->amount / fmax(row->passes, 1)));
+    const double peak = row->limit == BENCH_FMA       ? bench_fma_peak()
+                        : row->limit == BENCH_FLOAT32 ? bench_float32_peak()
+                        : row->limit == BENCH_BF16    ? bench_bf16_peak()
+                        : row->limit == BENCH_BF16X3
+                            ? bench_bf16x3_peak()
+                            : bench_read_bandwidth((size_t)(row->amount / fmax(row->passes, 1)));
     return row->amount / (1e9 * peak);
 }
 
@@ -139,6 +142,15 @@ static void show_header(void)
            "rates). limit: the share that ours reaches of what this machine can do, measured in the same minute.\n\n",
            isa_name(machine_isa), machine_threads);
     printf("%-46s %10s %-9s %10s  %-22s %6s %6s\n", "name", "ours", "unit", "peer", "peer's name", "ratio", "limit");
+}
+
+void bench_skip(const char *name, const char *why)
+{
+    if (!bench_selected(name))
+        return;
+    if (rows_shown++ == 0)
+        show_header();
+    printf("%-46s skipped: %s\n", name, why);
 }
 
 static const char *cell(char *text, size_t capacity, double x, const char *format)

@@ -58,7 +58,7 @@ typedef struct {
 
 /** @brief What limits a row on this machine. It is measured in turn with the row, with the same threads and
  * instructions. */
-typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_BF16, BENCH_BANDWIDTH } BenchLimit;
+typedef enum { BENCH_NO_LIMIT, BENCH_FMA, BENCH_FLOAT32, BENCH_BF16, BENCH_BF16X3, BENCH_BANDWIDTH } BenchLimit;
 
 enum { BENCH_PEERS = 3 };
 
@@ -70,8 +70,7 @@ typedef struct {
     BenchSide ours;
     BenchSide peers[BENCH_PEERS]; /**< the best of them is the row's peer */
     BenchLimit limit;
-    double amount; /**< operations (a multiply-add is two) for BENCH_FMA and BENCH_BF16, bytes for BENCH_BANDWIDTH; of
-                      one run */
+    double amount; /**< of one run: bytes for BENCH_BANDWIDTH, else operations (a multiply-add is two) */
     double passes; /**< for BENCH_BANDWIDTH: how often one run reads the same memory; 0: once */
     int rounds;    /**< turns of each at least; 0: three */
 } BenchRow;
@@ -83,6 +82,9 @@ typedef struct {
 
 /** @brief Measures, prints and records one row. If K does not select it, all figures are NAN. */
 BenchResult bench_row(const BenchRow *row);
+
+/** @brief Prints, in place of a row that K selects, why this machine cannot measure it. */
+void bench_skip(const char *name, const char *why);
 
 /** @brief Fields of a row whose runs return seconds and that shows milliseconds, or bytes and megabytes. */
 #define BENCH_MILLISECONDS .unit = "ms", .scale = 1e3
@@ -104,8 +106,11 @@ void bench_require(Status status);
  */
 double bench_fma_peak(void);
 
-/** @brief Measures the same for bfloat16 pairs added to float32 sums, or bench_fma_peak() on CPUs without them. */
+/** @brief Measures the same for what a matrix product of a type is made of: with AMX tiles, else pairs or FMA (PeakOf).
+ */
+double bench_float32_peak(void);
 double bench_bf16_peak(void);
+double bench_bf16x3_peak(void);
 
 /**
  * @brief Measures the gigabytes a second at which all threads read @p bytes of memory to find a maximum.

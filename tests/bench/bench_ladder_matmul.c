@@ -57,7 +57,7 @@ static void cached(float *restrict c, const float *a, const float *b, size_t m, 
 const LadderTable *ladder_vectors(void)
 {
 #if defined(__x86_64__)
-    if (isa_in_use() >= ISA_AVX512)
+    if (isa_in_use() >= ISA_AVX512 && isa_in_use() <= ISA_AMX)
         return &ladder_avx512;
     if (isa_in_use() == ISA_AVX2)
         return &ladder_avx2;

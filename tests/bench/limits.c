@@ -11,12 +11,22 @@ enum { PEAK_STEPS = 5000000 }; /* of the measuring loop, which then takes about 
 
 double bench_fma_peak(void)
 {
-    return peak_of_run(false, PEAK_STEPS) / 1e9;
+    return peak_of_run(PEAK_FMA, PEAK_STEPS) / 1e9;
+}
+
+double bench_float32_peak(void)
+{
+    return peak_of_run(PEAK_FLOAT32, PEAK_STEPS) / 1e9;
+}
+
+double bench_bf16x3_peak(void)
+{
+    return peak_of_run(PEAK_BF16X3, PEAK_STEPS) / 1e9;
 }
 
 double bench_bf16_peak(void)
 {
-    return peak_of_run(true, PEAK_STEPS) / 1e9;
+    return peak_of_run(PEAK_BF16, PEAK_STEPS) / 1e9;
 }
 
 /*

@@ -39,7 +39,8 @@ END_TEST
 START_TEST(test_unknown_instruction_set_is_a_warning)
 {
     static const char warning[] =
-        "cs336: CS336_ISA: unknown value \"mmx\", expected avx512_bf16, avx512, avx2 or portable, using ";
+        "cs336: CS336_ISA: unknown value \"mmx\", expected amx, avx512_bf16, avx512, avx2, portable or amx-emulated, "
+        "using ";
     ck_assert_int_eq(shell("CS336_ISA=mmx cs336 account --preset gpt2-small"), 0);
     ck_assert(strncmp(shell_errors, warning, sizeof warning - 1) == 0);
     ck_assert(strncmp(shell_output, "gpt2-small", 10) == 0);
@@ -217,7 +218,8 @@ START_TEST(test_training_in_bf16)
 {
     make_tokens();
     assert_shell_ok("CS336_ISA=portable " TRAIN " --out run --dtype bf16 --stop-at 4");
-    assert_prints("portable vectors\ndtype    bf16, emulated: without AVX512_BF16 it is no faster than float32\n");
+    assert_prints(
+        "portable vectors\ndtype    bf16, emulated: without AVX512_BF16 or AMX it is no faster than float32\n");
     assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: dtype is bf16, expected float32",
                        TRAIN " --out run --resume");
     assert_shell_ok(TRAIN " --out run --resume --dtype bf16");
@@ -225,6 +227,20 @@ START_TEST(test_training_in_bf16)
     assert_shell_ok(GENERATE " --max-tokens 5");
     assert_shell_ok(TRAIN " --out run --overwrite");
     ck_assert_ptr_null(strstr(shell_output, "dtype"));
+}
+END_TEST
+
+START_TEST(test_training_in_bf16x3)
+{
+    make_tokens();
+    assert_shell_ok("CS336_ISA=portable " TRAIN " --out run --dtype bf16x3 --stop-at 4");
+    assert_prints("portable vectors\ndtype    bf16x3, emulated: without AMX it is no faster than float32\n");
+    assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: dtype is bf16x3, expected bf16",
+                       TRAIN " --out run --resume --dtype bf16");
+    assert_shell_ok("CS336_ISA=amx-emulated " TRAIN " --out run --resume --dtype bf16x3");
+    assert_prints("emulated AMX\ndtype    bf16x3\n");
+    assert_shell_ok("grep -c '\"dtype\": \"bf16x3\"' run/config.json");
+    assert_shell_ok(GENERATE " --max-tokens 5");
 }
 END_TEST
 
@@ -405,6 +421,7 @@ const TestCase cli_tests[] = {
     TEST(test_account_any_configuration, "transformer_accounting"),
     TEST(test_pipeline_from_stories_to_generated_text, "cli"),
     TEST(test_training_in_bf16, "training_together"),
+    TEST(test_training_in_bf16x3, "training_together"),
     TEST(test_a_signal_that_is_ignored_stays_ignored, "training_together"),
     TEST(test_interrupted_training_saves, "cli"),
     TEST(test_training_bad_input, "cli"),

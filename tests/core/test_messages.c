@@ -208,7 +208,7 @@ static double exactly(float x)
 
 START_TEST(fails_in_a_product)
 {
-    const MatrixProduct nothing = {"nothing", multiply_nothing, exactly};
+    const MatrixProduct nothing = {"nothing", multiply_nothing, exactly, 0};
     isa_choose(ISA_PORTABLE);
     assert_product(&nothing, ROW_MAJOR, ROW_MAJOR, ROW_MAJOR, 2, 3, 0, 1, 0);
 }

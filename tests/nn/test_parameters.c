@@ -90,7 +90,7 @@ START_TEST(test_model_check_names_bad_numbers_and_kinds)
     assert_refused(WITH(position, (PositionKind)2), CS336_ERANGE,
                    "transformer_lm_check: position is 2, the last kind is 1");
     assert_refused(WITH(ffn, (FeedForwardKind)2), CS336_ERANGE, "transformer_lm_check: ffn is 2, the last kind is 1");
-    assert_refused(WITH(dtype, (DType)2), CS336_ERANGE, "transformer_lm_check: dtype is 2, the last kind is 1");
+    assert_refused(WITH(dtype, (DType)3), CS336_ERANGE, "transformer_lm_check: dtype is 3, the last kind is 2");
 }
 END_TEST
 

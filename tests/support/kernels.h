@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 /** @brief `FOR_EACH_ISA (isa) statement` runs the statement with each instruction set that this CPU has. */
-#define FOR_EACH_ISA(isa)                                       \
-    for (Isa isa = ISA_PORTABLE; isa <= ISA_AVX512_BF16; isa++) \
-        if (!isa_choose(isa))                                   \
-            continue;                                           \
+#define FOR_EACH_ISA(isa)                                        \
+    for (Isa isa = ISA_PORTABLE; isa <= ISA_AMX_EMULATED; isa++) \
+        if (!isa_choose(isa))                                    \
+            continue;                                            \
         else
 
 /** @brief Fills the private and the shared workspaces with NaN, because kernels must not read what calls left there. */

@@ -37,14 +37,18 @@ ConstMatrix test_matrix_input(const TestMatrix *p);
 /** @brief Sets the number of threads, and reserves the workspace for them, filled with NaN. */
 void reserve_for(int threads);
 
-/** @brief A product to test. operand() is how it rounds each number before it multiplies. */
+/**
+ * @brief A product to test. operand() is how it rounds each number before it multiplies. `loss` bounds what it leaves
+ * out of each product of two numbers, beside their product.
+ */
 typedef struct {
     const char *name;
     void (*multiply)(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta);
     double (*operand)(float x);
+    double loss;
 } MatrixProduct;
 
-extern const MatrixProduct IN_FLOAT32, IN_BFLOAT16;
+extern const MatrixProduct IN_FLOAT32, IN_BFLOAT16, IN_BF16X3;
 
 /** @brief Computes alpha A B in double precision, and for each element the sum of |terms|; both (m, n), contiguous. */
 void product_by_definition(double *c, double *magnitude, const MatrixProduct *product, const TestMatrix *a,

@@ -23,6 +23,16 @@ library jansson 'JSON: vocabularies, configurations, checkpoints' MISSING
 library zlib 'reads .gz texts (package zlib1g-dev)' no
 library libzstd 'reads .zst texts (package libzstd-dev)' no
 if [ -n "$openmp" ]; then row OpenMP yes "$openmp"; else absent OpenMP 'more than one thread' no; fi
+# The CPU's matrix unit: /proc/cpuinfo shows it if the kernel can save its registers, and the kernel permits each process.
+if ! grep -qw amx_bf16 /proc/cpuinfo 2>/dev/null; then row AMX no 'a matrix unit: matrix products several times as fast'
+else
+    asks=$(mktemp)
+    printf '#include <sys/syscall.h>\n#include <unistd.h>\nint main(void) { return syscall(SYS_arch_prctl, 0x1023, 18) != 0; }\n' |
+        "$compiler" -x c -D_DEFAULT_SOURCE - -o "$asks" 2>/dev/null
+    if "$asks"; then row AMX yes 'the matrix unit'
+    else row AMX refused 'the CPU has it, but its system does not let programs use it'; fi
+    rm -f "$asks"
+fi
 echo 'For the tests (make test):'
 library check 'the test suites' no
 echo 'Optional:'

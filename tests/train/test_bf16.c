@@ -75,7 +75,7 @@ END_TEST
 START_TEST(test_every_linear_of_a_model_has_its_dtype)
 {
     TransformerLMConfig config = tiny_lm_config(0);
-    for (int dtype = DTYPE_FLOAT32; dtype <= DTYPE_BF16; dtype++) {
+    for (int dtype = DTYPE_FLOAT32; dtype <= DTYPE_BF16X3; dtype++) {
         config.dtype = (DType)dtype;
         TinyLM tiny;
         tiny_lm_init(&tiny, &config, 1);

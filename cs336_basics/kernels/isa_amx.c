@@ -1,0 +1,9 @@
+/* The matrix products for AMX, with AVX-512 around its tiles; the Makefile gives this file the flags. */
+#if defined(__x86_64__)
+#define VECTOR_FLOATS 16
+#define KERNEL(name) name##_amx
+
+#include "kernels/matmul_tile_kernel.h"
+#else
+typedef int nothing_here;
+#endif
