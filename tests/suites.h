@@ -38,6 +38,7 @@
     X(cross_entropy)      \
     X(attention)          \
     X(attention_edges)    \
+    X(attention_bf16)     \
     X(layers)             \
     X(rope)               \
     X(layer_rows)         \

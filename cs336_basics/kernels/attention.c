@@ -8,6 +8,21 @@ const AttentionKernels *attention_kernels(void)
     return tables[isa_in_use()];
 }
 
+const AttentionKernels *attention_bf16_kernels(void)
+{
+    static const AttentionKernels *const tables[ISA_COUNT] = {
+        [ISA_PORTABLE] = &attention_bf16_portable,
+#if defined(__x86_64__)
+        [ISA_AVX2] = &attention_bf16_avx2,
+        [ISA_AVX512] = &attention_bf16_avx512,
+        [ISA_AVX512_BF16] = &attention_bf16_avx512_bf16,
+        [ISA_AMX] = &attention_bf16_amx,
+#endif
+        [ISA_AMX_EMULATED] = &attention_bf16_amx_emulated,
+    };
+    return tables[isa_in_use()];
+}
+
 size_t attention_width(size_t depth)
 {
     return (depth + ATTENTION_WIDEST_PANEL - 1) / ATTENTION_WIDEST_PANEL * ATTENTION_WIDEST_PANEL;
@@ -21,7 +36,7 @@ PackedRows packed_rows_from(PackedRows rows, size_t row)
 
 PackedColumns packed_columns_from(PackedColumns columns, size_t column)
 {
-    columns.data += column * columns.depth;
+    columns.data += column * attention_width(columns.depth);
     return columns;
 }
 

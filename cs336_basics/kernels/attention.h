@@ -14,6 +14,10 @@
  *   are PackedRows.
  * - Both are padded with zeros to whole register tiles, so that products need no code for remainders.
  * - A probability of 0 is exact: what a token does not see cannot reach it, not even an infinity or a NaN.
+ *
+ * The bfloat16 kernels round both operands of each product, to the nearest, ties to even: Q, K, V and the gradient of
+ * the output when they are packed, probabilities and gradients of scores when a product reads them. Sums, the softmax
+ * and the factor 1 / sqrt(d_k) are float32.
  */
 #ifndef CS336_KERNELS_ATTENTION_H
 #define CS336_KERNELS_ATTENTION_H
@@ -47,17 +51,32 @@ typedef struct {
 /** @brief A distance beyond any diagonal: the band has no limit on that side. */
 #define SCORE_BLOCK_UNLIMITED (PTRDIFF_MAX / 4)
 
-/** @brief Copies of rows of Q, K, V or of a gradient: row r is at data + r * attention_width(depth). */
+/** @brief The products that read packed rows: kernels with tiles pack rows for each in another order. */
+typedef enum {
+    ROWS_IN_SCORES = 1,                           /**< their dot products with columns */
+    ROWS_IN_SUMS = 2,                             /**< their weighted sums */
+    ROWS_IN_BOTH = ROWS_IN_SCORES | ROWS_IN_SUMS, /**< both, one after the other */
+} RowProducts;
+
+/**
+ * @brief Copies of rows of Q, K, V or of a gradient, or sums of such rows. Row r of sums is at data + r *
+ * attention_width(depth), and with float32 so is every row; tiles have an order of their own.
+ */
 typedef struct {
-    float *data;  /**< in a thread's workspace */
-    size_t depth; /**< numbers in a row: d_k or d_v */
-    bool finite;  /**< pack_rows() found no infinity and no NaN */
+    float *data;          /**< in a thread's workspace */
+    size_t depth;         /**< numbers in a row: d_k or d_v */
+    RowProducts products; /**< what reads the rows; of no meaning for sums */
+    bool finite;          /**< pack_rows() packed no infinity and no NaN */
 } PackedRows;
 
-/** @brief Transposed copies of rows of Q, K or V, in panels: element 0 of all tokens of a panel, then element 1, ... */
+/**
+ * @brief Transposed copies of rows of Q, K or V, in panels: element 0 of all tokens of a panel, then element 1, ...
+ * The panel whose first column is c begins at data + c * attention_width(depth).
+ */
 typedef struct {
     float *data;  /**< in a thread's workspace; panels as wide as a register tile */
     size_t depth; /**< numbers in a column: d_k or d_v */
+    float scale;  /**< factor of all dot products with these columns, 1 / sqrt(d_k) or 1 */
 } PackedColumns;
 
 /**
@@ -91,16 +110,28 @@ PackedColumns packed_columns_from(PackedColumns columns, size_t column);
 /** @brief True if the band or the mask hides all scores of the block. */
 bool score_block_is_hidden(const ScoreBlock *block);
 
-/** @brief The kernels of one instruction set. */
+/** @brief The kernels of one instruction set and one kind of numbers: float32, or rounded to bfloat16. */
 typedef struct {
-    /** @brief Copies @p count rows, @p stride floats apart, into transposed panels, multiplied by @p scale. */
-    void (*pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count, float scale);
+    /**
+     * @brief Begins and ends what a thread does with the other kernels, but for attend(): the matrix unit is configured
+     * in each thread. Kernels without tiles do nothing here.
+     */
+    void (*begin)(void), (*end)(void);
 
-    /** @brief Copies @p count rows, @p stride floats apart, and sets rows->finite. */
+    /** @brief Copies @p count rows, @p stride floats apart, into transposed panels, multiplied by columns.scale. */
+    void (*pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count);
+
+    /** @brief Copies @p count rows of an operand, @p stride floats apart, and sets rows->finite. */
     void (*pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count);
 
-    /** @brief Copies packed rows back, row i times factor[i]; @p factor NULL stands for 1. */
-    void (*unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor, size_t count);
+    /** @brief Copies @p count rows of sums so far, @p stride floats apart. They are never rounded. */
+    void (*pack_sums)(PackedRows sums, const float *source, ptrdiff_t stride, size_t count);
+
+    /** @brief Copies packed sums back, row i times factor[i]; @p factor NULL stands for 1. */
+    void (*unpack_sums)(float *destination, ptrdiff_t stride, PackedRows sums, const float *factor, size_t count);
+
+    /** @brief Returns output . grad_output of a query: delta. Rounds only the gradient, as pack_rows() does. */
+    float (*delta)(const float *output, const float *grad_output, size_t d_v);
 
     /** @brief score(row, column) = rows(row) . columns(column), at least in the band. */
     void (*scores)(float *score, PackedRows rows, PackedColumns columns, const ScoreBlock *block);
@@ -145,13 +176,27 @@ typedef struct {
     void (*attend)(float *output, float *log_sum_exp, const AttentionQuery *query);
 } AttentionKernels;
 
-/** @brief Returns the kernels of the instruction set in use. */
+/** @brief Returns the float32 kernels of the instruction set in use. */
 const AttentionKernels *attention_kernels(void);
 
-/** @brief The tables behind attention_kernels(), which kernels/attention_kernel.h defines. */
-extern const AttentionKernels attention_portable, /**< 4 floats at a time, on any CPU */
-    attention_avx2,                               /**< 8 floats at a time */
-    attention_avx512;                             /**< 16 floats at a time */
+/** @brief Returns the bfloat16 kernels of the instruction set in use. */
+const AttentionKernels *attention_bf16_kernels(void);
+
+/** @brief The tables behind these functions, which kernels/attention_kernel.h defines. */
+extern const AttentionKernels attention_portable,      /**< 4 floats at a time, on any CPU */
+    attention_avx2,                                    /**< 8 floats at a time */
+    attention_avx512;                                  /**< 16 floats at a time */
+extern const AttentionKernels attention_bf16_portable, /**< bfloat16, emulated in float32, 4 at a time */
+    attention_bf16_avx2,                               /**< likewise, 8 at a time */
+    attention_bf16_avx512,                             /**< likewise, 16 at a time */
+    attention_bf16_avx512_bf16,                        /**< bfloat16, 16 pairs at a time, with BF16 instructions */
+    attention_bf16_amx,                                /**< bfloat16, with tiles: kernels/attention_tile_kernel.h */
+    attention_bf16_amx_emulated;                       /**< likewise, with the twin of the matrix unit */
+
+/** @brief The same attend() serves kernels with tiles: one query has nothing that a tile could reuse. */
+void attention_bf16_attend_portable(float *output, float *log_sum_exp, const AttentionQuery *query);
+void attention_bf16_attend_avx2(float *output, float *log_sum_exp, const AttentionQuery *query);
+void attention_bf16_attend_avx512(float *output, float *log_sum_exp, const AttentionQuery *query);
 
 CS336_INTERNAL_END
 

@@ -3,10 +3,9 @@
 #define CS336_KERNELS_ATTENTION_KERNEL_H
 
 #include "kernels/attention.h"
-#include "kernels/attention_query_kernel.h"
 #include "kernels/vector.h"
 
-#include <string.h>
+#include <stdalign.h>
 
 /*
  * A register tile is ATTENTION_TILE_ROWS x PANEL floats, which stay in vector registers during a product: 8 x 2 vectors
@@ -14,59 +13,36 @@
  */
 enum {
     ATTENTION_TILE_ROWS = VECTOR_REGISTERS == 32 ? 8 : 4, /* rows of a register tile */
-    PANEL = 2 * VECTOR_FLOATS                             /* columns of a register tile, and of a panel */
+    PANEL = 2 * VECTOR_FLOATS,                            /* columns of a register tile, and of a panel */
+    SOFTMAX_COLUMNS = ATTENTION_TILE_ROWS > (int)VECTOR_FLOATS ? ATTENTION_TILE_ROWS : (int)VECTOR_FLOATS
 };
 _Static_assert(ATTENTION_TALLEST_TILE % (int)ATTENTION_TILE_ROWS == 0, "packed rows would end inside a register tile");
 
+#include "kernels/attention_query_kernel.h"
+
 typedef Vector RegisterTile[ATTENTION_TILE_ROWS][2];
 
-/* ---- which scores count ---- */
-
-/** @brief The indices begin ... end - 1; none if begin equals end. */
-typedef struct {
-    size_t begin, /**< the first index */
-        end;      /**< the index after the last */
-} Range;
-
-/* Returns the intersection of begin ... end - 1 and 0 ... extent - 1. */
-static Range clip_range(ptrdiff_t begin, ptrdiff_t end, size_t extent)
+static void KERNEL(attention_without_tiles)(void)
 {
-    const ptrdiff_t low = begin > 0 ? begin : 0, high = end < (ptrdiff_t)extent ? end : (ptrdiff_t)extent;
-    return low < high ? (Range){(size_t)low, (size_t)high} : (Range){0, 0};
-}
-
-/* Returns the rows from the first to the last that any of `count` neighbouring columns sees. */
-static Range rows_seen(const ScoreBlock *block, size_t column, size_t count)
-{
-    const ptrdiff_t c = (ptrdiff_t)column;
-    return clip_range(c + block->band_first, c + (ptrdiff_t)count + block->band_last, block->rows);
-}
-
-/* Returns the columns from the first to the last that see any of `count` neighbouring rows. */
-static Range columns_seeing(const ScoreBlock *block, size_t row, size_t count)
-{
-    const ptrdiff_t r = (ptrdiff_t)row;
-    return clip_range(r - block->band_last, r + (ptrdiff_t)count - block->band_first, block->columns);
-}
-
-/* Returns the rows of all register tiles that hold a row of the range. */
-static Range whole_tiles(Range rows)
-{
-    return (Range){rows.begin / ATTENTION_TILE_ROWS * ATTENTION_TILE_ROWS,
-                   (rows.end + ATTENTION_TILE_ROWS - 1) / ATTENTION_TILE_ROWS * ATTENTION_TILE_ROWS};
-}
-
-/* Returns the index of the first score of a column's panel. */
-static size_t panel_start(size_t column)
-{
-    return column / PANEL * PANEL * SCORE_BLOCK_ROWS;
 }
 
 /* ---- packing ---- */
 
-/* Reads squares of VECTOR_FLOATS x VECTOR_FLOATS numbers and transposes them in registers. */
-static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count,
-                                           float scale)
+/*
+ * Packing comes twice: as it is, and rounded to bfloat16. `rounded` is a constant in each caller, so that the compiler
+ * drops the branches.
+ */
+VECTOR_INLINE Vector round_if(const int rounded, Vector v)
+{
+    return rounded ? vector_round_bf16(v) : v;
+}
+
+/*
+ * Reads squares of VECTOR_FLOATS x VECTOR_FLOATS numbers and transposes them in registers. Rounding comes before the
+ * scale: the forward pass scales the queries and the backward pass the keys, and both must get the same scores.
+ */
+VECTOR_INLINE void pack_attention_columns(const int rounded, PackedColumns columns, const float *source,
+                                          ptrdiff_t stride, size_t count)
 {
     const size_t depth = columns.depth, padded = (count + PANEL - 1) / PANEL * PANEL;
     for (size_t first = 0; first < padded; first += VECTOR_FLOATS)
@@ -77,12 +53,13 @@ static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *s
             for (size_t lane = 0; lane < VECTOR_FLOATS; lane++) {
                 square[lane] = (Vector){0};
                 if (first + lane < count)
-                    square[lane] =
-                        scale * vector_load_first(source + (ptrdiff_t)(first + lane) * stride + i, depth - i);
+                    square[lane] = columns.scale *
+                                   round_if(rounded, vector_load_first(source + (ptrdiff_t)(first + lane) * stride + i,
+                                                                       depth - i));
             }
             /* Transposed, a row for each element of the depth. */
             vector_transpose(square);
-            float *panel = columns.data + first / PANEL * PANEL * depth + i * PANEL + first % PANEL;
+            float *panel = columns.data + first / PANEL * PANEL * attention_width(depth) + i * PANEL + first % PANEL;
             VECTOR_UNROLL
             for (size_t row = 0; row < VECTOR_FLOATS; row++)
                 if (i + row < depth)
@@ -92,9 +69,11 @@ static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *s
 
 /*
  * Looks for infinities and NaN while it copies: x * 0 is NaN for these, and 0 or -0 for all other numbers. The bits of
- * all these products are collected with |. The result has NaN's bits in some lane if any x was not finite.
+ * all these products are collected with |. The result has NaN's bits in some lane if any x was not finite. A finite
+ * number may round to an infinity, so it looks at what it stores.
  */
-static void KERNEL(attention_pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count)
+VECTOR_INLINE void pack_attention_rows(const int rounded, PackedRows *rows, const float *source, ptrdiff_t stride,
+                                       size_t count)
 {
     const size_t depth = rows->depth, width = attention_width(depth);
     const size_t padded = (count + ATTENTION_TALLEST_TILE - 1) / ATTENTION_TALLEST_TILE * ATTENTION_TALLEST_TILE;
@@ -103,13 +82,13 @@ static void KERNEL(attention_pack_rows)(PackedRows *rows, const float *source, p
     for (size_t row = 0; row < count; row++, destination += width, source += stride) {
         size_t i = 0;
         for (; i + VECTOR_FLOATS <= depth; i += VECTOR_FLOATS) {
-            const Vector v = vector_load(source + i);
+            const Vector v = round_if(rounded, vector_load(source + i));
             vector_store(destination + i, v);
             product_bits |= vector_bits(v * 0);
         }
         /* The end of the row, and zeros up to the width. */
         for (; i < width; i += VECTOR_FLOATS) {
-            const Vector v = i < depth ? vector_load_first(source + i, depth - i) : (Vector){0};
+            const Vector v = i < depth ? round_if(rounded, vector_load_first(source + i, depth - i)) : (Vector){0};
             vector_store(destination + i, v);
             product_bits |= vector_bits(v * 0);
         }
@@ -119,16 +98,25 @@ static void KERNEL(attention_pack_rows)(PackedRows *rows, const float *source, p
     rows->finite = vector_sum(vector_from_bits(product_bits)) == 0;
 }
 
-static void KERNEL(attention_unpack_rows)(float *destination, ptrdiff_t stride, PackedRows rows, const float *factor,
-                                          size_t count)
+static void KERNEL(attention_pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count)
 {
-    const size_t depth = rows.depth, width = attention_width(depth);
-    const float *source = rows.data;
-    for (size_t row = 0; row < count; row++, source += width, destination += stride) {
-        const float scale = factor ? factor[row] : 1;
-        for (size_t i = 0; i < depth; i += VECTOR_FLOATS)
-            vector_store_first(destination + i, scale * vector_load(source + i), depth - i);
-    }
+    pack_attention_columns(0, columns, source, stride, count);
+}
+
+static void KERNEL(attention_bf16_pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride,
+                                                size_t count)
+{
+    pack_attention_columns(1, columns, source, stride, count);
+}
+
+static void KERNEL(attention_pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count)
+{
+    pack_attention_rows(0, rows, source, stride, count);
+}
+
+static void KERNEL(attention_bf16_pack_rows)(PackedRows *rows, const float *source, ptrdiff_t stride, size_t count)
+{
+    pack_attention_rows(1, rows, source, stride, count);
 }
 
 /* ---- the micro-kernel ---- */
@@ -250,7 +238,7 @@ VECTOR_INLINE void multiply_rows_by_columns(float *score, PackedRows rows, Packe
             VECTOR_UNROLL
             for (size_t s = 0; s < ATTENTION_TILE_ROWS; s++)
                 tile[s][0] = tile[s][1] = (Vector){0};
-            tile_multiply_add(tile, rows.data + row * width, width, 1, columns.data + column * depth, PANEL, depth);
+            tile_multiply_add(tile, rows.data + row * width, width, 1, columns.data + column * width, PANEL, depth);
             /* The epilogue, while the tile is in registers. */
             if (epilogue.result == STORE_PROBABILITIES)
                 tile_probabilities(tile, epilogue.row_number + row);
@@ -278,98 +266,6 @@ static void KERNEL(attention_score_gradients)(float *grad, PackedRows rows, Pack
 {
     multiply_rows_by_columns(grad, rows, columns, block,
                              (Epilogue){.result = STORE_GRADIENTS, .row_number = delta, .p = p, .scale = scale});
-}
-
-/* ---- the mask ---- */
-
-/*
- * True if all these columns see all these rows: the first column sees down to the last row, and the last column up to
- * the first row.
- */
-static bool nothing_is_hidden(const ScoreBlock *block, Range rows, Range columns)
-{
-    return !block->mask && (ptrdiff_t)rows.end <= (ptrdiff_t)columns.begin + block->band_last + 1 &&
-           (ptrdiff_t)rows.begin + 1 >= (ptrdiff_t)columns.end + block->band_first;
-}
-
-/*
- * Hides one row of a panel where the mask says so. It selects without branches: the processor could not predict the
- * values of a mask, and each wrong prediction costs about 15 cycles.
- */
-static void hide_where_masked(float *score, float hidden, Range columns, ptrdiff_t stride, const bool *mask)
-{
-    int32_t seen[PANEL] = {0};
-    for (size_t c = columns.begin; c < columns.end; c++)
-        seen[c] = -(int32_t)mask[(ptrdiff_t)c * stride];
-    for (size_t lane = 0; lane < PANEL; lane += VECTOR_FLOATS) {
-        IntVector condition;
-        memcpy(&condition, seen + lane, sizeof condition);
-        vector_store(score + lane, vector_select(condition, vector_load(score + lane), vector_fill(hidden)));
-    }
-}
-
-static void KERNEL(attention_hide)(float *score, float hidden, const ScoreBlock *block)
-{
-    for (size_t first = 0; first < block->columns; first += PANEL) {
-        /* The products wrote whole register tiles, and so also scores outside the band: hide these, too. */
-        Range rows = whole_tiles(rows_seen(block, first, PANEL));
-        rows.end = smaller_size(rows.end, block->rows);
-        const size_t columns = smaller_size(PANEL, block->columns - first);
-        if (nothing_is_hidden(block, rows, (Range){first, first + columns}))
-            continue;
-        for (size_t row = rows.begin; row < rows.end; row++) {
-            float *panel_row = score + panel_start(first) + row * PANEL;
-            /* The band hides this row from all columns first + c but those with c in this range. */
-            const ptrdiff_t shift = (ptrdiff_t)row - (ptrdiff_t)first;
-            const Range in_band = clip_range(shift - block->band_last, shift - block->band_first + 1, columns);
-            for (size_t c = 0; c < in_band.begin; c++)
-                panel_row[c] = hidden;
-            for (size_t c = in_band.end; c < columns; c++)
-                panel_row[c] = hidden;
-            /* In the band the mask decides. */
-            if (block->mask)
-                hide_where_masked(panel_row, hidden, in_band, block->column_stride,
-                                  block->mask + (ptrdiff_t)row * block->row_stride +
-                                      (ptrdiff_t)first * block->column_stride);
-        }
-    }
-}
-
-/* ---- softmax ---- */
-
-/*
- * Columns that attention_add_to_columns() sums in one register tile. It reads the probabilities of all rows that any of
- * these columns sees, so the softmax computes as many: e^-inf = 0 where a column does not see the row.
- */
-enum {
-    SOFTMAX_COLUMNS = (int)ATTENTION_TILE_ROWS > (int)VECTOR_FLOATS ? (int)ATTENTION_TILE_ROWS : (int)VECTOR_FLOATS
-};
-
-static void KERNEL(attention_softmax)(float *score, float *maximum, float *sum, float *rescale, const ScoreBlock *block)
-{
-    const size_t padded = (block->columns + SOFTMAX_COLUMNS - 1) / SOFTMAX_COLUMNS * SOFTMAX_COLUMNS;
-    for (size_t column = 0; column < padded; column += VECTOR_FLOATS) {
-        const Range seen = rows_seen(block, column / SOFTMAX_COLUMNS * SOFTMAX_COLUMNS, SOFTMAX_COLUMNS);
-        float *scores = score + panel_start(column) + column % PANEL;
-        /* m': the greatest score of each column so far, one column in each lane. */
-        const Vector old = vector_load(maximum + column);
-        Vector max = old, total = (Vector){0};
-        for (size_t row = seen.begin; row < seen.end; row++)
-            max = vector_max(vector_load(scores + row * PANEL), max);
-        /* A column that has seen nothing subtracts 0: exp(-inf - 0) is 0, but exp(-inf + inf) would be NaN. */
-        const Vector reference = vector_select(max == vector_fill(-INFINITY), (Vector){0}, max);
-        /* p = e^(s - m') and their sum */
-        for (size_t row = seen.begin; row < seen.end; row++) {
-            const Vector p = vector_exp(vector_load(scores + row * PANEL) - reference);
-            vector_store(scores + row * PANEL, p);
-            total += p;
-        }
-        /* f = e^(m - m') and Z' = f Z + sum p: the old sum Z was relative to the old maximum m. */
-        const Vector factor = vector_exp(old - reference);
-        vector_store(maximum + column, max);
-        vector_store(rescale + column, factor);
-        vector_store(sum + column, vector_load(sum + column) * factor + total);
-    }
 }
 
 /* ---- weighted sums ---- */
@@ -416,6 +312,13 @@ static void KERNEL(attention_add_to_columns)(float *sum, const float *rescale, c
     }
 }
 
+/* Returns the columns from the first to the last that see any of `count` neighbouring rows. */
+static Range columns_seeing(const ScoreBlock *block, size_t row, size_t count)
+{
+    const ptrdiff_t r = (ptrdiff_t)row;
+    return clip_range(r - block->band_last, r + (ptrdiff_t)count - block->band_first, block->columns);
+}
+
 static void KERNEL(attention_add_to_rows)(float *sum, const float *p, PackedRows columns, const ScoreBlock *block)
 {
     const size_t depth = columns.depth, width = attention_width(depth);
@@ -441,10 +344,41 @@ static void KERNEL(attention_add_to_rows)(float *sum, const float *p, PackedRows
         }
 }
 
+/* ---- bfloat16: the same products of a rounded copy of the weights ---- */
+
+static void round_weights(float *rounded, const float *p, const ScoreBlock *block)
+{
+    for (size_t first = 0; first < block->columns; first += PANEL) {
+        const Range seen = whole_tiles(rows_seen(block, first, PANEL));
+        for (size_t i = panel_start(first) + seen.begin * PANEL; i < panel_start(first) + seen.end * PANEL;
+             i += VECTOR_FLOATS)
+            vector_store(rounded + i, vector_round_bf16(vector_load(p + i)));
+    }
+}
+
+static void KERNEL(attention_bf16_add_to_columns)(float *sum, const float *rescale, const float *p, PackedRows rows,
+                                                  const ScoreBlock *block)
+{
+    alignas(64) float rounded[SCORE_BLOCK_ROWS * SCORE_BLOCK_COLUMNS];
+    round_weights(rounded, p, block);
+    KERNEL(attention_add_to_columns)(sum, rescale, rounded, rows, block);
+}
+
+static void KERNEL(attention_bf16_add_to_rows)(float *sum, const float *p, PackedRows columns, const ScoreBlock *block)
+{
+    alignas(64) float rounded[SCORE_BLOCK_ROWS * SCORE_BLOCK_COLUMNS];
+    round_weights(rounded, p, block);
+    KERNEL(attention_add_to_rows)(sum, rounded, columns, block);
+}
+
 const AttentionKernels KERNEL(attention) = {
+    .begin = KERNEL(attention_without_tiles),
+    .end = KERNEL(attention_without_tiles),
     .pack_columns = KERNEL(attention_pack_columns),
     .pack_rows = KERNEL(attention_pack_rows),
-    .unpack_rows = KERNEL(attention_unpack_rows),
+    .pack_sums = KERNEL(attention_pack_sums),
+    .unpack_sums = KERNEL(attention_unpack_sums),
+    .delta = KERNEL(dot),
     .scores = KERNEL(attention_scores),
     .hide = KERNEL(attention_hide),
     .softmax = KERNEL(attention_softmax),
@@ -453,6 +387,24 @@ const AttentionKernels KERNEL(attention) = {
     .probabilities = KERNEL(attention_probabilities),
     .score_gradients = KERNEL(attention_score_gradients),
     .attend = KERNEL(attention_attend),
+};
+
+const AttentionKernels KERNEL(attention_bf16) = {
+    .begin = KERNEL(attention_without_tiles),
+    .end = KERNEL(attention_without_tiles),
+    .pack_columns = KERNEL(attention_bf16_pack_columns),
+    .pack_rows = KERNEL(attention_bf16_pack_rows),
+    .pack_sums = KERNEL(attention_pack_sums),
+    .unpack_sums = KERNEL(attention_unpack_sums),
+    .delta = KERNEL(attention_bf16_delta),
+    .scores = KERNEL(attention_scores),
+    .hide = KERNEL(attention_hide),
+    .softmax = KERNEL(attention_softmax),
+    .add_to_columns = KERNEL(attention_bf16_add_to_columns),
+    .add_to_rows = KERNEL(attention_bf16_add_to_rows),
+    .probabilities = KERNEL(attention_probabilities),
+    .score_gradients = KERNEL(attention_score_gradients),
+    .attend = KERNEL(attention_bf16_attend),
 };
 
 #endif

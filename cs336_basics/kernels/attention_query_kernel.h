@@ -6,20 +6,23 @@
 #define CS336_KERNELS_ATTENTION_QUERY_KERNEL_H
 
 #include "kernels/attention.h"
+#include "kernels/attention_softmax_kernel.h"
 #include "kernels/vecmath_kernel.h"
 
 #include <string.h>
 
-static size_t smaller_size(size_t a, size_t b)
+/* Loads the first n lanes of an operand, rounded to bfloat16 if `rounded`, which is a constant in each caller. */
+VECTOR_INLINE Vector load_operand(const int rounded, const float *x, size_t n)
 {
-    return a < b ? a : b;
+    const Vector v = vector_load_first(x, n);
+    return rounded ? vector_round_bf16(v) : v;
 }
 
 /*
  * Computes the scaled scores of `count` keys, VECTOR_FLOATS at a time. Each key's dot product with the query keeps one
  * vector of partial sums, square[lane]. The scores become the lanes of one vector. A masked key gets -inf.
  */
-static void query_scores(float *score, const AttentionQuery *q, size_t first, size_t count)
+VECTOR_INLINE void query_scores(const int rounded, float *score, const AttentionQuery *q, size_t first, size_t count)
 {
     for (size_t row = 0; row < count; row += VECTOR_FLOATS) {
         Vector square[VECTOR_FLOATS];
@@ -32,9 +35,11 @@ static void query_scores(float *score, const AttentionQuery *q, size_t first, si
             size_t i = 0;
             square[lane] = (Vector){0};
             for (; i + VECTOR_FLOATS <= q->d_k; i += VECTOR_FLOATS)
-                square[lane] += vector_load(key + i) * vector_load(q->query + i);
+                square[lane] +=
+                    load_operand(rounded, key + i, VECTOR_FLOATS) * load_operand(rounded, q->query + i, VECTOR_FLOATS);
             if (i < q->d_k)
-                square[lane] += vector_load_first(key + i, q->d_k - i) * vector_load_first(q->query + i, q->d_k - i);
+                square[lane] +=
+                    load_operand(rounded, key + i, q->d_k - i) * load_operand(rounded, q->query + i, q->d_k - i);
         }
         /* Transposed, the partial sums of one key are in one lane of all vectors. Add the vectors, half to half. */
         vector_transpose(square);
@@ -63,55 +68,55 @@ _Static_assert((int)SCORE_BLOCK_ROWS % (int)QUERY_SUMS == 0, "weights beyond the
  * Weights beyond the last row are 0, up to a multiple of 8; there the last row is read again. n is VECTOR_FLOATS, as a
  * constant to the compiler, or the end of a row.
  */
-VECTOR_INLINE Vector weighted_sum(Vector old, const float *p, const float *value, ptrdiff_t stride, size_t count,
-                                  size_t n)
+VECTOR_INLINE Vector weighted_sum(const int rounded, Vector old, const float *p, const float *value, ptrdiff_t stride,
+                                  size_t count, size_t n)
 {
     Vector partial[QUERY_SUMS] = {old};
     size_t row = 0;
     for (; row + QUERY_SUMS <= count; row += QUERY_SUMS) {
         VECTOR_UNROLL
         for (size_t s = 0; s < QUERY_SUMS; s++)
-            partial[s] += p[row + s] * vector_load_first(value + (ptrdiff_t)(row + s) * stride, n);
+            partial[s] += p[row + s] * load_operand(rounded, value + (ptrdiff_t)(row + s) * stride, n);
     }
     if (row < count) {
         VECTOR_UNROLL
         for (size_t s = 0; s < QUERY_SUMS; s++)
             partial[s] +=
-                p[row + s] * vector_load_first(value + (ptrdiff_t)smaller_size(row + s, count - 1) * stride, n);
+                p[row + s] * load_operand(rounded, value + (ptrdiff_t)smaller_size(row + s, count - 1) * stride, n);
     }
     return ((partial[0] + partial[1]) + (partial[2] + partial[3])) +
            ((partial[4] + partial[5]) + (partial[6] + partial[7]));
 }
 
 /* output = rescale output + P V for `count` rows of V. */
-static void add_values(float *output, float rescale, const float *p, const AttentionQuery *q, size_t first,
-                       size_t count)
+VECTOR_INLINE void add_values(const int rounded, float *output, float rescale, const float *p, const AttentionQuery *q,
+                              size_t first, size_t count)
 {
     for (size_t i = 0; i < q->d_v; i += VECTOR_FLOATS) {
         const size_t n = smaller_size(VECTOR_FLOATS, q->d_v - i);
         const float *value = q->value + (ptrdiff_t)first * q->value_stride + i;
         const Vector old = rescale * vector_load_first(output + i, n);
-        Vector sum = n == VECTOR_FLOATS ? weighted_sum(old, p, value, q->value_stride, count, VECTOR_FLOATS)
-                                        : weighted_sum(old, p, value, q->value_stride, count, n);
+        Vector sum = n == VECTOR_FLOATS ? weighted_sum(rounded, old, p, value, q->value_stride, count, VECTOR_FLOATS)
+                                        : weighted_sum(rounded, old, p, value, q->value_stride, count, n);
         /* x * 0 is NaN for infinities and NaN. If there are any, add again without the rows whose weight is 0. */
         if (vector_sum(sum * 0) != 0) {
             sum = old;
             for (size_t row = 0; row < count; row++)
                 if (p[row] != 0)
-                    sum += p[row] * vector_load_first(value + (ptrdiff_t)row * q->value_stride, n);
+                    sum += p[row] * load_operand(rounded, value + (ptrdiff_t)row * q->value_stride, n);
         }
         vector_store_first(output + i, sum, n);
     }
 }
 
 /* The online softmax of functional.c, for one query: m is maximum, Z is sum, O is output. */
-static void KERNEL(attention_attend)(float *output, float *log_sum_exp, const AttentionQuery *q)
+VECTOR_INLINE void attend(const int rounded, float *output, float *log_sum_exp, const AttentionQuery *q)
 {
     float score[SCORE_BLOCK_ROWS], maximum = -INFINITY, sum = 0;
     memset(output, 0, q->d_v * sizeof *output);
     for (size_t first = 0; first < q->keys; first += SCORE_BLOCK_ROWS) {
         const size_t count = smaller_size(SCORE_BLOCK_ROWS, q->keys - first);
-        query_scores(score, q, first, count);
+        query_scores(rounded, score, q, first, count);
         /* As in attention_softmax: the reference is the maximum, or 0 for a query that has seen nothing. */
         const float greatest = KERNEL(max)(score, count), old = maximum;
         maximum = greatest > old ? greatest : old;
@@ -121,12 +126,25 @@ static void KERNEL(attention_attend)(float *output, float *log_sum_exp, const At
         sum = sum * rescale + total;
         for (size_t row = count; row % QUERY_SUMS != 0; row++)
             score[row] = 0;
-        add_values(output, rescale, score, q, first, count);
+        /* The probabilities are an operand of P V. Their sum is not rounded. */
+        for (size_t row = 0; rounded && row < count; row += VECTOR_FLOATS)
+            vector_store(score + row, vector_round_bf16(vector_load(score + row)));
+        add_values(rounded, output, rescale, score, q, first, count);
     }
     /* log_sum_exp = m + log Z and O / Z; if Z = 0, these are -inf and 0. */
     if (log_sum_exp)
         *log_sum_exp = maximum + logf(sum);
     KERNEL(scale)(output, sum == 0 ? 0 : 1 / sum, output, q->d_v);
+}
+
+static void KERNEL(attention_attend)(float *output, float *log_sum_exp, const AttentionQuery *q)
+{
+    attend(0, output, log_sum_exp, q);
+}
+
+void KERNEL(attention_bf16_attend)(float *output, float *log_sum_exp, const AttentionQuery *q)
+{
+    attend(1, output, log_sum_exp, q);
 }
 
 #endif

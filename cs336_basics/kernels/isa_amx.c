@@ -1,8 +1,10 @@
-/* The matrix products for AMX, with AVX-512 around its tiles; the Makefile gives this file the flags. */
+/* Matrix products and attention for AMX, with AVX-512 around its tiles; the Makefile gives this file the flags. */
 #if defined(__x86_64__)
 #define VECTOR_FLOATS 16
 #define KERNEL(name) name##_amx
+#define WITHOUT_TILES(name) name##_avx512 /* the same function in the same vectors */
 
+#include "kernels/attention_tile_kernel.h"
 #include "kernels/matmul_tile_kernel.h"
 #else
 typedef int nothing_here;

@@ -9,7 +9,8 @@
  *     backward KeyBlock     queries, the gradients of their outputs, and the sums for their own gradients
  *
  * A pass binds the block to memory, starts it, loads the streamed tokens SCORE_BLOCK_ROWS at a time, and stores the
- * block. "Sums so far" are the terms of a sum that have been added up to now.
+ * block. One thread does all that: starting the block begins its use of the kernels (AttentionKernels.begin), and
+ * storing ends it. "Sums so far" are the terms of a sum that have been added up to now.
  */
 #ifndef CS336_NN_ATTENTION_BLOCK_H
 #define CS336_NN_ATTENTION_BLOCK_H

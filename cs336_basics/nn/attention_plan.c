@@ -74,7 +74,7 @@ Status attention_plan(AttentionPlan *plan, const char *function)
     plan->d_k = tensor_extent(query, -1);
     plan->d_v = tensor_extent(value, -1);
     plan->scale = 1 / sqrtf((float)plan->d_k);
-    plan->kernels = attention_kernels();
+    plan->kernels = plan->bf16 ? attention_bf16_kernels() : attention_kernels();
     plan->heads = 1;
     for (int i = 0; i < query.rank - 2; i++)
         plan->heads *= query.shape[i];

@@ -49,6 +49,7 @@ typedef struct {
         key,                 /**< (..., k, d_k) */
         value;               /**< (..., k, d_v) */
     AttentionMask mask;      /**< attention_plan() broadcasts mask.where to (..., q, k) */
+    bool bf16;               /**< products round their operands to bfloat16 */
     AttentionGradients grad; /**< backward pass only */
 
     size_t heads,                    /**< product of the leading extents, such as batch times heads */
@@ -58,7 +59,7 @@ typedef struct {
         d_v;                         /**< numbers in a value or an output */
     size_t block_tokens;             /**< ATTENTION_BLOCK_TOKENS, or fewer where that gives every thread some blocks */
     float scale;                     /**< 1 / sqrt(d_k) */
-    const AttentionKernels *kernels; /**< of the instruction set in use */
+    const AttentionKernels *kernels; /**< of the instruction set in use, float32 or bfloat16 */
     const ParallelWorkspace *workspace; /**< set by the pass, after parallel_reserve() */
 } AttentionPlan;
 

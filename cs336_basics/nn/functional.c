@@ -307,29 +307,43 @@ static void forward_query_block(const AttentionPlan *plan, size_t head, size_t f
     query_block_store(&block, plan);
 }
 
+static Status forward(AttentionPlan *plan, const char *function)
+{
+    QueryBlock measured;
+    if (attention_plan(plan, function))
+        return CS336_ESHAPE;
+    if (plan->queries <= ATTENTION_FEW_QUERIES) {
+        forward_few_queries(plan);
+        return CS336_OK;
+    }
+    /* Reserve a query block in the workspace of every thread. */
+    const Status s = parallel_reserve(0, query_block_bind(&measured, plan, NULL));
+    if (s)
+        return s;
+    plan->workspace = parallel_workspace();
+    const size_t blocks = block_count(plan->queries, plan->block_tokens);
+    /* The last queries of a causal head see the most keys. They come first, so that short tasks end the loop. */
+#pragma omp parallel for schedule(dynamic) num_threads(attention_threads(plan))
+    for (size_t task = 0; task < plan->heads * blocks; task++)
+        forward_query_block(plan, task / blocks, (blocks - 1 - task % blocks) * plan->block_tokens);
+    return CS336_OK;
+}
+
 Status scaled_dot_product_attention_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                             AttentionMask mask)
 {
     AttentionPlan plan = {
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
-    QueryBlock measured;
-    if (attention_plan(&plan, __func__))
-        return CS336_ESHAPE;
-    if (plan.queries <= ATTENTION_FEW_QUERIES) {
-        forward_few_queries(&plan);
-        return CS336_OK;
-    }
-    /* Reserve a query block in the workspace of every thread. */
-    const Status s = parallel_reserve(0, query_block_bind(&measured, &plan, NULL));
-    if (s)
-        return s;
-    plan.workspace = parallel_workspace();
-    const size_t blocks = block_count(plan.queries, plan.block_tokens);
-    /* The last queries of a causal head see the most keys. They come first, so that short tasks end the loop. */
-#pragma omp parallel for schedule(dynamic) num_threads(attention_threads(&plan))
-    for (size_t task = 0; task < plan.heads * blocks; task++)
-        forward_query_block(&plan, task / blocks, (blocks - 1 - task % blocks) * plan.block_tokens);
-    return CS336_OK;
+    return forward(&plan, __func__);
+}
+
+Status scaled_dot_product_attention_bf16_forward(Tensor output, Tensor log_sum_exp, Tensor query, Tensor key,
+                                                 Tensor value, AttentionMask mask)
+{
+    AttentionPlan plan = {
+        .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
+    plan.bf16 = true;
+    return forward(&plan, __func__);
 }
 
 /*
@@ -429,6 +443,36 @@ size_t scaled_dot_product_attention_scratch(Tensor query)
     return measure.peak;
 }
 
+static Status backward(AttentionPlan *plan, const char *function, Arena *scratch)
+{
+    AttentionGradients *grad = &plan->grad;
+    KeyBlock measured;
+    if (attention_plan(plan, function) || attention_plan_gradients(plan, function))
+        return CS336_ESHAPE;
+    /* Reserve a key block in the workspace of every thread, and take delta. */
+    Status s = parallel_reserve(0, key_block_bind(&measured, plan, NULL));
+    if (s)
+        return s;
+    plan->workspace = parallel_workspace();
+    const size_t mark = arena_mark(scratch), threads = (size_t)parallel_threads();
+    grad->delta = take_delta(scratch, plan->query);
+    s = arena_keep(scratch, mark);
+    if (s)
+        return s;
+    /* Without queries or keys all gradients are 0. Else threads take whole heads, if there are enough for all. */
+    if (plan->queries == 0 || plan->keys == 0) {
+        attention_clear_gradient(grad->query);
+        attention_clear_gradient(grad->key);
+        attention_clear_gradient(grad->value);
+    } else if (plan->heads >= HEADS_PER_THREAD * threads || plan->heads % threads == 0) {
+        backward_by_heads(plan);
+    } else {
+        backward_by_antidiagonals(plan);
+    }
+    arena_release(scratch, mark);
+    return CS336_OK;
+}
+
 Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor grad_output,
                                              Tensor output, Tensor log_sum_exp, Tensor query, Tensor key, Tensor value,
                                              AttentionMask mask, Arena *scratch)
@@ -436,29 +480,16 @@ Status scaled_dot_product_attention_backward(Tensor grad_query, Tensor grad_key,
     AttentionPlan plan = {
         .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
     plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
-    KeyBlock measured;
-    if (attention_plan(&plan, __func__) || attention_plan_gradients(&plan, __func__))
-        return CS336_ESHAPE;
-    /* Reserve a key block in the workspace of every thread, and take delta. */
-    Status s = parallel_reserve(0, key_block_bind(&measured, &plan, NULL));
-    if (s)
-        return s;
-    plan.workspace = parallel_workspace();
-    const size_t mark = arena_mark(scratch), threads = (size_t)parallel_threads();
-    plan.grad.delta = take_delta(scratch, query);
-    s = arena_keep(scratch, mark);
-    if (s)
-        return s;
-    /* Without queries or keys all gradients are 0. Else threads take whole heads, if there are enough for all. */
-    if (plan.queries == 0 || plan.keys == 0) {
-        attention_clear_gradient(grad_query);
-        attention_clear_gradient(grad_key);
-        attention_clear_gradient(grad_value);
-    } else if (plan.heads >= HEADS_PER_THREAD * threads || plan.heads % threads == 0) {
-        backward_by_heads(&plan);
-    } else {
-        backward_by_antidiagonals(&plan);
-    }
-    arena_release(scratch, mark);
-    return CS336_OK;
+    return backward(&plan, __func__, scratch);
+}
+
+Status scaled_dot_product_attention_bf16_backward(Tensor grad_query, Tensor grad_key, Tensor grad_value,
+                                                  Tensor grad_output, Tensor output, Tensor log_sum_exp, Tensor query,
+                                                  Tensor key, Tensor value, AttentionMask mask, Arena *scratch)
+{
+    AttentionPlan plan = {
+        .output = output, .log_sum_exp = log_sum_exp, .query = query, .key = key, .value = value, .mask = mask};
+    plan.grad = (AttentionGradients){.output = grad_output, .query = grad_query, .key = grad_key, .value = grad_value};
+    plan.bf16 = true;
+    return backward(&plan, __func__, scratch);
 }

@@ -214,7 +214,42 @@ CS336_MUST_CHECK Status scaled_dot_product_attention_backward(Tensor grad_query,
                                                               Tensor query, Tensor key, Tensor value,
                                                               AttentionMask mask, Arena *scratch);
 
-/** @brief Returns the bytes of scratch that the backward pass takes for this query: one float for each of its rows. */
+/**
+ * @brief Does what scaled_dot_product_attention_forward() does, but rounds the operands of both products to bfloat16,
+ * to the nearest, ties to even.
+ *
+ * - Query, key and value are rounded, then the exponentials of the scores: the factors of P V.
+ * - Products are added in float32. The softmax, its sum and the output are float32, too, where PyTorch's autocast
+ * rounds the output to bfloat16. So the result is nearer to that of float32 than PyTorch's.
+ * - The exponentials are relative to the greatest score so far when they are rounded. "So far" means up to the end of
+ *   each 128 keys.
+ * - With AMX the products run in the matrix unit, with AVX512_BF16 in its vectors (kernels/attention_tile_kernel.h);
+ *   both take denormals for 0. Elsewhere the float32 kernels multiply the rounded numbers, which takes a little longer
+ *   than float32.
+ * @param      output, log_sum_exp, query, key, value, mask  as for scaled_dot_product_attention_forward()
+ * @retval CS336_ESHAPE, CS336_ENOMEM  as scaled_dot_product_attention_forward()
+ * @see test_bf16_attention_agrees_with_rounded_operands
+ */
+CS336_MUST_CHECK Status scaled_dot_product_attention_bf16_forward(Tensor output, Tensor log_sum_exp, Tensor query,
+                                                                  Tensor key, Tensor value, AttentionMask mask);
+
+/**
+ * @brief Computes the gradients as scaled_dot_product_attention_backward() does, with the operands of its five products
+ * rounded to bfloat16: query, key, value, grad_output, the probabilities, and the gradients of the scores.
+ *
+ * Rounding itself counts as the identity: its gradient is 1.
+ * @param      grad_query, grad_key, grad_value, grad_output, output, log_sum_exp, query, key, value, mask, scratch  as
+ * for scaled_dot_product_attention_backward(), with output and log_sum_exp of the bf16 forward pass
+ * @retval CS336_ESHAPE, CS336_ENOMEM  as scaled_dot_product_attention_backward()
+ * @see test_bf16_attention_agrees_with_rounded_operands
+ */
+CS336_MUST_CHECK Status scaled_dot_product_attention_bf16_backward(Tensor grad_query, Tensor grad_key,
+                                                                   Tensor grad_value, Tensor grad_output, Tensor output,
+                                                                   Tensor log_sum_exp, Tensor query, Tensor key,
+                                                                   Tensor value, AttentionMask mask, Arena *scratch);
+
+/** @brief Returns the bytes of scratch that either backward pass takes for this query: one float for each of its rows.
+ */
 size_t scaled_dot_product_attention_scratch(Tensor query);
 
 CS336_API_END

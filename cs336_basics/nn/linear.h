@@ -14,7 +14,8 @@ CS336_API_BEGIN
 /**
  * @brief The number format in which matrix products multiply. Activations, sums and master weights are always float32.
  * With bf16 a product first rounds both operands to bfloat16, forward and backward: matmul_bf16(). With bf16x3 it takes
- * each operand as the sum of two bfloat16 numbers, and adds three products of these: matmul_bf16x3().
+ * each operand as the sum of two bfloat16 numbers, and adds three products of these: matmul_bf16x3(). The products
+ * inside attention follow bf16 as well, and are float32 with the others (nn/mha.h).
  */
 typedef enum { DTYPE_FLOAT32, DTYPE_BF16, DTYPE_BF16X3 } DType;
 

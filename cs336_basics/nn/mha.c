@@ -85,6 +85,15 @@ size_t mha_scratch(Tensor x, size_t num_heads)
 
 /* ---- passes ---- */
 
+/* attended = SDPA(query, key, value), in the dtype of the projections. All are (..., heads, seq, d_k). */
+static Status attend(const MultiHeadSelfAttention *mha, Tensor attended, Tensor log_sum_exp, Tensor query, Tensor key,
+                     Tensor value)
+{
+    return (mha->q_proj.dtype == DTYPE_BF16
+                ? scaled_dot_product_attention_bf16_forward
+                : scaled_dot_product_attention_forward)(attended, log_sum_exp, query, key, value, CAUSAL);
+}
+
 /* query, key, value = Wq x, Wk x, Wv x */
 static Status project(const MultiHeadSelfAttentionSaved *saved, Tensor x, const MultiHeadSelfAttention *mha)
 {
@@ -124,9 +133,8 @@ Status mha_forward(Tensor y, MultiHeadSelfAttentionSaved *saved, Tensor x, const
         s = rotate(rope_forward, kept.query, heads, positions, rope);
     /* attended = SDPA(query, key, value), for each head */
     if (!s)
-        s = scaled_dot_product_attention_forward(heads_of(kept.attended, heads), kept.log_sum_exp,
-                                                 heads_of(kept.query, heads), heads_of(kept.key, heads),
-                                                 heads_of(kept.value, heads), CAUSAL);
+        s = attend(mha, heads_of(kept.attended, heads), kept.log_sum_exp, heads_of(kept.query, heads),
+                   heads_of(kept.key, heads), heads_of(kept.value, heads));
     /* y = Wo attended */
     if (!s)
         s = linear_forward(y, kept.attended, &mha->output_proj);
@@ -160,7 +168,8 @@ Status mha_backward(Tensor grad_x, MultiHeadSelfAttention *grad, Tensor grad_y,
         s = linear_backward(grad_heads.attended, &grad->output_proj, grad_y, saved->attended, &mha->output_proj);
     /* attended = SDPA(query, key, value) */
     if (!s)
-        s = scaled_dot_product_attention_backward(
+        s = (mha->q_proj.dtype == DTYPE_BF16 ? scaled_dot_product_attention_bf16_backward
+                                             : scaled_dot_product_attention_backward)(
             heads_of(grad_heads.query, heads), heads_of(grad_heads.key, heads), heads_of(grad_heads.value, heads),
             heads_of(grad_heads.attended, heads), heads_of(saved->attended, heads), saved->log_sum_exp,
             heads_of(saved->query, heads), heads_of(saved->key, heads), heads_of(saved->value, heads), CAUSAL, scratch);
@@ -217,19 +226,18 @@ static Status rotate_following(Tensor query, size_t num_heads, size_t length, co
 }
 
 /* Rotates query and key, appends key and value to the cache, and attends. The cache's length stays. */
-static Status attend_following(const MultiHeadSelfAttentionSaved *fresh, const KeyValueCache *cache, size_t heads,
-                               const RoPE *rope)
+static Status attend_following(const MultiHeadSelfAttentionSaved *fresh, const KeyValueCache *cache,
+                               const MultiHeadSelfAttention *mha, const RoPE *rope)
 {
-    const size_t length = cache->length, seq = tensor_extent(fresh->query, -2);
+    const size_t heads = mha->num_heads, length = cache->length, seq = tensor_extent(fresh->query, -2);
     const Status s = rotate_following(fresh->query, heads, length, rope);
     if (s)
         return s;
     /* attended = SDPA(query, all keys, all values) */
     tensor_copy(tensor_slice(cache->key, -2, length, seq), heads_of(fresh->key, heads));
     tensor_copy(tensor_slice(cache->value, -2, length, seq), heads_of(fresh->value, heads));
-    return scaled_dot_product_attention_forward(
-        heads_of(fresh->attended, heads), fresh->log_sum_exp, heads_of(fresh->query, heads),
-        tensor_slice(cache->key, -2, 0, length + seq), tensor_slice(cache->value, -2, 0, length + seq), CAUSAL);
+    return attend(mha, heads_of(fresh->attended, heads), fresh->log_sum_exp, heads_of(fresh->query, heads),
+                  tensor_slice(cache->key, -2, 0, length + seq), tensor_slice(cache->value, -2, 0, length + seq));
 }
 
 Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfAttention *mha, const RoPE *rope,
@@ -249,7 +257,7 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
         s = project(&fresh, x, mha);
     /* attended = SDPA(RoPE(query), cached and fresh keys and values) */
     if (!s)
-        s = attend_following(&fresh, cache, heads, rope);
+        s = attend_following(&fresh, cache, mha, rope);
     /* y = Wo attended */
     if (!s)
         s = linear_forward(y, fresh.attended, &mha->output_proj);
@@ -263,8 +271,8 @@ Status mha_decode(Tensor y, KeyValueCache *cache, Tensor x, const MultiHeadSelfA
  * For one head of one sequence with one new token: query, key = RoPE(query), RoPE(key); appends key and value to the
  * cache; attended = SDPA(query, all keys, all values). All rows are d_k numbers of that token and head.
  */
-static void attend_alone(float *attended, float *query, float *key, const float *value, const KeyValueCache *cache,
-                         size_t head, const RoPE *rope)
+static void attend_alone(const AttentionKernels *kernels, float *attended, float *query, float *key, const float *value,
+                         const KeyValueCache *cache, size_t head, const RoPE *rope)
 {
     const size_t length = cache->length, d_k = tensor_extent(cache->key, -1), capacity = tensor_extent(cache->key, -2);
     const VecmathKernels *vec = vecmath();
@@ -284,23 +292,25 @@ static void attend_alone(float *attended, float *query, float *key, const float 
                                 .d_k = d_k,
                                 .d_v = d_k,
                                 .scale = 1 / sqrtf((float)d_k)};
-    attention_kernels()->attend(attended, NULL, &all);
+    kernels->attend(attended, NULL, &all);
 }
 
 /* No two sequences share keys, so there is nothing that one product could reuse: threads take heads. */
 static void attend_each(const MultiHeadSelfAttentionSaved *fresh, KeyValueCache *const *caches, size_t layer,
-                        size_t heads, const RoPE *rope)
+                        const MultiHeadSelfAttention *mha, const RoPE *rope)
 {
-    const size_t sequences = fresh->query.shape[0], d_k = tensor_extent(fresh->query, -1) / heads;
+    const AttentionKernels *kernels = mha->q_proj.dtype == DTYPE_BF16 ? attention_bf16_kernels() : attention_kernels();
+    const size_t heads = mha->num_heads, sequences = fresh->query.shape[0],
+                 d_k = tensor_extent(fresh->query, -1) / heads;
     size_t keys = 0;
     for (size_t i = 0; i < sequences; i++)
         keys += heads * (caches[i][layer].length + 1);
 #pragma omp parallel for num_threads(attention_few_threads(keys, d_k, d_k))
     for (size_t task = 0; task < sequences * heads; task++) {
         const size_t sequence = task / heads, head = task % heads, offset = head * d_k;
-        attend_alone(tensor_row(fresh->attended, sequence) + offset, tensor_row(fresh->query, sequence) + offset,
-                     tensor_row(fresh->key, sequence) + offset, tensor_row(fresh->value, sequence) + offset,
-                     &caches[sequence][layer], head, rope);
+        attend_alone(kernels, tensor_row(fresh->attended, sequence) + offset,
+                     tensor_row(fresh->query, sequence) + offset, tensor_row(fresh->key, sequence) + offset,
+                     tensor_row(fresh->value, sequence) + offset, &caches[sequence][layer], head, rope);
     }
 }
 
@@ -324,7 +334,7 @@ Status mha_decode_each(Tensor y, KeyValueCache *const *caches, size_t layer, Ten
         s = project(&fresh, x, mha);
     /* attended = SDPA(RoPE(query), cached and fresh keys and values), for each sequence */
     if (!s)
-        attend_each(&fresh, caches, layer, heads, rope);
+        attend_each(&fresh, caches, layer, mha, rope);
     /* y = Wo attended */
     if (!s)
         s = linear_forward(y, fresh.attended, &mha->output_proj);

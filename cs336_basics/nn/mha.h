@@ -4,7 +4,9 @@
  *
  * - Three linear maps give query, key and value. Each head is a view of d_k of their columns; no head is copied.
  * - RoPE rotates query and key in place.
- * - scaled_dot_product_attention_forward() computes the outputs of all heads, and a linear map mixes them.
+ * - scaled_dot_product_attention_forward() computes the outputs of all heads, and a linear map mixes them. If the dtype
+ *   of q_proj is DTYPE_BF16, scaled_dot_product_attention_bf16_forward() does, and its backward pass; with every other
+ *   dtype attention is float32.
  */
 #ifndef CS336_NN_MHA_H
 #define CS336_NN_MHA_H

@@ -53,10 +53,12 @@ double sdpa_work_run(void *context)
     SdpaWork *x = context;
     const AttentionMask causal = {.kind = ATTEND_CAUSAL};
     const double start = bench_now();
-    Status s = scaled_dot_product_attention_forward(x->output, x->log_sum_exp, x->query, x->key, x->value, causal);
+    Status s = (x->bf16 ? scaled_dot_product_attention_bf16_forward : scaled_dot_product_attention_forward)(
+        x->output, x->log_sum_exp, x->query, x->key, x->value, causal);
     if (!s && x->grad_output.data)
-        s = scaled_dot_product_attention_backward(x->grad_query, x->grad_key, x->grad_value, x->grad_output, x->output,
-                                                  x->log_sum_exp, x->query, x->key, x->value, causal, &x->memory);
+        s = (x->bf16 ? scaled_dot_product_attention_bf16_backward : scaled_dot_product_attention_backward)(
+            x->grad_query, x->grad_key, x->grad_value, x->grad_output, x->output, x->log_sum_exp, x->query, x->key,
+            x->value, causal, &x->memory);
     return s ? bench_failed("%s", status_message()) : bench_now() - start;
 }
 

@@ -9,7 +9,7 @@
 #include "tests/bench/process.h"
 #include "train/trainer.h"
 
-/** @brief Causal attention, (batch, heads, length, d), float32. */
+/** @brief Causal attention, (batch, heads, length, d). */
 typedef struct {
     size_t batch, heads, length, d;
 } SdpaShape;
@@ -21,6 +21,7 @@ typedef struct {
     Tensor query, key, value, output, log_sum_exp;
     Tensor grad_output, grad_query, grad_key, grad_value; /**< data NULL without backward */
     Arena memory;
+    bool bf16; /**< false after sdpa_work_init() */
 } SdpaWork;
 
 void sdpa_work_init(SdpaWork *work, SdpaShape shape, bool backward);

@@ -5,6 +5,7 @@
 #include "tests/support/hash_weights.h"
 #include "tests/support/kernels.h"
 #include "tests/support/reference.h"
+#include "tests/support/reference_bf16.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ void attention_run_init(AttentionRun *run, const AttentionCase *problem)
     size_t heads = 1;
     for (int i = 0; i < TENSOR_MAX_RANK - 2 && problem->leading[i]; i++)
         heads *= problem->leading[i];
-    *run = (AttentionRun){.mask = problem->mask};
+    *run = (AttentionRun){.mask = problem->mask, .bf16 = problem->bf16};
     assert_ok(arena_init(&run->arena, heads * (2 * (q + k) * (d_k + d_v) + q) * sizeof(float) + 4096));
     run->query = make(run, problem, "query", sigma, q, d_k);
     run->key = make(run, problem, "key", sigma, k, d_k);
@@ -77,15 +78,15 @@ void attention_run_deinit(AttentionRun *run)
 
 static void forward(AttentionRun *run)
 {
-    assert_ok(scaled_dot_product_attention_forward(run->output, run->log_sum_exp, run->query, run->key, run->value,
-                                                   run->mask));
+    assert_ok((run->bf16 ? scaled_dot_product_attention_bf16_forward : scaled_dot_product_attention_forward)(
+        run->output, run->log_sum_exp, run->query, run->key, run->value, run->mask));
 }
 
 static void backward(AttentionRun *run)
 {
-    assert_ok(scaled_dot_product_attention_backward(run->grad_query, run->grad_key, run->grad_value, run->grad_output,
-                                                    run->output, run->log_sum_exp, run->query, run->key, run->value,
-                                                    run->mask, &run->scratch));
+    assert_ok((run->bf16 ? scaled_dot_product_attention_bf16_backward : scaled_dot_product_attention_backward)(
+        run->grad_query, run->grad_key, run->grad_value, run->grad_output, run->output, run->log_sum_exp, run->query,
+        run->key, run->value, run->mask, &run->scratch));
     ck_assert_uint_eq(run->scratch.used, 0);
 }
 
@@ -127,16 +128,8 @@ static bool *visible_pairs(const AttentionRun *run, AttentionSizes sizes)
     return visible;
 }
 
-void attention_run_check(const AttentionRun *run, double rtol, double atol)
+static void check(const AttentionRun *run, const bool *visible, AttentionSizes sizes, double rtol, double atol)
 {
-    const AttentionSizes sizes = {
-        .batch = tensor_rows(run->query) / tensor_extent(run->query, -2),
-        .queries = tensor_extent(run->query, -2),
-        .keys = tensor_extent(run->key, -2),
-        .d_k = tensor_extent(run->query, -1),
-        .d_v = tensor_extent(run->value, -1),
-    };
-    bool *visible = visible_pairs(run, sizes);
     double *query = widened(run->query), *key = widened(run->key), *value = widened(run->value);
     double *output = widened(run->output), *log_sum_exp = widened(run->log_sum_exp);
     double *grad_query = widened(run->query), *grad_key = widened(run->key), *grad_value = widened(run->value);
@@ -160,6 +153,54 @@ void attention_run_check(const AttentionRun *run, double rtol, double atol)
     double *all[] = {query, key, value, output, log_sum_exp, grad_query, grad_key, grad_value, grad_output};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
+}
+
+static void check_bf16(const AttentionRun *run, const bool *visible, AttentionSizes sizes)
+{
+    static const char *const names[] = {"output", "log_sum_exp", "grad_query", "grad_key", "grad_value"};
+    const Tensor results[] = {run->output, run->log_sum_exp, run->grad_query, run->grad_key, run->grad_value};
+    enum { RESULTS = 5 };
+    Bounded reference[RESULTS];
+    for (int i = 0; i < RESULTS; i++)
+        reference[i] = (Bounded){widened(results[i]), widened(results[i])};
+    double *query = widened(run->query), *key = widened(run->key), *value = widened(run->value);
+    double *grad_output = widened(run->grad_output), *given_output = widened(run->output);
+    reference_attention_bf16(&(AttentionBf16){.output = reference[0],
+                                              .log_sum_exp = reference[1],
+                                              .grad_query = reference[2],
+                                              .grad_key = reference[3],
+                                              .grad_value = reference[4],
+                                              .query = query,
+                                              .key = key,
+                                              .value = value,
+                                              .grad_output = grad_output,
+                                              .given_output = given_output,
+                                              .visible = visible},
+                             sizes);
+    for (int i = 0; i < RESULTS; i++) {
+        assert_bounded(names[i], results[i], reference[i]);
+        free(reference[i].expected);
+        free(reference[i].bound);
+    }
+    double *all[] = {query, key, value, grad_output, given_output};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+}
+
+void attention_run_check(const AttentionRun *run, double rtol, double atol)
+{
+    const AttentionSizes sizes = {
+        .batch = tensor_rows(run->query) / tensor_extent(run->query, -2),
+        .queries = tensor_extent(run->query, -2),
+        .keys = tensor_extent(run->key, -2),
+        .d_k = tensor_extent(run->query, -1),
+        .d_v = tensor_extent(run->value, -1),
+    };
+    bool *visible = visible_pairs(run, sizes);
+    if (run->bf16)
+        check_bf16(run, visible, sizes);
+    else
+        check(run, visible, sizes, rtol, atol);
     free(visible);
 }
 
@@ -167,9 +208,10 @@ static void label_problem(const AttentionCase *problem)
 {
     static const char *const kinds[] = {[ATTEND_ALL] = "all", [ATTEND_CAUSAL] = "causal", [ATTEND_WHERE] = "where"};
     const MaskTensor *where = &problem->mask.where;
-    test_label("queries %zu, keys %zu, d_k %zu, d_v %zu, mask %s%s%s, %s", problem->queries, problem->keys,
+    test_label("queries %zu, keys %zu, d_k %zu, d_v %zu, mask %s%s%s, %s%s", problem->queries, problem->keys,
                problem->d_k, problem->d_v, kinds[problem->mask.kind], problem->mask.kind == ATTEND_WHERE ? " " : "",
-               problem->mask.kind == ATTEND_WHERE ? shape_text(where->rank, where->shape) : "", isa_name(isa_in_use()));
+               problem->mask.kind == ATTEND_WHERE ? shape_text(where->rank, where->shape) : "", isa_name(isa_in_use()),
+               problem->bf16 ? ", bf16" : "");
 }
 
 void attention_check(const AttentionCase *problem, double rtol, double atol)

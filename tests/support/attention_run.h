@@ -19,6 +19,7 @@ typedef struct {
     size_t queries, keys, d_k, d_v;
     AttentionMask mask;
     double sigma;     /**< of queries and keys; 0: 1 */
+    bool bf16;        /**< the passes whose products round their operands to bfloat16 */
     bool interleaved; /**< in memory the last leading dimension comes after the sequence, as that of heads does */
 } AttentionCase;
 
@@ -27,6 +28,7 @@ typedef struct {
     Tensor query, key, value, grad_output;                        /**< inputs */
     Tensor output, log_sum_exp, grad_query, grad_key, grad_value; /**< results, NaN before attention_run() */
     AttentionMask mask;
+    bool bf16;
 } AttentionRun;
 
 void attention_run_init(AttentionRun *run, const AttentionCase *problem);
@@ -35,7 +37,10 @@ void attention_run_deinit(AttentionRun *run);
 /** @brief Runs the forward and the backward pass. */
 void attention_run(AttentionRun *run);
 
-/** @brief Compares all results with the double-precision reference. */
+/**
+ * @brief Compares all results with the double-precision reference: within @p rtol and @p atol, or for bf16 within the
+ * bounds of reference_attention_bf16(), which is given the output of the run for its backward pass.
+ */
 void attention_run_check(const AttentionRun *run, double rtol, double atol);
 
 /** @brief Initialises, runs, checks and releases one problem, with a test_label() that describes it. */

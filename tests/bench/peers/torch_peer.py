@@ -1,7 +1,7 @@
 """PyTorch as a line peer of the benchmarks (line_peer.py). It answers these requests:
 
     threads N                      use N threads; 0
-    sdpa forward|both B H T D      seconds of causal attention in float32, forward or forward and backward
+    sdpa forward|both B H T D [DTYPE]  seconds of causal attention, forward or forward and backward, DTYPE as below
     step sdpa|compile DTYPE B      seconds of one training step of the reference model, DTYPE float32 or bfloat16 (autocast)
     adamw N                        seconds of one fused AdamW step over N numbers
     matmul bfloat16 FORM M N K     seconds of one product, forms as in bench_matmul.c
@@ -27,10 +27,10 @@ VOCAB, CONTEXT, D_MODEL, LAYERS, HEADS, D_FF = 10000, 256, 512, 4, 16, 1344  # t
 # ---- requests: each function returns a function that does one run ----
 
 
-def sdpa(what, batch, heads, length, d):
-    shape = int(batch), int(heads), int(length), int(d)
-    q, k, v = (torch.randn(shape, requires_grad=what == "both") for _ in range(3))
-    grad = torch.randn(shape)
+def sdpa(what, batch, heads, length, d, dtype="float32"):
+    shape, dtype = (int(batch), int(heads), int(length), int(d)), getattr(torch, dtype)
+    q, k, v = (torch.randn(shape, dtype=dtype, requires_grad=what == "both") for _ in range(3))
+    grad = torch.randn(shape, dtype=dtype)
 
     def run():
         output = F.scaled_dot_product_attention(q, k, v, is_causal=True)
