@@ -54,6 +54,7 @@
     X(sgd)                \
     X(checkpoint)         \
     X(token_file)         \
+    X(token_form)         \
     X(token_writer)       \
     X(story)              \
     X(story_grammar)      \

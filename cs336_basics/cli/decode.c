@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/input_stream.h"
 #include "data/token_file.h"
+#include "data/token_form.h"
 #include "data/token_npy.h"
 #include "tokenizer/encode/utf8_replace.h"
 
@@ -77,7 +78,8 @@ static Status check_stream(const IdSource *source, const uint8_t *bytes, size_t 
     if (token_npy_begins(bytes, length))
         return status_fail(CS336_EFORMAT, "%s: .npy, expected raw ids: give the name of the file instead",
                            source->stream.path);
-    return token_ids_check_width(bytes, length, width, source->vocab_size, source->stream.path);
+    const Status s = token_form_check(bytes, length, source->vocab_size, source->stream.path);
+    return s ? s : token_ids_check_width(bytes, length, width, source->vocab_size, source->stream.path);
 }
 
 static Status read_stream(IdSource *source, int32_t *ids, size_t *count)

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
+#include "tokenizer/input_texts.h"
 #include "train/model_checkpoint.h"
 
 #include <stdio.h>
@@ -76,17 +77,29 @@ static Status load_tokenizer(Tokenizer **tokenizer, const GenerateOptions *o, si
     return s;
 }
 
-/* Finds the ids of the model that have a token, and says if some have none. */
-static Status find_drawable(bool **drawable, const GenerateOptions *o, const Tokenizer *tokenizer, size_t vocab_size)
+/* Finds the ids of the model that have a token, and counts them. */
+static Status find_drawable(bool **drawable, size_t *tokens, const Tokenizer *tokenizer, size_t vocab_size)
 {
     *drawable = memory_allocate(vocab_size * sizeof **drawable);
     if (!*drawable)
         return status_fail(CS336_ENOMEM, "no memory for %zu ids", vocab_size);
-    const size_t tokens = tokenizer_find_tokens(*drawable, vocab_size, tokenizer);
+    *tokens = tokenizer_find_tokens(*drawable, vocab_size, tokenizer);
+    return CS336_OK;
+}
+
+/* Says what the user might not expect, when all has been checked: a note before an error would only hide it. */
+static void print_notes(const GenerateOptions *o, const Tokenizer *tokenizer, size_t tokens, size_t vocab_size)
+{
+    const char *prompts = o->prompts ? o->prompts : o->prompt_file;
+    tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o->tokenizer));
+    if (prompts && text_is_named_json_lines(prompts))
+        fprintf(stderr, "cs336 generate: note: %s is read as plain text, with the JSON around its documents; %s\n",
+                printable(prompts).text,
+                o->prompts ? "--prompts expects a prompt alone on each line"
+                           : "--prompt-file expects one prompt alone");
     if (tokens < vocab_size)
         fprintf(stderr, "cs336 generate: %s has %zu tokens, the model has %zu ids; ids without a token are not drawn\n",
                 printable(tokenizer_options_path(&o->tokenizer)).text, tokens, vocab_size);
-    return CS336_OK;
 }
 
 /*
@@ -113,7 +126,17 @@ static Status prepare_stops(StopTexts *stops, const GenerateOptions *o)
     return stop_texts_init(stops, texts, count);
 }
 
-static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
+Status generate_texts(GenerateText *texts, size_t count, const GenerateJob *job)
+{
+    const Status s = generate_all(texts, count, job->lm, &job->config);
+    if (s != CS336_ENOMEM)
+        return s;
+    return status_fail(s,
+                       "%s; a smaller --max-tokens needs less, and so does a model of cs336 import --context-length N",
+                       status_message());
+}
+
+static Status write_samples(const GenerateJob *job, const GeneratePrompts *prompts)
 {
     const GenerateOptions *o = job->options;
     const size_t count = memory_product(prompts->count, o->samples);
@@ -122,8 +145,6 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
     Status s = CS336_OK;
     if (!texts)
         s = status_fail(CS336_ENOMEM, "no memory for %zu texts", count);
-    if (!s)
-        s = generate_prompts_encode(prompts, job);
     if (!s)
         s = generate_writer_init(&writer, job, count);
     for (size_t i = 0; !s && i < count; i++) {
@@ -136,9 +157,7 @@ static Status write_samples(const GenerateJob *job, GeneratePrompts *prompts)
                                       &writer, i, prompt->text, prompts->ids.ids[prompt->first + prompt->count - 1])};
     }
     if (!s)
-        s = generate_writer_begin(&writer);
-    if (!s)
-        s = generate_all(texts, count, job->lm, &job->config);
+        s = generate_texts(texts, count, job);
     generate_writer_deinit(&writer);
     memory_release(texts);
     return s;
@@ -155,10 +174,15 @@ static Status run(const GenerateOptions *o, const TransformerLM *lm, const Token
         .config = {.max_tokens = o->max_tokens, .stop_token = o->stops.count ? -1 : end, .sample = o->sample},
         .document_start = find_document_start(o, tokenizer)};
     bool *drawable;
-    Status s = find_drawable(&drawable, o, tokenizer, lm->config.vocab_size);
+    size_t tokens;
+    Status s = find_drawable(&drawable, &tokens, tokenizer, lm->config.vocab_size);
     job.config.drawable = drawable;
     if (!s)
         s = prepare_stops(&job.stops, o);
+    if (!s)
+        s = o->interactive ? generate_check_interactive(&job) : generate_prompts_encode(prompts, &job);
+    if (!s)
+        print_notes(o, tokenizer, tokens, lm->config.vocab_size);
     if (!s)
         s = o->interactive ? generate_interactively(&job) : write_samples(&job, prompts);
     stop_texts_deinit(&job.stops);
@@ -184,8 +208,6 @@ int command_generate(int argc, char **argv)
         s = trained_model_load(&model, o.checkpoint);
     if (!s)
         s = load_tokenizer(&tokenizer, &o, model.lm.config.vocab_size);
-    if (!s)
-        tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
         s = run(&o, &model.lm, tokenizer, &prompts);
     generate_prompts_deinit(&prompts);

@@ -98,19 +98,19 @@ typedef struct {
     GenerateOutput *texts;  /**< (count) */
     size_t count,           /**< texts */
         current;            /**< index of the text that is being written; those after it wait */
+    bool begun;             /**< the beginning of the first text is written */
 } GenerateWriter;
 
 /** @brief Prepares for @p count texts. @retval CS336_ENOMEM */
 CS336_MUST_CHECK Status generate_writer_init(GenerateWriter *writer, const GenerateJob *job, size_t count);
 
 /**
- * @brief Returns the receiver of text @p index, which begins with @p prompt in the output. The last id of the prompt is
+ * @brief Returns the receiver of text @p index, which begins with @p prompt in the output. The output begins with the
+ * first token, when the memory is there and the model has read the prompt: a failure before that writes nothing. The
+ * last id of the prompt is
  * @p previous.
  */
 TextReceiver generate_writer_receiver(GenerateWriter *writer, size_t index, ByteString prompt, int32_t previous);
-
-/** @brief Begins to write the first text. Call it when all receivers are made. @retval CS336_EIO, CS336_ENOMEM */
-CS336_MUST_CHECK Status generate_writer_begin(GenerateWriter *writer);
 
 /** @brief Frees the texts; a zeroed writer is fine. */
 void generate_writer_deinit(GenerateWriter *writer);
@@ -119,7 +119,18 @@ void generate_writer_deinit(GenerateWriter *writer);
  * CS336_ENOMEM */
 CS336_MUST_CHECK Status generate_write(Screen *screen, ByteString piece, bool last);
 
+/* ---- the generation: cli/generate.c ---- */
+
+/**
+ * @brief Does what generate_all() does. Where memory is missing, the message names the options that need less of it.
+ * @retval CS336_EIO, CS336_ENOMEM, CS336_ERANGE  as generate_all()
+ */
+CS336_MUST_CHECK Status generate_texts(GenerateText *texts, size_t count, const GenerateJob *job);
+
 /* ---- the interactive mode: cli/generate_interactive.c ---- */
+
+/** @brief Checks that the tokenizer can encode lines. @retval CS336_ERANGE  it can only decode */
+CS336_MUST_CHECK Status generate_check_interactive(const GenerateJob *job);
 
 /**
  * @brief Reads a line, writes its continuation, and so on to the end of standard input. The model reads all that came

@@ -112,7 +112,7 @@ static Status write_continuation(Conversation *c, size_t turn)
                          .rng = rng_stream(c->job->options->seed, turn),
                          .receiver = {.token = receive, .context = c}};
     if (!s)
-        s = generate_all(&text, 1, c->job->lm, &c->job->config);
+        s = generate_texts(&text, 1, c->job);
     if (!s)
         s = generate_write(&c->screen, stop_filter_rest(&c->filter), true);
     if (!s)
@@ -162,16 +162,18 @@ static Status answer(Conversation *c, bool asks)
     return s;
 }
 
+Status generate_check_interactive(const GenerateJob *job)
+{
+    return tokenizer_options_encode(&job->tokenizer->model, &job->options->tokenizer,
+                                    "give the prompt as ids, without --interactive: --prompt-ids '1 403 407'");
+}
+
 Status generate_interactively(const GenerateJob *job)
 {
     const bool terminal = screen_is_terminal("-"), asks = terminal && isatty(STDIN_FILENO);
     Conversation c = {.job = job, .screen = {.terminal = terminal, .whole = true}};
-    Status s = tokenizer_options_encode(&job->tokenizer->model, &job->options->tokenizer,
-                                        "give the prompt as ids, without --interactive: --prompt-ids '1 403 407'");
-    if (s)
-        return s;
     catch_interrupts();
-    s = answer(&c, asks);
+    Status s = answer(&c, asks);
     /* Ctrl-D leaves the cursor behind the last "> ". */
     if (!s && asks)
         s = generate_write(&c.screen, byte_string("\n"), true);

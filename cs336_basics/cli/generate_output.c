@@ -86,6 +86,26 @@ static Status emit_id(GenerateOutput *text, int32_t id)
     return emit(text, byte_string(number));
 }
 
+/* Writes what comes before the text's tokens. */
+static Status write_beginning(GenerateOutput *text)
+{
+    const GenerateWriter *writer = text->writer;
+    if (writer->count > 1)
+        printf("%s--- %zu of %zu ---\n", text->index ? "\n" : "", text->index + 1, writer->count);
+    if (shows_tokens(writer) || !text->prompt.length)
+        return CS336_OK;
+    return generate_write(&text->writer->screen, text->prompt, true);
+}
+
+/* Begins the output, unless it has begun. */
+static Status begin(GenerateWriter *writer)
+{
+    if (writer->begun)
+        return CS336_OK;
+    writer->begun = true;
+    return write_beginning(&writer->texts[0]);
+}
+
 /* Receives a token. It may end inside a character, and the bytes of the next token complete that. */
 static Status receive(void *context, const DrawnToken *token, bool *end)
 {
@@ -93,8 +113,8 @@ static Status receive(void *context, const DrawnToken *token, bool *end)
     const GenerateJob *job = text->writer->job;
     const ByteString bytes = tokenizer_token_after(job->tokenizer, text->previous, token->id);
     ByteString released = {.length = 0};
-    Status s = CS336_OK;
-    if (!text->filter.stops)
+    Status s = begin(text->writer);
+    if (!s && !text->filter.stops)
         s = stop_filter_init(&text->filter, &job->stops);
     if (!s && !token->stops)
         s = stop_filter_push(&released, &text->filter, bytes);
@@ -106,17 +126,6 @@ static Status receive(void *context, const DrawnToken *token, bool *end)
         return emit_id(text, token->id);
     return job->options->logprobs ? emit_token(text, token, tokenizer_token(job->tokenizer, token->id))
                                   : emit(text, released);
-}
-
-/* Writes what comes before the text's tokens. */
-static Status write_beginning(GenerateOutput *text)
-{
-    const GenerateWriter *writer = text->writer;
-    if (writer->count > 1)
-        printf("%s--- %zu of %zu ---\n", text->index ? "\n" : "", text->index + 1, writer->count);
-    if (shows_tokens(writer) || !text->prompt.length)
-        return CS336_OK;
-    return generate_write(&text->writer->screen, text->prompt, true);
 }
 
 static Status write_end(GenerateWriter *writer)
@@ -149,7 +158,9 @@ static Status end(void *context)
 {
     GenerateOutput *text = context;
     const GenerateOptions *options = text->writer->job->options;
-    Status s = CS336_OK;
+    Status s = begin(text->writer);
+    if (s)
+        return s;
     if (options->logprobs) {
         char label[64];
         snprintf(label, sizeof label, "sum of %zu tokens", text->tokens);
@@ -167,11 +178,6 @@ TextReceiver generate_writer_receiver(GenerateWriter *writer, size_t index, Byte
     GenerateOutput *text = &writer->texts[index];
     *text = (GenerateOutput){.writer = writer, .index = index, .prompt = prompt, .previous = previous};
     return (TextReceiver){.token = receive, .end = end, .context = text};
-}
-
-Status generate_writer_begin(GenerateWriter *writer)
-{
-    return write_beginning(&writer->texts[0]);
 }
 
 void generate_writer_deinit(GenerateWriter *writer)

@@ -64,8 +64,9 @@ static void print_notes(const ImportNotes *notes, const TransformerLMConfig *con
                 "cs336 import: %s does not say these settings, so they are the course's: %s; options set others\n",
                 printable(path).text, notes->assumed);
     if (notes->grouped_key_value_heads)
-        fprintf(stderr, "cs336 import: %zu heads of keys and values are repeated for %zu heads of queries\n",
-                notes->grouped_key_value_heads, config->num_heads);
+        fprintf(stderr, "cs336 import: %zu head%s of keys and values %s repeated for %zu heads of queries\n",
+                notes->grouped_key_value_heads, notes->grouped_key_value_heads == 1 ? "" : "s",
+                notes->grouped_key_value_heads == 1 ? "is" : "are", config->num_heads);
 }
 
 static Status check_files(const ImportCommand *o)

@@ -1,5 +1,6 @@
 #include "core/json.h"
 
+#include "core/text_form.h"
 #include "core/utf8.h"
 
 #include <stdbool.h>
@@ -26,7 +27,10 @@ static Status parse(json_t **value, const char *text, size_t bytes, const char *
 
 Status json_parse(json_t **value, const char *text, size_t bytes, const char *path)
 {
-    return parse(value, text, bytes, path, 0, true);
+    const Status s = parse(value, text, bytes, path, 0, true);
+    if (s != CS336_EFORMAT || text_form((const uint8_t *)text, bytes) == TEXT_PLAIN)
+        return s;
+    return text_form_refuse_as((const uint8_t *)text, bytes, path, "JSON", "FILE.json");
 }
 
 Status json_parse_line(json_t **value, const char *text, size_t bytes, const char *path)

@@ -26,7 +26,8 @@ CS336_INTERNAL_BEGIN
  * @param[in]  text   UTF-8 without a final zero byte; may be NULL if @p bytes is 0
  * @param[in]  bytes  length of text
  * @param[in]  path   the file that the text comes from, for messages
- * @retval CS336_EFORMAT  not JSON; the message is "path:line:column: what is wrong"
+ * @retval CS336_EFORMAT  not JSON; the message is "path:line:column: what is wrong", or says that the bytes are
+ *                        compressed
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status json_parse(json_t **value, const char *text, size_t bytes, const char *path);

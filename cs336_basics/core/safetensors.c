@@ -2,6 +2,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/weight_form.h"
 #include "core/widen.h"
 
 #include <stdlib.h>
@@ -12,8 +13,7 @@
 #endif
 
 enum {
-    LENGTH_BYTES = 8,            /* the header's length at the start of the file, an uint64_t */
-    MAX_HEADER_BYTES = 100000000 /* the limit of the format's reference implementation */
+    LENGTH_BYTES = 8 /* the header's length at the start of the file, an uint64_t */
 };
 
 static const char METADATA[] = "__metadata__";
@@ -170,8 +170,6 @@ static Status check_metadata(json_t *value, const char *path)
 /* Reads the arrays that the header lists, and checks the metadata, which stays in the header. */
 static Status read_entries(SafetensorsFile *file, size_t data, size_t data_bytes)
 {
-    if (!json_is_object((const json_t *)file->header))
-        return status_fail(CS336_EFORMAT, "%s: the header is not a JSON object", file->path);
     const size_t most = json_object_size(file->header);
     file->entries = memory_allocate_zeroed(most, sizeof *file->entries);
     file->by_name = memory_allocate_zeroed(most, sizeof *file->by_name);
@@ -211,47 +209,18 @@ static Status parse_header(SafetensorsFile *file, size_t length)
     return s;
 }
 
-/*
- * Refuses files of torch.save(), which the same programs write: a ZIP archive with a pickle in it, or before PyTorch
- * 1.6 a pickle alone. A pickle begins with 0x80 and its protocol. That may also be the length of a header, but then the
- * header's brace follows.
- */
-static Status check_no_pickle(const SafetensorsFile *file)
-{
-    static const uint8_t zip[] = {'P', 'K', 3, 4};
-    enum { PICKLE = 0x80, FIRST_PROTOCOL = 2, LAST_PROTOCOL = 5 };
-    uint8_t begin[LENGTH_BYTES + 1] = {0};
-    const size_t size = file->file.size < sizeof begin ? file->file.size : sizeof begin;
-    const Status s = file_read_at(&file->file, begin, size, 0);
-    if (s)
-        return s;
-    const bool is_zip = memcmp(begin, zip, sizeof zip) == 0;
-    const bool is_pickle =
-        begin[0] == PICKLE && begin[1] >= FIRST_PROTOCOL && begin[1] <= LAST_PROTOCOL && begin[LENGTH_BYTES] != '{';
-    if (!is_zip && !is_pickle)
-        return CS336_OK;
-    return status_fail(CS336_EFORMAT,
-                       "%s: is %s, expected safetensors, which Python writes of its state dict: "
-                       "safetensors.torch.save_file(torch.load(FILE), \"weights.safetensors\")",
-                       file->path,
-                       is_zip ? "a file of torch.save()" : "a pickle, such as torch.save() wrote before PyTorch 1.6");
-}
-
 static Status read_header(SafetensorsFile *file)
 {
     const size_t size = file->file.size;
-    Status s = check_no_pickle(file);
+    Status s = weight_form_check(&file->file);
     if (s)
         return s;
-    if (size < LENGTH_BYTES)
-        return status_fail(CS336_EFORMAT, "%s: the file has %zu bytes, expected at least %d", file->path, size,
-                           LENGTH_BYTES);
     /* The length. */
     uint64_t length;
     s = file_read_at(&file->file, &length, sizeof length, 0);
     if (s)
         return s;
-    if (length > size - LENGTH_BYTES || length > MAX_HEADER_BYTES)
+    if (length > size - LENGTH_BYTES)
         return status_fail(CS336_EFORMAT,
                            "%s: header of %llu bytes in a file of %zu: cut short, or not a safetensors file",
                            file->path, (unsigned long long)length, size);

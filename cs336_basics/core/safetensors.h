@@ -66,8 +66,9 @@ typedef struct {
 /**
  * @brief Opens a file, reads its header and checks it.
  * @retval CS336_EIO      it cannot be read
- * @retval CS336_EFORMAT  the file is cut short, its header is not JSON, a type is unknown, an array has more than 8
- *                        dimensions, the shape does not fit the number of bytes, or the arrays overlap or leave gaps
+ * @retval CS336_EFORMAT  the file is of another kind (core/weight_form.h), it is cut short, its header is not JSON, a
+ *                        type is unknown, an array has more than 8 dimensions, the shape does not fit the number of
+ *                        bytes, or the arrays overlap or leave gaps
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status safetensors_open(SafetensorsFile *file, const char *path);

@@ -1,6 +1,5 @@
 #include "core/text_form.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 /* How a format begins, and the command that writes its text to standard output. */
@@ -11,6 +10,7 @@ typedef struct {
     const char *what;        /* as in "x: is ..." */
     const char *pipe, *rest; /* the command, before and after the name of the file */
     const char *options;     /* of cs336, for the text that the command writes */
+    const char *endings;     /* of names of such files, with a blank behind each */
 } Format;
 
 #define MAGIC(bytes) .magic = (bytes), .length = sizeof(bytes) - 1
@@ -20,12 +20,12 @@ typedef struct {
  * and tar have ten bytes, and six at offset 257, that do not stand there by chance.
  */
 static const Format formats[] = {
-    {TEXT_GZIP, MAGIC("\x1F\x8B"), .what = "compressed with gzip", .pipe = "gzip -dc "},
-    {TEXT_ZSTD, MAGIC("\x28\xB5\x2F\xFD"), .what = "compressed with zstd", .pipe = "zstd -dc "},
+    {TEXT_GZIP, MAGIC("\x1F\x8B"), .what = "compressed with gzip", .pipe = "gzip -dc ", .endings = ".gz "},
+    {TEXT_ZSTD, MAGIC("\x28\xB5\x2F\xFD"), .what = "compressed with zstd", .pipe = "zstd -dc ", .endings = ".zst "},
     {TEXT_FOREIGN, MAGIC("1AY&SY"), .offset = 4, .what = "compressed with bzip2", .pipe = "bzip2 -dc "},
     {TEXT_FOREIGN, MAGIC("\xFD\x37zXZ\0"), .what = "compressed with xz", .pipe = "xz -dc "},
-    {TEXT_FOREIGN, MAGIC("\x04\x22\x4D\x18"), .what = "compressed with lz4", .pipe = "lz4 -dc "},
-    {TEXT_FOREIGN, MAGIC("PK\3\4"), .what = "a zip archive", .pipe = "unzip -p "},
+    {TEXT_FOREIGN, MAGIC("\x04\x22\x4D\x18"), .what = "compressed with lz4", .pipe = "lz4 -dc ", .endings = ".lz4 "},
+    {TEXT_FOREIGN, MAGIC("PK\3\4"), .what = "a zip archive", .pipe = "unzip -p ", .endings = ".zip .npz .pt .pth "},
     {TEXT_FOREIGN, MAGIC("7z\xBC\xAF\x27\x1C"), .what = "a 7z archive", .pipe = "7z x -so "},
     {TEXT_FOREIGN, MAGIC("ustar\0"), .offset = 257, .what = "a tar archive", .pipe = "tar -xOf "},
     {TEXT_FOREIGN, MAGIC("ustar  \0"), .offset = 257, .what = "a tar archive", .pipe = "tar -xOf "},
@@ -80,6 +80,38 @@ Status text_form_refuse(const uint8_t *start, size_t length, const char *path)
         f = &formats[0];
     return status_fail(CS336_EFORMAT, "%s: is %s, expected text: %s%s%s | cs336 ... --input -%s", path, f->what,
                        f->pipe, text_form_file(path), f->rest ? f->rest : "", f->options ? f->options : "");
+}
+
+/* True if `path` ends with one of the endings, each of which has a blank behind it. */
+static bool ends_as(const char *path, const char *endings)
+{
+    const size_t length = strlen(path);
+    while (endings && *endings) {
+        const size_t end = strcspn(endings, " ");
+        if (length > end && strncmp(path + length - end, endings, end) == 0)
+            return true;
+        endings += end + 1;
+    }
+    return false;
+}
+
+bool text_form_is_certain(const uint8_t *start, size_t length, const char *path)
+{
+    enum { CERTAIN_BYTES = 5 /* of a magic: one file in 2^40 begins so by chance */ };
+    const Format *f = find_format(start, length);
+    return f && (f->length >= CERTAIN_BYTES || ends_as(path, f->endings));
+}
+
+Status text_form_refuse_as(const uint8_t *start, size_t length, const char *path, const char *expected,
+                           const char *output)
+{
+    const Format *f = find_format(start, length);
+    if (!f)
+        f = &formats[0];
+    if (f->options) /* what its command writes needs another one */
+        return status_fail(CS336_EFORMAT, "%s: is %s, expected %s", path, f->what, expected);
+    return status_fail(CS336_EFORMAT, "%s: is %s, expected %s: %s%s >%s", path, f->what, expected, f->pipe,
+                       text_form_file(path), output);
 }
 
 Status text_form_check_plain(const FileReader *file)

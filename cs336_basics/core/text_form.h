@@ -3,7 +3,8 @@
  * @brief Tells by the first bytes of a file whether it is plain text, compressed text, or something else.
  *
  * The name of a file says nothing: x.txt may be compressed, and x.gz may be plain. A compressed file that is taken for
- * text gives a vocabulary of noise and no error. So every reader of text asks here first.
+ * text gives a vocabulary of noise and no error. So every reader of text asks here first. Readers of other files ask
+ * too, when a file is not what they expect.
  */
 #ifndef CS336_CORE_TEXT_FORM_H
 #define CS336_CORE_TEXT_FORM_H
@@ -12,6 +13,7 @@
 #include "core/file.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +47,23 @@ const char *text_form_file(const char *path);
  * @retval CS336_EFORMAT  always; the message names the format, and the pipe that turns it into text
  */
 CS336_MUST_CHECK Status text_form_refuse(const uint8_t *start, size_t length, const char *path);
+
+/**
+ * @brief True if bytes that are not TEXT_PLAIN cannot be numbers that begin so by chance: the format is known by five
+ * bytes or more, or the name of the file ends as names of that format do, such as "ids.bin.gz".
+ * @param path  the file, or TEXT_STANDARD_INPUT
+ */
+bool text_form_is_certain(const uint8_t *start, size_t length, const char *path);
+
+/**
+ * @brief Refuses bytes that are not TEXT_PLAIN in a file that should hold something else than text.
+ * @param path      the file, or TEXT_STANDARD_INPUT
+ * @param expected  what the file should hold: "token ids"
+ * @param output    a name for the file that the command in the message writes: "ids.bin"
+ * @retval CS336_EFORMAT  always; the message names the format, and the command that decompresses the file
+ */
+CS336_MUST_CHECK Status text_form_refuse_as(const uint8_t *start, size_t length, const char *path, const char *expected,
+                                            const char *output);
 
 /**
  * @brief Checks that an open file is plain text, for a function that cannot decompress.

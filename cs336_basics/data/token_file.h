@@ -46,7 +46,8 @@ size_t token_file_width(size_t vocab_size);
  * @param[in]  vocab_size  the ids' upper bound; it gives the width of a raw file that has no sidecar
  * @retval CS336_EIO      the file cannot be read; the message names the command that makes one
  * @retval CS336_EFORMAT  no ids, a fraction of an id at the end, an .npy file that is cut short or of another kind, a
- *                        sidecar that does not fit the file, or raw ids that look like the other width
+ *                        sidecar that does not fit the file, raw ids that look like the other width, or no ids but a
+ *                        text or compressed data (data/token_form.h)
  * @retval CS336_ERANGE   the sidecar says that the ids come from a vocabulary of more than @p vocab_size tokens
  * @retval CS336_ENOMEM
  */

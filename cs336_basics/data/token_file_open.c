@@ -1,5 +1,6 @@
 #include "core/memory.h"
 #include "data/token_file.h"
+#include "data/token_form.h"
 #include "data/token_npy.h"
 #include "data/token_sidecar.h"
 
@@ -39,20 +40,6 @@ static Status guess_width(TokenFile *tokens, const uint8_t *sample, size_t sampl
     return CS336_OK;
 }
 
-/*
- * Refuses the token files of llm.c, which hold uint16 ids behind 256 numbers of 32 bits: 20240520, 1, the number of
- * ids, zeros. They would be 512 wrong ids.
- */
-static Status check_header(const TokenFile *tokens, const uint8_t *sample, size_t sample_bytes)
-{
-    static const uint32_t llmc[] = {20240520, 1};
-    if (sample_bytes < sizeof llmc || memcmp(sample, llmc, sizeof llmc) != 0)
-        return CS336_OK;
-    return status_fail(CS336_EFORMAT,
-                       "%s: begins with a header of llm.c, expected ids alone: tail -c +1025 %s >ids.bin", tokens->path,
-                       tokens->path);
-}
-
 static Status open_raw(TokenFile *tokens, const uint8_t *sample, size_t sample_bytes)
 {
     TokenSidecar sidecar;
@@ -65,7 +52,7 @@ static Status open_raw(TokenFile *tokens, const uint8_t *sample, size_t sample_b
     tokens->width = sidecar.width;
     tokens->source_size = sidecar.vocab_size;
     if (!s && !sidecar.found)
-        s = check_header(tokens, sample, sample_bytes);
+        s = token_form_check(sample, sample_bytes, tokens->vocab_size, tokens->path);
     if (!s && !sidecar.found)
         s = guess_width(tokens, sample, sample_bytes);
     if (!s)

@@ -23,6 +23,7 @@ typedef struct {
     const GenerateConfig *config;
     Place places[DECODER_TOGETHER];
     size_t count;  /* places */
+    size_t window; /* tokens that the window of each place can hold */
     Tensor logits; /* (count, vocab_size) */
     Arena memory;
 } Batch;
@@ -36,7 +37,7 @@ static Status bind(Batch *batch, Arena *arena)
         batch->places[i].drawing = (Arena){.base = arena_take(arena, drawing), .capacity = drawing};
     Status s = arena_keep(arena, mark);
     for (size_t i = 0; !s && i < batch->count; i++)
-        s = decoder_bind(&batch->places[i].decoder, arena, batch->lm);
+        s = decoder_bind(&batch->places[i].decoder, arena, batch->lm, batch->window);
     return s;
 }
 
@@ -46,23 +47,33 @@ static Status measure(size_t *bytes, Batch *batch, size_t count)
     Arena arena = {0};
     batch->count = count;
     const Status s = bind(batch, &arena);
-    const size_t scratch = decoder_scratch(batch->lm, count);
+    const size_t scratch = decoder_scratch(batch->lm, count, batch->window);
     *bytes = scratch < SIZE_MAX - arena.peak ? arena.peak + scratch : SIZE_MAX;
     return s;
 }
 
-/* Makes a place for each text, up to DECODER_TOGETHER; fewer if their caches do not fit the machine. */
-static Status init(Batch *batch, size_t texts)
+/* Returns the tokens that the longest text can have, at most context_length: the caches need no more room. */
+static size_t longest_window(const Batch *batch, const GenerateText *texts, size_t count)
 {
-    const size_t machine = memory_machine(), context_length = batch->lm->config.context_length;
-    size_t bytes = 0, count = texts < DECODER_TOGETHER ? texts : DECODER_TOGETHER;
+    const size_t context_length = batch->lm->config.context_length, max_tokens = batch->config->max_tokens;
+    size_t prompt = 1;
+    for (size_t i = 0; i < count; i++)
+        prompt = texts[i].prompt_length > prompt ? texts[i].prompt_length : prompt;
+    return prompt < context_length && max_tokens < context_length - prompt ? prompt + max_tokens : context_length;
+}
+
+/* Makes a place for each text, up to DECODER_TOGETHER; fewer if their caches do not fit the machine. */
+static Status init(Batch *batch, const GenerateText *texts, size_t text_count)
+{
+    const size_t machine = memory_machine();
+    size_t bytes = 0, count = text_count < DECODER_TOGETHER ? text_count : DECODER_TOGETHER;
+    batch->window = longest_window(batch, texts, text_count);
     Status s = measure(&bytes, batch, count);
     while (!s && machine && bytes > machine && count > 1)
         s = measure(&bytes, batch, count /= 2);
     if (!s && machine && bytes > machine)
-        s = status_fail(CS336_ENOMEM,
-                        "%s: a window of context_length %zu needs %.4g GB of memory, this machine has %.4g GB",
-                        "generate_all", context_length, (double)bytes / 1e9, (double)machine / 1e9);
+        s = status_fail(CS336_ENOMEM, "%s: a window of %zu tokens needs %.4g GB of memory, this machine has %.4g GB",
+                        "generate_all", batch->window, (double)bytes / 1e9, (double)machine / 1e9);
     if (!s)
         s = arena_init(&batch->memory, bytes);
     return s ? s : bind(batch, &batch->memory);
@@ -183,7 +194,7 @@ Status generate_all(GenerateText *texts, size_t count, const TransformerLM *lm, 
     for (size_t i = 0; i < count; i++)
         texts[i].generated = 0;
     if (!s && count > 0)
-        s = init(&batch, count);
+        s = init(&batch, texts, count);
     while (!s && count > 0 && take_places(&batch, texts, count, &next) > 0)
         s = advance(&batch);
     arena_deinit(&batch.memory);

@@ -4,6 +4,7 @@
  *
  * - Up to DECODER_TOGETHER texts advance at once, a token each. When one ends, the next one takes its place.
  * - A text depends on its prompt, its random numbers and the configuration, and not on the other texts.
+ * - The caches have room for the longest prompt and max_tokens, at most context_length tokens.
  */
 #ifndef CS336_GENERATE_BATCH_H
 #define CS336_GENERATE_BATCH_H

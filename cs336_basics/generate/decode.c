@@ -7,21 +7,21 @@
 #include <string.h>
 
 /* Returns the bytes of scratch: the model's or that of drawing, which do not run at the same time. */
-size_t decoder_scratch(const TransformerLM *lm, size_t count)
+size_t decoder_scratch(const TransformerLM *lm, size_t count, size_t window)
 {
-    const size_t window = transformer_lm_forward_scratch(lm, 1, lm->config.context_length);
-    const size_t each = transformer_lm_forward_scratch(lm, count, 1), model = window > each ? window : each;
+    const size_t whole = transformer_lm_forward_scratch(lm, 1, window);
+    const size_t each = transformer_lm_forward_scratch(lm, count, 1), model = whole > each ? whole : each;
     const size_t drawing = draw_scratch(lm->config.vocab_size);
     return model > drawing ? model : drawing;
 }
 
-Status decoder_bind(Decoder *decoder, Arena *arena, const TransformerLM *lm)
+Status decoder_bind(Decoder *decoder, Arena *arena, const TransformerLM *lm, size_t window)
 {
     const size_t mark = arena_mark(arena);
     *decoder = (Decoder){.lm = lm};
-    decoder->window = arena_take(arena, memory_product(lm->config.context_length, sizeof *decoder->window));
+    decoder->window = arena_take(arena, memory_product(window, sizeof *decoder->window));
     const Status s = arena_keep(arena, mark);
-    return s ? s : transformer_lm_bind_caches(&decoder->caches, arena, lm, 1);
+    return s ? s : transformer_lm_bind_caches(&decoder->caches, arena, lm, 1, window);
 }
 
 /* Takes everything that a decoder with memory of its own needs from the arena, which may only measure. */
@@ -30,7 +30,7 @@ static Status bind(Decoder *decoder, Arena *arena, const TransformerLM *lm, bool
     const size_t mark = arena_mark(arena), vocab_size = lm->config.vocab_size;
     const size_t context_length = lm->config.context_length;
     if (cached) {
-        const Status s = decoder_bind(decoder, arena, lm);
+        const Status s = decoder_bind(decoder, arena, lm, context_length);
         if (s)
             return s;
         decoder->logits = arena_tensor(arena, 1, vocab_size);
@@ -46,7 +46,8 @@ Status decoder_init(Decoder *decoder, const TransformerLM *lm, bool cached)
 {
     Arena measure = {0}, memory = {0};
     Status s = bind(decoder, &measure, lm, cached);
-    const size_t bytes = measure.peak, scratch = decoder_scratch(lm, 1), machine = memory_machine();
+    const size_t bytes = measure.peak, scratch = decoder_scratch(lm, 1, lm->config.context_length);
+    const size_t machine = memory_machine();
     const size_t total = scratch < SIZE_MAX - bytes ? bytes + scratch : SIZE_MAX;
     if (!s && machine && total > machine)
         s = status_fail(CS336_ENOMEM,
@@ -89,10 +90,16 @@ void decoder_reset(Decoder *decoder)
     clear_caches(decoder);
 }
 
+/* Returns the tokens that the window can hold: with caches, as many as they have rows. */
+static size_t capacity_of(const Decoder *decoder)
+{
+    return decoder->caches ? tensor_extent(decoder->caches->key, -2) : decoder->lm->config.context_length;
+}
+
 /* Appends a token to the window. A full window first drops its first half. */
 static void append(Decoder *decoder, int32_t id)
 {
-    const size_t capacity = decoder->lm->config.context_length, half = capacity / 2;
+    const size_t capacity = capacity_of(decoder), half = capacity / 2;
     if (decoder->length == capacity) {
         memmove(decoder->window, decoder->window + capacity - half, half * sizeof *decoder->window);
         decoder->length = half;

@@ -3,8 +3,9 @@
  * @brief Generating text: the model predicts the next token from a window of tokens, again and again (handout section
  * 6, problem decoding).
  *
- * - The window holds the tokens that the model sees, at most context_length. When it is full and another token comes,
- *   the window keeps its last half, which moves to positions 0, 1, ..., and the token is appended.
+ * - The window holds the tokens that the model sees, at most context_length (or what decoder_bind() says). When it is
+ * full and another token comes, the window keeps its last half, which moves to positions 0, 1, ..., and the token is
+ * appended.
  * - With a key-value cache, the model computes only tokens whose keys and values are not cached: a prompt at once, then
  *   one token at a time. After the window has moved, it computes the half that was kept again. Without a cache it
  *   computes the whole window for each token. The logits of both agree up to rounding.
@@ -28,7 +29,8 @@ typedef struct {
     const TransformerLM *lm; /**< the weights, which are only read; the caller owns them */
     Arena memory;            /**< owns everything below; empty after decoder_bind(), whose caller owns it */
     KeyValueCache *caches;   /**< one for each layer; NULL: without cache */
-    int32_t *window;         /**< (context_length) ids, the first length of them in use */
+    int32_t *window;         /**< ids, the first length of them in use; room for context_length, or as decoder_bind()
+                                  says */
     size_t length;           /**< tokens in the window */
     size_t computed;         /**< how many of them, from the first on, have their keys and values in the caches */
     Tensor logits;           /**< (1, vocab_size) for the token after the last of the window */
@@ -63,12 +65,17 @@ CS336_MUST_CHECK Status decoder_feed(Decoder *decoder, const int32_t *ids, size_
 /** @brief The most decoders that advance together: kernels/matmul.c computes up to 16 rows in the order of one row. */
 enum { DECODER_TOGETHER = 16 };
 
-/** @brief Takes window and caches from the arena, for decoder_feed_each(). The logits come with the first feed.
- * @retval CS336_ENOMEM  the arena is full */
-CS336_MUST_CHECK Status decoder_bind(Decoder *decoder, Arena *arena, const TransformerLM *lm);
+/**
+ * @brief Takes window and caches from the arena, for decoder_feed_each(). The logits come with the first feed.
+ * @param window  the tokens that the window can hold, 1 to context_length. A text that is shorter needs no more, and
+ * the memory of the caches grows with it.
+ * @retval CS336_ENOMEM  the arena is full
+ */
+CS336_MUST_CHECK Status decoder_bind(Decoder *decoder, Arena *arena, const TransformerLM *lm, size_t window);
 
-/** @brief Returns the bytes of scratch for decoder_feed_each() with @p count decoders. */
-size_t decoder_scratch(const TransformerLM *lm, size_t count);
+/** @brief Returns the bytes of scratch for decoder_feed_each() with @p count decoders whose windows hold @p window
+ * tokens at most. */
+size_t decoder_scratch(const TransformerLM *lm, size_t count, size_t window);
 
 /** @brief Tokens to append to one decoder. */
 typedef struct {
@@ -94,7 +101,7 @@ CS336_MUST_CHECK Status decoder_feed_each(const DecoderFeed *feeds, size_t count
 
 /**
  * @brief Makes a decoder go on where another one stands, so that several texts need to read a common prompt only once.
- * @param[out] to    of the same model; its logits become a view of those of @p from
+ * @param[out] to    of the same model, with the same room in its window; its logits become a view of those of @p from
  * @param[in]  from  with caches
  * @see test_texts_with_one_prompt_are_those_made_alone
  */

@@ -1,6 +1,7 @@
 #include "interchange/llama2c.h"
 
 #include "core/file.h"
+#include "core/weight_form.h"
 #include "interchange/import_forms.h"
 #include "interchange/model_settings.h"
 #include "interchange/weights.h"
@@ -25,9 +26,6 @@ typedef struct {
     int32_t vocab_size; /* negative: the LM head has a matrix of its own */
     int32_t seq_len;
 } Header;
-
-/* The first four bytes of the later versions of the format; as a dim it would be 1.6 billion. */
-enum { LATER_VERSIONS = 0x616B3432 /* "24ka" */ };
 
 /* The weights of a layer in the order of the file. */
 static const struct {
@@ -107,7 +105,7 @@ static Status read_header(Header *h, TransformerLMConfig *config, const FileRead
     Status s = file_read_at(file, h, sizeof *h, 0);
     if (s)
         return s;
-    if (h->dim == LATER_VERSIONS)
+    if (h->dim == LLAMA2C_LATER_VERSIONS)
         return status_fail(
             CS336_EFORMAT,
             "%s: version %d of llama2.c's format, expected its first format; llama2.c's export.py writes "
@@ -131,17 +129,12 @@ static Status read_header(Header *h, TransformerLMConfig *config, const FileRead
 bool llama2c_detect(const char *path)
 {
     FileReader file;
-    Header h = {0};
+    Header h;
     if (file_open(&file, path))
         return false;
     const bool read = file.size >= sizeof h && file_read_at(&file, &h, sizeof h, 0) == CS336_OK;
     file_close(&file);
-    if (!read || h.dim == LATER_VERSIONS)
-        return read;
-    if (check_sizes(&h, path))
-        return false;
-    const TransformerLMConfig config = config_of(&h);
-    return transformer_lm_check(&config) == CS336_OK;
+    return read && weight_form_is_llama2c((const uint8_t *)&h, sizeof h);
 }
 
 /* ---- in ---- */

@@ -107,15 +107,16 @@ Status transformer_lm_forward(Tensor logits, const TransformerLM *lm, TokenTenso
     return s;
 }
 
-Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const TransformerLM *lm, size_t batch)
+Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const TransformerLM *lm, size_t batch,
+                                  size_t seq)
 {
     const TransformerLMConfig *c = &lm->config;
     const size_t mark = arena_mark(arena), d_k = c->d_model / c->num_heads;
     *caches = arena_take(arena, c->num_layers * sizeof **caches);
     for (size_t i = 0; i < c->num_layers; i++) {
         KeyValueCache cache = {.length = 0};
-        cache.key = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k);
-        cache.value = arena_tensor(arena, batch, c->num_heads, c->context_length, d_k);
+        cache.key = arena_tensor(arena, batch, c->num_heads, seq, d_k);
+        cache.value = arena_tensor(arena, batch, c->num_heads, seq, d_k);
         if (*caches)
             (*caches)[i] = cache;
     }

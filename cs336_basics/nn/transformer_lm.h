@@ -276,11 +276,12 @@ CS336_MUST_CHECK Status transformer_lm_token_losses(Tensor losses, const Transfo
                                                     TokenTensor targets, Arena *scratch);
 
 /**
- * @brief Takes one cache for each layer, for @p batch sequences of up to context_length tokens.
+ * @brief Takes one cache for each layer, for @p batch sequences of up to @p seq tokens.
+ * @param seq  1 to context_length
  * @retval CS336_ENOMEM  the arena is full
  */
 CS336_MUST_CHECK Status transformer_lm_bind_caches(KeyValueCache **caches, Arena *arena, const TransformerLM *lm,
-                                                   size_t batch);
+                                                   size_t batch, size_t seq);
 
 /**
  * @brief Computes the logits of the token after the last of @p ids. These follow the tokens whose keys and values are

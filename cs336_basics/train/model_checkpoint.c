@@ -15,8 +15,8 @@ const char *const dtype_names[] = {"float32", "bf16", "bf16x3", NULL};
 
 /* ---- configuration to text ---- */
 
-/* Adds a pair with this key and returns its empty value, 32 bytes; *used counts the pairs. */ static char *
-next_value(ModelConfigText *text, size_t *used, const char *key)
+/* Adds a pair with this key and returns its empty value, 32 bytes; *used counts the pairs. */
+static char *next_value(ModelConfigText *text, size_t *used, const char *key)
 {
     char *value = text->values[*used];
     text->pairs[(*used)++] = (SafetensorsText){.key = key, .value = value};

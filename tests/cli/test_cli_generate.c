@@ -6,6 +6,7 @@
 #include "tests/support/files.h"
 #include "tests/support/program.h"
 #include "tests/support/terminal.h"
+#include "train/model_checkpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,75 @@ START_TEST(test_interactive_asks_on_a_terminal)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+/* Writes a small checkpoint of zeros whose caches are large: 2048 layers, 512 KiB a token, half a terabyte in all. */
+static void write_deep_model(const char *path)
+{
+    const TransformerLMConfig config = {.vocab_size = 300,
+                                        .context_length = TRANSFORMER_LM_MAX_CONTEXT,
+                                        .d_model = 32,
+                                        .num_layers = 2048,
+                                        .num_heads = 1,
+                                        .d_ff = 1,
+                                        .rope_theta = 10000,
+                                        .norm_eps = 1e-5F,
+                                        .position = POSITION_NONE};
+    TrainedModel model;
+    assert_ok(trained_model_create(&model, &config, path));
+    for (size_t i = 0; i < model.parameters.count; i++) {
+        const Tensor value = model.parameters.items[i].value;
+        memset(value.data, 0, tensor_count(value) * sizeof *value.data);
+    }
+    assert_ok(trained_model_save(path, &model));
+    trained_model_deinit(&model);
+}
+
+START_TEST(test_nothing_is_printed_before_memory_is_there)
+{
+    assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt && cs336 train-bpe --input train.txt "
+                    "--vocab-size 300 --special-token '<|endoftext|>' --vocab vocab.json --merges merges.txt >log");
+    write_deep_model(temp_path("deep.safetensors"));
+#define DEEP "cs336 generate --checkpoint deep.safetensors --prompt 'the cat' --samples 2 --threads 1" FILES
+    assert_shell_ok(DEEP "--max-tokens 2");
+    ck_assert(strncmp(shell_output, "--- 1 of 2 ---\nthe cat", 22) == 0);
+    ck_assert_int_eq(shell(DEEP "--max-tokens 1048576"), 1);
+    ck_assert_str_eq(shell_output, "");
+    const char *remedy =
+        strstr(shell_errors, "; a smaller --max-tokens needs less, and so does a model of cs336 import "
+                             "--context-length N\n");
+    ck_assert_msg(remedy && !remedy[strcspn(remedy, "\n") + 1], "%s", shell_errors);
+    ck_assert_int_eq(shell("echo the cat | cs336 generate --checkpoint deep.safetensors --interactive --threads 1" FILES
+                           "--max-tokens 1048576"),
+                     1);
+    ck_assert_str_eq(shell_output, "");
+    ck_assert_msg(strstr(shell_errors, remedy) != NULL, "%s", shell_errors);
+}
+END_TEST
+
+/* ---- notes ---- */
+
+START_TEST(test_notes_follow_the_checks)
+{
+    make_model();
+    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 280 --special-token '<|endoftext|>' --vocab v "
+                    "--merges m >log");
+#define FEWER "cs336 generate --checkpoint run/checkpoint.safetensors --vocab v --merges m --threads 1 --max-tokens 2 "
+    assert_shell_fails(1, "cs336 generate: --prompt-ids: id 280, expected below the vocabulary size 280",
+                       FEWER "--prompt-ids 280");
+    ck_assert_int_eq(shell(FEWER "--prompt-ids 279"), 0);
+    ck_assert_str_eq(shell_errors,
+                     "cs336 generate: v has 280 tokens, the model has 300 ids; ids without a token are not drawn\n");
+    /* A prompt of JSON Lines is a prompt with the JSON. */
+    ck_assert_int_eq(shell("printf '{\"text\":\"a\"}\\n' >p.jsonl && " GENERATE "--prompts p.jsonl --max-tokens 1"), 0);
+    ck_assert_str_eq(shell_errors, "cs336 generate: note: p.jsonl is read as plain text, with the JSON around its "
+                                   "documents; --prompts expects a prompt alone on each line\n");
+    ck_assert_int_eq(shell(GENERATE "--prompt-file p.jsonl --max-tokens 1"), 0);
+    ck_assert_str_eq(shell_errors, "cs336 generate: note: p.jsonl is read as plain text, with the JSON around its "
+                                   "documents; --prompt-file expects one prompt alone\n");
+}
+END_TEST
+
 const TestCase cli_generate_tests[] = {
     TEST(test_a_prompt_comes_from_a_file, "generate"),
     TEST(test_prompts_give_the_texts_of_each_prompt_alone, "generate"),
@@ -266,5 +336,7 @@ const TestCase cli_generate_tests[] = {
     TEST(test_interactive_continues_lines_from_a_pipe, "generate"),
     TEST(test_an_interrupt_ends_only_the_text, "generate"),
     TEST_UNLESS(test_interactive_asks_on_a_terminal, "generate", no_terminal),
+    TEST(test_nothing_is_printed_before_memory_is_there, "generate"),
+    TEST(test_notes_follow_the_checks, "generate"),
     {0},
 };

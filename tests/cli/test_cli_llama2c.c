@@ -36,6 +36,12 @@ START_TEST(test_llama2c_goes_in_and_out)
     /* Heads that are shared are repeated, which the command says. */
     ck_assert_int_eq(shell("cs336 import grouped.bin --output g.safetensors"), 0);
     ck_assert_str_eq(shell_errors, "cs336 import: 2 heads of keys and values are repeated for 6 heads of queries\n");
+    /* One head for all: 4, 1, 1, 2, 1, 300, 2, and 1276 numbers. */
+    ck_assert_int_eq(
+        shell("{ printf '\\4\\0\\0\\0\\1\\0\\0\\0\\1\\0\\0\\0\\2\\0\\0\\0\\1\\0\\0\\0\\54\\1\\0\\0\\2\\0\\0\\0'; "
+              "head -c 5104 /dev/zero; } >one.bin && cs336 import one.bin --output one.safetensors"),
+        0);
+    ck_assert_str_eq(shell_errors, "cs336 import: 1 head of keys and values is repeated for 2 heads of queries\n");
     assert_shell_ok("cs336 export --checkpoint g.safetensors --llama2c g.bin && "
                     "cs336 import g.bin --output again.safetensors >log && cmp g.safetensors again.safetensors");
     assert_shell_ok("cs336 inspect --checkpoint g.safetensors --shapes >log");

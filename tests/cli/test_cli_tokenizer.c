@@ -132,6 +132,9 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
          "cs336 encode: text:1: expected two tokens with a blank between them"},
         {"cs336 decode --vocab v.json --merges m.txt --input none --output x",
          "cs336 decode: none: No such file or directory; expected a file, for example from cs336 encode"},
+        {"cs336 decode --vocab v.json --merges m.txt --input prose --output x",
+         "cs336 decode: prose: is a text, expected token ids: cs336 encode --tokenizer FILE --input prose --output "
+         "ids.bin"},
         {"cs336 decode --vocab v.json --merges m.txt --input odd --output x",
          "cs336 decode: odd: 3 bytes, expected a multiple of 2: ids are uint16 for a vocabulary of 283"},
         {"cs336 decode --vocab v.json --merges m.txt --input large --output x",
@@ -141,7 +144,8 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
     assert_shell_ok(TRAIN);
     assert_shell_ok("ln -s text link");
     write_file(temp_path("empty"), "", 0);
-    write_file(temp_path("odd"), "abc", 3);
+    write_file(temp_path("prose"), "abc", 3);
+    write_file(temp_path("odd"), "\1\0\2", 3);
     write_file(temp_path("large"), "\x01\x00\x2C\x01", 4);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_shell_fails(1, cases[i].message, cases[i].line);

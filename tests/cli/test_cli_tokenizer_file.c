@@ -299,6 +299,27 @@ START_TEST(test_what_is_left_out_is_said)
 }
 END_TEST
 
+/* Each file of a tokenizer, compressed: two magics. */
+START_TEST(test_compressed_tokenizers_are_named)
+{
+    make_tokenizers();
+    assert_shell_ok("printf '\\037\\213\\010\\000\\000\\000' >a.gz && printf '\\050\\265\\057\\375\\004\\000' >a.zst");
+    assert_shell_fails(1,
+                       "cs336 encode: a.gz: is compressed with gzip, expected a tokenizer: gzip -dc a.gz "
+                       ">tokenizer.json",
+                       "cs336 encode --tokenizer a.gz --input text --output ids");
+    assert_shell_fails(1,
+                       "cs336 encode: a.zst: is compressed with zstd, expected a tokenizer: zstd -dc a.zst "
+                       ">tokenizer.json",
+                       "cs336 encode --tokenizer a.zst --input text --output ids");
+    assert_shell_fails(1, "cs336 encode: a.gz: is compressed with gzip, expected JSON: gzip -dc a.gz >FILE.json",
+                       "cs336 encode --vocab a.gz --merges a.gz --input text --output ids");
+    ck_assert_int_eq(shell("cs336 encode --vocab v.json --merges a.gz --input text --output ids"), 1);
+    ck_assert_str_eq(shell_errors,
+                     "cs336 encode: a.gz: is compressed with gzip, expected merges.txt: gzip -dc a.gz >merges.txt\n");
+}
+END_TEST
+
 const TestCase cli_tokenizer_file_tests[] = {
     TEST(test_train_bpe_writes_one_file_two_or_all, "cli"),
     TEST(test_every_form_gives_the_same_ids, "cli"),
@@ -311,5 +332,6 @@ const TestCase cli_tokenizer_file_tests[] = {
     TEST(test_one_file_or_two_must_be_given, "cli"),
     TEST(test_what_was_learned_is_written_in_the_other_form, "cli"),
     TEST(test_what_is_left_out_is_said, "cli"),
+    TEST(test_compressed_tokenizers_are_named, "cli"),
     {0},
 };

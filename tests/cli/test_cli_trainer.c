@@ -256,7 +256,7 @@ START_TEST(test_given_weights_fix_the_model)
         {"--out new --init-from nothing.safetensors",
          "nothing.safetensors: No such file or directory; expected a file, for example from cs336 train"},
         {"--out new --init-from train.bin",
-         "train.bin: header of 33777340805283840 bytes in a file of 4000: cut short, or not a safetensors file"},
+         "train.bin: not a safetensors file, which begins with the length of its header in 8 bytes and with \"{\""},
         {"--out new --resume",
          "new/checkpoint.safetensors: No such file or directory; to begin a run, leave out --resume"},
         {"--out base --overwrite --init-from base/checkpoint.safetensors",

@@ -45,6 +45,19 @@ static const char LONG_JSON[] =
     "{\"a key of some length\": [123456789012345678, 2.5, true, null], \"\\u00e9\": \"text that "
     "is longer than the sixteen bytes of a small buffer\"}";
 
+START_TEST(test_compressed_json_is_named)
+{
+    static const char gzip[] = "tests/fixtures/compressed/one.gz",
+                      parquet[] = "tests/fixtures/compressed/table.parquet";
+    char message[256];
+    json_t *value;
+    snprintf(message, sizeof message, ": is compressed with gzip, expected JSON: gzip -dc %s >FILE.json", gzip);
+    assert_path_fails(json_read(&value, gzip), CS336_EFORMAT, gzip, message);
+    assert_path_fails(json_read(&value, parquet), CS336_EFORMAT, parquet, ": is a Parquet table, expected JSON");
+    ck_assert_ptr_null(value);
+}
+END_TEST
+
 START_TEST(test_json_values_are_those_of_the_text)
 {
     json_t *value;
@@ -158,6 +171,7 @@ END_TEST
 const TestCase json_tests[] = {
     TEST(test_a_float_has_the_fewest_digits_that_identify_it, "json"),
     TEST(test_json_errors_name_line_and_column, "json"),
+    TEST(test_compressed_json_is_named, "json"),
     TEST(test_json_values_are_those_of_the_text, "json"),
     TEST(test_the_library_leaves_jansson_as_it_is, "json"),
     TEST(test_json_is_written_in_the_order_of_its_keys, "json"),

@@ -8,8 +8,11 @@
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NOT_SAFETENSORS ": not a safetensors file, which begins with the length of its header in 8 bytes and with \"{\""
 
 START_TEST(test_safetensors_of_the_python_package_is_read)
 {
@@ -200,7 +203,7 @@ START_TEST(test_safetensors_headers_are_checked_against_the_file)
     } cases[] = {
         {"{\"a\" 1}", 0, ":1:6: ':' expected near '1'"},
         {"{\"a\":{},\"a\":{}}", 0, ":1:11: duplicate object key near '\"a\"'"},
-        {"[1]", 0, ": the header is not a JSON object"},
+        {"[1]", 0, NOT_SAFETENSORS},
         {"{\"__metadata__\":1}", 0, ": __metadata__ is not a JSON object"},
         {"{\"__metadata__\":{\"seed\":1}}", 0, ": __metadata__ \"seed\" is not a string"},
         {"{\"a\":1}", 0, ": array \"a\" has a dtype that is not a string"},
@@ -266,8 +269,7 @@ START_TEST(test_safetensors_length_is_checked_against_the_file)
     assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path,
                       ": header of 3 bytes in a file of 10: cut short, or not a safetensors file");
     write_file(path, "\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
-    assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path,
-                      ": header of 18446744073709551615 bytes in a file of 10: cut short, or not a safetensors file");
+    assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, NOT_SAFETENSORS);
     const char *missing = temp_path("missing.safetensors");
     assert_path_fails(safetensors_open(&file, missing), CS336_EIO, missing, ": cannot read: No such file or directory");
 }
@@ -278,7 +280,7 @@ START_TEST(test_files_of_torch_are_named)
 {
 #define PYTHON                                                        \
     ", expected safetensors, which Python writes of its state dict: " \
-    "safetensors.torch.save_file(torch.load(FILE), \"weights.safetensors\")"
+    "safetensors.torch.save_file(torch.load(FILE, weights_only=True), \"weights.safetensors\")"
 #define IS_PICKLE ": is a pickle, such as torch.save() wrote before PyTorch 1.6" PYTHON
 #define BYTES(text) text, sizeof(text) - 1
     static const struct {
@@ -315,6 +317,76 @@ START_TEST(test_files_of_torch_are_named)
 }
 END_TEST
 
+/* Files that someone may take for weights: each is named, and an absurd length of a header is not printed. */
+START_TEST(test_files_of_other_kinds_are_named)
+{
+    static const struct {
+        const char *bytes;
+        size_t count;
+        const char *message;
+    } cases[] = {
+        {BYTES("GGUF\3\0\0\0\x23\1\0\0\0\0\0\0"),
+         ": is a GGUF file, which llama.cpp reads, expected safetensors: give the model that it was made of"},
+        {BYTES("\x89HDF\r\n\x1A\n\2\10\10\0"), ": is an HDF5 file, expected safetensors"},
+        {BYTES("\x93NUMPY\1\0v\0{'descr': "), ": is an .npy file, expected safetensors"},
+        {BYTES("{\"hidden_size\": 64}"), ": is JSON, expected safetensors"},
+        /* tok512.bin: 7, the score 0, and <unk> with its length. */
+        {BYTES("\7\0\0\0\0\0\0\0\5\0\0\0<unk>"), ": is a tokenizer of llama2.c, expected the weights of a model"},
+        {BYTES("Once upon a time, in a warm and sunny place"), NOT_SAFETENSORS},
+        {BYTES("\1\0\2\0\3\0\4\0\5\0\6\0\7\0\10\0"), NOT_SAFETENSORS},
+        /* Seven numbers that are no sizes: no layer; three heads in 64 columns; no vocabulary. */
+        {BYTES("\x40\0\0\0\xAC\0\0\0\0\0\0\0\4\0\0\0\4\0\0\0\0\2\0\0\0\2\0\0"), NOT_SAFETENSORS},
+        {BYTES("\x40\0\0\0\xAC\0\0\0\5\0\0\0\3\0\0\0\3\0\0\0\0\2\0\0\0\2\0\0"), NOT_SAFETENSORS},
+        {BYTES("\x40\0\0\0\xAC\0\0\0\5\0\0\0\4\0\0\0\4\0\0\0\0\0\0\0\0\2\0\0"), NOT_SAFETENSORS},
+    };
+    const char *path = temp_path("model.bin");
+    SafetensorsFile file;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("case %zu", i);
+        write_file(path, cases[i].bytes, cases[i].count);
+        assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, cases[i].message);
+    }
+    test_label_end();
+}
+END_TEST
+
+/* The message has the path twice. */
+START_TEST(test_models_of_llama2c_and_compressed_weights_are_named)
+{
+    static const struct {
+        const char *bytes;
+        size_t count;
+        const char *before, *after;
+    } cases[] = {
+        /* 64, 172, 5, 8, 4, 512, 512: stories260K.bin; and an own LM head, -512. */
+        {BYTES("\x40\0\0\0\xAC\0\0\0\5\0\0\0\10\0\0\0\4\0\0\0\0\2\0\0\0\2\0\0"),
+         "is a model of llama2.c, expected safetensors: cs336 import ",
+         " --output checkpoint.safetensors makes a checkpoint of it"},
+        {BYTES("\x40\0\0\0\xAC\0\0\0\5\0\0\0\10\0\0\0\4\0\0\0\0\xFE\xFF\xFF\0\2\0\0"),
+         "is a model of llama2.c, expected safetensors: cs336 import ",
+         " --output checkpoint.safetensors makes a checkpoint of it"},
+        /* The later versions: struct.pack("I", 0x616b3432). */
+        {BYTES("24ka\1\0\0\0\x40\0\0\0\xAC\0\0\0\5\0\0\0\10\0\0\0\4\0\0\0"),
+         "is a model of llama2.c, expected safetensors: cs336 import ",
+         " --output checkpoint.safetensors makes a checkpoint of it"},
+        {BYTES("\x1F\x8B\x08\0\0\0\0\0\0\3\xCBH\xCD"), "is compressed with gzip, expected safetensors: gzip -dc ",
+         " >weights.safetensors"},
+        {BYTES("\x28\xB5\x2F\xFD\4\0\x41\0\0hello"), "is compressed with zstd, expected safetensors: zstd -dc ",
+         " >weights.safetensors"},
+    };
+    const char *path = temp_path("model.bin");
+    SafetensorsFile file;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char rest[512];
+        test_label("case %zu", i);
+        write_file(path, cases[i].bytes, cases[i].count);
+        snprintf(rest, sizeof rest, ": %s%s%s", cases[i].before, path, cases[i].after);
+        assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, rest);
+    }
+    test_label_end();
+}
+END_TEST
+
 START_TEST(test_safetensors_cut_anywhere_is_refused)
 {
     const char *path = temp_path("whole.safetensors"), *cut_path = temp_path("cut.safetensors");
@@ -342,6 +414,8 @@ const TestCase safetensors_tests[] = {
     TEST(test_safetensors_empty_array_is_read_at_once, "safetensors"),
     TEST(test_safetensors_length_is_checked_against_the_file, "safetensors"),
     TEST(test_files_of_torch_are_named, "safetensors"),
+    TEST(test_files_of_other_kinds_are_named, "safetensors"),
+    TEST(test_models_of_llama2c_and_compressed_weights_are_named, "safetensors"),
     TEST(test_safetensors_cut_anywhere_is_refused, "safetensors"),
     {0},
 };

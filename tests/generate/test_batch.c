@@ -34,11 +34,11 @@ START_TEST(test_feeding_each_equals_feeding_alone)
         for (size_t i = 0; i < DECODER_TOGETHER; i++) {
             Arena measure = {0};
             assert_ok(decoder_init(&alone[i], &tiny.lm, true));
-            assert_ok(decoder_bind(&each[i], &measure, &tiny.lm));
+            assert_ok(decoder_bind(&each[i], &measure, &tiny.lm, tiny.lm.config.context_length));
             assert_ok(arena_init(&memory[i], measure.peak));
-            assert_ok(decoder_bind(&each[i], &memory[i], &tiny.lm));
+            assert_ok(decoder_bind(&each[i], &memory[i], &tiny.lm, tiny.lm.config.context_length));
         }
-        assert_ok(arena_init(&scratch, decoder_scratch(&tiny.lm, DECODER_TOGETHER)));
+        assert_ok(arena_init(&scratch, decoder_scratch(&tiny.lm, DECODER_TOGETHER, tiny.lm.config.context_length)));
         Rng rng = rng_seeded(2);
         for (size_t round = 0; round < ROUNDS; round++) {
             DecoderFeed feeds[DECODER_TOGETHER];
@@ -166,6 +166,33 @@ START_TEST(test_texts_together_are_those_made_alone)
         assert_ok(generate_all(generations, TEXTS, &tiny.lm, &sampled));
         check_alone(texts, generations, &tiny.lm, variant_text(&config));
         tiny_lm_deinit(&tiny);
+    }
+}
+END_TEST
+
+/* The caches have room for the longest text, not for the longest that the model could read. */
+START_TEST(test_memory_grows_with_the_texts)
+{
+    enum { SHORT = MOST + LONGEST };
+    static const size_t contexts[] = {SHORT, SHORT + 1, 100 * SHORT};
+    size_t bytes[3];
+    for (size_t i = 0; i < 3; i++) {
+        static Text texts[TEXTS];
+        GenerateText generations[TEXTS];
+        TinyLM tiny;
+        TransformerLMConfig config = tiny_lm_config(0);
+        config.context_length = contexts[i];
+        tiny_lm_init(&tiny, &config, 5);
+        make_texts(texts, generations, TEXTS);
+        generations[0].prompt_length = MOST;
+        parallel_release(); /* the next product reserves its workspace again */
+        memory_reset_peak();
+        const size_t before = memory_peak();
+        assert_ok(generate_all(generations, TEXTS, &tiny.lm, &sampled));
+        bytes[i] = memory_peak() - before;
+        check_alone(texts, generations, &tiny.lm, "context");
+        tiny_lm_deinit(&tiny);
+        ck_assert_uint_eq(bytes[i], bytes[0]);
     }
 }
 END_TEST
@@ -363,6 +390,7 @@ END_TEST
 const TestCase batch_tests[] = {
     TEST(test_feeding_each_equals_feeding_alone, "decoding"),
     TEST(test_texts_together_are_those_made_alone, "decoding"),
+    TEST(test_memory_grows_with_the_texts, "decoding"),
     TEST(test_texts_do_not_depend_on_threads, "decoding"),
     TEST(test_texts_with_one_prompt_are_those_made_alone, "decoding"),
     TEST(test_log_probabilities_are_those_of_a_forward_pass, "decoding"),

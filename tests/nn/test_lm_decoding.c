@@ -15,9 +15,9 @@ static KeyValueCache *caches_of(Arena *arena, const TransformerLM *lm, size_t ba
 {
     KeyValueCache *caches;
     Arena measure = {0};
-    assert_ok(transformer_lm_bind_caches(&caches, &measure, lm, batch));
+    assert_ok(transformer_lm_bind_caches(&caches, &measure, lm, batch, lm->config.context_length));
     assert_ok(arena_init(arena, measure.peak));
-    assert_ok(transformer_lm_bind_caches(&caches, arena, lm, batch));
+    assert_ok(transformer_lm_bind_caches(&caches, arena, lm, batch, lm->config.context_length));
     return caches;
 }
 
@@ -102,7 +102,7 @@ START_TEST(test_lm_decode_names_what_does_not_fit)
     assert_ok(arena_init(&memory, 64));
     char message[96];
     snprintf(message, sizeof message, "arena_take: %zu bytes asked for, 64 of 64 left", 2 * sizeof *caches);
-    assert_fails(transformer_lm_bind_caches(&caches, &memory, &m.value, 2), CS336_ENOMEM, message);
+    assert_fails(transformer_lm_bind_caches(&caches, &memory, &m.value, 2, 16), CS336_ENOMEM, message);
     ck_assert_uint_eq(memory.used, 0);
     arena_deinit(&memory);
     small_model_deinit(&m);

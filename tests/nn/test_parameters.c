@@ -266,7 +266,8 @@ START_TEST(test_model_without_a_workspace_says_so)
     const TransformerLMConfig config = small_config();
     small_model_init(&use.model, &config, 1, 4);
     Arena memory = arena_of(1 << 14);
-    assert_ok(transformer_lm_bind_caches(&use.caches, &memory, &use.model.value, 1));
+    assert_ok(
+        transformer_lm_bind_caches(&use.caches, &memory, &use.model.value, 1, use.model.value.config.context_length));
     static const char *const names[] = {[LOGITS] = "logits", [LOSS] = "loss", [NEXT] = "decoding"};
     for (use.what = LOGITS; use.what <= NEXT; use.what++) {
         test_label("%s", names[use.what]);

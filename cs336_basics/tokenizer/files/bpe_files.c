@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/text_form.h"
 #include "tokenizer/files/merge_read.h"
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
@@ -61,11 +62,13 @@ static size_t count_lines(const LoadedFile *file)
 
 /* Names what may have been given instead of merges.txt. A line of merges.txt may begin with "{", so the whole file
    decides. */
-static Status check_no_json(const LoadedFile *file, const char *path)
+static Status check_is_text(const LoadedFile *file, const char *path)
 {
     const char *mark = utf8_byte_order_mark(file->data, file->size);
     if (mark)
         return status_fail(CS336_EFORMAT, "%s: begins with %s, expected merges.txt without it", path, mark);
+    if (text_form(file->data, file->size) != TEXT_PLAIN)
+        return text_form_refuse_as(file->data, file->size, path, "merges.txt", "merges.txt");
     json_t *value = NULL;
     if (!file->size || *file->data != '{' || json_parse(&value, (const char *)file->data, file->size, path))
         return CS336_OK;
@@ -85,7 +88,7 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
     MergeReader reader = {.model = model, .index = index, .path = path, .vocabulary = vocab_path};
     Status s = file_load(&file, path);
     if (!s)
-        s = check_no_json(&file, path);
+        s = check_is_text(&file, path);
     if (!s)
         s = merge_read_init(&reader, count_lines(&file));
     for (size_t begin = 0; !s && begin < file.size;) {
