@@ -164,6 +164,12 @@ $(PROGRAM): $(CLI_OBJECTS) $(LIBRARY)
 
 -include $(LIB_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)
 
+# COURSE names a clone of the course's repository, or its tests/fixtures alone. All programs get the latter.
+ifneq (,$(COURSE))
+override COURSE := $(or $(wildcard $(COURSE)/tests/fixtures),$(COURSE))
+export COURSE
+endif
+
 # ---- the demo: text to generated text ------------------------------------------------------------------------------
 
 DEMO       := build/demo
@@ -237,10 +243,10 @@ bench-arm: ## counts the instructions of the kernels on ARM under QEMU; K=matmul
 
 # Each line checks one kind of file with the program that it comes from, in build/interchange/.
 .PHONY: interchange
-interchange: $(PROGRAM) ## opens our weights and tokenizers in the programs that they come from, and theirs here (CS336_PYTHON: a python3 with torch, transformers, tokenizers and tiktoken)
+interchange: $(PROGRAM) ## opens our weights and tokenizers in the programs that they come from, and theirs here; CS336_PYTHON=a python3 with torch, transformers, tokenizers and tiktoken, COURSE=clone of the course adds GPT-2's vocabulary
 	@"$${CS336_PYTHON:-python3}" tests/tools/check_weights.py $(PROGRAM) build/interchange/weights
 	@"$${CS336_PYTHON:-python3}" tests/tools/check_llama2c.py $(PROGRAM)
-	@"$${CS336_PYTHON:-python3}" tests/tools/check_tokenizer_files.py $(PROGRAM) $(COURSE)
+	@"$${CS336_PYTHON:-python3}" tests/tools/check_tokenizer_files.py $(PROGRAM) $(if $(COURSE),'$(COURSE)')
 
 # libFuzzer's program, whose name says which target it runs: build/fuzz/fuzz_encode is a link to it.
 FUZZ := $(VARIANT)/run_fuzz

@@ -327,7 +327,7 @@ static Status append_pretokens(TextRangeList *ranges, ByteString text, size_t be
 Status run_pretokenize(TextRangeList *ranges, ByteString text, const ByteString *special_tokens, size_t special_count)
 {
     SpecialTokens special;
-    Status s = special_tokens_init(&special, special_tokens, special_count);
+    Status s = special_tokens_init(&special, special_tokens, NULL, special_count);
     if (s)
         return s;
     for (size_t begin = 0; !s && begin < text.length;) {

@@ -133,7 +133,7 @@ int command_encode(int argc, char **argv)
     if (!s) {
         sink.printer = token_printer_begin(stdout, tokenizer);
         const bool lacks_end = !o.text_field && tokenizer_options_lack_end(tokenizer);
-        inputs.separator = lacks_end ? TOKENIZER_DOCUMENT_END : NULL;
+        inputs.hint.separator = lacks_end ? TOKENIZER_DOCUMENT_END : NULL;
         work_begin_phase(&progress);
         s = encode_all(&inputs, &sink, tokenizer);
     }

@@ -3,18 +3,15 @@
 #include "core/input_stream.h"
 #include "tokenizer/encode/encode_file.h"
 
-#include <stdio.h>
-#include <string.h>
-
-enum {
-    READ_BYTES = 1 << 16,    /* bytes of text fed to the encoder at a time */
-    SEARCHED_BYTES = 1 << 20 /* bytes of each text in which the separator is looked for */
-};
+enum { READ_BYTES = 1 << 16 /* bytes of text fed to the encoder at a time */ };
 
 Status encode_inputs_begin(EncodeInputs *inputs, const char *command, const TextList *paths, TextField field,
                            WorkProgress *progress)
 {
-    *inputs = (EncodeInputs){.command = command, .progress = progress};
+    *inputs = (EncodeInputs){.hint = {.command = command,
+                                      .consequence = "is a token of the vocabulary but was split like other text; to "
+                                                     "encode it as one token"},
+                             .progress = progress};
     return text_options_begin(&inputs->texts, command, paths, field);
 }
 
@@ -54,40 +51,6 @@ Status encode_inputs_load(Tokenizer **tokenizer, TextField *field, const Tokeniz
     return s;
 }
 
-/* ---- the hint about a separator that is no special token ---- */
-
-/* Prints the hint if the bytes hold the separator, and then stops looking for it. */
-static void look_for_separator(EncodeInputs *inputs, const uint8_t *bytes, size_t length)
-{
-    const size_t wanted = inputs->separator ? strlen(inputs->separator) : length + 1;
-    for (size_t i = 0; i + wanted <= length; i++) {
-        const uint8_t *found = memchr(bytes + i, *inputs->separator, length - wanted + 1 - i);
-        if (!found)
-            return;
-        i = (size_t)(found - bytes);
-        if (memcmp(found, inputs->separator, wanted) != 0)
-            continue;
-        fprintf(stderr,
-                "cs336 %s: the text has %s, which is a token of the vocabulary but was split like other text; to "
-                "encode it as one token, give --special-token '%s'\n",
-                inputs->command, inputs->separator, inputs->separator);
-        inputs->separator = NULL;
-        return;
-    }
-}
-
-static void look_at_start_of_file(EncodeInputs *inputs, const char *path)
-{
-    uint8_t text[READ_BYTES];
-    FILE *stream = inputs->separator ? fopen(path, "rb") : NULL;
-    for (size_t done = 0, length = 1; stream && length > 0 && done < SEARCHED_BYTES; done += length) {
-        length = fread(text, 1, sizeof text, stream);
-        look_for_separator(inputs, text, length);
-    }
-    if (stream)
-        fclose(stream);
-}
-
 /* ---- progress ---- */
 
 /* Of a stream only the file's size is known, so the time left follows from the bytes of the files. */
@@ -113,34 +76,15 @@ static void show_progress(const EncodeInputs *inputs)
 
 /* ---- one file ---- */
 
-/* A stream of the inputs whose first megabyte is searched while it is read. */
-typedef struct {
-    EncodeInputs *inputs;
-    InputText *text;
-} SearchedStream;
-
-static Status read_and_search(void *context, uint8_t *bytes, size_t capacity, size_t *length)
-{
-    const SearchedStream *stream = context;
-    EncodeInputs *inputs = stream->inputs;
-    const Status s = stream->text->stream.read(stream->text->stream.context, bytes, capacity, length);
-    if (!s && inputs->searched < SEARCHED_BYTES) {
-        const size_t left = SEARCHED_BYTES - inputs->searched, looked_at = *length < left ? *length : left;
-        look_for_separator(inputs, bytes, looked_at);
-        inputs->searched += looked_at;
-    }
-    return s;
-}
-
 Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, size_t *bytes)
 {
     uint8_t text[READ_BYTES];
-    SearchedStream stream = {.inputs = inputs, .text = &inputs->texts.items[index]};
+    SearchedStream stream = {.hint = &inputs->hint, .inner = inputs->texts.items[index].stream};
     Status s = CS336_OK;
-    *bytes = inputs->searched = 0;
+    *bytes = 0;
     for (size_t length = 1; !s && length > 0;) {
         const double began = work_seconds();
-        s = read_and_search(&stream, text, sizeof text, &length);
+        s = separator_hint_read(&stream, text, sizeof text, &length);
         inputs->reading += work_seconds() - began;
         if (!s)
             s = length ? encoder_feed(encoder, text, length) : encoder_finish(encoder);
@@ -176,12 +120,11 @@ Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tok
     FileProgress progress = {
         .inputs = inputs, .previous = inputs->done, .plain = text->is_plain, .previous_plain = inputs->plain_done};
     const EncodeConfig config = {.stop = work_stop_flag(), .progress = show_file, .context = &progress};
-    SearchedStream searched = {.inputs = inputs, .text = text};
-    const TextStream stream = {.read = read_and_search, .context = &searched};
+    SearchedStream searched = {.hint = &inputs->hint, .inner = text->stream};
+    const TextStream stream = {.read = separator_hint_read, .context = &searched};
     Status s;
-    inputs->searched = 0;
     if (text->is_plain) {
-        look_at_start_of_file(inputs, text->path);
+        separator_hint_file(&inputs->hint, text->path);
         s = encode_file(tokenizer, text->path, sink, context, &config);
     } else {
         s = encode_stream(tokenizer, &stream, sink, context, &config);

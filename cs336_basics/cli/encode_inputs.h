@@ -3,13 +3,13 @@
  * @brief Encodes the input files of a command one after the other, and shows a line of progress.
  *
  * - Each file is a separate text: no pre-token and no special token crosses from one file to the next.
- * - If a text has the separator, one line on stderr says so when the first one is found. Only the first megabyte of
- *   each text is searched: a separator stands between all documents.
+ * - If a text has the separator of documents as no special token, a line says so (cli/separator_hint.h).
  */
 #ifndef CS336_CLI_ENCODE_INPUTS_H
 #define CS336_CLI_ENCODE_INPUTS_H
 
 #include "cli/options.h"
+#include "cli/separator_hint.h"
 #include "cli/text_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
@@ -24,15 +24,13 @@ typedef struct {
     size_t done,            /**< bytes of text encoded so far, of all files */
         plain_done;         /**< those of files of plain text */
     double reading;         /**< seconds that encode_inputs_one() took to read and decompress */
-    const char *command;    /**< name of the command, for the hint */
+    SeparatorHint hint;     /**< about a token that the texts have, and that is no special token */
     WorkProgress *progress; /**< NULL: show no progress */
-    const char *separator;  /**< a token to look for in the texts, for a hint; NULL: none, or found */
-    size_t searched;        /**< bytes of the current text in which it was looked for */
 } EncodeInputs;
 
 /**
  * @brief Checks all files before the first is read (text_options_begin()).
- * @param[out] inputs    ready; its separator is NULL. Free it with encode_inputs_end()
+ * @param[out] inputs    ready; it looks for no separator. Free it with encode_inputs_end()
  * @param      command   name of the command, for notes
  * @param      paths     names of the files
  * @param      field     how documents are found in them

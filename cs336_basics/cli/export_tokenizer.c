@@ -3,10 +3,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/printable.h"
-#include "tokenizer/files/rank_file.h"
-#include "tokenizer/files/tokenizer_json.h"
-
-#include <string.h>
+#include "tokenizer/files/tokenizer_file.h"
 
 typedef struct {
     TokenizerOptions tokenizer;
@@ -31,13 +28,6 @@ static int parse(ExportOptions *o, int argc, char **argv)
     return done == OPTIONS_PARSED ? tokenizer_options_check(&table, &o->tokenizer) : done;
 }
 
-static bool is_rank_file(const char *path)
-{
-    static const char ending[] = ".tiktoken";
-    const size_t length = strlen(path), ending_length = sizeof ending - 1;
-    return length >= ending_length && strcmp(path + length - ending_length, ending) == 0;
-}
-
 static Status check_files(const ExportOptions *o)
 {
     const CommandFile files[] = {{.path = o->output, .what = "the output", .written = true},
@@ -50,10 +40,8 @@ static Status write_model(FileWriter *writer, const ExportOptions *o, BPEModel *
 {
     ByteString special[OPTION_MAX_TEXTS];
     const size_t count = texts_as_byte_strings(special, &o->tokenizer.special);
-    if (!is_rank_file(o->output))
-        return tokenizer_json_write(writer, model, special, count);
     const Status s = bpe_model_name_specials(model, special, count);
-    return s ? s : rank_file_write(writer, model);
+    return s ? s : tokenizer_file_write(writer, model);
 }
 
 /* Prints what tiktoken needs besides the rank file. */
@@ -97,7 +85,7 @@ int command_export_tokenizer(int argc, char **argv)
         s = file_commit(&writer);
     if (!s)
         tokenizer_options_notes(&model, tokenizer_options_path(&o.tokenizer));
-    if (!s && is_rank_file(o.output))
+    if (!s && tokenizer_file_is_ranks(o.output))
         note_arguments(&o, &model);
     file_abandon(&writer);
     bpe_model_deinit(&model);

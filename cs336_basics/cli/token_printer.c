@@ -27,15 +27,6 @@ TokenPrinter token_printer_begin(FILE *stream, const Tokenizer *tokenizer)
     return (TokenPrinter){.stream = stream, .tokenizer = tokenizer, .colour = wants_colours(stream)};
 }
 
-static bool is_special(const TokenPrinter *printer, ByteString token)
-{
-    const SpecialTokens *special = &printer->tokenizer->special;
-    for (size_t i = 0; i < special->count; i++)
-        if (byte_string_equal(special->tokens[i], token))
-            return true;
-    return false;
-}
-
 /* Prints a text whose control characters and incomplete characters are escaped. */
 static void print_escaped(FILE *stream, ByteString text)
 {
@@ -75,7 +66,8 @@ void token_printer_print(TokenPrinter *printer, const int32_t *ids, size_t count
 {
     for (size_t i = 0; i < count; i++) {
         const ByteString token = tokenizer_token(printer->tokenizer, ids[i]);
-        const char *style = is_special(printer, token) ? special_style : backgrounds[printer->count % BACKGROUNDS];
+        const bool special = special_tokens_contain(&printer->tokenizer->special, token);
+        const char *style = special ? special_style : backgrounds[printer->count % BACKGROUNDS];
         if (!printer->colour && printer->within_text)
             fputs(separator, printer->stream);
         print_token(printer, token, style);

@@ -80,30 +80,11 @@ static bool has_two_forms(ByteString text)
     return false;
 }
 
-/* Prints which steps of a tokenizer.json are left out. */
-static void note_left_out(const BPEModel *model, const char *path)
-{
-    static const struct {
-        unsigned bit;
-        const char *what;
-    } steps[] = {{LEFT_OUT_POST_PROCESSOR, "post_processor, which adds tokens to a text,"},
-                 {LEFT_OUT_TRUNCATION, "truncation of long texts"},
-                 {LEFT_OUT_PADDING, "padding of short texts"}};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (model->left_out & steps[i].bit)
-            fprintf(stderr, "note: %s: its %s is left out: ids are those of the text alone\n", printable(path).text,
-                    steps[i].what);
-    if (model->left_out & LEFT_OUT_SPELLING)
-        fprintf(
-            stderr,
-            "note: %s: it has no decoder; ids are decoded to the bytes of the text, where Hugging Face's tokenizers "
-            "prints tokens in GPT-2's alphabet with blanks between them\n",
-            printable(path).text);
-}
-
 void tokenizer_options_notes(const BPEModel *model, const char *path)
 {
-    note_left_out(model, path);
+    const char *left_out;
+    for (size_t i = 0; (left_out = bpe_model_note(model, i)) != NULL; i++)
+        fprintf(stderr, "note: %s: %s\n", printable(path).text, left_out);
     size_t unnamed = 0, first = 0;
     for (size_t i = model->special_count; i-- > 0;)
         if (model->specials[i].kind == SPECIAL_UNNAMED) {
@@ -163,7 +144,7 @@ Status tokenizer_options_load(Tokenizer **tokenizer, const TokenizerOptions *opt
     *tokenizer = NULL;
     Status s = tokenizer_options_read(&model, options);
     if (!s)
-        s = tokenizer_create_from_file(tokenizer, &model, special, count);
+        s = tokenizer_create_from_file(tokenizer, &model, tokenizer_options_path(options), special, count);
     bpe_model_deinit(&model);
     memory_give_back(); /* the text of the files was larger than the tokenizer */
     return s;
@@ -182,11 +163,8 @@ Status tokenizer_options_encode(const BPEModel *model, const TokenizerOptions *o
 bool tokenizer_options_lack_end(const Tokenizer *tokenizer)
 {
     const ByteString end = byte_string(TOKENIZER_DOCUMENT_END);
-    if (tokenizer->model.decode_only)
+    if (tokenizer->model.decode_only || special_tokens_contain(&tokenizer->special, end))
         return false;
-    for (size_t i = 0; i < tokenizer->special.count; i++)
-        if (byte_string_equal(tokenizer->special.tokens[i], end))
-            return false;
     return tokenizer_find(tokenizer, end) >= 0;
 }
 

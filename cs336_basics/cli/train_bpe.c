@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/separator_hint.h"
 #include "cli/text_options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
@@ -226,6 +227,36 @@ static Status note_spelled_tokens(const BPEModel *model, const char *vocab)
     return s;
 }
 
+/* True if the token between documents is one that the caller has not named. Documents of JSON Lines have no such text.
+ */
+static bool lacks_end(const TrainBPEOptions *o)
+{
+    bool named = o->text_field != NULL;
+    for (size_t i = 0; i < o->special.count; i++)
+        named = named || strcmp(o->special.items[i], TOKENIZER_DOCUMENT_END) == 0;
+    return !named;
+}
+
+/*
+ * Looks for the separator of documents at the start of each file, and lets streams be searched while they are read: one
+ * thread at a time reads them. searched: (texts->count), which the caller frees after the texts.
+ */
+static Status look_for_separator(SearchedStream **searched, SeparatorHint *hint, InputTexts *texts)
+{
+    *searched = memory_allocate_zeroed(texts->count, sizeof **searched);
+    if (!*searched)
+        return status_fail(CS336_ENOMEM, "no memory for %zu texts", texts->count);
+    for (size_t i = 0; i < texts->count; i++) {
+        InputText *text = &texts->items[i];
+        (*searched)[i] = (SearchedStream){.hint = hint, .inner = text->stream};
+        if (text->is_plain)
+            separator_hint_file(hint, text->path);
+        else
+            text->stream = (TextStream){.read = separator_hint_read, .context = &(*searched)[i]};
+    }
+    return CS336_OK;
+}
+
 /* Learns from all texts. That they are empty shows only when a stream has been read. */
 static Status learn(BPEModel *model, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
 {
@@ -244,6 +275,10 @@ int command_train_bpe(int argc, char **argv)
         return done;
     ByteString special[OPTION_MAX_TEXTS];
     InputTexts texts = {0};
+    SearchedStream *searched = NULL;
+    SeparatorHint hint = {.command = "train-bpe",
+                          .separator = lacks_end(&o) ? TOKENIZER_DOCUMENT_END : NULL,
+                          .consequence = "is learned from like other text; to make it one token"};
     TrainBPEProgress progress = {.line = work_begin("train-bpe"), .texts = &texts};
     const BPETrainConfig config = {
         .vocab_size = o.vocab_size,
@@ -264,6 +299,8 @@ int command_train_bpe(int argc, char **argv)
             &texts, "train-bpe", &o.inputs,
             (TextField){.name = o.text_field, .ending = text_field_ending(o.special.items, o.special.count)});
     if (!s)
+        s = look_for_separator(&searched, &hint, &texts);
+    if (!s)
         s = learn(&model, &stats, &texts, &config);
     if (!s)
         s = write_files(&o, &model, &config);
@@ -277,5 +314,6 @@ int command_train_bpe(int argc, char **argv)
         print_summary(work_summary_stream(to_stdout ? "-" : "file"), &model, &stats, o.vocab_size, seconds);
     bpe_model_deinit(&model);
     input_texts_end(&texts);
+    memory_release(searched);
     return s ? command_failed("train-bpe") : EXIT_OK;
 }

@@ -20,9 +20,12 @@ static Status parse(json_t **value, const char *text, size_t bytes, const char *
         return CS336_OK;
     if (json_error_code(&error) == json_error_out_of_memory)
         return status_fail(CS336_ENOMEM, "%s: no memory to parse %zu bytes of JSON", path, bytes);
+    const enum json_error_code code = json_error_code(&error);
+    const bool zero = code == json_error_null_character || code == json_error_null_byte_in_key;
+    const char *what = zero ? "a text has the character U+0000 (\\u0000), which is not read" : error.text;
     if (!lines)
-        return status_fail(CS336_EFORMAT, "%s:%d: %s", path, error.column, error.text);
-    return status_fail(CS336_EFORMAT, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+        return status_fail(CS336_EFORMAT, "%s:%d: %s", path, error.column, what);
+    return status_fail(CS336_EFORMAT, "%s:%d:%d: %s", path, error.line, error.column, what);
 }
 
 Status json_parse(json_t **value, const char *text, size_t bytes, const char *path)

@@ -21,7 +21,8 @@
 CS336_INTERNAL_BEGIN
 
 /**
- * @brief Parses an object or array. A duplicate key in an object is an error.
+ * @brief Parses an object or array. A duplicate key in an object is an error, and so is U+0000 in a text, since callers
+ * take texts as C strings.
  * @param[out] value  a new reference; NULL on failure
  * @param[in]  text   UTF-8 without a final zero byte; may be NULL if @p bytes is 0
  * @param[in]  bytes  length of text
@@ -33,7 +34,7 @@ CS336_INTERNAL_BEGIN
 CS336_MUST_CHECK Status json_parse(json_t **value, const char *text, size_t bytes, const char *path);
 
 /**
- * @brief Parses one line of JSON Lines like json_parse(), but texts may have U+0000.
+ * @brief Parses one line of JSON Lines like json_parse(), but texts other than keys may have U+0000.
  * @param path  the file and the number of the line, "x.jsonl:12", for messages: "x.jsonl:12:column: what is wrong"
  */
 CS336_MUST_CHECK Status json_parse_line(json_t **value, const char *text, size_t bytes, const char *path);

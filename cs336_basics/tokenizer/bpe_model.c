@@ -142,6 +142,25 @@ void bpe_model_deinit(BPEModel *model)
     *model = (BPEModel){0};
 }
 
+const char *bpe_model_note(const BPEModel *model, size_t index)
+{
+    static const struct {
+        unsigned bit; /* of BPELeftOut */
+        const char *text;
+    } notes[] = {
+        {LEFT_OUT_POST_PROCESSOR,
+         "its post_processor, which adds tokens to a text, is left out: ids are those of the text alone"},
+        {LEFT_OUT_TRUNCATION, "its truncation of long texts is left out: ids are those of the text alone"},
+        {LEFT_OUT_PADDING, "its padding of short texts is left out: ids are those of the text alone"},
+        {LEFT_OUT_SPELLING, "it has no decoder; ids are decoded to the bytes of the text, where Hugging Face's "
+                            "tokenizers prints tokens in GPT-2's alphabet with blanks between them"},
+    };
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+        if ((model->left_out & notes[i].bit) && index-- == 0)
+            return notes[i].text;
+    return NULL;
+}
+
 /* ---- special tokens ---- */
 
 ByteString bpe_model_special_text(const BPEModel *model, size_t index)

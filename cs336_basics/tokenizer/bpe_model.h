@@ -118,6 +118,14 @@ CS336_MUST_CHECK Status bpe_model_copy(BPEModel *copy, const BPEModel *model);
 /** @brief Frees the memory and leaves an empty model, which may be used again. */
 void bpe_model_deinit(BPEModel *model);
 
+/**
+ * @brief Returns what is left out of what the model's file asks for, a sentence without the file's name and the full
+ * stop.
+ * @param index  0, 1, ...: which one
+ * @return NULL from the number of such sentences on
+ */
+const char *bpe_model_note(const BPEModel *model, size_t index);
+
 /* ---- special tokens ---- */
 
 /** @brief Returns the text of special token @p index, which must be below special_count. */

@@ -39,7 +39,7 @@ static void counting_row(const char *name, const char *path, size_t bytes)
 {
     const ByteString separator = byte_string("<|endoftext|>");
     SpecialTokens special;
-    bench_require(special_tokens_init(&special, &separator, 1));
+    bench_require(special_tokens_init(&special, &separator, NULL, 1));
     Counting all = {{.path = path, .content = {.length = bytes}}, {.special = &special, .threads = parallel_threads()}},
              one = all;
     one.config.threads = 1;

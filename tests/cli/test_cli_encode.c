@@ -127,7 +127,7 @@ START_TEST(test_encode_shows_progress_and_ctrl_c_leaves_nothing)
 {
     assert_shell_ok(
         "cs336 story --stories 12000 --output text && cs336 train-bpe --input text --vocab-size 1000 --vocab "
-        "v.json --merges m.txt >said");
+        "v.json --merges m.txt >said 2>&1");
     const int code =
         terminal_run("exec \"$program\" encode --input $(yes text | head -4000) --output ids" FILES, " left", "\003");
     ck_assert_msg(code == 1, "exit code %d: %s", code, shell_output);

@@ -142,7 +142,7 @@ START_TEST(test_experiment_on_ready_ids)
     "\"the\"}}"
     make_text();
     assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --tokenizer t.json --vocab v.json --merges "
-                    "m.txt >log && cs336 encode --tokenizer t.json --input train.txt --output train.bin >log");
+                    "m.txt >log 2>&1 && cs336 encode --tokenizer t.json --input train.txt --output train.bin >log");
     write_text("tiny.json", ON_IDS("\"tokenizer\": \"t.json\""));
     assert_shell_ok(RUN "x && test -s x/seed-2/sample.txt && ls x | tr '\\n' ' '");
     assert_prints("experiment.json seed-1 seed-2 ");

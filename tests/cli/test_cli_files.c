@@ -20,7 +20,7 @@ static void make_tokens(void)
 {
     assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
     assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --special-token '<|endoftext|>' --vocab "
-                    "vocab.json --merges merges.txt >log");
+                    "vocab.json --merges merges.txt >log 2>&1");
     assert_shell_ok("cs336 encode --special-token '<|endoftext|>'" FILES "--input train.txt --output train.bin >log");
 }
 
@@ -165,7 +165,7 @@ START_TEST(test_a_killed_train_bpe_leaves_no_mixture)
 {
     assert_shell_ok(
         "cs336 story --stories 20 --output text; for n in 280 300; do cs336 train-bpe --input text "
-        "--vocab-size $n --vocab v$n --merges m$n >log && cs336 encode --vocab v$n --merges m$n --input text "
+        "--vocab-size $n --vocab v$n --merges m$n >log 2>&1 && cs336 encode --vocab v$n --merges m$n --input text "
         "--output ids$n >log; done; cp v280 v; cp m280 m");
     assert_shell_ok("for i in $(seq 40); do { \"$program\" train-bpe --input text --vocab-size $((280 + i % 2 * 20)) "
                     "--vocab v --merges m >log & sleep 0.00$((i % 10)); kill -9 $!; wait $! || :; } 2>killed; "
@@ -240,7 +240,8 @@ START_TEST(test_a_missing_and_an_empty_prompt_have_messages_of_their_own)
 {
     make_tokens();
     assert_shell_ok(TRAIN "--steps 3 --out run && " GENERATE "--stop '' && " GENERATE "--prompt '' --stop ''");
-    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log");
+    assert_shell_ok(
+        "cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log 2>&1");
 #define TELL                                                                                                     \
     ", and the vocabulary has no <|endoftext|> to start a document with; give a text by --prompt, or the token " \
     "between "                                                                                                   \

@@ -280,8 +280,8 @@ START_TEST(test_generate_never_draws_an_id_without_a_token)
     ck_assert_int_eq(shell("test $(wc -c <out) = 502"), 0); /* the prompt, 500 bytes and a line feed */
     /* A tokenizer with more tokens than ids: the message counts what --special-token adds. */
     assert_shell_ok("cs336 story --stories 50 --output many && cs336 train-bpe --input many --vocab-size 300 --vocab "
-                    "w.json --merges n.txt >said && cs336 train-bpe --input many --vocab-size 301 --vocab x.json "
-                    "--merges o.txt >said");
+                    "w.json --merges n.txt >said 2>&1 && cs336 train-bpe --input many --vocab-size 301 --vocab x.json "
+                    "--merges o.txt >said 2>&1");
     assert_shell_fails(1, "cs336 generate: x.json: 301 tokens, expected at most 300 as in run/checkpoint.safetensors",
                        GENERATE " --vocab x.json --merges o.txt");
     assert_shell_fails(1,
@@ -327,6 +327,30 @@ START_TEST(test_a_separator_that_is_not_named_is_hinted_at)
     assert_shell_ok("cs336 encode --input text --output ids" SPECIAL);
     assert_shell_ok("cs336 train-bpe --input none --vocab-size 256 --vocab w.json --merges n.txt && cs336 encode "
                     "--input text --output ids --vocab w.json --merges n.txt");
+}
+END_TEST
+
+START_TEST(test_training_on_a_separator_that_is_not_named_is_hinted_at)
+{
+    static const char hint[] = "cs336 train-bpe: the text has <|endoftext|>, which is learned from like other text; to "
+                               "make it one token, give "
+                               "--special-token '<|endoftext|>'\n";
+#define LEARN "cs336 train-bpe --vocab-size 300 --tokenizer t.json --input "
+    assert_shell_ok(TRAIN_BPE "; printf 'the cat' >none; gzip -k text");
+    static const char *const found[] = {LEARN "none text text", "cat text | " LEARN "-", LEARN "none text.gz",
+                                        LEARN "text --special-token x"};
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
+        ck_assert_int_eq(shell("%s", found[i]), 0);
+        ck_assert_str_eq(shell_errors, hint);
+    }
+    static const char *const silent[] = {LEARN "none", LEARN "text --special-token '<|endoftext|>'",
+                                         LEARN "lines --text-field a"};
+    assert_shell_ok("echo '{\"a\": \"b<|endoftext|>\"}' >lines");
+    for (size_t i = 0; i < sizeof silent / sizeof *silent; i++) {
+        ck_assert_int_eq(shell("%s", silent[i]), 0);
+        ck_assert_str_eq(shell_errors, "");
+    }
+#undef LEARN
 }
 END_TEST
 
@@ -413,6 +437,7 @@ const TestCase cli_hostile_tests[] = {
     TEST(test_generate_never_draws_an_id_without_a_token, "cli"),
     TEST(test_train_compares_the_vocabularies, "cli"),
     TEST(test_a_separator_that_is_not_named_is_hinted_at, "cli"),
+    TEST(test_training_on_a_separator_that_is_not_named_is_hinted_at, "cli"),
     TEST(test_files_in_place_of_others_are_named, "cli"),
     TEST(test_an_empty_text_has_no_ids, "cli"),
     {0},

@@ -58,7 +58,7 @@ START_TEST(test_llama2c_errors)
                        "llama2.c with 16540: damaged, or another kind of file",
                        "head -c 16000 separate.bin >cut.bin; cs336 import cut.bin --output s.safetensors");
     assert_shell_ok("test ! -e s.safetensors && cs336 story --stories 20 --seed 1 --output text && "
-                    "cs336 train-bpe --input text --vocab-size 300 --vocab v.json --merges m.txt >log && "
+                    "cs336 train-bpe --input text --vocab-size 300 --vocab v.json --merges m.txt >log 2>&1 && "
                     "cs336 encode --vocab v.json --merges m.txt --input text --output ids >log && "
                     "cs336 train --train ids --vocab-size 300 --context-length 16 --d-model 16 --num-layers 1 "
                     "--num-heads 2 --batch-size 2 --steps 2 --norm post --out run >log");

@@ -224,7 +224,7 @@ START_TEST(test_evaluation_reads_json_lines)
                                    "its documents; --text-field NAME reads the documents alone\n");
     assert_shell_fails(1, "cs336 evaluate: documents.jsonl:1: no field \"body\"; there are \"id\", \"text\"",
                        EVALUATE FILES "--text-field body --input documents.jsonl --per-token new");
-    assert_shell_ok(LEARN "--special-token '<|a|>' --input text --vocab w.json --merges w.txt >said");
+    assert_shell_ok(LEARN "--special-token '<|a|>' --input text --vocab w.json --merges w.txt >said 2>&1");
     assert_shell_fails(1,
                        "cs336 evaluate: w.json: has no token <|endoftext|>, which --text-field puts after each "
                        "document; name the token that it has between documents by --special-token",

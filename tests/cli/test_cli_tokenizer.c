@@ -104,7 +104,7 @@ START_TEST(test_bad_input_is_one_line_and_nothing_is_written)
          "cs336 train-bpe: none: No such file or directory; expected a file, for example from cs336 story"},
         {"cs336 train-bpe --input empty --vocab-size 300 --vocab x --merges y",
          "cs336 train-bpe: empty: is empty; expected a file, for example from cs336 story"},
-        {"cs336 train-bpe --input text --vocab-size 256 --special-token T1 --vocab x --merges y",
+        {"cs336 train-bpe --input text --vocab-size 256 --special-token '<|endoftext|>' --vocab x --merges y",
          "cs336 train-bpe: bpe_train: vocabulary of 256, expected 257 to 2147483647: 256 bytes and 1 special tokens"},
         {"cs336 train-bpe --input text --vocab-size 300 --vocab none/x --merges y",
          "cs336 train-bpe: none/x: cannot write: No such file or directory"},
@@ -161,6 +161,7 @@ START_TEST(test_tokenizer_commands_on_a_full_disk)
                           "--input long --output ids >log && mkdir old && cp v.json m.txt old && cp text old/ids && "
                           "cp text old/text");
     ck_assert_int_eq(shell("cd old; ulimit -f 8; cs336 train-bpe --input ../long --vocab-size 2000 "
+                           "--special-token '<|endoftext|>' "
                            "--vocab v.json --merges m.txt"),
                      1);
     ck_assert_str_eq(shell_errors, "cs336 train-bpe: v.json: cannot write: File too large\n");

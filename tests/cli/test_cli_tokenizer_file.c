@@ -320,6 +320,23 @@ START_TEST(test_compressed_tokenizers_are_named)
 }
 END_TEST
 
+/* Only the making of the tokenizer finds this, when the file is closed. */
+START_TEST(test_a_token_that_is_too_long_is_refused_with_its_file)
+{
+#define MESSAGE                                                                                                       \
+    ": long.json: token 300 has 5000 bytes, expected at most 4096, since the model takes pre-tokens that are tokens " \
+    "without merging them"
+    make_tokenizers();
+    assert_shell_ok("x=$(printf '%05000d' 0) && sed \"s/\\\"ignore_merges\\\": false/\\\"ignore_merges\\\": true/; "
+                    "s/\\\"vocab\\\": {/&\\\"$x\\\": 300,/\" t.json >long.json");
+    assert_shell_fails(1, "cs336 encode" MESSAGE, "cs336 encode --tokenizer long.json --input text --output ids");
+    assert_shell_fails(1, "cs336 tokenizer-report" MESSAGE,
+                       "cs336 tokenizer-report --tokenizer long.json --input text");
+    assert_shell_fails(1, "cs336 decode" MESSAGE, "cs336 decode --tokenizer long.json --input text --output back");
+#undef MESSAGE
+}
+END_TEST
+
 const TestCase cli_tokenizer_file_tests[] = {
     TEST(test_train_bpe_writes_one_file_two_or_all, "cli"),
     TEST(test_every_form_gives_the_same_ids, "cli"),
@@ -333,5 +350,6 @@ const TestCase cli_tokenizer_file_tests[] = {
     TEST(test_what_was_learned_is_written_in_the_other_form, "cli"),
     TEST(test_what_is_left_out_is_said, "cli"),
     TEST(test_compressed_tokenizers_are_named, "cli"),
+    TEST(test_a_token_that_is_too_long_is_refused_with_its_file, "cli"),
     {0},
 };

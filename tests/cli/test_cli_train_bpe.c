@@ -200,7 +200,7 @@ START_TEST(test_a_signal_at_any_time_leaves_both_files_or_neither)
 {
     assert_shell_ok(
         "cs336 story --stories 1000 --output text && cs336 train-bpe --input text --vocab-size 1000 --vocab whole "
-        "--merges whole.txt >said");
+        "--merges whole.txt >said 2>&1");
     for (int i = 0; i < 12; i++) {
         shell("\"$program\" train-bpe --input text --vocab-size 1000" FILES "& sleep 0.0%02d; kill -TERM $!; wait $!",
               4 * i);

@@ -15,7 +15,8 @@
 static void make_tokens(void)
 {
     assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
-    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log");
+    assert_shell_ok(
+        "cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log 2>&1");
     assert_shell_ok("cs336 encode --vocab vocab.json --merges merges.txt --input train.txt --output train.bin >log");
 }
 
@@ -243,7 +244,7 @@ START_TEST(test_no_output_is_another_output_or_an_input)
                     "cmp run/log.jsonl kept/log.jsonl && cmp run/config.json kept/config.json && ls sub sf m 2>log; "
                     "test -z \"$(ls sub)\" && ! test -e sf && ! test -e m");
     /* The same name in two directories is two files. */
-    assert_shell_ok(BPE "--vocab sub/sf --merges sf");
+    assert_shell_ok(BPE "--vocab sub/sf --merges sf 2>log");
 #undef BPE
 #undef FILES
 }
@@ -432,7 +433,7 @@ START_TEST(test_an_output_keeps_its_permissions)
 {
     make_tokens();
     assert_shell_ok("chmod 600 vocab.json && cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json "
-                    "--merges merges.txt >log && ls -l vocab.json | cut -c 1-10");
+                    "--merges merges.txt >log 2>&1 && ls -l vocab.json | cut -c 1-10");
     ck_assert_str_eq(shell_output, "-rw-------\n");
     assert_shell_ok(
         "cp train.txt before && cs336 story --stories 1 --output /dev/stdout >>train.txt && "

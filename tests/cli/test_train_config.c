@@ -13,7 +13,8 @@
 static void make_tokens(void)
 {
     assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
-    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log");
+    assert_shell_ok(
+        "cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log 2>&1");
     assert_shell_ok("cs336 encode --vocab vocab.json --merges merges.txt --input train.txt --output train.bin >log");
 }
 

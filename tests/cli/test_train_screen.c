@@ -17,8 +17,9 @@
 static void make_tokens(void)
 {
     assert_shell_ok("cs336 story --stories 30 --seed 1 --output train.txt");
-    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --vocab vocab.json --merges merges.txt >log");
-    assert_shell_ok("cs336 encode --vocab vocab.json --merges merges.txt --input train.txt --output train.bin >log");
+    assert_shell_ok("cs336 train-bpe --input train.txt --vocab-size 300 --special-token '<|endoftext|>' "
+                    "--tokenizer t.json >log");
+    assert_shell_ok("cs336 encode --tokenizer t.json --input train.txt --output train.bin >log");
 }
 
 /* ---- the curve ---- */

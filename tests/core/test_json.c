@@ -21,6 +21,8 @@ START_TEST(test_json_errors_name_line_and_column)
         {"{\"a\": [1, 2}", ":1:12: ']' expected near '}'"},
         {"{\"a\": 1} x", ":1:10: end of file expected near 'x'"},
         {"{\"a\": 1, \"a\": 2}", ":1:12: duplicate object key near '\"a\"'"},
+        {"{\"a\": \"b\\u0000\"}", ":1:15: a text has the character U+0000 (\\u0000), which is not read"},
+        {"{\"a\\u0000\": 1}", ":1:10: a text has the character U+0000 (\\u0000), which is not read"},
         {"[\"\xff\"]", ":1:2: unable to decode byte 0xff near '\"'"},
     };
     const char *path = temp_path("bad.json");

@@ -149,7 +149,7 @@ static void compare_with_plain(const BPEModel *model)
     int32_t expected[sizeof text];
     if (model->ignore_merges || model->pattern != PATTERN_GPT2 || special_count == MOST_SPECIALS || has_late(model))
         return;
-    FUZZ_OK(tokenizer_create_from_file(&tokenizer, model, NULL, 0));
+    FUZZ_OK(tokenizer_create_from_file(&tokenizer, model, "fuzz", NULL, 0));
     FUZZ_OK(tokenizer_encode(tokenizer, &ids, byte_string(text)));
     const size_t count = fuzz_model_encode(expected, model, special, special_count, byte_string(text));
     FUZZ_CHECK(ids.count == count, "%zu ids, expected %zu", ids.count, count);

@@ -51,7 +51,7 @@ START_TEST(test_special_tokens_with_many_first_bytes_are_found)
     }
     for (size_t count = SPECIAL_TOKEN_PAIRS - 1; count <= TOKENS; count++) {
         SpecialTokens special;
-        assert_ok(special_tokens_init(&special, tokens, count));
+        assert_ok(special_tokens_init(&special, tokens, NULL, count));
         for (size_t i = 0; i < TOKENS; i++)
             for (size_t begin = 0; begin + 3 <= TEXT; begin += 7) {
                 memset(text, 'A', sizeof text);

@@ -45,12 +45,13 @@ class Arguments(ModelCase):
             ("vocab", lambda value: cs336.Tokenizer.from_files(value, self.files[1])),
             ("merges", lambda value: cs336.Tokenizer.from_files(self.files[0], value)),
             ("vocab", lambda value: self.tokenizer.save(value, none)),
-            ("merges", lambda value: self.tokenizer.save(none, value)),
+            ("path", lambda value: self.tokenizer.save(value)),
             ("path", lambda value: self.tokenizer.encode_file(value, none)),
             ("output", lambda value: self.tokenizer.encode_file(text, value)),
             ("path", lambda value: cs336.Model.load(value)),
         ):
             self.assert_refused(name, call, wrong)
+        self.assert_refused("merges", lambda value: self.tokenizer.save(none, value), self.without("text", "bytes", "None"))
         self.assert_refused("path", lambda value: cs336.train_bpe(value, 300), self.without("text", "bytes", "set"))
         self.assert_refused("path", lambda value: cs336.train_bpe(value, 300), {"no files": [], "no file": iter([])})
         self.assertFalse(none.exists())
@@ -128,6 +129,11 @@ class Arguments(ModelCase):
             ("prompt", self.model.stream), ("prompt", self.model.generate),
         ):  # fmt: skip
             self.assert_refused(name, call, wrong)
+            for value in ([1.5], [None], [True], 5, np.array(5), 10**30, ["a"], np.zeros(2), {1}, None):
+                with self.subTest(argument=name, value=value), self.assertRaisesRegex(TypeError, rf"\b{name}\b.*expected"):
+                    call(value)
+            with self.assertRaisesRegex(ValueError, "has a number that is not in"):
+                call([10**30])
 
     def test_texts(self):
         """Only bytes are bytes: the memory of an array of ids is no text."""

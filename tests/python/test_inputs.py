@@ -127,6 +127,10 @@ class Inputs(TemporaryFiles):
                     call()
         self.assertFalse((self.folder / "none").exists())
 
+    def test_an_empty_field_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "text_field is empty, expected the name of a field"):
+            cs336.train_bpe(self.write("lines.jsonl", "{}"), 400, text_field="")
+
     def test_json_lines_without_a_field_are_warned_of(self):
         source, other = self.write("documents.jsonl", lines_of(DOCUMENTS)), self.write("documents", lines_of(DOCUMENTS))
         for call in (

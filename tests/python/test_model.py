@@ -111,14 +111,15 @@ class Logits(ModelCase):
         for ids, message in [
             ([], "expected at least one id"),
             (np.zeros((2, 0), int), "expected at least one id"),
-            (3, "in one dimension"),
             ([0, 330], "330"),
             ([-1], "-1"),
             ([0] * 25, "context_length|25"),
-            ([0.5], "expected integers"),
             (np.zeros((1,) * 8, int), "dimensions"),
         ]:
             with self.subTest(message=message), self.assertRaisesRegex(ValueError, message):
+                self.model.logits(ids)
+        for ids in (3, [0.5]):
+            with self.subTest(ids=ids), self.assertRaisesRegex(TypeError, "expected .*integers"):
                 self.model.logits(ids)
 
     def test_files_that_are_no_checkpoints_are_refused(self):

@@ -3,6 +3,7 @@
 import json
 import mmap
 import unittest
+import warnings
 
 import numpy as np
 
@@ -135,7 +136,7 @@ class Decoding(TokenizerCase):
         for ids in ([-1], [2**31], [2**64 - 1], np.array([2**32 + 1], np.uint64)):
             with self.assertRaises(ValueError):
                 self.tokenizer.decode(ids)
-        with self.assertRaisesRegex(ValueError, "expected integers"):
+        with self.assertRaisesRegex(TypeError, "expected integers"):
             self.tokenizer.decode([0.5])
         with self.assertRaisesRegex(ValueError, "dimensions"):
             self.tokenizer.decode([[1, 2]])
@@ -169,6 +170,40 @@ class Files(TokenizerCase):
             cs336.Tokenizer.from_file(self.files[0])
         with self.assertRaisesRegex(OSError, "none"):
             cs336.Tokenizer.from_file(self.folder / "none")
+
+    def test_save_writes_one_file_as_the_program_does(self):
+        text = "".join(TEXTS)
+        for name, options in (("t.json", {}), ("t.tiktoken", {"pattern": "gpt2", "special_tokens": [END]})):
+            saved, theirs = self.folder / name, self.folder / ("theirs-" + name)
+            self.tokenizer.save(saved)
+            program(
+                "export-tokenizer", "--vocab", self.files[0], "--merges", self.files[1], "--special-token", END,
+                "--output", theirs,
+            )  # fmt: skip
+            self.assertEqual(saved.read_bytes(), theirs.read_bytes())
+            loaded = cs336.Tokenizer.from_file(saved, **options)
+            self.assertEqual(loaded.encode(text).tolist(), self.plain(text))
+        with self.assertRaisesRegex(OSError, "none/t.json: cannot write"):
+            self.tokenizer.save(self.folder / "none" / "t.json")
+        with self.assertRaisesRegex(ValueError, "is not UTF-8"):
+            cs336.Tokenizer({i: bytes([i]) for i in range(256)}, [], [b"\xff\xfe"]).save(self.folder / "bad.json")
+        self.assertFalse((self.folder / "bad.json").exists())
+
+    def test_what_is_left_out_is_warned_of(self):
+        path = self.folder / "t.json"
+        self.tokenizer.save(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            cs336.Tokenizer.from_file(path)
+        whole = json.loads(path.read_text())
+        path.write_text(json.dumps({**whole, "decoder": None, "truncation": {}}))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded = cs336.Tokenizer.from_file(path)
+        self.assertEqual(loaded.decode(loaded.encode("the cat")), "the cat")
+        self.assertEqual([warning.filename for warning in caught], [__file__, __file__])
+        self.assertRegex(str(caught[0].message), r"t\.json: its truncation of long texts is left out")
+        self.assertRegex(str(caught[1].message), r"t\.json: it has no decoder")
 
     def test_the_pattern_decides(self):
         """GPT-4's pattern takes three digits at most, GPT-2's all of them."""

@@ -45,8 +45,8 @@ START_TEST(test_special_tokens_are_found_earliest_and_longest_first)
     for (int trial = 0; trial < 3000; trial++) {
         SpecialTokens special;
         const size_t first = (size_t)rng_below(&rng, COUNT(specials));
-        assert_ok(
-            special_tokens_init(&special, specials + first, 1 + (size_t)rng_below(&rng, COUNT(specials) - first)));
+        const size_t count = 1 + (size_t)rng_below(&rng, COUNT(specials) - first);
+        assert_ok(special_tokens_init(&special, specials + first, NULL, count));
         const ByteString text = random_text(&rng, buffer, special_atoms, COUNT(special_atoms), 12);
         size_t begin;
         const int64_t expected = find_slowly(&special, text, &begin);
@@ -63,6 +63,61 @@ START_TEST(test_special_tokens_are_found_earliest_and_longest_first)
         }
         special_tokens_deinit(&special);
     }
+}
+END_TEST
+
+/* True if a token begins at index `at` and ends after `end`, or may do so if the text goes on. */
+static bool reaches_slowly(const SpecialTokens *special, ByteString text, size_t at, size_t end, bool ended)
+{
+    for (size_t i = 0; i < special->count; i++) {
+        const ByteString token = special->tokens[i];
+        const size_t left = text.length - at, shown = token.length < left ? token.length : left;
+        if (memcmp(text.bytes + at, token.bytes, shown) == 0 && at + token.length > end &&
+            (shown == token.length || !ended))
+            return true;
+    }
+    return false;
+}
+
+static bool ends_slowly(const SpecialTokens *special, ByteString text, size_t at)
+{
+    for (size_t i = 0; i < special->count; i++) {
+        const ByteString token = special->tokens[i];
+        if (token.length <= at && memcmp(text.bytes + at - token.length, token.bytes, token.length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where a text may be cut without cutting a token, and where tokens begin and end: each place, each token. */
+START_TEST(test_special_tokens_at_a_place)
+{
+    Rng rng = rng_seeded(3);
+    uint8_t buffer[LONGEST_TEXT];
+    size_t crossed = 0;
+    for (int trial = 0; trial < 3000; trial++) {
+        SpecialTokens special;
+        bool late[COUNT(specials)];
+        for (size_t i = 0; i < COUNT(specials); i++)
+            late[i] = rng_below(&rng, 2);
+        assert_ok(special_tokens_init(&special, specials, late, (size_t)rng_below(&rng, COUNT(specials) + 1)));
+        const ByteString text = random_text(&rng, buffer, special_atoms, COUNT(special_atoms), 12);
+        const bool ended = rng_below(&rng, 2);
+        for (size_t at = 0; at < text.length; at++) {
+            bool expected = false;
+            for (size_t begin = 0; begin < at; begin++)
+                expected = expected || reaches_slowly(&special, text, begin, at, ended);
+            crossed += expected;
+            test_label("trial %d, byte %zu of %zu, ended %d", trial, at, text.length, ended);
+            ck_assert_int_eq(special_tokens_cross(&special, text.bytes, text.length, at, ended), expected);
+            ck_assert_int_eq(special_tokens_begin_at(&special, text.bytes, text.length, at, ended),
+                             reaches_slowly(&special, text, at, at, ended));
+            ck_assert_int_eq(special_tokens_end_at(&special, text.bytes, at), ends_slowly(&special, text, at));
+        }
+        special_tokens_deinit(&special);
+    }
+    test_label_end();
+    ck_assert_uint_gt(crossed, 3000);
 }
 END_TEST
 
@@ -116,12 +171,12 @@ START_TEST(test_late_special_tokens_are_found_between_the_others)
     for (int trial = 0; trial < 3000; trial++) {
         SpecialTokens special;
         int64_t expected[LONGEST_TEXT];
-        assert_ok(special_tokens_init(&special, overlapping, COUNT(overlapping) - rng_below(&rng, 2)));
+        bool late[COUNT(overlapping)];
         for (size_t i = 0; i < COUNT(overlapping); i++)
-            if (rng_below(&rng, 2))
-                special_tokens_make_late(&special, overlapping[i]);
+            late[i] = rng_below(&rng, 2);
+        assert_ok(special_tokens_init(&special, overlapping, late, COUNT(overlapping) - rng_below(&rng, 2)));
         for (size_t i = 1; i < special.count; i++)
-            ck_assert(i == special.early_count || special.tokens[i - 1].length >= special.tokens[i].length);
+            ck_assert(i == special.early_count || byte_string_compare(special.tokens[i - 1], special.tokens[i]) < 0);
         const ByteString text = random_text(&rng, buffer, letters, COUNT(letters), 20);
         find_in_two_rounds(expected, &special, text);
         size_t begin = 0, shown = (size_t)rng_below(&rng, 4);
@@ -206,7 +261,7 @@ START_TEST(test_special_tokens_that_cross_a_cut_are_found)
     static const char text[] = "aba x y\nq<|a|><|a|>x y\n<|a|> x y\n";
     const size_t length = sizeof text - 1;
     SpecialTokens special;
-    assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
+    assert_ok(special_tokens_init(&special, specials, NULL, COUNT(specials)));
     for (size_t end = 0; end <= length; end++)
         for (size_t cut = 0; cut <= end; cut++) {
             bool crosses = false;
@@ -342,7 +397,7 @@ START_TEST(test_words_are_the_same_however_the_text_is_cut)
         write_file(path, text.bytes, text.length);
         const WordSource memory = {.content = text}, file = {.path = path, .content.length = text.length};
         SpecialTokens special;
-        assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
+        assert_ok(special_tokens_init(&special, specials, NULL, COUNT(specials)));
         WordTable uncut, cut;
         WordCountConfig config = {.special = &special, .pattern = (PretokenPattern)(trial / 2 % 2), .threads = 1};
         test_label("text %d", trial);
@@ -376,7 +431,7 @@ START_TEST(test_words_are_the_same_wherever_special_tokens_begin)
         const WordSource source = {.content = text};
         SpecialTokens special;
         WordTable uncut, cut;
-        assert_ok(special_tokens_init(&special, special_texts, 1 + rng_below(&rng, 2)));
+        assert_ok(special_tokens_init(&special, special_texts, NULL, 1 + rng_below(&rng, 2)));
         WordCountConfig config = {.special = &special, .pattern = (PretokenPattern)(trial / 2 % 2), .threads = 1};
         test_label("text %d", trial);
         assert_ok(count_words(&uncut, &source, 1, &config));
@@ -561,6 +616,7 @@ END_TEST
 
 const TestCase bpe_tests[] = {
     TEST(test_late_special_tokens_are_found_between_the_others, "tokenizer"),
+    TEST(test_special_tokens_at_a_place, "tokenizer"),
     TEST(test_special_tokens_are_found_earliest_and_longest_first, "tokenizer"),
     TEST(test_special_tokens_that_cross_a_cut_are_found, "train_bpe"),
     TEST(test_training_equals_a_trainer_that_recounts_everything, "train_bpe"),

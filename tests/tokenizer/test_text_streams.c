@@ -112,7 +112,7 @@ START_TEST(test_chunks_are_split_like_the_whole)
         SpecialTokens special;
         const ByteString text = random_text(&rng, buffer, atoms, COUNT(atoms), 60);
         const size_t special_count = rng_below(&rng, COUNT(specials) + 1), chunk_bytes = 1 + rng_below(&rng, 40);
-        assert_ok(special_tokens_init(&special, specials, special_count));
+        assert_ok(special_tokens_init(&special, specials, NULL, special_count));
         const size_t expected = plain_split(whole, text, specials, special_count, PRETOKENS_RIGHT);
         for (int policy = CUT_GROW; policy <= CUT_CONTINUE; policy++) {
             MemoryStream m = memory_stream(text, (uint64_t)trial);
@@ -138,7 +138,7 @@ START_TEST(test_chunks_are_cut_near_their_nominal_length)
     const TextStream stream = {.read = read_memory, .context = &m};
     TextCutter cutter;
     TextChunk chunk = {0};
-    assert_ok(special_tokens_init(&special, NULL, 0));
+    assert_ok(special_tokens_init(&special, NULL, NULL, 0));
     text_cutter_begin(&cutter, &stream, &special, PATTERN_GPT2, CHUNK, CUT_GROW);
     assert_ok(text_cutter_next(&cutter, &chunk));
     ck_assert_uint_ge(chunk.length, CHUNK - 20);
@@ -182,7 +182,7 @@ START_TEST(test_words_of_streams_are_those_of_their_texts)
 {
     Rng rng = rng_seeded(22);
     SpecialTokens special;
-    assert_ok(special_tokens_init(&special, specials, COUNT(specials)));
+    assert_ok(special_tokens_init(&special, specials, NULL, COUNT(specials)));
     for (int trial = 0; trial < 300; trial++) {
         uint8_t buffers[3][LONGEST_TEXT];
         WordSource memory[3], mixed[3];
@@ -235,7 +235,7 @@ START_TEST(test_learning_ends_when_a_stream_fails)
 {
     static uint8_t text[20000];
     SpecialTokens special;
-    assert_ok(special_tokens_init(&special, NULL, 0));
+    assert_ok(special_tokens_init(&special, NULL, NULL, 0));
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (uint8_t)("words "[i % 6]);
     for (int threads = 1; threads <= 4; threads++)

@@ -5,6 +5,7 @@
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
 #include "tests/support/random_text.h"
+#include "tokenizer/encode/encoder.h"
 #include "tokenizer/encode/tokenizer.h"
 #include "tokenizer/files/bpe_files.h"
 #include "tokenizer/files/rank_file.h"
@@ -154,6 +155,41 @@ START_TEST(test_a_tokenizer_of_many_special_tokens)
 }
 END_TEST
 
+/*
+ * Each of them is found in a text that has all of them. Half of them are
+ * late, by the field "normalized" of a tokenizer.json; that changes nothing, since none overlaps another.
+ */
+START_TEST(test_many_special_tokens_are_found_in_a_text)
+{
+    static int32_t expected[2 * MANY];
+    ByteString *texts = many_texts();
+    BPEModel model = bytes_alone();
+    Tokenizer *tokenizer;
+    TokenList ids = {0};
+    ByteList text = {0};
+    size_t count = 0;
+    for (int i = 0; i < MANY; i++) {
+        assert_ok(bpe_model_add_special(&model, texts[i]));
+        model.specials[bpe_model_find_special(&model, texts[i])].late = i % 2;
+    }
+    assert_ok(tokenizer_create(&tokenizer, &model, texts, MANY));
+    ck_assert_uint_eq(tokenizer->special.early_count, MANY / 2);
+    for (int i = 0; i < MANY; i++) {
+        assert_ok(byte_list_append(&text, texts[i].bytes, texts[i].length));
+        assert_ok(byte_list_append_text(&text, "x"));
+        expected[count++] = BYTE_VALUES + i;
+        expected[count++] = 'x';
+    }
+    assert_ok(tokenizer_encode(tokenizer, &ids, byte_list_view(&text)));
+    ck_assert_uint_eq(ids.count, count);
+    ck_assert_mem_eq(ids.ids, expected, count * sizeof *expected);
+    byte_list_deinit(&text);
+    token_list_deinit(&ids);
+    tokenizer_destroy(tokenizer);
+    bpe_model_deinit(&model);
+}
+END_TEST
+
 START_TEST(test_training_with_many_special_tokens)
 {
     ByteString *texts = many_texts();
@@ -265,6 +301,7 @@ const TestCase text_table_tests[] = {
     TEST(test_texts_are_numbered_in_the_order_of_their_first_addition, "tokenizer"),
     TEST(test_a_table_without_memory_keeps_its_texts, "tokenizer"),
     TEST(test_a_tokenizer_of_many_special_tokens, "tokenizer"),
+    TEST(test_many_special_tokens_are_found_in_a_text, "tokenizer"),
     TEST(test_training_with_many_special_tokens, "train_bpe"),
     TEST(test_tokenizer_json_of_many_special_tokens, "tokenizer"),
     TEST(test_vocab_json_of_many_special_tokens, "tokenizer"),

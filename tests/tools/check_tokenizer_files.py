@@ -1,6 +1,7 @@
 """Carries tokenizers in and out through Hugging Face's `tokenizers` and tiktoken, and compares the ids of a text.
 
-usage: check_tokenizer_files.py CS336 [COURSE]     COURSE: a directory with the course's GPT-2 files and texts
+usage: check_tokenizer_files.py CS336 [COURSE]     COURSE: a clone of the course's repository, or its
+                                                   tests/fixtures
 
 A tokenizer is learned here, exported in each form, read by the other program, and its copy is read here again. With
 COURSE the same is done with GPT-2's own vocabulary and the course's texts. Needs: pip install tokenizers tiktoken
@@ -90,8 +91,24 @@ class Checker:
                 sys.exit(f"{name}: tokenizer.json gives another rank file")
 
 
+COURSE_FILES = ("gpt2_vocab.json", "gpt2_merges.txt", "address.txt", "german.txt")
+
+
+def course_files(course: str) -> list[str]:
+    """The paths of COURSE_FILES in a clone of the course's repository, or in its tests/fixtures."""
+    fixtures = os.path.join(course, "tests", "fixtures")
+    folder = fixtures if os.path.isdir(fixtures) else course
+    paths = [os.path.join(folder, name) for name in COURSE_FILES]
+    for path in paths:
+        if not os.path.isfile(path):
+            sys.exit(f"COURSE is '{course}', and there is no {path}; expected a clone of the course's repository "
+                     "(stanford-cs336/assignment1-basics), or its tests/fixtures")
+    return paths
+
+
 def main() -> None:
     program, *course = sys.argv[1:]
+    files = course_files(course[0]) if course else []
     os.environ.setdefault("TIKTOKEN_CACHE_DIR", "")  # the rank file is a local one that changes
     with tempfile.TemporaryDirectory() as folder:
         checker = Checker(os.path.abspath(program), folder)
@@ -102,10 +119,10 @@ def main() -> None:
         checker.compare("learned: tokenizer.json", checker.ids("--tokenizer", checker.path("learned.json")),
                         checker.ids(*own, "--special-token", EOT))
         checker.check("learned", own, checker.path("v.json"), checker.path("m.txt"))
-        if course:
-            vocab, merges = (os.path.join(course[0], f"gpt2_{name}") for name in ("vocab.json", "merges.txt"))
-            for name in ("address.txt", "german.txt"):
-                with open(os.path.join(course[0], name), encoding="utf-8", newline="") as f:
+        if files:
+            vocab, merges, *texts = files
+            for path in texts:
+                with open(path, encoding="utf-8", newline="") as f:
                     checker.text += f.read() + EOT
             checker.check("GPT-2", ["--vocab", vocab, "--merges", merges], vocab, merges)
 

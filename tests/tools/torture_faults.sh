@@ -146,11 +146,11 @@ disk() { # judge, command ...
 [ $small = tmpfs ] || echo 'skipped: a full disk: cannot mount a tmpfs here; a limit on the size of files stands in'
 
 each survived story --stories 100 --output o.txt
-each survived train-bpe --input text.txt --vocab-size 280 --vocab o.json --merges o.txt
+each survived train-bpe --input text.txt --vocab-size 280 --special-token '<|endoftext|>' --vocab o.json --merges o.txt
 each survived encode $files --input text.txt --output o.bin
 each survived encode $files --special-token '<|x|>' --text-field text --input text.jsonl --output o.bin
 if (cd case && "$program" encode $files --input text.gz --output ../gz.bin) >log 2>&1; then # built with zlib
-    each survived train-bpe --input text.gz --vocab-size 280 --vocab o.json --merges o.txt
+    each survived train-bpe --input text.gz --vocab-size 280 --special-token '<|endoftext|>' --vocab o.json --merges o.txt
     each survived encode $files --input text.gz --output o.bin
 fi
 each survived decode $files --input train.bin --output o.txt

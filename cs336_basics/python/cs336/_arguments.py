@@ -161,6 +161,8 @@ def text_field(name: Any, special: List[bytes], paths: List[bytes]) -> c.TextFie
         return c.TextField()
     if not isinstance(name, str):
         raise TypeError(f"text_field is {kind(name)}, expected the name of a field")
+    if not name:
+        raise ValueError("text_field is empty, expected the name of a field")
     if any(b"\0" in text for text in [name.encode(), *special]):
         raise ValueError("text_field and the special tokens beside it may have no zero byte")
     tokens = (ctypes.c_char_p * len(special))(*special)

@@ -48,8 +48,8 @@ def mask(array: np.ndarray, name: str = "mask") -> MaskTensor:
 
 
 def token_ids(values, name: str = "ids") -> np.ndarray:
-    """Returns integers as a contiguous int32 array. Such an array is returned itself; others are copied, and a number
-    that is no int32 is a ValueError."""
+    """Returns integers as a contiguous int32 array. Such an array is returned itself; others are copied. A number that is
+    no int32 is a ValueError, other values and one number alone are a TypeError."""
     if values is None or isinstance(values, (str, bytes, bytearray)):
         raise TypeError(f"{name} is {type(values).__name__}, expected integers")
     try:
@@ -58,12 +58,15 @@ def token_ids(values, name: str = "ids") -> np.ndarray:
         raise ValueError(f"{name} has rows of different lengths, expected an array of integers") from None
     if array.size == 0:
         return np.zeros(array.shape, np.int32)
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"{name} has the dtype {array.dtype}, expected integers")
+    large = array.dtype == object and all(type(value) is int for value in array.flat)
+    if array.dtype.kind not in "iu" and not large:
+        raise TypeError(f"{name} has the dtype {array.dtype}, expected integers")
+    if array.ndim == 0:
+        raise TypeError(f"{name} is one number, expected a list or an array of integers")
     bounds = np.iinfo(np.int32)
     if array.dtype != np.int32 and (array.min() < bounds.min or array.max() > bounds.max):
         raise ValueError(f"{name} has a number that is not in [{bounds.min}, {bounds.max}]")
-    return np.ascontiguousarray(array, np.int32).reshape(array.shape)  # one number alone has no dimension
+    return np.ascontiguousarray(array, np.int32)
 
 
 def address(array: np.ndarray) -> int:

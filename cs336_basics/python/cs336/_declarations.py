@@ -72,11 +72,17 @@ void decoder_deinit(Decoder *decoder);
 Status decoder_feed(Decoder *decoder, const int32_t *ids, size_t count);
 
 Status bpe_model_add_token(BPEModel *model, ByteString token);
+Status bpe_model_add_special(BPEModel *model, ByteString text);
 Status bpe_model_add_merge(BPEModel *model, BPEMerge merge);
 ByteString bpe_model_token(const BPEModel *model, int32_t id);
 Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merges_path,
                       const ByteString *special_tokens, size_t special_count);
 Status bpe_model_write(const BPEModel *model, const char *vocab_path, const char *merges_path);
+Status tokenizer_file_write(FileWriter *writer, const BPEModel *model);
+Status file_create(FileWriter *writer, const char *path);
+Status file_commit(FileWriter *writer);
+void file_abandon(FileWriter *writer);
+const char *bpe_model_note(const BPEModel *model, size_t index);
 void bpe_model_deinit(BPEModel *model);
 Status bpe_train(BPEModel *model, BPETrainStats *stats, const ByteString *texts, size_t text_count,
                  const BPETrainConfig *config);

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+from collections.abc import Iterable
 from ctypes import byref
 
 from ._loading import lib
@@ -40,18 +41,22 @@ def input_texts(paths: list[bytes], field: TextField):
 
 
 @contextlib.contextmanager
-def bpe_model(vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]]):
+def bpe_model(vocab: dict[int, bytes], merges: list[tuple[bytes, bytes]], special: Iterable[bytes] = ()):
     """Yields the BPEModel of a vocabulary, whose ids are 0 to n - 1 in any order, and of its merges by rank.
 
-    It is freed at the end of the `with` block. C's merges are ids, so each pair is looked up: the lowest id with these
-    bytes."""
+    special: which tokens are special; a byte, or a token that a merge makes, is an ordinary one. The model is freed at the
+    end of the `with` block. C's merges are ids, so each pair is looked up: the lowest id with these bytes."""
     if sorted(vocab) != list(range(len(vocab))):
         raise ValueError(f"vocab has {len(vocab)} tokens, but their ids are not 0 to {len(vocab) - 1}")
     ids = {vocab[index]: index for index in reversed(range(len(vocab)))}
     model = BPEModel()
     try:
+        merged = {left + right for left, right in merges}
+        own = {token for token in special if len(token) > 1 and token not in merged}
         for index in range(len(vocab)):
-            lib.bpe_model_add_token(byref(model), byte_string(vocab[index]))
+            first = vocab[index] in own and ids[vocab[index]] == index
+            add = lib.bpe_model_add_special if first else lib.bpe_model_add_token
+            add(byref(model), byte_string(vocab[index]))
         ranks: dict[tuple[bytes, bytes], int] = {}
         for rank, (left, right) in enumerate(merges):
             if ranks.setdefault((left, right), rank) != rank:  # as the readers of merges.txt and tokenizer.json say

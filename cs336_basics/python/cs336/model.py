@@ -225,6 +225,6 @@ class Model:
 def _some_ids(values: npt.ArrayLike, name: str) -> npt.NDArray[np.int32]:
     """Returns ids as an array with at least one dimension and one id: C's functions take no less."""
     ids = c.token_ids(values, name)
-    if ids.ndim == 0 or ids.size == 0:
+    if ids.size == 0:
         raise ValueError(f"{name} has the shape {ids.shape}, expected at least one id in one dimension")
     return ids

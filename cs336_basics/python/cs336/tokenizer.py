@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import warnings
 from ctypes import byref, c_void_p
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -87,7 +88,7 @@ class Tokenizer:
         pattern         how text is split into pre-tokens, as `train_bpe` did: "gpt2" or "gpt4"
         """
         special = special_bytes(special_tokens)
-        with c.bpe_model(*vocabulary(vocab, merges)) as model:
+        with c.bpe_model(*vocabulary(vocab, merges), special) as model:
             self._create(model, special, pattern)
 
     @classmethod
@@ -123,12 +124,18 @@ class Tokenizer:
 
         special_tokens  further special tokens
         pattern         "gpt2" or "gpt4", for a rank file that does not say which; None: what the file says
+
+        A warning says what a tokenizer.json asks for beyond the ids of a text, which is left out.
         """
         self, handle = cls.__new__(cls), _Handle()
         special = special_bytes(special_tokens)
         asked = c.CONSTANTS["PATTERN_UNKNOWN"] if pattern is None else value_of("pattern_names", pattern, "pattern")
         lib.tokenizer_load_file(byref(handle.tokenizer), c.path_bytes(path), asked, c.byte_strings(special), len(special))
         self._own(handle, special)
+        index = 0
+        while note := lib.bpe_model_note(self._model(), index):
+            warnings.warn(f"{os.fsdecode(path)}: {note.decode()}", stacklevel=2)
+            index += 1
         return self
 
     def _create(self, model: c.BPEModel, special: List[bytes], pattern: str) -> None:
@@ -143,10 +150,27 @@ class Tokenizer:
         self._special = special  # those that the caller has named; the file may have others
         self._encoders: List[_Encoder] = []  # those that no thread uses at the moment
 
-    def save(self, vocab: Path, merges: Path) -> None:
-        """Writes vocab.json and merges.txt, for `from_files` and for the program's --vocab and --merges."""
-        model = ctypes.cast(self._tokenizer, ctypes.POINTER(c.BPEModel))  # the first field of C's Tokenizer
-        lib.bpe_model_write(model, c.path_bytes(vocab, "vocab"), c.path_bytes(merges, "merges"))
+    def save(self, path: Path, merges: Optional[Path] = None) -> None:
+        """Writes the whole tokenizer to one file, for `from_file` and the program's --tokenizer: a tokenizer.json, or a rank
+        file if the name ends in .tiktoken, which has neither the pattern nor the special tokens.
+
+        merges  None, or the merges.txt of GPT-2's pair of files, for `from_files` and the program's --vocab and --merges;
+                `path` is the vocab.json then
+        """
+        if merges is not None:
+            lib.bpe_model_write(self._model(), c.path_bytes(path, "vocab"), c.path_bytes(merges, "merges"))
+            return
+        writer = c.FileWriter()
+        try:
+            lib.file_create(byref(writer), c.path_bytes(path))
+            lib.tokenizer_file_write(byref(writer), self._model())
+            lib.file_commit(byref(writer))
+        finally:
+            lib.file_abandon(byref(writer))
+
+    def _model(self) -> Any:
+        """Returns the address of the BPEModel, which is the first field of C's Tokenizer."""
+        return ctypes.cast(self._tokenizer, ctypes.POINTER(c.BPEModel))
 
     # A tokenizer never changes, so a copy of it is itself.
 

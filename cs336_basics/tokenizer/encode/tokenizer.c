@@ -54,37 +54,52 @@ static Status build_encoding(Tokenizer *tokenizer)
 }
 
 /* Fails if a model ignores its merges and has a token that is longer than what the encoder keeps whole. */
-static Status check_whole_tokens(const BPEModel *model)
+static Status check_whole_tokens(const BPEModel *model, const char *where)
 {
     for (size_t id = 0; model->ignore_merges && id < model->vocab_size; id++) {
         const size_t length = bpe_model_token(model, (int32_t)id).length;
         if (length > WHOLE_TOKEN_BYTES && !bpe_model_is_special(model, (int32_t)id))
-            return status_fail(CS336_ERANGE,
-                               "tokenizer_create: token %zu has %zu bytes, expected at most %d, since the model takes "
-                               "pre-tokens that are tokens without merging them",
-                               id, length, WHOLE_TOKEN_BYTES);
+            return status_fail(
+                CS336_ERANGE,
+                "%s: token %zu has %zu bytes, expected at most %d, since the model takes pre-tokens that "
+                "are tokens without merging them",
+                where, id, length, WHOLE_TOKEN_BYTES);
     }
     return CS336_OK;
 }
 
+/* Finds the special tokens in text. Which of them are late is known by the model, which has all of them. */
+static Status build_special(Tokenizer *tokenizer, const ByteString *tokens, size_t count)
+{
+    const BPEModel *model = &tokenizer->model;
+    bool *late = memory_allocate_zeroed(count, sizeof *late);
+    if (!late)
+        return status_fail(CS336_ENOMEM, "tokenizer_create: no memory for %zu special tokens", count);
+    for (size_t i = 0; i < count; i++)
+        late[i] = model->specials[bpe_model_find_special(model, tokens[i])].late;
+    const Status s = special_tokens_init(&tokenizer->special, tokens, late, count);
+    memory_release(late);
+    return s;
+}
+
 /* Fills a zeroed tokenizer. On failure the caller destroys it. */
-static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteString *tokens, size_t count)
+static Status build(Tokenizer *tokenizer, const BPEModel *model, const char *where, const ByteString *tokens,
+                    size_t count)
 {
     if (model->decode_only && count)
-        return status_fail(CS336_ERANGE, "tokenizer_create: a tokenizer of llama2.c has no special tokens beside its "
-                                         "own, because it cannot encode text");
+        return status_fail(CS336_ERANGE,
+                           "%s: a tokenizer of llama2.c has no special tokens beside its own, because it cannot encode "
+                           "text",
+                           where);
     /* The model, with all special tokens and room for append_tokens() to read beyond its end. */
-    Status s = check_whole_tokens(model);
-    if (!s)
-        s = special_tokens_init(&tokenizer->special, tokens, count);
+    Status s = check_whole_tokens(model, where);
     if (!s)
         s = bpe_model_copy(&tokenizer->model, model);
     if (!s)
         s = bpe_model_name_specials(&tokenizer->model, tokens, count);
-    /* Which special tokens are late, and whether ids are skipped. */
-    for (size_t i = 0; !s && i < tokenizer->model.special_count; i++)
-        if (tokenizer->model.specials[i].late)
-            special_tokens_make_late(&tokenizer->special, bpe_model_special_text(&tokenizer->model, i));
+    if (!s)
+        s = build_special(tokenizer, tokens, count);
+    /* Whether ids are skipped. */
     for (size_t id = 0; !s && id < tokenizer->model.vocab_size; id++)
         tokenizer->has_holes |= tokenizer_token(tokenizer, (int32_t)id).length == 0;
     ByteList *bytes = &tokenizer->model.bytes;
@@ -96,18 +111,24 @@ static Status build(Tokenizer *tokenizer, const BPEModel *model, const ByteStrin
     return s || model->decode_only ? s : build_encoding(tokenizer);
 }
 
-Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
-                        size_t special_count)
+Status tokenizer_create_named(Tokenizer **tokenizer, const BPEModel *model, const char *where,
+                              const ByteString *special_tokens, size_t special_count)
 {
     *tokenizer = memory_allocate_zeroed(1, sizeof **tokenizer);
     if (!*tokenizer)
         return status_fail(CS336_ENOMEM, "tokenizer_create: no memory");
-    const Status s = build(*tokenizer, model, special_tokens, special_count);
+    const Status s = build(*tokenizer, model, where, special_tokens, special_count);
     if (s) {
         tokenizer_destroy(*tokenizer);
         *tokenizer = NULL;
     }
     return s;
+}
+
+Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *model, const ByteString *special_tokens,
+                        size_t special_count)
+{
+    return tokenizer_create_named(tokenizer, model, "tokenizer_create", special_tokens, special_count);
 }
 
 void tokenizer_destroy(Tokenizer *tokenizer)

@@ -59,6 +59,13 @@ CS336_MUST_CHECK Status tokenizer_create(Tokenizer **tokenizer, const BPEModel *
                                          size_t special_count);
 
 /**
+ * @brief The same as tokenizer_create(), for a model that is from a file.
+ * @param[in] where  the file's path, with which messages about the model begin
+ */
+CS336_MUST_CHECK Status tokenizer_create_named(Tokenizer **tokenizer, const BPEModel *model, const char *where,
+                                               const ByteString *special_tokens, size_t special_count);
+
+/**
  * @brief Makes a tokenizer from the files of a model.
  * @retval CS336_EIO, CS336_EFORMAT, CS336_ERANGE, CS336_ENOMEM  as bpe_model_read() and tokenizer_create()
  */
@@ -68,9 +75,10 @@ CS336_MUST_CHECK Status tokenizer_load(Tokenizer **tokenizer, const char *vocab_
 /**
  * @brief The same as tokenizer_create(), but special tokens that the model's file names are special tokens too: those
  * of a tokenizer.json (all of BPEModel.specials but SPECIAL_UNNAMED).
+ * @param[in] path  the file, for messages
  * @retval CS336_ERANGE, CS336_ENOMEM  as tokenizer_create()
  */
-CS336_MUST_CHECK Status tokenizer_create_from_file(Tokenizer **tokenizer, const BPEModel *model,
+CS336_MUST_CHECK Status tokenizer_create_from_file(Tokenizer **tokenizer, const BPEModel *model, const char *path,
                                                    const ByteString *special_tokens, size_t special_count);
 
 /**

@@ -85,3 +85,16 @@ Status tokenizer_file_read(BPEModel *model, const char *path, int pattern, const
     file_unload(&file);
     return s;
 }
+
+bool tokenizer_file_is_ranks(const char *path)
+{
+    static const char ending[] = ".tiktoken";
+    const size_t length = strlen(path), ending_length = sizeof ending - 1;
+    return length >= ending_length && strcmp(path + length - ending_length, ending) == 0;
+}
+
+Status tokenizer_file_write(FileWriter *writer, const BPEModel *model)
+{
+    return tokenizer_file_is_ranks(writer->path) ? rank_file_write(writer, model)
+                                                 : tokenizer_json_write(writer, model, NULL, 0);
+}

@@ -1,14 +1,15 @@
 /**
  * @file
  * @brief Reads a tokenizer from one file, whose kind its content tells: a tokenizer.json, a rank file of tiktoken, or a
- * tokenizer.bin of llama2.c, which can only decode.
+ * tokenizer.bin of llama2.c, which can only decode. Writes one of the first two, which the name tells.
  *
- * The name of the file does not matter. Llama 3's rank file, for example, is called tokenizer.model.
+ * The name of a file that is read does not matter. Llama 3's rank file, for example, is called tokenizer.model.
  */
 #ifndef CS336_TOKENIZER_FILES_TOKENIZER_FILE_H
 #define CS336_TOKENIZER_FILES_TOKENIZER_FILE_H
 
 #include "core/api.h"
+#include "core/file.h"
 #include "core/status.h"
 #include "tokenizer/bpe_model.h"
 
@@ -28,6 +29,20 @@ CS336_API_BEGIN
  */
 CS336_MUST_CHECK Status tokenizer_file_read(BPEModel *model, const char *path, int pattern,
                                             const ByteString *special_tokens, size_t special_count);
+
+/** @brief True if tokenizer_file_write() writes a rank file to this path: its name ends in .tiktoken. */
+bool tokenizer_file_is_ranks(const char *path);
+
+/**
+ * @brief Writes a model and its special tokens: a rank file if the name ends in .tiktoken, which has neither the
+ * pattern nor the special tokens, else a tokenizer.json.
+ * @param writer  the file; the caller commits or abandons it
+ * @param model   the special tokens that it knows are written, except SPECIAL_UNNAMED; bpe_model_name_specials() adds
+ * some
+ * @retval CS336_ERANGE  as tokenizer_json_write() and rank_file_write()
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status tokenizer_file_write(FileWriter *writer, const BPEModel *model);
 
 CS336_API_END
 

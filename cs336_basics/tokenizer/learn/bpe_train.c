@@ -65,7 +65,7 @@ static Status count_pretokens(WordTable *words, size_t *bytes, const WordSource 
                               const BPETrainConfig *config)
 {
     SpecialTokens special;
-    Status s = special_tokens_init(&special, config->special_tokens, config->special_count);
+    Status s = special_tokens_init(&special, config->special_tokens, NULL, config->special_count);
     if (s)
         return s;
     Listener listener = {.progress = config->progress, .context = config->progress_context};

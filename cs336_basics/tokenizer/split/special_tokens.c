@@ -4,31 +4,55 @@
 
 #include <stdlib.h>
 
-static int longest_first(const void *a, const void *b)
+/* qsort()'s order: that of the bytes. */
+static int by_bytes(const void *a, const void *b)
 {
-    const ByteString *x = a, *y = b;
-    if (x->length != y->length)
-        return x->length < y->length ? 1 : -1;
-    return byte_string_compare(*x, *y);
+    return byte_string_compare(*(const ByteString *)a, *(const ByteString *)b);
 }
 
-/* Copies the tokens, in the given order, and all their bytes into one allocation. */
-static Status copy_tokens(SpecialTokens *special, const ByteString *tokens, size_t count)
+static bool begins_with(ByteString text, ByteString beginning)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < count; i++)
-        total += tokens[i].length;
-    special->tokens = memory_allocate_zeroed(count, sizeof *special->tokens);
-    special->bytes = memory_allocate(total);
-    if (!special->tokens || !special->bytes)
-        return status_fail(CS336_ENOMEM, "special_tokens_init: no memory for %zu tokens of %zu bytes", count, total);
-    uint8_t *bytes = special->bytes;
+    return text.length >= beginning.length && memcmp(text.bytes, beginning.bytes, beginning.length) == 0;
+}
+
+/* Copies the tokens that are late, or those that are not, behind the ones that there are, whose bytes end at `bytes`.
+ * Returns where the bytes end then. */
+static uint8_t *copy_tokens(SpecialTokens *special, uint8_t *bytes, const ByteString *tokens, const bool *late,
+                            size_t count, bool which)
+{
     for (size_t i = 0; i < count; i++) {
+        if ((late && late[i]) != which)
+            continue;
         memcpy(bytes, tokens[i].bytes, tokens[i].length);
-        special->tokens[i] = (ByteString){.bytes = bytes, .length = tokens[i].length};
+        special->tokens[special->count++] = (ByteString){.bytes = bytes, .length = tokens[i].length};
         bytes += tokens[i].length;
     }
-    return CS336_OK;
+    return bytes;
+}
+
+/* Sorts the tokens from `first` on, drops repeated ones, which are neighbours then, and makes a group of them. */
+static void make_group(SpecialTokens *special, SpecialGroup *group, size_t first)
+{
+    ByteString *const tokens = special->tokens;
+    const size_t end = special->count;
+    qsort(tokens + first, end - first, sizeof *tokens, by_bytes);
+    special->count = first;
+    for (size_t i = first; i < end; i++)
+        if (special->count == first || !byte_string_equal(tokens[i], tokens[special->count - 1]))
+            tokens[special->count++] = tokens[i];
+    size_t next = first;
+    for (size_t b = 0; b <= 256; b++) {
+        while (next < special->count && tokens[next].bytes[0] < b)
+            next++;
+        group->starts[b] = next;
+    }
+    /* A token's beginnings precede it, and all between begin with them too: the list of its neighbour has them. */
+    for (size_t i = first; i < special->count; i++) {
+        int64_t shorter = i > first ? (int64_t)i - 1 : -1;
+        while (shorter >= 0 && !begins_with(tokens[i], tokens[shorter]))
+            shorter = special->shorter[shorter];
+        special->shorter[i] = shorter;
+    }
 }
 
 static bool has_pair(const SpecialTokens *special, BytePair pair)
@@ -55,54 +79,47 @@ static void collect_pairs(SpecialTokens *special)
     }
 }
 
-Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count)
+static Status allocate(SpecialTokens *special, const ByteString *tokens, size_t count)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += tokens[i].length;
+    special->tokens = memory_allocate_zeroed(count, sizeof *special->tokens);
+    special->shorter = memory_allocate(count * sizeof *special->shorter);
+    special->bytes = memory_allocate(total);
+    if (special->tokens && special->shorter && special->bytes)
+        return CS336_OK;
+    special_tokens_deinit(special);
+    return status_fail(CS336_ENOMEM, "special_tokens_init: no memory for %zu tokens of %zu bytes", count, total);
+}
+
+Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, const bool *late, size_t count)
 {
     *special = (SpecialTokens){0};
     for (size_t i = 0; i < count; i++)
         if (tokens[i].length == 0)
             return status_fail(CS336_ERANGE, "special_tokens_init: special token %zu of %zu is empty", i + 1, count);
-    if (count == 0)
-        return CS336_OK;
-    const Status s = copy_tokens(special, tokens, count);
-    if (s) {
-        special_tokens_deinit(special);
+    const Status s = count ? allocate(special, tokens, count) : CS336_OK;
+    if (s || count == 0)
         return s;
-    }
-    /* Sort, and drop repeated tokens, which are neighbours then. */
-    qsort(special->tokens, count, sizeof *special->tokens, longest_first);
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || !byte_string_equal(special->tokens[i], special->tokens[special->count - 1]))
-            special->tokens[special->count++] = special->tokens[i];
+    uint8_t *bytes = copy_tokens(special, special->bytes, tokens, late, count, false);
+    make_group(special, &special->early, 0);
     special->early_count = special->count;
-    special->longest = special->tokens[0].length;
-    for (size_t i = 0; i < special->count; i++)
-        special->begins[special->tokens[i].bytes[0]] = true;
+    copy_tokens(special, bytes, tokens, late, count, true);
+    make_group(special, &special->late, special->early_count);
+    for (size_t i = 0; i < special->count; i++) {
+        const ByteString token = special->tokens[i];
+        special->begins[token.bytes[0]] = true;
+        special->longest = token.length > special->longest ? token.length : special->longest;
+    }
     collect_pairs(special);
     return CS336_OK;
-}
-
-void special_tokens_make_late(SpecialTokens *special, ByteString token)
-{
-    size_t i = 0;
-    while (i < special->early_count && !byte_string_equal(special->tokens[i], token))
-        i++;
-    if (i == special->early_count)
-        return;
-    /* Move it behind the early tokens, and behind the late ones that are longer. */
-    const ByteString late = special->tokens[i];
-    special->early_count--;
-    for (; i + 1 < special->count; i++) {
-        const ByteString next = special->tokens[i + 1];
-        if (i >= special->early_count && longest_first(&next, &late) > 0)
-            break;
-        special->tokens[i] = next;
-    }
-    special->tokens[i] = late;
 }
 
 void special_tokens_deinit(SpecialTokens *special)
 {
     memory_release(special->tokens);
+    memory_release(special->shorter);
     memory_release(special->bytes);
     *special = (SpecialTokens){0};
 }
@@ -123,35 +140,59 @@ static size_t next_candidate(const SpecialTokens *special, const uint8_t *text, 
 /* What stands at a place, if it is not the index of a token. */
 enum { NOTHING = -1, CUT_OFF = -2 /* perhaps a token, which more bytes decide */ };
 
-/* Returns the index of the longest of the tokens from `first` to `end` - 1 that begins at a place, or one of the above.
+/* Returns the index of the first token of a group that comes behind a text, which is not empty, in the order of bytes,
+ * of those with its first byte; if there is none, the index where they end. */
+static size_t first_behind(const SpecialTokens *special, const SpecialGroup *group, ByteString text)
+{
+    size_t low = group->starts[text.bytes[0]], high = group->starts[text.bytes[0] + 1U];
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (byte_string_compare(special->tokens[middle], text) > 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+/*
+ * Returns the index of the longest token of a group that begins at a place before the end, or one of the above. In the
+ * order of bytes, tokens that the text begins with come before it, and the last token before it begins with them too.
+ * Tokens that begin with the whole text come right behind it.
  */
-static int64_t longest_at(const SpecialTokens *special, size_t first, size_t end, const uint8_t *text, size_t length,
+static int64_t longest_at(const SpecialTokens *special, const SpecialGroup *group, const uint8_t *text, size_t length,
                           size_t at, bool ended)
 {
     const size_t left = length - at;
-    for (size_t i = first; i < end; i++) { /* longest first */
-        const ByteString token = special->tokens[i];
-        if (token.length <= left && memcmp(text + at, token.bytes, token.length) == 0)
-            return (int64_t)i;
-        if (token.length > left && !ended && memcmp(text + at, token.bytes, left) == 0)
-            return CUT_OFF;
-    }
-    return NOTHING;
+    const ByteString rest = {.bytes = text + at, .length = left < special->longest ? left : special->longest};
+    const size_t first = group->starts[text[at]], end = group->starts[text[at] + 1U];
+    const size_t behind = first < end ? first_behind(special, group, rest) : end;
+    if (!ended && behind < end && begins_with(special->tokens[behind], rest))
+        return CUT_OFF;
+    if (behind == first)
+        return NOTHING;
+    int64_t token = (int64_t)behind - 1;
+    const ByteString before = special->tokens[token];
+    size_t common = 0;
+    while (common < before.length && common < rest.length && before.bytes[common] == rest.bytes[common])
+        common++;
+    while (token >= 0 && special->tokens[token].length > common)
+        token = special->shorter[token];
+    return token < 0 ? NOTHING : token;
 }
 
 /* The same for the late tokens at a place where no early one begins: they end before the next early one. */
 static int64_t late_at(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at, bool ended)
 {
-    const size_t early = special->early_count, count = special->count;
-    const int64_t late = longest_at(special, early, count, text, length, at, ended);
+    const int64_t late = longest_at(special, &special->late, text, length, at, ended);
     if (late < 0)
         return late;
     for (size_t i = at + 1; i < at + special->tokens[late].length; i++) {
-        const int64_t next = longest_at(special, 0, early, text, length, i, ended);
+        const int64_t next = longest_at(special, &special->early, text, length, i, ended);
         if (next == CUT_OFF)
             return CUT_OFF;
         if (next != NOTHING)
-            return longest_at(special, early, count, text, i, at, true);
+            return longest_at(special, &special->late, text, i, at, true);
     }
     return late;
 }
@@ -162,8 +203,8 @@ SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *te
     if (special->count == 0)
         return (SpecialMatch){.begin = length, .index = -1};
     for (; (begin = next_candidate(special, text, length, begin)) < length; begin++) {
-        int64_t found = longest_at(special, 0, special->early_count, text, length, begin, ended);
-        if (found == NOTHING && special->early_count < special->count)
+        int64_t found = longest_at(special, &special->early, text, length, begin, ended);
+        if (found == NOTHING)
             found = late_at(special, text, length, begin, ended);
         if (found != NOTHING)
             return (SpecialMatch){.begin = begin, .index = found == CUT_OFF ? -1 : found};
@@ -171,38 +212,50 @@ SpecialMatch special_tokens_find(const SpecialTokens *special, const uint8_t *te
     return (SpecialMatch){.begin = length, .index = -1};
 }
 
-/* True if a token begins at index `at`. If the text goes on, a token that its end may cut off counts too. */
-static bool begins_at(ByteString token, const uint8_t *text, size_t length, size_t at, bool ended)
+/* True if a token of a group begins at index `at` and ends after index `end`, or may do so beyond the text's end. */
+static bool reaches(const SpecialTokens *special, const SpecialGroup *group, const uint8_t *text, size_t length,
+                    size_t at, size_t end, bool ended)
 {
-    const size_t left = length - at;
-    if (left < token.length && ended)
-        return false;
-    return memcmp(text + at, token.bytes, left < token.length ? left : token.length) == 0;
+    const int64_t token = longest_at(special, group, text, length, at, ended);
+    return token == CUT_OFF || (token >= 0 && at + special->tokens[token].length > end);
+}
+
+/* The same for a token of any group. */
+static bool any_reaches(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at, size_t end,
+                        bool ended)
+{
+    return special->count && special->begins[text[at]] &&
+           (reaches(special, &special->early, text, length, at, end, ended) ||
+            reaches(special, &special->late, text, length, at, end, ended));
 }
 
 bool special_tokens_cross(const SpecialTokens *special, const uint8_t *text, size_t length, size_t cut, bool ended)
 {
-    for (size_t i = 0; i < special->count; i++)
-        for (size_t before = 1; before < special->tokens[i].length && before <= cut; before++)
-            if (begins_at(special->tokens[i], text, length, cut - before, ended))
-                return true;
+    for (size_t before = 1; before < special->longest && before <= cut; before++)
+        if (any_reaches(special, text, length, cut - before, cut, ended))
+            return true;
     return false;
 }
 
 bool special_tokens_begin_at(const SpecialTokens *special, const uint8_t *text, size_t length, size_t at, bool ended)
 {
-    for (size_t i = 0; i < special->count; i++)
-        if (begins_at(special->tokens[i], text, length, at, ended))
-            return true;
-    return false;
+    return any_reaches(special, text, length, at, at, ended);
+}
+
+bool special_tokens_contain(const SpecialTokens *special, ByteString text)
+{
+    if (text.length == 0 || text.length > special->longest || !special->begins[text.bytes[0]])
+        return false;
+    const size_t early = first_behind(special, &special->early, text);
+    const size_t late = first_behind(special, &special->late, text);
+    return (early > 0 && byte_string_equal(special->tokens[early - 1], text)) ||
+           (late > 0 && byte_string_equal(special->tokens[late - 1], text));
 }
 
 bool special_tokens_end_at(const SpecialTokens *special, const uint8_t *text, size_t at)
 {
-    for (size_t i = 0; i < special->count; i++) {
-        const ByteString token = special->tokens[i];
-        if (token.length <= at && memcmp(text + at - token.length, token.bytes, token.length) == 0)
+    for (size_t length = 1; length <= special->longest && length <= at; length++)
+        if (special_tokens_contain(special, (ByteString){.bytes = text + at - length, .length = length}))
             return true;
-    }
     return false;
 }

@@ -4,6 +4,8 @@
  *
  * - Some tokens may be late: they are found only in the text that is left between the others. A tokenizer.json asks for
  *   that, see BPESpecial.late. With "ab" late and "bc" not, the text "abc" has "bc" alone.
+ * - There may be very many of them: GPT-2's files have one, others some hundred thousand. The time of a search depends
+ * on the logarithm of their number.
  * - Special tokens cut a text into segments, each of which is pre-tokenized on its own (handout section 2.6.1).
  * - A text may come in several chunks. The search then says from which byte on more bytes are needed.
  */
@@ -27,12 +29,22 @@ CS336_INTERNAL_BEGIN
  */
 enum { SPECIAL_TOKEN_PAIRS = 8 };
 
+/** @brief The tokens that are late, or those that are not, by first byte. */
+typedef struct {
+    size_t
+        starts[257]; /**< tokens[starts[b]] to tokens[starts[b + 1] - 1] begin with byte b, of SpecialTokens.tokens */
+} SpecialGroup;
+
 /** @brief The special tokens of a tokenizer, with what finds them fast. It owns copies of their bytes. */
 typedef struct {
-    ByteString *tokens;                  /**< distinct; those that are not late, then those that are, longest first */
+    ByteString *tokens;                  /**< distinct; those that are not late, then those that are, each in the order
+                                            of byte_string_compare() */
+    int64_t *shorter;                    /**< (count) by index of a token: that of the longest other token of the same
+                                            group that it begins with, -1: none */
     size_t count,                        /**< number of tokens */
         early_count,                     /**< number of those that are not late */
         longest;                         /**< bytes of the longest token; 0 without tokens */
+    SpecialGroup early, late;            /**< the tokens that are not late, and those that are */
     bool begins[256];                    /**< by byte: true if a token begins with it */
     BytePair pairs[SPECIAL_TOKEN_PAIRS]; /**< distinct; the first pair_count are in use */
     size_t pair_count;                   /**< pairs that tokens begin with; 0: too many, or a token has one byte */
@@ -41,16 +53,18 @@ typedef struct {
 
 /**
  * @brief Copies and sorts the tokens; repeated ones count once.
+ * @param late  (count) true for tokens that are late, the same for equal ones; NULL: none is
  * @retval CS336_ERANGE  a token is empty; the message says which
  * @retval CS336_ENOMEM
  */
-CS336_MUST_CHECK Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, size_t count);
-
-/** @brief Makes a token late. @param token  one of the tokens; others are passed over */
-void special_tokens_make_late(SpecialTokens *special, ByteString token);
+CS336_MUST_CHECK Status special_tokens_init(SpecialTokens *special, const ByteString *tokens, const bool *late,
+                                            size_t count);
 
 /** @brief Frees the tokens; a zeroed struct is fine. */
 void special_tokens_deinit(SpecialTokens *special);
+
+/** @brief True if a text is one of the tokens. */
+bool special_tokens_contain(const SpecialTokens *special, ByteString text);
 
 /** @brief The result of a search. */
 typedef struct {
