@@ -28,9 +28,9 @@ void separator_hint_file(SeparatorHint *hint, const char *path);
 
 /** @brief A stream that is searched while it is read. */
 typedef struct {
-    SeparatorHint *hint;
-    TextStream inner; /**< the text */
-    size_t searched;  /**< bytes searched so far */
+    SeparatorHint *hint; /**< what is looked for */
+    TextStream inner;    /**< the text */
+    size_t searched;     /**< bytes searched so far */
 } SearchedStream;
 
 /** @brief The TextRead of a SearchedStream, which is the context. */

@@ -113,10 +113,13 @@ bool score_block_is_hidden(const ScoreBlock *block);
 /** @brief The kernels of one instruction set and one kind of numbers: float32, or rounded to bfloat16. */
 typedef struct {
     /**
-     * @brief Begins and ends what a thread does with the other kernels, but for attend(): the matrix unit is configured
-     * in each thread. Kernels without tiles do nothing here.
+     * @brief Begins what a thread does with the other kernels, but for attend(): the matrix unit is configured in each
+     * thread. Kernels without tiles do nothing here.
      */
-    void (*begin)(void), (*end)(void);
+    void (*begin)(void);
+
+    /** @brief Ends it. */
+    void (*end)(void);
 
     /** @brief Copies @p count rows, @p stride floats apart, into transposed panels, multiplied by columns.scale. */
     void (*pack_columns)(PackedColumns columns, const float *source, ptrdiff_t stride, size_t count);
@@ -195,7 +198,9 @@ extern const AttentionKernels attention_bf16_portable, /**< bfloat16, emulated i
 
 /** @brief The same attend() serves kernels with tiles: one query has nothing that a tile could reuse. */
 void attention_bf16_attend_portable(float *output, float *log_sum_exp, const AttentionQuery *query);
+/** @brief The same with AVX2. */
 void attention_bf16_attend_avx2(float *output, float *log_sum_exp, const AttentionQuery *query);
+/** @brief The same with AVX-512. */
 void attention_bf16_attend_avx512(float *output, float *log_sum_exp, const AttentionQuery *query);
 
 CS336_INTERNAL_END

@@ -184,12 +184,10 @@ VECTOR_INLINE void pack_tile(const int parts, const PanelKind kind, float *tile,
 
 /* ---- the scaling of rows ---- */
 
-/*
- * The magnitudes of a row, as bits without sign: these order like the numbers, and NaN comes last. `least` is that of
- * the smallest number except 0, less 1; a 0 becomes the largest unsigned integer there.
- */
+/** @brief The magnitudes of rows, as bits without sign: these order like the numbers, and NaN comes last. */
 typedef struct {
-    uint32_t most[PANEL_ROWS], least[PANEL_ROWS];
+    uint32_t most[PANEL_ROWS], /**< of the largest number of each row */
+        least[PANEL_ROWS];     /**< of the smallest except 0, less 1: a 0 becomes the largest unsigned integer */
 } Magnitudes;
 
 VECTOR_INLINE BitVector bits_max(BitVector a, BitVector b)

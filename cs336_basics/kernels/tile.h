@@ -36,10 +36,9 @@ enum {
     TILE_FLOATS = 256    /* float32 numbers in a tile: 1 KiB */
 };
 
-/* The registers of a thread. The unit has its own; the twin keeps them here. Bits of float32 or two bfloat16 numbers.
- */
+/** @brief The registers of a thread. The unit has its own; the twin keeps them here. */
 typedef struct {
-    uint32_t bits[TILE_COUNT][TILE_SIDE][TILE_SIDE];
+    uint32_t bits[TILE_COUNT][TILE_SIDE][TILE_SIDE]; /**< of a float32 number, or of two bfloat16 numbers */
 } Tiles;
 
 /* Returns the float32 number that has these bits. */
@@ -176,9 +175,10 @@ static inline bool tile_is_usual(const Tiles *tiles, int tile)
     return !unusual;
 }
 
-/* The numbers of a tile of pairs as float32: those of the lower halves, and those of the upper halves. */
+/** @brief The numbers of a tile of pairs as float32. */
 typedef struct {
-    float even[TILE_SIDE][TILE_SIDE], odd[TILE_SIDE][TILE_SIDE];
+    float even[TILE_SIDE][TILE_SIDE], /**< those of the lower halves */
+        odd[TILE_SIDE][TILE_SIDE];    /**< those of the upper halves */
 } TilePairs;
 
 static inline void tile_unpack(TilePairs *pairs, const Tiles *tiles, int tile)

@@ -15,6 +15,7 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief Whether the CPU has a matrix unit, and this process may use it. */
 typedef enum {
     TILE_UNIT_ABSENT, /**< the CPU has no matrix unit, or the system is not Linux, whose permission tile_unit() knows */
     TILE_UNIT_REFUSED, /**< the CPU has one, but the kernel or a hypervisor does not let this process use it */

@@ -127,8 +127,9 @@ VECTOR_INLINE float factor_of(const Factors *factors, size_t i)
     return factors->vectors[i / VECTOR_FLOATS][i % VECTOR_FLOATS];
 }
 #else
+/** @brief Numbers, each of which multiplies a whole vector. Here they stay in memory. */
 typedef struct {
-    const float *numbers;
+    const float *numbers; /**< as many as factors_load() was given */
 } Factors;
 
 VECTOR_INLINE Factors factors_load(const float *x, const size_t count)

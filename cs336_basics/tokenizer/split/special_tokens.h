@@ -44,7 +44,8 @@ typedef struct {
     size_t count,                        /**< number of tokens */
         early_count,                     /**< number of those that are not late */
         longest;                         /**< bytes of the longest token; 0 without tokens */
-    SpecialGroup early, late;            /**< the tokens that are not late, and those that are */
+    SpecialGroup early,                  /**< the tokens that are not late, */
+        late;                            /**< and those that are */
     bool begins[256];                    /**< by byte: true if a token begins with it */
     BytePair pairs[SPECIAL_TOKEN_PAIRS]; /**< distinct; the first pair_count are in use */
     size_t pair_count;                   /**< pairs that tokens begin with; 0: too many, or a token has one byte */
