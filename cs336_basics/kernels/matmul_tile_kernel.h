@@ -14,8 +14,8 @@
  *   two multiplications, and a part stays in its register for the next product. Six products take 16 loads and 24
  *   multiplications.
  * - The five small products of all steps are added first, and then a1 b1 of all steps. If each step added all six,
- * every step would round six times in the unit of the large sum instead of once, and the error would exceed that of
- * FMA.
+ *   every step would round six times in the unit of the large sum instead of once, and the error would exceed that of
+ *   FMA.
  * - The sums of a register tile go through memory: there they are scaled back, and added to C.
  */
 #ifndef CS336_KERNELS_MATMUL_TILE_KERNEL_H

@@ -259,7 +259,8 @@ void token_index_deinit(TokenIndex *index)
 
 Status bpe_model_name_specials(BPEModel *model, const ByteString *texts, size_t count)
 {
-    /* One index for all: the tokens that are added are special tokens, which bpe_model_find_special() finds. */
+    /* A new token becomes a special token, so bpe_model_find_special() finds it when its text comes again; the index of
+     * the other tokens need not change. */
     TokenIndex index = {0};
     Status s = CS336_OK;
     for (size_t i = 0; !s && i < count; i++) {

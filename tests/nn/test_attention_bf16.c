@@ -55,22 +55,16 @@ START_TEST(test_bf16_attention_with_any_head_dimension)
 }
 END_TEST
 
-/* Returns a random length, which blocks and tiles rarely divide; one time in five it is 1. */
-static size_t random_extent(size_t most)
-{
-    return random_below(5) == 0 ? 1 : 1 + random_below(most);
-}
-
 START_TEST(test_bf16_attention_of_random_shapes)
 {
     const size_t trials = test_is_instrumented() ? 3 : 9, longest = test_is_instrumented() ? 150 : 270;
     FOR_EACH_ISA (isa)
         for (size_t trial = 0; trial < trials; trial++) {
             AttentionCase problem = {.leading = {1 + random_below(2), 1 + random_below(2)},
-                                     .queries = random_extent(longest),
-                                     .keys = random_extent(longest),
-                                     .d_k = random_extent(80),
-                                     .d_v = random_extent(80),
+                                     .queries = attention_random_extent(longest),
+                                     .keys = attention_random_extent(longest),
+                                     .d_k = attention_random_extent(80),
+                                     .d_v = attention_random_extent(80),
                                      .interleaved = random_below(2) == 0};
             const size_t pairs = problem.queries * problem.keys;
             bool *values = attention_random_mask(pairs, "mask", 10 + (int)random_below(90));

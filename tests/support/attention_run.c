@@ -227,6 +227,11 @@ void attention_check(const AttentionCase *problem, double rtol, double atol)
     attention_run_deinit(&run);
 }
 
+size_t attention_random_extent(size_t most)
+{
+    return random_below(5) == 0 ? 1 : 1 + random_below(most);
+}
+
 bool *attention_random_mask(size_t count, const char *name, int percent)
 {
     bool *values = allocate(count * sizeof *values);

@@ -46,6 +46,9 @@ void attention_run_check(const AttentionRun *run, double rtol, double atol);
 /** @brief Initialises, runs, checks and releases one problem, with a test_label() that describes it. */
 void attention_check(const AttentionCase *problem, double rtol, double atol);
 
+/** @brief Returns a random length up to @p most, which blocks and tiles rarely divide; one time in five it is 1. */
+size_t attention_random_extent(size_t most);
+
 /** @brief Returns @p count pseudo-random booleans, about @p percent of them true. The caller frees them. */
 bool *attention_random_mask(size_t count, const char *name, int percent);
 

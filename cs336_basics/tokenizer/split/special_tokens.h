@@ -29,10 +29,9 @@ CS336_INTERNAL_BEGIN
  */
 enum { SPECIAL_TOKEN_PAIRS = 8 };
 
-/** @brief The tokens that are late, or those that are not, by first byte. */
+/** @brief The tokens that are late, or those that are not, by first byte: an index into SpecialTokens.tokens. */
 typedef struct {
-    size_t
-        starts[257]; /**< tokens[starts[b]] to tokens[starts[b + 1] - 1] begin with byte b, of SpecialTokens.tokens */
+    size_t starts[257]; /**< tokens[starts[b]] to tokens[starts[b + 1] - 1] begin with byte b */
 } SpecialGroup;
 
 /** @brief The special tokens of a tokenizer, with what finds them fast. It owns copies of their bytes. */
