@@ -31,9 +31,12 @@ pkg           = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
 # zlib and libzstd read compressed text, where they are installed. ZLIB=0 and ZSTD=0 build without them.
 OPTIONAL     := $(if $(filter 0,$(ZLIB)),,$(if $(call pkg,--modversion zlib),zlib)) \
                 $(if $(filter 0,$(ZSTD)),,$(if $(call pkg,--modversion libzstd),libzstd))
-USED         := $(strip $(PACKAGES) $(OPTIONAL))
+# MPI joins the processes that mpirun starts, on one machine or several: MPI=1 builds with it.
+MPI_PACKAGE  := $(if $(filter 1,$(MPI)),$(firstword $(foreach package,ompi-c mpich,$(if $(call pkg,--modversion $(package)),$(package)))))
+USED         := $(strip $(PACKAGES) $(OPTIONAL) $(MPI_PACKAGE))
 HAVE         := $(if $(filter zlib,$(OPTIONAL)),-DCS336_HAVE_ZLIB) $(if $(filter libzstd,$(OPTIONAL)),-DCS336_HAVE_ZSTD)
-PKG_CFLAGS   := $(call pkg,--cflags $(USED))
+HAVE_MPI     := $(if $(MPI_PACKAGE),-DCS336_HAVE_MPI)
+PKG_CFLAGS   := $(call pkg,--cflags $(PACKAGES) $(OPTIONAL))
 PKG_LIBS     := $(call pkg,--libs $(USED))
 CHECK_CFLAGS := $(call pkg,--cflags check)
 CHECK_LIBS   := $(call pkg,--libs check)
@@ -69,7 +72,7 @@ endif
 
 # A missing package stops make at once. Otherwise the compiler would complain about a header.
 GOALS   := $(or $(MAKECMDGOALS),all)
-NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows arm bench-arm,$(GOALS)),$(PACKAGES)) \
+NEEDED  := $(if $(filter-out help doctor deps clean docs format format-check arrows arm bench-arm,$(GOALS)),$(PACKAGES) $(if $(filter 1,$(MPI)),$(or $(MPI_PACKAGE),ompi-c))) \
            $(if $(filter test asan ubsan tsan valgrind mutants fuzz,$(GOALS)),check)
 MISSING := $(strip $(foreach package,$(NEEDED),$(if $(call pkg,--modversion $(package)),,$(package))))
 ifneq ($(MISSING),)
@@ -118,13 +121,16 @@ $(VARIANT)/obj/%.o: %.c Makefile
 	@echo '  CC    $<'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-# One file calls the optional libraries. It is compiled again when one of them was installed or is left out.
+# Two files call the optional libraries. They are compiled again when one of these was installed or is left out.
 .PHONY: always
 $(VARIANT)/optional: always
 	@mkdir -p $(@D)
-	@echo '$(HAVE)' | cmp -s - $@ || echo '$(HAVE)' >$@
-$(call object,cs336_basics/core/decompress.c): C336_CPPFLAGS += $(HAVE)
-$(call object,cs336_basics/core/decompress.c): $(VARIANT)/optional
+	@echo '$(HAVE) $(HAVE_MPI)' | cmp -s - $@ || echo '$(HAVE) $(HAVE_MPI)' >$@
+OPTIONAL_OBJECTS := $(call object,cs336_basics/core/decompress.c cs336_basics/distributed/ranks.c)
+$(OPTIONAL_OBJECTS): C336_CPPFLAGS += $(HAVE)
+$(OPTIONAL_OBJECTS): $(VARIANT)/optional
+# The warnings of MPI's header are not ours: -isystem leaves them out.
+$(call object,cs336_basics/distributed/ranks.c): C336_CPPFLAGS += $(HAVE_MPI) $(patsubst -I%,-isystem %,$(call pkg,--cflags $(MPI_PACKAGE)))
 
 # The program carries scripts and styles as lists of lines (inspect/embedded.h). C reads some pairs of question marks as
 # other characters (trigraphs), so each is escaped.
@@ -347,7 +353,7 @@ help: ## prints this list
 deps: ## installs the packages for all targets (Debian and its kin, or Homebrew)
 	@if command -v apt-get >/dev/null; then $$(command -v sudo) apt-get update && $$(command -v sudo) apt-get install -y \
 	    build-essential pkg-config libjansson-dev zlib1g-dev libzstd-dev check doxygen graphviz clang libomp-dev clang-format \
-	    clang-tidy cppcheck valgrind gnuplot-nox python3 && \
+	    clang-tidy cppcheck valgrind gnuplot-nox libopenmpi-dev openmpi-bin python3 && \
 	    for package in libjs-mathjax doxygen-awesome-css chromium emscripten node-acorn; do $$(command -v sudo) apt-get install -y $$package || \
 	        echo "make deps: this system has no package $$package; make docs and make docs-check do without it" >&2; done; \
 	elif command -v brew >/dev/null; then brew install pkg-config jansson zstd check doxygen graphviz libomp \

@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "core/printable.h"
 #include "core/version.h"
+#include "distributed/ranks.h"
 #include "kernels/isa.h"
 
 #include <errno.h>
@@ -20,23 +21,25 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *summary;
+    bool shares_work; /* several processes under mpirun share the work; the other commands run in one */
 } commands[] = {
-    {"story", command_story, "write the embedded corpus of tiny stories"},
-    {"train-bpe", command_train_bpe, "learn a byte-pair encoding from text"},
-    {"encode", command_encode, "turn text into token ids"},
-    {"decode", command_decode, "turn token ids back into text"},
-    {"export-tokenizer", command_export_tokenizer, "write a tokenizer for Hugging Face's libraries or tiktoken"},
-    {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, unused tokens"},
-    {"train", command_train, "train a Transformer language model on tokens"},
-    {"experiment", command_experiment, "train the runs that a file describes, and compare them"},
-    {"generate", command_generate, "continue a prompt with a trained model"},
-    {"evaluate", command_evaluate, "measure how well a model predicts a text"},
-    {"report", command_report, "show training runs: curves, losses, settings, samples"},
-    {"inspect", command_inspect, "show where a model's heads look, or a batch's way through it"},
-    {"import", command_import, "make a checkpoint of the weights of another program"},
-    {"export", command_export, "write a model's weights for PyTorch or transformers"},
-    {"account", command_account, "count a model's parameters, FLOPs and memory"},
-    {NULL, NULL, NULL},
+    {"story", command_story, "write the embedded corpus of tiny stories", false},
+    {"train-bpe", command_train_bpe, "learn a byte-pair encoding from text", true},
+    {"encode", command_encode, "turn text into token ids", true},
+    {"decode", command_decode, "turn token ids back into text", false},
+    {"export-tokenizer", command_export_tokenizer, "write a tokenizer for Hugging Face's libraries or tiktoken", false},
+    {"tokenizer-report", command_tokenizer_report, "measure tokenizers on texts: compression, speed, unused tokens",
+     false},
+    {"train", command_train, "train a Transformer language model on tokens", true},
+    {"experiment", command_experiment, "train the runs that a file describes, and compare them", false},
+    {"generate", command_generate, "continue a prompt with a trained model", false},
+    {"evaluate", command_evaluate, "measure how well a model predicts a text", false},
+    {"report", command_report, "show training runs: curves, losses, settings, samples", false},
+    {"inspect", command_inspect, "show where a model's heads look, or a batch's way through it", false},
+    {"import", command_import, "make a checkpoint of the weights of another program", false},
+    {"export", command_export, "write a model's weights for PyTorch or transformers", false},
+    {"account", command_account, "count a model's parameters, FLOPs and memory", false},
+    {NULL, NULL, NULL, false},
 };
 
 static void print_help(FILE *stream)
@@ -92,6 +95,19 @@ static void limit_busy_waiting(char **argv)
 #endif
 }
 
+/* Joins the other processes if mpirun started this one, runs the command, and returns the exit code. */
+static int run_command(size_t command, int argc, char **argv)
+{
+    Status s = ranks_begin();
+    if (!s && ranks_count() > 1 && !commands[command].shares_work)
+        s = status_fail(CS336_ERANGE, "this command runs in one process, and mpirun started %d", ranks_count());
+    int code = s && ranks_own() == 0 ? command_failed(commands[command].name) : EXIT_BAD_INPUT;
+    if (!s)
+        code = close_stdout(commands[command].run(argc, argv));
+    ranks_end();
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     limit_busy_waiting(argv);
@@ -122,7 +138,7 @@ int main(int argc, char **argv)
                 parallel_threads_asked(), PARALLEL_MAX_THREADS, PARALLEL_MAX_THREADS);
     for (size_t i = 0; commands[i].name; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return close_stdout(commands[i].run(argc - 1, argv + 1));
+            return run_command(i, argc - 1, argv + 1);
     fprintf(stderr, "cs336: unknown command \"%s\"; cs336 --help lists the commands\n", printable(argv[1]).text);
     return EXIT_BAD_USAGE;
 }

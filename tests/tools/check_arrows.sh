@@ -7,10 +7,11 @@ grep -rHnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' --include='*.[ch]' .
 BEGIN {
     level["core"] = 0
     level["kernels"] = 1
-    level["nn"] = level["optim"] = level["data"] = level["tokenizer"] = level["story"] = 2
-    level["train"] = level["generate"] = level["accounting"] = 3
-    level["inspect"] = level["interchange"] = 4
-    level["cli"] = 5
+    level["distributed"] = 2
+    level["nn"] = level["optim"] = level["data"] = level["tokenizer"] = level["story"] = 3
+    level["train"] = level["generate"] = level["accounting"] = 4
+    level["inspect"] = level["interchange"] = 5
+    level["cli"] = 6
 
     # The folders of the tokenizer. The files beside them are shared by all.
     inner_level["tokenizer"] = 0

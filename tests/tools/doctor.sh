@@ -22,6 +22,7 @@ program pkg-config 'finds the libraries' MISSING
 library jansson 'JSON: vocabularies, configurations, checkpoints' MISSING
 library zlib 'reads .gz texts (package zlib1g-dev)' no
 library libzstd 'reads .zst texts (package libzstd-dev)' no
+library ompi-c 'MPI=1: training and tokenizing by several processes or machines under mpirun (package libopenmpi-dev)' no
 if [ -n "$openmp" ]; then row OpenMP yes "$openmp"; else absent OpenMP 'more than one thread' no; fi
 # The CPU's matrix unit: /proc/cpuinfo shows it if the kernel can save its registers, and the kernel permits each process.
 if ! grep -qw amx_bf16 /proc/cpuinfo 2>/dev/null; then row AMX no 'a matrix unit: matrix products several times as fast'

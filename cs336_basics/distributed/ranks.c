@@ -1,0 +1,353 @@
+#define _POSIX_C_SOURCE 200809L
+#include "distributed/ranks.h"
+
+#include "core/memory.h"
+#include "core/printable.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef CS336_HAVE_MPI
+#include <mpi.h>
+#endif
+
+/* What ranks_begin() learned. */
+static struct {
+    int count, own, stderr_descriptor;
+    bool joined;                     /* MPI is in use */
+    char (*hosts)[RANKS_HOST_BYTES]; /* one for each rank */
+    char own_host[RANKS_HOST_BYTES];
+} ranks = {.count = 1, .stderr_descriptor = STDERR_FILENO};
+
+int ranks_count(void)
+{
+    return ranks.count;
+}
+
+int ranks_own(void)
+{
+    return ranks.own;
+}
+
+const char *ranks_host(int rank)
+{
+    assert(rank >= 0 && rank < ranks.count);
+    return ranks.hosts ? ranks.hosts[rank] : ranks.own_host;
+}
+
+int ranks_stderr(void)
+{
+    return ranks.stderr_descriptor;
+}
+
+/*
+ * Returns the number of processes that a launcher has started, as its variables say: those of OpenMPI's mpirun, those
+ * of MPICH's and of Slurm's srun. 0: no launcher; 1 also stands for a number that is not said.
+ */
+static int launched_count(void)
+{
+    static const char *const counts[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (getenv(counts[i]))
+            return atoi(getenv(counts[i])) > 1 ? atoi(getenv(counts[i])) : 1;
+    if (!getenv("PMIX_RANK"))
+        return 0;
+    const char *tasks = getenv("SLURM_NTASKS");
+    return tasks && atoi(tasks) > 1 ? atoi(tasks) : 1;
+}
+
+#ifdef CS336_HAVE_MPI
+
+/* Keeps standard error for ranks_stderr(), and lets this rank's output lead nowhere. */
+static Status silence(void)
+{
+    const int nowhere = open("/dev/null", O_WRONLY);
+    ranks.stderr_descriptor = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (nowhere < 0 || ranks.stderr_descriptor < 0 || dup2(nowhere, STDOUT_FILENO) < 0 ||
+        dup2(nowhere, STDERR_FILENO) < 0)
+        return status_fail(CS336_EIO, "rank %d: cannot open /dev/null", ranks.own);
+    close(nowhere);
+    return CS336_OK;
+}
+
+Status ranks_begin(void)
+{
+    gethostname(ranks.own_host, sizeof ranks.own_host - 1);
+    if (!launched_count())
+        return CS336_OK;
+    int provided;
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
+        return status_fail(CS336_EIO, "MPI_Init_thread failed");
+    ranks.joined = true;
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks.count);
+    MPI_Comm_rank(MPI_COMM_WORLD, &ranks.own);
+    Status s = ranks.own ? silence() : CS336_OK;
+    if (!s && provided < MPI_THREAD_SERIALIZED)
+        s = status_fail(CS336_EIO, "this MPI allows one thread only; expected MPI_THREAD_SERIALIZED");
+    ranks.hosts = memory_allocate((size_t)ranks.count * sizeof *ranks.hosts);
+    if (!ranks.hosts)
+        s = status_fail(CS336_ENOMEM, "no memory for the names of %d hosts", ranks.count);
+    else
+        ranks_gather_all(ranks.hosts, ranks.own_host, sizeof ranks.own_host);
+    return s;
+}
+
+void ranks_end(void)
+{
+    if (ranks.joined)
+        MPI_Finalize();
+    if (ranks.stderr_descriptor != STDERR_FILENO)
+        close(ranks.stderr_descriptor);
+    memory_release(ranks.hosts);
+    ranks.joined = false;
+    ranks.hosts = NULL;
+    ranks.count = 1;
+    ranks.own = 0;
+    ranks.stderr_descriptor = STDERR_FILENO;
+}
+
+void ranks_abort(int exit_code)
+{
+    if (ranks.joined)
+        MPI_Abort(MPI_COMM_WORLD, exit_code);
+    exit(exit_code);
+}
+
+/* Most bytes of one call of MPI, which counts in int. */
+enum { CALL_BYTES = 1 << 28 };
+
+void ranks_barrier(void)
+{
+    if (ranks.joined)
+        MPI_Barrier(MPI_COMM_WORLD);
+}
+
+void ranks_broadcast(void *data, size_t bytes)
+{
+    for (size_t first = 0; ranks.joined && first < bytes; first += CALL_BYTES)
+        MPI_Bcast((char *)data + first, (int)(bytes - first < CALL_BYTES ? bytes - first : CALL_BYTES), MPI_BYTE, 0,
+                  MPI_COMM_WORLD);
+}
+
+void ranks_gather_all(void *all, const void *own, size_t bytes)
+{
+    assert(bytes <= CALL_BYTES);
+    if (ranks.joined)
+        MPI_Allgather(own, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD);
+    else
+        memcpy(all, own, bytes);
+}
+
+/*
+ * Pair by pair: in round i a rank sends to the one i places after it and receives from the one i places before it. A
+ * part of any length goes in several calls.
+ */
+void ranks_exchange(void *received, const size_t *receive_bytes, const void *sent, const size_t *send_bytes)
+{
+    const int count = ranks.count, own = ranks.own;
+    for (int round = 0; round < count; round++) {
+        const int to = (own + round) % count, from = (own - round + count) % count;
+        const char *source = sent;
+        char *destination = received;
+        for (int i = 0; i < to; i++)
+            source += send_bytes[i];
+        for (int i = 0; i < from; i++)
+            destination += receive_bytes[i];
+        if (round == 0) {
+            if (send_bytes[to])
+                memcpy(destination, source, send_bytes[to]);
+            continue;
+        }
+        for (size_t first = 0; first < send_bytes[to] || first < receive_bytes[from]; first += CALL_BYTES) {
+            const size_t out = first < send_bytes[to] ? send_bytes[to] - first : 0;
+            const size_t in = first < receive_bytes[from] ? receive_bytes[from] - first : 0;
+            MPI_Sendrecv(source + (out ? first : 0), (int)(out < CALL_BYTES ? out : CALL_BYTES), MPI_BYTE, to, 0,
+                         destination + (in ? first : 0), (int)(in < CALL_BYTES ? in : CALL_BYTES), MPI_BYTE, from, 0,
+                         MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        }
+    }
+}
+
+static void finish(RanksTransfer *transfer)
+{
+    memory_release(transfer->request);
+    memory_release(transfer->counts);
+    memory_release(transfer->displacements);
+    *transfer = (RanksTransfer){0};
+}
+
+/* Allocates `arrays` arrays of a count and a displacement for each rank. */
+static Status prepare(RanksTransfer *transfer, size_t arrays)
+{
+    const size_t bytes = arrays * (size_t)ranks.count * sizeof(int);
+    *transfer = (RanksTransfer){.request = memory_allocate(sizeof(MPI_Request)),
+                                .counts = memory_allocate(bytes),
+                                .displacements = memory_allocate(bytes)};
+    if (transfer->request && transfer->counts && transfer->displacements)
+        return CS336_OK;
+    finish(transfer);
+    return status_fail(CS336_ENOMEM, "no memory for a transfer between %d ranks", ranks.count);
+}
+
+/* Writes array `array` of the transfer: counts as MPI has them, and where each part begins. */
+static void place(const RanksTransfer *transfer, size_t array, const size_t *counts)
+{
+    int *count = transfer->counts + array * (size_t)ranks.count;
+    int *displacement = transfer->displacements + array * (size_t)ranks.count;
+    for (int i = 0, next = 0; i < ranks.count; next += count[i++]) {
+        count[i] = (int)counts[i];
+        displacement[i] = next;
+    }
+}
+
+Status ranks_start_exchange(RanksTransfer *transfer, float *received, const size_t *receive_counts, const float *sent,
+                            const size_t *send_counts)
+{
+    if (!ranks.joined) {
+        *transfer = (RanksTransfer){0};
+        memcpy(received, sent, *send_counts * sizeof *sent);
+        return CS336_OK;
+    }
+    const Status s = prepare(transfer, 2);
+    if (s)
+        return s;
+    place(transfer, 0, send_counts);
+    place(transfer, 1, receive_counts);
+    const int *counts = transfer->counts, *displacements = transfer->displacements;
+    MPI_Ialltoallv(sent, counts, displacements, MPI_FLOAT, received, counts + ranks.count, displacements + ranks.count,
+                   MPI_FLOAT, MPI_COMM_WORLD, transfer->request);
+    return CS336_OK;
+}
+
+Status ranks_start_gather(RanksTransfer *transfer, float *all, const size_t *counts)
+{
+    *transfer = (RanksTransfer){0};
+    const Status s = ranks.joined ? prepare(transfer, 1) : CS336_OK;
+    if (s || !ranks.joined)
+        return s;
+    place(transfer, 0, counts);
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, all, transfer->counts, transfer->displacements, MPI_FLOAT,
+                    MPI_COMM_WORLD, transfer->request);
+    return CS336_OK;
+}
+
+bool ranks_transfer_is_complete(RanksTransfer *transfer)
+{
+    int complete = !transfer->request;
+    if (!complete) {
+        MPI_Test(transfer->request, &complete, MPI_STATUS_IGNORE);
+        if (complete)
+            finish(transfer);
+    }
+    return complete;
+}
+
+#else /* without MPI: one rank */
+
+Status ranks_begin(void)
+{
+    gethostname(ranks.own_host, sizeof ranks.own_host - 1);
+    const int count = launched_count();
+    if (count <= 1)
+        return CS336_OK;
+    return status_fail(CS336_ERANGE,
+                       "%d processes of this program were started, and it was built without MPI, so that each would do "
+                       "the whole work; `make MPI=1` builds it with MPI",
+                       count);
+}
+
+void ranks_end(void)
+{
+}
+
+void ranks_abort(int exit_code)
+{
+    exit(exit_code);
+}
+
+void ranks_barrier(void)
+{
+}
+
+void ranks_broadcast(void *data, size_t bytes)
+{
+    (void)data, (void)bytes;
+}
+
+void ranks_gather_all(void *all, const void *own, size_t bytes)
+{
+    memcpy(all, own, bytes);
+}
+
+void ranks_exchange(void *received, const size_t *receive_bytes, const void *sent, const size_t *send_bytes)
+{
+    (void)receive_bytes;
+    if (*send_bytes)
+        memcpy(received, sent, *send_bytes);
+}
+
+Status ranks_start_exchange(RanksTransfer *transfer, float *received, const size_t *receive_counts, const float *sent,
+                            const size_t *send_counts)
+{
+    (void)receive_counts;
+    *transfer = (RanksTransfer){0};
+    if (*send_counts)
+        memcpy(received, sent, *send_counts * sizeof *sent);
+    return CS336_OK;
+}
+
+Status ranks_start_gather(RanksTransfer *transfer, float *all, const size_t *counts)
+{
+    (void)all, (void)counts;
+    *transfer = (RanksTransfer){0};
+    return CS336_OK;
+}
+
+bool ranks_transfer_is_complete(RanksTransfer *transfer)
+{
+    (void)transfer;
+    return true;
+}
+
+#endif
+
+/* ---- failures ---- */
+
+typedef struct {
+    int status;
+    char message[512];
+} Report;
+
+Status ranks_agree(Status own)
+{
+    if (ranks.count == 1)
+        return own;
+    Report report = {.status = (int)own}, first = {0};
+    snprintf(report.message, sizeof report.message, "%s", own ? status_message() : "");
+    Report *all = memory_allocate((size_t)ranks.count * sizeof *all);
+    if (!all) /* the others wait for this rank */
+        ranks_abort(EXIT_FAILURE);
+    ranks_gather_all(all, &report, sizeof report);
+    int failed = 0, rank = -1;
+    bool alike = true;
+    for (int i = 0; i < ranks.count; i++) {
+        if (!all[i].status)
+            continue;
+        if (failed++ == 0) {
+            first = all[i];
+            rank = i;
+        }
+        alike = alike && strcmp(all[i].message, first.message) == 0;
+    }
+    memory_release(all);
+    if (!failed)
+        return CS336_OK;
+    if (failed == ranks.count && alike)
+        return status_fail((Status)first.status, "%s", first.message);
+    return status_fail((Status)first.status, "rank %d on %s: %s", rank, printable(ranks_host(rank)).text,
+                       first.message);
+}

@@ -1,0 +1,123 @@
+/**
+ * @file
+ * @brief The processes that `mpirun -n N cs336 ...` starts: who they are, and how they send each other bytes.
+ *
+ * - MPI calls each of the N processes a rank, and numbers them from 0. All run the same command with the same options.
+ *   Rank 0 prints and writes files; the others lend it their processors and memory.
+ * - Without mpirun there is one rank, number 0, and no function here calls MPI. A caller needs no second path.
+ * - `make MPI=1` builds with MPI. A program without it that mpirun starts several times refuses to run: see
+ *   ranks_begin().
+ * - A collective function is one that all ranks must call, in the same order. It returns when it has what it needs from
+ *   the others. Within it a rank may wait for the slowest one.
+ * - An error inside MPI ends all ranks, so these functions return no Status. A rank that has failed tells the others
+ *   with ranks_agree().
+ * - Only one thread at a time may be inside a function of this file that calls MPI.
+ *
+ * ranks.c is the only file that includes MPI's header.
+ */
+#ifndef CS336_DISTRIBUTED_RANKS_H
+#define CS336_DISTRIBUTED_RANKS_H
+
+#include "core/api.h"
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+CS336_INTERNAL_BEGIN
+
+/** @brief The most bytes of a host's name that ranks_host() returns, with the 0 at its end. */
+enum { RANKS_HOST_BYTES = 64 };
+
+/**
+ * @brief Joins the other ranks, if a launcher such as mpirun or srun has started this process. Collective.
+ *
+ * Afterwards standard output and standard error of all ranks but 0 lead nowhere, so that no line appears N times.
+ * ranks_stderr() still reaches the terminal.
+ * @retval CS336_ERANGE  a launcher has started several processes, and this program was built without MPI
+ * @retval CS336_EIO     MPI cannot be used
+ */
+CS336_MUST_CHECK Status ranks_begin(void);
+
+/** @brief Leaves the other ranks. Collective, unless ranks_begin() did not join any. Nothing here may be called then.
+ */
+void ranks_end(void);
+
+/** @brief Ends all ranks at once, with this exit code. Files that are not renamed yet stay temporary files. */
+void ranks_abort(int exit_code);
+
+/** @brief Returns the number of ranks; 1 without mpirun. */
+int ranks_count(void);
+
+/** @brief Returns this process's number, from 0 to ranks_count() - 1. */
+int ranks_own(void);
+
+/** @brief Returns the name of the host on which a rank runs. */
+const char *ranks_host(int rank);
+
+/** @brief Returns the descriptor of this rank's standard error before ranks_begin() closed it. */
+int ranks_stderr(void);
+
+/** @brief Waits until all ranks have called this. Collective. */
+void ranks_barrier(void);
+
+/** @brief Gives all ranks the bytes that rank 0 has. Collective. @param[in,out] data  of `bytes` bytes on every rank */
+void ranks_broadcast(void *data, size_t bytes);
+
+/**
+ * @brief Gives all ranks the bytes of all ranks. Collective.
+ * @param[out] all   ranks_count() times `bytes` bytes, in the order of the ranks
+ * @param[in]  own   `bytes` bytes of this rank; not inside `all`
+ */
+void ranks_gather_all(void *all, const void *own, size_t bytes);
+
+/**
+ * @brief Sends a part of `sent` to each rank, and receives a part from each. Collective (MPI_Alltoallv). Parts follow
+ * each other in the order of the ranks, without gaps.
+ * @param[out] received       the parts of all ranks for this one
+ * @param[in]  receive_bytes  ranks_count() lengths; the sender of a part must give the same length
+ * @param[in]  sent           this rank's parts for all ranks
+ * @param[in]  send_bytes     ranks_count() lengths
+ */
+void ranks_exchange(void *received, const size_t *receive_bytes, const void *sent, const size_t *send_bytes);
+
+/**
+ * @brief Tells the other ranks whether this one has failed. Collective.
+ * @param own  this rank's status, with its message if it is a failure
+ * @return CS336_OK if no rank has failed. Else the status of the first that has, on every rank, and status_message() is
+ *         its message; it begins with the rank and its host, unless all ranks have failed alike
+ */
+CS336_MUST_CHECK Status ranks_agree(Status own);
+
+/* ---- while this rank computes ---- */
+
+/** @brief A transfer that goes on while the ranks compute. A zeroed struct is one that is complete. */
+typedef struct {
+    void *request;               /**< MPI's, or NULL if the transfer is complete */
+    int *counts, *displacements; /**< of MPI; freed when the transfer is complete */
+} RanksTransfer;
+
+/**
+ * @brief Begins a ranks_exchange() of float32 numbers, and returns at once. Collective.
+ *
+ * MPI sends and receives only while some thread is inside one of its functions: call ranks_transfer_is_complete()
+ * often. The buffers belong to the transfer until it is complete.
+ * @param receive_counts, send_counts  numbers, not bytes; the sum of each is below 2^31
+ * @retval CS336_ENOMEM  nothing was begun: the rank must end the run, because the others wait for it
+ */
+CS336_MUST_CHECK Status ranks_start_exchange(RanksTransfer *transfer, float *received, const size_t *receive_counts,
+                                             const float *sent, const size_t *send_counts);
+
+/**
+ * @brief Begins to give all ranks the parts of all ranks, and returns at once, as ranks_start_exchange(). Collective.
+ * @param[in,out] all     the parts in the order of the ranks, without gaps; this rank's own part is in its place
+ * @param         counts  numbers in each part; their sum is below 2^31
+ */
+CS336_MUST_CHECK Status ranks_start_gather(RanksTransfer *transfer, float *all, const size_t *counts);
+
+/** @brief True if the transfer is complete. Lets MPI send and receive what it can without waiting. */
+bool ranks_transfer_is_complete(RanksTransfer *transfer);
+
+CS336_INTERNAL_END
+
+#endif
