@@ -44,7 +44,7 @@ END_TEST
 START_TEST(test_bf16_attention_with_any_head_dimension)
 {
     static const size_t dimensions[][2] = {{1, 1}, {3, 5}, {17, 16}, {32, 33}, {64, 7}, {5, 130}, {100, 64}};
-    FOR_EACH_ISA (isa)
+    FOR_EACH_ISA_AND_TWIN (isa)
         for (size_t i = 0; i < sizeof dimensions / sizeof *dimensions; i++)
             check((AttentionCase){.leading = {2},
                                   .queries = 35,
@@ -58,7 +58,7 @@ END_TEST
 START_TEST(test_bf16_attention_of_random_shapes)
 {
     const size_t trials = test_is_instrumented() ? 3 : 9, longest = test_is_instrumented() ? 150 : 270;
-    FOR_EACH_ISA (isa)
+    FOR_EACH_ISA_AND_TWIN (isa)
         for (size_t trial = 0; trial < trials; trial++) {
             AttentionCase problem = {.leading = {1 + random_below(2), 1 + random_below(2)},
                                      .queries = attention_random_extent(longest),

@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief Helpers for tests of kernels: a loop over instruction sets, a workspace of NaN, random numbers.
+ * @brief Helpers for tests of kernels: loops over instruction sets, a workspace of NaN, random numbers.
  */
 #ifndef CS336_TESTS_SUPPORT_KERNELS_H
 #define CS336_TESTS_SUPPORT_KERNELS_H
@@ -10,11 +10,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** @brief `FOR_EACH_ISA (isa) statement` runs the statement with each instruction set that this CPU has. */
-#define FOR_EACH_ISA(isa)                                        \
-    for (Isa isa = ISA_PORTABLE; isa <= ISA_AMX_EMULATED; isa++) \
-        if (!isa_choose(isa))                                    \
-            continue;                                            \
+/**
+ * @brief `FOR_EACH_ISA (isa) statement` runs the statement with each instruction set that this CPU has, and with the
+ * twin of the matrix unit in plain C unless the build is instrumented: there the twin takes minutes, and the tests with
+ * FOR_EACH_ISA_AND_TWIN run it.
+ */
+#define FOR_EACH_ISA(isa) FOR_EACH_ISA_UP_TO(isa, last_isa_of_tests())
+
+/** @brief FOR_EACH_ISA with the twin in every build: for tests of small shapes that reach every line of its kernels. */
+#define FOR_EACH_ISA_AND_TWIN(isa) FOR_EACH_ISA_UP_TO(isa, ISA_AMX_EMULATED)
+
+/** @brief Returns ISA_AMX_EMULATED, the twin, or in an instrumented build the last that is no emulation. */
+Isa last_isa_of_tests(void);
+
+/** @brief The loop of both. */
+#define FOR_EACH_ISA_UP_TO(isa, last)                  \
+    for (Isa isa = ISA_PORTABLE; isa <= (last); isa++) \
+        if (!isa_choose(isa))                          \
+            continue;                                  \
         else
 
 /** @brief Fills the private and the shared workspaces with NaN, because kernels must not read what calls left there. */

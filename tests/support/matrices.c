@@ -157,7 +157,7 @@ void assert_layouts(const MatrixProduct *product, const ProductShape *shapes, si
 
 void assert_random_shapes(const MatrixProduct *product, int rounds)
 {
-    FOR_EACH_ISA (isa)
+    FOR_EACH_ISA_AND_TWIN (isa)
         for (int round = 0; round < rounds; round++)
             assert_product(product, (Layout)random_below(OUTPUT_LAYOUTS), (Layout)random_below(INPUT_LAYOUTS),
                            (Layout)random_below(INPUT_LAYOUTS), 1 + random_below(90), 1 + random_below(90),

@@ -1,6 +1,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "tests/support/suite.h"
 
+#include "tests/support/kernels.h"
+
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,6 +13,11 @@ int test_is_instrumented(void)
 #else
     return getenv("CS336_VALGRIND") != NULL || test_is_emulated();
 #endif
+}
+
+Isa last_isa_of_tests(void)
+{
+    return test_is_instrumented() ? ISA_AMX : ISA_AMX_EMULATED;
 }
 
 int test_is_emulated(void)
