@@ -90,9 +90,7 @@ VECTOR_INLINE void split_lanes(const int parts, float *tile, Vector a, Vector b)
 /* Transposes the 16 x 16 pairs of a tile. */
 VECTOR_INLINE void transpose_tile(float *tile)
 {
-    VECTOR_UNROLL
     for (size_t i = 0; i < TILE_SIDE; i += VECTOR_FLOATS) {
-        VECTOR_UNROLL
         for (size_t j = i; j < TILE_SIDE; j += VECTOR_FLOATS) {
             /* Exchange two squares, or transpose one on the diagonal. */
             Vector right[VECTOR_FLOATS], left[VECTOR_FLOATS];
@@ -128,7 +126,6 @@ VECTOR_INLINE void transpose_parts(const int parts, float *tile)
 VECTOR_INLINE void tile_along(const int parts, const PanelKind kind, float *tile, const float *x, ptrdiff_t row,
                               const float *scale)
 {
-    VECTOR_UNROLL
     for (size_t i = 0; i < TILE_SIDE; i++) {
         VECTOR_UNROLL
         for (size_t v = 0; v < ROW_VECTORS; v++) {
@@ -148,7 +145,6 @@ VECTOR_INLINE void tile_along(const int parts, const PanelKind kind, float *tile
 VECTOR_INLINE void tile_across(const int parts, const PanelKind kind, float *tile, const float *x, ptrdiff_t next,
                                const float *scale)
 {
-    VECTOR_UNROLL
     for (size_t i = 0; i < TILE_SIDE; i++, x += 2 * next) {
         VECTOR_UNROLL
         for (size_t v = 0; v < ROW_VECTORS; v++) {
