@@ -185,6 +185,8 @@ class Files(TokenizerCase):
             self.assertEqual(loaded.encode(text).tolist(), self.plain(text))
         with self.assertRaisesRegex(OSError, "none/t.json: cannot write"):
             self.tokenizer.save(self.folder / "none" / "t.json")
+        with self.assertRaisesRegex(ValueError, "save: path is '-', expected the path of a file"):
+            self.tokenizer.save("-")
         with self.assertRaisesRegex(ValueError, "is not UTF-8"):
             cs336.Tokenizer({i: bytes([i]) for i in range(256)}, [], [b"\xff\xfe"]).save(self.folder / "bad.json")
         self.assertFalse((self.folder / "bad.json").exists())

@@ -183,7 +183,10 @@ class Model:
     ) -> Iterator[int]:
         """Does what generate() of generate/decode.h does, and yields instead of calling a receiver."""
         decoder, token = c.Decoder(), ctypes.c_int32()
-        lib.decoder_init(byref(decoder), self._lm, True)
+        # A window that is no longer than the text: its caches are all that a model with a long context_length needs.
+        lm = c.TransformerLM.from_buffer_copy(self._weights.model.lm)
+        lm.config.context_length = min(lm.config.context_length, fed.size + max_tokens)
+        lib.decoder_init(byref(decoder), byref(lm), True)
         try:
             for _ in range(max_tokens):
                 lib.decoder_feed(byref(decoder), c.address(fed), fed.size)

@@ -26,6 +26,9 @@ KEPT_CACHE, STREAM_CACHE = 8 << 20, 256 << 10
 # Bytes of a stream that are encoded at a time: their ids are in memory together.
 PIECE = 1 << 16
 
+# Paths that C takes for a stream. What is mapped into memory or read again must be a file.
+STANDARD_OUTPUT = (b"-", b"/dev/stdout")
+
 APPEND_TO_LIST = ctypes.cast(lib.token_list_sink, c_void_p)
 APPEND_TO_FILE = ctypes.cast(lib.token_writer_sink, c_void_p)
 
@@ -160,9 +163,12 @@ class Tokenizer:
         if merges is not None:
             lib.bpe_model_write(self._model(), c.path_bytes(path, "vocab"), c.path_bytes(merges, "merges"))
             return
+        target = c.path_bytes(path)
+        if target in STANDARD_OUTPUT:
+            raise ValueError(f"save: path is {os.fspath(path)!r}, expected the path of a file")
         writer = c.FileWriter()
         try:
-            lib.file_create(byref(writer), c.path_bytes(path))
+            lib.file_create(byref(writer), target)
             lib.tokenizer_file_write(byref(writer), self._model())
             lib.file_commit(byref(writer))
         finally:
@@ -282,7 +288,7 @@ class Tokenizer:
         it was before, or complete if all was written when the signal came.
         """
         source, target = c.path_bytes(path), c.path_bytes(output, "output")
-        if target in (b"-", b"/dev/stdout"):
+        if target in STANDARD_OUTPUT:
             raise ValueError(f"encode_file: output is {os.fspath(output)!r}, expected the path of a file")
         if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
             raise ValueError(f"encode_file: {os.fspath(output)}: cannot write: it is also the input")
