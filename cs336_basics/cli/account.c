@@ -4,6 +4,7 @@
 #include "accounting/preset.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "core/plural.h"
 #include "train/model_checkpoint.h"
 
 #include <stdio.h>
@@ -79,7 +80,7 @@ static void print_flops(const TransformerLMConfig *config)
 {
     const size_t seq = config->context_length;
     const AccountFlops f = account_forward_flops(config, 1, seq);
-    printf("\nFLOPs of the matrix products, forward, one sequence of %zu tokens\n", seq);
+    printf("\nFLOPs of the matrix products, forward, one sequence of %zu token%s\n", seq, plural(seq));
     print_share("query, key, value", f.qkv_projections, f.total);
     print_share("scores Q K^T", f.attention_scores, f.total);
     print_share("weighted values P V", f.attention_values, f.total);
@@ -129,8 +130,8 @@ static void print_run(const TransformerLMConfig *config, const AccountOptions *o
     const double step = account_training_flops(config, o->batch_size, config->context_length);
     const double adamw = account_adamw_flops(account_parameters(config).total), peak = 1e12 * o->peak_tflops;
     const double hours = account_hours((double)o->steps * step, peak, o->mfu);
-    printf("\nA run of %zu steps of %zu sequences: %s tokens\n", o->steps, o->batch_size,
-           count_text((double)o->steps * tokens));
+    printf("\nA run of %zu step%s of %zu sequence%s: %s tokens\n", o->steps, plural(o->steps), o->batch_size,
+           plural(o->batch_size), count_text((double)o->steps * tokens));
     printf("  %-28s %10s FLOPs, and %s of AdamW\n", "one step", count_text(step), count_text(adamw));
     printf("  %-28s %10s FLOPs\n", "all steps", count_text((double)o->steps * step));
     printf("  at %g %% of %g TFLOP/s: %s tokens/s, %.4g hours (%.3g days)\n", 100 * o->mfu, o->peak_tflops,

@@ -6,6 +6,7 @@
 #include "cli/work.h"
 #include "core/file.h"
 #include "core/input_stream.h"
+#include "core/plural.h"
 #include "data/token_file.h"
 #include "data/token_form.h"
 #include "data/token_npy.h"
@@ -94,8 +95,9 @@ static Status read_stream(IdSource *source, int32_t *ids, size_t *count)
         return s;
     if (length % width)
         return status_fail(CS336_EFORMAT,
-                           "%s: %zu bytes, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
-                           source->stream.path, source->stream.taken, width, 8 * width, source->vocab_size);
+                           "%s: %zu byte%s, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
+                           source->stream.path, source->stream.taken, plural(source->stream.taken), width, 8 * width,
+                           source->vocab_size);
     *count = length / width;
     return token_ids_from_bytes(ids, bytes, *count, width, source->vocab_size, source->stream.path, source->taken);
 }
@@ -171,7 +173,8 @@ static Status decode_all(TextDecoder *d, WorkProgress *progress)
         if (!s)
             s = work_check_stop();
         if (!s && work_is_due(progress))
-            work_show(progress, "%zu tokens, %.1f MB of text", d->source->taken, (double)d->text_length / 1e6);
+            work_show(progress, "%zu token%s, %.1f MB of text", d->source->taken, plural(d->source->taken),
+                      (double)d->text_length / 1e6);
     }
     return s;
 }
@@ -218,8 +221,9 @@ int command_decode(int argc, char **argv)
         s = file_commit(&writer);
     const double seconds = work_end(&progress);
     if (!s)
-        fprintf(work_summary_stream(o.output), "%zu tokens, %zu bytes of text, %.2f s (%.1f MB/s)\n", source.taken,
-                decoder.text_length, seconds, work_megabytes_per_second((double)decoder.text_length, seconds));
+        fprintf(work_summary_stream(o.output), "%zu token%s, %zu byte%s of text, %.2f s (%.1f MB/s)\n", source.taken,
+                plural(source.taken), decoder.text_length, plural(decoder.text_length), seconds,
+                work_megabytes_per_second((double)decoder.text_length, seconds));
     byte_list_deinit(&decoder.exact);
     byte_list_deinit(&decoder.replaced);
     screen_deinit(&decoder.screen);

@@ -6,6 +6,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/parallel.h"
+#include "core/plural.h"
 #include "data/token_file.h"
 #include "data/token_writer.h"
 
@@ -100,7 +101,7 @@ static Status open_output(IdSink *sink, const EncodeOptions *o, const Tokenizer 
 static void print_summary(const EncodeOptions *o, const IdSink *sink, size_t width, size_t bytes, double seconds)
 {
     FILE *stream = work_summary_stream(o->pretty ? "-" : o->output);
-    fprintf(stream, "%zu bytes, %zu tokens", bytes, sink->count);
+    fprintf(stream, "%zu byte%s, %zu token%s", bytes, plural(bytes), sink->count, plural(sink->count));
     if (o->output)
         fprintf(stream, " of %zu bytes", width);
     if (sink->count)

@@ -8,6 +8,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
+#include "core/plural.h"
 #include "data/token_file.h"
 #include "inspect/token_label.h"
 #include "tokenizer/encode/encoder.h"
@@ -114,7 +115,7 @@ static Status read_text(Text *text, const EvaluateOptions *o, size_t vocab_size,
         s = token_file_check_ids(&text->tokens);
     if (!s && text->tokens.count < 2)
         s = status_fail(CS336_ERANGE, "%s: %zu token%s, expected at least 2: the first one is not predicted", name,
-                        text->tokens.count, text->tokens.count == 1 ? "" : "s");
+                        text->tokens.count, plural(text->tokens.count));
     return s;
 }
 
@@ -215,8 +216,8 @@ static void print_result(const EvaluateOptions *o, const LossSink *sink, size_t 
     if (sink->bytes)
         fprintf(stream, "bytes           %zu in these tokens, %.3f per token\n", sink->bytes,
                 (double)sink->bytes / tokens);
-    fprintf(stream, "windows         %zu of up to %zu tokens, stride %zu\n",
-            evaluate_windows(sink->done + 1, context, stride), context, stride);
+    fprintf(stream, "windows         %zu of up to %zu token%s, stride %zu\n",
+            evaluate_windows(sink->done + 1, context, stride), context, plural(context), stride);
     fprintf(stream, "time            %.2f s, %.0f tokens per second\n", seconds, seconds > 0 ? tokens / seconds : 0);
 }
 

@@ -1,5 +1,6 @@
 #include "cli/generate.h"
 #include "core/memory.h"
+#include "core/plural.h"
 #include "inspect/token_label.h"
 
 #include <errno.h>
@@ -163,7 +164,7 @@ static Status end(void *context)
         return s;
     if (options->logprobs) {
         char label[64];
-        snprintf(label, sizeof label, "sum of %zu tokens", text->tokens);
+        snprintf(label, sizeof label, "sum of %zu token%s", text->tokens, plural(text->tokens));
         s = emit_line(text, text->log_probability, label);
     } else if (!options->ids) {
         s = emit(text, stop_filter_rest(&text->filter));

@@ -4,6 +4,7 @@
 #include "cli/model_options.h"
 #include "cli/work.h"
 #include "core/file.h"
+#include "core/plural.h"
 #include "core/printable.h"
 
 #include <stdio.h>
@@ -65,7 +66,7 @@ static void print_notes(const ImportNotes *notes, const TransformerLMConfig *con
                 printable(path).text, notes->assumed);
     if (notes->grouped_key_value_heads)
         fprintf(stderr, "cs336 import: %zu head%s of keys and values %s repeated for %zu heads of queries\n",
-                notes->grouped_key_value_heads, notes->grouped_key_value_heads == 1 ? "" : "s",
+                notes->grouped_key_value_heads, plural(notes->grouped_key_value_heads),
                 notes->grouped_key_value_heads == 1 ? "is" : "are", config->num_heads);
 }
 

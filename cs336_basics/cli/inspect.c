@@ -5,6 +5,7 @@
 #include "cli/model_options.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/plural.h"
 #include "inspect/trace.h"
 #include "tokenizer/encode/encoder.h"
 
@@ -82,7 +83,7 @@ void inspect_prompt_deinit(InspectPrompt *prompt)
 void inspect_prompt_text(char *text, size_t size, const InspectPrompt *prompt)
 {
     if (prompt->count == prompt->all.count)
-        snprintf(text, size, "The prompt has %zu token%s.", prompt->count, prompt->count == 1 ? "" : "s");
+        snprintf(text, size, "The prompt has %zu token%s.", prompt->count, plural(prompt->count));
     else
         snprintf(text, size, "The prompt has %zu tokens; the model sees the last %zu, its context length.",
                  prompt->all.count, prompt->count);
@@ -171,7 +172,7 @@ static Status print_random_shapes(const InspectOptions *o, const TransformerLM *
     Rng rng = rng_seeded(o->seed);
     for (size_t i = 0; i < 2 * batch * seq; i++)
         ids[i] = (int32_t)rng_below(&rng, lm->config.vocab_size);
-    printf("The batch has %zu sequence%s of %zu random ids, and random targets.\n", batch, batch == 1 ? "" : "s", seq);
+    printf("The batch has %zu sequence%s of %zu random ids, and random targets.\n", batch, plural(batch), seq);
     const Status s = print_trace(lm, tokens(ids, batch, seq), tokens(ids + batch * seq, batch, seq));
     if (!s)
         printf("\nThe targets are random, so no model can know them: an even guess has a loss of ln %zu = %.4f nats, "

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/inspect.h"
 #include "cli/work.h"
+#include "core/plural.h"
 #include "core/printable.h"
 #include "generate/draw.h"
 #include "inspect/attention_page.h"
@@ -94,11 +95,13 @@ static Status write_page(const InspectOptions *o, const TrainedModel *model, con
     const TransformerLMConfig *c = &model->lm.config;
     char title[512], sizes[256], length[128];
     snprintf(title, sizeof title, "Attention of %s", o->checkpoint);
-    snprintf(sizes, sizeof sizes,
-             "After %zu steps of training; %zu layers of %zu heads, d_model %zu, vocabulary of %zu tokens, norm %s, "
-             "position %s.",
-             model->iteration, c->num_layers, c->num_heads, c->d_model, c->vocab_size, norm_names[c->norm],
-             position_names[c->position]);
+    snprintf(
+        sizes, sizeof sizes,
+        "After %zu step%s of training; %zu layer%s of %zu head%s, d_model %zu, vocabulary of %zu token%s, norm %s, "
+        "position %s.",
+        model->iteration, plural(model->iteration), c->num_layers, plural(c->num_layers), c->num_heads,
+        plural(c->num_heads), c->d_model, c->vocab_size, plural(c->vocab_size), norm_names[c->norm],
+        position_names[c->position]);
     inspect_prompt_text(length, sizeof length, prompt);
     const AttentionPage page = {.title = title,
                                 .lines = (const char *const[]){sizes, length, NULL},
@@ -108,9 +111,9 @@ static Status write_page(const InspectOptions *o, const TrainedModel *model, con
                                 .next_count = content->next_count};
     const Status s = work_write_file(o->output, write_contents, &page);
     if (!s) /* to stderr if the page goes to standard output */
-        fprintf(work_summary_stream(o->output), "%s: %zu layers of %zu heads. %s\n",
+        fprintf(work_summary_stream(o->output), "%s: %zu layer%s of %zu head%s. %s\n",
                 strcmp(o->output, "-") == 0 ? "standard output" : printable(o->output).text, c->num_layers,
-                c->num_heads, length);
+                plural(c->num_layers), c->num_heads, plural(c->num_heads), length);
     return s;
 }
 

@@ -1,4 +1,5 @@
 #include "cli/model_options.h"
+#include "core/plural.h"
 
 #include <stdio.h>
 
@@ -65,9 +66,9 @@ Status model_options_agree(const TransformerLMConfig *config, const TransformerL
 
 void model_config_print(const char *title, int column, const TransformerLMConfig *config)
 {
-    printf("%-*svocab %zu, context %zu, %zu layers, d_model %zu, %zu heads, d_ff %zu\n", column, title,
-           config->vocab_size, config->context_length, config->num_layers, config->d_model, config->num_heads,
-           config->d_ff);
+    printf("%-*svocab %zu, context %zu, %zu layer%s, d_model %zu, %zu head%s, d_ff %zu\n", column, title,
+           config->vocab_size, config->context_length, config->num_layers, plural(config->num_layers), config->d_model,
+           config->num_heads, plural(config->num_heads), config->d_ff);
     printf("%*snorm %s, position %s, ffn %s%s\n", column, "", norm_names[config->norm],
            position_names[config->position], ffn_names[config->ffn], config->tie_embeddings ? ", tied embeddings" : "");
 }

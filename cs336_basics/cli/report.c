@@ -1,6 +1,7 @@
 /* cs336 report shows training runs: as a page with --output, else as a table on standard output. */
 #include "cli/commands.h"
 #include "cli/work.h"
+#include "core/plural.h"
 #include "core/printable.h"
 #include "inspect/report_page.h"
 #include "inspect/report_table.h"
@@ -164,7 +165,7 @@ static Status write_page(const ReportOptions *o, const Report *report)
     if (!s) /* to stderr if the page goes to standard output */
         fprintf(work_summary_stream(o->output), "%s: %zu run%s\n",
                 strcmp(o->output, "-") == 0 ? "standard output" : printable(o->output).text, report->count,
-                report->count == 1 ? "" : "s");
+                plural(report->count));
     return s;
 }
 

@@ -4,6 +4,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
+#include "core/plural.h"
 #include "core/printable.h"
 #include "data/token_file.h"
 #include "tokenizer/encode/encoder.h"
@@ -58,8 +59,8 @@ static int parse(ReportOptions *o, int argc, char **argv)
         return done;
     /* One merges file per vocabulary. */
     if (o->vocab.count != o->merges.count)
-        return options_bad_usage(&table, "--vocab has %zu files, --merges has %zu, expected one of each per tokenizer",
-                                 o->vocab.count, o->merges.count);
+        return options_bad_usage(&table, "--vocab has %zu file%s, --merges has %zu, expected one of each per tokenizer",
+                                 o->vocab.count, plural(o->vocab.count), o->merges.count);
     if (count_tokenizers(o) == 0)
         return options_bad_usage(&table, "--tokenizer FILE is missing (or --vocab FILE and --merges FILE)");
     if (count_tokenizers(o) > MAX_TOKENIZERS)

@@ -11,6 +11,7 @@
 #include "core/directory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/plural.h"
 #include "core/printable.h"
 #include "data/token_file.h"
 #include "kernels/isa.h"
@@ -219,13 +220,15 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     if (source && source < ids)
         printf("\n         from a vocabulary of %zu tokens: the model never sees its ids %zu to %zu", source, source,
                ids - 1);
-    printf("\nrun      %zu steps of %zu x %zu tokens, %s in all\n", config->steps, config->batch_size,
-           config->model.context_length, count_text((double)config->steps * tokens_per_step));
+    printf("\nrun      %zu step%s of %zu x %zu token%s, %s in all\n", config->steps, plural(config->steps),
+           config->batch_size, config->model.context_length, plural(config->model.context_length),
+           count_text((double)config->steps * tokens_per_step));
     if (config->grad_accum > 1)
-        printf("         each step in %zu pieces of %zu sequences\n", config->grad_accum, trainer_piece_size(config));
+        printf("         each step in %zu pieces of %zu sequence%s\n", config->grad_accum, trainer_piece_size(config),
+               plural(trainer_piece_size(config)));
     if (config->overfit_one_batch)
         puts("         each step uses the first batch: the loss should go to about 0");
-    printf("machine  %d thread%s, %s%s\n", parallel_threads(), parallel_threads() == 1 ? "" : "s",
+    printf("machine  %d thread%s, %s%s\n", parallel_threads(), plural((size_t)parallel_threads()),
            isa_name(isa_in_use()),
            isa_matrix_unit_is_refused() ? "; the CPU has AMX, but its system does not let programs use it" : "");
     print_dtype(config->model.dtype);

@@ -5,6 +5,7 @@
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
 #include "core/memory.h"
+#include "core/plural.h"
 #include "core/printable.h"
 #include "tokenizer/files/bpe_files.h"
 #include "tokenizer/files/special_text.h"
@@ -118,13 +119,13 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
     const ByteString token = bpe_model_token(model, (int32_t)longest);
     const ShownToken shown = token_shown(token);
     /* Two lines: what was learned, and what it cost. */
-    fprintf(stream, "%zu tokens (%zu merges) from %.1f MB: %" PRIu64 " pre-tokens, %zu of them distinct\n",
-            model->vocab_size, model->merge_count, (double)stats->bytes / 1e6, stats->pretokens,
-            stats->distinct_pretokens);
+    fprintf(stream, "%zu tokens (%zu merge%s) from %.1f MB: %" PRIu64 " pre-token%s, %zu of them distinct\n",
+            model->vocab_size, model->merge_count, plural(model->merge_count), (double)stats->bytes / 1e6,
+            stats->pretokens, plural((size_t)stats->pretokens), stats->distinct_pretokens);
     fprintf(stream, "%.2f s (%.1f MB/s), peak memory %.0f MB, longest token \"%s\"", seconds,
             work_megabytes_per_second((double)stats->bytes, seconds), (double)memory_process_peak() / 1e6, shown.text);
     if (shown.bytes < token.length)
-        fprintf(stream, " and %zu bytes more", token.length - shown.bytes);
+        fprintf(stream, " and %zu byte%s more", token.length - shown.bytes, plural(token.length - shown.bytes));
     fputc('\n', stream);
     if (model->vocab_size < asked)
         fprintf(stream, "%zu tokens, not the %zu of --vocab-size: in this text no pair of tokens is left to merge\n",
@@ -133,7 +134,8 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
 
 /* ---- files ---- */
 
-static Status check_files(const TrainBPEOptions *o, const BPETrainConfig *config)
+/* Everything that can be wrong before a text is read, so that no note comes before the message about it. */
+static Status check(const TrainBPEOptions *o, const BPETrainConfig *config)
 {
     const CommandFile outputs[] = {{.path = o->vocab, .what = "the vocabulary", .written = true},
                                    {.path = o->merges, .what = "the list of merges", .written = true},
@@ -147,6 +149,8 @@ static Status check_files(const TrainBPEOptions *o, const BPETrainConfig *config
             s = command_needs_writable(outputs[i].path);
     if (!s && o->tokenizer)
         s = tokenizer_json_check(config->special_tokens, config->special_count);
+    if (!s)
+        s = bpe_train_check(config);
     return s;
 }
 
@@ -290,10 +294,10 @@ int command_train_bpe(int argc, char **argv)
         .progress_context = &progress,
         .stop = work_stop_flag(),
     };
-    /* Check all files before hours of work. */
+    /* Check everything before hours of work. */
     BPEModel model = {0};
     BPETrainStats stats;
-    Status s = check_files(&o, &config);
+    Status s = check(&o, &config);
     if (!s)
         s = text_options_begin(
             &texts, "train-bpe", &o.inputs,

@@ -4,6 +4,7 @@
 #include "cli/model_options.h"
 #include "cli/screen.h"
 #include "cli/work.h"
+#include "core/plural.h"
 #include "core/printable.h"
 
 #include <math.h>
@@ -165,9 +166,9 @@ static void describe_stop(char text[END_BYTES], const TrainProgress *progress, c
     char way_on[COMMAND_BYTES];
     const bool worked = last->tokens > 0;
     if (outcome->stopped_early)
-        snprintf(text, END_BYTES, "%s after step %zu of %zu: the last %zu validations brought no lower loss\n",
+        snprintf(text, END_BYTES, "%s after step %zu of %zu: the last %zu validation%s brought no lower loss\n",
                  worked ? "stopped early" : "nothing left to do: the run stopped early", last->step, progress->steps,
-                 outcome->best.since);
+                 outcome->best.since, plural(outcome->best.since));
     else if (!worked)
         snprintf(text, END_BYTES, "nothing left to do: the checkpoint in %s is at step %zu\n",
                  printable(progress->files.out).text, last->step);
@@ -182,7 +183,7 @@ static void describe_stop(char text[END_BYTES], const TrainProgress *progress, c
 static void describe_losses(char text[END_BYTES], const TrainProgress *progress, const RunLogEntry *last)
 {
     const double floor = progress->files.loss_floor;
-    size_t used = (size_t)snprintf(text, END_BYTES, "%zu steps, %s tokens in %.1f s", last->step,
+    size_t used = (size_t)snprintf(text, END_BYTES, "%zu step%s, %s tokens in %.1f s", last->step, plural(last->step),
                                    count_text((double)last->tokens), last->seconds);
     if (last->validated)
         used +=

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "cli/work.h"
 
+#include "core/input_stream.h"
 #include "core/printable.h"
 
 #include <errno.h>
@@ -176,6 +177,7 @@ static const atomic_int *install_handler(int flags)
     /* Their default action would end the process. Ignored, the write fails with EPIPE or EFBIG. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    input_stop_on(&stop);
     return &stop;
 }
 

@@ -2,6 +2,7 @@
 #include "core/decompress.h"
 
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <limits.h>
 #if defined(CS336_HAVE_ZLIB)
@@ -39,8 +40,8 @@ static Status no_memory(const Decompressor *d)
 
 static Status damaged(const Decompressor *d, const char *reason)
 {
-    return status_fail(CS336_EFORMAT, "%s: is damaged: after %zu bytes of text, %s: %s", d->path, d->length,
-                       form_name(d->form), reason ? reason : "invalid data");
+    return status_fail(CS336_EFORMAT, "%s: is damaged: after %zu byte%s of text, %s: %s", d->path, d->length,
+                       plural(d->length), form_name(d->form), reason ? reason : "invalid data");
 }
 
 #endif
@@ -208,8 +209,8 @@ Status decompressor_run(Decompressor *d, CompressedBytes *input, uint8_t *bytes,
     while (!s && *length == 0 && input->left);
     d->length += *length;
     if (!s && *length == 0 && input->ended && !d->complete)
-        s = status_fail(CS336_EFORMAT, "%s: is truncated: its %s data breaks off after %zu bytes of text", d->path,
-                        form_name(d->form), d->length);
+        s = status_fail(CS336_EFORMAT, "%s: is truncated: its %s data breaks off after %zu byte%s of text", d->path,
+                        form_name(d->form), d->length, plural(d->length));
     return s;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/directory.h"
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -345,8 +346,9 @@ Status file_read_at(const FileReader *reader, void *destination, size_t bytes, s
             const size_t end = offset + bytes, expected = end > reader->size ? end : reader->size;
             struct stat info;
             const size_t found = fstat(reader->descriptor, &info) == 0 ? (size_t)info.st_size : offset + done;
-            return status_fail(CS336_EIO, "%s: cannot read: expected %zu bytes, there are %zu%s", reader->path,
-                               expected, found, found < reader->size ? "; another process has cut the file" : "");
+            return status_fail(CS336_EIO, "%s: cannot read: expected %zu byte%s, there are %zu%s", reader->path,
+                               expected, plural(expected), found,
+                               found < reader->size ? "; another process has cut the file" : "");
         }
         done += (size_t)got;
     }

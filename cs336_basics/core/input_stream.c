@@ -4,8 +4,10 @@
 #include "core/memory.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { BUFFER_BYTES = 1 << 16 /* read of a compressed file at a time: 64 KiB, which stay in the L2 cache */ };
 
@@ -25,16 +27,47 @@ Status input_open(InputStream *input, const char *path)
     return CS336_OK;
 }
 
-/* Reads bytes of the file as they are. */
-static Status read_file(InputStream *input, void *buffer, size_t capacity, size_t *bytes)
+static const atomic_int *_Atomic stop_flag; /* NULL: none */
+
+void input_stop_on(const atomic_int *stop)
 {
-    *bytes = fread(buffer, 1, capacity, input->stream);
-    input->taken += *bytes;
-    if (*bytes == capacity || !ferror(input->stream))
-        return CS336_OK;
-    if (errno == EINTR)
-        return status_fail(CS336_EINTERRUPTED, "interrupted");
-    return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
+    atomic_store(&stop_flag, stop);
+}
+
+/* Waits until there are bytes, or the end of the file. Without a flag, read() waits itself. */
+static Status wait_for_bytes(int descriptor)
+{
+    const atomic_int *stop = atomic_load(&stop_flag);
+    struct pollfd in = {.fd = descriptor, .events = POLLIN};
+    while (stop) {
+        if (atomic_load(stop))
+            return status_fail(CS336_EINTERRUPTED, "interrupted");
+        /* A descriptor that cannot be polled is ready, too: read() says what is wrong. */
+        if (poll(&in, 1, INPUT_PATIENCE) > 0)
+            break;
+    }
+    return CS336_OK;
+}
+
+/* Reads bytes of the file as they are, `capacity` of them unless the file ends before. */
+static Status read_file(InputStream *input, uint8_t *buffer, size_t capacity, size_t *bytes)
+{
+    const int descriptor = fileno(input->stream);
+    for (*bytes = 0; *bytes < capacity;) {
+        const Status s = wait_for_bytes(descriptor);
+        if (s)
+            return s;
+        const ssize_t got = read(descriptor, buffer + *bytes, capacity - *bytes);
+        if (got < 0 && errno == EINTR)
+            return status_fail(CS336_EINTERRUPTED, "interrupted");
+        if (got < 0)
+            return status_fail(CS336_EIO, "%s: cannot read: %s", input->path, strerror(errno));
+        if (got == 0)
+            break;
+        *bytes += (size_t)got;
+        input->taken += (size_t)got;
+    }
+    return CS336_OK;
 }
 
 void input_close(InputStream *input)

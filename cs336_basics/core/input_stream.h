@@ -10,6 +10,7 @@
 #define CS336_CORE_INPUT_STREAM_H
 
 #include "core/api.h"
+#include "core/atomic.h"
 #include "core/decompress.h"
 #include "core/status.h"
 #include "core/text_form.h"
@@ -54,11 +55,24 @@ CS336_MUST_CHECK Status input_open_text(InputStream *input, const char *path);
  * @brief Reads up to @p capacity bytes.
  * @param[out] bytes  number of bytes read; 0 at the end only
  * @retval CS336_EIO          the input cannot be read
- * @retval CS336_EINTERRUPTED a signal came while the call waited for bytes
+ * @retval CS336_EINTERRUPTED a signal came while the call waited for bytes, or the flag of input_stop_on() is set
  * @retval CS336_EFORMAT      compressed text is damaged or truncated
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status input_read(InputStream *input, void *buffer, size_t capacity, size_t *bytes);
+
+/**
+ * @brief Gives all inputs of the process a flag that ends a read which waits for bytes, for example from a pipe whose
+ * writer does nothing: input_read() then returns CS336_EINTERRUPTED within INPUT_PATIENCE milliseconds after the flag
+ * is set.
+ *
+ * Without a flag a signal ends such a read, but only one that the kernel delivers to the thread that reads.
+ * @param stop  set by a signal handler, for example; NULL: none
+ */
+void input_stop_on(const atomic_int *stop);
+
+/** @brief Milliseconds from one look at the flag to the next, while no bytes come. */
+enum { INPUT_PATIENCE = 50 };
 
 /** @brief Closes the file. Standard input stays open; a zeroed or closed input is fine. */
 void input_close(InputStream *input);

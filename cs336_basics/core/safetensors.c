@@ -2,6 +2,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/plural.h"
 #include "core/weight_form.h"
 #include "core/widen.h"
 
@@ -99,8 +100,9 @@ static Status read_entry(SafetensorsEntry *entry, const json_t *value, size_t da
         return status_fail(CS336_EFORMAT, "%s: array \"%s\" ends at byte %zu of the data, the file has %zu: cut short",
                            path, entry->name, end, data_bytes);
     if (end - begin != safetensors_bytes(entry))
-        return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s of %s but has %zu bytes", path, entry->name,
-                           shape_text(entry->rank, entry->shape), types[entry->type].name, end - begin);
+        return status_fail(CS336_EFORMAT, "%s: array \"%s\" is %s of %s but has %zu byte%s", path, entry->name,
+                           shape_text(entry->rank, entry->shape), types[entry->type].name, end - begin,
+                           plural(end - begin));
     entry->offset = data + begin;
     return CS336_OK;
 }
@@ -133,8 +135,8 @@ static Status check_no_gaps(SafetensorsFile *file, size_t data, size_t data_byte
         expected += safetensors_bytes(entry);
     }
     if (expected != data_bytes)
-        return status_fail(CS336_EFORMAT, "%s: the arrays have %zu bytes, but the file has %zu", file->path, expected,
-                           data_bytes);
+        return status_fail(CS336_EFORMAT, "%s: the arrays have %zu byte%s, but the file has %zu", file->path, expected,
+                           plural(expected), data_bytes);
     return CS336_OK;
 }
 
@@ -222,8 +224,8 @@ static Status read_header(SafetensorsFile *file)
         return s;
     if (length > size - LENGTH_BYTES)
         return status_fail(CS336_EFORMAT,
-                           "%s: header of %llu bytes in a file of %zu: cut short, or not a safetensors file",
-                           file->path, (unsigned long long)length, size);
+                           "%s: header of %llu byte%s in a file of %zu: cut short, or not a safetensors file",
+                           file->path, (unsigned long long)length, plural((size_t)length), size);
     /* The header, and the arrays that it describes. */
     s = parse_header(file, (size_t)length);
     if (!s)

@@ -1,5 +1,6 @@
 #include "core/weight_form.h"
 
+#include "core/plural.h"
 #include "core/text_form.h"
 
 #include <string.h>
@@ -90,8 +91,8 @@ static Status refuse(const uint8_t *start, size_t length, const FileReader *file
         return status_fail(CS336_EFORMAT, "%s: is a tokenizer of llama2.c, expected the weights of a model",
                            file->path);
     if (file->size < BRACE)
-        return status_fail(CS336_EFORMAT, "%s: the file has %zu bytes, expected at least %d", file->path, file->size,
-                           BRACE);
+        return status_fail(CS336_EFORMAT, "%s: the file has %zu byte%s, expected at least %d", file->path, file->size,
+                           plural(file->size), BRACE);
     return status_fail(CS336_EFORMAT,
                        "%s: not a safetensors file, which begins with the length of its header in 8 bytes and with "
                        "\"{\"",

@@ -1,6 +1,7 @@
 #include "data/token_file.h"
 
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -165,8 +166,8 @@ static Status read_from_file(int32_t *ids, const TokenFile *tokens, size_t start
 Status token_file_read(int32_t *ids, const TokenFile *tokens, size_t start, size_t count)
 {
     if (start > tokens->count || count > tokens->count - start)
-        return status_fail(CS336_ERANGE, "%s: cannot read %zu ids from position %zu on, there are %zu ids",
-                           message_name(tokens), count, start, tokens->count);
+        return status_fail(CS336_ERANGE, "%s: cannot read %zu id%s from position %zu on, there are %zu id%s",
+                           message_name(tokens), count, plural(count), start, tokens->count, plural(tokens->count));
     if (!tokens->memory)
         return read_from_file(ids, tokens, start, count);
     return token_ids_from_bytes(ids, tokens->memory + start * tokens->width, count, tokens->width, tokens->vocab_size,

@@ -1,4 +1,5 @@
 #include "core/memory.h"
+#include "core/plural.h"
 #include "data/token_file.h"
 #include "data/token_form.h"
 #include "data/token_npy.h"
@@ -34,9 +35,9 @@ static Status guess_width(TokenFile *tokens, const uint8_t *sample, size_t sampl
                            status_message(), tokens->path, 8 * other, tokens->vocab_size, tokens->file.size / other);
     tokens->width = width;
     if (tokens->file.size % width != 0)
-        return status_fail(CS336_EFORMAT,
-                           "%s: %zu bytes, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
-                           tokens->path, tokens->file.size, width, 8 * width, tokens->vocab_size);
+        return status_fail(
+            CS336_EFORMAT, "%s: %zu byte%s, expected a multiple of %zu: ids are uint%zu for a vocabulary of %zu",
+            tokens->path, tokens->file.size, plural(tokens->file.size), width, 8 * width, tokens->vocab_size);
     return CS336_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "data/token_npy.h"
 
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -91,7 +92,8 @@ Status token_npy_read(TokenNpy *npy, const FileReader *file)
     for (size_t i = 0; i < length_bytes; i++)
         length |= (size_t)bytes[i] << (8 * i);
     if (size < begin || length > size - begin)
-        return status_fail(CS336_EFORMAT, "%s: %zu bytes, the .npy header is cut short", file->path, size);
+        return status_fail(CS336_EFORMAT, "%s: %zu byte%s, the .npy header is cut short", file->path, size,
+                           plural(size));
     if (version < 1 || version > 3)
         return status_fail(CS336_EFORMAT, "%s: .npy of version %d, expected 1, 2 or 3", file->path, version);
     s = read_header(npy, file, begin, length);
@@ -100,8 +102,9 @@ Status token_npy_read(TokenNpy *npy, const FileReader *file)
     /* The ids are the rest of the file. */
     npy->offset = begin + length;
     if (size - npy->offset != memory_product(npy->count, npy->width))
-        return status_fail(CS336_EFORMAT, "%s: the .npy header says %zu ids of %zu bytes, but %zu bytes follow it",
-                           file->path, npy->count, npy->width, size - npy->offset);
+        return status_fail(CS336_EFORMAT, "%s: the .npy header says %zu id%s of %zu byte%s, but %zu byte%s follow it",
+                           file->path, npy->count, plural(npy->count), npy->width, plural(npy->width),
+                           size - npy->offset, plural(size - npy->offset));
     return CS336_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -83,10 +84,12 @@ Status token_sidecar_read(TokenSidecar *sidecar, const char *path, size_t bytes)
         return status_fail(CS336_ENOMEM, "token_file_open: no memory for the path %s", path);
     Status s = read_file(sidecar, name);
     if (!s && sidecar->found && memory_product(sidecar->tokens, sidecar->width) != bytes)
-        s = status_fail(CS336_EFORMAT,
-                        "%s: %zu bytes, but %s says %zu ids of %zu bytes: the two do not belong together; encode the "
-                        "text again, or delete the .json file",
-                        path, bytes, name, sidecar->tokens, sidecar->width);
+        s = status_fail(
+            CS336_EFORMAT,
+            "%s: %zu byte%s, but %s says %zu id%s of %zu byte%s: the two do not belong together; encode the "
+            "text again, or delete the .json file",
+            path, bytes, plural(bytes), name, sidecar->tokens, plural(sidecar->tokens), sidecar->width,
+            plural(sidecar->width));
     memory_release(name);
     return s;
 }

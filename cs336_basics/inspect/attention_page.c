@@ -1,5 +1,6 @@
 #include "inspect/attention_page.h"
 
+#include "core/plural.h"
 #include "inspect/embedded.h"
 #include "inspect/html_page.h"
 
@@ -11,10 +12,12 @@ Status attention_page_check(size_t layers, size_t heads, size_t seq)
     const double all = (double)layers * (double)heads, limit = ATTENTION_PAGE_MAX_WEIGHTS;
     if (all * (double)seq * (double)seq <= limit)
         return CS336_OK;
-    return status_fail(CS336_ESHAPE,
-                       "%zu tokens in %zu layers of %zu heads have more than %d attention weights, which a page cannot "
-                       "hold; expected at most %.0f tokens",
-                       seq, layers, heads, ATTENTION_PAGE_MAX_WEIGHTS, floor(sqrt(limit / all)));
+    return status_fail(
+        CS336_ESHAPE,
+        "%zu token%s in %zu layer%s of %zu head%s have more than %d attention weights, which a page cannot "
+        "hold; expected at most %.0f tokens",
+        seq, plural(seq), layers, plural(layers), heads, plural(heads), ATTENTION_PAGE_MAX_WEIGHTS,
+        floor(sqrt(limit / all)));
 }
 
 /* Writes the tokens as a JSON array. */

@@ -1,6 +1,7 @@
 #include "interchange/llama2c.h"
 
 #include "core/file.h"
+#include "core/plural.h"
 #include "core/weight_form.h"
 #include "interchange/import_forms.h"
 #include "interchange/model_settings.h"
@@ -100,8 +101,8 @@ static Status read_header(Header *h, TransformerLMConfig *config, const FileRead
 {
     if (file->size < sizeof *h)
         return status_fail(CS336_EFORMAT,
-                           "%s: %zu bytes, expected a model of llama2.c, which begins with %zu: cut short", file->path,
-                           file->size, sizeof *h);
+                           "%s: %zu byte%s, expected a model of llama2.c, which begins with %zu: cut short", file->path,
+                           file->size, plural(file->size), sizeof *h);
     Status s = file_read_at(file, h, sizeof *h, 0);
     if (s)
         return s;
@@ -120,9 +121,9 @@ static Status read_header(Header *h, TransformerLMConfig *config, const FileRead
         return status_fail(s, "%s: %s", file->path, status_message());
     if ((double)file->size != file_bytes(h))
         return status_fail(CS336_EFORMAT,
-                           "%s: %zu bytes, but the sizes in its header are those of a model of llama2.c with %.0f: "
+                           "%s: %zu byte%s, but the sizes in its header are those of a model of llama2.c with %.0f: "
                            "damaged, or another kind of file",
-                           file->path, file->size, file_bytes(h));
+                           file->path, file->size, plural(file->size), file_bytes(h));
     return CS336_OK;
 }
 

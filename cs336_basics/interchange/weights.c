@@ -3,6 +3,7 @@
 
 #include "core/json.h"
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -74,8 +75,8 @@ static Status check_listed(const WeightFiles *files, const json_t *map)
         arrays += files->items[i].file.count;
     if (arrays == json_object_size(map))
         return CS336_OK;
-    return status_fail(CS336_EFORMAT, "%s: lists %zu arrays, its files have %zu", files->path, json_object_size(map),
-                       arrays);
+    return status_fail(CS336_EFORMAT, "%s: lists %zu array%s, its files have %zu", files->path, json_object_size(map),
+                       plural(json_object_size(map)), arrays);
 }
 
 static Status open_shards(WeightFiles *files)

@@ -93,11 +93,17 @@ bool isa_choose(Isa isa)
     return true;
 }
 
+#if defined(__aarch64__)
+#define PORTABLE_NAME "NEON"
+#else
+#define PORTABLE_NAME "portable vectors"
+#endif
+
 const char *isa_name(Isa isa)
 {
     static const char *const names[ISA_COUNT] = {
-        [ISA_PORTABLE] = "portable vectors", [ISA_AVX2] = "AVX2+FMA", [ISA_AVX512] = "AVX-512",
-        [ISA_AVX512_BF16] = "AVX-512+BF16",  [ISA_AMX] = "AMX",       [ISA_AMX_EMULATED] = "emulated AMX"};
+        [ISA_PORTABLE] = PORTABLE_NAME,     [ISA_AVX2] = "AVX2+FMA", [ISA_AVX512] = "AVX-512",
+        [ISA_AVX512_BF16] = "AVX-512+BF16", [ISA_AMX] = "AMX",       [ISA_AMX_EMULATED] = "emulated AMX"};
     return names[isa];
 }
 

@@ -46,7 +46,10 @@ Isa isa_in_use(void);
  */
 bool isa_choose(Isa isa);
 
-/** @brief Returns "AMX", "AVX-512+BF16", "AVX-512", "AVX2+FMA", "portable vectors" or "emulated AMX". */
+/**
+ * @brief Returns "AMX", "AVX-512+BF16", "AVX-512", "AVX2+FMA", "portable vectors" or "emulated AMX". On ARM the
+ * portable vectors are "NEON".
+ */
 const char *isa_name(Isa isa);
 
 /** @brief True if the CPU has a matrix unit which kernel or hypervisor do not let this process use (tile_unit.h). */

@@ -4,6 +4,7 @@
  */
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/plural.h"
 #include "kernels/normal.h"
 #include "nn/transformer_lm.h"
 
@@ -139,8 +140,8 @@ static Status check_sizes(const char *function, const TransformerLMConfig *c)
         return status_fail(CS336_ESHAPE, "%s: num_heads %zu does not divide d_model %zu", function, c->num_heads,
                            c->d_model);
     if (c->position == POSITION_ROPE && c->d_model / c->num_heads % 2 != 0)
-        return status_fail(CS336_ESHAPE, "%s: heads of %zu numbers, RoPE needs an even number", function,
-                           c->d_model / c->num_heads);
+        return status_fail(CS336_ESHAPE, "%s: heads of %zu number%s, RoPE needs an even number", function,
+                           c->d_model / c->num_heads, plural(c->d_model / c->num_heads));
     return CS336_OK;
 }
 

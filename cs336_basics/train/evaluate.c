@@ -2,6 +2,7 @@
 
 #include "core/arena.h"
 #include "core/memory.h"
+#include "core/plural.h"
 
 #include <math.h>
 
@@ -69,8 +70,8 @@ static Status allocate(Buffers *buffers, Arena *memory, const Text *t)
     const size_t machine = memory_machine();
     if (machine && measure.peak > machine)
         return status_fail(CS336_ENOMEM,
-                           "evaluate: a batch of %zu windows needs %.4g GB of memory, this machine has %.4g GB",
-                           t->batch_size, (double)measure.peak / 1e9, (double)machine / 1e9);
+                           "evaluate: a batch of %zu window%s needs %.4g GB of memory, this machine has %.4g GB",
+                           t->batch_size, plural(t->batch_size), (double)measure.peak / 1e9, (double)machine / 1e9);
     if (!s)
         s = arena_init(memory, measure.peak);
     return s ? s : take(buffers, memory, t);
@@ -95,7 +96,7 @@ static Status check(const TokenFile *tokens, size_t context, size_t stride, size
     if (tokens->count < 2)
         return status_fail(CS336_ERANGE,
                            "evaluate: the text has %zu token%s, expected at least 2: the first one is not predicted",
-                           tokens->count, tokens->count == 1 ? "" : "s");
+                           tokens->count, plural(tokens->count));
     if (stride > context)
         return status_fail(CS336_ERANGE, "evaluate: a stride of %zu tokens, expected at most the context length %zu",
                            stride, context);

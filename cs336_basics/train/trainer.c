@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/memory.h"
+#include "core/plural.h"
 #include "data/batch.h"
 #include "optim/clip.h"
 
@@ -26,8 +27,8 @@ Status trainer_check(const TrainerConfig *config)
         return status_fail(CS336_ERANGE, "trainer_check: grad_accum %zu does not divide batch_size %zu",
                            config->grad_accum, config->batch_size);
     if (schedule->warmup_steps > schedule->decay_steps)
-        return status_fail(CS336_ERANGE, "trainer_check: warm-up of %zu steps is longer than the decay's %zu",
-                           schedule->warmup_steps, schedule->decay_steps);
+        return status_fail(CS336_ERANGE, "trainer_check: warm-up of %zu step%s is longer than the decay's %zu",
+                           schedule->warmup_steps, plural(schedule->warmup_steps), schedule->decay_steps);
     if (!(schedule->max_lr >= 0 && isfinite(schedule->max_lr) && schedule->min_lr >= 0 &&
           schedule->min_lr <= schedule->max_lr))
         return status_fail(CS336_ERANGE, "trainer_check: learning rates %g to %g, expected 0 <= minimum <= maximum",

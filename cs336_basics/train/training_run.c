@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/plural.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 #include "train/run_config.h"
@@ -174,9 +175,9 @@ static Status check_not_beyond(const Run *run)
         return CS336_OK;
     return status_fail(
         CS336_EFORMAT,
-        "%s: at step %zu, beyond the last of %zu steps: to resume, give at least %zu steps, or rename an "
+        "%s: at step %zu, beyond the last of %zu step%s: to resume, give at least %zu step%s, or rename an "
         "older checkpoint-step-N.safetensors to checkpoint.safetensors",
-        run->directory.checkpoint, step, steps, step);
+        run->directory.checkpoint, step, steps, plural(steps), step, plural(step));
 }
 
 /* True if so many validations in a row brought no lower loss that the run ends. */

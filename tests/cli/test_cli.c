@@ -218,8 +218,8 @@ START_TEST(test_training_in_bf16)
 {
     make_tokens();
     assert_shell_ok("CS336_ISA=portable " TRAIN " --out run --dtype bf16 --stop-at 4");
-    assert_prints(
-        "portable vectors\ndtype    bf16, emulated: without AVX512_BF16 or AMX it is no faster than float32\n");
+    assert_prints(PORTABLE_VECTORS
+                  "\ndtype    bf16, emulated: without AVX512_BF16 or AMX it is no faster than float32\n");
     assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: dtype is bf16, expected float32",
                        TRAIN " --out run --resume");
     assert_shell_ok(TRAIN " --out run --resume --dtype bf16");
@@ -234,7 +234,7 @@ START_TEST(test_training_in_bf16x3)
 {
     make_tokens();
     assert_shell_ok("CS336_ISA=portable " TRAIN " --out run --dtype bf16x3 --stop-at 4");
-    assert_prints("portable vectors\ndtype    bf16x3, emulated: without AMX it is no faster than float32\n");
+    assert_prints(PORTABLE_VECTORS "\ndtype    bf16x3, emulated: without AMX it is no faster than float32\n");
     assert_shell_fails(1, "cs336 train: run/checkpoint.safetensors: dtype is bf16x3, expected bf16",
                        TRAIN " --out run --resume --dtype bf16");
     assert_shell_ok("CS336_ISA=amx-emulated " TRAIN " --out run --resume --dtype bf16x3");

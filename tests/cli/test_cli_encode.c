@@ -152,12 +152,39 @@ START_TEST(test_encode_of_a_stream_shows_bytes_and_speed)
 }
 END_TEST
 
+/* One of something: no ending of a plural. */
+START_TEST(test_counts_of_one_are_singular)
+{
+    static const struct {
+        const char *line, *printed;
+    } cases[] = {
+        {"printf x >one; cs336 encode --input one --output id" FILES, "1 byte, 1 token of 2 bytes, "},
+        {"cs336 decode --input id --output back" FILES, "1 token, 1 byte of text, "},
+        {"cs336 encode --input text --output ids" FILES
+         ">said; cs336 train --train ids --vocab-size 263 --context-length 1 --d-model 8 --num-layers 1 --num-heads 1 "
+         "--batch-size 1 --steps 1 --overwrite --out run",
+         ", context 1, 1 layer, d_model 8, 1 head, "},
+        {"cs336 train --train ids --vocab-size 263 --context-length 1 --d-model 8 --num-layers 1 --num-heads 1 "
+         "--batch-size 1 --steps 1 --overwrite --out run",
+         "\nrun      1 step of 1 x 1 token, 1 in all\n"},
+        {"cs336 generate --checkpoint run/checkpoint.safetensors --prompt t --max-tokens 1 --logprobs" FILES,
+         "  sum of 1 token\n"},
+    };
+    assert_shell_ok(TRAIN);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_shell_ok(cases[i].line);
+        assert_prints(cases[i].printed);
+    }
+}
+END_TEST
+
 const TestCase cli_encode_tests[] = {
     TEST(test_each_input_is_a_separate_text, "cli"),
     TEST(test_ids_of_a_file_do_not_depend_on_threads, "cli"),
     TEST(test_encode_reports_bad_inputs, "cli"),
     TEST(test_pretty_without_colours_puts_a_line_between_tokens, "cli"),
     TEST(test_pretty_with_an_output_file, "cli"),
+    TEST(test_counts_of_one_are_singular, "cli"),
     TEST_UNLESS(test_pretty_on_a_terminal_is_coloured, "cli", no_terminal),
     TEST_UNLESS(test_encode_shows_progress_and_ctrl_c_leaves_nothing, "cli", no_terminal),
     TEST_UNLESS(test_encode_of_a_stream_shows_bytes_and_speed, "cli", no_terminal),

@@ -276,6 +276,32 @@ START_TEST(test_json_lines_without_a_field_are_noted)
 }
 END_TEST
 
+/* ---- a pipe whose writer does nothing ---- */
+
+/*
+ * The thread that reads is seldom the one that gets the signal. Descriptor 9 keeps the pipe open, so that the text does
+ * not end.
+ */
+START_TEST(test_a_signal_ends_a_read_that_waits)
+{
+    static const char *const lines[] = {
+        "train-bpe --vocab-size 300 --vocab new.json --merges new.txt --input - ",
+        "encode --vocab v.json --merges m.txt --output new --input - ",
+    };
+    assert_shell_ok("cs336 story --stories 300 --output text && " LEARN END "--input text" FILES
+                    ">said && mkfifo pipe");
+    for (size_t i = 0; i < 3 * sizeof lines / sizeof *lines; i++) {
+        test_label("%s", lines[i / 3]);
+        ck_assert_int_eq(shell("\"$program\" %s --threads 3 <pipe >said 2>&1 & exec 9>pipe; cat text >&9; sleep 0.2; "
+                               "kill -TERM $!; wait $!",
+                               lines[i / 3]),
+                         1);
+        ck_assert_int_eq(shell("grep -c ': interrupted$\\|stopped after' said && ! ls new*"), 0);
+    }
+    test_label_end();
+}
+END_TEST
+
 /* ---- progress ---- */
 
 START_TEST(test_progress_of_compressed_text_says_the_time_left)
@@ -313,6 +339,7 @@ const TestCase cli_texts_tests[] = {
     TEST(test_evaluation_reads_json_lines, "cli_texts"),
     TEST(test_the_ending_of_documents, "cli_texts"),
     TEST(test_json_lines_without_a_field_are_noted, "cli_texts"),
+    TEST(test_a_signal_ends_a_read_that_waits, "cli_texts"),
     TEST_UNLESS(test_progress_of_compressed_text_says_the_time_left, "cli_texts", no_terminal_or_gzip),
     {0},
 };

@@ -97,6 +97,18 @@ START_TEST(test_train_bpe_checks_its_outputs_first)
 }
 END_TEST
 
+/* The note about a separator is for a run that begins: an error of the options stands alone. */
+START_TEST(test_train_bpe_says_what_is_wrong_without_a_note)
+{
+    write_file(temp_path("text"), "a<|endoftext|>b", 15);
+    assert_shell_fails(
+        1, "cs336 train-bpe: bpe_train: vocabulary of 200, expected 256 to 2147483647: 256 bytes and 0 special tokens",
+        "cs336 train-bpe --input text --vocab-size 200" FILES);
+    ck_assert_int_eq(shell("cs336 train-bpe --input text --vocab-size 300" FILES), 0);
+    ck_assert_ptr_nonnull(strstr(shell_errors, "the text has <|endoftext|>, which is learned from like other text"));
+}
+END_TEST
+
 /* ---- tokenizer.json ---- */
 
 START_TEST(test_tokenizer_json_is_the_same_from_training_and_from_files)
@@ -217,6 +229,7 @@ const TestCase cli_train_bpe_tests[] = {
     TEST(test_peak_memory_grows_with_the_words, "cli"),
     TEST(test_train_bpe_on_many_files_is_training_on_one_corpus, "cli"),
     TEST(test_train_bpe_checks_its_outputs_first, "cli"),
+    TEST(test_train_bpe_says_what_is_wrong_without_a_note, "cli"),
     TEST(test_tokenizer_json_is_the_same_from_training_and_from_files, "cli"),
     TEST(test_tokenizer_json_command_rejects_bad_input, "cli"),
     TEST(test_train_bpe_learns_with_a_pattern, "cli"),

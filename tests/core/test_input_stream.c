@@ -9,9 +9,14 @@
 #include "tests/support/failures.h"
 #include "tests/support/files.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #define FOLDER "tests/fixtures/compressed/"
 enum { LONGEST = 1 << 16 };
@@ -109,6 +114,41 @@ START_TEST(test_bytes_are_not_decompressed)
     ck_assert_uint_eq(length, 0);
     input_close(&input);
     file_unload(&file);
+}
+END_TEST
+
+/* ---- a pipe whose writer does nothing ---- */
+
+static void *set_later(void *flag)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    atomic_store((atomic_int *)flag, 1);
+    return NULL;
+}
+
+/* No signal interrupts the read: in a program with threads, the kernel may deliver it to another one. */
+START_TEST(test_a_flag_ends_a_read_that_waits)
+{
+    static atomic_int flag;
+    const char *path = temp_path("pipe");
+    uint8_t bytes[64];
+    size_t length;
+    InputStream input;
+    pthread_t thread;
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    const int writer = open(path, O_RDWR);
+    ck_assert_int_ge(writer, 0);
+    ck_assert_int_eq(write(writer, "abcdef", 6), 6);
+    input_stop_on(&flag);
+    assert_ok(input_open(&input, path));
+    assert_ok(input_read(&input, bytes, 3, &length));
+    ck_assert_uint_eq(length, 3);
+    ck_assert_int_eq(pthread_create(&thread, NULL, set_later, &flag), 0);
+    assert_fails(input_read(&input, bytes, sizeof bytes, &length), CS336_EINTERRUPTED, "interrupted");
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    input_close(&input);
+    input_stop_on(NULL);
+    close(writer);
 }
 END_TEST
 
@@ -350,6 +390,7 @@ const TestCase input_stream_tests[] = {
     TEST_UNLESS(test_zstd_is_read_as_its_text, "input_stream", no_zstd),
     TEST(test_plain_text_is_read_as_it_is, "input_stream"),
     TEST(test_bytes_are_not_decompressed, "input_stream"),
+    TEST(test_a_flag_ends_a_read_that_waits, "input_stream"),
     TEST_UNLESS(test_damaged_gzip_is_refused, "input_stream", no_zlib),
     TEST_UNLESS(test_damaged_zstd_is_refused, "input_stream", no_zstd),
     TEST(test_other_formats_are_refused_with_the_pipe_to_use, "input_stream"),

@@ -245,7 +245,7 @@ START_TEST(test_failures_in_helpers_name_the_line_of_the_test)
                   "output (2, 3, 6): 36 of 36 are NaN: nothing was written, or only NaN; 0 expected at [0, 0, 0]");
     assert_report(fails_in_a_product, __FILE__,
                   "assert_product(&nothing, ROW_MAJOR, ROW_MAJOR, ROW_MAJOR, 2, 3, 0, 1, 0);",
-                  "nothing, portable vectors, 2 x 3 x 0, layouts 0 0 0, beta 0: [0, 0] is nan, expected 0");
+                  "nothing, " PORTABLE_VECTORS ", 2 x 3 x 0, layouts 0 0 0, beta 0: [0, 0] is nan, expected 0");
     assert_report(fails_without_an_allocation, __FILE__,
                   "assert_allocation_failures_are_clean(allocate_nothing, NULL);",
                   "the attempt made no allocation that could fail");

@@ -275,6 +275,25 @@ START_TEST(test_safetensors_length_is_checked_against_the_file)
 }
 END_TEST
 
+/* The beginning of a file that is no safetensors file, and what the message says behind its name. */
+typedef struct {
+    const char *bytes;
+    size_t count;
+    const char *message;
+} OtherFile;
+#define BYTES(text) text, sizeof(text) - 1
+
+static void assert_named(const OtherFile *files, size_t count, const char *path)
+{
+    SafetensorsFile file;
+    for (size_t i = 0; i < count; i++) {
+        test_label("case %zu", i);
+        write_file(path, files[i].bytes, files[i].count);
+        assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, files[i].message);
+    }
+    test_label_end();
+}
+
 /* Python's pickles, as torch.save() writes them: alone, or in a ZIP archive. */
 START_TEST(test_files_of_torch_are_named)
 {
@@ -282,12 +301,7 @@ START_TEST(test_files_of_torch_are_named)
     ", expected safetensors, which Python writes of its state dict: " \
     "safetensors.torch.save_file(torch.load(FILE, weights_only=True), \"weights.safetensors\")"
 #define IS_PICKLE ": is a pickle, such as torch.save() wrote before PyTorch 1.6" PYTHON
-#define BYTES(text) text, sizeof(text) - 1
-    static const struct {
-        const char *bytes;
-        size_t count;
-        const char *message;
-    } cases[] = {
+    static const OtherFile cases[] = {
         {BYTES("PK\3\4\0\0\10\10\0\0, a ZIP archive"), ": is a file of torch.save()" PYTHON},
         {BYTES("PK\3\4"), ": is a file of torch.save()" PYTHON},
         /* torch.save(..., _use_new_zipfile_serialization=False): the magic number 0x1950a86a20f9469cfc6c. */
@@ -300,18 +314,13 @@ START_TEST(test_files_of_torch_are_named)
         {BYTES("\x80\2\0\0\0\0\0\0{}"), ": header of 640 bytes in a file of 10: cut short, or not a safetensors file"},
     };
     const char *path = temp_path("model.pt");
-    SafetensorsFile file;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        test_label("case %zu", i);
-        write_file(path, cases[i].bytes, cases[i].count);
-        assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, cases[i].message);
-    }
-    test_label_end();
+    assert_named(cases, sizeof cases / sizeof *cases, path);
     /* A header of 0x280 bytes begins like a pickle. */
     static char header[0x280 + 1];
     memset(header, ' ', sizeof header - 1);
     memcpy(header, "{}", 2);
     write_raw(path, header, 0);
+    SafetensorsFile file;
     assert_ok(safetensors_open(&file, path));
     safetensors_close(&file);
 }
@@ -320,11 +329,7 @@ END_TEST
 /* Files that someone may take for weights: each is named, and an absurd length of a header is not printed. */
 START_TEST(test_files_of_other_kinds_are_named)
 {
-    static const struct {
-        const char *bytes;
-        size_t count;
-        const char *message;
-    } cases[] = {
+    static const OtherFile cases[] = {
         {BYTES("GGUF\3\0\0\0\x23\1\0\0\0\0\0\0"),
          ": is a GGUF file, which llama.cpp reads, expected safetensors: give the model that it was made of"},
         {BYTES("\x89HDF\r\n\x1A\n\2\10\10\0"), ": is an HDF5 file, expected safetensors"},
@@ -339,14 +344,7 @@ START_TEST(test_files_of_other_kinds_are_named)
         {BYTES("\x40\0\0\0\xAC\0\0\0\5\0\0\0\3\0\0\0\3\0\0\0\0\2\0\0\0\2\0\0"), NOT_SAFETENSORS},
         {BYTES("\x40\0\0\0\xAC\0\0\0\5\0\0\0\4\0\0\0\4\0\0\0\0\0\0\0\0\2\0\0"), NOT_SAFETENSORS},
     };
-    const char *path = temp_path("model.bin");
-    SafetensorsFile file;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        test_label("case %zu", i);
-        write_file(path, cases[i].bytes, cases[i].count);
-        assert_path_fails(safetensors_open(&file, path), CS336_EFORMAT, path, cases[i].message);
-    }
-    test_label_end();
+    assert_named(cases, sizeof cases / sizeof *cases, temp_path("model.bin"));
 }
 END_TEST
 

@@ -2,16 +2,14 @@
 #
 # A learner's function replaces ours at link time: the object of the learner's file is linked with all objects of the library, of the
 # tests and of the checker. In these objects the functions of the exercises are weak symbols, so that every caller gets
-# the learner's.
+# the learner's. No program edits an object for that (macOS has no objcopy): `#pragma weak` makes a function of ours weak,
+# and own_functions.awk edits the learner's assembly.
 
-OBJCOPY ?= objcopy
-NM      ?= nm
+NM    ?= nm
+STRIP ?= strip
 ifneq (,$(filter learn-check,$(GOALS))$(and $(filter learn,$(GOALS)),$(EX)))
 ifeq (,$(CHECK_LIBS))
 $(error not installed: check. `make deps` installs what is needed, `make doctor` says what each piece is for)
-endif
-ifeq (,$(call program_path,$(OBJCOPY)))
-$(error make $(firstword $(filter learn learn-check,$(GOALS))): needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here)
 endif
 endif
 
@@ -20,9 +18,7 @@ EXERCISE_TABLE := tests/exercises/exercises.tsv
 comma           := ,
 exercise_column  = $(subst $(comma), ,$(shell awk -F'\t' '!/^([\#]|id\t)/ {print $$$(1)}' $(EXERCISE_TABLE)))
 
-# The functions of all exercises, and the objects that define them. These objects are compiled with another option:
-# without -fsemantic-interposition, clang inlines short functions of the same file, and such a call would never reach the
-# learner's function.
+# The functions of all exercises, and the objects that define them.
 EXERCISE_FUNCTIONS := $(call exercise_column,5)
 REPLACED_HEADERS   := $(sort $(call exercise_column,4))
 REPLACED_SOURCES   := $(patsubst %.h,cs336_basics/%.c,$(filter-out tests/%,$(REPLACED_HEADERS))) \
@@ -33,25 +29,29 @@ CHECKER_OBJECTS    := $(call object,$(wildcard tests/exercises/checker/*.c tests
 $(CHECKER_OBJECTS): C336_CPPFLAGS += -I. $(CHECK_CFLAGS)
 -include $(CHECKER_OBJECTS:.o=.d)
 
-$(REPLACED_OBJECTS:.o=.strong.o): $(VARIANT)/exercises/%.strong.o: %.c Makefile tests/exercises/exercises.mk
+# A function becomes weak where it is defined, and only there: a weak reference to a function that nobody defines would be
+# NULL instead of an error of the linker. A compiler does not inline a weak function, so a call in the same file reaches
+# the learner's function, too. A file defines what its header declares, in the first column of a line.
+$(REPLACED_OBJECTS:.o=.weak.h): $(VARIANT)/exercises/%.weak.h: %.h $(EXERCISE_TABLE) tests/exercises/exercises.mk
 	@mkdir -p $(@D)
+	$(Q)awk -v functions='$(EXERCISE_FUNCTIONS)' 'BEGIN { count = split(functions, name, " "); while (count) weak[name[count--]] } \
+	    /^[A-Za-z]/ && match($$0, /[A-Za-z_0-9]+\(/) && (substr($$0, RSTART, RLENGTH - 1) in weak) \
+	    { print "#pragma weak " substr($$0, RSTART, RLENGTH - 1) }' $< >$@
+$(REPLACED_OBJECTS): $(VARIANT)/exercises/%.o: %.c $(VARIANT)/exercises/%.weak.h Makefile
 	@echo '  CC    $< (its functions can be replaced)'
-	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -fsemantic-interposition -MMD -MP -c $< -o $@
--include $(REPLACED_OBJECTS:.o=.strong.d)
-$(VARIANT)/exercises/tests/%.strong.o: C336_CPPFLAGS += -I.
+	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -include $(@:.o=.weak.h) -MMD -MP -c $< -o $@
+-include $(REPLACED_OBJECTS:.o=.d)
+$(VARIANT)/exercises/tests/%.o: C336_CPPFLAGS += -I.
 
-# A symbol becomes weak where it is defined, and only there: a weak reference to a function that nobody defines would be
-# NULL instead of an error of the linker.
-$(REPLACED_OBJECTS): %.o: %.strong.o $(EXERCISE_TABLE)
-	$(Q)$(NM) $< | awk '$$2 == "T" {print $$3}' | grep -xF $(EXERCISE_FUNCTIONS:%=-e %) >$*.names
-	$(Q)$(OBJCOPY) --weaken-symbols=$*.names $< $@
-
-# Everything but the replaced objects is linked once, in advance. The checker has a main() of its own.
-COMMON := $(VARIANT)/exercises/common.o
+# Everything but the replaced objects, without what debuggers read, so that a program is linked quickly. It is an archive,
+# from which the linker takes what is missing: macOS's `ld -r` would hide functions that are not exported. The checker has
+# a main() of its own.
+COMMON := $(VARIANT)/exercises/common.a
 $(COMMON): $(filter-out $(call object,tests/main.c),$(UNCHANGED_OBJECTS)) $(CHECKER_OBJECTS)
 	@mkdir -p $(@D)
-	@echo '  LINK  $@'
-	$(Q)$(LD) -r --strip-debug $^ -o $@
+	@rm -f $@
+	@echo '  AR    $@'
+	$(Q)$(AR) rcs $@ $^ && $(STRIP) -S $@
 
 # A learner's file is compiled with sanitizers, which find what goes wrong in C without a sound. Warnings are no errors,
 # but for four that always mean a mistake.
@@ -70,9 +70,9 @@ endif
 # A word for the shell, whatever characters it holds.
 quoted = '$(subst ','\'',$(strip $(1)))'
 # What the scripts read from their environment.
-LEARN := env CC='$(CC)' NM='$(NM)' OBJCOPY='$(OBJCOPY)' STUDENT=$(call quoted,$(STUDENT)) WORK='$(VARIANT)/exercises' MAKE='$(MAKE)' \
-    STUDENT_CFLAGS='-std=c11 -O1 -g -Wall $(STUDENT_ERRORS) -fno-omit-frame-pointer $(STUDENT_INIT) $(STUDENT_SANITIZE) -Ics336_basics -I.' \
-    CHECKER_LINK='$(COMMON) $(REPLACED_OBJECTS) $(STUDENT_SANITIZE) $(C336_LDFLAGS) $(CHECK_LIBS) $(C336_LDLIBS)' \
+LEARN := env CC='$(CC)' NM='$(NM)' STUDENT=$(call quoted,$(STUDENT)) WORK='$(VARIANT)/exercises' MAKE='$(MAKE)' \
+    STUDENT_CFLAGS='-std=c11 -O1 -g -Wall $(STUDENT_ERRORS) -fno-omit-frame-pointer -fno-common $(STUDENT_INIT) $(STUDENT_SANITIZE) -Ics336_basics -I.' \
+    CHECKER_LINK='$(REPLACED_OBJECTS) $(COMMON) $(STUDENT_SANITIZE) $(C336_LDFLAGS) $(CHECK_LIBS) $(C336_LDLIBS)' \
     tests/exercises/learn.sh
 
 ifneq (,$(and $(filter learn,$(GOALS)),$(EX)))

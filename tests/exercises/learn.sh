@@ -2,7 +2,7 @@
 # The coursework, as `make learn`, `make hint`, `make solution` and `make reset` call it (exercises.mk).
 # usage: learn.sh status | check EX | watch EX | hint EX | solution EX [FORCE] | reset EX | self-check [EX]
 #
-# Environment: STUDENT, the learner's folder; WORK, for objects and programs; CC, STUDENT_CFLAGS, CHECKER_LINK, NM, OBJCOPY.
+# Environment: STUDENT, the learner's folder; WORK, for objects and programs; CC, STUDENT_CFLAGS, CHECKER_LINK, NM.
 # Progress is kept in $STUDENT/.progress: "passed EXERCISE", "sum EXERCISE CHECKSUM" of the file that passed, and
 # "hint EXERCISE NUMBER", how many hints were given.
 set -u
@@ -116,14 +116,12 @@ compile() { # file, object, function ...
     shift 2
     mkdir -p "$(dirname "$object")"
     { [ -f "$file" ] && [ -r "$file" ]; } || { echo "$file is not a file that can be read."; return 1; }
-    $CC $STUDENT_CFLAGS -c "$file" -o "$object" || { echo "$file does not compile: begin with the first error above."; return 1; }
+    $CC $STUDENT_CFLAGS -S "$file" -o "$object.all.s" || { echo "$file does not compile: begin with the first error above."; return 1; }
+    awk -v functions="$*" -f $here/own_functions.awk "$object.all.s" >"$object.s" && $CC -c "$object.s" -o "$object" || return 1
     # A function that the file does not define would be ours, and pass.
     for function; do
         $NM "$object" | grep -q " T _\{0,1\}$function\$" || { echo "$file does not define $function()."; return 1; }
     done
-    # All other names become local: a helper, a variable or a main() of the learner's replaces nothing of ours.
-    # shellcheck disable=SC2046
-    $OBJCOPY $(for function; do printf ' --keep-global-symbol=%s' "$function"; done) "$object"
 }
 # Compiles a file and links the checker over it. Prints what is wrong, and returns non-zero.
 build() { # file, object, program, function ...

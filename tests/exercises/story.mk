@@ -33,19 +33,16 @@ $(STORY_OBJECTS) $(STORY_REFERENCE): C336_CPPFLAGS += -I.
 STORY_CC = $(CC) $(C336_CPPFLAGS) -I. -std=c11 -O3 -g -Wall -pthread -MMD -MP
 STORY_QUICK = $$(grep -q '"tests/exercises/learn.h"' $< && echo -include tests/exercises/story/quick.h)
 
-# The learner's functions are weak symbols, with other names yours_... beside them. The wrappers, which count calls, are
-# not weak: they get every call, also one between two functions of the same file. All other names are made local, so
-# that helper functions of two files may have the same name.
-$(STORY_YOURS)/%.o: $(STUDENT)/%.c $(STORY_TABLE) tests/exercises/story.mk
+# The linker sees the learner's functions under the names yours_... (own_functions.awk). The wrappers, which count calls, have
+# the functions' own names: they get every call, also one between two functions of the same file. There the functions are
+# weak, so that the compiler inlines none. Helper functions of two files may have the same name.
+$(STORY_YOURS)/%.o: $(STUDENT)/%.c $(STORY_TABLE) tests/exercises/own_functions.awk tests/exercises/story.mk
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
-	$(Q)functions="$(call story_functions,$*)"; { \
-	    for f in $$functions; do echo "#pragma weak $$f"; done; echo '#include "$<"'; \
-	    for f in $$functions; do echo "extern __typeof__($$f) yours_$$f __attribute__((alias(\"$$f\")));"; done; \
-	    } >$(STORY_YOURS)/$*.c; \
-	    for f in $$functions; do printf '%s\nyours_%s\n' $$f $$f; done >$(STORY_YOURS)/$*.names
-	$(Q)$(STORY_CC) $(STORY_QUICK) -MT $@ -c $(STORY_YOURS)/$*.c -o $(STORY_YOURS)/$*.all.o
-	$(Q)$(OBJCOPY) --keep-global-symbols=$(STORY_YOURS)/$*.names $(STORY_YOURS)/$*.all.o $@
+	$(Q)functions="$(call story_functions,$*)"; for f in $$functions; do echo "#pragma weak $$f"; done >$(STORY_YOURS)/$*.weak.h && \
+	    $(STORY_CC) -fno-common -include $(STORY_YOURS)/$*.weak.h $(STORY_QUICK) -MT $@ -S $< -o $(STORY_YOURS)/$*.all.s && \
+	    awk -v functions="$$functions" -v prefix=yours_ -f tests/exercises/own_functions.awk $(STORY_YOURS)/$*.all.s >$(STORY_YOURS)/$*.s
+	$(Q)$(CC) -c $(STORY_YOURS)/$*.s -o $@
 -include $(wildcard $(STORY_YOURS)/*.d)
 
 $(STORY_OBJ)/solutions/%.o: tests/exercises/solutions/%.c tests/exercises/story.mk
@@ -53,6 +50,10 @@ $(STORY_OBJ)/solutions/%.o: tests/exercises/solutions/%.c tests/exercises/story.
 	@echo '  CC    $<'
 	$(Q)$(STORY_CC) $(STORY_QUICK) -c $< -o $@
 -include $(wildcard $(STORY_OBJ)/solutions/*.d)
+
+# train.c follows the steps of the training loop: the loop's calls of transformer_lm_loss() reach a function of train.c.
+$(STORY_YOURS)/training_together.o $(STORY_OBJ)/solutions/training_together.o: \
+    STORY_CC += -Dtransformer_lm_loss=followed_transformer_lm_loss
 
 # This file changes when other exercises are linked than the last time.
 .PHONY: story-linked
@@ -70,10 +71,9 @@ $(STORY_YOURS)/yours: $(STORY_OBJECTS) $(STORY_YOURS)/wrappers.o $(YOURS:%=$(STO
                       $(filter $(VARIANT)/obj/cs336_basics/%,$(UNCHANGED_OBJECTS)) \
                       $(filter $(VARIANT)/exercises/cs336_basics/%,$(REPLACED_OBJECTS))
 $(STORY_OBJ)/reference: $(STORY_OBJECTS) $(STORY_REFERENCE) $(STORY_OBJ)/solutions/training_together.o $(LIBRARY)
-# train.c follows the steps of the training loop in its calls of transformer_lm_loss().
 $(STORY_YOURS)/yours $(STORY_OBJ)/reference:
 	@echo '  LINK  $@'
-	$(Q)$(CC) $^ $(C336_LDFLAGS) -Wl,--wrap=transformer_lm_loss -o $@ $(C336_LDLIBS)
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
 
 # The model does not depend on the program that makes it, which would train it again after each change of the library.
 $(STORY)/model.safetensors: tests/exercises/story/make_model.sh | $(PROGRAM)
@@ -82,7 +82,7 @@ $(STORY)/model.safetensors: tests/exercises/story/make_model.sh | $(PROGRAM)
 .PHONY: story story-programs story-check
 story-programs: $(STORY_YOURS)/yours $(STORY_OBJ)/reference $(STORY)/model.safetensors
 
-STORY_RUN = MAKE='$(MAKE)' OBJCOPY='$(OBJCOPY)' STUDENT='$(STUDENT)' STORY_IDS='$(STORY_IDS)'
+STORY_RUN = MAKE='$(MAKE)' STUDENT='$(STUDENT)' STORY_IDS='$(STORY_IDS)'
 story: ## writes a story through your functions, beside the reference's; PROMPT= TOKENS= SEED= EX=sdpa FORCE=1 TRAIN=1 STEPS= MINUTES=
 	+@$(STORY_RUN) tests/exercises/story/story.sh $(STORY_TABLE) $(STORY) $(STORY_YOURS) $(STORY_OBJ)
 story-check: ## checks make story: with all solutions, with wrong ones, and in training

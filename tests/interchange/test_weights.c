@@ -102,7 +102,7 @@ START_TEST(test_an_index_must_agree_with_its_files)
          ": array \"a\" is in \"../one\", expected the name of a file beside this one"},
         {"{\"weight_map\": {\"a\": \"/etc/passwd\"}}",
          ": array \"a\" is in \"/etc/passwd\", expected the name of a file beside this one"},
-        {"{\"weight_map\": {\"a\": \"one\"}}", ": lists 1 arrays, its files have 2"},
+        {"{\"weight_map\": {\"a\": \"one\"}}", ": lists 1 array, its files have 2"},
         {"{\"weight_map\": {\"a\": \"one\", \"b\": \"one\", \"c\": \"two\"}}", ": lists 3 arrays, its files have 4"},
     };
     WeightFiles files;

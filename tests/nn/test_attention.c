@@ -160,24 +160,9 @@ END_TEST
 
 START_TEST(test_attention_of_random_shapes_on_every_instruction_set)
 {
-    const size_t trials = test_is_instrumented() ? 6 : 40, longest = test_is_instrumented() ? 150 : 300;
-    FOR_EACH_ISA (isa)
-        for (size_t trial = 0; trial < trials; trial++) {
-            AttentionCase problem = {.leading = {1 + random_below(2), 1 + random_below(3)},
-                                     .queries = attention_random_extent(longest),
-                                     .keys = attention_random_extent(longest),
-                                     .d_k = attention_random_extent(80),
-                                     .d_v = attention_random_extent(80),
-                                     .interleaved = random_below(2) == 0};
-            const size_t pairs = problem.queries * problem.keys;
-            bool *values = attention_random_mask(pairs, "mask", 10 + (int)random_below(90));
-            const AttentionMask masks[] = {{.kind = ATTEND_ALL},
-                                           {.kind = ATTEND_CAUSAL},
-                                           {ATTEND_WHERE, mask(values, problem.queries, problem.keys)}};
-            problem.mask = masks[trial % 3];
-            attention_check(&problem, RTOL, 5 * ATOL); /* sums of up to 300 terms that cancel */
-            free(values);
-        }
+    const bool slow = test_is_instrumented();
+    /* The absolute tolerance is that of sums of up to 300 terms that cancel. */
+    attention_check_random(false, slow ? 6 : 40, slow ? 150 : 300, RTOL, 5 * ATOL);
 }
 END_TEST
 
@@ -213,22 +198,9 @@ START_TEST(test_attention_of_few_queries)
 }
 END_TEST
 
-/* Several documents in one sequence: a token sees only tokens of its own document, so most score blocks are hidden. */
 START_TEST(test_attention_of_documents)
 {
-    enum { SEQ = 230 };
-    bool *values = attention_random_mask((size_t)SEQ * SEQ, "mask", 100);
-    for (size_t i = 0; i < SEQ * SEQ; i++)
-        values[i] = i / SEQ / 70 == i % SEQ / 70 && i % SEQ <= i / SEQ;
-    MaskTensor reversed = mask(values, SEQ, SEQ); /* each token sees those that follow it in its document */
-    reversed.stride[0] = 1, reversed.stride[1] = SEQ;
-    const MaskTensor masks[] = {mask(values, SEQ, SEQ), reversed};
-    for (int i = 0; i < 2; i++)
-        attention_check(
-            &(AttentionCase){
-                .leading = {2}, .queries = SEQ, .keys = SEQ, .d_k = 8, .d_v = 9, .mask = {ATTEND_WHERE, masks[i]}},
-            RTOL, ATOL);
-    free(values);
+    attention_check_documents(false, RTOL, ATOL);
 }
 END_TEST
 

@@ -57,42 +57,15 @@ END_TEST
 
 START_TEST(test_bf16_attention_of_random_shapes)
 {
-    const size_t trials = test_is_instrumented() ? 3 : 9, longest = test_is_instrumented() ? 150 : 270;
-    FOR_EACH_ISA_AND_TWIN (isa)
-        for (size_t trial = 0; trial < trials; trial++) {
-            AttentionCase problem = {.leading = {1 + random_below(2), 1 + random_below(2)},
-                                     .queries = attention_random_extent(longest),
-                                     .keys = attention_random_extent(longest),
-                                     .d_k = attention_random_extent(80),
-                                     .d_v = attention_random_extent(80),
-                                     .interleaved = random_below(2) == 0};
-            const size_t pairs = problem.queries * problem.keys;
-            bool *values = attention_random_mask(pairs, "mask", 10 + (int)random_below(90));
-            const AttentionMask masks[] = {{.kind = ATTEND_ALL},
-                                           {.kind = ATTEND_CAUSAL},
-                                           {ATTEND_WHERE, mask(values, problem.queries, problem.keys)}};
-            problem.mask = masks[trial % 3];
-            check(problem);
-            free(values);
-        }
+    const bool slow = test_is_instrumented();
+    attention_check_random(true, slow ? 3 : 9, slow ? 150 : 270, 0, 0);
 }
 END_TEST
 
-/* Several documents in one sequence, whose blocks are mostly hidden, in both directions. */
 START_TEST(test_bf16_attention_of_documents)
 {
-    enum { SEQ = 230 };
-    bool *values = attention_random_mask((size_t)SEQ * SEQ, "mask", 100);
-    for (size_t i = 0; i < SEQ * SEQ; i++)
-        values[i] = i / SEQ / 70 == i % SEQ / 70 && i % SEQ <= i / SEQ;
-    MaskTensor reversed = mask(values, SEQ, SEQ);
-    reversed.stride[0] = 1, reversed.stride[1] = SEQ;
-    FOR_EACH_ISA (isa) {
-        check((AttentionCase){
-            .queries = SEQ, .keys = SEQ, .d_k = 8, .d_v = 9, .mask = {ATTEND_WHERE, mask(values, SEQ, SEQ)}});
-        check((AttentionCase){.queries = SEQ, .keys = SEQ, .d_k = 8, .d_v = 9, .mask = {ATTEND_WHERE, reversed}});
-    }
-    free(values);
+    FOR_EACH_ISA (isa)
+        attention_check_documents(true, 0, 0);
 }
 END_TEST
 

@@ -227,6 +227,45 @@ void attention_check(const AttentionCase *problem, double rtol, double atol)
     attention_run_deinit(&run);
 }
 
+void attention_check_random(bool bf16, size_t trials, size_t longest, double rtol, double atol)
+{
+    FOR_EACH_ISA_AND_TWIN (isa)
+        for (size_t trial = 0; trial < trials; trial++) {
+            AttentionCase problem = {.leading = {1 + random_below(2), 1 + random_below(3)},
+                                     .queries = attention_random_extent(longest),
+                                     .keys = attention_random_extent(longest),
+                                     .d_k = attention_random_extent(80),
+                                     .d_v = attention_random_extent(80),
+                                     .bf16 = bf16,
+                                     .interleaved = random_below(2) == 0};
+            const size_t pairs = problem.queries * problem.keys;
+            bool *values = attention_random_mask(pairs, "mask", 10 + (int)random_below(90));
+            const AttentionMask masks[] = {{.kind = ATTEND_ALL},
+                                           {.kind = ATTEND_CAUSAL},
+                                           {ATTEND_WHERE, mask(values, problem.queries, problem.keys)}};
+            problem.mask = masks[trial % 3];
+            attention_check(&problem, rtol, atol);
+            free(values);
+        }
+}
+
+void attention_check_documents(bool bf16, double rtol, double atol)
+{
+    enum { SEQ = 230, DOCUMENT = 70 };
+    bool *values = allocate((size_t)SEQ * SEQ * sizeof *values);
+    for (size_t i = 0; i < SEQ * SEQ; i++)
+        values[i] = i / SEQ / DOCUMENT == i % SEQ / DOCUMENT && i % SEQ <= i / SEQ;
+    MaskTensor reversed = mask(values, SEQ, SEQ); /* each token sees those that follow it in its document */
+    reversed.stride[0] = 1, reversed.stride[1] = SEQ;
+    const MaskTensor masks[] = {mask(values, SEQ, SEQ), reversed};
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++)
+        attention_check(
+            &(AttentionCase){
+                .queries = SEQ, .keys = SEQ, .d_k = 8, .d_v = 9, .mask = {ATTEND_WHERE, masks[i]}, .bf16 = bf16},
+            rtol, atol);
+    free(values);
+}
+
 size_t attention_random_extent(size_t most)
 {
     return random_below(5) == 0 ? 1 : 1 + random_below(most);

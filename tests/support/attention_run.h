@@ -46,6 +46,21 @@ void attention_run_check(const AttentionRun *run, double rtol, double atol);
 /** @brief Initialises, runs, checks and releases one problem, with a test_label() that describes it. */
 void attention_check(const AttentionCase *problem, double rtol, double atol);
 
+/**
+ * @brief Checks problems of random lengths, head dimensions and layouts, with each instruction set, also
+ * with the twin of the matrix unit.
+ * @param bf16     as AttentionCase.bf16; the tolerances then have no meaning
+ * @param trials   number of problems for each instruction set
+ * @param longest  largest number of queries and keys
+ */
+void attention_check_random(bool bf16, size_t trials, size_t longest, double rtol, double atol);
+
+/**
+ * @brief Checks several documents in one sequence, in both directions, with the instruction set in use. A token sees
+ * only tokens of its own document, so most score blocks are hidden.
+ */
+void attention_check_documents(bool bf16, double rtol, double atol);
+
 /** @brief Returns a random length up to @p most, which blocks and tiles rarely divide; one time in five it is 1. */
 size_t attention_random_extent(size_t most);
 

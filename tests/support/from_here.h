@@ -70,6 +70,8 @@
 #define attention_run(...) FROM_HERE(attention_run(__VA_ARGS__))
 #define attention_run_check(...) FROM_HERE(attention_run_check(__VA_ARGS__))
 #define attention_check(...) FROM_HERE(attention_check(__VA_ARGS__))
+#define attention_check_random(...) FROM_HERE(attention_check_random(__VA_ARGS__))
+#define attention_check_documents(...) FROM_HERE(attention_check_documents(__VA_ARGS__))
 #define attention_random_mask(...) FROM_HERE(attention_random_mask(__VA_ARGS__))
 #define reserve_for(...) FROM_HERE(reserve_for(__VA_ARGS__))
 #define spoil_workspace(...) FROM_HERE(spoil_workspace(__VA_ARGS__))

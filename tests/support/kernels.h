@@ -30,6 +30,13 @@ Isa last_isa_of_tests(void);
             continue;                                  \
         else
 
+/** @brief What isa_name() calls the vectors that every CPU has. */
+#if defined(__aarch64__)
+#define PORTABLE_VECTORS "NEON"
+#else
+#define PORTABLE_VECTORS "portable vectors"
+#endif
+
 /** @brief Fills the private and the shared workspaces with NaN, because kernels must not read what calls left there. */
 void spoil_workspace(void);
 

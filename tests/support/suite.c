@@ -32,6 +32,11 @@ const char *timing_means_nothing(void)
     return test_is_instrumented() ? "a time limit means nothing in an instrumented build" : NULL;
 }
 
+const char *too_long_to_emulate(void)
+{
+    return test_is_emulated() ? "takes minutes where each instruction is emulated" : NULL;
+}
+
 const char *no_full_device(void)
 {
     return access("/dev/full", W_OK) == 0 ? NULL : "no /dev/full";

@@ -42,6 +42,7 @@ typedef struct {
  * @{
  */
 const char *timing_means_nothing(void);
+const char *too_long_to_emulate(void); /**< for tests that train several models or run the program often */
 const char *no_full_device(void);
 const char *no_file_size_limit(void);
 /** @} */

@@ -495,6 +495,14 @@ START_TEST(test_training_errors)
     t.vocab_size = 300;
     t.special_count = 3;
     assert_fails(train(&model, &t), CS336_ERANGE, "special_tokens_init: special token 3 of 3 is empty");
+    /* Without a text. */
+    BPETrainConfig checked = {.vocab_size = 258, .special_tokens = special, .special_count = 2};
+    assert_ok(bpe_train_check(&checked));
+    checked.special_count = 3;
+    assert_fails(bpe_train_check(&checked), CS336_ERANGE, "special_tokens_init: special token 3 of 3 is empty");
+    checked = (BPETrainConfig){.vocab_size = 257, .special_tokens = special, .special_count = 2};
+    assert_fails(bpe_train_check(&checked), CS336_ERANGE,
+                 "bpe_train: vocabulary of 257, expected 258 to 2147483647: 256 bytes and 2 special tokens");
     const char *paths[] = {"tests/fixtures/tokenizer/story.txt", "tests/fixtures/nothing"};
     const BPETrainConfig config = {.vocab_size = 300};
     assert_fails(bpe_train_files(&model, NULL, paths, 2, &config), CS336_EIO,

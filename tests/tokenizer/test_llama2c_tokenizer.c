@@ -230,7 +230,7 @@ START_TEST(test_llama2c_tokenizers_that_are_damaged)
         {7, -1, READ_AS "token 3 has -1 bytes, expected 1 to 7, which is the first number of the file"},
         {7, 8, READ_AS "token 3 has 8 bytes, expected 1 to 7, which is the first number of the file"},
         {7, 5, READ_AS "token 3 has 5 bytes, the file has 4 more: cut short"},
-        {7, 3, READ_AS "1 bytes behind token 4, expected score, length and bytes of another: cut short"},
+        {7, 3, READ_AS "1 byte behind token 4, expected score, length and bytes of another: cut short"},
         {5, 4, READ_AS "token 2 has 6 bytes, expected 1 to 5, which is the first number of the file"},
         {0, 4, READ_AS "it begins with 0, expected the length of its longest token, 1 to 1048576"},
         {-1, 4, READ_AS "it begins with -1, expected the length of its longest token, 1 to 1048576"},

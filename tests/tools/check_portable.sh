@@ -23,8 +23,13 @@ sh|xargs (-r|--)|xargs of macOS has no -r, and needs none
 sh|grep -[a-zA-Z]*P|grep of macOS has no -P
 sh|sort -[a-zA-Z]*V|sort of macOS 12 has no -V
 sh|find .*-(printf|regextype)|find of macOS has no such test
+sh|objcopy|macOS has no objcopy: edit the assembly, as tests/exercises/own_functions.awk does
+sh|\$\(?LD\)? -[a-z]*r( |$)|ld -r of macOS makes hidden symbols local: use $(AR)
+sh|-Wl,(--wrap|--version-script|--defsym)|the linker of macOS has no such option: rename a call by -D
+sh|-fsemantic-interposition|clang for macOS has no such option: a weak function is not inlined
 sh|(mapfile|readarray|declare -A|\$\{[A-Za-z_]+(,,|\^\^))|sh is bash 3.2 on macOS
 c|(pthread_barrier_[a-z]*|qsort_r|memfd_create|fallocate|mremap|pipe2|accept4|epoll_[a-z0-9]*|eventfd|timerfd_[a-z]*|clock_nanosleep|sem_init|strchrnul|memrchr) *\(|macOS has no such function
+c|__attribute__ *\(\( *(__)?alias|objects of macOS have no aliases
 c|(O_TMPFILE|MAP_POPULATE|program_invocation_name)|only Linux and glibc have this
 '
 makefiles=$(find Makefile tests docs \( -name '*.mk' -o -name Makefile \) -type f)

@@ -1,6 +1,7 @@
 #include "tokenizer/encode/bpe_merge.h"
 
 #include "core/memory.h"
+#include "core/plural.h"
 
 enum {
     SHORT_WORD = 64, /* bytes up to which comparing all pairs is faster than a heap */
@@ -82,8 +83,8 @@ static Status find_bytes(MergeTable *table, const BPEModel *model, const TokenIn
     for (unsigned b = 0; b < BYTE_VALUES; b++) {
         table->byte_ids[b] = token_index_find_byte(index, (uint8_t)b);
         if (table->byte_ids[b] < 0)
-            return status_fail(CS336_ERANGE, "tokenizer_create: no token for byte 0x%02X among %zu tokens", b,
-                               model->vocab_size);
+            return status_fail(CS336_ERANGE, "tokenizer_create: no token for byte 0x%02X among %zu token%s", b,
+                               model->vocab_size, plural(model->vocab_size));
     }
     return CS336_OK;
 }

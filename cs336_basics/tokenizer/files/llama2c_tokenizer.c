@@ -1,4 +1,5 @@
 #include "tokenizer/files/llama2c_tokenizer.h"
+#include "core/plural.h"
 
 #include <string.h>
 
@@ -47,16 +48,17 @@ static Status read_token(BPEModel *model, ByteString file, size_t *offset, int32
     const size_t left = file.length - *offset;
     if (left < BEFORE_TOKEN)
         return status_fail(CS336_EFORMAT,
-                           READ_AS "%zu bytes behind token %zu, expected score, length and bytes of another: cut short",
-                           path, left, model->vocab_size);
+                           READ_AS
+                           "%zu byte%s behind token %zu, expected score, length and bytes of another: cut short",
+                           path, left, plural(left), model->vocab_size);
     const int32_t length = number_at(file.bytes + *offset + NUMBER_BYTES);
     if (length < 1 || length > longest)
         return status_fail(CS336_EFORMAT,
-                           READ_AS "token %zu has %d bytes, expected 1 to %d, which is the first number of the file",
-                           path, model->vocab_size, (int)length, (int)longest);
+                           READ_AS "token %zu has %d byte%s, expected 1 to %d, which is the first number of the file",
+                           path, model->vocab_size, (int)length, plural((size_t)length), (int)longest);
     if ((size_t)length > left - BEFORE_TOKEN)
-        return status_fail(CS336_EFORMAT, READ_AS "token %zu has %d bytes, the file has %zu more: cut short", path,
-                           model->vocab_size, (int)length, left - BEFORE_TOKEN);
+        return status_fail(CS336_EFORMAT, READ_AS "token %zu has %d byte%s, the file has %zu more: cut short", path,
+                           model->vocab_size, (int)length, plural((size_t)length), left - BEFORE_TOKEN);
     ByteString token = {.bytes = file.bytes + *offset + BEFORE_TOKEN, .length = (size_t)length};
     *offset += BEFORE_TOKEN + token.length;
     uint8_t byte;
@@ -76,8 +78,8 @@ static Status read_tokens(BPEModel *model, ByteString file, const char *path)
     for (size_t offset = NUMBER_BYTES; !s && offset < file.length;)
         s = read_token(model, file, &offset, longest, path);
     if (!s && model->vocab_size < LEAST_TOKENS)
-        s = status_fail(CS336_EFORMAT, READ_AS "%zu tokens, expected at least %d: <unk>, <s> and </s>", path,
-                        model->vocab_size, LEAST_TOKENS);
+        s = status_fail(CS336_EFORMAT, READ_AS "%zu token%s, expected at least %d: <unk>, <s> and </s>", path,
+                        model->vocab_size, plural(model->vocab_size), LEAST_TOKENS);
     return s;
 }
 

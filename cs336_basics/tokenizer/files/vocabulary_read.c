@@ -1,6 +1,7 @@
 #include "tokenizer/files/vocabulary_read.h"
 
 #include "core/memory.h"
+#include "core/plural.h"
 #include "tokenizer/files/token_text.h"
 
 #include <stdio.h>
@@ -60,8 +61,9 @@ static Status read_entry(VocabularyReader *reader, const char *key, const json_t
         return status_fail(CS336_EFORMAT, "%s%s: the id of \"%s\" is not a whole number from 0 on", reader->path,
                            place_of(reader, entry).text, token_shown(text).text);
     if ((size_t)id >= reader->count)
-        return status_fail(CS336_EFORMAT, "%s%s: id %lld, expected 0 to %zu: a file of %zu tokens has one for each id",
-                           reader->path, place_of(reader, entry).text, (long long)id, reader->count - 1, reader->count);
+        return status_fail(CS336_EFORMAT, "%s%s: id %lld, expected 0 to %zu: a file of %zu token%s has one for each id",
+                           reader->path, place_of(reader, entry).text, (long long)id, reader->count - 1, reader->count,
+                           plural(reader->count));
     if (reader->tokens[id].length)
         return status_fail(CS336_EFORMAT, "%s%s: id %lld of \"%s\" is taken by another token", reader->path,
                            place_of(reader, entry).text, (long long)id, token_shown(text).text);

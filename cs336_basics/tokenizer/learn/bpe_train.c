@@ -43,6 +43,19 @@ static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
     return s;
 }
 
+Status bpe_train_check(const BPETrainConfig *config)
+{
+    SpecialTokens special;
+    BPEModel model = {0};
+    Status s = special_tokens_init(&special, config->special_tokens, NULL, config->special_count);
+    if (s)
+        return s;
+    s = begin_vocabulary(&model, config);
+    bpe_model_deinit(&model);
+    special_tokens_deinit(&special);
+    return s;
+}
+
 /* ---- counting, then merging ---- */
 
 /* Passes on what count_words() reports. */

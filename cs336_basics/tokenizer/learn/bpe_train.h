@@ -60,6 +60,13 @@ typedef struct {
 } BPETrainStats;
 
 /**
+ * @brief Checks a configuration, as each of the functions below does before it reads a text.
+ * @retval CS336_ERANGE  vocab_size is too small or too large, or a special token is empty
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status bpe_train_check(const BPETrainConfig *config);
+
+/**
  * @brief Learns a vocabulary and its merges.
  * @param[out] model       empty on failure; free it with bpe_model_deinit()
  * @param[out] stats       may be NULL

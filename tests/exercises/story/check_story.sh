@@ -1,6 +1,6 @@
 #!/bin/sh
 # Checks `make story`, with the textbook solutions as the learner's functions and with wrong ones made of them.
-# usage: check_story.sh TABLE DIRECTORY, with MAKE and OBJCOPY in the environment
+# usage: check_story.sh TABLE DIRECTORY, with MAKE in the environment
 set -u
 table=$1 students=$2/check checks=0 wrong=0
 unset PROMPT TOKENS SEED EX FORCE TRAIN STEPS MINUTES STUDENT

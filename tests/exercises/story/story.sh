@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs `make story`: decides which of the learner's exercises are linked, has them linked, and runs both programs.
-# usage: story.sh TABLE DIRECTORY YOURS REFERENCE, with MAKE, OBJCOPY, STUDENT and STORY_IDS (the
+# usage: story.sh TABLE DIRECTORY YOURS REFERENCE, with MAKE, STUDENT and STORY_IDS (the
 # exercises that a story can call) in the environment, and the options PROMPT, TOKENS, SEED, EX, FORCE, TRAIN, STEPS and MINUTES
 set -eu
 table=$1 out=$2 yours=$3/yours reference=$4/reference
@@ -20,8 +20,6 @@ whole TOKENS "$tokens" 1
 whole SEED "$seed" 0
 whole STEPS "$steps" 1
 whole MINUTES "$minutes" 1
-command -v "$OBJCOPY" >/dev/null ||
-    fail 'needs objcopy (GNU binutils or LLVM; OBJCOPY=llvm-objcopy), which is not here'
 
 exercises=$STORY_IDS
 all=$(awk -F'\t' '!/^(#|id\t)/ {print $1}' "$table")

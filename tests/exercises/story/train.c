@@ -90,21 +90,19 @@ static void report(double loss, double reference_loss)
     fflush(stdout);
 }
 
-/* The linker gives us the calls of transformer_lm_loss(), the one in each step of the training loop (ld --wrap). */
-Status __real_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
-                                  TokenTensor targets, const GradientObserver *observer, Arena *scratch);
-Status __wrap_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
-                                  TokenTensor targets, const GradientObserver *observer, Arena *scratch);
+/* Each step of the training loop calls this function in place of transformer_lm_loss(): story.mk renames the call. */
+Status followed_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
+                                    TokenTensor targets, const GradientObserver *observer, Arena *scratch);
 
-Status __wrap_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
-                                  TokenTensor targets, const GradientObserver *observer, Arena *scratch)
+Status followed_transformer_lm_loss(float *loss, TransformerLM *grad, const TransformerLM *lm, TokenTensor ids,
+                                    TokenTensor targets, const GradientObserver *observer, Arena *scratch)
 {
     double reference_loss;
     if (!progress.reference && seconds() - progress.start > 60 * (double)progress.minutes)
         progress.stopped = true;
     if (progress.stopped)
         return status_fail(CS336_EINTERRUPTED, "%zu minutes have passed", progress.minutes);
-    Status s = __real_transformer_lm_loss(loss, grad, lm, ids, targets, observer, scratch);
+    Status s = transformer_lm_loss(loss, grad, lm, ids, targets, observer, scratch);
     if (s)
         return s;
     if (!isfinite(*loss))
