@@ -1,8 +1,11 @@
 /*
  * Runs the suites. The environment variable K selects the tests whose name or problem contains it, as `pytest -k` does;
- * K=course selects the tests of the course. The variables of the Check framework (CK_VERBOSITY, CK_FORK,
- * CK_XML_LOG_FILE_NAME, ...) work as its manual says.
+ * K=course selects the tests of the course. With the argument "exchange" the program is one of the ranks that
+ * test_gradient_exchange.c starts; it finds the program's path in the variable RUN_TESTS. The variables of the Check
+ * framework (CK_VERBOSITY, CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as its manual says.
  */
+#define _XOPEN_SOURCE 700
+#include "tests/distributed/exchange_ranks.h"
 #include "tests/suites.h"
 
 #include <stdio.h>
@@ -91,8 +94,13 @@ static void report_counts(SRunner *runner)
             printf("%s: %d of %d pass\n", kinds[kind], passed[kind], run[kind]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "exchange") == 0)
+        return exchange_ranks();
+    char *own_path = realpath(argv[0], NULL);
+    setenv("RUN_TESTS", own_path ? own_path : argv[0], 1);
+    free(own_path);
     const char *pattern = getenv("K");
     if (pattern && !*pattern)
         pattern = NULL;

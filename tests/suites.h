@@ -27,6 +27,7 @@
     X(input_stream)       \
     X(json_lines)         \
     X(safetensors)        \
+    X(gradient_exchange)  \
     X(widen)              \
     X(kernels)            \
     X(tile)               \
@@ -91,6 +92,7 @@
     X(resumed_run)        \
     X(training_step)      \
     X(training_together)  \
+    X(training_ranks)     \
     X(checkpoint_adapter) \
     X(trained_model)      \
     X(evaluate)           \

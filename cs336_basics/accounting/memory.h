@@ -23,6 +23,7 @@ typedef struct {
     double optimizer_state; /**< 8 P: two moments */
     double activations;     /**< results kept for the backward pass, and scratch; grows with the batch */
     double shared;          /**< memory that activations have first and gradients later, so that both count it */
+    double exchange;        /**< of the exchange of gradients between ranks, with MPI's own; 0 in one process */
     double total;           /**< sum of the parts above, without counting `shared` twice */
 } AccountMemory;
 
@@ -57,6 +58,16 @@ bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size
  */
 CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch,
                                                 size_t seq, bool share);
+
+/**
+ * @brief Turns the memory of a process into that of one of several ranks under mpirun, which computes the same batch:
+ * the buffers of the exchange and MPI come to it, and with shares of the optimizer each rank has an N-th of the
+ * moments.
+ * @param[in] ranks            N; 1 changes nothing
+ * @param[in] shard_optimizer  as --shard-optimizer (train/optimizer_shard.h)
+ */
+void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks,
+                            bool shard_optimizer);
 
 /** @brief Returns the largest batch whose total by the expression is at most @p bytes; 0 if no sequence fits. */
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);

@@ -13,7 +13,8 @@
 typedef struct {
     const char *preset;
     ModelOptions model;
-    size_t batch_size, grad_accum, steps;
+    size_t batch_size, grad_accum, steps, ranks;
+    bool shard_optimizer;
     double peak_tflops, mfu, memory_gb;
     double tokens_per_second; /* measured; 0 if not given */
 } AccountOptions;
@@ -29,19 +30,25 @@ static int parse(AccountOptions *o, int argc, char **argv)
         OPTION_SIZE("batch-size", &o->batch_size, "N", 1, "sequences per step"),
         OPTION_SIZE("grad-accum", &o->grad_accum, "N", 1,
                     "pieces in which a step computes its batch, one after the other; divides --batch-size"),
+        OPTION_SIZE("ranks", &o->ranks, "N", 1,
+                    "processes that mpirun starts; they share the batch, and the memory is that of one of them"),
+        OPTION_FLAG("shard-optimizer", &o->shard_optimizer, "each rank keeps an N-th of AdamW's moments (ZeRO-1)"),
         OPTION_SIZE("steps", &o->steps, "N", 1, "steps of training"),
         OPTION_NUMBER("peak-tflops", &o->peak_tflops, "X", 1e-6, 1e9, "peak of the machine in 10^12 FLOP/s"),
         OPTION_NUMBER("mfu", &o->mfu, "X", 1e-6, 1, "fraction of the peak that training reaches"),
         OPTION_NUMBER("tokens-per-second", &o->tokens_per_second, "X", 0, 1e12,
                       "measured speed of training, to print its MFU"),
-        OPTION_NUMBER("memory-gb", &o->memory_gb, "X", 1e-6, 1e9, "memory of the machine in 10^9 bytes"),
+        OPTION_NUMBER("memory-gb", &o->memory_gb, "X", 1e-6, 1e9,
+                      "memory of the machine, or for each rank, in 10^9 bytes"),
     };
     const OptionTable table = OPTION_TABLE(
         "account", "Prints a model's parameters, FLOPs and memory by part, and how long training takes.", options);
     const int done = options_parse(&table, argc, argv);
-    if (done == OPTIONS_PARSED && o->batch_size % o->grad_accum != 0)
-        return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
-                                 o->batch_size);
+    if (done == OPTIONS_PARSED && o->batch_size % o->ranks != 0)
+        return options_bad_usage(&table, "--ranks: %zu does not divide --batch-size %zu", o->ranks, o->batch_size);
+    if (done == OPTIONS_PARSED && o->batch_size / o->ranks % o->grad_accum != 0)
+        return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu%s", o->grad_accum,
+                                 o->batch_size / o->ranks, o->ranks > 1 ? ", each rank's part of the batch" : "");
     if (done != OPTIONS_PARSED || !o->preset)
         return done;
     /* The preset replaces the model. Then parse again, so that the other options change the preset. */
@@ -95,17 +102,26 @@ static void print_flops(const TransformerLMConfig *config)
 static Status print_memory(const TransformerLMConfig *config, const AccountOptions *o)
 {
     /* Only the activations of one piece of the batch exist at a time. */
-    const size_t seq = config->context_length, pieces = o->grad_accum, piece = o->batch_size / pieces;
-    const AccountMemory e = account_memory_expression(config, piece, seq);
-    AccountMemory m;
-    size_t largest = 0;
+    const size_t seq = config->context_length, pieces = o->grad_accum, part = o->batch_size / o->ranks;
+    const size_t piece = part / pieces;
+    AccountMemory e = account_memory_expression(config, piece, seq), m;
     Status s = account_memory_measured(&m, config, piece, seq, pieces == 1);
-    if (!s)
-        s = account_largest_batch_measured(&largest, config, seq, 1e9 * o->memory_gb, pieces == 1);
+    if (s)
+        return s;
+    /* What a rank needs more than one process, or less, is as much more or less room for its batch. */
+    const double e_before = e.total, m_before = m.total, room = 1e9 * o->memory_gb;
+    account_memory_of_rank(&e, config, o->ranks, o->shard_optimizer);
+    account_memory_of_rank(&m, config, o->ranks, o->shard_optimizer);
+    e.total -= e.exchange; /* of this program */
+    const size_t e_largest = account_largest_batch(config, seq, room + e_before - e.total);
+    size_t largest = 0;
+    s = account_largest_batch_measured(&largest, config, seq, room + m_before - m.total, pieces == 1);
     if (s)
         return s;
     /* The two columns of memory.h side by side. */
     printf("\nBytes of training with AdamW, batch %zu", o->batch_size);
+    if (o->ranks > 1)
+        printf(", for each of %zu ranks its %zu", o->ranks, part);
     if (pieces > 1)
         printf(" in %zu pieces of %zu", pieces, piece);
     puts("");
@@ -116,11 +132,13 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
     printf("  %-37s %19s %15s\n", "activations", count_text(e.activations), count_text(m.activations));
     if (m.shared > 0)
         printf("  %-37s %19s %14s\n", "minus what gradients share with them", "", count_text(m.shared));
+    if (m.exchange > 0)
+        printf("  %-37s %19s %15s\n", "exchange of gradients, with MPI's own", "", count_text(m.exchange));
     printf("  %-37s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
     if (!account_is_measurable(config, piece, seq))
         puts("  (too large to be measured: the second column repeats the first)");
-    printf("  largest batch in %-6g GB               %19zu %15zu\n", o->memory_gb,
-           pieces * account_largest_batch(config, seq, 1e9 * o->memory_gb), pieces * largest);
+    printf("  largest batch in %-6g GB               %19zu %15zu\n", o->memory_gb, o->ranks * pieces * e_largest,
+           o->ranks * pieces * largest);
     return CS336_OK;
 }
 
@@ -146,6 +164,7 @@ int command_account(int argc, char **argv)
     AccountOptions o = {.model = MODEL_OPTIONS_DEFAULT,
                         .batch_size = 1024,
                         .grad_accum = 1,
+                        .ranks = 1,
                         .steps = 400000,
                         .peak_tflops = 495,
                         .mfu = 0.5,

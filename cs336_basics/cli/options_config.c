@@ -2,6 +2,8 @@
 
 #include "cli/commands.h"
 #include "core/json.h"
+#include "core/memory.h"
+#include "distributed/ranks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,12 +164,38 @@ static int store(const OptionTable *table, const Option *option, const char *ori
 
 /* ---- the file ---- */
 
+/* Under mpirun rank 0 reads the file for all ranks, because another host may not have it. */
+static Status read_object(json_t **object, const char *path)
+{
+    Status s = ranks_follow_first(ranks_own() == 0 ? json_read(object, path) : CS336_OK);
+    if (s || ranks_count() == 1)
+        return s;
+    char *text = ranks_own() == 0 ? json_dumps(*object, JSON_ENCODE_ANY) : NULL;
+    size_t bytes = text ? strlen(text) : 0;
+    ranks_broadcast(&bytes, sizeof bytes);
+    char *copy = memory_allocate(bytes);
+    if (!bytes || !copy)
+        s = status_fail(CS336_ENOMEM, "%s: no memory to give it to %d ranks", path, ranks_count());
+    s = ranks_agree(s);
+    if (!s && text)
+        memcpy(copy, text, bytes);
+    if (!s)
+        ranks_broadcast(copy, bytes);
+    if (!s && ranks_own() != 0)
+        s = json_parse(object, copy, bytes, path);
+    free(text); /* from json_dumps() */
+    memory_release(copy);
+    return ranks_agree(s);
+}
+
 static int store_key(const OptionTable *table, const Option *config, const char *key, const json_t *value, int argc,
                      char **argv)
 {
     const char *path = config->target.config->path;
     const Option *option = find_key(table, key);
     char origin[ORIGIN_BYTES];
+    if (strcmp(key, "ranks") == 0) /* for people: config.json records it, and mpirun decides it */
+        return OPTIONS_PARSED;
     if (!option)
         return options_bad_usage(table, "%s: unknown key \"%s\", expected the name of an option, with _ for -", path,
                                  key);
@@ -187,7 +215,7 @@ int options_config_read(const OptionTable *table, int argc, char **argv)
         return OPTIONS_PARSED;
     const char *path = config->target.config->path;
     json_t *object = NULL;
-    Status s = json_read(&object, path);
+    Status s = read_object(&object, path);
     if (!s && !json_is_object(object))
         s = status_fail(CS336_EFORMAT, "%s is %s, expected a JSON object of options", path, name_of_type(object));
     config->target.config->object = object;

@@ -5,6 +5,8 @@
  * - The file is one object. A key is the name of an option with `_` for `-`: "batch_size" for --batch-size.
  * - A value has the type of the option: a number, a string, true or false for an option without a value, an array of
  *   strings for an option that may be repeated. Its limits are those of the command line.
+ * - The key "ranks" is passed over: config.json records with it how many processes have trained (distributed/ranks.h).
+ * - Under mpirun only rank 0 reads the file, and the others get it from there.
  * - An option that the command line gives too keeps the command line's value.
  */
 #ifndef CS336_CLI_OPTIONS_CONFIG_H

@@ -2,10 +2,10 @@
 #include "cli/train.h"
 
 #include "accounting/flops.h"
-#include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/options_config.h"
+#include "cli/train_memory.h"
 #include "cli/train_progress.h"
 #include "cli/work.h"
 #include "core/directory.h"
@@ -14,6 +14,7 @@
 #include "core/plural.h"
 #include "core/printable.h"
 #include "data/token_file.h"
+#include "distributed/ranks.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "kernels/peak.h"
@@ -31,11 +32,29 @@ typedef struct {
     size_t log_every, val_every, val_batches, checkpoint_every, keep, patience;
     double lr, min_lr, beta1, beta2, eps, weight_decay, max_grad_norm, loss_floor;
     int dtype; /* a DType */
-    bool resume, overwrite, overfit_one_batch, no_decay_norms, log_norms;
+    bool resume, overwrite, overfit_one_batch, no_decay_norms, log_norms, shard_optimizer;
 } TrainOptions;
 
-enum { DEFAULT_BATCH_SIZE = 32 };
 enum { NOT_GIVEN = -1 }; /* default of --min-lr, which depends on --lr */
+
+/* Checks that the batch can be shared by all ranks, in the pieces of --grad-accum. */
+static int check_batch(const OptionTable *table, const TrainOptions *o)
+{
+    const size_t ranks = (size_t)ranks_count(), pieces = memory_product(ranks, o->grad_accum);
+    const size_t below = o->batch_size / pieces * pieces, above = below + pieces;
+    if (o->batch_size % pieces == 0)
+        return OPTIONS_PARSED;
+    if (ranks == 1)
+        return options_bad_usage(table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
+                                 o->batch_size);
+    char of_pieces[64] = "", smaller[32] = "";
+    if (o->grad_accum > 1)
+        snprintf(of_pieces, sizeof of_pieces, " with --grad-accum %zu", o->grad_accum);
+    if (below)
+        snprintf(smaller, sizeof smaller, "%zu or ", below);
+    return options_bad_usage(table, "--batch-size: %zu cannot be shared by %zu ranks%s, expected %s%zu", o->batch_size,
+                             ranks, of_pieces, smaller, above);
+}
 
 /* Returns OPTIONS_PARSED, or the exit code if the command ends here. `source` is OptionTable's. */
 static int parse(TrainOptions *o, const char *source, int argc, char **argv)
@@ -87,6 +106,10 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         OPTION_FLAG("no-decay-norms", &o->no_decay_norms, "no weight decay on the gains of RMSNorm"),
         OPTION_NUMBER("max-grad-norm", &o->max_grad_norm, "X", 0, 1e30,
                       "gradients are clipped to this norm; 0: no clipping"),
+        OPTION_FLAG(
+            "shard-optimizer", &o->shard_optimizer,
+            "under mpirun each rank keeps the moments of a part of the weights only (ZeRO-1): the same training "
+            "with less memory"),
         OPTION_HEADING("Reports"),
         OPTION_SIZE("log-every", &o->log_every, "N", 1, "steps from one line of the log to the next"),
         OPTION_FLAG("log-norms", &o->log_norms,
@@ -110,9 +133,8 @@ static int parse(TrainOptions *o, const char *source, int argc, char **argv)
         return result;
     if (o->resume && o->overwrite)
         return options_bad_usage(&table, "--resume keeps the run in DIR, --overwrite deletes it: give one of them");
-    if (o->batch_size % o->grad_accum != 0)
-        return options_bad_usage(&table, "--grad-accum: %zu does not divide --batch-size %zu", o->grad_accum,
-                                 o->batch_size);
+    if (check_batch(&table, o) != OPTIONS_PARSED)
+        return EXIT_BAD_USAGE;
     if (o->min_lr > o->lr)
         return options_bad_usage(&table, "--min-lr: %g is above --lr %g%s", o->min_lr, o->lr,
                                  o->config.path ? "; a --config FILE may give min_lr, and --min-lr wins over it" : "");
@@ -126,6 +148,20 @@ static RunStart start_of(const TrainOptions *o)
     return o->resume ? RUN_RESUME : o->overwrite ? RUN_OVERWRITE : RUN_NEW;
 }
 
+/* Rank 0 reads the model of the checkpoint from which the run gets its weights, and gives it to all ranks. */
+static Status read_model(TransformerLMConfig *model, const TrainOptions *o, const char *path)
+{
+    Status s = CS336_OK;
+    if (ranks_own() == 0) {
+        s = o->resume ? run_directory_check(o->out, RUN_RESUME) : command_needs_file(path, "cs336 train");
+        if (!s)
+            s = model_config_load(model, path);
+    }
+    s = ranks_follow_first(s);
+    ranks_broadcast(model, sizeof *model);
+    return s;
+}
+
 /*
  * For --init-from: makes the checkpoint's model the default of the model options, and reads the command line again. A
  * run that is resumed has its own weights, so its own checkpoint stands for the file, which is not needed any more.
@@ -135,12 +171,9 @@ static int take_model(TrainOptions *o, int argc, char **argv)
 {
     char own[DIRECTORY_PATH_BYTES];
     const char *path = o->resume ? own : o->init_from;
-    TransformerLMConfig model;
+    TransformerLMConfig model = {0};
     snprintf(own, sizeof own, "%s/checkpoint.safetensors", o->out);
-    Status s = o->resume ? run_directory_check(o->out, RUN_RESUME) : command_needs_file(path, "cs336 train");
-    if (!s)
-        s = model_config_load(&model, path);
-    if (s)
+    if (read_model(&model, o, path))
         return command_failed("train");
     model_options_set(&o->model, &model);
     OptionsConfig first = o->config; /* `path` may be a text of the file of --config, which is read again */
@@ -174,6 +207,7 @@ static TrainerConfig config_of(const TrainOptions *o)
         .adamw = {.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .weight_decay = o->weight_decay},
         .no_decay_norms = o->no_decay_norms,
         .max_grad_norm = o->max_grad_norm,
+        .shard_optimizer = o->shard_optimizer,
         .seed = o->seed,
         .log_every = o->log_every,
         .val_every = o->val_every,
@@ -212,7 +246,7 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
         printf("weights  from %s\n", printable(o->init_from).text);
     printf("size     %s parameters, %sB with gradients, moments and activations\n",
            count_text((double)transformer_lm_parameter_count(&config->model)),
-           count_text((double)(trainer->memory.capacity + trainer->scratch.capacity)));
+           count_text((double)trainer_bytes(trainer)));
     printf("data     %s tokens in %s", count_text((double)trainer->train->count), printable(o->train).text);
     if (trainer->val)
         printf(", %s to validate", count_text((double)trainer->val->count));
@@ -228,8 +262,10 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
                plural(trainer_piece_size(config)));
     if (config->overfit_one_batch)
         puts("         each step uses the first batch: the loss should go to about 0");
-    printf("machine  %d thread%s, %s%s\n", parallel_threads(), plural((size_t)parallel_threads()),
-           isa_name(isa_in_use()),
+    printf("machine  ");
+    if (ranks_count() > 1)
+        printf("%d ranks on %d host%s, each ", ranks_count(), ranks_hosts(), plural((size_t)ranks_hosts()));
+    printf("%d thread%s, %s%s\n", parallel_threads(), plural((size_t)parallel_threads()), isa_name(isa_in_use()),
            isa_matrix_unit_is_refused() ? "; the CPU has AMX, but its system does not let programs use it" : "");
     print_dtype(config->model.dtype);
     if (!isnan(o->loss_floor))
@@ -261,7 +297,7 @@ static void print_best_checkpoint(const TrainOptions *o, const RunBest *best)
 }
 
 /* Checks that the run can be written, and that it does not overwrite its own inputs. */
-static Status check_files(const TrainOptions *o)
+static Status check_run_directory(const TrainOptions *o)
 {
     Status s = run_directory_check(o->out, start_of(o));
     if (!s && run_directory_owns(o->out, o->train))
@@ -274,74 +310,20 @@ static Status check_files(const TrainOptions *o)
     return s;
 }
 
-/* An option and its value. */
-typedef struct {
-    const char *name;
-    size_t value;
-} SizeOption;
-
-/* Returns the size that is the most times its default: the one to make smaller if a run does not fit the machine. */
-static SizeOption largest_size(const TrainerConfig *config)
+/* Checks that all ranks have the token files, and that rank 0 can write the run. */
+static Status check_files(const TrainOptions *o)
 {
-    const TransformerLMConfig *model = &config->model;
-    const ModelOptions defaults = MODEL_OPTIONS_DEFAULT;
-    const struct {
-        SizeOption option;
-        size_t usual;
-    } sizes[] = {
-        {{"--batch-size", config->batch_size}, DEFAULT_BATCH_SIZE},
-        {{"--context-length", model->context_length}, defaults.context_length},
-        {{"--d-model", model->d_model}, defaults.d_model},
-        {{"--num-layers", model->num_layers}, defaults.num_layers},
-        {{"--d-ff", model->d_ff}, 4 * defaults.d_model},
-        {{"--vocab-size", model->vocab_size}, defaults.vocab_size},
-    };
-    size_t largest = 0;
-    for (size_t i = 1; i < sizeof sizes / sizeof *sizes; i++)
-        if ((double)sizes[i].option.value / (double)sizes[i].usual >
-            (double)sizes[largest].option.value / (double)sizes[largest].usual)
-            largest = i;
-    return sizes[largest].option;
+    Status s = command_needs_file(o->train, "cs336 encode");
+    if (!s && o->val)
+        s = command_needs_file(o->val, "cs336 encode");
+    s = ranks_agree(s);
+    return s ? s : ranks_follow_first(ranks_own() == 0 ? check_run_directory(o) : CS336_OK);
 }
 
 /*
- * Returns the smallest number of pieces with which a step fits the machine; 0 if one sequence does not fit. The whole
- * batch, whose gradients would share memory, does not.
+ * Returns the MFU at one token per second, for the log: the model's FLOPs per token over the peak of all ranks, which
+ * measure it at the same time.
  */
-static size_t pieces_that_fit(const TrainerConfig *config, double machine)
-{
-    size_t rows; /* of a piece: the largest divisor of the batch size that fits */
-    if (account_largest_batch_measured(&rows, &config->model, config->model.context_length, machine, false) ||
-        rows == 0)
-        return 0;
-    while (config->batch_size % rows != 0)
-        rows--;
-    return config->batch_size / rows;
-}
-
-/*
- * Compares the memory that the run needs with the machine's, before anything is allocated. Linux lets programs allocate
- * more memory than the machine has (overcommit), and kills the process when it uses too much of it.
- */
-static Status check_memory(const TrainerConfig *config)
-{
-    AccountMemory needed;
-    const double machine = (double)memory_machine();
-    const Status s = account_memory_measured(&needed, &config->model, trainer_piece_size(config),
-                                             config->model.context_length, trainer_shares_memory(config));
-    if (s || machine == 0 || needed.total <= machine)
-        return s;
-    const SizeOption size = largest_size(config);
-    const size_t pieces = pieces_that_fit(config, machine);
-    char hint[96] = "";
-    if (pieces)
-        snprintf(hint, sizeof hint, "--grad-accum %zu, which computes each batch in pieces, or ", pieces);
-    return status_fail(CS336_ENOMEM,
-                       "the run needs %.4g GB of memory, this machine has %.4g GB; try %sa smaller %s than %zu",
-                       needed.total / 1e9, machine / 1e9, hint, size.name, size.value);
-}
-
-/* Returns the MFU at one token per second, for the log: the model's FLOPs per token over the machine's peak. */
 static double mfu_per_speed(const TrainerConfig *config)
 {
     const TransformerLMConfig *model = &config->model;
@@ -349,7 +331,9 @@ static double mfu_per_speed(const TrainerConfig *config)
     const double tokens = (double)config->batch_size * (double)model->context_length;
     static const PeakOf kinds[] = {
         [DTYPE_FLOAT32] = PEAK_FLOAT32, [DTYPE_BF16] = PEAK_BF16, [DTYPE_BF16X3] = PEAK_BF16X3};
-    return account_mfu(flops / tokens, 1, peak_measure(kinds[model->dtype]));
+    double peak = peak_measure(kinds[model->dtype]);
+    ranks_sum(&peak, 1);
+    return account_mfu(flops / tokens, 1, peak);
 }
 
 static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOutcome *outcome)
@@ -380,6 +364,18 @@ static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOut
     return s;
 }
 
+/* Opens the token files and allocates the model, on each rank. */
+static Status prepare(Trainer *trainer, TokenFile *train, TokenFile *val, const TrainerConfig *config,
+                      const TrainOptions *o)
+{
+    Status s = token_file_open(train, o->train, config->model.vocab_size);
+    if (!s && o->val)
+        s = token_file_open(val, o->val, config->model.vocab_size);
+    if (!s)
+        s = train_check_memory(config);
+    return s ? s : trainer_init(trainer, config, train, o->val ? val : NULL);
+}
+
 /*
  * Runs the command. If `source` is not NULL, it only reads the options, which come from there, and returns
  * OPTIONS_PARSED or the exit code.
@@ -387,7 +383,7 @@ static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOut
 static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
 {
     TrainOptions o = {.model = MODEL_OPTIONS_DEFAULT,
-                      .batch_size = DEFAULT_BATCH_SIZE,
+                      .batch_size = TRAIN_DEFAULT_BATCH_SIZE,
                       .grad_accum = 1,
                       .steps = 5000,
                       .warmup_steps = SIZE_MAX,
@@ -418,22 +414,12 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     TokenFile train = {0}, val = {0};
     Trainer trainer = {0};
     RunOutcome outcome = {0};
-    Status s = command_needs_file(o.train, "cs336 encode");
-    if (!s && o.val)
-        s = command_needs_file(o.val, "cs336 encode");
+    Status s = check_files(&o);
     if (!s)
-        s = check_files(&o);
-    if (!s)
-        s = token_file_open(&train, o.train, config.model.vocab_size);
-    if (!s && o.val)
-        s = token_file_open(&val, o.val, config.model.vocab_size);
-    if (!s)
-        s = check_memory(&config);
-    /* Train. */
-    if (!s)
-        s = trainer_init(&trainer, &config, &train, o.val ? &val : NULL);
+        s = ranks_agree(prepare(&trainer, &train, &val, &config, &o));
     if (!s && o.init_from && !o.resume)
-        s = trainer_load_weights(&trainer, o.init_from);
+        s = ranks_follow_first(ranks_own() == 0 ? trainer_load_weights(&trainer, o.init_from) : CS336_OK);
+    /* Train. */
     if (!s)
         s = run(&o, &trainer, end, &outcome);
     const int code = s ? command_failed("train") : EXIT_OK;

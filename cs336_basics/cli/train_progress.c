@@ -6,6 +6,7 @@
 #include "cli/work.h"
 #include "core/plural.h"
 #include "core/printable.h"
+#include "distributed/ranks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ void train_progress_begin(TrainProgress *progress, const TrainerConfig *config, 
     *progress = (TrainProgress){.files = *files,
                                 .steps = steps,
                                 .end = stop_at && stop_at < steps ? stop_at : steps,
-                                .terminal = isatty(STDOUT_FILENO) != 0,
+                                .terminal = isatty(STDOUT_FILENO) != 0 && ranks_count() == 1,
                                 .start_time = work_seconds()};
 }
 

@@ -5,6 +5,8 @@
  * On a terminal one line is overwritten ten times per second: step, loss, time left, a small curve of the newest
  * losses, and the latest validation loss and the speed if there is room. It never is wider than the terminal or 80
  * columns. The lines with a validation stay. If stdout is a file or a pipe, there is a line for each line of the log.
+ * So there is under mpirun: it gives each process a terminal, and passes on to its own output what comes there, which
+ * may be a file.
  */
 #ifndef CS336_CLI_TRAIN_PROGRESS_H
 #define CS336_CLI_TRAIN_PROGRESS_H

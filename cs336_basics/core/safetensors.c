@@ -296,6 +296,12 @@ Status safetensors_read_bytes(void *destination, const SafetensorsFile *file, co
     return file_read_at(&file->file, destination, safetensors_bytes(entry), entry->offset);
 }
 
+Status safetensors_read_part(void *destination, const SafetensorsFile *file, const SafetensorsEntry *entry,
+                             size_t first, size_t bytes)
+{
+    return file_read_at(&file->file, destination, bytes, entry->offset + first);
+}
+
 bool safetensors_is_float(SafetensorsType type)
 {
     return type == SAFETENSORS_F16 || type == SAFETENSORS_BF16 || type == SAFETENSORS_F32 || type == SAFETENSORS_F64;
@@ -444,8 +450,26 @@ static Status write_header(FileWriter *writer, const char *text)
     return s;
 }
 
-Status safetensors_write_to(FileWriter *writer, const SafetensorsEntry *entries, size_t count,
-                            const SafetensorsText *metadata, size_t metadata_count)
+/* Writes the data of an array, which comes from memory or from the source. */
+static Status write_array(FileWriter *writer, const SafetensorsEntry *entry, const SafetensorsSource *source)
+{
+    enum { AT_ONCE = 1 << 16 }; /* bytes from the source */
+    const size_t bytes = safetensors_bytes(entry);
+    if (entry->data || !source)
+        return file_write(writer, entry->data, bytes);
+    float buffer[AT_ONCE / sizeof(float)];
+    Status s = CS336_OK;
+    for (size_t first = 0; !s && first < bytes; first += AT_ONCE) {
+        const size_t count = bytes - first < AT_ONCE ? bytes - first : AT_ONCE;
+        s = source->next(source->context, buffer, count);
+        if (!s)
+            s = file_write(writer, buffer, count);
+    }
+    return s;
+}
+
+static Status write_all(FileWriter *writer, const SafetensorsEntry *entries, size_t count,
+                        const SafetensorsText *metadata, size_t metadata_count, const SafetensorsSource *source)
 {
     /* The header as text. */
     const char *path = writer->path;
@@ -462,19 +486,31 @@ Status safetensors_write_to(FileWriter *writer, const SafetensorsEntry *entries,
     if (!s)
         s = write_header(writer, text);
     for (size_t i = 0; !s && i < count; i++)
-        s = file_write(writer, entries[i].data, safetensors_bytes(&entries[i]));
+        s = write_array(writer, &entries[i], source);
     free(text); /* from json_dumps() */
     json_decref(header);
     return s;
 }
 
+Status safetensors_write_to(FileWriter *writer, const SafetensorsEntry *entries, size_t count,
+                            const SafetensorsText *metadata, size_t metadata_count)
+{
+    return write_all(writer, entries, count, metadata, metadata_count, NULL);
+}
+
 Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
                          const SafetensorsText *metadata, size_t metadata_count)
+{
+    return safetensors_write_from(path, entries, count, metadata, metadata_count, NULL);
+}
+
+Status safetensors_write_from(const char *path, const SafetensorsEntry *entries, size_t count,
+                              const SafetensorsText *metadata, size_t metadata_count, const SafetensorsSource *source)
 {
     FileWriter writer = {0};
     Status s = file_create(&writer, path);
     if (!s)
-        s = safetensors_write_to(&writer, entries, count, metadata, metadata_count);
+        s = write_all(&writer, entries, count, metadata, metadata_count, source);
     if (!s)
         s = file_commit(&writer);
     file_abandon(&writer);

@@ -106,6 +106,16 @@ CS336_MUST_CHECK Status safetensors_read_bytes(void *destination, const Safetens
  */
 CS336_MUST_CHECK Status safetensors_read(Tensor destination, const SafetensorsFile *file, const char *name);
 
+/**
+ * @brief Reads a part of an array, as safetensors_read_bytes() reads it whole.
+ * @param[out] destination  @p bytes bytes
+ * @param[in]  first        byte of the array at which the part begins
+ * @param[in]  bytes        first + bytes is at most safetensors_bytes(entry)
+ * @retval CS336_EIO  as safetensors_read_bytes()
+ */
+CS336_MUST_CHECK Status safetensors_read_part(void *destination, const SafetensorsFile *file,
+                                              const SafetensorsEntry *entry, size_t first, size_t bytes);
+
 /** @brief True if the elements are floating-point numbers: F16, BF16, F32 or F64. */
 bool safetensors_is_float(SafetensorsType type);
 
@@ -138,6 +148,22 @@ CS336_MUST_CHECK Status safetensors_read_as_float(Tensor destination, const Safe
  */
 CS336_MUST_CHECK Status safetensors_write(const char *path, const SafetensorsEntry *entries, size_t count,
                                           const SafetensorsText *metadata, size_t metadata_count);
+
+/** @brief Gives the data of arrays that are not in this process's memory, in the order of the file. */
+typedef struct {
+    /** Writes the next @p bytes bytes to @p destination; any status but CS336_OK ends the writing with that status. */
+    Status (*next)(void *context, void *destination, size_t bytes);
+    void *context; /**< passed to next() */
+} SafetensorsSource;
+
+/**
+ * @brief Does what safetensors_write() does. The entries whose data is NULL get theirs from a source, one after the
+ * other.
+ * @retval CS336_EIO, CS336_EFORMAT, CS336_ENOMEM  as safetensors_write(); and what the source returns
+ */
+CS336_MUST_CHECK Status safetensors_write_from(const char *path, const SafetensorsEntry *entries, size_t count,
+                                               const SafetensorsText *metadata, size_t metadata_count,
+                                               const SafetensorsSource *source);
 
 /**
  * @brief Does what safetensors_write() does, with a writer from file_create(). The caller commits or abandons it, as

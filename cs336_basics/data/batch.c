@@ -16,3 +16,9 @@ Status get_batch(int32_t *inputs, int32_t *targets, const TokenFile *tokens, siz
     }
     return s;
 }
+
+void skip_batch(const TokenFile *tokens, size_t batch_size, size_t context_length, Rng *rng)
+{
+    for (size_t row = 0; row < batch_size; row++)
+        (void)rng_below(rng, tokens->count - context_length);
+}

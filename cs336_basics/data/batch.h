@@ -30,6 +30,13 @@ CS336_API_BEGIN
 CS336_MUST_CHECK Status get_batch(int32_t *inputs, int32_t *targets, const TokenFile *tokens, size_t batch_size,
                                   size_t context_length, const char *device, Rng *rng);
 
+/**
+ * @brief Draws the starts of @p batch_size sequences as get_batch() does, and reads none. A rank passes over the
+ * sequences of the other ranks with it.
+ * @param tokens, context_length  as get_batch() would accept them
+ */
+void skip_batch(const TokenFile *tokens, size_t batch_size, size_t context_length, Rng *rng);
+
 CS336_API_END
 
 #endif

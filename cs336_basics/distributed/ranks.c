@@ -13,6 +13,13 @@
 
 #ifdef CS336_HAVE_MPI
 #include <mpi.h>
+
+/*
+ * MPI matches collective calls on a communicator by their order. The transfers that go on while the ranks compute have
+ * communicators of their own, one for exchanges and one for gathers: which of the two begins first depends on when
+ * earlier transfers complete, and that differs from rank to rank.
+ */
+static MPI_Comm exchanges, gathers;
 #endif
 
 /* What ranks_begin() learned. */
@@ -39,6 +46,26 @@ const char *ranks_host(int rank)
     return ranks.hosts ? ranks.hosts[rank] : ranks.own_host;
 }
 
+int ranks_hosts(void)
+{
+    int hosts = 0;
+    for (int rank = 0; rank < ranks.count; rank++) {
+        int first = 0; /* rank on the same host */
+        while (strcmp(ranks_host(first), ranks_host(rank)) != 0)
+            first++;
+        hosts += first == rank;
+    }
+    return hosts;
+}
+
+int ranks_on_own_host(void)
+{
+    int count = 0;
+    for (int rank = 0; rank < ranks.count; rank++)
+        count += strcmp(ranks_host(rank), ranks_host(ranks.own)) == 0;
+    return count;
+}
+
 int ranks_stderr(void)
 {
     return ranks.stderr_descriptor;
@@ -61,6 +88,11 @@ static int launched_count(void)
 }
 
 #ifdef CS336_HAVE_MPI
+
+bool ranks_are_available(void)
+{
+    return true;
+}
 
 /* Keeps standard error for ranks_stderr(), and lets this rank's output lead nowhere. */
 static Status silence(void)
@@ -85,6 +117,8 @@ Status ranks_begin(void)
     ranks.joined = true;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks.count);
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks.own);
+    MPI_Comm_dup(MPI_COMM_WORLD, &exchanges);
+    MPI_Comm_dup(MPI_COMM_WORLD, &gathers);
     Status s = ranks.own ? silence() : CS336_OK;
     if (!s && provided < MPI_THREAD_SERIALIZED)
         s = status_fail(CS336_EIO, "this MPI allows one thread only; expected MPI_THREAD_SERIALIZED");
@@ -98,8 +132,11 @@ Status ranks_begin(void)
 
 void ranks_end(void)
 {
-    if (ranks.joined)
+    if (ranks.joined) {
+        MPI_Comm_free(&exchanges);
+        MPI_Comm_free(&gathers);
         MPI_Finalize();
+    }
     if (ranks.stderr_descriptor != STDERR_FILENO)
         close(ranks.stderr_descriptor);
     memory_release(ranks.hosts);
@@ -165,8 +202,10 @@ void ranks_exchange(void *received, const size_t *receive_bytes, const void *sen
         for (size_t first = 0; first < send_bytes[to] || first < receive_bytes[from]; first += CALL_BYTES) {
             const size_t out = first < send_bytes[to] ? send_bytes[to] - first : 0;
             const size_t in = first < receive_bytes[from] ? receive_bytes[from] - first : 0;
-            MPI_Sendrecv(source + (out ? first : 0), (int)(out < CALL_BYTES ? out : CALL_BYTES), MPI_BYTE, to, 0,
-                         destination + (in ? first : 0), (int)(in < CALL_BYTES ? in : CALL_BYTES), MPI_BYTE, from, 0,
+            /* A rank that has nothing for another one sends no message, because that one may expect none. */
+            MPI_Sendrecv(source + (out ? first : 0), (int)(out < CALL_BYTES ? out : CALL_BYTES), MPI_BYTE,
+                         out ? to : MPI_PROC_NULL, 0, destination + (in ? first : 0),
+                         (int)(in < CALL_BYTES ? in : CALL_BYTES), MPI_BYTE, in ? from : MPI_PROC_NULL, 0,
                          MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         }
     }
@@ -219,7 +258,7 @@ Status ranks_start_exchange(RanksTransfer *transfer, float *received, const size
     place(transfer, 1, receive_counts);
     const int *counts = transfer->counts, *displacements = transfer->displacements;
     MPI_Ialltoallv(sent, counts, displacements, MPI_FLOAT, received, counts + ranks.count, displacements + ranks.count,
-                   MPI_FLOAT, MPI_COMM_WORLD, transfer->request);
+                   MPI_FLOAT, exchanges, transfer->request);
     return CS336_OK;
 }
 
@@ -230,8 +269,8 @@ Status ranks_start_gather(RanksTransfer *transfer, float *all, const size_t *cou
     if (s || !ranks.joined)
         return s;
     place(transfer, 0, counts);
-    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, all, transfer->counts, transfer->displacements, MPI_FLOAT,
-                    MPI_COMM_WORLD, transfer->request);
+    MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, all, transfer->counts, transfer->displacements, MPI_FLOAT, gathers,
+                    transfer->request);
     return CS336_OK;
 }
 
@@ -247,6 +286,11 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
 }
 
 #else /* without MPI: one rank */
+
+bool ranks_are_available(void)
+{
+    return false;
+}
 
 Status ranks_begin(void)
 {
@@ -317,20 +361,73 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
 
 /* ---- failures ---- */
 
+void ranks_give_up(void)
+{
+    dprintf(ranks.stderr_descriptor, "cs336: rank %d on %s: %s\n", ranks.own, printable(ranks_host(ranks.own)).text,
+            status_message());
+    ranks_abort(EXIT_FAILURE);
+}
+
+void ranks_sum(double *numbers, size_t count)
+{
+    if (ranks.count == 1)
+        return;
+    double *all = memory_allocate((size_t)ranks.count * count * sizeof *all);
+    if (!all) {
+        status_record("no memory for the numbers of %d ranks", ranks.count);
+        ranks_give_up();
+    }
+    ranks_gather_all(all, numbers, count * sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = all[i];
+        for (size_t rank = 1; rank < (size_t)ranks.count; rank++)
+            numbers[i] += all[rank * count + i];
+    }
+    memory_release(all);
+}
+
+bool ranks_any(bool own)
+{
+    double count = own;
+    ranks_sum(&count, 1);
+    return count > 0;
+}
+
 typedef struct {
     int status;
     char message[512];
 } Report;
 
-Status ranks_agree(Status own)
+static Report report_of(Status s)
+{
+    Report report = {.status = (int)s};
+    snprintf(report.message, sizeof report.message, "%s", s ? status_message() : "");
+    return report;
+}
+
+Status ranks_follow_first(Status own)
 {
     if (ranks.count == 1)
         return own;
-    Report report = {.status = (int)own}, first = {0};
-    snprintf(report.message, sizeof report.message, "%s", own ? status_message() : "");
+    Report report = report_of(ranks.own == 0 ? own : CS336_OK);
+    ranks_broadcast(&report, sizeof report);
+    return report.status ? status_fail((Status)report.status, "%s", report.message) : CS336_OK;
+}
+
+Status ranks_agree(Status own)
+{
+    if (!ranks_any(own != CS336_OK)) /* usual, and shorter than the reports */
+        return CS336_OK;
+    if (ranks.count == 1)
+        return own;
+    Report first = {0};
+    const Report report = report_of(own);
     Report *all = memory_allocate((size_t)ranks.count * sizeof *all);
-    if (!all) /* the others wait for this rank */
-        ranks_abort(EXIT_FAILURE);
+    if (!all) {
+        if (!own)
+            status_record("no memory for %d reports", ranks.count);
+        ranks_give_up();
+    }
     ranks_gather_all(all, &report, sizeof report);
     int failed = 0, rank = -1;
     bool alike = true;
@@ -344,8 +441,6 @@ Status ranks_agree(Status own)
         alike = alike && strcmp(all[i].message, first.message) == 0;
     }
     memory_release(all);
-    if (!failed)
-        return CS336_OK;
     if (failed == ranks.count && alike)
         return status_fail((Status)first.status, "%s", first.message);
     return status_fail((Status)first.status, "rank %d on %s: %s", rank, printable(ranks_host(rank)).text,

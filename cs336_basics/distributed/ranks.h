@@ -29,6 +29,9 @@ CS336_INTERNAL_BEGIN
 /** @brief The most bytes of a host's name that ranks_host() returns, with the 0 at its end. */
 enum { RANKS_HOST_BYTES = 64 };
 
+/** @brief True if this program was built with MPI. */
+bool ranks_are_available(void);
+
 /**
  * @brief Joins the other ranks, if a launcher such as mpirun or srun has started this process. Collective.
  *
@@ -46,6 +49,13 @@ void ranks_end(void);
 /** @brief Ends all ranks at once, with this exit code. Files that are not renamed yet stay temporary files. */
 void ranks_abort(int exit_code);
 
+/**
+ * @brief Prints status_message() with this rank's number and host to its terminal, and ends all ranks with exit code 1.
+ *
+ * It is for a failure of which the others cannot be told, because they wait for this rank inside a collective function.
+ */
+void ranks_give_up(void);
+
 /** @brief Returns the number of ranks; 1 without mpirun. */
 int ranks_count(void);
 
@@ -54,6 +64,12 @@ int ranks_own(void);
 
 /** @brief Returns the name of the host on which a rank runs. */
 const char *ranks_host(int rank);
+
+/** @brief Returns the number of hosts on which ranks run. Hosts are told apart by their names. */
+int ranks_hosts(void);
+
+/** @brief Returns the number of ranks on this rank's host, which share its memory; at least 1. */
+int ranks_on_own_host(void);
 
 /** @brief Returns the descriptor of this rank's standard error before ranks_begin() closed it. */
 int ranks_stderr(void);
@@ -89,6 +105,21 @@ void ranks_exchange(void *received, const size_t *receive_bytes, const void *sen
  */
 CS336_MUST_CHECK Status ranks_agree(Status own);
 
+/**
+ * @brief Gives all ranks the status and the message of rank 0, for work that only rank 0 does. Collective.
+ * @param own  the status of this rank's work; ignored on other ranks than 0
+ */
+CS336_MUST_CHECK Status ranks_follow_first(Status own);
+
+/**
+ * @brief Adds the numbers of all ranks, in the order of the ranks. All ranks get the same sums. Collective.
+ * @param[in,out] numbers  (count) this rank's, then the sums
+ */
+void ranks_sum(double *numbers, size_t count);
+
+/** @brief Returns true on all ranks if @p own is true on one of them. Collective. */
+bool ranks_any(bool own);
+
 /* ---- while this rank computes ---- */
 
 /** @brief A transfer that goes on while the ranks compute. A zeroed struct is one that is complete. */
@@ -101,7 +132,8 @@ typedef struct {
  * @brief Begins a ranks_exchange() of float32 numbers, and returns at once. Collective.
  *
  * MPI sends and receives only while some thread is inside one of its functions: call ranks_transfer_is_complete()
- * often. The buffers belong to the transfer until it is complete.
+ * often. The buffers belong to the transfer until it is complete. All ranks begin their exchanges in the same order,
+ * and so their gathers (ranks_start_gather()). An exchange and a gather may begin in another order on each rank.
  * @param receive_counts, send_counts  numbers, not bytes; the sum of each is below 2^31
  * @retval CS336_ENOMEM  nothing was begun: the rank must end the run, because the others wait for it
  */

@@ -73,8 +73,6 @@ static const char *join(Arena *arena, const char *prefix, const char *name)
 
 static void add_tensor(Contents *contents, Arena *arena, const char *prefix, const char *name, Tensor t)
 {
-    if (!t.data)
-        return;
     SafetensorsEntry entry = {.type = SAFETENSORS_F32, .rank = t.rank, .data = t.data};
     memcpy(entry.shape, t.shape, sizeof entry.shape);
     entry.name = join(arena, prefix, name);
@@ -93,17 +91,27 @@ static void add_text(Contents *contents, Arena *arena, const char *prefix, const
     contents->text_count++;
 }
 
+/* Adds a moment that is in memory, or that a source gives: then its shape is the value's, and it has no data. */
+static void add_moment(Contents *contents, Arena *arena, const char *prefix, const Parameter *p, Tensor moment,
+                       bool from_source)
+{
+    Tensor elsewhere = p->value;
+    elsewhere.data = NULL;
+    if (moment.data || from_source)
+        add_tensor(contents, arena, prefix, p->name, moment.data ? moment : elsewhere);
+}
+
 /* Lists all values first, then all first moments, then all second moments. */
-static void collect_tensors(Contents *contents, Arena *arena, ParameterList parameters)
+static void collect_tensors(Contents *contents, Arena *arena, ParameterList parameters, bool from_source)
 {
     const Parameter *items = parameters.items;
     contents->entries = arena_take(arena, 3 * parameters.count * sizeof *contents->entries);
     for (size_t i = 0; i < parameters.count; i++)
         add_tensor(contents, arena, VALUE, items[i].name, items[i].value);
     for (size_t i = 0; i < parameters.count; i++)
-        add_tensor(contents, arena, FIRST_MOMENT, items[i].name, items[i].first_moment);
+        add_moment(contents, arena, FIRST_MOMENT, &items[i], items[i].first_moment, from_source);
     for (size_t i = 0; i < parameters.count; i++)
-        add_tensor(contents, arena, SECOND_MOMENT, items[i].name, items[i].second_moment);
+        add_moment(contents, arena, SECOND_MOMENT, &items[i], items[i].second_moment, from_source);
 }
 
 static void collect_texts(Contents *contents, Arena *arena, const Checkpoint *checkpoint)
@@ -127,7 +135,7 @@ static Status collect(Contents *contents, Arena *arena, const Checkpoint *checkp
 {
     const size_t mark = arena_mark(arena);
     *contents = (Contents){0};
-    collect_tensors(contents, arena, checkpoint->parameters);
+    collect_tensors(contents, arena, checkpoint->parameters, checkpoint->moments != NULL);
     collect_texts(contents, arena, checkpoint);
     return arena_keep(arena, mark);
 }
@@ -163,7 +171,7 @@ static Status check_finite(const char *path, const Contents *contents)
 #pragma omp parallel for schedule(dynamic, 1) num_threads(parallel_threads_for(numbers)) reduction(min : bad)
     for (size_t i = 0; i < contents->entry_count; i++) {
         const Tensor t = tensor_of_entry(&contents->entries[i]);
-        if (i < bad && !all_finite(t.data, tensor_count(t)))
+        if (i < bad && t.data && !all_finite(t.data, tensor_count(t)))
             bad = i;
     }
     if (bad == contents->entry_count)
@@ -195,7 +203,8 @@ Status checkpoint_save(const char *path, const Checkpoint *checkpoint)
     if (!s)
         s = check_finite(path, &contents);
     if (!s)
-        s = safetensors_write(path, contents.entries, contents.entry_count, contents.texts, contents.text_count);
+        s = safetensors_write_from(path, contents.entries, contents.entry_count, contents.texts, contents.text_count,
+                                   checkpoint->moments);
     arena_deinit(&arena);
     return s;
 }
@@ -409,6 +418,22 @@ Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file)
         s = read_generator(checkpoint->generators[i].rng, file, checkpoint->generators[i].name);
     checkpoint->iteration = checkpoint_iteration(file);
     return s;
+}
+
+Status checkpoint_check_moments(const CheckpointFile *file, ParameterList parameters)
+{
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < parameters.count; i++)
+        for (int moment = 0; !s && moment < CHECKPOINT_MOMENTS; moment++)
+            s = check_array(file, prefixes[1 + moment], parameters.items[i].name, parameters.items[i].value);
+    return s;
+}
+
+Status checkpoint_read_moment(float *numbers, const CheckpointFile *file, int moment, const Parameter *parameter,
+                              size_t first, size_t count)
+{
+    const SafetensorsEntry *entry = safetensors_find_joined(&file->tensors, prefixes[1 + moment], parameter->name);
+    return safetensors_read_part(numbers, &file->tensors, entry, first * sizeof *numbers, count * sizeof *numbers);
 }
 
 Status checkpoint_load(Checkpoint *checkpoint, const char *path)

@@ -51,6 +51,9 @@ typedef struct {
     size_t generator_count;          /**< 0: no generator is saved or restored */
     const SafetensorsText *config;   /**< keys and values; checkpoint_load() compares the file's values with these */
     size_t config_count;             /**< 0: nothing is saved or compared */
+    /** For checkpoint_save(), if the parameters have no moments in memory: gives the first moments of all parameters in
+     * their order, and then the second moments. NULL: none are saved. */
+    const SafetensorsSource *moments;
 } Checkpoint;
 
 /** @brief An open checkpoint. */
@@ -101,6 +104,24 @@ const char *checkpoint_config(const CheckpointFile *file, const char *key);
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status checkpoint_read(Checkpoint *checkpoint, const CheckpointFile *file);
+
+/** @brief AdamW's two moments, for checkpoint_read_moment(). */
+enum { CHECKPOINT_FIRST_MOMENT, CHECKPOINT_SECOND_MOMENT, CHECKPOINT_MOMENTS };
+
+/** @brief Checks that the file has both moments of all parameters. @retval CS336_EFORMAT, CS336_ESHAPE */
+CS336_MUST_CHECK Status checkpoint_check_moments(const CheckpointFile *file, ParameterList parameters);
+
+/**
+ * @brief Reads neighbours of a parameter's moment, of a file that checkpoint_check_moments() has checked.
+ * @param[out] numbers    (count)
+ * @param[in]  moment     which of the two
+ * @param[in]  parameter  its name and the shape of its value count
+ * @param[in]  first      index of the first number
+ * @param[in]  count      how many
+ * @retval CS336_EIO
+ */
+CS336_MUST_CHECK Status checkpoint_read_moment(float *numbers, const CheckpointFile *file, int moment,
+                                               const Parameter *parameter, size_t first, size_t count);
 
 /**
  * @brief Calls checkpoint_open(), checkpoint_read() and checkpoint_close().

@@ -1,5 +1,7 @@
 #include "train/layer_norms.h"
 
+#include "distributed/ranks.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -38,26 +40,38 @@ static bool layer_of(size_t *layer, const char *name)
     return true;
 }
 
-/* Returns the RMS of the numbers of a layer's weights or, if `gradients`, of their gradients. */
-static double layer_rms(size_t layer, ParameterList parameters, bool gradients)
+/* The sums over the parameters of a layer. */
+typedef struct {
+    double weights, /* of their squares */
+        gradients,  /* of their squares */
+        count;      /* of the numbers */
+} LayerSums;
+
+static LayerSums sums_of(size_t layer, ParameterList parameters)
 {
-    double sum = 0, count = 0;
+    LayerSums sums = {0, 0, 0};
     size_t owner;
     for (size_t i = 0; i < parameters.count; i++) {
         const Parameter *p = &parameters.items[i];
         if (!layer_of(&owner, p->name) || owner != layer)
             continue;
-        sum += tensor_sum_of_squares(gradients ? p->grad : p->value);
-        count += (double)tensor_count(p->value);
+        sums.weights += tensor_sum_of_squares(p->value);
+        sums.gradients += tensor_sum_of_squares(p->grad);
+        sums.count += (double)tensor_count(p->value);
     }
-    return sqrt(sum / count);
+    return sums;
 }
 
-void layer_norms_finish(LayerNorms *norms, ParameterList parameters, double grad_factor)
+void layer_norms_finish(LayerNorms *norms, ParameterList parameters, bool shared, double grad_factor)
 {
+    ranks_sum(norms->outputs, norms->num_layers);
+    ranks_sum(norms->output_count, norms->num_layers);
     for (size_t i = 0; i < norms->num_layers; i++) {
+        LayerSums sums = sums_of(i, parameters);
+        if (shared)
+            ranks_sum((double *)&sums, sizeof sums / sizeof(double));
         norms->outputs[i] = sqrt(norms->outputs[i] / norms->output_count[i]);
-        norms->weights[i] = layer_rms(i, parameters, false);
-        norms->gradients[i] = grad_factor * layer_rms(i, parameters, true);
+        norms->weights[i] = sqrt(sums.weights / sums.count);
+        norms->gradients[i] = grad_factor * sqrt(sums.gradients / sums.count);
     }
 }

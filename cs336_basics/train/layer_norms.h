@@ -15,6 +15,7 @@
 #include "core/parameter.h"
 #include "core/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 CS336_API_BEGIN
@@ -43,11 +44,13 @@ void layer_norms_clear(LayerNorms *norms);
 void layer_norms_add_output(void *context, size_t layer, Tensor output);
 
 /**
- * @brief Turns the sums of the outputs into their RMS, and measures weights and gradients.
- * @param parameters   those of the model, with names that begin with "layers.N."
+ * @brief Turns the sums of the outputs of all ranks into their RMS, and measures weights and gradients. Collective
+ * (distributed/ranks.h).
+ * @param parameters   those of the model, with names that begin with "layers.N."; or pieces of them with their names
+ * @param shared       true if the pieces of all ranks together are the model
  * @param grad_factor  by which the gradients must be multiplied to be those of the batch's mean loss
  */
-void layer_norms_finish(LayerNorms *norms, ParameterList parameters, double grad_factor);
+void layer_norms_finish(LayerNorms *norms, ParameterList parameters, bool shared, double grad_factor);
 
 CS336_API_END
 

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/printable.h"
 #include "core/utf8.h"
+#include "distributed/ranks.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 
@@ -77,12 +78,14 @@ static json_t *config_object(const TrainerConfig *config)
         set_number(o, "beta2", config->adamw.beta2) && set_number(o, "eps", config->adamw.eps) &&
         set_number(o, "weight_decay", config->adamw.weight_decay) &&
         set_flag(o, "no_decay_norms", config->no_decay_norms) &&
-        set_number(o, "max_grad_norm", config->max_grad_norm) && set_size(o, "seed", (size_t)config->seed) &&
+        set_number(o, "max_grad_norm", config->max_grad_norm) &&
+        set_flag(o, "shard_optimizer", config->shard_optimizer) && set_size(o, "seed", (size_t)config->seed) &&
         set_size(o, "log_every", config->log_every) && set_size(o, "val_every", config->val_every) &&
         (!config->val_batches || set_size(o, "val_batches", config->val_batches)) &&
         set_size(o, "checkpoint_every", config->checkpoint_every) && set_size(o, "keep", config->keep) &&
         set_size(o, "patience", config->patience) && set_flag(o, "log_norms", config->log_norms) &&
-        set_path(o, "init_from", config->init_from))
+        set_path(o, "init_from", config->init_from) &&
+        (ranks_count() == 1 || set_size(o, "ranks", (size_t)ranks_count())))
         return o;
     json_decref(o);
     return NULL;
@@ -193,6 +196,9 @@ Status run_config_compare(RunConfigComparison *comparison, const char *path, con
                 add_difference(comparison, optimizer_keys[i],
                                json_number_value(json_object_get(object, optimizer_keys[i])), json_number_value(value));
         }
+        const json_t *old_ranks = json_object_get(old, "ranks");
+        add_difference(comparison, "ranks", ranks_count(),
+                       json_is_integer(old_ranks) ? (double)json_integer_value(old_ranks) : 1);
         for (size_t i = 0; flag_keys[i]; i++)
             add_flag_difference(comparison, flag_keys[i], json_is_true(json_object_get(object, flag_keys[i])),
                                 json_is_true(json_object_get(old, flag_keys[i])));

@@ -4,7 +4,8 @@
  * run is resumed.
  *
  * The keys are the names of the options of `cs336 train` with `_` for `-`, so that `cs336 train --config config.json`
- * repeats the run. A number is written with as many digits as it takes to read the same number again.
+ * repeats the run. The key "ranks" is no option: it records how many processes mpirun has started, if more than one. A
+ * number is written with as many digits as it takes to read the same number again.
  */
 #ifndef CS336_TRAIN_RUN_CONFIG_H
 #define CS336_TRAIN_RUN_CONFIG_H

@@ -235,6 +235,8 @@ static json_t *object_of(const RunLogEntry *entry)
         (!entry->validated || set_number(object, "val_loss", entry->val_loss)) && set_number(object, "lr", entry->lr) &&
         set_number(object, "grad_norm", entry->grad_norm) &&
         set_number(object, "tokens_per_second", entry->tokens_per_second) && set_number(object, "mfu", entry->mfu) &&
+        (entry->exchange_seconds == 0 || (set_number(object, "exchange_seconds", entry->exchange_seconds) &&
+                                          set_number(object, "exchange_wait_seconds", entry->exchange_wait_seconds))) &&
         (!entry->norms || set_norms(object, entry->norms)))
         return object;
     json_decref(object);

@@ -3,7 +3,8 @@
  * @brief Logs a training run as JSON lines (handout section 7.1, problem experiment_log).
  *
  * - Each line is an object with the keys step, tokens, seconds, train_loss, val_loss (if it was measured), lr,
- *   grad_norm, tokens_per_second and mfu; and norms, if they are measured, an object of three arrays with one number
+ *   grad_norm, tokens_per_second and mfu; exchange_seconds and exchange_wait_seconds, if several ranks train
+ *   (distributed/ranks.h); and norms, if they are measured, an object of three arrays with one number
  * for each layer: outputs, weights and gradients. JSON has no NaN and no infinity: such a number is written as null.
  * - A line is in the file before training continues. There is no buffer that a kill could lose.
  * - A run that resumes at a checkpoint first replaces the log by a file with only the lines up to that step. Otherwise
@@ -34,7 +35,9 @@ typedef struct {
     double grad_norm;         /**< norm of all gradients, before clipping */
     double tokens_per_second; /**< since the previous line, without the time of validation and saving */
     double mfu;               /**< model FLOPs utilization at that speed, a share of 1; NaN if the peak is unknown */
-    const LayerNorms *norms;  /**< of this step, in memory of the trainer; NULL: not measured */
+    double exchange_seconds;  /**< that the exchange of gradients took per step since the previous line; 0: one rank */
+    double exchange_wait_seconds; /**< of these, those in which the first rank waited; the others hid behind backward */
+    const LayerNorms *norms;      /**< of this step, in memory of the trainer; NULL: not measured */
 } RunLogEntry;
 
 /** @brief An open log. */

@@ -15,6 +15,16 @@
  * - The same configuration, token files and seed give the same checkpoint bytes: for any number of threads, and also if
  *   the run was stopped at a checkpoint and resumed.
  *
+ * Under mpirun (distributed/ranks.h) training is data parallel:
+ * - Each rank has the whole model, and computes one N-th of each batch: rank r the windows from r * B / N on. The
+ * windows of all ranks together are those of one process.
+ * - The gradients of all ranks are summed while the backward pass computes: distributed/gradient_exchange.h. Each rank
+ *   then takes the same step of AdamW, so that the weights stay equal without being sent.
+ * - trainer_step() and trainer_validate() are collective: all ranks call them in the same order. They return the same
+ *   loss on all ranks, and a failure of one rank on all.
+ * - Checkpoint bytes depend on the number of ranks, because float32 addition rounds. They do not depend on the number
+ * of threads of each rank.
+ *
  * train/training_run.h has the loop of steps, which writes the files of a run.
  */
 #ifndef CS336_TRAIN_TRAINER_H
@@ -39,8 +49,9 @@ CS336_API_BEGIN
 /** @brief The settings of a run. */
 typedef struct {
     TransformerLMConfig model; /**< sizes and variants */
-    size_t batch_size;         /**< windows of context_length tokens in each step */
-    size_t grad_accum;         /**< number of pieces in which a batch is computed; divides batch_size; 0: one */
+    size_t batch_size;         /**< windows of context_length tokens in each step, of all ranks together */
+    size_t grad_accum;         /**< number of pieces in which a rank computes its part of a batch; 0: one. The number of
+                                  ranks times this divides batch_size */
     bool keep_gradients;       /**< the gradients have memory of their own, where a caller can read and add to them; so
                                   they have in any case if the batch is computed in several pieces */
     bool overfit_one_batch;    /**< each step uses the first batch, to see that the model can learn it by heart */
@@ -49,27 +60,35 @@ typedef struct {
     CosineSchedule schedule;   /**< learning rate by step */
     AdamWConfig adamw;         /**< its `lr` is ignored: the schedule gives the learning rate */
     bool no_decay_norms;       /**< weight decay leaves the gains of RMSNorm alone */
-    double max_grad_norm;      /**< the gradients are scaled down to this norm; 0: no clipping */
-    uint64_t seed;             /**< of initial weights, batches and validation windows */
-    size_t log_every;          /**< steps from one line of the log to the next */
-    size_t val_every;          /**< steps from one validation to the next; 0: only after the last step */
-    size_t val_batches;        /**< batches in each validation; 0: no validation */
-    size_t checkpoint_every;   /**< steps from one checkpoint to the next; 0: only after the last step */
-    size_t keep;               /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
-    size_t patience;           /**< stop when so many validations in a row bring no lower loss; 0: never */
-    bool log_norms;            /**< the log has the norms of each layer: see train/layer_norms.h */
-    const char *init_from;     /**< for config.json: the checkpoint from which the weights came; NULL: from the seed */
+    bool shard_optimizer;    /**< each rank keeps the moments of a part of the weights: see train/optimizer_shard.h. It
+                                changes nothing with one rank */
+    double max_grad_norm;    /**< the gradients are scaled down to this norm; 0: no clipping */
+    uint64_t seed;           /**< of initial weights, batches and validation windows */
+    size_t log_every;        /**< steps from one line of the log to the next */
+    size_t val_every;        /**< steps from one validation to the next; 0: only after the last step */
+    size_t val_batches;      /**< batches in each validation; 0: no validation */
+    size_t checkpoint_every; /**< steps from one checkpoint to the next; 0: only after the last step */
+    size_t keep;             /**< number of checkpoints to keep; 0: as config.json says on resuming, or 2 */
+    size_t patience;         /**< stop when so many validations in a row bring no lower loss; 0: never */
+    bool log_norms;          /**< the log has the norms of each layer: see train/layer_norms.h */
+    const char *init_from;   /**< for config.json: the checkpoint from which the weights came; NULL: from the seed */
 } TrainerConfig;
 
 /** @brief Checks that a run can have this configuration. @retval CS336_ESHAPE, CS336_ERANGE */
 CS336_MUST_CHECK Status trainer_check(const TrainerConfig *config);
 
-/** @brief Returns the number of windows that a step computes at a time: batch_size, or a part of it. */
+/**
+ * @brief Returns the number of pieces in which all ranks together compute a batch: the ranks times grad_accum. It
+ * divides batch_size.
+ */
+size_t trainer_pieces(const TrainerConfig *config);
+
+/** @brief Returns the number of windows that this process computes at a time: batch_size / trainer_pieces(). */
 size_t trainer_piece_size(const TrainerConfig *config);
 
 /**
- * @brief True if gradients share memory with activations: a step computes its batch in one piece, and the gradients
- * need not be kept.
+ * @brief True if gradients share memory with activations: a rank computes its part of a batch in one piece, and the
+ * gradients need not be kept.
  * @see test_gradients_share_memory_or_not
  */
 bool trainer_shares_memory(const TrainerConfig *config);
@@ -82,17 +101,21 @@ typedef struct {
     TransformerLM lm,       /**< the model: weights and RoPE tables */
         grad,               /**< gradients by parameter. If they share memory, they are in `scratch`, and only during a
                                step; else summed over the pieces of a batch, and 0 between the steps */
-        first_moment,       /**< AdamW's m by parameter */
-        second_moment;      /**< AdamW's v by parameter */
-    ParameterList parameters; /**< the same tensors as a list */
-    Rng batches;              /**< draws the training windows; unused with overfit_one_batch */
-    size_t step;              /**< steps done */
-    LayerNorms norms;         /**< of the latest step that measured them; bound if config.log_norms */
-    bool measure_norms;       /**< set it before a step, to measure its norms */
-    int32_t *inputs,          /**< (piece, context_length) ids of a piece of the batch */
-        *targets;             /**< (piece, context_length) the id that follows each input */
-    Arena memory;             /**< owns weights, moments and the ids, and gradients that do not share memory */
-    Arena scratch;            /**< for the activations of a piece of the batch, and gradients that share memory */
+        first_moment,       /**< AdamW's m by parameter; missing if the ranks share them */
+        second_moment;      /**< AdamW's v by parameter; likewise */
+    ParameterList parameters;          /**< the same tensors as a list */
+    Rng batches;                       /**< draws the training windows; unused with overfit_one_batch */
+    struct GradientExchange *exchange; /**< sums the gradients of all ranks; NULL with one rank */
+    double exchange_seconds,           /**< that the exchange of the latest step took, most of it during backward */
+        exchange_wait_seconds;         /**< that this rank's step waited for it */
+    struct OptimizerShard *shard;      /**< the moments of this rank, with shard_optimizer; NULL: it has all of them */
+    size_t step;                       /**< steps done */
+    LayerNorms norms;                  /**< of the latest step that measured them; bound if config.log_norms */
+    bool measure_norms;                /**< set it before a step, to measure its norms */
+    int32_t *inputs,                   /**< (piece, context_length) ids of a piece of the batch */
+        *targets;                      /**< (piece, context_length) the id that follows each input */
+    Arena memory;                      /**< owns weights, moments and the ids, and gradients that do not share memory */
+    Arena scratch; /**< for the activations of a piece of the batch, and gradients that share memory */
 } Trainer;
 
 /**
@@ -105,6 +128,9 @@ typedef struct {
 CS336_MUST_CHECK Status trainer_init(Trainer *trainer, const TrainerConfig *config, const TokenFile *train,
                                      const TokenFile *val);
 
+/** @brief Returns the bytes that trainer_init() has allocated for this rank. */
+size_t trainer_bytes(const Trainer *trainer);
+
 /** @brief Frees weights, gradients, moments and scratch. The token files stay open. */
 void trainer_deinit(Trainer *trainer);
 
@@ -115,6 +141,7 @@ void trainer_deinit(Trainer *trainer);
  * @retval CS336_ERANGE  the loss or a gradient is not finite, or an id is outside the vocabulary. Weights, moments and
  *                       step are unchanged
  * @retval CS336_ENOMEM  the workspace cannot grow
+ * @retval others        another rank has failed in this step, and status_message() says which
  */
 CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad_norm);
 

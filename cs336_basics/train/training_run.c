@@ -1,17 +1,18 @@
-#define _POSIX_C_SOURCE 200809L
 #include "train/training_run.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/plural.h"
+#include "distributed/ranks.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 #include "train/run_config.h"
+#include "train/shard_checkpoint.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- saving and restoring ---- */
 
@@ -47,12 +48,19 @@ static Checkpoint checkpoint_of(const Trainer *trainer, RunState *state, Rng *ba
                         .config_count = count + 2};
 }
 
-Status trainer_save(const Trainer *trainer, const char *path)
+/* Saves the trainer. `moments` gives those of all ranks; NULL: the trainer has them. */
+static Status save_trainer(const Trainer *trainer, const char *path, const SafetensorsSource *moments)
 {
     RunState state;
     Rng batches = trainer->batches;
-    const Checkpoint checkpoint = checkpoint_of(trainer, &state, &batches);
+    Checkpoint checkpoint = checkpoint_of(trainer, &state, &batches);
+    checkpoint.moments = moments;
     return checkpoint_save(path, &checkpoint);
+}
+
+Status trainer_save(const Trainer *trainer, const char *path)
+{
+    return save_trainer(trainer, path, NULL);
 }
 
 /* An untied model has no key to compare: see model_config_text(). */
@@ -127,16 +135,11 @@ typedef struct {
     double start_time;                /* when this process began the run, on clock_seconds() */
     double earlier_seconds;           /* time that earlier processes spent on the run, from the log */
     double step_seconds, step_tokens; /* sums over the steps since the last line of the log */
-    RunBest best;                     /* the checkpoint with the lowest validation loss so far */
-    char *init_from;                  /* of a resumed run: the weights that it began with, from config.json; or NULL */
+    double exchange_seconds,          /* likewise, with several ranks */
+        exchange_wait_seconds;
+    RunBest best;    /* the checkpoint with the lowest validation loss so far */
+    char *init_from; /* of a resumed run: the weights that it began with, from config.json; or NULL */
 } Run;
-
-static double clock_seconds(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* True if something that happens every `every` steps (0: never) happens after this step. */
 static bool is_due(size_t every, size_t step)
@@ -235,12 +238,12 @@ static Status resume(Run *run)
     return run_best_restore(&run->best, &run->directory, trainer->step);
 }
 
-static Status begin(Run *run, const char *directory, RunStart start)
+/* Opens the directory, restores the run if it is to be resumed, and opens the log. */
+static Status open_files(Run *run, const char *directory, RunStart start)
 {
     enum { KEEP = 2 }; /* checkpoints: if a run diverges, the newest one may already be bad, and the one before helps */
     Trainer *trainer = run->trainer;
     Status s = run_directory_open(&run->directory, directory, start);
-    run->best = run_best_none();
     /* Read and check the checkpoint before any file changes. */
     if (!s && start == RUN_RESUME)
         s = resume(run);
@@ -249,7 +252,6 @@ static Status begin(Run *run, const char *directory, RunStart start)
     run->directory.keep = trainer->config.keep;
     if (!s)
         s = run_directory_prune(&run->directory, trainer->step);
-    run->start_time = clock_seconds();
     /* A run that is already complete leaves log and configuration as they are. */
     if (s || is_complete(run))
         return s;
@@ -260,18 +262,54 @@ static Status begin(Run *run, const char *directory, RunStart start)
                                 trainer->val ? trainer->val->path : NULL);
 }
 
+/* Gives all ranks the state of rank 0: the initial weights, or what it has restored. */
+static Status share_state(Run *run)
+{
+    Trainer *trainer = run->trainer;
+    struct {
+        size_t step;
+        Rng batches;
+        RunBest best;
+    } state = {.step = trainer->step, .batches = trainer->batches, .best = run->best};
+    ranks_broadcast(&state, sizeof state);
+    trainer->step = state.step;
+    trainer->batches = state.batches;
+    run->best = state.best;
+    for (size_t i = 0; i < trainer->parameters.count; i++) {
+        const Parameter *p = &trainer->parameters.items[i];
+        const size_t bytes = tensor_count(p->value) * sizeof(float);
+        ranks_broadcast(p->value.data, bytes);
+        if (trainer->step && !trainer->shard) { /* before step 1 the moments are 0 */
+            ranks_broadcast(p->first_moment.data, bytes);
+            ranks_broadcast(p->second_moment.data, bytes);
+        }
+    }
+    return trainer->step && trainer->shard ? shard_checkpoint_restore(trainer->shard, run->directory.checkpoint)
+                                           : CS336_OK;
+}
+
+static Status begin(Run *run, const char *directory, RunStart start)
+{
+    run->best = run_best_none();
+    Status s = ranks_follow_first(ranks_own() == 0 ? open_files(run, directory, start) : CS336_OK);
+    if (!s)
+        s = share_state(run);
+    run->start_time = clock_seconds();
+    return s;
+}
+
 /*
  * Saves a checkpoint; `best` is its entry if it is the best one, and NULL if not. The log is synced first: if the
  * machine fails between the two, resuming cuts the newer lines of the log. In the other order the log could lack lines
  * of steps that the checkpoint already includes, and these steps are never computed again.
  */
-static Status save(Run *run, const RunLogEntry *best)
+static Status write_checkpoint(Run *run, const RunLogEntry *best, const SafetensorsSource *moments)
 {
     Status s = run_log_sync(&run->log);
     if (!s)
         s = run_directory_keep_checkpoint(&run->directory);
     if (!s)
-        s = trainer_save(run->trainer, run->directory.checkpoint);
+        s = save_trainer(run->trainer, run->directory.checkpoint, moments);
     if (!s) {
         const Status linked = best ? run_directory_set_best(&run->directory, 0) : CS336_OK;
         if (best && !linked)
@@ -287,6 +325,38 @@ static Status save(Run *run, const RunLogEntry *best)
     return status_fail(s, "%s", message);
 }
 
+/* Calls write_checkpoint() on rank 0. The other ranks send it their moments meanwhile, if each has only its own. */
+static Status write_with_all_ranks(Run *run, const RunLogEntry *best)
+{
+    OptimizerShard *shard = run->trainer->shard;
+    MomentReader reader;
+    SafetensorsSource moments;
+    Status s = CS336_OK;
+    if (!shard)
+        return ranks_own() == 0 ? write_checkpoint(run, best, NULL) : CS336_OK;
+    if (ranks_own() == 0) {
+        s = shard_checkpoint_begin_reading(&reader, &moments, shard);
+        if (!s)
+            s = write_checkpoint(run, best, &moments);
+        shard_checkpoint_end_reading(&reader);
+    } else {
+        shard_checkpoint_serve(shard);
+    }
+    return s;
+}
+
+/* Saves on rank 0, and tells the others whether it has failed and which checkpoint is the best. */
+static Status save(Run *run, const RunLogEntry *best)
+{
+    const OptimizerShard *shard = run->trainer->shard;
+    Status s = shard ? ranks_agree(optimizer_shard_check_finite(shard)) : CS336_OK;
+    if (s)
+        return s;
+    s = ranks_follow_first(write_with_all_ranks(run, best));
+    ranks_broadcast(&run->best, sizeof run->best);
+    return s;
+}
+
 /*
  * Saves the run after a failure that left its weights as they were after the last step, such as a token file that
  * another process has cut. Returns that failure, and says what became of the steps.
@@ -295,7 +365,9 @@ static Status save_after_failure(Run *run, Status failure)
 {
     char message[512]; /* a copy, because save() may replace status_message() */
     snprintf(message, sizeof message, "%s", status_message());
-    if (run->trainer->step == 0 || run->trainer->step == run->directory.saved)
+    size_t saved = run->directory.saved;
+    ranks_broadcast(&saved, sizeof saved);
+    if (run->trainer->step == 0 || run->trainer->step == saved)
         return failure;
     if (save(run, NULL))
         return status_fail(failure, "%s; the run could not be saved either: %.400s", message, status_message());
@@ -327,6 +399,8 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
         return s;
     run->step_seconds += clock_seconds() - step_start;
     run->step_tokens += (double)batch_tokens;
+    run->exchange_seconds += trainer->exchange_seconds;
+    run->exchange_wait_seconds += trainer->exchange_wait_seconds;
 
     /* The validation. */
     entry->validated = validated;
@@ -342,12 +416,15 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
     const double mfu_per_speed = run->observer ? run->observer->mfu_per_speed : 0;
     entry->mfu = mfu_per_speed > 0 ? mfu_per_speed * entry->tokens_per_second : (double)NAN;
+    const double steps = run->step_tokens / (double)batch_tokens;
+    entry->exchange_seconds = run->exchange_seconds / steps;
+    entry->exchange_wait_seconds = run->exchange_wait_seconds / steps;
     entry->norms = logged && config->log_norms ? &trainer->norms : NULL;
     if (!s && logged) {
-        s = run_log_append(&run->log, entry);
+        s = ranks_follow_first(ranks_own() == 0 ? run_log_append(&run->log, entry) : CS336_OK);
         *is_best = !s && entry->validated && run_best_validated(&run->best, entry->val_loss);
         s = tolerate_file_failure(run, s);
-        run->step_seconds = run->step_tokens = 0;
+        run->step_seconds = run->step_tokens = run->exchange_seconds = run->exchange_wait_seconds = 0;
     }
     if (!s && run->observer && run->observer->step)
         run->observer->step(run->observer->context, entry, logged);
@@ -371,7 +448,7 @@ static Status train(Run *run, RunLogEntry *entry)
         /* The last checkpoint of this process must be written; the run continues without one of the others. */
         const RunLogEntry *best = is_best ? entry : NULL;
         last = trainer->step == end || (!is_best && is_out_of_patience(run));
-        const bool stopping = parallel_stop_asked(stop) && !last;
+        const bool stopping = ranks_any(parallel_stop_asked(stop)) && !last;
         if (stopping || last)
             s = save(run, best);
         else if (is_best || is_due(config->checkpoint_every, trainer->step))

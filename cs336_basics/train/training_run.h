@@ -4,6 +4,9 @@
  * training_together).
  *
  * train/run_directory.h describes these files and the order in which they change.
+ *
+ * Under mpirun all ranks call trainer_run(). Only rank 0 reads and writes these files: it sends the others what it has
+ * restored, and they need only the files of tokens. If rank 0 cannot write a file, all ranks learn of it.
  */
 #ifndef CS336_TRAIN_TRAINING_RUN_H
 #define CS336_TRAIN_TRAINING_RUN_H
@@ -21,7 +24,8 @@
 CS336_API_BEGIN
 
 /**
- * @brief Saves the run's whole state as a checkpoint.
+ * @brief Saves the run's whole state as a checkpoint. With shares of the optimizer (train/optimizer_shard.h) a trainer
+ * does not have the moments, and the checkpoint then has none; trainer_run() collects them from all ranks.
  * @retval CS336_EIO, CS336_ENOMEM
  * @retval CS336_ERANGE  a weight or moment is not finite; an existing file is unchanged
  */
@@ -66,7 +70,7 @@ typedef struct {
      */
     void (*notice)(void *context, const char *text);
     void *context;          /**< passed to both functions */
-    const atomic_int *stop; /**< if it becomes nonzero, the run finishes its step, saves and returns */
+    const atomic_int *stop; /**< if it becomes nonzero on one rank, the run finishes its step, saves and returns */
     /** account_mfu() at one token per second, which the log multiplies by the speed; 0: unknown, the log has null */
     double mfu_per_speed;
     RunOutcome *outcome; /**< set when trainer_run() returns */

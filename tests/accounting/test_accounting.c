@@ -242,6 +242,26 @@ START_TEST(test_accounting_of_real_models)
 }
 END_TEST
 
+/* With ranks only the moments and the buffers differ. Four buffers of 2 MiB go out and as many come in;
+   MPI itself takes 12 MB. */
+START_TEST(test_accounting_of_a_rank)
+{
+    const TransformerLMConfig xl = account_preset(GPT2_XL);
+    AccountMemory whole, rank;
+    assert_ok(account_memory_measured(&whole, &xl, 2, 1024, true));
+    rank = whole;
+    account_memory_of_rank(&rank, &xl, 1, true);
+    ck_assert_mem_eq(&rank, &whole, sizeof rank);
+    account_memory_of_rank(&rank, &xl, 8, false);
+    ck_assert_double_eq_tol(rank.exchange, 8 * 2097152 + 12e6, 1024);
+    ck_assert_double_eq_tol(rank.total, whole.total + rank.exchange, 1);
+    rank = whole;
+    account_memory_of_rank(&rank, &xl, 8, true);
+    ck_assert_double_eq_tol(rank.optimizer_state, account_parameters(&xl).total, 1e-3 * whole.optimizer_state);
+    ck_assert_double_eq_tol(rank.total, whole.total + rank.exchange + rank.optimizer_state - whole.optimizer_state, 1);
+}
+END_TEST
+
 static void check_largest_batch(const TransformerLMConfig *config, bool share)
 {
     AccountMemory fits, fails;
@@ -348,6 +368,7 @@ const TestCase accounting_tests[] = {
     TEST(test_memory_expression, "adamw_accounting"),
     TEST(test_largest_batch, "adamw_accounting"),
     TEST(test_accounting_of_real_models, "transformer_accounting"),
+    TEST(test_accounting_of_a_rank, "adamw_accounting"),
     TEST(test_largest_batch_measured, "adamw_accounting"),
     TEST(test_measuring_takes_no_memory, "adamw_accounting"),
     TEST(test_accounting_of_sizes_that_no_machine_holds, "transformer_accounting"),

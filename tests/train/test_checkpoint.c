@@ -89,6 +89,84 @@ START_TEST(test_checkpoint_restores_everything)
 }
 END_TEST
 
+/* Gives the numbers of a list of arrays, a few at a time. */
+typedef struct {
+    const float *numbers[4];
+    size_t counts[4], array, next;
+    Status failure; /* returned at the last array */
+} Elsewhere;
+
+static Status next_numbers(void *context, void *destination, size_t bytes)
+{
+    Elsewhere *e = context;
+    for (float *out = destination; bytes; bytes -= sizeof *out) {
+        if (e->next == e->counts[e->array]) {
+            e->array++;
+            e->next = 0;
+        }
+        if (e->array == 3 && e->failure)
+            return status_fail(e->failure, "no more");
+        *out++ = e->numbers[e->array][e->next++];
+    }
+    return CS336_OK;
+}
+
+/* Moments that are not in this process's memory come from a source, and the file is the same. */
+START_TEST(test_checkpoint_takes_moments_from_elsewhere)
+{
+    State state;
+    LoadedFile expected;
+    const char *path = saved_state(&state);
+    assert_ok(file_load(&expected, path));
+    Elsewhere elsewhere = {.numbers = {state.numbers + 6, state.numbers + 20, state.numbers + 12, state.numbers + 22},
+                           .counts = {6, 2, 6, 2}};
+    const SafetensorsSource source = {.next = next_numbers, .context = &elsewhere};
+    for (size_t i = 0; i < 2; i++)
+        state.parameters[i].first_moment.data = state.parameters[i].second_moment.data = NULL;
+    state.checkpoint.moments = &source;
+    const char *other = temp_path("elsewhere.safetensors");
+    assert_ok(checkpoint_save(other, &state.checkpoint));
+    assert_file_holds(other, expected.data, expected.size);
+    /* A source that fails leaves the file as it was. */
+    elsewhere.array = elsewhere.next = 0;
+    elsewhere.failure = CS336_EIO;
+    state.numbers[0] = 1;
+    assert_fails(checkpoint_save(other, &state.checkpoint), CS336_EIO, "no more");
+    assert_file_holds(other, expected.data, expected.size);
+    file_unload(&expected);
+}
+END_TEST
+
+/* Parts of the moments are read alone, from a file that has them. */
+START_TEST(test_checkpoint_gives_parts_of_moments)
+{
+    State state;
+    CheckpointFile file;
+    float numbers[6];
+    assert_ok(checkpoint_open(&file, saved_state(&state)));
+    assert_ok(checkpoint_check_moments(&file, state.checkpoint.parameters));
+    for (size_t first = 0; first < WEIGHTS; first++)
+        for (size_t count = 0; first + count <= WEIGHTS; count++) {
+            assert_ok(
+                checkpoint_read_moment(numbers, &file, CHECKPOINT_FIRST_MOMENT, &state.parameters[0], first, count));
+            assert_allclose_array("first", numbers, state.numbers + 6 + first, count, 0, 0);
+            assert_ok(
+                checkpoint_read_moment(numbers, &file, CHECKPOINT_SECOND_MOMENT, &state.parameters[0], first, count));
+            assert_allclose_array("second", numbers, state.numbers + 12 + first, count, 0, 0);
+        }
+    checkpoint_close(&file);
+    /* Weights alone. */
+    const char *path = temp_path("weights.safetensors");
+    for (size_t i = 0; i < 2; i++)
+        state.parameters[i].first_moment.data = state.parameters[i].second_moment.data = NULL;
+    assert_ok(checkpoint_save(path, &state.checkpoint));
+    assert_ok(checkpoint_open(&file, path));
+    assert_path_fails(checkpoint_check_moments(&file, state.checkpoint.parameters), CS336_EFORMAT, path,
+                      ": no array \"optimizer.first_moment.fc.weight\"");
+    checkpoint_close(&file);
+}
+END_TEST
+
 START_TEST(test_checkpoint_of_the_same_state_is_the_same_file)
 {
     State state;
@@ -471,6 +549,8 @@ END_TEST
 
 const TestCase checkpoint_tests[] = {
     TEST(test_checkpoint_restores_everything, "checkpointing"),
+    TEST(test_checkpoint_takes_moments_from_elsewhere, "checkpointing"),
+    TEST(test_checkpoint_gives_parts_of_moments, "checkpointing"),
     TEST(test_checkpoint_of_the_same_state_is_the_same_file, "checkpointing"),
     TEST(test_checkpoint_configuration_is_read_before_a_model_exists, "checkpointing"),
     TEST(test_checkpoint_gives_weights_without_moments, "checkpointing"),

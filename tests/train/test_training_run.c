@@ -70,6 +70,7 @@ static void check_config_file(const char *path, const TrainerConfig *config)
     } flags[] = {{"overfit_one_batch", config->overfit_one_batch},
                  {"no_decay_norms", config->no_decay_norms},
                  {"tie_embeddings", model->tie_embeddings},
+                 {"shard_optimizer", config->shard_optimizer},
                  {"log_norms", config->log_norms}};
     enum {
         NUMBERS = sizeof numbers / sizeof *numbers,

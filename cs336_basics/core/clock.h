@@ -1,0 +1,17 @@
+/**
+ * @file
+ * @brief A clock to measure durations.
+ */
+#ifndef CS336_CORE_CLOCK_H
+#define CS336_CORE_CLOCK_H
+
+#include "core/api.h"
+
+CS336_INTERNAL_BEGIN
+
+/** @brief Returns the seconds of a monotonic clock, which a change of the system's time does not affect. */
+double clock_seconds(void);
+
+CS336_INTERNAL_END
+
+#endif
