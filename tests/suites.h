@@ -69,6 +69,7 @@
     X(long_pretoken)      \
     X(encode_file)        \
     X(text_streams)       \
+    X(tokenizer_ranks)    \
     X(input_texts)        \
     X(replace)            \
     X(tokenizer_files)    \
@@ -121,6 +122,7 @@
     X(cli_train_bpe)      \
     X(cli_encode)         \
     X(cli_texts)          \
+    X(cli_ranks_texts)    \
     X(cli_special)        \
     X(cli_files)          \
     X(cli_experiment)     \

@@ -9,6 +9,7 @@
 #include "core/plural.h"
 #include "data/token_file.h"
 #include "data/token_writer.h"
+#include "distributed/ranks.h"
 
 typedef struct {
     TokenizerOptions tokenizer;
@@ -33,14 +34,16 @@ static int parse(EncodeOptions *o, int argc, char **argv)
     const OptionTable table = OPTION_TABLE("encode",
                                            "Turns text into token ids: raw little-endian uint16, or uint32 when the "
                                            "vocabulary has more than 65536 tokens. FILE.json beside the ids says their "
-                                           "width, their vocabulary and their number.",
+                                           "width, their vocabulary and their number. Several processes under mpirun "
+                                           "share the texts.",
                                            options);
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED)
         return done;
     if (!o->output && !o->pretty)
         return options_bad_usage(&table, "--output or --pretty is missing");
-    if (o->output && screen_is_terminal(o->output))
+    /* mpirun gives its processes a terminal of its own as standard output, whatever its own is. */
+    if (o->output && ranks_count() == 1 && screen_is_terminal(o->output))
         return options_bad_usage(&table,
                                  "--output %s is a terminal, and ids are not text: redirect them to a file or "
                                  "a pipe, or give --pretty instead",
@@ -71,13 +74,22 @@ static Status take_ids(void *context, const int32_t *ids, size_t count)
 
 /* ---- the command ---- */
 
+/* A text has ended. */
+static void end_text(void *context)
+{
+    IdSink *sink = context;
+    if (sink->pretty)
+        token_printer_end_text(&sink->printer);
+}
+
 static Status encode_all(EncodeInputs *inputs, IdSink *sink, const Tokenizer *tokenizer)
 {
     Status s = CS336_OK;
+    if (ranks_count() > 1)
+        return encode_inputs_with_ranks(inputs, tokenizer, take_ids, end_text, sink);
     for (size_t i = 0; !s && i < inputs->texts.count; i++) {
         s = encode_inputs_to(inputs, i, tokenizer, take_ids, sink);
-        if (sink->pretty)
-            token_printer_end_text(&sink->printer);
+        end_text(sink);
     }
     return s;
 }
@@ -128,8 +140,10 @@ int command_encode(int argc, char **argv)
         tokenizer_options_notes(&tokenizer->model, tokenizer_options_path(&o.tokenizer));
     if (!s)
         s = encode_inputs_begin(&inputs, "encode", &o.inputs, field, o.pretty ? NULL : &progress);
-    if (!s && o.output)
+    const bool writes = ranks_own() == 0;
+    if (!s && o.output && writes)
         s = open_output(&sink, &o, tokenizer);
+    s = ranks_agree(s);
     /* Encode. The output gets its name once it is complete. */
     if (!s) {
         sink.printer = token_printer_begin(stdout, tokenizer);
@@ -139,10 +153,10 @@ int command_encode(int argc, char **argv)
         s = encode_all(&inputs, &sink, tokenizer);
     }
     const size_t width = token_file_width(sink.output.vocab_size);
-    if (!s && o.output)
+    if (!s && o.output && writes)
         s = token_writer_commit(&sink.output);
     const double seconds = work_end(&progress);
-    if (!s)
+    if (!s && writes)
         print_summary(&o, &sink, width, inputs.done, seconds);
     token_writer_abandon(&sink.output);
     encode_inputs_end(&inputs);

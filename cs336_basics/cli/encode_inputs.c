@@ -1,7 +1,9 @@
 #include "cli/encode_inputs.h"
 
 #include "core/input_stream.h"
-#include "tokenizer/encode/encode_file.h"
+#include "core/memory.h"
+#include "distributed/ranks.h"
+#include "tokenizer/encode/encode_ranks.h"
 
 enum { READ_BYTES = 1 << 16 /* bytes of text fed to the encoder at a time */ };
 
@@ -130,5 +132,65 @@ Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tok
         s = encode_stream(tokenizer, &stream, sink, context, &config);
     }
     /* The command's message of a signal says no more than that. */
+    return s == CS336_EINTERRUPTED && work_check_stop() ? CS336_EINTERRUPTED : s;
+}
+
+/* ---- all files, by several ranks ---- */
+
+typedef struct {
+    EncodeInputs *inputs;
+    TokenSink *sink;
+    void (*text_ended)(void *context);
+    void *context;
+} Output;
+
+static Status pass_ids(void *context, const int32_t *ids, size_t count)
+{
+    const Output *output = context;
+    return output->sink(output->context, ids, count);
+}
+
+static void end_text(void *context, size_t index)
+{
+    const Output *output = context;
+    InputText *text = &output->inputs->texts.items[index];
+    /* Another rank may have read the stream. */
+    if (!text->is_plain)
+        atomic_store_explicit(&text->taken, text->size, memory_order_relaxed);
+    output->text_ended(output->context);
+}
+
+static void add_progress(void *context, size_t index, size_t bytes)
+{
+    const Output *output = context;
+    output->inputs->done += bytes;
+    if (output->inputs->texts.items[index].is_plain)
+        output->inputs->plain_done += bytes;
+    show_progress(output->inputs);
+}
+
+Status encode_inputs_with_ranks(EncodeInputs *inputs, const Tokenizer *tokenizer, TokenSink *sink,
+                                void (*text_ended)(void *context), void *context)
+{
+    InputTexts *texts = &inputs->texts;
+    Output output = {.inputs = inputs, .sink = sink, .text_ended = text_ended, .context = context};
+    const EncodeOutput to = {.sink = pass_ids, .text_ended = end_text, .progress = add_progress, .context = &output};
+    const EncodeConfig config = {.stop = work_stop_flag()};
+    SearchedStream *searched = memory_allocate_zeroed(texts->count, sizeof *searched);
+    Status s = CS336_OK;
+    if (!searched)
+        s = status_fail(CS336_ENOMEM, "no memory for %zu texts", texts->count);
+    for (size_t i = 0; !s && i < texts->count; i++) {
+        InputText *text = &texts->items[i];
+        searched[i] = (SearchedStream){.hint = &inputs->hint, .inner = text->stream};
+        if (text->is_plain)
+            separator_hint_file(&inputs->hint, text->path);
+        else
+            text->stream = (TextStream){.read = separator_hint_read, .context = &searched[i]};
+    }
+    s = ranks_agree(s);
+    if (!s)
+        s = encode_ranks(tokenizer, texts, &to, &config);
+    memory_release(searched);
     return s == CS336_EINTERRUPTED && work_check_stop() ? CS336_EINTERRUPTED : s;
 }

@@ -79,6 +79,15 @@ CS336_MUST_CHECK Status encode_inputs_one(EncodeInputs *inputs, size_t index, En
 CS336_MUST_CHECK Status encode_inputs_to(EncodeInputs *inputs, size_t index, const Tokenizer *tokenizer,
                                          TokenSink *sink, void *context);
 
+/**
+ * @brief Encodes all files with all ranks (tokenizer/encode/encode_ranks.h); rank 0 passes the ids to its sink.
+ * Collective.
+ * @param text_ended  called on rank 0 after the ids of each text
+ * @retval others  as encode_ranks()
+ */
+CS336_MUST_CHECK Status encode_inputs_with_ranks(EncodeInputs *inputs, const Tokenizer *tokenizer, TokenSink *sink,
+                                                 void (*text_ended)(void *context), void *context);
+
 CS336_INTERNAL_END
 
 #endif

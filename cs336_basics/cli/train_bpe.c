@@ -7,11 +7,13 @@
 #include "core/memory.h"
 #include "core/plural.h"
 #include "core/printable.h"
+#include "distributed/ranks.h"
 #include "tokenizer/files/bpe_files.h"
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
 #include "tokenizer/files/tokenizer_json.h"
 #include "tokenizer/learn/bpe_train_inputs.h"
+#include "tokenizer/learn/bpe_train_ranks.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -47,7 +49,8 @@ static int parse(TrainBPEOptions *o, int argc, char **argv)
     const OptionTable table = OPTION_TABLE(
         "train-bpe",
         "Learns a byte-level byte-pair encoding from text. It takes up to 36 bytes of memory for each byte of "
-        "the distinct pre-tokens: few in a text of words, 36 times the size of a file without white space.",
+        "the distinct pre-tokens: few in a text of words, 36 times the size of a file without white space. Several "
+        "processes under mpirun share the counting.",
         options);
     const int done = options_parse(&table, argc, argv);
     if (done != OPTIONS_PARSED)
@@ -84,6 +87,8 @@ static void show_counting(TrainBPEProgress *progress, size_t done, size_t total)
     if (total)
         work_show(&progress->line, "%.1f of %.1f MB counted, %s left, then the merges", megabytes, (double)total / 1e6,
                   work_left(&progress->line, done, total).text);
+    else if (ranks_count() > 1) /* what the others have counted of their streams is not known */
+        work_show(&progress->line, "%.1f MB counted by rank 0, then the merges", megabytes);
     else if (taken && texts->total >= taken && !texts->has_plain)
         work_show(&progress->line, "%.1f MB counted, %s left, then the merges", megabytes,
                   work_left(&progress->line, taken, texts->total).text);
@@ -122,8 +127,9 @@ static void print_summary(FILE *stream, const BPEModel *model, const BPETrainSta
     fprintf(stream, "%zu tokens (%zu merge%s) from %.1f MB: %" PRIu64 " pre-token%s, %zu of them distinct\n",
             model->vocab_size, model->merge_count, plural(model->merge_count), (double)stats->bytes / 1e6,
             stats->pretokens, plural((size_t)stats->pretokens), stats->distinct_pretokens);
-    fprintf(stream, "%.2f s (%.1f MB/s), peak memory %.0f MB, longest token \"%s\"", seconds,
-            work_megabytes_per_second((double)stats->bytes, seconds), (double)memory_process_peak() / 1e6, shown.text);
+    fprintf(stream, "%.2f s (%.1f MB/s), peak memory %s%.0f MB, longest token \"%s\"", seconds,
+            work_megabytes_per_second((double)stats->bytes, seconds), ranks_count() > 1 ? "of rank 0 " : "",
+            (double)memory_process_peak() / 1e6, shown.text);
     if (shown.bytes < token.length)
         fprintf(stream, " and %zu byte%s more", token.length - shown.bytes, plural(token.length - shown.bytes));
     fputc('\n', stream);
@@ -141,10 +147,11 @@ static Status check(const TrainBPEOptions *o, const BPETrainConfig *config)
                                    {.path = o->merges, .what = "the list of merges", .written = true},
                                    {.path = o->tokenizer, .what = "the tokenizer.json", .written = true}};
     enum { OUTPUTS = sizeof outputs / sizeof *outputs };
+    const bool writes = ranks_own() == 0;
     Status s = command_needs_text(&o->inputs, "cs336 story");
-    if (!s)
+    if (!s && writes)
         s = command_files_differ(outputs, OUTPUTS, &o->inputs);
-    for (size_t i = 0; !s && i < OUTPUTS; i++)
+    for (size_t i = 0; !s && writes && i < OUTPUTS; i++)
         if (outputs[i].path)
             s = command_needs_writable(outputs[i].path);
     if (!s && o->tokenizer)
@@ -261,10 +268,34 @@ static Status look_for_separator(SearchedStream **searched, SeparatorHint *hint,
     return CS336_OK;
 }
 
+/* Says which streams are not shared, because there are more ranks than streams. */
+static void note_streams(const InputTexts *texts)
+{
+    size_t streams = 0;
+    const InputText *last = NULL;
+    for (size_t i = 0; i < texts->count; i++)
+        if (!texts->items[i].is_plain) {
+            streams++;
+            last = &texts->items[i];
+        }
+    if (last && streams < (size_t)ranks_count())
+        fprintf(
+            stderr,
+            "note: %s is compressed, JSON Lines or a pipe, so one of the %d ranks reads all of it; several such files "
+            "are shared by whole files, plain text by parts\n",
+            strcmp(last->path, "-") == 0 ? TEXT_STANDARD_INPUT : printable(last->path).text, ranks_count());
+}
+
 /* Learns from all texts. That they are empty shows only when a stream has been read. */
 static Status learn(BPEModel *model, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
 {
-    Status s = bpe_train_inputs(model, stats, texts, config);
+    Status s;
+    if (ranks_count() > 1) {
+        note_streams(texts);
+        s = bpe_train_ranks(model, stats, texts, config);
+    } else {
+        s = bpe_train_inputs(model, stats, texts, config);
+    }
     if (!s && stats->bytes == 0)
         s = status_fail(CS336_EIO, "%s: is empty, expected a text to learn from",
                         strcmp(texts->items->path, "-") == 0 ? TEXT_STANDARD_INPUT : texts->items->path);
@@ -304,17 +335,19 @@ int command_train_bpe(int argc, char **argv)
             (TextField){.name = o.text_field, .ending = text_field_ending(o.special.items, o.special.count)});
     if (!s)
         s = look_for_separator(&searched, &hint, &texts);
+    s = ranks_agree(s);
     if (!s)
         s = learn(&model, &stats, &texts, &config);
-    if (!s)
+    const bool writes = ranks_own() == 0;
+    if (!s && writes)
         s = write_files(&o, &model, &config);
     const double seconds = work_end(&progress.line);
-    if (!s && o.vocab)
+    if (!s && writes && o.vocab)
         s = note_spelled_tokens(&model, o.vocab);
-    if (!s && o.vocab)
+    if (!s && writes && o.vocab)
         note_pattern(&o);
     const bool to_stdout = is_stdout(o.tokenizer) || is_stdout(o.vocab) || is_stdout(o.merges);
-    if (!s)
+    if (!s && writes)
         print_summary(work_summary_stream(to_stdout ? "-" : "file"), &model, &stats, o.vocab_size, seconds);
     bpe_model_deinit(&model);
     input_texts_end(&texts);

@@ -285,6 +285,35 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
     return complete;
 }
 
+/* Tag 0 is that of ranks_exchange(). */
+enum { FIRST_TAG = 1 };
+
+Status ranks_start_send(RanksTransfer *transfer, int to, int tag, const void *data, size_t bytes)
+{
+    *transfer = (RanksTransfer){.request = memory_allocate(sizeof(MPI_Request))};
+    if (!transfer->request)
+        return status_fail(CS336_ENOMEM, "no memory for a message to rank %d", to);
+    MPI_Isend(data, (int)bytes, MPI_BYTE, to, FIRST_TAG + tag, MPI_COMM_WORLD, transfer->request);
+    return CS336_OK;
+}
+
+bool ranks_receive(int *from, int tag, void *data, size_t capacity, size_t *bytes)
+{
+    int arrived = 0, length;
+    MPI_Status message;
+    if (ranks.joined)
+        MPI_Iprobe(*from < 0 ? MPI_ANY_SOURCE : *from, FIRST_TAG + tag, MPI_COMM_WORLD, &arrived, &message);
+    if (!arrived)
+        return false;
+    MPI_Get_count(&message, MPI_BYTE, &length);
+    assert((size_t)length <= capacity);
+    (void)capacity;
+    *from = message.MPI_SOURCE;
+    *bytes = (size_t)length;
+    MPI_Recv(data, length, MPI_BYTE, *from, FIRST_TAG + tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    return true;
+}
+
 #else /* without MPI: one rank */
 
 bool ranks_are_available(void)
@@ -355,6 +384,19 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
 {
     (void)transfer;
     return true;
+}
+
+Status ranks_start_send(RanksTransfer *transfer, int to, int tag, const void *data, size_t bytes)
+{
+    (void)to, (void)tag, (void)data, (void)bytes;
+    *transfer = (RanksTransfer){0};
+    return status_fail(CS336_ERANGE, "a message to rank %d, and there is one rank", to);
+}
+
+bool ranks_receive(int *from, int tag, void *data, size_t capacity, size_t *bytes)
+{
+    (void)from, (void)tag, (void)data, (void)capacity, (void)bytes;
+    return false;
 }
 
 #endif

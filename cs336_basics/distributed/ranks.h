@@ -150,6 +150,32 @@ CS336_MUST_CHECK Status ranks_start_gather(RanksTransfer *transfer, float *all, 
 /** @brief True if the transfer is complete. Lets MPI send and receive what it can without waiting. */
 bool ranks_transfer_is_complete(RanksTransfer *transfer);
 
+/* ---- messages from one rank to another ---- */
+
+/**
+ * @brief Begins to send a message to another rank, and returns at once. The bytes belong to the transfer until it is
+ * complete. Not collective. Messages to one rank with one tag are received in the order in which they were sent.
+ *
+ * A long message (some KiB, as MPI chooses) is complete only when the other rank has received it, so a sender that
+ * waits for it cannot run ahead of its receiver.
+ * @param to     not this rank
+ * @param tag    from 0 on: which kind of message it is, as ranks_receive() asks for it
+ * @param bytes  less than 2^31
+ * @retval CS336_ENOMEM  nothing was begun
+ */
+CS336_MUST_CHECK Status ranks_start_send(RanksTransfer *transfer, int to, int tag, const void *data, size_t bytes);
+
+/**
+ * @brief Receives a message, if one has arrived. Does not wait for one. Not collective.
+ * @param[in,out] from      the rank to receive from; -1: any of them, and then it is set to the sender
+ * @param         tag       of ranks_start_send()
+ * @param[out]    data      overwritten
+ * @param         capacity  bytes of `data`; no such message may be longer
+ * @param[out]    bytes     length of the message
+ * @return false if none has arrived
+ */
+bool ranks_receive(int *from, int tag, void *data, size_t capacity, size_t *bytes);
+
 CS336_INTERNAL_END
 
 #endif

@@ -14,6 +14,8 @@ LIVE_LIB   := $(filter-out %_avx2.c %_avx512.c %_avx512_bf16.c %_amx.c cs336_bas
               cs336_basics/tokenizer/encode/tokenizer_load.c \
               cs336_basics/tokenizer/encode/encode_file.c cs336_basics/tokenizer/input_texts.c \
               cs336_basics/tokenizer/encode/encode_input.c cs336_basics/tokenizer/learn/bpe_train_inputs.c cs336_basics/inspect/html_page.c \
+              cs336_basics/tokenizer/encode/encode_ranks.c cs336_basics/tokenizer/encode/encode_team.c \
+              cs336_basics/tokenizer/input_ranks.c cs336_basics/tokenizer/learn/bpe_train_ranks.c \
               cs336_basics/inspect/attention_page.c cs336_basics/inspect/report_%.c cs336_basics/inspect/run_%.c,$(LIB_SOURCES))
 LIVE_OBJECTS := $(patsubst %.c,build/live/obj/%.o,$(LIVE_LIB) $(LIVE_C))
 # Debian's emscripten finds node's acorn only so.

@@ -368,6 +368,7 @@ class EncodeConfig(ctypes.Structure):
         ("stop", c_void_p),
         ("progress", c_void_p),
         ("context", c_void_p),
+        ("share", c_void_p),
     ]
 
 

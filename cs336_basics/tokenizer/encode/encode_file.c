@@ -8,9 +8,8 @@
 #include "tokenizer/split/text_cutter.h"
 
 enum {
-    CHUNK_BYTES = 1 << 19,  /* 512 KiB, a few milliseconds: some 130 000 ids, so most chunks are kept whole */
     FEED_BYTES = 1 << 15,   /* 32 KiB encoded between two looks at the stop flag */
-    KEPT_IDS = 1 << 18,     /* ids of a chunk that are kept until its turn: 1 MiB */
+    KEPT_IDS = 1 << 18,     /* ids of a chunk that are kept until its turn, 1 MiB: most chunks are kept whole */
     SEARCH_BYTES = 1 << 12, /* 4 KiB searched for a safe cut at a time; they nearly always have one */
     CUT_CONTEXT = 8, /* bytes on each side of a cut that decide whether it is safe, besides those of a special token: a
                         character has at most 4 */
@@ -48,7 +47,9 @@ typedef struct {
     ByteList bytes;         /* what was read of the file */
     const TextChunk *chunk; /* of a stream: `begin` and `end` are counted from its beginning */
     bool in_turn;           /* all chunks before this one are written */
-    size_t begin, end;      /* what is not encoded of the chunk */
+    size_t number;          /* of the chunk; NONE: no chunk is left for this turn */
+    size_t begin, end;      /* what is not encoded of the chunk; both NONE: it belongs to the one before it */
+    size_t length;          /* of the chunk */
 } Worker;
 
 /* ---- the text ---- */
@@ -112,11 +113,13 @@ static Status find_chunk(Worker *worker, size_t index)
 {
     Status s = begin_of_chunk(worker, index, &worker->begin);
     worker->end = worker->begin;
+    worker->length = 0;
     if (s || worker->begin == NONE)
         return s;
     do
         s = begin_of_chunk(worker, ++index, &worker->end);
     while (!s && worker->end == NONE);
+    worker->length = worker->end - worker->begin;
     return s;
 }
 
@@ -161,35 +164,60 @@ static Status encode_rest(Worker *worker)
     return s;
 }
 
+/* Returns the number of the chunk of a turn; NONE: there is none. */
+static size_t chunk_of_turn(const Job *job, size_t turn)
+{
+    const EncodeShare *share = job->config->share;
+    size_t number = turn;
+    return share && !share->take(job->config->context, turn, &number) ? NONE : number;
+}
+
+/* Records the failure of a thread. */
+static void fail(Job *job, Status s)
+{
+    parallel_fail(&job->failure, s);
+    if (job->config->share)
+        job->config->share->failed(job->config->context);
+}
+
 /* Runs at the same time as other threads. */
-static void encode_before_turn(Worker *worker, size_t index)
+static void encode_before_turn(Worker *worker, size_t turn)
 {
     worker->in_turn = false;
     worker->kept.count = 0;
+    worker->number = NONE;
     if (parallel_failed(&worker->job->failure))
         return;
-    Status s = find_chunk(worker, index);
+    worker->number = chunk_of_turn(worker->job, turn);
+    if (worker->number == NONE)
+        return;
+    Status s = find_chunk(worker, worker->number);
     if (!s)
         s = encode_rest(worker);
     if (s)
-        parallel_fail(&worker->job->failure, s);
+        fail(worker->job, s);
 }
 
 /* Runs when all chunks before this one are written: writes the kept ids, then the rest of the chunk. */
 static void encode_in_turn(Worker *worker)
 {
     Job *job = worker->job;
-    if (parallel_failed(&job->failure) || worker->end == NONE)
+    const EncodeShare *share = job->config->share;
+    if (parallel_failed(&job->failure) || worker->number == NONE)
         return;
     worker->in_turn = true;
     Status s = worker->kept.count ? job->sink(job->context, worker->kept.ids, worker->kept.count) : CS336_OK;
     worker->kept.count = 0;
     if (!s)
         s = encode_rest(worker);
+    if (!s && share)
+        s = share->end(job->config->context, worker->number, worker->length);
     if (s) {
-        parallel_fail(&job->failure, s);
+        fail(job, s);
         return;
     }
+    if (worker->end == NONE)
+        return;
     atomic_store(&job->done, worker->end);
     if (job->config->progress)
         job->config->progress(job->config->context, worker->end, job->length);
@@ -239,7 +267,7 @@ static size_t threads_of(const EncodeConfig *config)
 /* Encodes the text of a job, of which tokenizer, text or file, length, config, sink and context are set. */
 static Status encode_job(Job *job)
 {
-    job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
+    job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : ENCODE_CHUNK_BYTES;
     job->chunks = job->length / job->chunk_bytes + (job->length % job->chunk_bytes != 0);
     job->cut_context = CUT_CONTEXT + job->tokenizer->special.longest;
     size_t threads = threads_of(job->config);
@@ -365,7 +393,7 @@ Status encode_stream(const Tokenizer *tokenizer, const TextStream *stream, Token
 {
     Job job = {.tokenizer = tokenizer, .config = config, .sink = sink, .context = context};
     text_cutter_begin(&job.cutter, stream, &tokenizer->special, tokenizer->model.pattern,
-                      config->chunk_bytes ? config->chunk_bytes : CHUNK_BYTES, CUT_CONTINUE);
+                      config->chunk_bytes ? config->chunk_bytes : ENCODE_CHUNK_BYTES, CUT_CONTINUE);
     Worker *workers = NULL;
     Status s = read_first_chunks(&job, threads_of(config));
     if (!s)
@@ -403,6 +431,9 @@ Status encode_file(const Tokenizer *tokenizer, const char *path, TokenSink *sink
     Job job = {
         .tokenizer = tokenizer, .file = &file, .length = file.size, .config = config, .sink = sink, .context = context};
     s = text_form_check_plain(&file);
+    if (!s && config->share && config->share->length != file.size)
+        s = status_fail(CS336_EIO, "%s: has %zu bytes, and had %zu when the processes began to share it", path,
+                        file.size, config->share->length);
     if (!s)
         s = encode_job(&job);
     file_close(&file);

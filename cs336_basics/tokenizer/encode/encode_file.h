@@ -17,19 +17,39 @@
 #include "core/status.h"
 #include "tokenizer/encode/encoder.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 CS336_API_BEGIN
 
+/**
+ * @brief Which chunks of a text are encoded here, if several processes share it (encode_ranks.h). The calls for one
+ * text count its turns from 0 on; each thread that is free takes the next turn.
+ */
+typedef struct {
+    bool (*take)(void *context, size_t turn, size_t *chunk);  /**< sets the number of the chunk that is encoded in a
+                                                                 turn, greater than that of the turn before; false: no
+                                                                 further one of this text. Threads call it at the same
+                                                                 time */
+    Status (*end)(void *context, size_t chunk, size_t bytes); /**< the sink has got all ids of the chunk, which has so
+                                                                 many bytes; called in the order of the turns */
+    void (*failed)(void *context); /**< the thread that calls it has failed: threads that wait in take should return */
+    size_t length;                 /**< of the text: another length is an error, because its chunks would be others */
+} EncodeShare;
+
+/** @brief Nominal length of a chunk: 512 KiB, a few milliseconds. They have some 130 000 ids. */
+enum { ENCODE_CHUNK_BYTES = 1 << 19 };
+
 /** @brief Zeroed, it asks for all threads and no reports. */
 typedef struct {
     int threads;            /**< 0: parallel_threads() */
-    size_t chunk_bytes;     /**< nominal length of a chunk; 0: 512 KiB */
+    size_t chunk_bytes;     /**< nominal length of a chunk; 0: ENCODE_CHUNK_BYTES */
     const atomic_int *stop; /**< NULL, or a flag that ends the encoding when it is not 0 */
     void (*progress)(void *context, size_t done,
                      size_t total); /**< NULL, or called with the bytes done, by one thread at a time; of a stream
                                        the total is 0, because it is unknown */
-    void *context;                  /**< passed to progress */
+    void *context;                  /**< passed to progress, and to the functions of share */
+    const EncodeShare *share;       /**< NULL: all chunks are encoded. encode_stream() has no use for it */
 } EncodeConfig;
 
 /**
@@ -43,7 +63,7 @@ CS336_MUST_CHECK Status encode_text(const Tokenizer *tokenizer, ByteString text,
 
 /**
  * @brief Encodes a regular file of plain text.
- * @retval CS336_EIO      the file cannot be read, or another process has cut it
+ * @retval CS336_EIO      the file cannot be read, another process has cut it, or config->share says another length
  * @retval CS336_EFORMAT  it is compressed; encode_input() takes it
  * @retval others         as encode_text()
  */

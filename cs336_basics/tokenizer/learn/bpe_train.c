@@ -6,7 +6,7 @@
 #include "core/text_form.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/learn/bpe_learn.h"
-#include "tokenizer/learn/word_count.h"
+#include "tokenizer/learn/bpe_train_steps.h"
 #include "tokenizer/split/special_tokens.h"
 
 /* ---- the vocabulary before the first merge ---- */
@@ -23,8 +23,7 @@ static bool needs_entry(ByteString token)
     return token.length > 1 || (token.length == 1 && is_blank_or_control(token.bytes[0]));
 }
 
-/* Adds the special tokens and the bytes to an empty model, and checks the size that is wanted. */
-static Status begin_vocabulary(BPEModel *model, const BPETrainConfig *config)
+Status bpe_train_begin(BPEModel *model, const BPETrainConfig *config)
 {
     Status s = CS336_OK;
     model->pattern = config->pattern;
@@ -50,7 +49,7 @@ Status bpe_train_check(const BPETrainConfig *config)
     Status s = special_tokens_init(&special, config->special_tokens, NULL, config->special_count);
     if (s)
         return s;
-    s = begin_vocabulary(&model, config);
+    s = bpe_train_begin(&model, config);
     bpe_model_deinit(&model);
     special_tokens_deinit(&special);
     return s;
@@ -73,9 +72,8 @@ static void report_counting(void *context, size_t done, size_t total)
         listener->progress(listener->context, BPE_COUNTING, done, total);
 }
 
-/* Counts the words of the sources. @param[out] bytes  of all texts */
-static Status count_pretokens(WordTable *words, size_t *bytes, const WordSource *sources, size_t source_count,
-                              const BPETrainConfig *config)
+Status bpe_train_count(WordTable *words, size_t *bytes, const WordSource *sources, size_t source_count,
+                       const BPETrainConfig *config, size_t first_chunk, size_t chunk_step)
 {
     SpecialTokens special;
     Status s = special_tokens_init(&special, config->special_tokens, NULL, config->special_count);
@@ -86,6 +84,8 @@ static Status count_pretokens(WordTable *words, size_t *bytes, const WordSource 
         .special = &special,
         .pattern = config->pattern,
         .threads = config->threads > 0 ? config->threads : parallel_threads(),
+        .first_chunk = first_chunk,
+        .chunk_step = chunk_step,
         .stop = config->stop,
         .progress = report_counting,
         .context = &listener,
@@ -101,9 +101,9 @@ static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sou
 {
     WordTable words = {0};
     size_t bytes = 0;
-    Status s = begin_vocabulary(model, config);
+    Status s = bpe_train_begin(model, config);
     if (!s)
-        s = count_pretokens(&words, &bytes, sources, source_count, config);
+        s = bpe_train_count(&words, &bytes, sources, source_count, config, 0, 1);
     if (!s && stats) {
         *stats = (BPETrainStats){.bytes = bytes, .distinct_pretokens = word_table_size(&words)};
         for (WordCursor cursor = {0}; word_table_next(&words, &cursor);)

@@ -146,6 +146,12 @@ Status word_table_add_to_shard(WordTable *table, size_t number, const WordSlot *
     return s;
 }
 
+uint64_t word_hash(ByteString word)
+{
+    return word.length <= WORD_KEY_BYTES ? word_key_hash(word_key_of(word.bytes, word.length, word.length))
+                                         : byte_string_hash(word);
+}
+
 size_t word_table_size(const WordTable *table)
 {
     size_t size = 0;

@@ -63,6 +63,10 @@ enum { WORD_TABLE_BATCH = 64 };
  */
 CS336_MUST_CHECK Status word_table_add_to_shard(WordTable *table, size_t shard, const WordSlot *words, size_t count);
 
+/** @brief Returns the hash of a word: its first bits choose the shard. It is the same on every machine of one byte
+ * order. */
+uint64_t word_hash(ByteString word);
+
 /** @brief Returns the number of words. */
 size_t word_table_size(const WordTable *table);
 
