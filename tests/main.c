@@ -6,6 +6,7 @@
  */
 #define _XOPEN_SOURCE 700
 #include "tests/distributed/exchange_ranks.h"
+#include "tests/distributed/watchdog_ranks.h"
 #include "tests/suites.h"
 
 #include <stdio.h>
@@ -98,6 +99,8 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "exchange") == 0)
         return exchange_ranks();
+    if (argc == 4 && strcmp(argv[1], "watchdog") == 0)
+        return watchdog_ranks(argv[2], atoi(argv[3]));
     char *own_path = realpath(argv[0], NULL);
     setenv("RUN_TESTS", own_path ? own_path : argv[0], 1);
     free(own_path);

@@ -28,6 +28,9 @@
     X(json_lines)         \
     X(safetensors)        \
     X(gradient_exchange)  \
+    X(control_link)       \
+    X(watchdog)           \
+    X(agreement)          \
     X(widen)              \
     X(kernels)            \
     X(tile)               \

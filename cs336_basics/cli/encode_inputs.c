@@ -3,6 +3,7 @@
 #include "core/input_stream.h"
 #include "core/memory.h"
 #include "distributed/ranks.h"
+#include "distributed/watchdog.h"
 #include "tokenizer/encode/encode_ranks.h"
 
 enum { READ_BYTES = 1 << 16 /* bytes of text fed to the encoder at a time */ };
@@ -189,6 +190,7 @@ Status encode_inputs_with_ranks(EncodeInputs *inputs, const Tokenizer *tokenizer
             text->stream = (TextStream){.read = separator_hint_read, .context = &searched[i]};
     }
     s = ranks_agree(s);
+    watchdog_activity("encoding");
     if (!s)
         s = encode_ranks(tokenizer, texts, &to, &config);
     memory_release(searched);

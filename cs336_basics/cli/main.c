@@ -1,11 +1,16 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/commands.h"
 
+#include "cli/ranks_command.h"
+#include "cli/work.h"
 #include "core/memory.h"
 #include "core/parallel.h"
 #include "core/printable.h"
 #include "core/version.h"
+#include "distributed/agreement.h"
 #include "distributed/ranks.h"
+#include "distributed/recovery.h"
+#include "distributed/watchdog.h"
 #include "kernels/isa.h"
 
 #include <errno.h>
@@ -95,15 +100,34 @@ static void limit_busy_waiting(char **argv)
 #endif
 }
 
+/*
+ * With several ranks: begins to watch them. A signal such as SIGTERM only sets a flag from here on, so that a rank can
+ * tell the others before it ends.
+ */
+static Status watch_ranks(const char *command, int argc, char **argv)
+{
+    static char again[RECOVERY_COMMAND_BYTES];
+    if (ranks_count() == 1)
+        return CS336_OK;
+    ranks_command(again, sizeof again, argc, argv, (const char *const[]){NULL}, NULL);
+    recovery_set(&(Recovery){.command = command, .again = again});
+    work_stop_flag();
+    const Status s = agreement_check_program();
+    return s ? s : watchdog_begin();
+}
+
 /* Joins the other processes if mpirun started this one, runs the command, and returns the exit code. */
 static int run_command(size_t command, int argc, char **argv)
 {
     Status s = ranks_begin();
     if (!s && ranks_count() > 1 && !commands[command].shares_work)
         s = status_fail(CS336_ERANGE, "this command runs in one process, and mpirun started %d", ranks_count());
+    if (!s)
+        s = watch_ranks(commands[command].name, argc, argv);
     int code = s && ranks_own() == 0 ? command_failed(commands[command].name) : EXIT_BAD_INPUT;
     if (!s)
         code = close_stdout(commands[command].run(argc, argv));
+    watchdog_end(code);
     ranks_end();
     return code;
 }
@@ -115,6 +139,7 @@ int main(int argc, char **argv)
     /* Beyond `ulimit -f` a write then fails with EFBIG and a message; by default the signal ends the process. */
     signal(SIGXFSZ, SIG_IGN);
     memory_return_large_allocations();
+    ranks_command_begin(argc ? argv[0] : "cs336");
     /* Options of the program itself. */
     if (argc < 2) {
         print_help(stderr);

@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/options_config.h"
+#include "cli/options_ranks.h"
 
 #include <errno.h>
 #include <math.h>
@@ -304,7 +305,7 @@ static int parse_one(const OptionTable *table, int argc, char **argv, int *index
     return done;
 }
 
-int options_parse(const OptionTable *table, int argc, char **argv)
+static int parse(const OptionTable *table, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
@@ -329,4 +330,9 @@ int options_parse(const OptionTable *table, int argc, char **argv)
     if (table->operands && table->operands->count == 0)
         return options_bad_usage(table, "%s is missing", table->operand);
     return OPTIONS_PARSED;
+}
+
+int options_parse(const OptionTable *table, int argc, char **argv)
+{
+    return options_agree(table, parse(table, argc, argv));
 }

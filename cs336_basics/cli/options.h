@@ -219,7 +219,8 @@ typedef struct {
 enum { OPTIONS_PARSED = -1 };
 
 /**
- * @brief Reads argv[1] to argv[argc - 1] into the table's targets, and then the file of an OPTION_CONFIG().
+ * @brief Reads argv[1] to argv[argc - 1] into the table's targets, and then the file of an OPTION_CONFIG(). Under
+ * mpirun it is collective, and compares the options of all ranks (cli/options_ranks.h).
  * @retval OPTIONS_PARSED  every target has its value
  * @retval EXIT_OK         `--help` was given, and the help text was printed
  * @retval EXIT_BAD_USAGE  the command line is wrong, and one line on stderr says why

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/options_config.h"
+#include "cli/ranks_command.h"
 #include "cli/train_memory.h"
 #include "cli/train_progress.h"
 #include "cli/work.h"
@@ -14,7 +15,9 @@
 #include "core/plural.h"
 #include "core/printable.h"
 #include "data/token_file.h"
+#include "distributed/agreement.h"
 #include "distributed/ranks.h"
+#include "distributed/recovery.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "kernels/peak.h"
@@ -364,13 +367,34 @@ static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOut
     return s;
 }
 
-/* Opens the token files and allocates the model, on each rank. */
+/*
+ * With several ranks: says how to go on if one of them fails. Without a checkpoint, a run that has begun leaves files
+ * that only --overwrite removes; one that was resumed has a checkpoint.
+ */
+static void describe_recovery(const TrainOptions *o, int argc, char **argv)
+{
+    static const char *const starts[] = {"--resume", "--overwrite", NULL};
+    static char resume[RECOVERY_COMMAND_BYTES], again[RECOVERY_COMMAND_BYTES];
+    char checkpoint[DIRECTORY_PATH_BYTES];
+    if (ranks_count() == 1)
+        return;
+    ranks_command(resume, sizeof resume, argc, argv, starts, "--resume");
+    ranks_command(again, sizeof again, argc, argv, starts, o->resume ? "--resume" : "--overwrite");
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint.safetensors", o->out);
+    recovery_set(&(Recovery){.command = "train", .again = again, .checkpoint = checkpoint, .resume = resume});
+}
+
+/* Opens the token files and allocates the model, on each rank. All ranks must have the same tokens. */
 static Status prepare(Trainer *trainer, TokenFile *train, TokenFile *val, const TrainerConfig *config,
-                      const TrainOptions *o)
+                      const TrainOptions *o, Agreement *agreement)
 {
     Status s = token_file_open(train, o->train, config->model.vocab_size);
+    if (!s)
+        s = agreement_add_file(agreement, "--train", o->train);
     if (!s && o->val)
         s = token_file_open(val, o->val, config->model.vocab_size);
+    if (!s && o->val)
+        s = agreement_add_file(agreement, "--val", o->val);
     if (!s)
         s = train_check_memory(config);
     return s ? s : trainer_init(trainer, config, train, o->val ? val : NULL);
@@ -414,12 +438,15 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     TokenFile train = {0}, val = {0};
     Trainer trainer = {0};
     RunOutcome outcome = {0};
+    Agreement agreement = {0};
     Status s = check_files(&o);
     if (!s)
-        s = ranks_agree(prepare(&trainer, &train, &val, &config, &o));
+        s = agreement_check(&agreement, prepare(&trainer, &train, &val, &config, &o, &agreement));
     if (!s && o.init_from && !o.resume)
         s = ranks_follow_first(ranks_own() == 0 ? trainer_load_weights(&trainer, o.init_from) : CS336_OK);
     /* Train. */
+    if (!s)
+        describe_recovery(&o, argc, argv);
     if (!s)
         s = run(&o, &trainer, end, &outcome);
     const int code = s ? command_failed("train") : EXIT_OK;

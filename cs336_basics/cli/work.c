@@ -3,6 +3,7 @@
 
 #include "core/input_stream.h"
 #include "core/printable.h"
+#include "distributed/watchdog.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +134,8 @@ static void ask_to_stop(int number)
     const int old_errno = errno;
     const long long time = (long long)(1e9 * work_seconds()), previous_time = atomic_exchange(&last_signal, time);
     const bool from_keyboard = number == SIGINT || number == SIGQUIT;
+    if (number != SIGUSR1 && number != SIGUSR2) /* these ask the run to save, and no kill follows */
+        watchdog_terminating();
     if (atomic_exchange(&stop, 1) == 0) {
         print_notice();
     } else if (from_keyboard && (double)(time - previous_time) > 1e9 * SECONDS_OF_ONE_PRESS) {

@@ -3,9 +3,11 @@
 
 #include "core/memory.h"
 #include "core/printable.h"
+#include "distributed/watchdog.h"
 
 #include <assert.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,15 @@ int ranks_stderr(void)
     return ranks.stderr_descriptor;
 }
 
+/* For ranks_transfers(). */
+static atomic_ulong begun, completed;
+
+void ranks_transfers(unsigned long *begun_now, unsigned long *completed_now)
+{
+    *completed_now = atomic_load(&completed);
+    *begun_now = atomic_load(&begun);
+}
+
 /*
  * Returns the number of processes that a launcher has started, as its variables say: those of OpenMPI's mpirun, those
  * of MPICH's and of Slurm's srun. 0: no launcher; 1 also stands for a number that is not said.
@@ -86,6 +97,20 @@ static int launched_count(void)
     const char *tasks = getenv("SLURM_NTASKS");
     return tasks && atoi(tasks) > 1 ? atoi(tasks) : 1;
 }
+
+#ifndef CS336_HAVE_MPI
+
+/* Returns the number that the launcher has given to this process. */
+static int launched_number(void)
+{
+    static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (getenv(numbers[i]))
+            return atoi(getenv(numbers[i]));
+    return 0;
+}
+
+#endif
 
 #ifdef CS336_HAVE_MPI
 
@@ -149,6 +174,7 @@ void ranks_end(void)
 
 void ranks_abort(int exit_code)
 {
+    watchdog_end(exit_code); /* or it would report this rank as lost */
     if (ranks.joined)
         MPI_Abort(MPI_COMM_WORLD, exit_code);
     exit(exit_code);
@@ -159,24 +185,30 @@ enum { CALL_BYTES = 1 << 28 };
 
 void ranks_barrier(void)
 {
+    atomic_fetch_add(&begun, 1);
     if (ranks.joined)
         MPI_Barrier(MPI_COMM_WORLD);
+    atomic_fetch_add(&completed, 1);
 }
 
 void ranks_broadcast(void *data, size_t bytes)
 {
+    atomic_fetch_add(&begun, 1);
     for (size_t first = 0; ranks.joined && first < bytes; first += CALL_BYTES)
         MPI_Bcast((char *)data + first, (int)(bytes - first < CALL_BYTES ? bytes - first : CALL_BYTES), MPI_BYTE, 0,
                   MPI_COMM_WORLD);
+    atomic_fetch_add(&completed, 1);
 }
 
 void ranks_gather_all(void *all, const void *own, size_t bytes)
 {
     assert(bytes <= CALL_BYTES);
+    atomic_fetch_add(&begun, 1);
     if (ranks.joined)
         MPI_Allgather(own, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD);
     else
         memcpy(all, own, bytes);
+    atomic_fetch_add(&completed, 1);
 }
 
 /*
@@ -186,6 +218,7 @@ void ranks_gather_all(void *all, const void *own, size_t bytes)
 void ranks_exchange(void *received, const size_t *receive_bytes, const void *sent, const size_t *send_bytes)
 {
     const int count = ranks.count, own = ranks.own;
+    atomic_fetch_add(&begun, 1);
     for (int round = 0; round < count; round++) {
         const int to = (own + round) % count, from = (own - round + count) % count;
         const char *source = sent;
@@ -209,6 +242,7 @@ void ranks_exchange(void *received, const size_t *receive_bytes, const void *sen
                          MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         }
     }
+    atomic_fetch_add(&completed, 1);
 }
 
 static void finish(RanksTransfer *transfer)
@@ -257,6 +291,7 @@ Status ranks_start_exchange(RanksTransfer *transfer, float *received, const size
     place(transfer, 0, send_counts);
     place(transfer, 1, receive_counts);
     const int *counts = transfer->counts, *displacements = transfer->displacements;
+    atomic_fetch_add(&begun, 1);
     MPI_Ialltoallv(sent, counts, displacements, MPI_FLOAT, received, counts + ranks.count, displacements + ranks.count,
                    MPI_FLOAT, exchanges, transfer->request);
     return CS336_OK;
@@ -269,6 +304,7 @@ Status ranks_start_gather(RanksTransfer *transfer, float *all, const size_t *cou
     if (s || !ranks.joined)
         return s;
     place(transfer, 0, counts);
+    atomic_fetch_add(&begun, 1);
     MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, all, transfer->counts, transfer->displacements, MPI_FLOAT, gathers,
                     transfer->request);
     return CS336_OK;
@@ -279,8 +315,10 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
     int complete = !transfer->request;
     if (!complete) {
         MPI_Test(transfer->request, &complete, MPI_STATUS_IGNORE);
-        if (complete)
+        if (complete) {
             finish(transfer);
+            atomic_fetch_add(&completed, 1);
+        }
     }
     return complete;
 }
@@ -327,6 +365,7 @@ Status ranks_begin(void)
     const int count = launched_count();
     if (count <= 1)
         return CS336_OK;
+    ranks.own = launched_number(); /* the first process alone says it */
     return status_fail(CS336_ERANGE,
                        "%d processes of this program were started, and it was built without MPI, so that each would do "
                        "the whole work; `make MPI=1` builds it with MPI",
@@ -405,9 +444,7 @@ bool ranks_receive(int *from, int tag, void *data, size_t capacity, size_t *byte
 
 void ranks_give_up(void)
 {
-    dprintf(ranks.stderr_descriptor, "cs336: rank %d on %s: %s\n", ranks.own, printable(ranks_host(ranks.own)).text,
-            status_message());
-    ranks_abort(EXIT_FAILURE);
+    watchdog_abort("%s", status_message());
 }
 
 void ranks_sum(double *numbers, size_t count)

@@ -47,14 +47,15 @@ CS336_MUST_CHECK Status ranks_begin(void);
 void ranks_end(void);
 
 /** @brief Ends all ranks at once, with this exit code. Files that are not renamed yet stay temporary files. */
-void ranks_abort(int exit_code);
+_Noreturn void ranks_abort(int exit_code);
 
 /**
- * @brief Prints status_message() with this rank's number and host to its terminal, and ends all ranks with exit code 1.
+ * @brief Ends all ranks with exit code 1, and one line that has this rank's number, its host and its status_message():
+ * watchdog_abort().
  *
  * It is for a failure of which the others cannot be told, because they wait for this rank inside a collective function.
  */
-void ranks_give_up(void);
+_Noreturn void ranks_give_up(void);
 
 /** @brief Returns the number of ranks; 1 without mpirun. */
 int ranks_count(void);
@@ -73,6 +74,12 @@ int ranks_on_own_host(void);
 
 /** @brief Returns the descriptor of this rank's standard error before ranks_begin() closed it. */
 int ranks_stderr(void);
+
+/**
+ * @brief Tells how many collective functions and transfers this rank has begun, and how many of them are complete. If
+ * both differ, and `completed` does not grow, the rank waits for another one. Any thread may call it at any time.
+ */
+void ranks_transfers(unsigned long *begun, unsigned long *completed);
 
 /** @brief Waits until all ranks have called this. Collective. */
 void ranks_barrier(void);

@@ -1,13 +1,29 @@
 #include "tokenizer/input_ranks.h"
 
 #include "core/memory.h"
+#include "distributed/agreement.h"
 #include "distributed/ranks.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 typedef struct {
     uint64_t size, is_plain;
 } Seen;
+
+/* Compares what is in the files. Only rank 0 reads standard input and pipes, whose size is 0. */
+static Status agree_on_contents(const InputTexts *texts)
+{
+    Agreement agreement = {0};
+    Status s = CS336_OK;
+    for (size_t i = 0; !s && i < texts->count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "input file %zu", i + 1);
+        if (texts->items[i].size)
+            s = agreement_add_file(&agreement, name, texts->items[i].path);
+    }
+    return agreement_check(&agreement, s);
+}
 
 Status input_texts_agree(const InputTexts *texts)
 {
@@ -33,5 +49,7 @@ Status input_texts_agree(const InputTexts *texts)
                               text->is_plain ? "compressed or no file" : "plain text");
     }
     memory_release(first);
-    return s ? s : ranks_agree(own);
+    if (!s)
+        s = ranks_agree(own);
+    return s ? s : agree_on_contents(texts);
 }

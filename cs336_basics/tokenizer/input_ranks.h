@@ -12,9 +12,10 @@
 CS336_INTERNAL_BEGIN
 
 /**
- * @brief Compares the sizes and forms of this rank's files with rank 0's. Contents are not compared. Collective.
+ * @brief Compares the sizes, forms and contents (agreement_add_file()) of this rank's files with rank 0's. Collective.
  * @param texts  the same number on all ranks
  * @retval CS336_EIO     a file differs: the message names it, the rank and both sizes; the same on all ranks
+ * @retval CS336_ERANGE  a file has other contents
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status input_texts_agree(const InputTexts *texts);

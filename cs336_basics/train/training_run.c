@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "core/plural.h"
 #include "distributed/ranks.h"
+#include "distributed/watchdog.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
 #include "train/run_config.h"
@@ -291,9 +292,12 @@ static Status share_state(Run *run)
 static Status begin(Run *run, const char *directory, RunStart start)
 {
     run->best = run_best_none();
+    watchdog_activity("opening %s", directory);
     Status s = ranks_follow_first(ranks_own() == 0 ? open_files(run, directory, start) : CS336_OK);
     if (!s)
         s = share_state(run);
+    if (!s)
+        watchdog_saved(run->trainer->step); /* the checkpoint from which it resumes; 0 for a run that begins */
     run->start_time = clock_seconds();
     return s;
 }
@@ -305,12 +309,14 @@ static Status begin(Run *run, const char *directory, RunStart start)
  */
 static Status write_checkpoint(Run *run, const RunLogEntry *best, const SafetensorsSource *moments)
 {
+    watchdog_activity("writing %s", run->directory.checkpoint);
     Status s = run_log_sync(&run->log);
     if (!s)
         s = run_directory_keep_checkpoint(&run->directory);
     if (!s)
         s = save_trainer(run->trainer, run->directory.checkpoint, moments);
     if (!s) {
+        watchdog_saved(run->trainer->step);
         const Status linked = best ? run_directory_set_best(&run->directory, 0) : CS336_OK;
         if (best && !linked)
             run_best_saved(&run->best, best->step, best->val_loss);
@@ -391,6 +397,7 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
     const bool logged = last || validated || is_due(config->log_every, step);
 
     /* The step. Only its time counts for tokens per second. */
+    watchdog_activity("step %zu", step);
     trainer->measure_norms = logged;
     const double step_start = clock_seconds();
     float loss;
@@ -404,8 +411,10 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
 
     /* The validation. */
     entry->validated = validated;
-    if (validated)
+    if (validated) {
+        watchdog_activity("validation after step %zu", step);
         s = trainer_validate(trainer, &entry->val_loss);
+    }
 
     /* The line of the log. */
     entry->step = step;

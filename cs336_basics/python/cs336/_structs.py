@@ -193,6 +193,7 @@ class Checkpoint(ctypes.Structure):
         ("generator_count", c_size_t),
         ("config", POINTER(SafetensorsText)),
         ("config_count", c_size_t),
+        ("moments", c_void_p),
     ]
 
 

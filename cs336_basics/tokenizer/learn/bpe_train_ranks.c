@@ -2,6 +2,7 @@
 
 #include "core/memory.h"
 #include "distributed/ranks.h"
+#include "distributed/watchdog.h"
 #include "tokenizer/input_ranks.h"
 #include "tokenizer/learn/bpe_learn.h"
 #include "tokenizer/learn/bpe_train_steps.h"
@@ -114,8 +115,10 @@ Status bpe_train_ranks(BPEModel *model, BPETrainStats *stats, const InputTexts *
     Status s = ranks_agree(bpe_train_begin(model, config));
     if (!s)
         s = input_texts_agree(texts);
+    watchdog_activity("counting pre-tokens");
     if (!s)
         s = count(&words, stats, texts, &shared);
+    watchdog_activity_alone("learning merges");
     /* Rank 0 has all words, and learns. */
     if (!s && ranks_own() == 0) {
         stats->distinct_pretokens = word_table_size(&words);
