@@ -84,7 +84,7 @@ endif
 HEADERS      := $(wildcard cs336_basics/*/*.h cs336_basics/*/*/*.h)
 CLI_SOURCES  := $(wildcard cs336_basics/cli/*.c)
 LIB_SOURCES  := $(filter-out $(CLI_SOURCES),$(wildcard cs336_basics/*/*.c cs336_basics/*/*/*.c))
-TEST_SOURCES := $(filter-out tests/bench/% tests/torture/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
+TEST_SOURCES := $(filter-out tests/bench/% tests/hosts/% tests/torture/% tests/fuzz/libfuzzer.c,$(wildcard tests/*.c tests/*/*.c))
 
 object       = $(patsubst %.c,$(VARIANT)/obj/%.o,$(1))
 EMBEDDED     := attention_viewer.js attention_viewer.css attention_page.js html_page.css report_page.js report_page.css
@@ -225,12 +225,29 @@ python: $(SHARED) $(PROGRAM) ## installs the Python package cs336 into build/pyt
 	@K='$(K)' CS336='$(PROGRAM)' OMP_WAIT_POLICY=passive $(if $(V),CK_VERBOSITY=verbose) \
 	    tests/tools/test_python.sh '$(or $(PYTHON),python3)'
 interface: $(LIBRARY) $(SHARED) ## checks that every header compiles alone, as C and C++, and that the library exports what they offer and no more
-	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS)' '$(or $(PYTHON),$(CS336_PYTHON),python3)'
+	@tests/tools/check_interface.sh '$(CC)' '$(CXX)' $(SHARED) $(LIBRARY) '$(OPENMP_LDFLAGS) $(call pkg,--libs $(MPI_PACKAGE))' '$(or $(PYTHON),$(CS336_PYTHON),python3)'
 official: $(PROGRAM) $(SHARED) ## runs the course's own pytest suite over the library; COURSE=clone of the course, PYTHON=a Python >= 3.12 with torch, K=softmax selects
 	@tests/official/run.sh $(PROGRAM) $(SHARED) '$(COURSE)' '$(or $(PYTHON),$(CS336_PYTHON),python3)' $(if $(K),-k '$(K)')
 torture: $(PROGRAM) $(FAULTY) ## kills training, lets allocations and writes fail, fills a disk; counts how often the work survived; ROUNDS=100
 	@code=0; tests/tools/torture_runs.sh $(PROGRAM) build/torture/runs $(ROUNDS) || code=1; \
 	    tests/tools/torture_faults.sh $(PROGRAM) $(FAULTY) build/torture/faults $(ROUNDS) || code=1; exit $$code
+
+# Several hosts on one machine: network namespaces, made by tests/hosts/with_hosts.sh.
+MEASURE_RANKS   := $(VARIANT)/measure_ranks
+MEASURE_OBJECTS := $(call object,tests/hosts/measure_ranks.c)
+$(MEASURE_RANKS): $(MEASURE_OBJECTS) $(LIBRARY)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+-include $(MEASURE_OBJECTS:.o=.d)
+
+.PHONY: hosts hosts-measure
+needs_mpi = @[ -n '$(HAVE_MPI)' ] || { echo 'make $@: a program with MPI is needed: make MPI=1 $@' >&2; exit 2; }
+hosts: $(PROGRAM) ## runs commands on two and three hosts, network namespaces of this machine: make MPI=1 hosts (Linux, root)
+	$(needs_mpi)
+	@tests/hosts/run.sh $(PROGRAM) build/hosts
+hosts-measure: $(PROGRAM) $(MEASURE_RANKS) ## measures what docs/distributed.md predicts from, ten minutes: make MPI=1 hosts-measure (Linux, root)
+	$(needs_mpi)
+	@python3 tests/hosts/measure.py $(PROGRAM) $(MEASURE_RANKS) $(K)
 
 # Another CPU, by emulation. ARM_CC is the compiler for it, aarch64-linux-gnu-gcc if it is not set.
 ARM_OBJECTS := $(call object,tests/bench/arm/kernels.c)

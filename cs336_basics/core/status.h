@@ -25,6 +25,15 @@ CS336_API_BEGIN
  * @brief Makes the compiler check arguments against a printf format: argument number @p text is the format, the values
  * begin at number @p first. Both count from 1.
  */
+/**
+ * @def CS336_NO_RETURN
+ * @brief Stands before a function that ends the process instead of returning.
+ */
+#if defined(__cplusplus)
+#define CS336_NO_RETURN [[noreturn]]
+#else
+#define CS336_NO_RETURN _Noreturn
+#endif
 #if defined(__GNUC__)
 #define CS336_MUST_CHECK __attribute__((warn_unused_result))
 #define CS336_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))

@@ -27,14 +27,16 @@ enum {
 
 /** @brief Something that must be equal on all ranks. Both texts end in a zero byte. */
 typedef struct {
-    char name[AGREEMENT_NAME_BYTES], value[AGREEMENT_VALUE_BYTES];
+    char name[AGREEMENT_NAME_BYTES],  /**< what it is, such as an option */
+        value[AGREEMENT_VALUE_BYTES]; /**< on this rank */
 } AgreementFact;
 
 /** @brief A list of facts. Begin with a zeroed one; agreement_check() empties it. */
 typedef struct {
-    AgreementFact *facts;
-    size_t count, capacity;
-    bool no_memory; /**< a fact could not be added; agreement_check() reports it */
+    AgreementFact *facts; /**< (count) */
+    size_t count,         /**< facts in the list */
+        capacity;         /**< facts for which there is memory */
+    bool no_memory;       /**< a fact could not be added; agreement_check() reports it */
 } Agreement;
 
 /** @brief Adds a fact. Its name and its value are texts for a message: "--lr" and "0.001". */

@@ -52,26 +52,28 @@ typedef struct {
 
 /** @brief One end of a connection. Set `descriptor` to -1 in a new one. */
 typedef struct {
-    int descriptor;        /**< of the socket; -1: no connection */
-    size_t received, sent; /**< bytes of `incoming` that have come, and of `outgoing` that have gone */
-    bool sending;          /**< true if a part of `outgoing` has not gone */
-    ControlMessage incoming, outgoing;
+    int descriptor;          /**< of the socket; -1: no connection */
+    size_t received,         /**< bytes of `incoming` that have come */
+        sent;                /**< bytes of `outgoing` that have gone */
+    bool sending;            /**< true if a part of `outgoing` has not gone */
+    ControlMessage incoming, /**< the message that is being received */
+        outgoing;            /**< the message that is being sent */
 } ControlLink;
 
 /** @brief An address of rank 0's host. */
 typedef struct {
     uint8_t bytes[16]; /**< in network byte order; an IPv4 address has 4 */
-    uint8_t is_ipv6;
+    uint8_t is_ipv6;   /**< 1: an IPv6 address; 0: IPv4 */
 } ControlAddress;
 
 /** @brief What rank 0 tells the others, so that they can connect. */
 typedef struct {
-    ControlAddress addresses[CONTROL_MAX_ADDRESSES];
-    uint32_t count;                           /**< of addresses */
-    uint16_t port;                            /**< in the host's byte order */
-    unsigned char hello[CONTROL_TOKEN_BYTES], /**< the token that a rank shows */
-        welcome[CONTROL_TOKEN_BYTES];         /**< the token that rank 0 answers */
-    uint32_t tick_milliseconds;               /**< period of heartbeats */
+    ControlAddress addresses[CONTROL_MAX_ADDRESSES]; /**< (count) to try, in this order */
+    uint32_t count;                                  /**< of addresses */
+    uint16_t port;                                   /**< in the host's byte order */
+    unsigned char hello[CONTROL_TOKEN_BYTES],        /**< the token that a rank shows */
+        welcome[CONTROL_TOKEN_BYTES];                /**< the token that rank 0 answers */
+    uint32_t tick_milliseconds;                      /**< period of heartbeats */
 } ControlOffer;
 
 /**

@@ -47,7 +47,7 @@ CS336_MUST_CHECK Status ranks_begin(void);
 void ranks_end(void);
 
 /** @brief Ends all ranks at once, with this exit code. Files that are not renamed yet stay temporary files. */
-_Noreturn void ranks_abort(int exit_code);
+CS336_NO_RETURN void ranks_abort(int exit_code);
 
 /**
  * @brief Ends all ranks with exit code 1, and one line that has this rank's number, its host and its status_message():
@@ -55,7 +55,7 @@ _Noreturn void ranks_abort(int exit_code);
  *
  * It is for a failure of which the others cannot be told, because they wait for this rank inside a collective function.
  */
-_Noreturn void ranks_give_up(void);
+CS336_NO_RETURN void ranks_give_up(void);
 
 /** @brief Returns the number of ranks; 1 without mpirun. */
 int ranks_count(void);
@@ -131,8 +131,9 @@ bool ranks_any(bool own);
 
 /** @brief A transfer that goes on while the ranks compute. A zeroed struct is one that is complete. */
 typedef struct {
-    void *request;               /**< MPI's, or NULL if the transfer is complete */
-    int *counts, *displacements; /**< of MPI; freed when the transfer is complete */
+    void *request;      /**< MPI's, or NULL if the transfer is complete */
+    int *counts,        /**< numbers of each part, for MPI; freed when the transfer is complete */
+        *displacements; /**< where each part begins; freed too */
 } RanksTransfer;
 
 /**

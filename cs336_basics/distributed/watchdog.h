@@ -73,7 +73,7 @@ void watchdog_terminating(void);
  * @brief Ends all ranks at once, with one line that names this rank, its host, and what has failed. It is for a failure
  * of which the other ranks cannot know, because they wait inside MPI for this one. It does not return.
  */
-_Noreturn void watchdog_abort(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
+CS336_NO_RETURN void watchdog_abort(const char *format, ...) CS336_PRINTF_LIKE(1, 2);
 
 CS336_INTERNAL_END
 

@@ -93,7 +93,7 @@ static void print(const char *text, size_t length)
 }
 
 /* Ends this process. What follows on standard error, of MPI for instance, would hide the line, so it leads nowhere. */
-static _Noreturn void end_process(void)
+static CS336_NO_RETURN void end_process(void)
 {
     const int nowhere = open("/dev/null", O_WRONLY);
     if (nowhere >= 0)
@@ -111,7 +111,7 @@ static const char *doing_of(char text[DOING_BYTES], const WatchdogPeer *peer)
 }
 
 /* Prints the line about a failed rank, tells the others that it stands there, and ends the process. */
-static _Noreturn void CS336_PRINTF_LIKE(3, 4) end_run(Watchdog *dog, int rank, const char *format, ...)
+static CS336_NO_RETURN void CS336_PRINTF_LIKE(3, 4) end_run(Watchdog *dog, int rank, const char *format, ...)
 {
     static char line[LINE_BYTES];
     char what[1024];

@@ -28,7 +28,7 @@ enum {
 
 /** @brief The other end of a connection. */
 typedef struct {
-    ControlLink link;
+    ControlLink link;       /**< the connection to it */
     ControlMessage alive;   /**< its latest heartbeat */
     ControlMessage goodbye; /**< with its error */
     unsigned silent_ticks;  /**< since its latest message */
@@ -38,8 +38,8 @@ typedef struct {
 
 /** @brief A connection that has not shown its token. */
 typedef struct {
-    ControlLink link;
-    unsigned ticks; /**< since it came */
+    ControlLink link; /**< the connection */
+    unsigned ticks;   /**< since it came */
 } WatchdogStranger;
 
 /** @brief What the thread shares with the other threads of its rank, and its own state. */
@@ -55,7 +55,10 @@ typedef struct {
     /** @name How other threads ask the thread for something
      * @{
      */
-    atomic_bool leaving, terminating, failing, saved;
+    atomic_bool leaving,               /**< this rank is to say goodbye */
+        terminating,                   /**< it has got a signal such as SIGTERM */
+        failing,                       /**< `failure` is to be told */
+        saved;                         /**< a checkpoint has been saved */
     pthread_mutex_t lock;              /**< guards the members below */
     char activity[CONTROL_TEXT_BYTES]; /**< what this rank does */
     unsigned long activity_number;     /**< grows with each activity */
@@ -69,17 +72,17 @@ typedef struct {
      */
     int listener;        /**< rank 0's socket until all ranks are connected; -1 else */
     WatchdogPeer *peers; /**< rank 0: one for each rank, its own unused; another rank: rank 0 */
-    size_t peer_count;
-    WatchdogStranger strangers[WATCHDOG_MAX_STRANGERS];
-    struct pollfd *sockets;     /**< room for all connections */
-    ControlMessage own;         /**< the latest heartbeat of this rank */
-    unsigned long own_activity; /**< its activity_number */
-    unsigned long completed;    /**< of ranks_transfers() at the latest tick */
-    bool orphaned;              /**< rank 0 has gone, and another rank speaks for it */
-    unsigned orphan_ticks;      /**< since then */
-    bool told_failing;          /**< the others know that this rank has failed */
-    unsigned failing_ticks;     /**< since then */
-    bool told_terminating;      /**< the others know that a signal has asked this rank to end */
+    size_t peer_count;   /**< elements of `peers` */
+    WatchdogStranger strangers[WATCHDOG_MAX_STRANGERS]; /**< those that are connected, or free places */
+    struct pollfd *sockets;                             /**< room for all connections */
+    ControlMessage own;                                 /**< the latest heartbeat of this rank */
+    unsigned long own_activity;                         /**< its activity_number */
+    unsigned long completed;                            /**< of ranks_transfers() at the latest tick */
+    bool orphaned;                                      /**< rank 0 has gone, and another rank speaks for it */
+    unsigned orphan_ticks;                              /**< since then */
+    bool told_failing;                                  /**< the others know that this rank has failed */
+    unsigned failing_ticks;                             /**< since then */
+    bool told_terminating;                              /**< the others know that a signal has asked this rank to end */
     long long termination_time; /**< when to print how to go on after the signal, in milliseconds; 0: never */
     bool noticed;               /**< a line has named the rank for which the others wait */
     /** @} */

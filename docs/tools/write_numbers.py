@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Computes the numbers and plots of the book, and writes them into its chapters.
 
-The chapter book/NAME.md holds blocks of this form; what is between the two comments is replaced by the lines that
-numbers_BLOCK() in book_numbers/NAME.py returns:
+The chapter book/NAME.md, or the page NAME.md, holds blocks of this form; what is between the two comments is replaced by the
+lines that numbers_BLOCK() in book_numbers/NAME.py returns:
 
     <!-- numbers BLOCK -->
     <!-- end -->
@@ -28,7 +28,7 @@ BLOCK = re.compile(r"(<!-- numbers (\S+) -->\n)(.*?)(<!-- end -->)", re.S)
 
 
 def module_of(path):
-    """book_numbers/NAME.py, which computes the numbers of book/NAME.md; None if there is none."""
+    """book_numbers/NAME.py, which computes the numbers of NAME.md; None if there is none."""
     return importlib.import_module("book_numbers." + path.stem) if (NUMBERS / f"{path.stem}.py").exists() else None
 
 
@@ -49,7 +49,7 @@ def main():
     check = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not check:
         sys.exit("usage: write_numbers.py [--check]")
-    chapters = sorted((TOP / "book").glob("*.md"))
+    chapters = sorted((TOP / "book").glob("*.md")) + sorted(TOP.glob("*.md"))
     files = [(path, filled(path)) for path in chapters]
     for module in filter(None, map(module_of, chapters)):
         for name in sorted(dir(module)):

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Checks what a host program sees of the library. Called by `make interface`.
-# usage: check_interface.sh CC CXX SHARED_LIBRARY STATIC_LIBRARY OPENMP_LDFLAGS PYTHON
+# usage: check_interface.sh CC CXX SHARED_LIBRARY STATIC_LIBRARY LDFLAGS PYTHON
 # 1. Every header compiles alone, as C and, where there is a C++ compiler, as C++.
 # 2. The shared library exports the functions between CS336_API_BEGIN and CS336_API_END, and no others.
 # 3. Training steps, learning a vocabulary and encoding link without jansson.
 # 4. Python's copies of structs and functions are those of the headers, where there is a Python with numpy.
 set -eu
-cc=$1 cxx=$2 shared=$3 static=$4 openmp=$5 python=$6
+cc=$1 cxx=$2 shared=$3 static=$4 flags=$5 python=$6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 wrong=0
@@ -60,7 +60,7 @@ int main(void)
     return used[0] == 0;
 }
 C
-if $cc -std=c11 -Ics336_basics "$work/no_json.c" "$static" $openmp -lm -o "$work/no_json"; then
+if $cc -std=c11 -Ics336_basics "$work/no_json.c" "$static" $flags -lm -o "$work/no_json"; then
     echo 'training steps, learning and encoding link without jansson'
 else
     wrong=1

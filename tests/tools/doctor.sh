@@ -41,6 +41,7 @@ program clang 'a second compiler; make tsan, make fuzz' no
 program valgrind 'make valgrind' no
 program aarch64-linux-gnu-gcc 'make arm, make bench-arm (package gcc-aarch64-linux-gnu)' no
 program qemu-aarch64 'make arm, make bench-arm (package qemu-user)' no
+program ip 'make hosts: several hosts on this machine (package iproute2)' no
 program doxygen 'make docs' no
 program dot 'include graphs in the documentation (Graphviz)' no
 program python3 'search over the chapters, make docs-check, make numbers' no

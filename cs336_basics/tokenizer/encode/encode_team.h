@@ -35,38 +35,39 @@ typedef struct {
 
 /** @brief A piece as it is sent: the head, and as many ids as it says, of Team.width bytes. */
 typedef struct {
-    PieceHead head;
-    uint8_t ids[ENCODE_PIECE_IDS * sizeof(int32_t)];
+    PieceHead head;                                  /**< which task, and how many ids */
+    uint8_t ids[ENCODE_PIECE_IDS * sizeof(int32_t)]; /**< room for the most ids, at their largest width */
 } Piece;
 
 enum { TEAM_OWNERS = 1 << 16 /**< most tasks that are given out and not written */ };
 
 /** @brief What only rank 0 has. Its sending thread alone uses it. */
 typedef struct {
-    const EncodeOutput *output;
-    size_t next,  /**< the first task that was not given out */
-        written;  /**< the first task that is not written */
-    int *owners;  /**< by task, modulo TEAM_OWNERS: who encodes it. Tasks from `written` to `next` */
-    size_t *kept, /**< tasks that only rank 0 can do, and that were passed over when others asked */
-        kept_count, kept_taken;
-    size_t *asked;   /**< by rank: tasks that it has asked for and not got */
-    size_t text;     /**< the text of task `written` */
-    int left;        /**< ranks that have left */
-    bool ended;      /**< NO_TASK or STOP was sent */
-    Piece *incoming; /**< the latest piece of another rank */
-    int32_t *ids;    /**< its ids */
+    const EncodeOutput *output; /**< where the ids are written */
+    size_t next,                /**< the first task that was not given out */
+        written;                /**< the first task that is not written */
+    int *owners;                /**< by task, modulo TEAM_OWNERS: who encodes it. Tasks from `written` to `next` */
+    size_t *kept,               /**< tasks that only rank 0 can do, and that were passed over when others asked */
+        kept_count,             /**< elements of `kept` */
+        kept_taken;             /**< how many of them rank 0 has taken */
+    size_t *asked;              /**< by rank: tasks that it has asked for and not got */
+    size_t text;                /**< the text of task `written` */
+    int left;                   /**< ranks that have left */
+    bool ended;                 /**< NO_TASK or STOP was sent */
+    Piece *incoming;            /**< the latest piece of another rank */
+    int32_t *ids;               /**< its ids */
 } TeamLead;
 
 /** @brief What the threads of a rank share. Fields below `mutex` are read and written while it is held. */
 typedef struct {
-    const Tokenizer *tokenizer;
-    const InputTexts *texts;
-    const EncodeConfig *config;
-    size_t *first_task; /**< (texts->count + 1) by text: number of its first task; then the number of tasks */
-    size_t width,       /**< bytes of an id in a piece */
-        ahead,          /**< tasks that are asked for before a thread needs them */
-        ring;           /**< elements of `tasks` */
-    TeamLead lead;      /**< of rank 0 */
+    const Tokenizer *tokenizer; /**< borrowed, as the next two */
+    const InputTexts *texts;    /**< what is encoded */
+    const EncodeConfig *config; /**< how */
+    size_t *first_task;         /**< (texts->count + 1) by text: number of its first task; then the number of tasks */
+    size_t width,               /**< bytes of an id in a piece */
+        ahead,                  /**< tasks that are asked for before a thread needs them */
+        ring;                   /**< elements of `tasks` */
+    TeamLead lead;              /**< of rank 0 */
     /* the threads that encode, one at a time */
     Piece *open;       /**< the piece that is being filled, or NULL */
     size_t text_bytes; /**< encoded since the last piece */
@@ -78,14 +79,15 @@ typedef struct {
     RanksTransfer transfers[ENCODE_PIECES]; /**< of `pieces` */
     bool told_failure;                      /**< FAILED was sent */
 
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutex;   /**< of the fields below */
     pthread_cond_t changed;  /**< a task has come, a piece is free, or the end */
     size_t *tasks;           /**< by the rank's own count, modulo `ring`: the tasks that it was given */
     size_t given,            /**< how many it was given */
         needed,              /**< how many threads have needed so far */
         beyond;              /**< the first of them that is not of the text that is being encoded, or SIZE_MAX */
     Piece *pieces;           /**< (ENCODE_PIECES) a ring */
-    size_t first, filled;    /**< the oldest piece that is not sent, and how many are filled */
+    size_t first,            /**< the oldest piece that is not sent */
+        filled;              /**< how many are filled */
     bool stopped,            /**< this or another rank has failed: nothing more is encoded */
         failed,              /**< this rank has failed, before another one stopped it */
         no_task,             /**< no further task comes */

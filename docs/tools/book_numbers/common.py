@@ -113,10 +113,10 @@ def plot(path, title, xlabel, ylabel, ticks, curves, ymax):
     return path, "\n".join(out) + "\n"
 
 
-def chart(path, title, xlabel, ylabel, xaxis, yaxis, curves, room=60):
+def chart(path, title, xlabel, ylabel, xaxis, yaxis, curves, room=60, dots=()):
     """A line plot. An axis is (values of its ticks, True if it is logarithmic).
     curves: (label, colour, points, (x, y) of the label), and a pattern of dashes if the line has some.
-    room: pixels to the right of the last tick."""
+    room: pixels to the right of the last tick. dots: (colour, points), drawn as dots."""
     left, top, width, height = 70, 36, 570 - room, 260
 
     def position(value, axis):
@@ -143,5 +143,7 @@ def chart(path, title, xlabel, ylabel, xaxis, yaxis, curves, room=60):
         dashed = f' stroke-dasharray="{dashes[0]}"' if dashes and dashes[0] else ""
         out.append(f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="2.5"{dashed}/>')
         out.append(f'<text x="{px(x):.1f}" y="{py(y):.1f}" fill="{colour}">{label}</text>')
+    for colour, points in dots:
+        out += [f'<circle cx="{px(x):.1f}" cy="{py(y):.1f}" r="4.5" fill="{colour}"/>' for x, y in points]
     out.append("</svg>")
     return path, "\n".join(out) + "\n"
