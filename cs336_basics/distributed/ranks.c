@@ -98,8 +98,6 @@ static int launched_count(void)
     return tasks && atoi(tasks) > 1 ? atoi(tasks) : 1;
 }
 
-#ifndef CS336_HAVE_MPI
-
 /* Returns the number that the launcher has given to this process. */
 static int launched_number(void)
 {
@@ -110,7 +108,17 @@ static int launched_number(void)
     return 0;
 }
 
-#endif
+/*
+ * Refuses to be one of `count` processes that do not know of each other. Each of them fails, and one says why: the
+ * others take the number that their launcher gave them, for which main() prints nothing.
+ */
+static Status refuse_alone(int count, const char *reason)
+{
+    ranks.own = launched_number();
+    return status_fail(CS336_ERANGE,
+                       "%d processes of this program were started, and %s, so that each would do the whole work", count,
+                       reason);
+}
 
 #ifdef CS336_HAVE_MPI
 
@@ -144,6 +152,9 @@ Status ranks_begin(void)
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks.own);
     MPI_Comm_dup(MPI_COMM_WORLD, &exchanges);
     MPI_Comm_dup(MPI_COMM_WORLD, &gathers);
+    /* A launcher of another MPI than the one of the build is not heard: MPI then sees one process, this one. */
+    if (launched_count() > ranks.count)
+        return refuse_alone(launched_count(), "the launcher belongs to another MPI than the program's");
     Status s = ranks.own ? silence() : CS336_OK;
     if (!s && provided < MPI_THREAD_SERIALIZED)
         s = status_fail(CS336_EIO, "this MPI allows one thread only; expected MPI_THREAD_SERIALIZED");
@@ -365,11 +376,7 @@ Status ranks_begin(void)
     const int count = launched_count();
     if (count <= 1)
         return CS336_OK;
-    ranks.own = launched_number(); /* the first process alone says it */
-    return status_fail(CS336_ERANGE,
-                       "%d processes of this program were started, and it was built without MPI, so that each would do "
-                       "the whole work; `make MPI=1` builds it with MPI",
-                       count);
+    return refuse_alone(count, "it was built without MPI (`make MPI=1` builds it with MPI)");
 }
 
 void ranks_end(void)

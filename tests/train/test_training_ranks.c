@@ -265,10 +265,20 @@ START_TEST(test_build_without_mpi_refuses_to_be_several)
 {
     write_tokens();
     assert_shell_fails(1,
-                       "cs336 train: 2 processes of this program were started, and it was built without MPI, so that "
-                       "each would do the whole work; `make MPI=1` builds it with MPI",
+                       "cs336 train: 2 processes of this program were started, and it was built without MPI (`make "
+                       "MPI=1` builds it with MPI), so that each would do the whole work",
                        "OMPI_COMM_WORLD_SIZE=2 cs336 " TRAIN "--out run");
     run("OMPI_COMM_WORLD_SIZE=1 cs336 " TRAIN "--stop-at 1 --out run");
+}
+END_TEST
+
+START_TEST(test_launcher_of_another_mpi_is_refused)
+{
+    write_tokens();
+    assert_shell_fails(1,
+                       "cs336 train: 2 processes of this program were started, and the launcher belongs to another MPI "
+                       "than the program's, so that each would do the whole work",
+                       "PMI_RANK=0 PMI_SIZE=2 cs336 " TRAIN "--out run");
 }
 END_TEST
 
@@ -288,5 +298,6 @@ const TestCase training_ranks_tests[] = {
     RANKS_TEST(test_ranks_begin_with_the_weights_of_another_run),
     RANKS_TEST(test_ranks_refuse_what_they_cannot_share),
     TEST_UNLESS(test_build_without_mpi_refuses_to_be_several, "ranks", built_with_mpi),
+    RANKS_TEST(test_launcher_of_another_mpi_is_refused),
     {0},
 };
