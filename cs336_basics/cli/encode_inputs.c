@@ -194,5 +194,5 @@ Status encode_inputs_with_ranks(EncodeInputs *inputs, const Tokenizer *tokenizer
     if (!s)
         s = encode_ranks(tokenizer, texts, &to, &config);
     memory_release(searched);
-    return s == CS336_EINTERRUPTED && work_check_stop() ? CS336_EINTERRUPTED : s;
+    return s;
 }

@@ -101,10 +101,10 @@ static void limit_busy_waiting(char **argv)
 }
 
 /*
- * With several ranks: begins to watch them. A signal such as SIGTERM only sets a flag from here on, so that a rank can
- * tell the others before it ends.
+ * With several ranks: checks that they run the same command and that it is one for several, and begins to watch them. A
+ * signal such as SIGTERM only sets a flag from here on, so that a rank can tell the others before it ends.
  */
-static Status watch_ranks(const char *command, int argc, char **argv)
+static Status watch_ranks(const char *command, bool shares_work, int argc, char **argv)
 {
     static char again[RECOVERY_COMMAND_BYTES];
     if (ranks_count() == 1)
@@ -112,7 +112,9 @@ static Status watch_ranks(const char *command, int argc, char **argv)
     ranks_command(again, sizeof again, argc, argv, (const char *const[]){NULL}, NULL);
     recovery_set(&(Recovery){.command = command, .again = again});
     work_stop_flag();
-    const Status s = agreement_check_program();
+    Status s = agreement_check_program(command);
+    if (!s && !shares_work)
+        s = status_fail(CS336_ERANGE, "this command runs in one process, and mpirun started %d", ranks_count());
     return s ? s : watchdog_begin();
 }
 
@@ -120,10 +122,8 @@ static Status watch_ranks(const char *command, int argc, char **argv)
 static int run_command(size_t command, int argc, char **argv)
 {
     Status s = ranks_begin();
-    if (!s && ranks_count() > 1 && !commands[command].shares_work)
-        s = status_fail(CS336_ERANGE, "this command runs in one process, and mpirun started %d", ranks_count());
     if (!s)
-        s = watch_ranks(commands[command].name, argc, argv);
+        s = watch_ranks(commands[command].name, commands[command].shares_work, argc, argv);
     int code = s && ranks_own() == 0 ? command_failed(commands[command].name) : EXIT_BAD_INPUT;
     if (!s)
         code = close_stdout(commands[command].run(argc, argv));

@@ -54,11 +54,23 @@ static void add_word(Line *line, const char *word)
     add(line, "'", 1);
 }
 
-static bool is_in(const char *word, const char *const *list)
+/*
+ * Returns how many arguments `word` begins that the list leaves out: 0; 1 for a flag, and for an option and its value
+ * in one word; 2 for an option whose value is the next word.
+ */
+static int left_out(const char *word, const char *const *list)
 {
-    while (*list && strcmp(word, *list) != 0)
-        list++;
-    return *list != NULL;
+    for (; *list; list++) {
+        const size_t length = strcspn(*list, "=");
+        if (strncmp(word, *list, length) != 0)
+            continue;
+        const bool takes_value = (*list)[length] == '=';
+        if (word[length] == '\0')
+            return takes_value ? 2 : 1;
+        if (takes_value && word[length] == '=')
+            return 1;
+    }
+    return 0;
 }
 
 void ranks_command(char *text, size_t capacity, int argc, char **argv, const char *const *without, const char *flag)
@@ -68,9 +80,12 @@ void ranks_command(char *text, size_t capacity, int argc, char **argv, const cha
     snprintf(start, sizeof start, "mpirun -q -n %d", ranks_count());
     add(&line, start, strlen(start));
     add_word(&line, program_name);
-    for (int i = 0; i < argc; i++)
-        if (!is_in(argv[i], without))
+    for (int i = 0; i < argc;) {
+        const int count = left_out(argv[i], without);
+        if (count == 0)
             add_word(&line, argv[i]);
+        i += count ? count : 1;
+    }
     if (flag)
         add_word(&line, flag);
     if (line.too_long)

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Writes the line of sh that runs a command again under mpirun, for the last line of a run that has failed.
+ * @brief Writes the line of sh that runs a command again under mpirun, for the last line of a run that has failed or
+ * was stopped.
  */
 #ifndef CS336_CLI_RANKS_COMMAND_H
 #define CS336_CLI_RANKS_COMMAND_H
@@ -19,7 +20,8 @@ void ranks_command_begin(const char *program);
  * "the same command".
  * @param[out] line       room for @p capacity bytes, with the final zero byte
  * @param      argc,argv  the command's name and its options
- * @param      without    flags to leave out, such as "--overwrite"; NULL ends the list
+ * @param      without    what to leave out: flags such as "--overwrite", and options with their value, such as
+ *                        "--stop-at="; NULL ends the list
  * @param      flag       flag to add, or NULL
  */
 void ranks_command(char *line, size_t capacity, int argc, char **argv, const char *const *without, const char *flag);

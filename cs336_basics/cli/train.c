@@ -339,7 +339,22 @@ static double mfu_per_speed(const TrainerConfig *config)
     return account_mfu(flops / tokens, 1, peak);
 }
 
-static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOutcome *outcome)
+/*
+ * Returns the command that continues a run of several ranks after it was stopped, which is no fault: the same one
+ * without --stop-at. NULL with one rank.
+ */
+static const char *continuing_command(int argc, char **argv)
+{
+    static const char *const without[] = {"--resume", "--overwrite", "--stop-at=", NULL};
+    static char line[RECOVERY_COMMAND_BYTES];
+    if (ranks_count() == 1)
+        return NULL;
+    ranks_command(line, sizeof line, argc, argv, without, "--resume");
+    return line;
+}
+
+/* @param resume  as TrainFiles.resume */
+static Status run(const TrainOptions *o, const char *resume, Trainer *trainer, TrainEnd *end, RunOutcome *outcome)
 {
     static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
     /* trainer_run() calls train_progress_step() after each step and reads the flag that the signal handlers set. */
@@ -353,8 +368,9 @@ static Status run(const TrainOptions *o, Trainer *trainer, TrainEnd *end, RunOut
                                       .outcome = outcome};
     print_header(o, trainer);
     work_flush_stdout();
-    train_progress_begin(&progress, &trainer->config,
-                         &(TrainFiles){.train = o->train, .val = o->val, .out = o->out, .loss_floor = o->loss_floor});
+    const TrainFiles files = {
+        .train = o->train, .val = o->val, .out = o->out, .resume = resume, .loss_floor = o->loss_floor};
+    train_progress_begin(&progress, &trainer->config, &files);
     const Status s = trainer_run(trainer, o->out, start_of(o), &observer, &last);
     /* Stopped by Ctrl-C is a success too: the run is saved. */
     if (!s || s == CS336_EINTERRUPTED) {
@@ -448,7 +464,7 @@ static int run_command(TrainEnd *end, const char *source, int argc, char **argv)
     if (!s)
         describe_recovery(&o, argc, argv);
     if (!s)
-        s = run(&o, &trainer, end, &outcome);
+        s = run(&o, continuing_command(argc, argv), &trainer, end, &outcome);
     const int code = s ? command_failed("train") : EXIT_OK;
     if (*end == TRAIN_DIVERGED) {
         print_best_checkpoint(&o, &outcome.best);

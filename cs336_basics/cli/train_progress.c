@@ -147,11 +147,18 @@ static bool shell_word(char word[WORD_BYTES], const char *path)
 
 /*
  * Writes how to continue the run: the command, or words if it cannot be written in one line. config.json has all
- * settings; it has the paths of the token files if they are UTF-8.
+ * settings; it has the paths of the token files if they are UTF-8. Other hosts may not have it, so the command of
+ * several ranks is the one that has started them.
  */
 static void describe_continuing(char text[COMMAND_BYTES], const TrainFiles *files)
 {
     char out[WORD_BYTES], config[WORD_BYTES], path[PRINTABLE_BYTES + sizeof "/config.json"];
+    if (files->resume) {
+        printable_prefix(text, COMMAND_BYTES, files->resume, strlen(files->resume));
+        if (strcmp(text, files->resume) != 0)
+            snprintf(text, COMMAND_BYTES, "run the same command with --resume");
+        return;
+    }
     snprintf(path, sizeof path, "%s/config.json", files->out);
     if (is_printable(files->train) && (!files->val || is_printable(files->val)) && shell_word(out, files->out) &&
         shell_word(config, path))

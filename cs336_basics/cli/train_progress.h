@@ -24,7 +24,8 @@ CS336_INTERNAL_BEGIN
 typedef struct {
     const char *train, /**< path of the training tokens */
         *val,          /**< path of the validation tokens; NULL if there are none */
-        *out;          /**< the run directory */
+        *out,          /**< the run directory */
+        *resume;       /**< command of sh that continues a run of several ranks; NULL with one */
     double loss_floor; /**< entropy of the data in nats per token; NaN if unknown */
 } TrainFiles;
 

@@ -155,7 +155,7 @@ Status agreement_check(Agreement *agreement, Status own)
     return s;
 }
 
-Status agreement_check_program(void)
+Status agreement_check_program(const char *command)
 {
     Agreement agreement = {0};
     if (ranks_count() == 1)
@@ -164,6 +164,7 @@ Status agreement_check_program(void)
     const uint16_t one = 1;
     unsigned char first;
     memcpy(&first, &one, 1);
+    agreement_add(&agreement, "the command", "%s", command);
     agreement_add(&agreement, "the storage of numbers", "%s, pointers of %zu bytes, long of %zu",
                   first ? "little-endian" : "big-endian", sizeof(void *), sizeof(long));
     agreement_add(&agreement, "CS336_ISA", "%s", isa && *isa ? isa : "not set");

@@ -59,11 +59,12 @@ CS336_MUST_CHECK Status agreement_add_file(Agreement *agreement, const char *wha
 CS336_MUST_CHECK Status agreement_check(Agreement *agreement, Status own);
 
 /**
- * @brief Compares the program itself: its file, its version, the instruction set that it uses, how it stores numbers.
- * Collective. It decides the instruction set, so it comes before threads start (isa_in_use()).
+ * @brief Compares the command, and the program itself: its file, its version, the instruction set that it uses, how it
+ * stores numbers. Collective. It decides the instruction set, so it comes before threads start (isa_in_use()).
+ * @param command  "train"; ranks with another command have other options, so it is compared first
  * @retval CS336_ERANGE, CS336_ENOMEM  as agreement_check()
  */
-CS336_MUST_CHECK Status agreement_check_program(void);
+CS336_MUST_CHECK Status agreement_check_program(const char *command);
 
 CS336_INTERNAL_END
 

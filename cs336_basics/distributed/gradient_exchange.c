@@ -27,12 +27,13 @@ struct GradientExchange {
     /* What both threads read and write, under the mutex. */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    size_t ready;   /* buckets whose gradients are final */
-    bool active,    /* a step's exchange is going on */
-        waiting,    /* the caller waits for it */
-        failed,     /* the caller has no gradients for the buckets that have not begun */
-        ending;     /* the thread shall end */
-    double seconds; /* that the exchange took */
+    size_t ready; /* buckets whose gradients are final */
+    bool active,  /* a step's exchange is going on */
+        waiting,  /* the caller waits for it */
+        failed,   /* the caller has no gradients for the buckets that have not begun */
+        ending;   /* the thread shall end */
+    double began, /* when the gradients of the first bucket were final, on clock_seconds() */
+        ended;    /* when the last bucket was complete */
 };
 
 /* ---- the thread ---- */
@@ -45,7 +46,6 @@ static void pause_for(long nanoseconds)
 /* Takes all buckets of a step through the pipeline. The mutex is locked, except while MPI and the sums work. */
 static void exchange_step(GradientExchange *x)
 {
-    double begin = 0;
     while (!bucket_pipeline_is_done(&x->pipeline)) {
         while (!bucket_pipeline_is_busy(&x->pipeline) && x->ready <= x->pipeline.begun)
             pthread_cond_wait(&x->changed, &x->mutex);
@@ -53,13 +53,11 @@ static void exchange_step(GradientExchange *x)
         const bool failed = x->failed;
         const long pause = x->waiting ? PAUSE_WAITING : PAUSE_COMPUTING;
         pthread_mutex_unlock(&x->mutex);
-        if (x->pipeline.begun == 0)
-            begin = clock_seconds();
         if (!bucket_pipeline_advance(&x->pipeline, ready, failed))
             pause_for(pause);
         pthread_mutex_lock(&x->mutex);
     }
-    x->seconds = clock_seconds() - begin;
+    x->ended = clock_seconds();
 }
 
 static void *run_thread(void *context)
@@ -179,6 +177,8 @@ void gradient_exchange_ready(void *exchange, Tensor grad)
     const size_t buckets = x->next == 0 ? bucket_count(numbers) : (numbers - first[x->next]) / BUCKET_NUMBERS;
     pthread_mutex_lock(&x->mutex);
     if (buckets > x->ready) {
+        if (x->ready == 0)
+            x->began = clock_seconds();
         x->ready = buckets;
         pthread_cond_signal(&x->changed);
     }
@@ -187,18 +187,23 @@ void gradient_exchange_ready(void *exchange, Tensor grad)
 
 ExchangeResult gradient_exchange_finish(GradientExchange *x, bool failed)
 {
-    const double begin = clock_seconds();
     pthread_mutex_lock(&x->mutex);
+    const double begin = clock_seconds();
     x->failed = failed;
+    if (failed && x->ready == 0)
+        x->began = begin;
     if (failed)
         x->ready = x->pipeline.buckets;
     x->waiting = true;
     pthread_cond_signal(&x->changed);
+    /* A thread needs time to wake up, on a busy machine milliseconds. The step waits for it, so it counts. */
+    const bool waits = x->active;
     while (x->active)
         pthread_cond_wait(&x->changed, &x->mutex);
+    const double end = waits ? clock_seconds() : x->ended;
     pthread_mutex_unlock(&x->mutex);
     return (ExchangeResult){
-        .sum_of_squares = x->pipeline.sum_of_squares, .seconds = x->seconds, .waited = clock_seconds() - begin};
+        .sum_of_squares = x->pipeline.sum_of_squares, .seconds = end - x->began, .waited = waits ? end - begin : 0};
 }
 
 double gradient_exchange_gather_values(GradientExchange *x)

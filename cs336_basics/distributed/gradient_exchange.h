@@ -32,8 +32,8 @@ typedef struct GradientExchange GradientExchange;
 /** @brief What a step's exchange found and took. */
 typedef struct {
     double sum_of_squares; /**< of the sums of all ranks' gradients, in this rank's parts of the buckets */
-    double seconds,        /**< from the first bucket's begin to the last one's end */
-        waited;            /**< seconds that the step had to wait, because its backward pass had ended before */
+    double seconds,        /**< from when the first bucket's gradients are final until the last bucket is complete */
+        waited;            /**< of these, those that the step had to wait after its backward pass */
 } ExchangeResult;
 
 /**

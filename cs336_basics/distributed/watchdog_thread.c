@@ -16,13 +16,17 @@
 
 /* Times in ticks, the period of heartbeats: a second, unless CS336_WATCHDOG_SECONDS says otherwise. */
 enum {
-    NOTICE_TICKS = 10,   /* of waiting for a rank, until a line names it */
-    DEPUTY_TICKS = 3,    /* that the deputy of rank 0 has to print the line, before the others end themselves */
-    ERROR_TICKS = 3,     /* that this rank waits, while another has left with an error, until it is ended */
-    ANNOUNCED_TICKS = 5, /* after CONTROL_FAILED, until the rank ends by itself */
-    STRANGER_TICKS = 5   /* for a new connection to show its token */
+    NOTICE_TICKS = 10,  /* of waiting for a rank, until a line names it */
+    DEPUTY_TICKS = 3,   /* that the deputy of rank 0 has to print the line, before the others end themselves */
+    ERROR_TICKS = 3,    /* that this rank waits, while another has left with an error, until it is ended */
+    ANNOUNCED_TICKS = 5 /* after CONTROL_FAILED, until the rank ends by itself */
 };
 enum {
+    /* For a new connection to show its token, and as long as no other waits for its place. A rank shows it with its
+     * first packet. With 64 places even 500 silent connections hold a rank up for only 4 of the 10 seconds that it
+     * has. */
+    STRANGER_MILLISECONDS = 5000,
+    PLACE_MILLISECONDS = 500,
     TERMINATION_MILLISECONDS = 300, /* after SIGTERM, until a line says how to go on: a short run has ended by then */
     LINE_BYTES = 3 * RECOVERY_COMMAND_BYTES,
     MPIRUN_SECONDS = 8 /* that mpirun has to end the ranks after one was lost; two if it can reach all hosts */
@@ -302,11 +306,37 @@ static void introduce(Watchdog *dog, WatchdogStranger *stranger)
         watchdog_stop_listening(dog);
 }
 
+/* Returns a free place, or else that of the connection that came first. */
+static WatchdogStranger *find_place(Watchdog *dog)
+{
+    WatchdogStranger *first = dog->strangers;
+    for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS; i++) {
+        if (dog->strangers[i].link.descriptor < 0)
+            return &dog->strangers[i];
+        if (dog->strangers[i].came < first->came)
+            first = &dog->strangers[i];
+    }
+    return first;
+}
+
+/* When a place is free for the next connection, in milliseconds; 0: at once. */
+static long long place_time(Watchdog *dog)
+{
+    const WatchdogStranger *place = find_place(dog);
+    return place->link.descriptor < 0 ? 0 : place->came + PLACE_MILLISECONDS;
+}
+
+/* Accepts the connections that wait. Where all places are taken, a silent connection that has had its time goes. */
 static void accept_strangers(Watchdog *dog)
 {
-    for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS && dog->listener >= 0; i++)
-        if (dog->strangers[i].link.descriptor < 0)
-            dog->strangers[i] = (WatchdogStranger){.link = control_accept(dog->listener)};
+    while (dog->listener >= 0 && place_time(dog) <= milliseconds_now()) {
+        WatchdogStranger *place = find_place(dog);
+        const ControlLink link = control_accept(dog->listener);
+        if (link.descriptor < 0)
+            return;
+        control_link_close(&place->link);
+        *place = (WatchdogStranger){.link = link, .came = milliseconds_now()};
+    }
 }
 
 /* ---- the thread ---- */
@@ -316,7 +346,7 @@ static void tick(Watchdog *dog)
     update_own(dog, 1);
     send_to_all(dog, &dog->own);
     for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS; i++)
-        if (dog->strangers[i].link.descriptor >= 0 && ++dog->strangers[i].ticks > STRANGER_TICKS)
+        if (milliseconds_now() - dog->strangers[i].came > STRANGER_MILLISECONDS)
             control_link_close(&dog->strangers[i].link);
     for (size_t i = 0; i < dog->peer_count; i++)
         check_peer(dog, &dog->peers[i]);
@@ -360,8 +390,11 @@ static void obey(Watchdog *dog)
 static void wait_until(Watchdog *dog, long long time)
 {
     size_t count = 0;
+    const long long place = dog->listener >= 0 ? place_time(dog) : 0;
+    const bool accepts = place <= milliseconds_now(); /* else a connection that waits must not wake the thread */
+    time = !accepts && place < time ? place : time;
     dog->sockets[count++] = (struct pollfd){.fd = dog->wake[0], .events = POLLIN};
-    dog->sockets[count++] = (struct pollfd){.fd = dog->listener, .events = POLLIN};
+    dog->sockets[count++] = (struct pollfd){.fd = accepts ? dog->listener : -1, .events = POLLIN};
     for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS; i++)
         dog->sockets[count++] = (struct pollfd){.fd = dog->strangers[i].link.descriptor, .events = POLLIN};
     for (size_t i = 0; i < dog->peer_count; i++)
@@ -388,9 +421,9 @@ void *watchdog_thread(void *watchdog)
     while (!atomic_load(&dog->leaving)) {
         const bool soon = dog->termination_time && dog->termination_time < next_tick;
         wait_until(dog, soon ? dog->termination_time : next_tick);
-        accept_strangers(dog);
         for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS; i++)
             introduce(dog, &dog->strangers[i]);
+        accept_strangers(dog); /* after introduce(), so that nobody loses a place who has shown the token */
         for (size_t i = 0; i < dog->peer_count; i++)
             receive_from(dog, &dog->peers[i]);
         obey(dog);

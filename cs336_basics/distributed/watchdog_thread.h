@@ -23,7 +23,7 @@ CS336_INTERNAL_BEGIN
 enum {
     WATCHDOG_SILENCE_TICKS = 12, /**< without a message: the rank is lost. A busy machine may hold a thread up for
                                       seconds. A tick is the period of heartbeats */
-    WATCHDOG_MAX_STRANGERS = 16  /**< connections that have not shown a token; others wait in the kernel's queue */
+    WATCHDOG_MAX_STRANGERS = 64  /**< connections that have not shown a token; others wait in the kernel's queue */
 };
 
 /** @brief The other end of a connection. */
@@ -39,7 +39,7 @@ typedef struct {
 /** @brief A connection that has not shown its token. */
 typedef struct {
     ControlLink link; /**< the connection */
-    unsigned ticks;   /**< since it came */
+    long long came;   /**< when it was accepted, in milliseconds */
 } WatchdogStranger;
 
 /** @brief What the thread shares with the other threads of its rank, and its own state. */

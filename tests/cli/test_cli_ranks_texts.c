@@ -209,6 +209,36 @@ START_TEST(test_ranks_end_if_the_disk_is_full)
 }
 END_TEST
 
+/* Two ranks write the numbers of their processes, and are stopped after a second of their work. */
+#define STOPPED(command, ranks)                                                                                   \
+    ALLOW MPIRUN "-n 2 sh -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec \"$program\" " command                      \
+                 " --threads 1 --input $(yes text | head -1000)' & until test -s pid0 && test -s pid1; do sleep " \
+                 "0.05; done; sleep 1; kill -TERM $(cat " ranks "); wait $!"
+#define STOPPED_LEARNING "train-bpe --vocab-size 10000 --special-token \"<|endoftext|>\" --tokenizer t.json"
+#define STOPPED_ENCODING "encode --tokenizer old.json --output ids"
+
+/* Ranks that are stopped say it as one process does, in words for people. */
+START_TEST(test_ranks_that_are_stopped_say_so)
+{
+    static const struct {
+        const char *pattern, *line;
+    } cases[] = {
+        {"^cs336 train-bpe: \\(rank 0 on [^:]*: \\)\\?interrupted after [0-9]* of [0-9]* bytes$",
+         STOPPED(STOPPED_LEARNING, "pid0 pid1")},
+        {"^cs336 encode: rank 0 on [^:]*: interrupted$", STOPPED(STOPPED_ENCODING, "pid0")},
+        {"^cs336 encode: rank 1 on [^:]*: interrupted$", STOPPED(STOPPED_ENCODING, "pid1")},
+    };
+    assert_shell_ok("mkdir other; cs336 story --stories 12000 --output text >said; cs336 train-bpe --input text "
+                    "--vocab-size 300 --tokenizer old.json " END ">said; rm said");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("%s", cases[i].pattern);
+        assert_shell_ok("rm -f pid0 pid1");
+        assert_one_line(cases[i].pattern, cases[i].line);
+    }
+    test_label_end();
+}
+END_TEST
+
 const TestCase cli_ranks_texts_tests[] = {
     {"test_ranks_learn_what_one_process_learns", "train_bpe", &test_ranks_learn_what_one_process_learns, 120,
      no_mpirun},
@@ -221,5 +251,6 @@ const TestCase cli_ranks_texts_tests[] = {
     {"test_ranks_end_if_a_stream_breaks", "tokenizer", &test_ranks_end_if_a_stream_breaks, 120, no_mpirun_or_gzip},
     {"test_ranks_end_if_the_disk_is_full", "tokenizer", &test_ranks_end_if_the_disk_is_full, 120,
      no_mpirun_or_full_device},
+    {"test_ranks_that_are_stopped_say_so", "tokenizer", &test_ranks_that_are_stopped_say_so, 120, no_mpirun},
     {0},
 };

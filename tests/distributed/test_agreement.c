@@ -49,6 +49,21 @@ START_TEST(test_ranks_with_another_program_are_refused)
 }
 END_TEST
 
+START_TEST(test_ranks_with_another_command_are_refused)
+{
+    tiny_training_write(temp_path("train.bin"), TINY_TOKENS);
+    assert_differ(1, "cs336 train: rank 1 on %s: the command is encode, but train on rank 0 on %s",
+                  RANK_0_AND_1("\"$program\" " TRAIN, "\"$program\" encode --input text --output ids"));
+    /* Whatever their options are, and also if one of the commands runs in one process only. */
+    assert_differ(1, "cs336 train: rank 1 on %s: the command is story, but train on rank 0 on %s",
+                  RANK_0_AND_1("\"$program\" " TRAIN, "\"$program\" story --lx"));
+    assert_differ(1, "cs336 story: rank 1 on %s: the command is train, but story on rank 0 on %s",
+                  RANK_0_AND_1("\"$program\" story --output run", "\"$program\" " TRAIN));
+    assert_shell_fails(1, "cs336 story: this command runs in one process, and mpirun started 2",
+                       RANKS(2) "\"$program\" story --output run");
+}
+END_TEST
+
 START_TEST(test_ranks_with_other_options_are_refused)
 {
     tiny_training_write(temp_path("train.bin"), TINY_TOKENS);
@@ -90,7 +105,7 @@ START_TEST(test_one_rank_agrees_with_itself)
     assert_ok(agreement_check(&agreement, CS336_OK));
     ck_assert_ptr_null(agreement.facts);
     ck_assert_int_eq(agreement_check(&agreement, status_fail(CS336_EIO, "earlier")), CS336_EIO);
-    assert_ok(agreement_check_program());
+    assert_ok(agreement_check_program("train"));
 }
 END_TEST
 
@@ -102,6 +117,7 @@ END_TEST
 const TestCase agreement_tests[] = {
     RANKS_TEST(test_ranks_with_another_instruction_set_are_refused),
     RANKS_TEST(test_ranks_with_another_program_are_refused),
+    RANKS_TEST(test_ranks_with_another_command_are_refused),
     RANKS_TEST(test_ranks_with_other_options_are_refused),
     RANKS_TEST(test_ranks_with_other_tokens_are_refused),
     TEST(test_one_rank_agrees_with_itself, "agreement"),

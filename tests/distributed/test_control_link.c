@@ -175,14 +175,19 @@ END_TEST
 START_TEST(test_the_command_is_quoted_for_a_shell)
 {
     static char line[4096], expected[4096];
-    char *words[] = {"train", "--out",      "it's a run", "",          "$HOME `x` \\ \"q\"",
-                     "*.txt", "--resume=x", "a;b&c",      "tab\there", "--overwrite",
-                     "'",     "100%"};
-    enum { WORDS = sizeof words / sizeof *words };
+    char *words[] = {"train",     "--out",      "it's a run",   "",          "$HOME `x` \\ \"q\"",
+                     "*.txt",     "--resume=x", "a;b&c",        "tab\there", "--overwrite",
+                     "'",         "100%",       "--stop-after", "8",         "--stop-at=3",
+                     "--stop-at", "7"};
+    enum {
+        WORDS = sizeof words / sizeof *words,
+        KEPT = WORDS - 3 /* the last three words are --stop-at and its values */
+    };
     ranks_command_begin("bin/my cs336");
-    ranks_command(line, sizeof line, WORDS, words, (const char *const[]){"--overwrite", NULL}, "--resume");
+    ranks_command(line, sizeof line, WORDS, words, (const char *const[]){"--overwrite", "--stop-at=", NULL},
+                  "--resume");
     snprintf(expected, sizeof expected, "-q,-n,1,bin/my cs336,");
-    for (size_t i = 0; i < WORDS; i++)
+    for (size_t i = 0; i < KEPT; i++)
         if (strcmp(words[i], "--overwrite") != 0)
             snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s,", words[i]);
     strcat(expected, "--resume,");

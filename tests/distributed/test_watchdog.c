@@ -131,6 +131,14 @@ START_TEST(test_a_signal_that_ends_the_run_is_no_fault)
 }
 END_TEST
 
+/* The thread has fewer places for them, and a rank has 10 s to connect. */
+START_TEST(test_silent_connections_do_not_keep_a_rank_out)
+{
+    run_fault(RANKS(2), "strangers", 0, false);
+    ck_assert_str_eq(shell_errors, "");
+}
+END_TEST
+
 START_TEST(test_a_limit_that_is_no_number_is_refused)
 {
     char expected[256];
@@ -211,6 +219,7 @@ const TestCase watchdog_tests[] = {
     RANKS_TEST(test_a_busy_rank_is_named_once),
     RANKS_TEST(test_a_pause_of_all_ranks_ends_nothing),
     RANKS_TEST(test_a_signal_that_ends_the_run_is_no_fault),
+    RANKS_TEST(test_silent_connections_do_not_keep_a_rank_out),
     RANKS_TEST(test_a_limit_that_is_no_number_is_refused),
     RANKS_TEST(test_training_goes_on_after_a_rank_died),
     RANKS_TEST(test_training_without_a_checkpoint_and_a_signal_that_saves),

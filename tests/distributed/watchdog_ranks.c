@@ -6,11 +6,15 @@
 #include "distributed/ranks.h"
 #include "distributed/recovery.h"
 #include "distributed/watchdog.h"
+#include "distributed/watchdog_thread.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,12 +92,71 @@ static int work(const char *fault, int rank)
     return code;
 }
 
+/* ---- strangers ---- */
+
+/* Opens connections to rank 0's port that never say anything. */
+static void connect_strangers(uint16_t port)
+{
+    enum { STRANGERS = 200 };
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int i = 0; i < STRANGERS; i++) {
+        const int stranger = socket(AF_INET, SOCK_STREAM, 0);
+        if (stranger < 0 || connect(stranger, (const struct sockaddr *)&address, sizeof address) != 0)
+            fprintf(stderr, "no connection %d\n", i);
+    }
+}
+
+/* Rank 1 connects to a watchdog of rank 0 that has silent connections already. */
+static Status meet_among_strangers(void)
+{
+    enum { MILLISECONDS = 10000 }; /* those of watchdog_begin() */
+    static WatchdogPeer peers[2];
+    static struct pollfd sockets[WATCHDOG_MAX_STRANGERS + 4];
+    static Watchdog dog = {.lock = PTHREAD_MUTEX_INITIALIZER, .listener = -1, .peers = peers, .sockets = sockets};
+    ControlLink link = {.descriptor = -1};
+    pthread_t thread;
+    const bool first = ranks_own() == 0;
+    Status s = CS336_OK;
+    dog.peer_count = first ? 2 : 1;
+    peers[0] = (WatchdogPeer){.link.descriptor = -1, .left = true};
+    peers[1].link.descriptor = -1;
+    for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS; i++)
+        dog.strangers[i].link.descriptor = -1;
+    if (first) {
+        s = control_listen(&dog.listener, &dog.offer);
+        dog.offer.tick_milliseconds = 1000;
+        connect_strangers(dog.offer.port);
+        if (!s && (pipe(dog.wake) != 0 || fcntl(dog.wake[0], F_SETFL, O_NONBLOCK) != 0 ||
+                   pthread_create(&thread, NULL, watchdog_thread, &dog) != 0))
+            s = status_fail(CS336_ENOMEM, "no thread");
+    }
+    s = ranks_agree(s);
+    if (s)
+        return s;
+    ControlOffer offer = dog.offer;
+    ranks_broadcast(&offer, sizeof offer);
+    if (!first)
+        s = control_link_connect(&link, &offer, ranks_own(), MILLISECONDS);
+    s = ranks_agree(s);
+    if (first) {
+        atomic_store(&dog.leaving, true);
+        pthread_join(thread, NULL); /* after a tick at most */
+        watchdog_stop_listening(&dog);
+    }
+    s = ranks_agree(s); /* an earlier end of rank 1's connection would be a fault */
+    control_link_close(&link);
+    return s;
+}
+
 int watchdog_ranks(const char *fault, int rank)
 {
     Status s = ranks_begin();
     signal(SIGTERM, on_signal);
     recovery_set(&(Recovery){
         .command = "test", .again = "AGAIN", .checkpoint = "run/checkpoint.safetensors", .resume = "RESUME"});
+    if (!s && strcmp(fault, "strangers") == 0)
+        s = meet_among_strangers();
     if (!s)
         s = watchdog_begin();
     if (s && ranks_own() == 0)

@@ -544,10 +544,8 @@ START_TEST(test_training_tells_its_progress_and_can_be_stopped)
     bpe_model_deinit(&model);
 
     watcher = (Watcher){.stop_at = 2};
-    assert_fails(bpe_train(&model, NULL, &text, 1, &config), CS336_EINTERRUPTED,
-                 "bpe_train: stopped after 2 of 4 merges");
-    assert_fails(bpe_train(&model, NULL, &text, 1, &config), CS336_EINTERRUPTED,
-                 "count_words: stopped after 0 of 31 bytes");
+    assert_fails(bpe_train(&model, NULL, &text, 1, &config), CS336_EINTERRUPTED, "interrupted after 2 of 4 merges");
+    assert_fails(bpe_train(&model, NULL, &text, 1, &config), CS336_EINTERRUPTED, "interrupted after 0 of 31 bytes");
     ck_assert_uint_eq(model.vocab_size, 0);
 }
 END_TEST

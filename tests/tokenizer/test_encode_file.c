@@ -377,7 +377,7 @@ START_TEST(test_encoding_says_how_far_it_is_and_why_it_ends)
     assert_fails(encode_text(tokenizer, all, full, NULL, &config), CS336_EIO, "no room");
     stop = 1;
     assert_fails(encode_text(tokenizer, all, token_list_sink, &ids, &config), CS336_EINTERRUPTED,
-                 "encode_text: stopped after 0 of 1000 bytes");
+                 "interrupted after 0 of 1000 bytes");
     assert_fails(encode_file(tokenizer, "tests/fixtures/none", token_list_sink, &ids, &config), CS336_EIO,
                  "tests/fixtures/none: cannot read: No such file or directory");
     token_list_deinit(&ids);

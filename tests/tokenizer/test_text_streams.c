@@ -413,7 +413,7 @@ START_TEST(test_encoding_a_stream_says_how_far_it_is_and_why_it_ends)
         m = memory_stream((ByteString){text, sizeof text}, 3);
         stop = 1;
         assert_fails(encode_stream(tokenizer, &stream, token_list_sink, &ids, &config), CS336_EINTERRUPTED,
-                     "encode_stream: stopped after 0 bytes");
+                     "interrupted after 0 bytes");
         token_list_deinit(&ids);
     }
     tokenizer_destroy(tokenizer);

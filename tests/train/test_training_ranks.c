@@ -37,7 +37,7 @@ static void run(const char *line)
 
 /* The numbers of a log's lines; NaN where a line has none. */
 typedef struct {
-    double train_loss[STEPS], val_loss[STEPS], grad_norm[STEPS], exchange_seconds[STEPS];
+    double train_loss[STEPS], val_loss[STEPS], grad_norm[STEPS], exchange_seconds[STEPS], exchange_wait_seconds[STEPS];
     size_t lines;
 } Log;
 
@@ -60,7 +60,8 @@ static Log read_log(const char *name)
         log.train_loss[log.lines] = number_at(object, "train_loss");
         log.val_loss[log.lines] = number_at(object, "val_loss");
         log.grad_norm[log.lines] = number_at(object, "grad_norm");
-        log.exchange_seconds[log.lines++] = number_at(object, "exchange_seconds");
+        log.exchange_seconds[log.lines] = number_at(object, "exchange_seconds");
+        log.exchange_wait_seconds[log.lines++] = number_at(object, "exchange_wait_seconds");
         json_decref(object);
     }
     fclose(f);
@@ -83,6 +84,17 @@ static void assert_same_training(const char *name, const char *expected_name)
     test_label_end();
 }
 
+/* The time for which a step waited for its exchange is a part of the exchange's time. */
+static void assert_waits_within_exchange(const Log *log)
+{
+    for (size_t i = 0; i < log->lines; i++) {
+        test_label("line %zu", i + 1);
+        ck_assert_double_ge(log->exchange_wait_seconds[i], 0);
+        ck_assert_double_le(log->exchange_wait_seconds[i], log->exchange_seconds[i]);
+    }
+    test_label_end();
+}
+
 START_TEST(test_ranks_train_as_one_process)
 {
     write_tokens();
@@ -98,6 +110,7 @@ START_TEST(test_ranks_train_as_one_process)
     const Log one = read_log("one/log.jsonl"), two = read_log("two/log.jsonl");
     ck_assert_uint_eq(one.lines, STEPS);
     ck_assert(isnan(one.exchange_seconds[0]) && two.exchange_seconds[0] > 0);
+    assert_waits_within_exchange(&two);
     run("cs336 report two");
 }
 END_TEST
@@ -160,6 +173,20 @@ START_TEST(test_ranks_resume)
 }
 END_TEST
 
+/* The last line of a run that was stopped is a command for as many ranks, which has all options but --stop-at. */
+START_TEST(test_ranks_are_told_how_to_continue)
+{
+    write_tokens();
+    run(RANKS(2) "\"$program\" " TRAIN "--shard-optimizer --out whole");
+    run(RANKS(2) "\"$program\" " TRAIN "--shard-optimizer --stop-at 17 --out 'a run' >said");
+    run("sed -n 's/^stopped after step 17 of 50 and saved; to continue: //p' said >again.sh && "
+        "grep -q '^mpirun -q -n 2 .* --shard-optimizer --out .a run. --resume$' again.sh && "
+        "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 && "
+        "sh again.sh >out");
+    assert_same_file("a run/checkpoint.safetensors", "whole/checkpoint.safetensors");
+}
+END_TEST
+
 /* A checkpoint has all moments, in the same form with shares of the optimizer and without, and the same bytes. */
 START_TEST(test_ranks_share_the_optimizer)
 {
@@ -167,6 +194,8 @@ START_TEST(test_ranks_share_the_optimizer)
     run(RANKS(3) "\"$program\" " TRAIN "--log-norms --no-decay-norms --out whole");
     run(RANKS(3) "\"$program\" " TRAIN "--log-norms --no-decay-norms --shard-optimizer --out shares");
     assert_same_training("shares/log.jsonl", "whole/log.jsonl");
+    const Log shares = read_log("shares/log.jsonl");
+    assert_waits_within_exchange(&shares);
     assert_same_file("shares/checkpoint.safetensors", "whole/checkpoint.safetensors");
     assert_same_file("shares/best.safetensors", "whole/best.safetensors");
     /* Stopped with shares and resumed without; stopped without, and resumed with. */
@@ -292,6 +321,7 @@ const TestCase training_ranks_tests[] = {
     RANKS_TEST(test_ranks_accumulate_gradients),
     RANKS_TEST(test_ranks_train_a_model_of_several_buckets),
     RANKS_TEST(test_ranks_resume),
+    RANKS_TEST(test_ranks_are_told_how_to_continue),
     RANKS_TEST(test_ranks_share_the_optimizer),
     RANKS_TEST(test_ranks_share_the_optimizer_in_pieces),
     RANKS_TEST(test_ranks_measure_norms_of_the_whole_batch),

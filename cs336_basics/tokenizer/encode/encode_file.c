@@ -138,9 +138,8 @@ static Status check_stop(const Job *job)
     if (!parallel_stop_asked(job->config->stop))
         return CS336_OK;
     if (job->ahead)
-        return status_fail(CS336_EINTERRUPTED, "encode_stream: stopped after %zu bytes", atomic_load(&job->done));
-    return status_fail(CS336_EINTERRUPTED, "encode_text: stopped after %zu of %zu bytes", atomic_load(&job->done),
-                       job->length);
+        return status_fail(CS336_EINTERRUPTED, "interrupted after %zu bytes", atomic_load(&job->done));
+    return status_fail(CS336_EINTERRUPTED, "interrupted after %zu of %zu bytes", atomic_load(&job->done), job->length);
 }
 
 /* Encodes the rest of the chunk, or as much of it as can be kept. */

@@ -327,8 +327,13 @@ Status encode_ranks(const Tokenizer *tokenizer, const InputTexts *texts, const E
         s = input_texts_agree(texts);
     if (!s)
         s = ranks_agree(make_team(&team, texts, (size_t)own.threads));
-    if (!s)
-        s = ranks_agree(encode_and_send(&team));
+    if (!s) {
+        s = encode_and_send(&team);
+        /* The message of encode_file() has the bytes of one text, which say little of all texts. */
+        if (s == CS336_EINTERRUPTED && parallel_stop_asked(config->stop))
+            s = status_fail(CS336_EINTERRUPTED, "interrupted");
+        s = ranks_agree(s);
+    }
     free_team(&team);
     return s;
 }

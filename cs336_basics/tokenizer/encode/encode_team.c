@@ -95,7 +95,7 @@ static void drop_piece(Team *team)
 static void check_stop(Team *team, Seen seen)
 {
     if (!seen.stopped && !seen.finished && parallel_stop_asked(team->config->stop))
-        fail(team, status_fail(CS336_EINTERRUPTED, "encode_ranks: stopped"));
+        fail(team, status_fail(CS336_EINTERRUPTED, "interrupted"));
 }
 
 /* ---- the other ranks ---- */

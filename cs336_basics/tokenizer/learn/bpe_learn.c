@@ -315,7 +315,7 @@ static Status merge_all(Learner *learner, const BPETrainConfig *config)
     for (size_t done = 0; !s && done < wanted;) {
         uint32_t best;
         if (parallel_stop_asked(config->stop)) {
-            s = status_fail(CS336_EINTERRUPTED, "bpe_train: stopped after %zu of %zu merges", done, wanted);
+            s = status_fail(CS336_EINTERRUPTED, "interrupted after %zu of %zu merges", done, wanted);
         } else if (bpe_pairs_pop(&learner->pairs, learner->floor, &best)) {
             s = merge_pair(learner, best);
             done++;

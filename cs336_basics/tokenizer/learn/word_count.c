@@ -203,7 +203,7 @@ static Status count_chunks(Job *job, WordTally *words)
         while (number >= job->first_chunk[source + 1])
             source++;
         if (parallel_stop_asked(job->config->stop))
-            s = status_fail(CS336_EINTERRUPTED, "count_words: stopped after %zu of %zu bytes", atomic_load(&job->done),
+            s = status_fail(CS336_EINTERRUPTED, "interrupted after %zu of %zu bytes", atomic_load(&job->done),
                             job->total);
         if (!s)
             s = find_chunk(&view, &chunk, job, source, number - job->first_chunk[source]);
@@ -250,7 +250,7 @@ static Status count_streams(Job *job, WordTally *words)
     Status s = CS336_OK;
     do {
         if (parallel_stop_asked(job->config->stop))
-            s = status_fail(CS336_EINTERRUPTED, "count_words: stopped after %zu bytes", atomic_load(&job->done));
+            s = status_fail(CS336_EINTERRUPTED, "interrupted after %zu bytes", atomic_load(&job->done));
         if (!s) {
             pthread_mutex_lock(&job->reading);
             s = read_chunk(job, &chunk);
