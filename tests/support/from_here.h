@@ -29,6 +29,7 @@
 #include "tests/support/matrices.h"
 #include "tests/support/program.h"
 #include "tests/support/reference.h"
+#include "tests/support/same_words.h"
 #include "tests/support/sample.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tiny_lm.h"
@@ -56,6 +57,7 @@
 #define assert_allocation_failures_are_clean(...) FROM_HERE(assert_allocation_failures_are_clean(__VA_ARGS__))
 #define assert_allocation_failures_say_these(...) FROM_HERE(assert_allocation_failures_say_these(__VA_ARGS__))
 #define assert_write_failures_are_clean(...) FROM_HERE(assert_write_failures_are_clean(__VA_ARGS__))
+#define assert_same_words(...) FROM_HERE(assert_same_words(__VA_ARGS__))
 #define assert_product(...) FROM_HERE(assert_product(__VA_ARGS__))
 #define assert_layouts(...) FROM_HERE(assert_layouts(__VA_ARGS__))
 #define assert_random_shapes(...) FROM_HERE(assert_random_shapes(__VA_ARGS__))

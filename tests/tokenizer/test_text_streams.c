@@ -161,22 +161,6 @@ END_TEST
 
 /* ---- learning ---- */
 
-static uint64_t count_of(const WordTable *words, ByteString word)
-{
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-        if (byte_string_equal(cursor.word, word))
-            return cursor.count;
-    return 0;
-}
-
-static void assert_same_words(const WordTable *words, const WordTable *expected)
-{
-    ck_assert_uint_eq(word_table_size(words), word_table_size(expected));
-    for (WordCursor cursor = {0}; word_table_next(expected, &cursor);)
-        ck_assert_msg(count_of(words, cursor.word) == cursor.count, "\"%.*s\" is counted otherwise",
-                      (int)cursor.word.length, (const char *)cursor.word.bytes);
-}
-
 /* Three texts, one of them in memory and two as streams. No pre-token reaches from one into the next. */
 START_TEST(test_words_of_streams_are_those_of_their_texts)
 {
