@@ -1,9 +1,9 @@
 /*
  * Runs the suites. The environment variable K selects the tests whose name or problem contains it, as `pytest -k` does;
- * K=course selects the tests of the course. PART=1/3 selects the first of every three suites, so that several processes
- * can share them. With the argument "exchange" the program is one of the ranks that
- * test_gradient_exchange.c starts; it finds the program's path in the variable RUN_TESTS. The variables of the Check
- * framework (CK_VERBOSITY, CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as its manual says.
+ * K=course selects the tests of the course. SHARE=1/3 selects the first of every three suites, so that several
+ * processes can share them. With the argument "exchange" the program is one of the ranks that test_gradient_exchange.c
+ * starts; it finds the program's path in the variable RUN_TESTS. The variables of the Check framework (CK_VERBOSITY,
+ * CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as its manual says.
  */
 #define _XOPEN_SOURCE 700
 #include "tests/distributed/exchange_ranks.h"
@@ -39,10 +39,11 @@ static int runs(const TestCase *test, const char *pattern)
     return selected(test, pattern) && !(test->why_not && test->why_not());
 }
 
-/* True if the suite is in the part of PART, such as "2/3"; without PART, or if it makes no sense, all are. */
-static int is_in_part(size_t suite)
+/* True if the suite belongs to the share that SHARE names, such as "2/3". Without SHARE, or if it makes no sense, all
+ * do. */
+static int is_in_share(size_t suite)
 {
-    const char *text = getenv("PART");
+    const char *text = getenv("SHARE");
     unsigned part, parts;
     return !text || sscanf(text, "%u/%u", &part, &parts) != 2 || parts == 0 || suite % parts == part - 1;
 }
@@ -60,7 +61,7 @@ static size_t report_skipped(const char *pattern)
 {
     size_t count = 0;
     for (size_t i = 0; test_suites[i].name; i++)
-        for (const TestCase *test = test_suites[i].cases; is_in_part(i) && test->test; test++)
+        for (const TestCase *test = test_suites[i].cases; is_in_share(i) && test->test; test++)
             if (selected(test, pattern) && !runs(test, pattern)) {
                 printf("skipped: %s: %s\n", test->name, test->why_not());
                 count++;
@@ -120,7 +121,7 @@ int main(int argc, char **argv)
     size_t total = 0, of_course = 0;
     for (size_t i = 0; test_suites[i].name; i++) {
         const size_t added = count_running(test_suites[i].cases, pattern);
-        if (added == 0 || !is_in_part(i))
+        if (added == 0 || !is_in_share(i))
             continue;
         printf("%-24s %3zu tests\n", test_suites[i].name, added);
         srunner_add_suite(runner, suite_of(&test_suites[i], pattern));
