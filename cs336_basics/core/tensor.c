@@ -223,12 +223,12 @@ void tensor_fill(Tensor t, float value)
 /* Chunks of a tensor, each summed by one thread. Their number is fixed, and so the order of additions is fixed too. */
 enum { SUM_CHUNKS = 64 };
 
-static double sum_of_squares_of(const float *x, size_t count)
+double tensor_row_sum_of_squares(const float *row, size_t count)
 {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < count; i++)
-        sum += (double)x[i] * (double)x[i];
+        sum += (double)row[i] * (double)row[i];
     return sum;
 }
 
@@ -240,7 +240,7 @@ double tensor_sum_of_squares(Tensor t)
 #pragma omp parallel for num_threads(parallel_threads_for(count))
     for (size_t chunk = 0; chunk < SUM_CHUNKS; chunk++) {
         const size_t first = chunk * each < count ? chunk * each : count, left = count - first;
-        chunk_sum[chunk] = sum_of_squares_of(t.data + first, left < each ? left : each);
+        chunk_sum[chunk] = tensor_row_sum_of_squares(t.data + first, left < each ? left : each);
     }
     /* The chunks' sums are added in order. */
     for (size_t chunk = 0; chunk < SUM_CHUNKS; chunk++)

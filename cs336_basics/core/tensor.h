@@ -138,6 +138,10 @@ void tensor_copy(Tensor destination, Tensor source);
 /** @brief Sets every element. */
 void tensor_fill(Tensor t, float value);
 
+/** @brief Returns the sum of the squares of @p count neighbours in memory, added in double by the calling thread alone.
+ */
+double tensor_row_sum_of_squares(const float *row, size_t count);
+
 /**
  * @brief Returns the sum of the squares of a contiguous tensor, in double. The order of the additions, and so the last
  * bit of the sum, does not depend on the number of threads.

@@ -1,6 +1,7 @@
 #include "distributed/bucket_pipeline.h"
 
 #include "core/memory.h"
+#include "core/tensor.h"
 #include "kernels/vecmath.h"
 
 #include <string.h>
@@ -118,15 +119,6 @@ static void begin_bucket(BucketPipeline *pipeline, size_t bucket, bool missing)
         ranks_give_up();
 }
 
-static double sum_of_squares(const float *numbers, size_t count)
-{
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < count; i++)
-        sum += (double)numbers[i] * (double)numbers[i];
-    return sum;
-}
-
 /*
  * Adds the parts that the ranks have sent for this rank's part of the bucket, where that part lies in slot->numbers. A
  * chunk of the sum stays in the L1 cache while all ranks' numbers are added to it.
@@ -143,7 +135,7 @@ static void add_parts(BucketPipeline *pipeline, size_t bucket)
         memcpy(sums + first, slot->received + first, count * sizeof *sums);
         for (size_t rank = 1; rank < (size_t)ranks_count(); rank++)
             vec->axpy(sums + first, 1, slot->received + rank * own.count + first, count);
-        pipeline->sum_of_squares += sum_of_squares(sums + first, count);
+        pipeline->sum_of_squares += tensor_row_sum_of_squares(sums + first, count);
     }
 }
 

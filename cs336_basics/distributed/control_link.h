@@ -43,7 +43,7 @@ typedef struct {
     int32_t rank;                             /**< the sender */
     int32_t code;                             /**< of CONTROL_GOODBYE */
     uint32_t activity_ticks;                  /**< ticks since the activity began; a tick is a heartbeat's period */
-    uint32_t waiting_ticks;                   /**< ticks for which the rank has waited for others; 0: it does not */
+    uint32_t waiting_ticks;                   /**< ticks since the rank began to wait for others; 0: it does not wait */
     uint32_t alone;                           /**< 1: the rank does by design what the others wait for */
     uint64_t saved;                           /**< step of the newest checkpoint; 0: none */
     unsigned char token[CONTROL_TOKEN_BYTES]; /**< of CONTROL_HELLO and CONTROL_WELCOME */

@@ -2,7 +2,6 @@
 #include "distributed/ranks.h"
 
 #include "core/memory.h"
-#include "core/printable.h"
 #include "distributed/watchdog.h"
 
 #include <assert.h>
@@ -142,7 +141,8 @@ static Status silence(void)
 Status ranks_begin(void)
 {
     gethostname(ranks.own_host, sizeof ranks.own_host - 1);
-    if (!launched_count())
+    const int launched = launched_count();
+    if (!launched)
         return CS336_OK;
     int provided;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
@@ -153,8 +153,8 @@ Status ranks_begin(void)
     MPI_Comm_dup(MPI_COMM_WORLD, &exchanges);
     MPI_Comm_dup(MPI_COMM_WORLD, &gathers);
     /* A launcher of another MPI than the one of the build is not heard: MPI then sees one process, this one. */
-    if (launched_count() > ranks.count)
-        return refuse_alone(launched_count(), "the launcher belongs to another MPI than the program's");
+    if (launched > ranks.count)
+        return refuse_alone(launched, "the launcher belongs to another MPI than the program's");
     Status s = ranks.own ? silence() : CS336_OK;
     if (!s && provided < MPI_THREAD_SERIALIZED)
         s = status_fail(CS336_EIO, "this MPI allows one thread only; expected MPI_THREAD_SERIALIZED");
@@ -446,89 +446,3 @@ bool ranks_receive(int *from, int tag, void *data, size_t capacity, size_t *byte
 }
 
 #endif
-
-/* ---- failures ---- */
-
-void ranks_give_up(void)
-{
-    watchdog_abort("%s", status_message());
-}
-
-void ranks_sum(double *numbers, size_t count)
-{
-    if (ranks.count == 1)
-        return;
-    double *all = memory_allocate((size_t)ranks.count * count * sizeof *all);
-    if (!all) {
-        status_record("no memory for the numbers of %d ranks", ranks.count);
-        ranks_give_up();
-    }
-    ranks_gather_all(all, numbers, count * sizeof *all);
-    for (size_t i = 0; i < count; i++) {
-        numbers[i] = all[i];
-        for (size_t rank = 1; rank < (size_t)ranks.count; rank++)
-            numbers[i] += all[rank * count + i];
-    }
-    memory_release(all);
-}
-
-bool ranks_any(bool own)
-{
-    double count = own;
-    ranks_sum(&count, 1);
-    return count > 0;
-}
-
-typedef struct {
-    int status;
-    char message[512];
-} Report;
-
-static Report report_of(Status s)
-{
-    Report report = {.status = (int)s};
-    snprintf(report.message, sizeof report.message, "%s", s ? status_message() : "");
-    return report;
-}
-
-Status ranks_follow_first(Status own)
-{
-    if (ranks.count == 1)
-        return own;
-    Report report = report_of(ranks.own == 0 ? own : CS336_OK);
-    ranks_broadcast(&report, sizeof report);
-    return report.status ? status_fail((Status)report.status, "%s", report.message) : CS336_OK;
-}
-
-Status ranks_agree(Status own)
-{
-    if (!ranks_any(own != CS336_OK)) /* usual, and shorter than the reports */
-        return CS336_OK;
-    if (ranks.count == 1)
-        return own;
-    Report first = {0};
-    const Report report = report_of(own);
-    Report *all = memory_allocate((size_t)ranks.count * sizeof *all);
-    if (!all) {
-        if (!own)
-            status_record("no memory for %d reports", ranks.count);
-        ranks_give_up();
-    }
-    ranks_gather_all(all, &report, sizeof report);
-    int failed = 0, rank = -1;
-    bool alike = true;
-    for (int i = 0; i < ranks.count; i++) {
-        if (!all[i].status)
-            continue;
-        if (failed++ == 0) {
-            first = all[i];
-            rank = i;
-        }
-        alike = alike && strcmp(all[i].message, first.message) == 0;
-    }
-    memory_release(all);
-    if (failed == ranks.count && alike)
-        return status_fail((Status)first.status, "%s", first.message);
-    return status_fail((Status)first.status, "rank %d on %s: %s", rank, printable(ranks_host(rank)).text,
-                       first.message);
-}

@@ -16,10 +16,10 @@
 
 /* Times in ticks, the period of heartbeats: a second, unless CS336_WATCHDOG_SECONDS says otherwise. */
 enum {
-    NOTICE_TICKS = 10,  /* of waiting for a rank, until a line names it */
-    DEPUTY_TICKS = 3,   /* that the deputy of rank 0 has to print the line, before the others end themselves */
-    ERROR_TICKS = 3,    /* that this rank waits, while another has left with an error, until it is ended */
-    ANNOUNCED_TICKS = 5 /* after CONTROL_FAILED, until the rank ends by itself */
+    NOTICE_TICKS = 10,  /* the ranks wait for one so long before a line names it */
+    DEPUTY_TICKS = 3,   /* rank 0's deputy has so long to print the line before the others end themselves */
+    ERROR_TICKS = 3,    /* after a rank has left with an error, the others have so long to end by themselves */
+    ANNOUNCED_TICKS = 5 /* a rank that has sent CONTROL_FAILED waits so long for rank 0 to end it, then ends itself */
 };
 enum {
     /* For a new connection to show its token, and as long as no other waits for its place. A rank shows it with its

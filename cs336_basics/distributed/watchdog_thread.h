@@ -23,7 +23,8 @@ CS336_INTERNAL_BEGIN
 enum {
     WATCHDOG_SILENCE_TICKS = 12, /**< without a message: the rank is lost. A busy machine may hold a thread up for
                                       seconds. A tick is the period of heartbeats */
-    WATCHDOG_MAX_STRANGERS = 64  /**< connections that have not shown a token; others wait in the kernel's queue */
+    WATCHDOG_MAX_STRANGERS = 64  /**< at most so many accepted connections have not shown a token yet; the kernel queues
+                                      further ones */
 };
 
 /** @brief The other end of a connection. */
@@ -63,7 +64,7 @@ typedef struct {
     char activity[CONTROL_TEXT_BYTES]; /**< what this rank does */
     unsigned long activity_number;     /**< grows with each activity */
     bool alone;                        /**< it does so alone, and the others wait by design */
-    char failure[CONTROL_TEXT_BYTES];  /**< an error of this rank */
+    char failure[CONTROL_TEXT_BYTES];  /**< message of the error that ends this rank */
     int exit_code;                     /**< for the goodbye */
     /** @} */
 

@@ -72,30 +72,34 @@ static void report(void *context, BPEPhase phase, size_t done, size_t total)
 
 /* ---- learning ---- */
 
+/* What a rank has counted in its share. */
+typedef struct {
+    uint64_t bytes, pretokens;
+} Counted;
+
 /* Counts this rank's share, and adds up the words and the statistics of all ranks. */
 static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
 {
     WordSource *sources = NULL;
     size_t source_count = 0, sent;
-    uint64_t own[2] = {0}; /* bytes, pre-tokens */
     Status s = choose_sources(&sources, &source_count, texts);
     if (!s)
         s = bpe_train_count(words, &stats->bytes, sources, source_count, config, (size_t)ranks_own(),
                             (size_t)ranks_count());
     memory_release(sources);
-    own[0] = stats->bytes;
+    Counted own = {.bytes = stats->bytes};
     for (WordCursor cursor = {0}; !s && word_table_next(words, &cursor);)
-        own[1] += cursor.count;
-    uint64_t(*all)[2] = s ? NULL : memory_allocate((size_t)ranks_count() * sizeof *all);
+        own.pretokens += cursor.count;
+    Counted *all = s ? NULL : memory_allocate((size_t)ranks_count() * sizeof *all);
     if (!s && !all)
         s = status_fail(CS336_ENOMEM, "bpe_train: no memory for the statistics of %d ranks", ranks_count());
     s = ranks_agree(s);
     *stats = (BPETrainStats){0};
     if (!s) {
-        ranks_gather_all(all, own, sizeof own);
+        ranks_gather_all(all, &own, sizeof own);
         for (int i = 0; i < ranks_count(); i++) {
-            stats->bytes += (size_t)all[i][0];
-            stats->pretokens += all[i][1];
+            stats->bytes += (size_t)all[i].bytes;
+            stats->pretokens += all[i].pretokens;
         }
         s = words_gather(words, &sent);
     }
