@@ -54,19 +54,24 @@ static ByteString long_text(Rng *rng, uint8_t *text)
     return (ByteString){.bytes = text, .length = length};
 }
 
-/* ---- hash ranges ---- */
+/* ---- shards ---- */
 
-/* Rank r of N owns the hashes from r 2^64 / N on, rounded up to a multiple of 2^32. */
-START_TEST(test_ranks_own_ranges_of_hashes)
+/* All ranks own shards, as many as each other or one more, in their order. Of more ranks than shards, some own none. */
+START_TEST(test_ranks_own_shards)
 {
     for (int ranks = 1; ranks <= 300; ranks++) {
+        int owned[300] = {0}, last = 0;
         test_label("%d ranks", ranks);
-        ck_assert_int_eq(word_owner(0, ranks), 0);
-        ck_assert_int_eq(word_owner(UINT64_MAX, ranks), ranks - 1);
-        for (int rank = 1; rank < ranks; rank++) {
-            const uint64_t first = (((uint64_t)rank << 32) + (uint64_t)ranks - 1) / (uint64_t)ranks << 32;
-            ck_assert_int_eq(word_owner(first, ranks), rank);
-            ck_assert_int_eq(word_owner(first - 1, ranks), rank - 1);
+        for (size_t shard = 0; shard < WORD_SHARDS; shard++) {
+            const int owner = word_shard_owner(shard, ranks);
+            ck_assert_int_ge(owner, last);
+            ck_assert_int_lt(owner, ranks);
+            owned[owner]++;
+            last = owner;
+        }
+        for (int rank = 0; rank < ranks; rank++) {
+            ck_assert_int_ge(owned[rank], WORD_SHARDS / ranks);
+            ck_assert_int_le(owned[rank], (WORD_SHARDS + ranks - 1) / ranks);
         }
     }
 }
@@ -74,34 +79,31 @@ END_TEST
 
 /* ---- counting ---- */
 
-/* Does what words_gather() does: each rank's table goes to the owners, and theirs to the first. */
+/* Sends the words of all tables that go to other ranks, and adds them there. */
+static void exchange(WordTable *tables, int ranks, bool to_one)
+{
+    PackedWords packed[MOST_RANKS];
+    for (int rank = 0; rank < ranks; rank++)
+        assert_ok(packed_words_make(&packed[rank], &tables[rank], ranks, rank, to_one));
+    for (int from = 0; from < ranks; from++) {
+        const uint8_t *part = packed[from].bytes;
+        for (int to = 0; to < ranks; part += packed[from].part_bytes[to++])
+            assert_ok(packed_words_add(&tables[to], part, packed[from].part_bytes[to]));
+        packed_words_free(&packed[from]);
+    }
+}
+
+/* Does what words_gather() does: each rank's words go to the owners, and theirs to the first. */
 static WordTable gather(WordTable *tables, int ranks)
 {
-    PackedWords packed[MOST_RANKS], all;
-    WordTable owned[MOST_RANKS] = {{.shards = {{0}}}}, gathered = {0};
-    for (int rank = 0; rank < ranks; rank++) {
-        assert_ok(packed_words_make(&packed[rank], &tables[rank], ranks, false));
-        word_table_deinit(&tables[rank]);
-    }
-    for (int owner = 0; owner < ranks; owner++) {
-        for (int rank = 0; rank < ranks; rank++) {
-            size_t begin = 0;
-            for (int before = 0; before < owner; before++)
-                begin += packed[rank].part_bytes[before];
-            assert_ok(packed_words_add(&owned[owner], packed[rank].bytes + begin, packed[rank].part_bytes[owner]));
-        }
-        for (WordCursor cursor = {0}; word_table_next(&owned[owner], &cursor);)
-            ck_assert_int_eq(word_owner(word_hash(cursor.word), ranks), owner);
-        assert_ok(packed_words_make(&all, &owned[owner], ranks, true));
-        for (int rank = 1; rank < ranks; rank++)
-            ck_assert_uint_eq(all.part_bytes[rank], 0);
-        assert_ok(packed_words_add(&gathered, all.bytes, *all.part_bytes));
-        packed_words_free(&all);
-        word_table_deinit(&owned[owner]);
-    }
+    exchange(tables, ranks, false);
     for (int rank = 0; rank < ranks; rank++)
-        packed_words_free(&packed[rank]);
-    return gathered;
+        for (WordCursor cursor = {0}; word_table_next(&tables[rank], &cursor);)
+            ck_assert_int_eq(word_shard_owner(cursor.shard, ranks), rank);
+    exchange(tables, ranks, true);
+    for (int rank = 1; rank < ranks; rank++)
+        ck_assert_uint_eq(word_table_size(&tables[rank]), 0);
+    return *tables;
 }
 
 static WordTable count_plainly(const ByteString *texts, size_t count, PretokenPattern pattern)
@@ -163,20 +165,54 @@ START_TEST(test_ranks_pack_words_of_any_length_and_count)
     static const size_t lengths[] = {1, 2, 15, 16, 127, 128, 20000};
     static const uint64_t counts[] = {1, 127, 128, UINT64_C(1) << 32, UINT64_MAX};
     static uint8_t bytes[20000];
-    WordTable words = {0}, back = {0};
+    WordTable words = {0}, sent = {0}, back = {0};
     PackedWords packed;
     for (size_t i = 0; i < COUNT(lengths); i++) {
+        const ByteString word = {.bytes = bytes, .length = lengths[i]};
         memset(bytes, (int)i, sizeof bytes);
-        assert_ok(
-            word_table_add(&words, (ByteString){.bytes = bytes, .length = lengths[i]}, counts[i % COUNT(counts)]));
+        assert_ok(word_table_add(&words, word, counts[i % COUNT(counts)]));
+        assert_ok(word_table_add(&sent, word, counts[i % COUNT(counts)]));
     }
-    assert_ok(packed_words_make(&packed, &words, 3, false));
-    assert_ok(
-        packed_words_add(&back, packed.bytes, packed.part_bytes[0] + packed.part_bytes[1] + packed.part_bytes[2]));
+    assert_ok(packed_words_make(&packed, &sent, 3, 1, true));
+    ck_assert_uint_eq(word_table_size(&sent), 0);
+    ck_assert_uint_eq(packed.part_bytes[1] + packed.part_bytes[2], 0);
+    assert_ok(packed_words_add(&back, packed.bytes, packed.part_bytes[0]));
     assert_same_words(&back, &words);
     packed_words_free(&packed);
     word_table_deinit(&words);
     word_table_deinit(&back);
+}
+END_TEST
+
+/*
+ * Words come out of a table spread over its hashes: after any quarter of a shard's words, each quarter of its hashes
+ * has had fewer than half of them. In the order of the hashes one quarter would have all, and adding them to another
+ * table would take time quadratic in their number.
+ */
+START_TEST(test_ranks_send_words_in_an_order_that_suits_a_table)
+{
+    enum { WORDS = 100000, QUARTERS = 4 };
+    WordTable words = {0};
+    for (int i = 0; i < WORDS; i++) {
+        char word[16];
+        const int length = snprintf(word, sizeof word, "word%d", i);
+        assert_ok(word_table_add(&words, (ByteString){.bytes = (const uint8_t *)word, .length = (size_t)length}, 1));
+    }
+    for (size_t shard = 0; shard < WORD_SHARDS; shard++) {
+        size_t by_quarter[QUARTERS] = {0}, all = 0;
+        test_label("shard %zu", shard);
+        for (WordCursor cursor = {.shard = shard}; word_table_next(&words, &cursor) && cursor.shard == shard;) {
+            const ByteString word = cursor.word;
+            const uint64_t hash = word_key_hash(word_key_of(word.bytes, word.length, word.length));
+            by_quarter[hash << WORD_SHARD_BITS >> 62]++;
+            all++;
+            if (all % (words.shards[shard].used / QUARTERS) == 0)
+                for (int i = 0; i < QUARTERS; i++)
+                    ck_assert_uint_lt(by_quarter[i], all / 2);
+        }
+        ck_assert_uint_eq(all, words.shards[shard].used);
+    }
+    word_table_deinit(&words);
 }
 END_TEST
 
@@ -473,9 +509,10 @@ START_TEST(test_ranks_without_memory_end_the_encoding)
 END_TEST
 
 const TestCase tokenizer_ranks_tests[] = {
-    TEST(test_ranks_own_ranges_of_hashes, "train_bpe"),
+    TEST(test_ranks_own_shards, "train_bpe"),
     TEST(test_ranks_count_the_words_of_all_texts, "train_bpe"),
     TEST(test_ranks_pack_words_of_any_length_and_count, "train_bpe"),
+    TEST(test_ranks_send_words_in_an_order_that_suits_a_table, "train_bpe"),
     TEST(test_ranks_share_streams_by_their_sizes, "train_bpe"),
     TEST(test_ranks_share_the_chunks_of_a_text, "tokenizer"),
     TEST(test_ranks_may_be_one, "tokenizer"),

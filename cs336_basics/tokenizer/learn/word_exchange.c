@@ -6,10 +6,9 @@
 
 #include <string.h>
 
-/* The high half of the product of a hash's first 32 bits and the number of ranks. */
-int word_owner(uint64_t hash, int ranks)
+int word_shard_owner(size_t shard, int ranks)
 {
-    return (int)((hash >> 32) * (uint64_t)ranks >> 32);
+    return (int)(shard * (size_t)ranks / WORD_SHARDS);
 }
 
 /* ---- packing ---- */
@@ -42,39 +41,54 @@ static const uint8_t *read_number(const uint8_t *from, uint64_t *number)
     }
 }
 
-static size_t packed_bytes(const WordCursor *cursor)
+/* The bytes of a shard's words, packed. */
+static size_t shard_bytes(const WordTable *words, size_t shard)
 {
-    return number_bytes(cursor->word.length) + number_bytes(cursor->count) + cursor->word.length;
+    size_t bytes = 0;
+    for (WordCursor cursor = {.shard = shard}; word_table_next(words, &cursor) && cursor.shard == shard;)
+        bytes += number_bytes(cursor.word.length) + number_bytes(cursor.count) + cursor.word.length;
+    return bytes;
 }
 
-Status packed_words_make(PackedWords *packed, const WordTable *words, int ranks, bool to_one)
+static void pack_shard(uint8_t *to, const WordTable *words, size_t shard)
 {
-    const size_t parts = (size_t)ranks;
-    uint8_t **next = memory_allocate(parts * sizeof *next); /* by part: where its next word goes */
-    *packed = (PackedWords){.part_bytes = memory_allocate_zeroed(parts, sizeof *packed->part_bytes)};
-    size_t total = 0;
-    if (next && packed->part_bytes) {
-        for (WordCursor cursor = {0}; word_table_next(words, &cursor);)
-            packed->part_bytes[to_one ? 0 : word_owner(word_hash(cursor.word), ranks)] += packed_bytes(&cursor);
-        for (size_t i = 0; i < parts; i++)
-            total += packed->part_bytes[i];
-        packed->bytes = memory_allocate(total);
+    for (WordCursor cursor = {.shard = shard}; word_table_next(words, &cursor) && cursor.shard == shard;) {
+        to = write_number(write_number(to, cursor.word.length), cursor.count);
+        memcpy(to, cursor.word.bytes, cursor.word.length);
+        to += cursor.word.length;
     }
+}
+
+static int receiver(size_t shard, int ranks, bool to_one)
+{
+    return to_one ? 0 : word_shard_owner(shard, ranks);
+}
+
+/* Ranks own shards in the order of both, so packed shards that follow each other are parts that do. */
+Status packed_words_make(PackedWords *packed, WordTable *words, int ranks, int own, bool to_one)
+{
+    size_t begins[WORD_SHARDS], total = 0;
+    *packed = (PackedWords){.part_bytes = memory_allocate_zeroed((size_t)ranks, sizeof *packed->part_bytes)};
+    for (size_t i = 0; packed->part_bytes && i < WORD_SHARDS; i++) {
+        const int to = receiver(i, ranks, to_one);
+        const size_t bytes = to == own ? 0 : shard_bytes(words, i);
+        begins[i] = total;
+        packed->part_bytes[to] += bytes;
+        total += bytes;
+    }
+    if (packed->part_bytes)
+        packed->bytes = memory_allocate(total);
     if (!packed->bytes) {
-        memory_release(next);
         packed_words_free(packed);
         return status_fail(CS336_ENOMEM, "no memory to send %zu words to other ranks, %zu bytes",
                            word_table_size(words), total);
     }
-    for (size_t i = 0, begin = 0; i < parts; begin += packed->part_bytes[i++])
-        next[i] = packed->bytes + begin;
-    for (WordCursor cursor = {0}; word_table_next(words, &cursor);) {
-        uint8_t **to = &next[to_one ? 0 : word_owner(word_hash(cursor.word), ranks)];
-        *to = write_number(write_number(*to, cursor.word.length), cursor.count);
-        memcpy(*to, cursor.word.bytes, cursor.word.length);
-        *to += cursor.word.length;
+    for (size_t i = 0; i < WORD_SHARDS; i++) {
+        if (receiver(i, ranks, to_one) == own)
+            continue;
+        pack_shard(packed->bytes + begins[i], words, i);
+        word_table_clear_shard(words, i);
     }
-    memory_release(next);
     return CS336_OK;
 }
 
@@ -130,7 +144,7 @@ Status packed_words_add(WordTable *words, const uint8_t *part, size_t bytes)
 
 /* ---- sending ---- */
 
-/* Adds the parts of all ranks, each by one thread: the table's shards have locks of their own. */
+/* Adds the parts that have come, each by one thread: the table's shards have locks of their own. */
 static Status add_parts(WordTable *words, const uint8_t *received, const size_t *part_bytes, int ranks)
 {
     ParallelFailure failure = {0};
@@ -146,23 +160,16 @@ static Status add_parts(WordTable *words, const uint8_t *received, const size_t 
     return parallel_result(&failure);
 }
 
-/*
- * Sends each part to its rank, and makes the table that of the parts that all ranks send to this one. With to_one, rank
- * 0 keeps its table and adds the parts to it. Collective.
- */
+/* Sends the words that go to other ranks, and adds those that come from them. Collective. */
 static Status exchange(WordTable *words, size_t *sent, bool to_one)
 {
     const int ranks = ranks_count();
     PackedWords packed = {0};
     size_t *part_bytes = memory_allocate((size_t)ranks * 2 * sizeof *part_bytes), total = 0;
     size_t *one_each = part_bytes ? part_bytes + ranks : NULL;
-    const WordTable none = {0};
-    const bool keeps = to_one && ranks_own() == 0;
-    Status s = packed_words_make(&packed, keeps ? &none : words, ranks, to_one);
+    Status s = packed_words_make(&packed, words, ranks, ranks_own(), to_one);
     if (!s && !part_bytes)
         s = status_fail(CS336_ENOMEM, "no memory for %d lengths", ranks);
-    if (!keeps)
-        word_table_deinit(words);
     uint8_t *received = NULL;
     s = ranks_agree(s);
     if (!s) {
@@ -171,7 +178,7 @@ static Status exchange(WordTable *words, size_t *sent, bool to_one)
         ranks_exchange(part_bytes, one_each, packed.part_bytes, one_each);
         for (int i = 0; i < ranks; i++) {
             total += part_bytes[i];
-            *sent += i == ranks_own() ? 0 : packed.part_bytes[i];
+            *sent += packed.part_bytes[i];
         }
         received = memory_allocate(total);
         if (!received)

@@ -3,8 +3,9 @@
  * @brief Adds up the words that several ranks (distributed/ranks.h) have counted, so that rank 0 has those of the whole
  * corpus.
  *
- * - Each rank owns a range of the words' hashes. Every rank sends each of its words, with the count, to the owner of
- * its hash; the owner adds. So the adding is shared, and a frequent word, which all ranks have, reaches rank 0 once.
+ * - The words are divided by their hashes: each rank owns some shards of word_table.h. Every rank keeps the words of
+ * its own shards and sends each of the others, with the count, to its owner, which adds. So the adding is shared, and a
+ * frequent word, which all ranks have, reaches rank 0 once.
  * - Then all owners send their words to rank 0, where no two of them are the same.
  * - A packed word takes its bytes and usually two more: its length and its count, seven bits in each byte (LEB128).
  * - Beside its table, a rank takes the packed words that it sends, then those that it receives.
@@ -21,25 +22,26 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief Returns the rank that owns a hash. The ranges are in the order of the ranks and differ by at most one hash.
- */
-int word_owner(uint64_t hash, int ranks);
+/** @brief Returns the rank that owns a shard. Ranks own as many shards as each other, or one more, in their order; of
+ * more than WORD_SHARDS ranks, some own none. */
+int word_shard_owner(size_t shard, int ranks);
 
 /** @brief Words with their counts as bytes, in one part for each rank. */
 typedef struct {
     uint8_t *bytes;     /**< all parts in the order of the ranks, without gaps */
-    size_t *part_bytes; /**< (ranks) lengths */
+    size_t *part_bytes; /**< (ranks) lengths; 0 for the own rank */
 } PackedWords;
 
 /**
- * @brief Packs a table.
- * @param[out] packed  zeroed on failure; free it with packed_words_free()
- * @param[in]  words   those of an owner come into its part
- * @param      ranks   number of parts
- * @param      to_one  true: all words come into the part of rank 0, whoever owns them
+ * @brief Takes the words that go to other ranks out of a table, and packs them.
+ * @param[out]    packed  zeroed on failure; free it with packed_words_free()
+ * @param[in,out] words   afterwards those that stay; unchanged on failure
+ * @param         ranks   number of parts
+ * @param         own     the own rank, whose words stay
+ * @param         to_one  false: a word goes to its owner; true: all words go to rank 0
  * @retval CS336_ENOMEM
  */
-CS336_MUST_CHECK Status packed_words_make(PackedWords *packed, const WordTable *words, int ranks, bool to_one);
+CS336_MUST_CHECK Status packed_words_make(PackedWords *packed, WordTable *words, int ranks, int own, bool to_one);
 
 /** @brief Frees packed words; zeroed ones are fine. */
 void packed_words_free(PackedWords *packed);

@@ -22,7 +22,8 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief A word's shard is the first bits of its hash: of word_key_hash() if it has at most WORD_KEY_BYTES. */
+/** @brief A word's shard is the first bits of its hash: of word_key_hash() if it has at most WORD_KEY_BYTES. The hash
+ * is the same on every machine of one byte order. */
 enum {
     WORD_SHARD_BITS = 6,               /**< first bits of the hash that choose the shard */
     WORD_SHARDS = 1 << WORD_SHARD_BITS /**< shards of a table */
@@ -63,23 +64,26 @@ enum { WORD_TABLE_BATCH = 64 };
  */
 CS336_MUST_CHECK Status word_table_add_to_shard(WordTable *table, size_t shard, const WordSlot *words, size_t count);
 
-/** @brief Returns the hash of a word: its first bits choose the shard. It is the same on every machine of one byte
- * order. */
-uint64_t word_hash(ByteString word);
-
 /** @brief Returns the number of words. */
 size_t word_table_size(const WordTable *table);
 
 /** @brief Visits all words: `for (WordCursor c = {0}; word_table_next(&table, &c);) use(c.word, c.count);` */
 typedef struct {
     size_t shard,    /**< the shard that is being visited */
-        slot;        /**< the next slot to look at in it */
+        visited;     /**< its slots that have been looked at */
     ByteString word; /**< valid until the table changes */
     uint64_t count;  /**< its occurrences */
 } WordCursor;
 
-/** @brief Moves to the next word, in no meaningful order. @return false after the last word */
+/**
+ * @brief Moves to the next word: shard by shard, and within a shard in an order that suits another table to which the
+ * words are added. A visit may begin at any shard, with `{.shard = i}`.
+ * @return false after the last word
+ */
 bool word_table_next(const WordTable *table, WordCursor *cursor);
+
+/** @brief Removes all words of a shard and frees its memory. */
+void word_table_clear_shard(WordTable *table, size_t shard);
 
 /** @brief Frees the memory and leaves an empty table, which may be used again. */
 void word_table_deinit(WordTable *table);
