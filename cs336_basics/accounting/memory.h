@@ -23,8 +23,8 @@ typedef struct {
     double optimizer_state; /**< 8 P: two moments */
     double activations;     /**< results kept for the backward pass, and scratch; grows with the batch */
     double shared;          /**< memory that activations have first and gradients later, so that both count it */
-    double exchange;        /**< of the exchange of gradients between ranks, with MPI's own; 0 in one process */
-    double total;           /**< sum of the parts above, without counting `shared` twice */
+    double exchange; /**< of the exchange of gradients between ranks, of MPI and of the program; 0 in one process */
+    double total;    /**< sum of the parts above, without counting `shared` twice */
 } AccountMemory;
 
 /**
@@ -61,8 +61,8 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
 
 /**
  * @brief Turns the memory of a process into that of one of several ranks under mpirun, which computes the same batch:
- * the buffers of the exchange and MPI come to it, and with shares of the optimizer each rank has an N-th of the
- * moments.
+ * the buffers of the exchange, MPI and the program come to it, and with shares of the optimizer each rank has an N-th
+ * of the moments.
  * @param[in] ranks            N; 1 changes nothing
  * @param[in] shard_optimizer  as --shard-optimizer (train/optimizer_shard.h)
  */

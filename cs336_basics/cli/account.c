@@ -133,7 +133,7 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
     if (m.shared > 0)
         printf("  %-37s %19s %14s\n", "minus what gradients share with them", "", count_text(m.shared));
     if (m.exchange > 0)
-        printf("  %-37s %19s %15s\n", "exchange of gradients, with MPI's own", "", count_text(m.exchange));
+        printf("  %-37s %19s %15s\n", "gradient exchange, MPI, the program", "", count_text(m.exchange));
     printf("  %-37s %19s %15s\n", "total", count_text(e.total), count_text(m.total));
     if (!account_is_measurable(config, piece, seq))
         puts("  (too large to be measured: the second column repeats the first)");
