@@ -36,6 +36,14 @@ void recovery_set_saved(uint64_t step)
     pthread_mutex_unlock(&known.lock);
 }
 
+bool recovery_saves(void)
+{
+    pthread_mutex_lock(&known.lock);
+    const bool saves = *known.checkpoint != 0;
+    pthread_mutex_unlock(&known.lock);
+    return saves;
+}
+
 uint64_t recovery_saved(void)
 {
     pthread_mutex_lock(&known.lock);

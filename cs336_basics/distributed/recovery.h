@@ -11,6 +11,7 @@
 
 #include "core/api.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ void recovery_set(const Recovery *recovery);
 
 /** @brief Says that the checkpoint of @p step is complete on the disk; 0: there is none. */
 void recovery_set_saved(uint64_t step);
+
+/** @brief True if the command saves its work so far in a checkpoint. */
+bool recovery_saves(void);
 
 /** @brief Returns the step of the newest checkpoint, 0 if there is none. */
 uint64_t recovery_saved(void);

@@ -135,8 +135,10 @@ static CS336_NO_RETURN void CS336_PRINTF_LIKE(3, 4) end_run(Watchdog *dog, int r
 static void say_terminating(void)
 {
     static char line[LINE_BYTES];
-    static const char what[] =
-        "a signal has asked the run to end: it is saved if its step is complete before mpirun kills it";
+    const char *what =
+        recovery_saves()
+            ? "a signal has asked the run to end: it is saved if its step is complete before mpirun kills it"
+            : "a signal has asked the run to end";
     print(line, recovery_line(line, sizeof line, what, recovery_saved()));
 }
 

@@ -158,9 +158,11 @@ START_TEST(test_the_line_says_how_to_go_on)
     recovery_set(&(Recovery){.command = "encode", .again = "mpirun encode"});
     recovery_line(line, sizeof line, "rank 1 on a has failed", 0);
     ck_assert_str_eq(line, "cs336 encode: rank 1 on a has failed; to begin again: mpirun encode\n");
+    ck_assert(!recovery_saves());
     recovery_set_saved(5);
     ck_assert_uint_eq(recovery_saved(), 5);
     recovery_set(&(Recovery){.command = "train", .again = "AGAIN", .checkpoint = "r\033un/c", .resume = "RESUME"});
+    ck_assert(recovery_saves());
     ck_assert_uint_eq(recovery_saved(), 0);
     recovery_line(line, sizeof line, "rank 1 on a has failed", 0);
     ck_assert_str_eq(line, "cs336 train: rank 1 on a has failed; no checkpoint was saved; to begin again: AGAIN\n");
