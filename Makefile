@@ -92,7 +92,7 @@ LIB_OBJECTS  := $(call object,$(LIB_SOURCES)) $(EMBEDDED:%=$(VARIANT)/obj/cs336_
 CLI_OBJECTS  := $(call object,$(CLI_SOURCES))
 TEST_OBJECTS := $(call object,$(TEST_SOURCES))
 # The tests also call these parts of the program, which are not in the library: the parser of command lines, and the curve.
-TESTED_CLI   := $(call object,$(addprefix cs336_basics/cli/,options.c options_config.c options_ranks.c ranks_command.c loss_curve.c))
+TESTED_CLI   := $(call object,$(addprefix cs336_basics/cli/,options.c options_config.c options_ranks.c ranks_command.c shell_line.c loss_curve.c))
 
 VERSION := 0.1.0
 MAJOR   := $(firstword $(subst ., ,$(VERSION)))

@@ -3,6 +3,7 @@
 
 #include "cli/model_options.h"
 #include "cli/screen.h"
+#include "cli/shell_line.h"
 #include "cli/work.h"
 #include "core/plural.h"
 #include "core/printable.h"
@@ -126,23 +127,12 @@ void train_progress_leave_line(const TrainProgress *progress)
 
 /* ---- the end ---- */
 
-enum { WORD_BYTES = 2 * PRINTABLE_BYTES, COMMAND_BYTES = 2 * WORD_BYTES + 64, END_BYTES = COMMAND_BYTES + 256 };
+enum { LINE_BYTES = 2 * PRINTABLE_BYTES, COMMAND_BYTES = 2 * LINE_BYTES + 64, END_BYTES = COMMAND_BYTES + 256 };
 
 /* True if the text can be printed as it is. Then it is UTF-8, too. */
 static bool is_printable(const char *text)
 {
     return strcmp(printable(text).text, text) == 0;
-}
-
-/* Writes the path as a word that a shell reads as this path, quoted if need be. False if that is not possible. */
-static bool shell_word(char word[WORD_BYTES], const char *path)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+=:,@%-";
-    if (*path == '-' || !is_printable(path) || strchr(path, '\''))
-        return false;
-    const char *quote = path[strspn(path, plain)] ? "'" : "";
-    snprintf(word, WORD_BYTES, "%s%s%s", quote, path, quote);
-    return true;
 }
 
 /*
@@ -152,19 +142,24 @@ static bool shell_word(char word[WORD_BYTES], const char *path)
  */
 static void describe_continuing(char text[COMMAND_BYTES], const TrainFiles *files)
 {
-    char out[WORD_BYTES], config[WORD_BYTES], path[PRINTABLE_BYTES + sizeof "/config.json"];
+    static const char otherwise[] = "run the same command with --resume";
+    ShellLine line = {.text = text, .capacity = COMMAND_BYTES};
+    char config[PRINTABLE_BYTES + sizeof "/config.json"];
     if (files->resume) {
         printable_prefix(text, COMMAND_BYTES, files->resume, strlen(files->resume));
         if (strcmp(text, files->resume) != 0)
-            snprintf(text, COMMAND_BYTES, "run the same command with --resume");
+            snprintf(text, COMMAND_BYTES, "%s", otherwise);
         return;
     }
-    snprintf(path, sizeof path, "%s/config.json", files->out);
-    if (is_printable(files->train) && (!files->val || is_printable(files->val)) && shell_word(out, files->out) &&
-        shell_word(config, path))
-        snprintf(text, COMMAND_BYTES, "cs336 train --config %s --out %s --resume", config, out);
-    else
-        snprintf(text, COMMAND_BYTES, "run the same command with --resume");
+    snprintf(config, sizeof config, "%s/config.json", files->out);
+    shell_line_begin(&line, "cs336 train --config");
+    shell_line_add(&line, config);
+    shell_line_add(&line, "--out");
+    shell_line_add(&line, files->out);
+    shell_line_add(&line, "--resume");
+    if (line.too_long || *files->out == '-' || !is_printable(files->out) || !is_printable(files->train) ||
+        (files->val && !is_printable(files->val)))
+        snprintf(text, COMMAND_BYTES, "%s", otherwise);
 }
 
 /* Writes what there is to say of a run that has not done all its steps, or had none left to do. */
@@ -205,7 +200,7 @@ static void describe_losses(char text[END_BYTES], const TrainProgress *progress,
 
 void train_progress_end(const TrainProgress *progress, const RunLogEntry *last, const RunOutcome *outcome)
 {
-    char text[END_BYTES], best[WORD_BYTES] = "", ready[WORD_BYTES] = "";
+    char text[END_BYTES], best[LINE_BYTES] = "", ready[LINE_BYTES] = "";
     const PrintableText out = printable(progress->files.out);
     const bool worked = last->tokens > 0, complete = last->step == progress->steps;
     if (worked && complete)
