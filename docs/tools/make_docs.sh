@@ -81,7 +81,7 @@ grep -lE 'href="(cs336_basics|tests)/' "$out"/html/*.html | while read -r page; 
     mv "$page.new" "$page"
 done
 
-for tree in "$out"/html/*_8h.js "$out"/html/navtreeindex*.js; do
+for tree in "$out"/html/*_8h.js "$out"/html/navtreeindex*.js "$out"/html/navtreedata.js; do
     awk -v html="$out/html" -f docs/tools/tree_links.awk "$tree" >"$tree.new"
     mv "$tree.new" "$tree"
 done
