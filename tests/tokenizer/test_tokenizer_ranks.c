@@ -333,6 +333,48 @@ START_TEST(test_ranks_share_the_chunks_of_a_text)
 }
 END_TEST
 
+static void *wait_for_third_chunk(void *team)
+{
+    size_t chunk;
+    ck_assert(!team_take_chunk(team, 2, &chunk));
+    return NULL;
+}
+
+/*
+ * Two threads of a rank encode a text of three chunks. The rank has got the first one, and each thread waits for
+ * another. The second task that comes, the last one of all, is of the next text: both must go on to it.
+ */
+START_TEST(test_a_thread_does_not_wait_for_a_chunk_of_a_text_that_is_left)
+{
+    size_t first_task[] = {0, 3, 4}, tasks[8] = {0}, chunk, task;
+    Team team = {.first_task = first_task,
+                 .tasks = tasks,
+                 .ring = COUNT(tasks),
+                 .given = 1,
+                 .beyond = SIZE_MAX,
+                 .mutex = PTHREAD_MUTEX_INITIALIZER,
+                 .changed = PTHREAD_COND_INITIALIZER};
+    pthread_t waiter;
+    ck_assert(team_take_chunk(&team, 0, &chunk));
+    ck_assert_uint_eq(chunk, 0);
+    ck_assert_int_eq(pthread_create(&waiter, NULL, wait_for_third_chunk, &team), 0);
+    for (bool waits = false; !waits;) {
+        pthread_mutex_lock(&team.mutex);
+        waits = team.needed == 3;
+        tasks[1] = 3;
+        team.given = waits ? 2 : 1;
+        pthread_mutex_unlock(&team.mutex);
+    }
+    ck_assert(!team_take_chunk(&team, 1, &chunk));
+    pthread_join(waiter, NULL);
+    ck_assert_uint_eq(team.beyond, 1);
+    /* The next text begins with it. */
+    team.beyond = SIZE_MAX;
+    ck_assert(team_take_task(&team, 1, &task));
+    ck_assert_uint_eq(task, 3);
+}
+END_TEST
+
 /* What rank 0 gets: the ids, where each text ends, and the progress. */
 typedef struct {
     TokenList ids;
@@ -515,6 +557,7 @@ const TestCase tokenizer_ranks_tests[] = {
     TEST(test_ranks_send_words_in_an_order_that_suits_a_table, "train_bpe"),
     TEST(test_ranks_share_streams_by_their_sizes, "train_bpe"),
     TEST(test_ranks_share_the_chunks_of_a_text, "tokenizer"),
+    TEST(test_a_thread_does_not_wait_for_a_chunk_of_a_text_that_is_left, "tokenizer"),
     TEST(test_ranks_may_be_one, "tokenizer"),
     TEST(test_ranks_send_a_chunk_in_pieces, "tokenizer"),
     TEST(test_a_failure_ends_the_encoding_of_all_ranks, "tokenizer"),

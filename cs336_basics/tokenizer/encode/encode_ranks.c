@@ -6,41 +6,7 @@
 
 #include <string.h>
 
-/* ---- the tasks of this rank ---- */
-
-/*
- * Waits for the task that the rank gets as number `turn`, counted from its first one on. False: there is none. The
- * mutex is held.
- */
-static bool wait_for_task(Team *team, size_t turn, size_t *task)
-{
-    if (team->needed < turn + 1)
-        team->needed = turn + 1;
-    while (team->given <= turn && !team->no_task && !team->stopped)
-        pthread_cond_wait(&team->changed, &team->mutex);
-    if (team->given <= turn || team->stopped)
-        return false;
-    *task = team->tasks[turn % team->ring];
-    return true;
-}
-
-/* The `take` of an EncodeShare. */
-static bool take_chunk(void *context, size_t turn, size_t *chunk)
-{
-    Team *team = context;
-    const size_t own_turn = team->text_turn + turn;
-    pthread_mutex_lock(&team->mutex);
-    /* Another thread may have found that an earlier task is of a later text; then this one is too. */
-    bool taken = own_turn < team->beyond && wait_for_task(team, own_turn, chunk);
-    if (taken && *chunk >= team->first_task[team->text + 1]) {
-        taken = false;
-        team->beyond = own_turn < team->beyond ? own_turn : team->beyond;
-    }
-    pthread_mutex_unlock(&team->mutex);
-    *chunk -= taken ? team->first_task[team->text] : 0;
-    return taken;
-}
-
+/* Ends the encoding of this rank. It is the `failed` of an EncodeShare, too. */
 static void fail(void *context)
 {
     Team *team = context;
@@ -165,16 +131,16 @@ static Status encode_whole_stream(Team *team, size_t task)
 static Status encode_chunks(Team *team)
 {
     const InputText *text = &team->texts->items[team->text];
-    const EncodeShare share = {.take = take_chunk, .end = end_chunk, .failed = fail, .length = text->size};
+    const EncodeShare share = {.take = team_take_chunk, .end = end_chunk, .failed = fail, .length = text->size};
     const EncodeConfig config = {.threads = team->config->threads,
                                  .chunk_bytes = team->config->chunk_bytes,
                                  .stop = team->config->stop,
                                  .context = team,
                                  .share = &share};
     const size_t chunks = team->first_task[team->text + 1] - team->first_task[team->text];
-    team->beyond = SIZE_MAX;
     const Status s = encode_file(team->tokenizer, text->path, take_ids, team, &config);
     team->text_turn = team->beyond < team->text_turn + chunks ? team->beyond : team->text_turn + chunks;
+    team->beyond = SIZE_MAX;
     return s;
 }
 
@@ -183,10 +149,7 @@ static Status encode_tasks(Team *team)
 {
     Status s = CS336_OK;
     for (size_t task; !s;) {
-        pthread_mutex_lock(&team->mutex);
-        const bool given = wait_for_task(team, team->text_turn, &task);
-        pthread_mutex_unlock(&team->mutex);
-        if (!given)
+        if (!team_take_task(team, team->text_turn, &task))
             break;
         while (task >= team->first_task[team->text + 1])
             team->text++;
@@ -318,6 +281,7 @@ Status encode_ranks(const Tokenizer *tokenizer, const InputTexts *texts, const E
                  .texts = texts,
                  .config = &own,
                  .lead.output = output,
+                 .beyond = SIZE_MAX,
                  .mutex = PTHREAD_MUTEX_INITIALIZER,
                  .changed = PTHREAD_COND_INITIALIZER};
     own.threads = config->threads ? config->threads : parallel_threads();

@@ -34,6 +34,51 @@ static void tell_lead(Word word)
     send_short(0, TO_LEAD, &word, sizeof word);
 }
 
+/* ---- the tasks of this rank ---- */
+
+/* The mutex is held. */
+static bool wait_for_task(Team *team, size_t turn, size_t *task)
+{
+    if (turn >= team->beyond)
+        return false;
+    if (team->needed < turn + 1)
+        team->needed = turn + 1;
+    while (team->given <= turn && turn < team->beyond && !team->no_task && !team->stopped)
+        pthread_cond_wait(&team->changed, &team->mutex);
+    if (team->given <= turn || turn >= team->beyond || team->stopped)
+        return false;
+    *task = team->tasks[turn % team->ring];
+    return true;
+}
+
+bool team_take_task(Team *team, size_t turn, size_t *task)
+{
+    pthread_mutex_lock(&team->mutex);
+    const bool taken = wait_for_task(team, turn, task);
+    pthread_mutex_unlock(&team->mutex);
+    return taken;
+}
+
+/*
+ * A thread that finds a task of a later text wakes those that wait for tasks behind it: they are of a later text, too,
+ * and may not come before this text is left.
+ */
+bool team_take_chunk(void *context, size_t turn, size_t *chunk)
+{
+    Team *team = context;
+    const size_t own_turn = team->text_turn + turn;
+    pthread_mutex_lock(&team->mutex);
+    bool taken = wait_for_task(team, own_turn, chunk);
+    if (taken && *chunk >= team->first_task[team->text + 1]) {
+        taken = false;
+        team->beyond = own_turn;
+        pthread_cond_broadcast(&team->changed);
+    }
+    pthread_mutex_unlock(&team->mutex);
+    *chunk -= taken ? team->first_task[team->text] : 0;
+    return taken;
+}
+
 /* ---- what the threads that encode see ---- */
 
 static void give_task(Team *team, size_t task)

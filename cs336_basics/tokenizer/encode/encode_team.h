@@ -80,7 +80,7 @@ typedef struct {
     bool told_failure;                      /**< FAILED was sent */
 
     pthread_mutex_t mutex;   /**< of the fields below */
-    pthread_cond_t changed;  /**< a task has come, a piece is free, or the end */
+    pthread_cond_t changed;  /**< a task has come, `beyond` is smaller, a piece is free, or the end */
     size_t *tasks;           /**< by the rank's own count, modulo `ring`: the tasks that it was given */
     size_t given,            /**< how many it was given */
         needed,              /**< how many threads have needed so far */
@@ -94,6 +94,23 @@ typedef struct {
         finished;            /**< the threads that encode have ended */
     ParallelFailure failure; /**< of the thread that sends */
 } Team;
+
+/**
+ * @brief Waits for a task of this rank.
+ * @param      turn  the rank's tasks before it, since the beginning
+ * @param[out] task  its number
+ * @return false: there is none, or it is of a later text than the one that is being encoded
+ */
+bool team_take_task(Team *team, size_t turn, size_t *task);
+
+/**
+ * @brief The `take` of an EncodeShare: waits for a chunk of the text that is being encoded.
+ * @param      team   a Team
+ * @param      turn   the rank's chunks of this text before it
+ * @param[out] chunk  its number within the text
+ * @return false: no further chunk of this text is for this rank
+ */
+bool team_take_chunk(void *team, size_t turn, size_t *chunk);
 
 /** @brief The thread that sends and receives. @param team  a Team @return NULL */
 void *team_communicate(void *team);
