@@ -245,7 +245,7 @@ needs_mpi = @[ -n '$(HAVE_MPI)' ] || { echo 'make $@: a program with MPI is need
 hosts: $(PROGRAM) ## runs commands on two and three hosts, network namespaces of this machine: make MPI=1 hosts (Linux, root)
 	$(needs_mpi)
 	@tests/hosts/run.sh $(PROGRAM) build/hosts
-hosts-measure: $(PROGRAM) $(MEASURE_RANKS) ## measures what docs/distributed.md predicts from, ten minutes: make MPI=1 hosts-measure (Linux, root)
+hosts-measure: $(PROGRAM) $(MEASURE_RANKS) ## measures what docs/distributed.md predicts from, a quarter of an hour: make MPI=1 hosts-measure (Linux, root)
 	$(needs_mpi)
 	@python3 tests/hosts/measure.py $(PROGRAM) $(MEASURE_RANKS) $(K)
 
