@@ -196,7 +196,8 @@ ExchangeResult gradient_exchange_finish(GradientExchange *x, bool failed)
         x->ready = x->pipeline.buckets;
     x->waiting = true;
     pthread_cond_signal(&x->changed);
-    /* A thread needs time to wake up, on a busy machine milliseconds. The step waits for it, so it counts. */
+    /* If the step has to wait, the exchange ends when this thread runs again. On a busy machine that is milliseconds
+     * after the last bucket, and the step has lost them too. */
     const bool waits = x->active;
     while (x->active)
         pthread_cond_wait(&x->changed, &x->mutex);

@@ -33,7 +33,7 @@ typedef struct GradientExchange GradientExchange;
 typedef struct {
     double sum_of_squares; /**< of the sums of all ranks' gradients, in this rank's parts of the buckets */
     double seconds,        /**< from when the first bucket's gradients are final until the last bucket is complete */
-        waited;            /**< of these, those that the step had to wait after its backward pass */
+        waited;            /**< the part of `seconds` after the backward pass, in which the step waits */
 } ExchangeResult;
 
 /**

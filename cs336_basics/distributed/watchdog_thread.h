@@ -40,7 +40,7 @@ typedef struct {
 /** @brief A connection that has not shown its token. */
 typedef struct {
     ControlLink link; /**< the connection */
-    long long came;   /**< when it was accepted, in milliseconds */
+    long long came;   /**< when it was accepted, on milliseconds_now() */
 } WatchdogStranger;
 
 /** @brief What the thread shares with the other threads of its rank, and its own state. */

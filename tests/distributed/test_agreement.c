@@ -54,8 +54,8 @@ START_TEST(test_ranks_with_another_command_are_refused)
     tiny_training_write(temp_path("train.bin"), TINY_TOKENS);
     assert_differ(1, "cs336 train: rank 1 on %s: the command is encode, but train on rank 0 on %s",
                   RANK_0_AND_1("\"$program\" " TRAIN, "\"$program\" encode --input text --output ids"));
-    /* The commands are compared before the options are read (--lx is none), and before a command like story, which runs
-     * in one process only, refuses several. */
+    /* The commands are compared before the options are read: story has no option --lx, and nobody says so. They are
+     * compared before story, which runs in one process only, refuses several. */
     assert_differ(1, "cs336 train: rank 1 on %s: the command is story, but train on rank 0 on %s",
                   RANK_0_AND_1("\"$program\" " TRAIN, "\"$program\" story --lx"));
     assert_differ(1, "cs336 story: rank 1 on %s: the command is train, but story on rank 0 on %s",

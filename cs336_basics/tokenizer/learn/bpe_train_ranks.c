@@ -81,7 +81,7 @@ typedef struct {
 static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
 {
     WordSource *sources = NULL;
-    size_t source_count = 0, sent;
+    size_t source_count = 0;
     Status s = choose_sources(&sources, &source_count, texts);
     if (!s)
         s = bpe_train_count(words, &stats->bytes, sources, source_count, config, (size_t)ranks_own(),
@@ -101,7 +101,7 @@ static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *te
             stats->bytes += (size_t)all[i].bytes;
             stats->pretokens += all[i].pretokens;
         }
-        s = words_gather(words, &sent);
+        s = words_gather(words);
     }
     memory_release(all);
     return s;

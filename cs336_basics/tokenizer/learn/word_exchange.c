@@ -50,13 +50,15 @@ static size_t shard_bytes(const WordTable *words, size_t shard)
     return bytes;
 }
 
-static void pack_shard(uint8_t *to, const WordTable *words, size_t shard)
+/* Returns the end of what it has written. */
+static uint8_t *pack_shard(uint8_t *to, const WordTable *words, size_t shard)
 {
     for (WordCursor cursor = {.shard = shard}; word_table_next(words, &cursor) && cursor.shard == shard;) {
         to = write_number(write_number(to, cursor.word.length), cursor.count);
         memcpy(to, cursor.word.bytes, cursor.word.length);
         to += cursor.word.length;
     }
+    return to;
 }
 
 static int receiver(size_t shard, int ranks, bool to_one)
@@ -64,15 +66,15 @@ static int receiver(size_t shard, int ranks, bool to_one)
     return to_one ? 0 : word_shard_owner(shard, ranks);
 }
 
-/* Ranks own shards in the order of both, so packed shards that follow each other are parts that do. */
+/* The first rank owns the first shards, and so on. So shards packed one after the other are parts in the ranks' order.
+ */
 Status packed_words_make(PackedWords *packed, WordTable *words, int ranks, int own, bool to_one)
 {
-    size_t begins[WORD_SHARDS], total = 0;
+    size_t total = 0;
     *packed = (PackedWords){.part_bytes = memory_allocate_zeroed((size_t)ranks, sizeof *packed->part_bytes)};
     for (size_t i = 0; packed->part_bytes && i < WORD_SHARDS; i++) {
         const int to = receiver(i, ranks, to_one);
         const size_t bytes = to == own ? 0 : shard_bytes(words, i);
-        begins[i] = total;
         packed->part_bytes[to] += bytes;
         total += bytes;
     }
@@ -83,10 +85,11 @@ Status packed_words_make(PackedWords *packed, WordTable *words, int ranks, int o
         return status_fail(CS336_ENOMEM, "no memory to send %zu words to other ranks, %zu bytes",
                            word_table_size(words), total);
     }
+    uint8_t *next = packed->bytes;
     for (size_t i = 0; i < WORD_SHARDS; i++) {
         if (receiver(i, ranks, to_one) == own)
             continue;
-        pack_shard(packed->bytes + begins[i], words, i);
+        next = pack_shard(next, words, i);
         word_table_clear_shard(words, i);
     }
     return CS336_OK;
@@ -161,7 +164,7 @@ static Status add_parts(WordTable *words, const uint8_t *received, const size_t 
 }
 
 /* Sends the words that go to other ranks, and adds those that come from them. Collective. */
-static Status exchange(WordTable *words, size_t *sent, bool to_one)
+static Status exchange(WordTable *words, bool to_one)
 {
     const int ranks = ranks_count();
     PackedWords packed = {0};
@@ -176,10 +179,8 @@ static Status exchange(WordTable *words, size_t *sent, bool to_one)
         for (int i = 0; i < ranks; i++)
             one_each[i] = sizeof *part_bytes;
         ranks_exchange(part_bytes, one_each, packed.part_bytes, one_each);
-        for (int i = 0; i < ranks; i++) {
+        for (int i = 0; i < ranks; i++)
             total += part_bytes[i];
-            *sent += packed.part_bytes[i];
-        }
         received = memory_allocate(total);
         if (!received)
             s = status_fail(CS336_ENOMEM, "no memory to receive %zu bytes", total);
@@ -197,9 +198,8 @@ static Status exchange(WordTable *words, size_t *sent, bool to_one)
     return s;
 }
 
-Status words_gather(WordTable *words, size_t *sent)
+Status words_gather(WordTable *words)
 {
-    *sent = 0;
-    const Status s = exchange(words, sent, false);
-    return s ? s : exchange(words, sent, true);
+    const Status s = exchange(words, false);
+    return s ? s : exchange(words, true);
 }

@@ -53,10 +53,9 @@ CS336_MUST_CHECK Status packed_words_add(WordTable *words, const uint8_t *part, 
  * @brief Gives rank 0 the sums of all ranks' counts. Collective.
  * @param[in,out] words  what this rank has counted; afterwards all words of the corpus on rank 0, and none on the
  *                       others. Empty on failure
- * @param[out]    sent   bytes that this rank has sent to others
  * @retval CS336_ENOMEM  on all ranks alike
  */
-CS336_MUST_CHECK Status words_gather(WordTable *words, size_t *sent);
+CS336_MUST_CHECK Status words_gather(WordTable *words);
 
 CS336_INTERNAL_END
 

@@ -163,7 +163,8 @@ size_t word_table_size(const WordTable *table)
 static inline size_t visited_slot(const WordShard *shard, size_t before)
 {
     const size_t groups = shard->slot_count >> FIRST_SLOT_BITS;
-    const size_t step = (size_t)((double)groups * 0.6180339887498949) | 1; /* odd, so it reaches all groups */
+    /* The number of groups is a power of two, so any odd step reaches each of them once. */
+    const size_t step = (size_t)((double)groups * 0.6180339887498949) | 1;
     const size_t group = (before >> FIRST_SLOT_BITS) * step & (groups - 1);
     return group << FIRST_SLOT_BITS | (before & ((1 << FIRST_SLOT_BITS) - 1));
 }
