@@ -428,8 +428,8 @@ END_TEST
 const TestCase cli_hostile_tests[] = {
     TEST(test_sizes_that_no_machine_holds, "cli"),
     TEST(test_account_computes_with_the_largest_sizes, "transformer_accounting"),
-    SLOW_TEST(test_extremes_of_numeric_options, "cli", 60),
-    SLOW_TEST(test_numbers_of_a_checkpoint_obey_the_limits, "cli", 60),
+    TEST(test_extremes_of_numeric_options, "cli"),
+    TEST(test_numbers_of_a_checkpoint_obey_the_limits, "cli"),
     TEST(test_numbers_of_config_json_obey_the_limits, "cli"),
     TEST(test_numbers_of_vocab_json_obey_the_limits, "cli"),
     TEST(test_numbers_of_the_log_obey_the_limits, "cli"),

@@ -240,17 +240,12 @@ START_TEST(test_ranks_that_are_stopped_say_so)
 END_TEST
 
 const TestCase cli_ranks_texts_tests[] = {
-    {"test_ranks_learn_what_one_process_learns", "train_bpe", &test_ranks_learn_what_one_process_learns, 120,
-     no_mpirun},
-    {"test_ranks_encode_what_one_process_encodes", "tokenizer", &test_ranks_encode_what_one_process_encodes, 120,
-     no_mpirun},
-    {"test_ranks_share_streams_by_whole_files", "tokenizer", &test_ranks_share_streams_by_whole_files, 120,
-     no_mpirun_or_gzip},
-    {"test_ranks_without_the_files_end_with_one_line", "tokenizer", &test_ranks_without_the_files_end_with_one_line,
-     120, no_mpirun},
-    {"test_ranks_end_if_a_stream_breaks", "tokenizer", &test_ranks_end_if_a_stream_breaks, 120, no_mpirun_or_gzip},
-    {"test_ranks_end_if_the_disk_is_full", "tokenizer", &test_ranks_end_if_the_disk_is_full, 120,
-     no_mpirun_or_full_device},
-    {"test_ranks_that_are_stopped_say_so", "tokenizer", &test_ranks_that_are_stopped_say_so, 120, no_mpirun},
+    TEST_UNLESS(test_ranks_learn_what_one_process_learns, "train_bpe", no_mpirun),
+    TEST_UNLESS(test_ranks_encode_what_one_process_encodes, "tokenizer", no_mpirun),
+    TEST_UNLESS(test_ranks_share_streams_by_whole_files, "tokenizer", no_mpirun_or_gzip),
+    TEST_UNLESS(test_ranks_without_the_files_end_with_one_line, "tokenizer", no_mpirun),
+    TEST_UNLESS(test_ranks_end_if_a_stream_breaks, "tokenizer", no_mpirun_or_gzip),
+    TEST_UNLESS(test_ranks_end_if_the_disk_is_full, "tokenizer", no_mpirun_or_full_device),
+    TEST_UNLESS(test_ranks_that_are_stopped_say_so, "tokenizer", no_mpirun),
     {0},
 };

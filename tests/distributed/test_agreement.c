@@ -110,10 +110,7 @@ START_TEST(test_one_rank_agrees_with_itself)
 }
 END_TEST
 
-#define RANKS_TEST(function)                             \
-    {                                                    \
-#function, "agreement", &function, 60, no_mpirun \
-    }
+#define RANKS_TEST(function) TEST_UNLESS(function, "agreement", no_mpirun)
 
 const TestCase agreement_tests[] = {
     RANKS_TEST(test_ranks_with_another_instruction_set_are_refused),

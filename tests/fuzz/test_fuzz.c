@@ -84,5 +84,5 @@ const TestCase fuzz_tests[] = {
 #define LINE(name) TEST(test_fuzz_##name, "fuzz"),
     FUZZ_TARGETS(LINE)
 #undef LINE
-        {NULL, NULL, NULL, 0, NULL},
+        {0},
 };

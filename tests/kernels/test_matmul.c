@@ -148,9 +148,9 @@ END_TEST
 const TestCase matmul_tests[] = {
     TEST(test_matmul_every_layout_agrees_with_the_triple_loop, "kernels"),
     TEST(test_matmul_random_shapes_agree_with_the_triple_loop, "kernels"),
-    SLOW_TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop, "kernels", 20),
+    TEST(test_matmul_sizes_beyond_every_block_agree_with_the_triple_loop, "kernels"),
     TEST(test_matmul_without_rows_or_columns_touches_nothing, "kernels"),
-    SLOW_TEST(test_matmul_is_the_same_for_any_number_of_threads, "kernels", 20),
+    TEST(test_matmul_is_the_same_for_any_number_of_threads, "kernels"),
     TEST(test_matmul_equal_rows_and_columns_give_equal_elements, "kernels"),
     TEST(test_matmul_infinities_and_nan_go_where_they_belong, "kernels"),
     TEST(test_matmul_reserve_fails_cleanly, "kernels"),

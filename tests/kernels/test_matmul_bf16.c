@@ -221,12 +221,12 @@ END_TEST
 
 const TestCase matmul_bf16_tests[] = {
     TEST(test_bfloat16_by_definition, "kernels"),
-    SLOW_TEST(test_matmul_bf16_rounds_every_upper_half_as_defined, "kernels", 20),
-    SLOW_TEST(test_matmul_bf16_rounds_alike_in_every_layout, "kernels", 20),
+    TEST(test_matmul_bf16_rounds_every_upper_half_as_defined, "kernels"),
+    TEST(test_matmul_bf16_rounds_alike_in_every_layout, "kernels"),
     TEST(test_matmul_bf16_every_layout_agrees_with_the_rounded_triple_loop, "kernels"),
     TEST(test_matmul_bf16_random_shapes_agree_with_the_rounded_triple_loop, "kernels"),
-    SLOW_TEST(test_matmul_bf16_sizes_beyond_every_block_agree_with_the_rounded_triple_loop, "kernels", 20),
-    SLOW_TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads, "kernels", 20),
+    TEST(test_matmul_bf16_sizes_beyond_every_block_agree_with_the_rounded_triple_loop, "kernels"),
+    TEST(test_matmul_bf16_is_the_same_for_any_number_of_threads, "kernels"),
     TEST(test_matmul_bf16_equal_rows_and_columns_give_equal_elements, "kernels"),
     TEST(test_matmul_bf16_infinities_and_nan_go_where_they_belong, "kernels"),
     {0},

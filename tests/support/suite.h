@@ -13,7 +13,6 @@ typedef struct {
     const char *name;             /**< the test's name, as in the course where it is one of the course's */
     const char *problem;          /**< the course's problem id, or the module's name */
     const TTest **test;           /**< address of the variable that START_TEST() defines; NULL ends the table */
-    double seconds;               /**< time limit; 0: the runner's default */
     const char *(*why_not)(void); /**< returns why the test cannot run here, or NULL if it can; may be NULL itself */
 } TestCase;
 
@@ -23,19 +22,15 @@ typedef struct {
 } TestSuite;
 
 /** @brief `TEST(test_linear, "linear")` names a line of the table after its function. */
-#define TEST(function, problem)                \
-    {                                          \
-#function, problem, &function, 0, NULL \
-    }
-#define SLOW_TEST(function, problem, seconds)        \
-    {                                                \
-#function, problem, &function, seconds, NULL \
+#define TEST(function, problem)             \
+    {                                       \
+#function, problem, &function, NULL \
     }
 
 /** A test that cannot run everywhere. Where it cannot, the runner prints why and does not count the test. */
-#define TEST_UNLESS(function, problem, why_not)   \
-    {                                             \
-#function, problem, &function, 0, why_not \
+#define TEST_UNLESS(function, problem, why_not) \
+    {                                           \
+#function, problem, &function, why_not  \
     }
 
 /** @name Reasons for TEST_UNLESS(); each returns NULL if the test can run

@@ -70,7 +70,7 @@ START_TEST(test_threads_and_chunks_do_not_change_ids)
     for (size_t kind = 0; kind < 4; kind++) {
         Tokenizer *tokenizer = make_tokenizer((PretokenPattern)(kind % 2), kind / 2 * COUNT(specials));
         test_label("%s, %s special tokens", pattern_names[kind % 2], kind / 2 ? "with" : "without");
-        for (int trial = 0; trial < 10; trial++) {
+        for (int trial = 0; trial < 4; trial++) {
             uint8_t text[TEXT_BYTES], buffer[LONGEST_TEXT];
             size_t length = 0;
             for (ByteString more; length + LONGEST_TEXT <= sizeof text; length += more.length) {

@@ -311,10 +311,7 @@ START_TEST(test_launcher_of_another_mpi_is_refused)
 }
 END_TEST
 
-#define RANKS_TEST(function)                          \
-    {                                                 \
-#function, "ranks", &function, 120, no_mpirun \
-    }
+#define RANKS_TEST(function) TEST_UNLESS(function, "ranks", no_mpirun)
 
 const TestCase training_ranks_tests[] = {
     RANKS_TEST(test_ranks_train_as_one_process),

@@ -266,7 +266,7 @@ END_TEST
 
 const TestCase training_together_tests[] = {
     TEST(test_train_together_follows_fifty_steps_of_pytorch, "training_together"),
-    SLOW_TEST(test_train_together_follows_the_trainer, "training_together", 60),
+    TEST(test_train_together_follows_the_trainer, "training_together"),
     TEST(test_train_together_writes_one_loss_a_step, "training_together"),
     TEST(test_train_together_takes_one_step_of_adamw, "training_together"),
     TEST(test_train_together_stops_at_an_error, "training_together"),

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    TEST_SECONDS = 20, /* time limit of a test that names none; textbook loops are ten times slower than the library */
+    TEST_SECONDS = 20, /* time limit of a test; textbook loops are ten times slower than the library */
     REPORT_BYTES = 256 << 10,
 };
 
@@ -30,19 +30,16 @@ static const TestCase *find_test(const char *name, bool *of_course)
 
 /* Check takes a process that calls exit(0) for a test that passed. These run in the process of a test: before it, and
  * after its last line. */
-static struct {
-    bool *reached; /* in memory that the processes share */
-    unsigned seconds;
-} end;
+static bool *end_reached; /* in memory that the processes share */
 
 static void begin_test(void)
 {
-    run_limit(end.seconds);
+    run_limit(TEST_SECONDS);
 }
 
 static void end_test(void)
 {
-    *end.reached = true;
+    *end_reached = true;
 }
 
 /* Runs it as `make test` would, but prints nothing: what the process prints goes to a file. */
@@ -50,9 +47,8 @@ static SRunner *run_silently(const TestCase *test, int output)
 {
     TCase *tc = tcase_create(test->name);
     Suite *suite = suite_create(test->name);
-    end.seconds = test->seconds > TEST_SECONDS ? (unsigned)test->seconds : TEST_SECONDS;
     /* run_limit() says where the process was. Check's own limit is for a process that ignores the first. */
-    tcase_set_timeout(tc, end.seconds + 2);
+    tcase_set_timeout(tc, TEST_SECONDS + 2);
     tcase_add_checked_fixture(tc, begin_test, end_test);
     tcase_add_test(tc, *test->test);
     suite_add_tcase(suite, tc);
@@ -99,19 +95,19 @@ bool run_test(TestReport *report, const char *name, const char *file)
         snprintf(report->what, sizeof report->what, "%s", why_not);
         return true;
     }
-    if (!end.reached)
-        end.reached = mmap(NULL, sizeof *end.reached, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (end.reached == MAP_FAILED) {
+    if (!end_reached)
+        end_reached = mmap(NULL, sizeof *end_reached, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (end_reached == MAP_FAILED) {
         fputs("checker: no shared memory\n", stderr);
         exit(2);
     }
-    *end.reached = false;
+    *end_reached = false;
     const int output = run_capture();
     SRunner *runner = run_silently(test, output);
     run_read(output, text, sizeof text);
     close(output);
-    report->passed = srunner_ntests_failed(runner) == 0 && *end.reached;
-    if (srunner_ntests_failed(runner) == 0 && !*end.reached) {
+    report->passed = srunner_ntests_failed(runner) == 0 && *end_reached;
+    if (srunner_ntests_failed(runner) == 0 && !*end_reached) {
         explain(report->what, sizeof report->what, text, W_EXITCODE(0, 0), file);
     } else if (!report->passed) {
         TestResult **failures = srunner_failures(runner);
