@@ -139,7 +139,7 @@ int main(int argc, char **argv)
     /* Beyond `ulimit -f` a write then fails with EFBIG and a message; by default the signal ends the process. */
     signal(SIGXFSZ, SIG_IGN);
     memory_return_large_allocations();
-    ranks_command_begin(argc ? argv[0] : "cs336");
+    ranks_command_begin(argc, argv);
     /* Options of the program itself. */
     if (argc < 2) {
         print_help(stderr);

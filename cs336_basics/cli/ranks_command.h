@@ -12,14 +12,17 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief Says how the program was called, argv[0] of main(). */
-void ranks_command_begin(const char *program);
+/** @brief Says how the program was called: the arguments of main(), which keeps them. */
+void ranks_command_begin(int argc, char **argv);
 
 /**
- * @brief Writes `mpirun -q -n N PROGRAM` and the arguments, quoted for sh. A line that is too long becomes the words
- * "the same command".
+ * @brief Writes the command that started the ranks, quoted for sh. A line that is too long becomes the words "the same
+ * command".
+ *
+ * What comes before the program's name is known where mpirun itself has started this process: mpirun's options, such as
+ * `--hostfile`, with `-q` added. Elsewhere it is `mpirun -q -n N`, to which the reader adds the other options.
  * @param[out] line       room for @p capacity bytes, with the final zero byte
- * @param      argc,argv  the command's name and its options
+ * @param      argc,argv  the subcommand's name and its options
  * @param      without    what to leave out: flags such as "--overwrite", and options with their value, such as
  *                        "--stop-at="; NULL ends the list
  * @param      flag       flag to add, or NULL

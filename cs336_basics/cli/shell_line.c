@@ -23,7 +23,8 @@ void shell_line_begin(ShellLine *line, const char *words)
 void shell_line_add(ShellLine *line, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
-    add(line, " ", 1);
+    if (line->length)
+        add(line, " ", 1);
     const size_t length = strlen(word);
     if (length && strspn(word, plain) == length) {
         add(line, word, length);

@@ -20,7 +20,7 @@ typedef struct {
     bool too_long; /**< something did not fit: the line is of no use */
 } ShellLine;
 
-/** @brief Begins the line with words that need no quotes. */
+/** @brief Begins the line with words that need no quotes, or with "". */
 void shell_line_begin(ShellLine *line, const char *words);
 
 /** @brief Adds a blank and a word, in quotes if it contains what sh would not take as it is. */

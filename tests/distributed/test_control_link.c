@@ -185,7 +185,8 @@ START_TEST(test_the_command_is_quoted_for_a_shell)
         WORDS = sizeof words / sizeof *words,
         KEPT = WORDS - 3 /* the last three words are --stop-at and its values */
     };
-    ranks_command_begin("bin/my cs336");
+    char *call[] = {"bin/my cs336", "train"};
+    ranks_command_begin(2, call);
     ranks_command(line, sizeof line, WORDS, words, (const char *const[]){"--overwrite", "--stop-at=", NULL},
                   "--resume");
     snprintf(expected, sizeof expected, "-q,-n,1,bin/my cs336,");
@@ -198,7 +199,7 @@ START_TEST(test_the_command_is_quoted_for_a_shell)
     /* One that does not fit. */
     ranks_command(line, 40, WORDS, words, (const char *const[]){NULL}, "--resume");
     ck_assert_str_eq(line, "the same command with --resume");
-    ranks_command_begin("cs336");
+    ranks_command_begin(0, NULL);
 }
 END_TEST
 

@@ -173,16 +173,17 @@ START_TEST(test_ranks_resume)
 }
 END_TEST
 
-/* The last line of a run that was stopped is a command for as many ranks, which has all options but --stop-at. */
+/* The last line of a run that was stopped has mpirun's options, and all of the program's but --stop-at. */
 START_TEST(test_ranks_are_told_how_to_continue)
 {
     write_tokens();
     run(RANKS(2) "\"$program\" " TRAIN "--shard-optimizer --out whole");
-    run(RANKS(2) "\"$program\" " TRAIN "--shard-optimizer --stop-at 17 --out 'a run' >said");
-    run("sed -n 's/^stopped after step 17 of 50 and saved; to continue: //p' said >again.sh && "
-        "grep -q '^mpirun -q -n 2 .* --shard-optimizer --out .a run. --resume$' again.sh && "
-        "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 && "
-        "sh again.sh >out");
+    run("export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; "
+        "mpirun -n 2 --oversubscribe -x 'NAME=a b' --bind-to none \"$program\" " TRAIN
+        "--shard-optimizer --stop-at 17 --out 'a run' >said && "
+        "sed -n 's/^stopped after step 17 of 50 and saved; to continue: //p' said >again.sh && "
+        "grep -q \"^mpirun -q -n 2 --oversubscribe -x 'NAME=a b' --bind-to none \" again.sh && "
+        "grep -q ' --shard-optimizer --out .a run. --resume$' again.sh && sh again.sh >out");
     assert_same_file("a run/checkpoint.safetensors", "whole/checkpoint.safetensors");
 }
 END_TEST
