@@ -8,6 +8,7 @@
 #include "core/printable.h"
 #include "core/version.h"
 #include "distributed/agreement.h"
+#include "distributed/meeting.h"
 #include "distributed/ranks.h"
 #include "distributed/recovery.h"
 #include "distributed/watchdog.h"
@@ -101,29 +102,32 @@ static void limit_busy_waiting(char **argv)
 }
 
 /*
- * With several ranks: checks that they run the same command and that it is one for several, and begins to watch them. A
- * signal such as SIGTERM only sets a flag from here on, so that a rank can tell the others before it ends.
+ * Joins the other processes if mpirun started this one: checks that all run the same command and that it is one for
+ * several, and begins to watch them.
  */
-static Status watch_ranks(const char *command, bool shares_work, int argc, char **argv)
+static Status join_ranks(const char *command, bool shares_work, int argc, char **argv)
 {
     static char again[RECOVERY_COMMAND_BYTES];
-    if (ranks_count() == 1)
-        return CS336_OK;
     ranks_command(again, sizeof again, argc, argv, (const char *const[]){NULL}, NULL);
     recovery_set(&(Recovery){.command = command, .again = again});
-    work_stop_flag();
-    Status s = agreement_check_program(command);
-    if (!s && !shares_work)
+    meeting_begin();
+    Status s = ranks_begin();
+    if (!s && ranks_count() > 1)
+        s = agreement_check_program(command);
+    if (!s && ranks_count() > 1 && !shares_work)
         s = status_fail(CS336_ERANGE, "this command runs in one process, and mpirun started %d", ranks_count());
-    return s ? s : watchdog_begin();
+    if (!s)
+        s = watchdog_begin();
+    meeting_end();
+    if (ranks_count() > 1)
+        work_stop_flag(); /* a signal such as SIGTERM only sets a flag: a rank tells the others before it ends */
+    return s;
 }
 
-/* Joins the other processes if mpirun started this one, runs the command, and returns the exit code. */
+/* Runs the command, with the other ranks if there are some, and returns the exit code. */
 static int run_command(size_t command, int argc, char **argv)
 {
-    Status s = ranks_begin();
-    if (!s)
-        s = watch_ranks(commands[command].name, commands[command].shares_work, argc, argv);
+    const Status s = join_ranks(commands[command].name, commands[command].shares_work, argc, argv);
     int code = s && ranks_own() == 0 ? command_failed(commands[command].name) : EXIT_BAD_INPUT;
     if (!s)
         code = close_stdout(commands[command].run(argc, argv));

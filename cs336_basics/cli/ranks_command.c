@@ -42,7 +42,9 @@ static void add_launcher(ShellLine *line)
     const size_t length = length_before_program(words, launcher_command_line(words, sizeof words));
     if (length == 0) {
         char count[16];
-        snprintf(count, sizeof count, "%d", ranks_count());
+        int own;
+        const int launched = ranks_launched(&own);
+        snprintf(count, sizeof count, "%d", launched > ranks_count() ? launched : ranks_count());
         shell_line_begin(line, "mpirun -q -n");
         shell_line_add(line, count);
         return;

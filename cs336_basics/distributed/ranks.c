@@ -81,13 +81,14 @@ void ranks_transfers(unsigned long *begun_now, unsigned long *completed_now)
     *begun_now = atomic_load(&begun);
 }
 
-/*
- * Returns the number of processes that a launcher has started, as its variables say: those of OpenMPI's mpirun, those
- * of MPICH's and of Slurm's srun. 0: no launcher; 1 also stands for a number that is not said.
- */
-static int launched_count(void)
+int ranks_launched(int *own)
 {
     static const char *const counts[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
+    *own = 0;
+    for (size_t i = sizeof numbers / sizeof *numbers; i-- > 0;)
+        if (getenv(numbers[i]))
+            *own = atoi(getenv(numbers[i]));
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (getenv(counts[i]))
             return atoi(getenv(counts[i])) > 1 ? atoi(getenv(counts[i])) : 1;
@@ -97,23 +98,13 @@ static int launched_count(void)
     return tasks && atoi(tasks) > 1 ? atoi(tasks) : 1;
 }
 
-/* Returns the number that the launcher has given to this process. */
-static int launched_number(void)
-{
-    static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (getenv(numbers[i]))
-            return atoi(getenv(numbers[i]));
-    return 0;
-}
-
 /*
  * Refuses to be one of `count` processes that do not know of each other. Each of them fails, and one says why: the
  * others take the number that their launcher gave them, for which main() prints nothing.
  */
 static Status refuse_alone(int count, const char *reason)
 {
-    ranks.own = launched_number();
+    ranks_launched(&ranks.own);
     return status_fail(CS336_ERANGE,
                        "%d processes of this program were started, and %s, so that each would do the whole work", count,
                        reason);
@@ -141,10 +132,10 @@ static Status silence(void)
 Status ranks_begin(void)
 {
     gethostname(ranks.own_host, sizeof ranks.own_host - 1);
-    const int launched = launched_count();
+    int own, provided;
+    const int launched = ranks_launched(&own);
     if (!launched)
         return CS336_OK;
-    int provided;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS)
         return status_fail(CS336_EIO, "MPI_Init_thread failed");
     ranks.joined = true;
@@ -373,7 +364,8 @@ bool ranks_are_available(void)
 Status ranks_begin(void)
 {
     gethostname(ranks.own_host, sizeof ranks.own_host - 1);
-    const int count = launched_count();
+    int own;
+    const int count = ranks_launched(&own);
     if (count <= 1)
         return CS336_OK;
     return refuse_alone(count, "it was built without MPI (`make MPI=1` builds it with MPI)");

@@ -33,6 +33,14 @@ enum { RANKS_HOST_BYTES = 64 };
 bool ranks_are_available(void);
 
 /**
+ * @brief Tells what the launcher has said to this process, before ranks_begin(): mpirun of OpenMPI or MPICH, or srun.
+ * @param[out] own  the number of this rank; 0 if it is not said
+ * @return the number of processes that were started; 0: there is no launcher; 1 also stands for a number that is not
+ * said
+ */
+int ranks_launched(int *own);
+
+/**
  * @brief Joins the other ranks, if a launcher such as mpirun or srun has started this process. Collective.
  *
  * Afterwards standard output and standard error of all ranks but 0 lead nowhere, so that no line appears N times.

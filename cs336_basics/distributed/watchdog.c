@@ -29,18 +29,16 @@ static void wake_thread(void)
     (void)written; /* a full pipe wakes the thread as well */
 }
 
-/* Returns the period of heartbeats in *milliseconds, 0 if there shall be no watchdog. */
-static Status read_period(uint32_t *milliseconds)
+Status watchdog_read_limit(double *seconds)
 {
     enum { SECONDS = WATCHDOG_SILENCE_TICKS, MOST_SECONDS = 3600 };
     const double least = 0.5;
     const char *text = getenv("CS336_WATCHDOG_SECONDS");
     char *end = NULL;
-    const double seconds = text && *text ? strtod(text, &end) : SECONDS;
-    if ((end && *end) || (seconds != 0 && !(seconds >= least && seconds <= MOST_SECONDS)))
+    *seconds = text && *text ? strtod(text, &end) : SECONDS;
+    if ((end && *end) || (*seconds != 0 && !(*seconds >= least && *seconds <= MOST_SECONDS)))
         return status_fail(CS336_ERANGE, "CS336_WATCHDOG_SECONDS is \"%s\", expected 0 or a number from %g to %d", text,
                            least, MOST_SECONDS);
-    *milliseconds = (uint32_t)(seconds * 1000 / WATCHDOG_SILENCE_TICKS);
     return CS336_OK;
 }
 
@@ -92,13 +90,13 @@ Status watchdog_begin(void)
     if (ranks_count() == 1)
         return CS336_OK;
     /* Rank 0 decides whether there is a watchdog, and listens. */
-    uint32_t period = 0;
+    double silence = 0;
     Status s = prepare();
     if (!s && ranks_own() == 0)
-        s = read_period(&period);
-    if (!s && period)
+        s = watchdog_read_limit(&silence);
+    if (!s && silence > 0)
         s = control_listen(&dog.listener, &dog.offer);
-    dog.offer.tick_milliseconds = period;
+    dog.offer.tick_milliseconds = (uint32_t)(silence * 1000 / WATCHDOG_SILENCE_TICKS);
     s = ranks_agree(s);
     if (!s)
         ranks_broadcast(&dog.offer, sizeof dog.offer);

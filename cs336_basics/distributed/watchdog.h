@@ -37,6 +37,12 @@
 CS336_INTERNAL_BEGIN
 
 /**
+ * @brief Reads CS336_WATCHDOG_SECONDS: after how many seconds of silence a rank is lost; 0: never.
+ * @retval CS336_ERANGE  it is not a number of seconds
+ */
+CS336_MUST_CHECK Status watchdog_read_limit(double *seconds);
+
+/**
  * @brief Connects the ranks, and begins to watch. Collective. Call recovery_set() before.
  * @retval CS336_EIO     a rank cannot connect to rank 0
  * @retval CS336_ERANGE  CS336_WATCHDOG_SECONDS is not a number of seconds

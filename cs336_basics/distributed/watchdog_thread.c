@@ -142,6 +142,20 @@ static void say_terminating(void)
     print(line, recovery_line(line, sizeof line, what, recovery_saved()));
 }
 
+/*
+ * Prints, on rank 0, how to go on after a signal has ended the run: if the work is not done, and if the line of
+ * say_terminating() could not know yet what would be saved.
+ */
+static void say_ended(const Watchdog *dog, int code)
+{
+    static char line[LINE_BYTES];
+    bool was_asked = atomic_load(&dog->terminating);
+    for (size_t i = 0; i < dog->peer_count; i++)
+        was_asked = was_asked || dog->peers[i].terminating;
+    if (ranks_own() == 0 && was_asked && (code || (dog->said_terminating && recovery_saves())))
+        print(line, recovery_line(line, sizeof line, "a signal has ended the run", recovery_saved()));
+}
+
 /* ---- faults ---- */
 
 /* True if this rank prints the line about the peer. */
@@ -413,6 +427,7 @@ static void say_goodbye(Watchdog *dog)
     memcpy(goodbye.text, dog->failure, sizeof goodbye.text);
     pthread_mutex_unlock(&dog->lock);
     send_to_all(dog, &goodbye);
+    say_ended(dog, goodbye.code);
 }
 
 void *watchdog_thread(void *watchdog)
@@ -432,6 +447,7 @@ void *watchdog_thread(void *watchdog)
         const long long time = milliseconds_now();
         if (dog->termination_time && time >= dog->termination_time) {
             dog->termination_time = 0;
+            dog->said_terminating = true;
             say_terminating();
         }
         if (time >= next_tick) {
@@ -439,6 +455,8 @@ void *watchdog_thread(void *watchdog)
             next_tick = milliseconds_now() + period; /* one tick, however long this process was stopped */
         }
     }
+    for (size_t i = 0; i < dog->peer_count; i++)
+        receive_from(dog, &dog->peers[i]); /* what others have said before this rank heard of it through MPI */
     say_goodbye(dog);
     return NULL;
 }

@@ -85,6 +85,7 @@ typedef struct {
     unsigned failing_ticks;                             /**< since then */
     bool told_terminating;                              /**< the others know that a signal has asked this rank to end */
     long long termination_time; /**< when to print how to go on after the signal, in milliseconds; 0: never */
+    bool said_terminating;      /**< that was printed */
     bool noticed;               /**< a line has named the rank for which the others wait */
     /** @} */
 } Watchdog;

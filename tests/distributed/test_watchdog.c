@@ -80,6 +80,29 @@ START_TEST(test_a_rank_that_fails_alone_ends_the_run)
 }
 END_TEST
 
+#define BEGIN_AGAIN "to begin again: mpirun -q -n 2 */cs336 train --train none\n"
+
+/* A rank that is stopped or killed before the watchdog begins; the others meet in MPI. */
+START_TEST(test_ranks_that_do_not_meet_end_the_run)
+{
+    static const char start[] = IMPATIENT RANKS(2) "sh -c 'test $OMPI_COMM_WORLD_RANK != %d || %s; exec \"$program\" "
+                                                   "train --train none'";
+    for (int rank = 0; rank < 2; rank++) {
+        test_label("rank %d", rank);
+        ck_assert_int_ne(shell(start, rank, "kill -STOP $$"), 0);
+        ck_assert_msg(
+            fnmatch("cs336 train: the ranks have not met in 12 s: one of them is stopped, or a host cannot be "
+                    "reached; " BEGIN_AGAIN,
+                    shell_errors, 0) == 0,
+            "%s", shell_errors);
+    }
+    ck_assert_int_ne(shell(start, 1, "{ sleep 0.2; kill -KILL $$; }"), 0);
+    ck_assert_msg(fnmatch("cs336 train: the run was ended before all ranks had met; " BEGIN_AGAIN, shell_errors, 0) ==
+                      0,
+                  "%s", shell_errors);
+}
+END_TEST
+
 /* ---- what is no fault ---- */
 
 START_TEST(test_a_good_end_prints_nothing)
@@ -122,12 +145,28 @@ START_TEST(test_a_signal_that_ends_the_run_is_no_fault)
 {
     static const char start[] = IMPATIENT RANKS(3) "sh -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec \"$RUN_TESTS\" "
                                                    "watchdog %s 0' & until test -s pid0 && test -s pid2; do sleep 0.1; "
-                                                   "done; sleep 1; kill -TERM $!; wait $!";
-    shell(start, "deaf");
-    ck_assert_str_eq(shell_errors, "cs336 test: a signal has asked the run to end: it is saved if its step is complete "
-                                   "before mpirun kills it" GO_ON);
-    shell(start, "long");
+                                                   "done; sleep 1; kill -TERM %s; wait $!";
+    static const char asked[] = "cs336 test: a signal has asked the run to end: it is saved if its step is complete "
+                                "before mpirun kills it" GO_ON;
+    char expected[1024];
+    shell(start, "deaf", "$!");
+    ck_assert_str_eq(shell_errors, asked);
+    shell(start, "long", "$!");
     ck_assert_str_eq(shell_errors, "");
+    /* The first line could not know of the checkpoint that the ranks then save. */
+    snprintf(
+        expected, sizeof expected,
+        "%scs336 test: a signal has ended the run; newest checkpoint: run/checkpoint.safetensors of step 20; to go "
+        "on: RESUME\n",
+        asked);
+    shell(start, "slow", "$!");
+    ck_assert_str_eq(shell_errors, expected);
+    /* Where the work is not done, a line says how to go on, whichever rank got the signal. */
+    for (int rank = 0; rank < 3; rank++) {
+        static const char *const processes[] = {"$(cat pid0)", "$(cat pid1)", "$!"};
+        ck_assert_int_ne(shell(start, "unfinished", processes[rank]), 0);
+        ck_assert_str_eq(shell_errors, "cs336 test: a signal has ended the run" GO_ON);
+    }
 }
 END_TEST
 
@@ -212,6 +251,7 @@ const TestCase watchdog_tests[] = {
     RANKS_TEST(test_a_rank_that_dies_ends_the_run),
     RANKS_TEST(test_a_rank_that_is_stopped_ends_the_run),
     RANKS_TEST(test_a_rank_that_fails_alone_ends_the_run),
+    RANKS_TEST(test_ranks_that_do_not_meet_end_the_run),
     RANKS_TEST(test_a_good_end_prints_nothing),
     RANKS_TEST(test_a_busy_rank_is_named_once),
     RANKS_TEST(test_a_pause_of_all_ranks_ends_nothing),

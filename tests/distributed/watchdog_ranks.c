@@ -72,16 +72,30 @@ static int commit(const char *fault)
     return strcmp(fault, "error") == 0 ? (int)status_fail(CS336_EIO, "file: no such file") : EXIT_SUCCESS;
 }
 
+/* Ends the work as a signal has asked for. Returns the exit code. */
+static int stop(const char *fault)
+{
+    if (strcmp(fault, "slow") == 0) {
+        sleep_milliseconds(500);
+        if (ranks_own() == 0)
+            watchdog_saved(2 * SAVED_STEP);
+    }
+    return strcmp(fault, "unfinished") == 0 ? (int)status_fail(CS336_EINTERRUPTED, "interrupted") : EXIT_SUCCESS;
+}
+
 /* Works until the rounds are over, or a rank was asked to stop. */
 static int work(const char *fault, int rank)
 {
-    const int rounds = strcmp(fault, "long") == 0 ? ROUNDS_OF_LONG_WORK : ROUNDS;
+    static const char *const stopped[] = {"long", "slow", "unfinished"};
+    int rounds = ROUNDS;
+    for (size_t i = 0; i < sizeof stopped / sizeof *stopped; i++)
+        rounds = strcmp(fault, stopped[i]) == 0 ? ROUNDS_OF_LONG_WORK : rounds;
     const bool deaf = strcmp(fault, "deaf") == 0;
     int code = EXIT_SUCCESS;
     for (int round = 1; (round <= rounds || deaf) && !code; round++) {
         sleep_milliseconds(10);
         if (ranks_any(atomic_load(&asked_to_stop)) && !deaf)
-            break;
+            return stop(fault);
         if (round == SAVED_STEP && ranks_own() == 0)
             watchdog_saved(SAVED_STEP);
         if (round == FAULT_ROUND && strcmp(fault, "network") == 0)
