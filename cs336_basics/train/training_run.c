@@ -158,7 +158,9 @@ static Status tolerate_file_failure(const Run *run, Status s)
 {
     if (s != CS336_EIO || !has_notices(run))
         return s;
-    run->observer->notice(run->observer->context, status_message());
+    char text[1024];
+    snprintf(text, sizeof text, "step %zu: %s; the run goes on", run->trainer->step, status_message());
+    run->observer->notice(run->observer->context, text);
     return CS336_OK;
 }
 
@@ -363,6 +365,20 @@ static Status save(Run *run, const RunLogEntry *best)
     return s;
 }
 
+/* The last save of this process. If it fails, the message says which checkpoint remains. */
+static Status save_last(Run *run, const RunLogEntry *best)
+{
+    const Status s = save(run, best);
+    if (s != CS336_EIO)
+        return s;
+    char message[512]; /* a copy, because status_fail() replaces status_message() */
+    snprintf(message, sizeof message, "%s", status_message());
+    if (run->directory.saved == 0)
+        return status_fail(s, "%s; no checkpoint was saved", message);
+    return status_fail(s, "%s; the newest checkpoint is of step %zu, and --resume goes on from it", message,
+                       run->directory.saved);
+}
+
 /*
  * Saves the run after a failure that left its weights as they were after the last step, such as a token file that
  * another process has cut. Returns that failure, and says what became of the steps.
@@ -459,7 +475,7 @@ static Status train(Run *run, RunLogEntry *entry)
         last = trainer->step == end || (!is_best && is_out_of_patience(run));
         const bool stopping = ranks_any(parallel_stop_asked(stop)) && !last;
         if (stopping || last)
-            s = save(run, best);
+            s = save_last(run, best);
         else if (is_best || is_due(config->checkpoint_every, trainer->step))
             s = tolerate_file_failure(run, save(run, best));
         if (!s && stopping)

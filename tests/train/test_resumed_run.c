@@ -150,6 +150,33 @@ START_TEST(test_full_disk_keeps_the_checkpoint)
 }
 END_TEST
 
+/* Fails each write of a run in turn, until that of its last checkpoint fails. `saved`: step of an earlier one, or 0. */
+static void fail_last_checkpoint(size_t saved, const char *end)
+{
+    TrainerConfig config = tiny_training_config();
+    config.checkpoint_every = config.val_batches = 0; /* the last checkpoint is the only one */
+    char message[2048];
+    snprintf(message, sizeof message, "%s/checkpoint.safetensors: cannot write: No space left on device; %s",
+             temp_path("run"), end);
+    for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
+        config.stop_at = saved;
+        if (saved)
+            assert_ok(tiny_training_run("run", &config, RUN_OVERWRITE, NULL));
+        config.stop_at = 0;
+        file_fail_at(n);
+        ck_assert_msg(tiny_training_run("run", &config, saved ? RUN_RESUME : RUN_OVERWRITE, NULL) == CS336_EIO,
+                      "write %zu: no message \"%s\"", n, message);
+        file_fail_at(0);
+    }
+}
+
+START_TEST(test_a_last_checkpoint_that_fails_says_what_remains)
+{
+    fail_last_checkpoint(0, "no checkpoint was saved");
+    fail_last_checkpoint(5, "the newest checkpoint is of step 5, and --resume goes on from it");
+}
+END_TEST
+
 START_TEST(test_checkpoint_of_another_run)
 {
     TrainerConfig config = tiny_training_config();
@@ -224,6 +251,7 @@ const TestCase resumed_run_tests[] = {
     TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
     TEST(test_run_that_ended_does_not_go_on, "training_together"),
     TEST(test_run_stops_when_asked_and_resumes, "training_together"),
+    TEST(test_a_last_checkpoint_that_fails_says_what_remains, "checkpointing"),
     TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
     TEST(test_checkpoint_of_another_run, "training_together"),
     TEST(test_checkpoint_that_cannot_be_removed_stops_the_run, "training_together"),
