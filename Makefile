@@ -36,6 +36,8 @@ MPI_PACKAGE  := $(if $(filter 1,$(MPI)),$(firstword $(foreach package,ompi-c mpi
 USED         := $(strip $(PACKAGES) $(OPTIONAL) $(MPI_PACKAGE))
 HAVE         := $(if $(filter zlib,$(OPTIONAL)),-DCS336_HAVE_ZLIB) $(if $(filter libzstd,$(OPTIONAL)),-DCS336_HAVE_ZSTD)
 HAVE_MPI     := $(if $(MPI_PACKAGE),-DCS336_HAVE_MPI)
+ABSENT        = $(strip $(if $(OPENMP_LDFLAGS),,OpenMP) $(foreach package,zlib libzstd,$(if $(filter $(package),$(OPTIONAL)),,$(package))) \
+                $(if $(MPI_PACKAGE),,MPI (make MPI=1)))
 PKG_CFLAGS   := $(call pkg,--cflags $(PACKAGES) $(OPTIONAL))
 PKG_LIBS     := $(call pkg,--libs $(USED))
 CHECK_CFLAGS := $(call pkg,--cflags check)
@@ -167,6 +169,7 @@ $(SHARED): $(LIB_OBJECTS)
 $(PROGRAM): $(CLI_OBJECTS) $(LIBRARY)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $^ $(C336_LDFLAGS) -o $@ $(C336_LDLIBS)
+	$(if $(ABSENT),@echo '  $@ is without $(ABSENT); make doctor says what each is for')
 
 -include $(LIB_OBJECTS:.o=.d) $(CLI_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)
 

@@ -136,6 +136,42 @@ static int run_command(size_t command, int argc, char **argv)
     return code;
 }
 
+/* True if a launcher has started several processes and this one is not rank 0, which alone prints. */
+static bool is_silent(void)
+{
+    int own;
+    return ranks_launched(&own) > 1 && own > 0;
+}
+
+/* Says what is wrong with variables of the environment. Each is only a warning. */
+static void check_environment(void)
+{
+    if (isa_check_override())
+        fprintf(stderr, "cs336: %s\n", status_message());
+    if (parallel_threads_asked() > PARALLEL_MAX_THREADS)
+        fprintf(stderr,
+                "cs336: OMP_NUM_THREADS is %d, expected at most %d: %d threads are used unless --threads says "
+                "otherwise\n",
+                parallel_threads_asked(), PARALLEL_MAX_THREADS, PARALLEL_MAX_THREADS);
+}
+
+/* Does what the program does without a command, and returns the exit code. */
+static int run_without_command(const char *word)
+{
+    const bool help = word && strcmp(word, "--help") == 0, version = word && strcmp(word, "--version") == 0;
+    if (is_silent())
+        return help || version ? EXIT_OK : EXIT_BAD_USAGE;
+    if (help)
+        print_help(stdout);
+    else if (version)
+        printf("cs336 %s\n", cs336_version());
+    else if (word)
+        fprintf(stderr, "cs336: unknown command \"%s\"; cs336 --help lists the commands\n", printable(word).text);
+    else
+        print_help(stderr);
+    return close_stdout(help || version ? EXIT_OK : EXIT_BAD_USAGE);
+}
+
 int main(int argc, char **argv)
 {
     limit_busy_waiting(argv);
@@ -144,30 +180,13 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN);
     memory_return_large_allocations();
     ranks_command_begin(argc, argv);
-    /* Options of the program itself. */
-    if (argc < 2) {
-        print_help(stderr);
-        return EXIT_BAD_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0) {
-        print_help(stdout);
-        return close_stdout(EXIT_OK);
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("cs336 %s\n", cs336_version());
-        return close_stdout(EXIT_OK);
-    }
-    /* A command. A variable of the environment with a value that makes no sense is only a warning. */
-    if (isa_check_override())
-        fprintf(stderr, "cs336: %s\n", status_message());
-    if (parallel_threads_asked() > PARALLEL_MAX_THREADS)
-        fprintf(stderr,
-                "cs336: OMP_NUM_THREADS is %d, expected at most %d: %d threads are used unless --threads says "
-                "otherwise\n",
-                parallel_threads_asked(), PARALLEL_MAX_THREADS, PARALLEL_MAX_THREADS);
-    for (size_t i = 0; commands[i].name; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return run_command(i, argc - 1, argv + 1);
-    fprintf(stderr, "cs336: unknown command \"%s\"; cs336 --help lists the commands\n", printable(argv[1]).text);
-    return EXIT_BAD_USAGE;
+    const char *word = argc > 1 ? argv[1] : NULL;
+    size_t command = 0;
+    while (commands[command].name && (!word || strcmp(word, commands[command].name) != 0))
+        command++;
+    if (!commands[command].name)
+        return run_without_command(word);
+    if (!is_silent())
+        check_environment();
+    return run_command(command, argc - 1, argv + 1);
 }

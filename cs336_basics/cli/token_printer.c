@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "cli/token_printer.h"
 
+#include "distributed/ranks.h"
 #include "tokenizer/files/token_text.h"
 
 #include <stdlib.h>
@@ -19,7 +20,9 @@ enum { BACKGROUNDS = sizeof backgrounds / sizeof *backgrounds };
 static bool wants_colours(FILE *stream)
 {
     const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    return isatty(fileno(stream)) && !(no_color && *no_color) && terminal && *terminal && strcmp(terminal, "dumb") != 0;
+    /* mpirun gives rank 0 a terminal of its own, wherever its own output goes. */
+    return isatty(fileno(stream)) && ranks_count() == 1 && !(no_color && *no_color) && terminal && *terminal &&
+           strcmp(terminal, "dumb") != 0;
 }
 
 TokenPrinter token_printer_begin(FILE *stream, const Tokenizer *tokenizer)

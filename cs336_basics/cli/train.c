@@ -2,6 +2,7 @@
 #include "cli/train.h"
 
 #include "accounting/flops.h"
+#include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/options_config.h"
@@ -239,6 +240,17 @@ static void print_dtype(DType dtype)
         printf("dtype    %s\n", dtype_names[dtype]);
 }
 
+static void print_size(const Trainer *trainer)
+{
+    const TransformerLMConfig *model = &trainer->config.model;
+    AccountMemory more = {0}; /* what a rank needs besides */
+    account_memory_of_rank(&more, model, (size_t)ranks_count(), false);
+    printf("size     %s parameters, %sB %s\n", count_text((double)transformer_lm_parameter_count(model)),
+           count_text((double)trainer_bytes(trainer) + more.exchange),
+           ranks_count() == 1 ? "with gradients, moments and activations"
+                              : "for each rank with gradients, moments, activations and the exchange");
+}
+
 static void print_header(const TrainOptions *o, const Trainer *trainer)
 {
     enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such as "size     " */
@@ -247,9 +259,7 @@ static void print_header(const TrainOptions *o, const Trainer *trainer)
     model_config_print("model", LABEL_COLUMNS, &config->model);
     if (o->init_from && !o->resume)
         printf("weights  from %s\n", printable(o->init_from).text);
-    printf("size     %s parameters, %sB with gradients, moments and activations\n",
-           count_text((double)transformer_lm_parameter_count(&config->model)),
-           count_text((double)trainer_bytes(trainer)));
+    print_size(trainer);
     printf("data     %s tokens in %s", count_text((double)trainer->train->count), printable(o->train).text);
     if (trainer->val)
         printf(", %s to validate", count_text((double)trainer->val->count));

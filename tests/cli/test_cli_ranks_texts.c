@@ -98,8 +98,7 @@ START_TEST(test_ranks_encode_what_one_process_encodes)
               "--output ids2 >said && cmp ids ids2 && cmp ids.json ids2.json "
               "&& test $(wc -l <said) = 1 && sed 's/, [^,]*$//' one >a && sed 's/, [^,]*$//' said | cmp a -");
     for_ranks("ranks $n encode --tokenizer t.json " INPUTS "--output 2.npy >said && cmp ids.npy 2.npy");
-    for_ranks(
-        "export NO_COLOR=1; ranks $n encode --tokenizer t.json --input short odd --pretty >p 2>said && cmp pretty p");
+    for_ranks("ranks $n encode --tokenizer t.json --input short odd --pretty >p 2>said && cmp pretty p");
     for_ranks("ranks $n encode --tokenizer t.json " INPUTS "--output - >ids2 2>said && cmp ids ids2");
     for_ranks("ranks $n encode --tokenizer t.json --input empty --output ids2 >said && test ! -s ids2");
     for_ranks(
@@ -250,6 +249,19 @@ START_TEST(test_ranks_that_are_stopped_say_so)
 }
 END_TEST
 
+/* One rank prints, and without colours: mpirun gives it a terminal of its own, whatever reads its output. */
+START_TEST(test_ranks_print_once_and_without_colours)
+{
+    assert_shell_ok("cs336 --version >one; " RANKS "ranks 3 --version >all; cmp one all");
+    ck_assert_int_ne(shell(RANKS "ranks 3 nonsense"), 0);
+    ck_assert_str_eq(shell_errors, "cs336: unknown command \"nonsense\"; cs336 --help lists the commands\n");
+    assert_shell_ok("echo 'the cat' >text; cs336 train-bpe --input text --vocab-size 257 --tokenizer t.json " END);
+    assert_shell_ok(RANKS "TERM=xterm ranks 2 encode --tokenizer t.json --input text --pretty >said 2>summary; grep -q "
+                          "'t.*h.*e' said && ! grep "
+                          "'\033' said");
+}
+END_TEST
+
 const TestCase cli_ranks_texts_tests[] = {
     TEST_UNLESS(test_ranks_learn_what_one_process_learns, "train_bpe", no_mpirun),
     TEST_UNLESS(test_ranks_encode_what_one_process_encodes, "tokenizer", no_mpirun),
@@ -257,6 +269,7 @@ const TestCase cli_ranks_texts_tests[] = {
     TEST_UNLESS(test_ranks_without_the_files_end_with_one_line, "tokenizer", no_mpirun),
     TEST_UNLESS(test_ranks_end_if_a_stream_breaks, "tokenizer", no_mpirun_or_gzip),
     TEST_UNLESS(test_ranks_end_if_the_disk_is_full, "tokenizer", no_mpirun_or_full_device),
+    TEST_UNLESS(test_ranks_print_once_and_without_colours, "tokenizer", no_mpirun),
     TEST_UNLESS(test_ranks_that_are_stopped_say_so, "tokenizer", no_mpirun),
     {0},
 };
