@@ -1,5 +1,6 @@
 #include "cli/encode_inputs.h"
 
+#include "core/clock.h"
 #include "core/input_stream.h"
 #include "core/memory.h"
 #include "distributed/ranks.h"
@@ -64,7 +65,7 @@ static void show_progress(const EncodeInputs *inputs)
         return;
     const size_t total = inputs->texts.total, taken = inputs->plain_done + input_texts_taken(&inputs->texts);
     const double megabytes = (double)inputs->done / 1e6;
-    const double speed = work_megabytes_per_second((double)inputs->done, work_seconds() - progress->phase_start);
+    const double speed = work_megabytes_per_second((double)inputs->done, clock_seconds() - progress->phase_start);
     /* A file that grew since it was measured must not give a negative time. */
     WorkTime left = {""};
     if (total && taken)
@@ -86,9 +87,9 @@ Status encode_inputs_one(EncodeInputs *inputs, size_t index, Encoder *encoder, s
     Status s = CS336_OK;
     *bytes = 0;
     for (size_t length = 1; !s && length > 0;) {
-        const double began = work_seconds();
+        const double began = clock_seconds();
         s = separator_hint_read(&stream, text, sizeof text, &length);
-        inputs->reading += work_seconds() - began;
+        inputs->reading += clock_seconds() - began;
         if (!s)
             s = length ? encoder_feed(encoder, text, length) : encoder_finish(encoder);
         if (!s)

@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
+#include "core/clock.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/parallel.h"
@@ -233,10 +234,10 @@ static Status run(const EvaluateOptions *o, const TransformerLM *lm, Text *text,
     if (s)
         return s;
     work_begin_phase(&sink->progress);
-    const double start = work_seconds();
+    const double start = clock_seconds();
     s = evaluate(&loss, lm, &text->tokens, &(EvaluateConfig){.stride = o->stride, .batch_size = o->batch_size},
                  (LossReceiver){.losses = take_losses, .context = sink});
-    const double seconds = work_seconds() - start;
+    const double seconds = clock_seconds() - start;
     if (s == CS336_ERANGE) /* a run that diverged leaves weights that are no numbers */
         s = status_fail(s, "%s: %s", o->checkpoint, status_message());
     if (!s && sink->writer.stream)

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/work.h"
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/memory.h"
 #include "optim/sgd_tuning.h"
@@ -81,7 +82,7 @@ TrainEnd experiment_sgd(int argc, char **argv)
         status_record("%s: path too long", o.out);
         return TRAIN_FAILED;
     }
-    const double start = work_seconds();
+    const double start = clock_seconds();
     double *numbers = memory_allocate(memory_product(2 * o.steps, sizeof *numbers));
     Status s = numbers ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for %zu steps", o.steps);
     if (!s)
@@ -89,7 +90,7 @@ TrainEnd experiment_sgd(int argc, char **argv)
     if (!s)
         s = write_config(config, &o);
     if (!s)
-        s = write_log(log, &o, numbers, numbers + o.steps, work_seconds() - start);
+        s = write_log(log, &o, numbers, numbers + o.steps, clock_seconds() - start);
     memory_release(numbers);
     return s ? TRAIN_FAILED : TRAIN_COMPLETE;
 }

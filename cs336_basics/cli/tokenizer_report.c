@@ -3,6 +3,7 @@
 #include "cli/options.h"
 #include "cli/tokenizer_options.h"
 #include "cli/work.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "core/plural.h"
 #include "core/printable.h"
@@ -129,13 +130,13 @@ static Status measure(Report *report, Subject *subject, const TextList *paths, W
         return s;
     s = encoder_create(&encoder, subject->tokenizer, count_ids, subject);
     work_begin_phase(progress);
-    const double began = work_seconds();
+    const double began = clock_seconds();
     for (size_t i = 0; !s && i < paths->count; i++) {
         const uint64_t previous = subject->tokens;
         s = encode_inputs_one(&inputs, i, encoder, &report->file_bytes[i]);
         subject->file_tokens[i] = subject->tokens - previous;
     }
-    subject->seconds = work_seconds() - began - inputs.reading;
+    subject->seconds = clock_seconds() - began - inputs.reading;
     report->bytes = inputs.done;
     encoder_destroy(encoder);
     encode_inputs_end(&inputs);

@@ -5,6 +5,7 @@
 #include "cli/screen.h"
 #include "cli/shell_line.h"
 #include "cli/work.h"
+#include "core/clock.h"
 #include "core/plural.h"
 #include "core/printable.h"
 #include "distributed/ranks.h"
@@ -21,7 +22,7 @@ void train_progress_begin(TrainProgress *progress, const TrainerConfig *config, 
                                 .steps = steps,
                                 .end = stop_at && stop_at < steps ? stop_at : steps,
                                 .terminal = isatty(STDOUT_FILENO) != 0 && ranks_count() == 1,
-                                .start_time = work_seconds()};
+                                .start_time = clock_seconds()};
 }
 
 /* ---- lines ---- */
@@ -90,7 +91,7 @@ void train_progress_step(void *context, const RunLogEntry *entry, bool logged)
 {
     enum { LINES_PER_SECOND = 10 }; /* on a terminal: more would be faster than people can read */
     TrainProgress *progress = context;
-    const double time = work_seconds();
+    const double time = clock_seconds();
     if (!progress->first)
         progress->first = entry->step;
     if (logged)

@@ -35,7 +35,7 @@ typedef struct {
     size_t steps,      /**< of the whole run */
         first,         /**< first step of this process; 0 until it is known */
         end;           /**< last step of this process */
-    double start_time, /**< when the run began, on work_seconds() */
+    double start_time, /**< when the run began, on clock_seconds() */
         line_time;     /**< when the latest line was printed */
     double val_loss;   /**< of the latest validation */
     bool validated;    /**< true if val_loss is set */

@@ -1,6 +1,7 @@
 #define _XOPEN_SOURCE 700
 #include "cli/work.h"
 
+#include "core/clock.h"
 #include "core/input_stream.h"
 #include "core/printable.h"
 #include "distributed/watchdog.h"
@@ -21,13 +22,6 @@
 static const double SECONDS_ON_A_TERMINAL = 0.1, SECONDS_IN_A_FILE = 10;
 /* Seconds before the first line, so that short work prints none. */
 static const double SECONDS_OF_SILENCE = 1;
-
-double work_seconds(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* ---- lines that may be skipped ---- */
 
@@ -110,7 +104,7 @@ void work_flush_stdout(void)
 /* Seconds within which several signals from the keyboard count as one press of Ctrl-C. */
 static const double SECONDS_OF_ONE_PRESS = 0.5;
 static atomic_int stop;
-static atomic_llong last_signal;        /* nanoseconds on the clock of work_seconds() */
+static atomic_llong last_signal;        /* nanoseconds on the clock of clock_seconds() */
 static const char *_Atomic stop_notice; /* NULL: none */
 
 /* Prints the notice, but only to a terminal that open_terminals() has opened: a signal handler must not block. */
@@ -132,7 +126,7 @@ static void print_notice(void)
 static void ask_to_stop(int number)
 {
     const int old_errno = errno;
-    const long long time = (long long)(1e9 * work_seconds()), previous_time = atomic_exchange(&last_signal, time);
+    const long long time = (long long)(1e9 * clock_seconds()), previous_time = atomic_exchange(&last_signal, time);
     const bool from_keyboard = number == SIGINT || number == SIGQUIT;
     if (number != SIGUSR1 && number != SIGUSR2) /* these ask the run to save, and no kill follows */
         watchdog_terminating();
@@ -203,7 +197,7 @@ Status work_check_stop(void)
 
 WorkProgress work_begin(const char *command)
 {
-    const double time = work_seconds();
+    const double time = clock_seconds();
     return (WorkProgress){.command = command,
                           .start_time = time,
                           .line_time = time,
@@ -213,7 +207,7 @@ WorkProgress work_begin(const char *command)
 
 bool work_is_due(const WorkProgress *progress)
 {
-    const double time = work_seconds(), pause = progress->terminal ? SECONDS_ON_A_TERMINAL : SECONDS_IN_A_FILE;
+    const double time = clock_seconds(), pause = progress->terminal ? SECONDS_ON_A_TERMINAL : SECONDS_IN_A_FILE;
     return time - progress->start_time >= SECONDS_OF_SILENCE && time - progress->line_time >= pause;
 }
 
@@ -228,7 +222,7 @@ void work_show(WorkProgress *progress, const char *format, ...)
             printable(text).text, progress->terminal ? WORK_LINE_END : "\n");
     fflush(stderr);
     progress->dirty = true;
-    progress->line_time = work_seconds();
+    progress->line_time = clock_seconds();
 }
 
 WorkTime work_time(double seconds)
@@ -247,12 +241,12 @@ WorkTime work_time(double seconds)
 
 void work_begin_phase(WorkProgress *progress)
 {
-    progress->phase_start = work_seconds();
+    progress->phase_start = clock_seconds();
 }
 
 WorkTime work_left(const WorkProgress *progress, size_t done, size_t total)
 {
-    const double passed = work_seconds() - progress->phase_start;
+    const double passed = clock_seconds() - progress->phase_start;
     return work_time(passed * (double)(total - done) / (double)done);
 }
 
@@ -261,7 +255,7 @@ double work_end(WorkProgress *progress)
     if (progress->dirty && progress->terminal)
         fputs(WORK_LINE_CLEAR, stderr);
     progress->dirty = false;
-    return work_seconds() - progress->start_time;
+    return clock_seconds() - progress->start_time;
 }
 
 Status work_write_file(const char *output, WorkContents *write_contents, const void *context)

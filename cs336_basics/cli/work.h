@@ -1,6 +1,6 @@
 /**
  * @file
- * @brief For commands that run for a while: a clock, a line of progress, output that never blocks, and signals such as
+ * @brief For commands that run for a while: a line of progress, output that never blocks, and signals such as
  * Ctrl-C, which set a flag so that the command can finish cleanly.
  */
 #ifndef CS336_CLI_WORK_H
@@ -15,9 +15,6 @@
 #include <stdio.h>
 
 CS336_INTERNAL_BEGIN
-
-/** @brief Returns the seconds of a monotonic clock, which a change of the system's time does not affect. */
-double work_seconds(void);
 
 /**
  * @brief Installs signal handlers and returns a flag. Each signal that asks the process to end sets the flag to 1:
@@ -71,7 +68,7 @@ CS336_MUST_CHECK Status work_check_stop(void);
 /** @brief A line of progress on stderr. On a terminal it is overwritten; in a file each line follows the one before. */
 typedef struct {
     const char *command; /**< name, for the beginning of the line */
-    double start_time;   /**< times are in seconds, from work_seconds() */
+    double start_time;   /**< times are in seconds, from clock_seconds() */
     double line_time;    /**< of the latest line */
     double phase_start;  /**< of the phase; work_left() measures the speed since then */
     bool terminal;       /**< true if stderr is a terminal */

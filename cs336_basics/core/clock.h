@@ -12,6 +12,9 @@ CS336_INTERNAL_BEGIN
 /** @brief Returns the seconds of a monotonic clock, which a change of the system's time does not affect. */
 double clock_seconds(void);
 
+/** @brief The same in whole milliseconds. A signal handler may call both. */
+long long clock_milliseconds(void);
+
 CS336_INTERNAL_END
 
 #endif

@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #include "distributed/control_link.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 
 #include <arpa/inet.h>
@@ -13,17 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- sockets ---- */
-
-static long long milliseconds_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (long long)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 /*
  * Sets what every socket here has: no function waits on it, no child process inherits it, and a message leaves at once
@@ -260,7 +253,7 @@ static Attempt *wait_for_answer(Attempt *attempts, struct pollfd *sockets, const
                                 long long until)
 {
     for (;;) {
-        const long long left = until - milliseconds_now();
+        const long long left = until - clock_milliseconds();
         size_t open = 0;
         for (size_t i = 0; i < offer->count; i++) {
             sockets[i] = (struct pollfd){.fd = attempts[i].link.descriptor, /* poll() leaves out -1 */
@@ -289,7 +282,7 @@ Status control_link_connect(ControlLink *link, const ControlOffer *offer, int ra
     for (size_t i = 0; !s && i < offer->count; i++)
         start_attempt(&attempts[i], &offer->addresses[i], offer->port);
     if (!s) {
-        answered = wait_for_answer(attempts, sockets, offer, rank, milliseconds_now() + milliseconds);
+        answered = wait_for_answer(attempts, sockets, offer, rank, clock_milliseconds() + milliseconds);
         s = answered ? CS336_OK
                      : status_fail(CS336_EIO, "no TCP connection to port %u of rank 0 at any of its %u addresses",
                                    (unsigned)offer->port, (unsigned)offer->count);

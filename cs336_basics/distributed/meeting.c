@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "distributed/meeting.h"
 
+#include "core/clock.h"
 #include "distributed/ranks.h"
 #include "distributed/recovery.h"
 #include "distributed/watchdog.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -24,24 +24,17 @@ enum { ENDING = sizeof ending / sizeof *ending };
 /* What the signal handlers read. Lines are written before, because a handler may not format text. */
 static struct {
     int own;         /* this rank */
-    time_t deadline; /* of rank 0, on the monotonic clock; 0: none */
+    double deadline; /* of rank 0, on clock_seconds(); 0: none */
     char late[RECOVERY_COMMAND_BYTES], ended[RECOVERY_COMMAND_BYTES];
     size_t late_length, ended_length;
     struct sigaction old_alarm, old_ending[ENDING];
 } meeting;
 
-static time_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec;
-}
-
 /* Prints a line, unless this rank was stopped until another one has spoken in its place. */
 static void say(const char *line, size_t length, int last_speaker)
 {
     if (meeting.own > last_speaker ||
-        (meeting.deadline && now() >= meeting.deadline + (meeting.own + 1) * NEXT_SECONDS))
+        (meeting.deadline > 0 && clock_seconds() >= meeting.deadline + (meeting.own + 1) * NEXT_SECONDS))
         return;
     const ssize_t written = write(ranks_stderr(), line, length);
     (void)written; /* there is nobody else to tell */
@@ -80,7 +73,7 @@ void meeting_begin(void)
     meeting.late_length = recovery_line(meeting.late, sizeof meeting.late, what, 0);
     meeting.ended_length =
         recovery_line(meeting.ended, sizeof meeting.ended, "the run was ended before all ranks had met", 0);
-    meeting.deadline = seconds ? now() + (time_t)seconds : 0;
+    meeting.deadline = seconds ? clock_seconds() + seconds : 0;
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = end_by_signal;

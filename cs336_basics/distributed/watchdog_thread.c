@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "distributed/watchdog_thread.h"
 
+#include "core/clock.h"
 #include "core/printable.h"
 #include "distributed/launcher.h"
 #include "distributed/ranks.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Times in ticks, the period of heartbeats: a second, unless CS336_WATCHDOG_SECONDS says otherwise. */
@@ -31,13 +31,6 @@ enum {
     LINE_BYTES = 3 * RECOVERY_COMMAND_BYTES,
     MPIRUN_SECONDS = 8 /* that mpirun has to end the ranks after one was lost; two if it can reach all hosts */
 };
-
-static long long milliseconds_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (long long)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 /* ---- what is sent ---- */
 
@@ -345,13 +338,13 @@ static long long place_time(Watchdog *dog)
 /* Accepts the connections that wait. Where all places are taken, a silent connection that has had its time goes. */
 static void accept_strangers(Watchdog *dog)
 {
-    while (dog->listener >= 0 && place_time(dog) <= milliseconds_now()) {
+    while (dog->listener >= 0 && place_time(dog) <= clock_milliseconds()) {
         WatchdogStranger *place = find_place(dog);
         const ControlLink link = control_accept(dog->listener);
         if (link.descriptor < 0)
             return;
         control_link_close(&place->link);
-        *place = (WatchdogStranger){.link = link, .came = milliseconds_now()};
+        *place = (WatchdogStranger){.link = link, .came = clock_milliseconds()};
     }
 }
 
@@ -362,7 +355,7 @@ static void tick(Watchdog *dog)
     update_own(dog, 1);
     send_to_all(dog, &dog->own);
     for (size_t i = 0; i < WATCHDOG_MAX_STRANGERS; i++)
-        if (milliseconds_now() - dog->strangers[i].came > STRANGER_MILLISECONDS)
+        if (clock_milliseconds() - dog->strangers[i].came > STRANGER_MILLISECONDS)
             control_link_close(&dog->strangers[i].link);
     for (size_t i = 0; i < dog->peer_count; i++)
         check_peer(dog, &dog->peers[i]);
@@ -388,7 +381,7 @@ static void obey(Watchdog *dog)
         const ControlMessage message = message_of(CONTROL_TERMINATING);
         send_to_all(dog, &message);
         dog->told_terminating = true;
-        dog->termination_time = ranks_own() == 0 ? milliseconds_now() + TERMINATION_MILLISECONDS : 0;
+        dog->termination_time = ranks_own() == 0 ? clock_milliseconds() + TERMINATION_MILLISECONDS : 0;
     }
     if (atomic_load(&dog->failing) && !dog->told_failing) {
         ControlMessage message = message_of(CONTROL_FAILED);
@@ -407,7 +400,7 @@ static void wait_until(Watchdog *dog, long long time)
 {
     size_t count = 0;
     const long long place = dog->listener >= 0 ? place_time(dog) : 0;
-    const bool accepts = place <= milliseconds_now(); /* else a connection that waits must not wake the thread */
+    const bool accepts = place <= clock_milliseconds(); /* else a connection that waits must not wake the thread */
     time = !accepts && place < time ? place : time;
     dog->sockets[count++] = (struct pollfd){.fd = dog->wake[0], .events = POLLIN};
     dog->sockets[count++] = (struct pollfd){.fd = accepts ? dog->listener : -1, .events = POLLIN};
@@ -415,7 +408,7 @@ static void wait_until(Watchdog *dog, long long time)
         dog->sockets[count++] = (struct pollfd){.fd = dog->strangers[i].link.descriptor, .events = POLLIN};
     for (size_t i = 0; i < dog->peer_count; i++)
         dog->sockets[count++] = (struct pollfd){.fd = dog->peers[i].link.descriptor, .events = POLLIN};
-    const long long left = time - milliseconds_now();
+    const long long left = time - clock_milliseconds();
     poll(dog->sockets, (nfds_t)count, left > 0 ? (int)left : 0);
 }
 
@@ -434,7 +427,7 @@ void *watchdog_thread(void *watchdog)
 {
     Watchdog *dog = watchdog;
     const long long period = dog->offer.tick_milliseconds;
-    long long next_tick = milliseconds_now() + period;
+    long long next_tick = clock_milliseconds() + period;
     while (!atomic_load(&dog->leaving)) {
         const bool soon = dog->termination_time && dog->termination_time < next_tick;
         wait_until(dog, soon ? dog->termination_time : next_tick);
@@ -444,7 +437,7 @@ void *watchdog_thread(void *watchdog)
         for (size_t i = 0; i < dog->peer_count; i++)
             receive_from(dog, &dog->peers[i]);
         obey(dog);
-        const long long time = milliseconds_now();
+        const long long time = clock_milliseconds();
         if (dog->termination_time && time >= dog->termination_time) {
             dog->termination_time = 0;
             dog->said_terminating = true;
@@ -452,7 +445,7 @@ void *watchdog_thread(void *watchdog)
         }
         if (time >= next_tick) {
             tick(dog);
-            next_tick = milliseconds_now() + period; /* one tick, however long this process was stopped */
+            next_tick = clock_milliseconds() + period; /* one tick, however long this process was stopped */
         }
     }
     for (size_t i = 0; i < dog->peer_count; i++)

@@ -40,7 +40,7 @@ typedef struct {
 /** @brief A connection that has not shown its token. */
 typedef struct {
     ControlLink link; /**< the connection */
-    long long came;   /**< when it was accepted, on milliseconds_now() */
+    long long came;   /**< when it was accepted, on clock_milliseconds() */
 } WatchdogStranger;
 
 /** @brief What the thread shares with the other threads of its rank, and its own state. */
