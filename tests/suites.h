@@ -72,7 +72,8 @@
     X(long_pretoken)      \
     X(encode_file)        \
     X(text_streams)       \
-    X(tokenizer_ranks)    \
+    X(word_exchange)      \
+    X(encode_ranks)       \
     X(input_texts)        \
     X(replace)            \
     X(tokenizer_files)    \

@@ -3,9 +3,8 @@
 #include "tests/suites.h"
 #include "tests/support/allclose.h"
 #include "tests/support/compare_ids.h"
-#include "tests/support/failures.h"
 #include "tests/support/plain_pretokens.h"
-#include "tests/support/random_text.h"
+#include "tests/support/split_texts.h"
 #include "tokenizer/encode/encode_file.h"
 #include "tokenizer/learn/bpe_train.h"
 #include "tokenizer/split/pretokenize.h"
@@ -13,27 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_BYTES = 4000, VOCABULARY = 400 };
-
-static const ByteString specials[] = {ATOM("<|a|>"), ATOM("aba"), ATOM("x y\n"), ATOM("\n<|a|>\n")};
-static const ByteString atoms[] = {ATOM("<|a|>"), ATOM("<|a"), ATOM("aab"), ATOM("ab"),   ATOM("x y"),      ATOM(" "),
-                                   ATOM("\n"),    ATOM("é"),   ATOM("'s"),  ATOM("12"),   ATOM("\xE4\xB8"), ATOM("\0"),
-                                   ATOM("东"),    ATOM("'ll"), ATOM("  "),  ATOM("\xFF"), ATOM("\xC2\xA0")};
-
-static Tokenizer *make_tokenizer(PretokenPattern pattern, size_t special_count)
-{
-    static const char text[] =
-        "aab aabaab abab aaaa aaab bbab abba aaaaaaaabbbbabab xxyx é éé 东东 'll it's he's 12 1212 "
-        "<|a|> <| |> |>x x|> \xFF\xFF \n\n\n  \n x y\n aa\xC2\xA0 a\xC2\xA0 aabb ab word words";
-    const ByteString texts[] = {byte_string(text)};
-    const BPETrainConfig config = {.vocab_size = VOCABULARY, .pattern = pattern, .threads = 1};
-    BPEModel model;
-    Tokenizer *tokenizer;
-    assert_ok(bpe_train(&model, NULL, texts, 1, &config));
-    assert_ok(tokenizer_create(&tokenizer, &model, specials, special_count));
-    bpe_model_deinit(&model);
-    return tokenizer;
-}
+enum { TEXT_BYTES = 4000 };
 
 static bool same_ids(const TokenList *a, const TokenList *b)
 {
@@ -68,23 +47,18 @@ START_TEST(test_threads_and_chunks_do_not_change_ids)
     static const int threads[] = {1, 2, 3, 8};
     Rng rng = rng_seeded(6);
     for (size_t kind = 0; kind < 4; kind++) {
-        Tokenizer *tokenizer = make_tokenizer((PretokenPattern)(kind % 2), kind / 2 * COUNT(specials));
+        Tokenizer *tokenizer = split_tokenizer((PretokenPattern)(kind % 2), split_specials, kind / 2 * SPLIT_SPECIALS);
         test_label("%s, %s special tokens", pattern_names[kind % 2], kind / 2 ? "with" : "without");
         for (int trial = 0; trial < 4; trial++) {
-            uint8_t text[TEXT_BYTES], buffer[LONGEST_TEXT];
-            size_t length = 0;
-            for (ByteString more; length + LONGEST_TEXT <= sizeof text; length += more.length) {
-                more = random_text(&rng, buffer, atoms, COUNT(atoms), 30);
-                memcpy(text + length, more.bytes, more.length);
-            }
+            uint8_t bytes[TEXT_BYTES];
+            const ByteString text = split_text(&rng, bytes, sizeof bytes);
             TokenList expected = {0};
-            assert_ok(tokenizer_encode(tokenizer, &expected, (ByteString){.bytes = text, .length = length}));
+            assert_ok(tokenizer_encode(tokenizer, &expected, text));
             for (size_t c = 0; c < COUNT(chunks); c++)
                 for (size_t t = 0; t < COUNT(threads); t++) {
                     const EncodeConfig config = {.threads = threads[t], .chunk_bytes = chunks[c]};
                     TokenList ids = {0};
-                    assert_ok(encode_text(tokenizer, (ByteString){.bytes = text, .length = length}, token_list_sink,
-                                          &ids, &config));
+                    assert_ok(encode_text(tokenizer, text, token_list_sink, &ids, &config));
                     if (!same_ids(&expected, &ids))
                         ck_abort_msg("text %d, chunks of %zu, %d threads: %zu ids, expected %zu", trial, chunks[c],
                                      threads[t], ids.count, expected.count);
@@ -101,7 +75,7 @@ END_TEST
 START_TEST(test_a_chunk_of_many_ids_is_not_kept)
 {
     const size_t half = 400000, length = 2 * half + 1;
-    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, NULL, 0);
     uint8_t *text = malloc(length);
     memset(text, 'w', length);
     text[half] = ' ';
@@ -301,7 +275,7 @@ static void assert_encodes_within(const Tokenizer *tokenizer, ByteString text, s
 START_TEST(test_distinct_pretokens_without_end_take_bounded_memory)
 {
     const size_t words = test_is_instrumented() ? 20000 : 100000, most = 2 * words * 60;
-    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, NULL, 0);
     uint8_t *text = malloc(most);
     size_t length = 0;
     for (size_t turn = 0; turn < 2; turn++) {
@@ -326,7 +300,7 @@ START_TEST(test_pretokens_without_end_take_bounded_memory)
 {
     static const char *const letters[] = {"a", "ab", "aab", "abwors", "\xE4\xB8\x9C"};
     const size_t length = test_is_instrumented() ? 60000 : 600000;
-    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, NULL, 0);
     uint8_t *text = malloc(length);
     for (size_t k = 0; k < COUNT(letters); k++)
         for (int random = 0; random < 2; random++) {
@@ -362,7 +336,7 @@ static void count_progress(void *context, size_t done, size_t total)
 
 START_TEST(test_encoding_says_how_far_it_is_and_why_it_ends)
 {
-    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, NULL, 0);
     uint8_t text[1000];
     size_t progress = 0;
     TokenList ids = {0};
@@ -388,7 +362,7 @@ END_TEST
 START_TEST(test_a_file_is_encoded_as_its_text)
 {
     const char *path = "tests/fixtures/tokenizer/story.txt";
-    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, COUNT(specials));
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, split_specials, SPLIT_SPECIALS);
     LoadedFile file;
     TokenList ids = {0}, expected = {0};
     const EncodeConfig config = {.chunk_bytes = 500};
@@ -418,7 +392,7 @@ static Status attempt(void *context)
 
 START_TEST(test_encoding_a_text_survives_every_failed_allocation)
 {
-    Tokenizer *tokenizer = make_tokenizer(PATTERN_GPT2, 0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, NULL, 0);
     assert_allocation_failures_say(attempt, tokenizer, "encode_text: no memory for 1 threads",
                                    "encoder_create: no memory", "word_cache_init: no memory for 2048 pre-tokens",
                                    "tokenizer_encode: no memory for a pre-token of 4096 bytes",

@@ -5,6 +5,7 @@
 #include "tests/support/failures.h"
 #include "tests/support/plain_pretokens.h"
 #include "tests/support/random_text.h"
+#include "tests/support/split_texts.h"
 #include "tokenizer/encode/encode_file.h"
 #include "tokenizer/learn/bpe_train.h"
 #include "tokenizer/learn/word_count.h"
@@ -239,20 +240,6 @@ END_TEST
 
 /* ---- encoding ---- */
 
-static Tokenizer *make_tokenizer(size_t special_count)
-{
-    const ByteString text =
-        byte_string("aab aabaab abab aaaa aaab bbab abba aaaaaaaabbbbabab xxyx é éé 东东 'll it's he's 12 1212 "
-                    "<|a|> <| |> |>x x|> \xFF\xFF \n\n\n  \n x y\n aa\xC2\xA0 a\xC2\xA0 aabb ab word words");
-    const BPETrainConfig config = {.vocab_size = 400, .threads = 1};
-    BPEModel model;
-    Tokenizer *tokenizer;
-    assert_ok(bpe_train(&model, NULL, &text, 1, &config));
-    assert_ok(tokenizer_create(&tokenizer, &model, specials, special_count));
-    bpe_model_deinit(&model);
-    return tokenizer;
-}
-
 static void assert_encodes(const Tokenizer *tokenizer, MemoryStream m, size_t chunk_bytes, int threads)
 {
     const TextStream stream = {.read = read_memory, .context = &m};
@@ -271,7 +258,7 @@ START_TEST(test_ids_of_a_stream_are_those_of_the_text)
     Rng rng = rng_seeded(23);
     const int trials = test_is_instrumented() ? 20 : 150;
     for (size_t special_count = 0; special_count <= COUNT(specials); special_count += COUNT(specials)) {
-        Tokenizer *tokenizer = make_tokenizer(special_count);
+        Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, special_count);
         for (int trial = 0; trial < trials; trial++) {
             static uint8_t text[4000];
             uint8_t buffer[LONGEST_TEXT];
@@ -324,7 +311,7 @@ START_TEST(test_long_pretokens_of_a_stream_are_not_cut)
 {
     enum { LONG = 3000, BYTES = 5 * LONG };
     static uint8_t text[BYTES];
-    Tokenizer *tokenizer = make_tokenizer(1);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 1);
     for (unsigned pattern = 0; pattern < 32; pattern++) {
         for (size_t i = 0; i < BYTES; i++) {
             const bool words = pattern >> (i / LONG) & 1;
@@ -342,7 +329,7 @@ START_TEST(test_a_stream_of_many_chunks)
 {
     enum { BYTES = 40000 };
     static uint8_t text[BYTES];
-    Tokenizer *tokenizer = make_tokenizer(1);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 1);
     for (size_t i = 0; i < BYTES; i++)
         text[i] = (uint8_t)("aab ab 12 <|a|> x"[i * i % 17]);
     for (int threads = 1; threads <= 3; threads++)
@@ -372,7 +359,7 @@ static void count_progress(void *context, size_t done, size_t total)
 START_TEST(test_encoding_a_stream_says_how_far_it_is_and_why_it_ends)
 {
     static uint8_t text[5000];
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 0);
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (uint8_t)("ab "[i % 3]);
     for (int threads = 1; threads <= 4; threads++) {
@@ -419,7 +406,7 @@ START_TEST(test_a_stream_takes_bounded_memory)
 {
     const size_t bytes = test_is_instrumented() ? 8 << 20 : 64 << 20;
     uint8_t *text = malloc(bytes);
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 0);
     TokenList ids = {0};
     memset(text, 'a', 5000); /* what the tokenizer keeps for long pre-tokens is made once */
     assert_ok(tokenizer_encode(tokenizer, &ids, (ByteString){text, 5000}));
@@ -466,7 +453,7 @@ static Status attempt_learning(void *context)
 
 START_TEST(test_streams_survive_every_failed_allocation)
 {
-    Tokenizer *tokenizer = make_tokenizer(0);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 0);
     assert_allocation_failures_are_clean(attempt_encoding, tokenizer);
     assert_allocation_failures_are_clean(attempt_learning, NULL);
     tokenizer_destroy(tokenizer);
