@@ -2,25 +2,22 @@
 #include "cli/train.h"
 
 #include "accounting/flops.h"
-#include "accounting/memory.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/options_config.h"
 #include "cli/ranks_command.h"
+#include "cli/train_header.h"
 #include "cli/train_memory.h"
 #include "cli/train_progress.h"
 #include "cli/work.h"
 #include "core/directory.h"
 #include "core/memory.h"
 #include "core/parallel.h"
-#include "core/plural.h"
 #include "core/printable.h"
 #include "data/token_file.h"
 #include "distributed/agreement.h"
 #include "distributed/ranks.h"
 #include "distributed/recovery.h"
-#include "kernels/isa.h"
-#include "kernels/matmul.h"
 #include "kernels/peak.h"
 #include "train/model_checkpoint.h"
 #include "train/training_run.h"
@@ -226,65 +223,6 @@ static TrainerConfig config_of(const TrainOptions *o)
 
 /* ---- report ---- */
 
-/* Says which type products have, and if it gains nothing on this CPU. The product's speed is measured for it. */
-static void print_dtype(DType dtype)
-{
-    const double slower = dtype == DTYPE_BF16 && !matmul_bf16_is_emulated() ? peak_time_of_bf16() : 0;
-    if (dtype == DTYPE_BF16 && matmul_bf16_is_emulated())
-        puts("dtype    bf16, emulated: without AVX512_BF16 or AMX it is no faster than float32");
-    else if (slower > 1)
-        printf("dtype    bf16, slower than float32 on this CPU: a product takes %.2f times as long\n", slower);
-    else if (dtype == DTYPE_BF16X3 && matmul_bf16x3_is_emulated())
-        puts("dtype    bf16x3, emulated: without AMX it is no faster than float32");
-    else if (dtype != DTYPE_FLOAT32)
-        printf("dtype    %s\n", dtype_names[dtype]);
-}
-
-static void print_size(const Trainer *trainer)
-{
-    const TransformerLMConfig *model = &trainer->config.model;
-    AccountMemory more = {0}; /* what a rank needs besides */
-    account_memory_of_rank(&more, model, (size_t)ranks_count(), false);
-    printf("size     %s parameters, %sB %s\n", count_text((double)transformer_lm_parameter_count(model)),
-           count_text((double)trainer_bytes(trainer) + more.exchange),
-           ranks_count() == 1 ? "with gradients, moments and activations"
-                              : "for each rank with gradients, moments, activations and the exchange");
-}
-
-static void print_header(const TrainOptions *o, const Trainer *trainer)
-{
-    enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such as "size     " */
-    const TrainerConfig *config = &trainer->config;
-    const double tokens_per_step = (double)config->batch_size * (double)config->model.context_length;
-    model_config_print("model", LABEL_COLUMNS, &config->model);
-    if (o->init_from && !o->resume)
-        printf("weights  from %s\n", printable(o->init_from).text);
-    print_size(trainer);
-    printf("data     %s tokens in %s", count_text((double)trainer->train->count), printable(o->train).text);
-    if (trainer->val)
-        printf(", %s to validate", count_text((double)trainer->val->count));
-    const size_t source = trainer->train->source_size, ids = config->model.vocab_size;
-    if (source && source < ids)
-        printf("\n         from a vocabulary of %zu tokens: the model never sees its ids %zu to %zu", source, source,
-               ids - 1);
-    printf("\nrun      %zu step%s of %zu x %zu token%s, %s in all\n", config->steps, plural(config->steps),
-           config->batch_size, config->model.context_length, plural(config->model.context_length),
-           count_text((double)config->steps * tokens_per_step));
-    if (config->grad_accum > 1)
-        printf("         each step in %zu pieces of %zu sequence%s\n", config->grad_accum, trainer_piece_size(config),
-               plural(trainer_piece_size(config)));
-    if (config->overfit_one_batch)
-        puts("         each step uses the first batch: the loss should go to about 0");
-    printf("machine  ");
-    if (ranks_count() > 1)
-        printf("%d ranks on %d host%s, each ", ranks_count(), ranks_hosts(), plural((size_t)ranks_hosts()));
-    printf("%d thread%s, %s%s\n", parallel_threads(), plural((size_t)parallel_threads()), isa_name(isa_in_use()),
-           isa_matrix_unit_is_refused() ? "; the CPU has AMX, but its system does not let programs use it" : "");
-    print_dtype(config->model.dtype);
-    if (!isnan(o->loss_floor))
-        printf("floor    %.4f nats per token: what a perfect model of the data would reach\n", o->loss_floor);
-}
-
 /* For a run that diverged: its newest checkpoint may already be bad, so the older ones are named. */
 static void print_older_checkpoints(const TrainOptions *o)
 {
@@ -376,7 +314,7 @@ static Status run(const TrainOptions *o, const char *resume, Trainer *trainer, T
                                       .stop = work_stop_flag_saving(notice),
                                       .mfu_per_speed = mfu_per_speed(&trainer->config),
                                       .outcome = outcome};
-    print_header(o, trainer);
+    train_header_print(trainer, o->init_from && !o->resume, o->loss_floor);
     work_flush_stdout();
     const TrainFiles files = {
         .train = o->train, .val = o->val, .out = o->out, .resume = resume, .loss_floor = o->loss_floor};
