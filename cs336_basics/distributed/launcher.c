@@ -23,8 +23,11 @@ static size_t read_file(const char *path, char *bytes, size_t capacity)
 {
     const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     size_t length = 0;
-    for (ssize_t count = 1; descriptor >= 0 && count > 0 && length<capacity; length += count> 0 ? (size_t)count : 0)
+    ssize_t count = descriptor >= 0 ? 1 : 0;
+    while (count > 0 && length < capacity) {
         count = read(descriptor, bytes + length, capacity - length);
+        length += count > 0 ? (size_t)count : 0;
+    }
     if (descriptor >= 0)
         close(descriptor);
     return length;
