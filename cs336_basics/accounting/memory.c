@@ -32,13 +32,6 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
                             BYTES_PER_NUMBER * ((double)config->num_layers * layer + outputs), 0);
 }
 
-/*
- * What a rank takes beside tensors and our buffers: the program with its libraries 13 MB, MPI 12 MB. Measured as peak
- * resident memory, less all others: OpenMPI 4.1, two and four ranks with shared memory, 20 to 28 MB for models of 8 to
- * 58 million parameters. A smaller model does not use all buffers: for 1.4 million the sum is 10 % too large.
- */
-enum { PROCESS_BYTES = 25000000 };
-
 void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks,
                             bool shard_optimizer)
 {
@@ -48,7 +41,7 @@ void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *co
         return;
     if (shard_optimizer)
         memory->optimizer_state = 2 * BYTES_PER_NUMBER * (double)bucket_share(numbers, ranks);
-    memory->exchange = PROCESS_BYTES + (double)gradient_exchange_bytes(numbers, ranks);
+    memory->exchange = ACCOUNT_RANK_BYTES + (double)gradient_exchange_bytes(numbers, ranks);
     memory->total = without + memory->optimizer_state + memory->exchange;
 }
 

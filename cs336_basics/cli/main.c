@@ -110,7 +110,10 @@ static Status join_ranks(const char *command, bool shares_work, int argc, char *
     static char again[RECOVERY_COMMAND_BYTES];
     ranks_command(again, sizeof again, argc, argv, (const char *const[]){NULL}, NULL);
     recovery_set(&(Recovery){.command = command, .again = again});
-    meeting_begin();
+    int own;
+    if (ranks_launched(&own) > 1)
+        work_stop_flag(); /* a signal such as SIGTERM only sets a flag: a rank tells the others before it ends */
+    meeting_begin();      /* until it ends, SIGTERM ends this process */
     Status s = ranks_begin();
     if (!s && ranks_count() > 1)
         s = agreement_check_program(command);
@@ -119,8 +122,6 @@ static Status join_ranks(const char *command, bool shares_work, int argc, char *
     if (!s)
         s = watchdog_begin();
     meeting_end();
-    if (ranks_count() > 1)
-        work_stop_flag(); /* a signal such as SIGTERM only sets a flag: a rank tells the others before it ends */
     return s;
 }
 

@@ -22,7 +22,7 @@ void ranks_command_begin(int argc, char **argv)
 
 /*
  * Returns the length of what precedes the program's own words in a command line, whose words each end in a zero byte; 0
- * if its last words are others, as where mpirun starts a script.
+ * if its last words are others, as where mpirun starts a script, or if it starts several programs.
  */
 static size_t length_before_program(const char *words, size_t length)
 {
@@ -32,6 +32,9 @@ static size_t length_before_program(const char *words, size_t length)
             return 0;
         length -= bytes;
     }
+    for (size_t i = 0; i < length; i += strlen(words + i) + 1)
+        if (strcmp(words + i, ":") == 0)
+            return 0;
     return length == 0 || words[length - 1] != '\0' ? 0 : length;
 }
 

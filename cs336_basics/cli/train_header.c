@@ -17,13 +17,12 @@ enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such
 
 static void print_size(const Trainer *trainer)
 {
-    const TransformerLMConfig *model = &trainer->config.model;
-    AccountMemory more = {0}; /* what a rank needs besides */
-    account_memory_of_rank(&more, model, (size_t)ranks_count(), false);
-    printf("size     %s parameters, %sB %s\n", count_text((double)transformer_lm_parameter_count(model)),
-           count_text((double)trainer_bytes(trainer) + more.exchange),
+    const size_t more = ranks_count() == 1 ? 0 : ACCOUNT_RANK_BYTES;
+    printf("size     %s parameters, %sB %s\n",
+           count_text((double)transformer_lm_parameter_count(&trainer->config.model)),
+           count_text((double)(trainer_bytes(trainer) + more)),
            ranks_count() == 1 ? "with gradients, moments and activations"
-                              : "for each rank with gradients, moments, activations and the exchange");
+                              : "for each rank with gradients, moments, activations, the exchange and MPI");
 }
 
 static void print_data(const TokenFile *train, const TokenFile *val, size_t vocab_size)

@@ -69,8 +69,10 @@ void launcher_kill_later(unsigned seconds)
     setsid();
     for (int descriptor = 0; descriptor < (int)open_descriptors; descriptor++)
         close(descriptor);
-    const struct timespec pause = {.tv_sec = (time_t)seconds};
-    nanosleep(&pause, NULL);
+    enum { LOOKS = 10 /* in a second */ };
+    const struct timespec pause = {.tv_nsec = 1000000000 / LOOKS};
+    for (unsigned i = 0; i < seconds * LOOKS && is_mpirun(parent); i++)
+        nanosleep(&pause, NULL);
     if (is_mpirun(parent))
         kill(parent, SIGKILL);
     _exit(0);

@@ -28,6 +28,8 @@ size_t launcher_command_line(char *words, size_t capacity);
  * OpenMPI's mpirun ends its processes on all hosts before it ends itself. For a host whose network link is down it
  * waits until its own keep-alive gives up, by default after eight minutes (`--mca oob_tcp_keepalive_time 5 --mca
  * oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3` makes it eleven seconds, and a clean end).
+ *
+ * It may also wait for ever if a rank ends while it connects to mpirun (OpenMPI 4.1, one early end in fifty).
  */
 void launcher_kill_later(unsigned seconds);
 

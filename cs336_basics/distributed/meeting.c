@@ -2,99 +2,145 @@
 #include "distributed/meeting.h"
 
 #include "core/clock.h"
+#include "distributed/launcher.h"
 #include "distributed/ranks.h"
 #include "distributed/recovery.h"
 #include "distributed/watchdog.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-    MORE_SECONDS = 10, /* that the ranks have to meet than a rank may be silent later on */
-    NEXT_SECONDS = 2   /* after rank 0's limit come those of rank 1 and of the others */
+    MORE_SECONDS = 10,  /* that the ranks have to meet than a rank may be silent later on */
+    NEXT_SECONDS = 2,   /* after rank 0's limit come those of rank 1 and of the others */
+    MPIRUN_SECONDS = 6, /* that mpirun has to end after the meeting has failed */
+    MET = 0             /* what meeting_end() writes into the pipe; signals have greater numbers */
 };
 
 static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
 enum { ENDING = sizeof ending / sizeof *ending };
 
-/* What the signal handlers read. Lines are written before, because a handler may not format text. */
 static struct {
     int own;         /* this rank */
-    double deadline; /* of rank 0, on clock_seconds(); 0: none */
-    char late[RECOVERY_COMMAND_BYTES], ended[RECOVERY_COMMAND_BYTES];
-    size_t late_length, ended_length;
-    struct sigaction old_alarm, old_ending[ENDING];
+    double deadline; /* of this rank, on clock_seconds(); 0: none */
+    int wake[2];     /* a pipe: the number of a signal, or MET */
+    bool running;    /* the thread */
+    pthread_t thread;
+    struct sigaction old[ENDING];
+    char late[RECOVERY_COMMAND_BYTES], ended[RECOVERY_COMMAND_BYTES]; /* lines to print */
 } meeting;
 
-/* Prints a line, unless this rank was stopped until another one has spoken in its place. */
-static void say(const char *line, size_t length, int last_speaker)
+/* Signal handler. */
+static void pass_on(int number)
 {
-    if (meeting.own > last_speaker ||
-        (meeting.deadline > 0 && clock_seconds() >= meeting.deadline + (meeting.own + 1) * NEXT_SECONDS))
+    const int old_errno = errno;
+    const unsigned char byte = (unsigned char)number;
+    const ssize_t written = write(meeting.wake[1], &byte, 1);
+    (void)written; /* a full pipe has woken the thread */
+    errno = old_errno;
+}
+
+/* Prints the line, unless this process was stopped until another rank has spoken in its place. */
+static void say(const char *line)
+{
+    if (meeting.deadline > 0 && clock_seconds() >= meeting.deadline + NEXT_SECONDS)
         return;
-    const ssize_t written = write(ranks_stderr(), line, length);
+    const ssize_t written = write(ranks_stderr(), line, strlen(line));
     (void)written; /* there is nobody else to tell */
 }
 
-static void end_late(int number)
+/*
+ * Waits until the ranks have met. If they do not in time, or if a signal asks this process to end, ends it. OpenMPI 4.1
+ * sometimes waits for ever if a rank ends so early, so its mpirun is killed if it does not end by itself.
+ */
+static void *wait_for_meeting(void *context)
 {
-    (void)number;
-    say(meeting.late, meeting.late_length, 1);
-    _exit(EXIT_FAILURE);
-}
-
-static void end_by_signal(int number)
-{
-    say(meeting.ended, meeting.ended_length, 0);
-    signal(number, SIG_DFL);
-    raise(number);
+    (void)context;
+    struct pollfd pipe_end = {.fd = meeting.wake[0], .events = POLLIN};
+    unsigned char byte = MET;
+    int ready;
+    do {
+        const double left = meeting.deadline - clock_seconds();
+        ready = poll(&pipe_end, 1, meeting.deadline <= 0 ? -1 : left > 0 ? (int)(1000 * left) + 1 : 0);
+    } while (ready < 0);
+    if (ready > 0 && (read(meeting.wake[0], &byte, 1) != 1 || byte == MET))
+        return NULL;
+    const bool late = ready == 0;
+    if (meeting.own <= (late ? 1 : 0))
+        say(late ? meeting.late : meeting.ended);
+    if (meeting.own <= 1)
+        launcher_kill_later(MPIRUN_SECONDS);
+    if (late)
+        _exit(EXIT_FAILURE);
+    signal(byte, SIG_DFL);
+    kill(getpid(), byte);
+    return NULL;
 }
 
 /* How long the ranks have to meet; 0: as long as they want, also where watchdog_begin() will refuse the limit. */
-static unsigned seconds_to_meet(void)
+static double seconds_to_meet(void)
 {
     double silence = 0;
     const Status s = watchdog_read_limit(&silence);
-    return s || silence == 0 ? 0 : (unsigned)ceil(silence) + MORE_SECONDS;
+    return s || silence == 0 ? 0 : ceil(silence) + MORE_SECONDS;
+}
+
+static void write_lines(double seconds)
+{
+    char what[128];
+    snprintf(what, sizeof what,
+             "the ranks have not met in %.0f s: one of them has ended or is stopped, or a host cannot be reached",
+             seconds);
+    recovery_line(meeting.late, sizeof meeting.late, what, 0);
+    recovery_line(meeting.ended, sizeof meeting.ended, "the run was ended before all ranks had met", 0);
 }
 
 void meeting_begin(void)
 {
-    char what[128];
-    if (ranks_launched(&meeting.own) <= 1)
+    if (ranks_launched(&meeting.own) <= 1 || pipe(meeting.wake) != 0)
         return;
-    const unsigned seconds = seconds_to_meet();
-    snprintf(what, sizeof what, "the ranks have not met in %u s: one of them is stopped, or a host cannot be reached",
-             seconds);
-    meeting.late_length = recovery_line(meeting.late, sizeof meeting.late, what, 0);
-    meeting.ended_length =
-        recovery_line(meeting.ended, sizeof meeting.ended, "the run was ended before all ranks had met", 0);
-    meeting.deadline = seconds ? clock_seconds() + seconds : 0;
+    fcntl(meeting.wake[0], F_SETFD, FD_CLOEXEC);
+    fcntl(meeting.wake[1], F_SETFD, FD_CLOEXEC);
+    const double seconds = seconds_to_meet();
+    const int later = meeting.own < 2 ? meeting.own : 2;
+    meeting.deadline = seconds > 0 ? clock_seconds() + seconds + NEXT_SECONDS * later : 0;
+    write_lines(seconds);
+    /* The thread takes no signals, so that the main thread gets them. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    meeting.running = pthread_create(&meeting.thread, NULL, wait_for_meeting, NULL) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = end_by_signal;
+    action.sa_handler = pass_on;
+    action.sa_flags = SA_RESTART;
     for (size_t i = 0; i < ENDING; i++) {
-        sigaction(ending[i], NULL, &meeting.old_ending[i]);
-        if (meeting.old_ending[i].sa_handler != SIG_IGN)
+        sigaction(ending[i], NULL, &meeting.old[i]);
+        if (meeting.running && meeting.old[i].sa_handler != SIG_IGN)
             sigaction(ending[i], &action, NULL);
     }
-    action.sa_handler = end_late;
-    sigaction(SIGALRM, &action, &meeting.old_alarm);
-    if (seconds)
-        alarm(seconds + NEXT_SECONDS * (unsigned)(meeting.own < 2 ? meeting.own : 2));
 }
 
 void meeting_end(void)
 {
-    int own;
-    if (ranks_launched(&own) <= 1)
+    if (!meeting.running)
         return;
-    alarm(0);
-    sigaction(SIGALRM, &meeting.old_alarm, NULL);
     for (size_t i = 0; i < ENDING; i++)
-        sigaction(ending[i], &meeting.old_ending[i], NULL);
+        sigaction(ending[i], &meeting.old[i], NULL);
+    const unsigned char byte = MET;
+    if (write(meeting.wake[1], &byte, 1) == 1)
+        pthread_join(meeting.thread, NULL);
+    meeting.running = false;
+    close(meeting.wake[0]);
+    close(meeting.wake[1]);
 }

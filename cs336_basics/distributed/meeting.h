@@ -10,6 +10,7 @@
  * If rank 0 is the one that is missing, rank 1 does it two seconds later.
  * - When a signal such as SIGTERM ends rank 0, it prints a line. mpirun sends that signal to all ranks after one has
  *   died, and after Ctrl-C. If rank 0 itself has died, there is no line.
+ * - In both cases mpirun is killed if it has not ended after six seconds (distributed/launcher.h).
  *
  * Both lines say how to begin again (distributed/recovery.h). CS336_WATCHDOG_SECONDS=0 leaves the limit out.
  */
@@ -20,10 +21,13 @@
 
 CS336_INTERNAL_BEGIN
 
-/** @brief Begins to count, if a launcher has started several ranks. Call recovery_set() before, ranks_begin() after. */
+/**
+ * @brief Begins to wait for the other ranks, in a thread of its own, if a launcher has started several. Call
+ * recovery_set() before, and ranks_begin() after it.
+ */
 void meeting_begin(void);
 
-/** @brief Ends the counting, and gives signals the actions that they had before. */
+/** @brief Says that the ranks have met, or will not; gives signals the actions that they had before. */
 void meeting_end(void);
 
 CS336_INTERNAL_END

@@ -27,7 +27,8 @@ enum {
      * has. */
     STRANGER_MILLISECONDS = 5000,
     PLACE_MILLISECONDS = 500,
-    TERMINATION_MILLISECONDS = 300, /* after SIGTERM, until a line says how to go on: a short run has ended by then */
+    /* After SIGTERM, until a line says how to go on. Many runs have ended by then, and mpirun kills after 1000. */
+    TERMINATION_MILLISECONDS = 700,
     LINE_BYTES = 3 * RECOVERY_COMMAND_BYTES,
     MPIRUN_SECONDS = 8 /* that mpirun has to end the ranks after one was lost; two if it can reach all hosts */
 };

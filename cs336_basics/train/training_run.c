@@ -374,9 +374,9 @@ static Status save_last(Run *run, const RunLogEntry *best)
     char message[512]; /* a copy, because status_fail() replaces status_message() */
     snprintf(message, sizeof message, "%s", status_message());
     if (run->directory.saved == 0)
-        return status_fail(s, "%s; no checkpoint was saved", message);
-    return status_fail(s, "%s; the newest checkpoint is of step %zu, and --resume goes on from it", message,
-                       run->directory.saved);
+        return status_fail(s, "step %zu: %s; no checkpoint was saved", run->trainer->step, message);
+    return status_fail(s, "step %zu: %s; the newest checkpoint is of step %zu, and --resume goes on from it",
+                       run->trainer->step, message, run->directory.saved);
 }
 
 /*

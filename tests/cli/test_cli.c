@@ -372,8 +372,9 @@ START_TEST(test_training_on_a_full_disk)
     assert_shell_ok(TRAIN " --out whole");
     assert_shell_ok(TRAIN " --out run --stop-at 3 && cp run/checkpoint.safetensors good");
     ck_assert_int_eq(shell("ulimit -f 8; " TRAIN " --out run --resume"), 1);
-    ck_assert_str_eq(shell_errors, "cs336 train: run/checkpoint.safetensors: cannot write: File too large; the newest "
-                                   "checkpoint is of step 3, and --resume goes on from it\n");
+    ck_assert_str_eq(shell_errors,
+                     "cs336 train: step 6: run/checkpoint.safetensors: cannot write: File too large; the newest "
+                     "checkpoint is of step 3, and --resume goes on from it\n");
     assert_shell_ok("cmp run/checkpoint.safetensors good && ls run");
     ck_assert_str_eq(shell_output, "best.safetensors\ncheckpoint.safetensors\nconfig.json\nlog.jsonl\n");
     assert_shell_ok(TRAIN " --out run --resume");

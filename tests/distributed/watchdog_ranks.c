@@ -76,7 +76,7 @@ static int commit(const char *fault)
 static int stop(const char *fault)
 {
     if (strcmp(fault, "slow") == 0) {
-        sleep_milliseconds(500);
+        sleep_milliseconds(1200);
         if (ranks_own() == 0)
             watchdog_saved(2 * SAVED_STEP);
     }

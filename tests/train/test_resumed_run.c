@@ -156,8 +156,8 @@ static void fail_last_checkpoint(size_t saved, const char *end)
     TrainerConfig config = tiny_training_config();
     config.checkpoint_every = config.val_batches = 0; /* the last checkpoint is the only one */
     char message[2048];
-    snprintf(message, sizeof message, "%s/checkpoint.safetensors: cannot write: No space left on device; %s",
-             temp_path("run"), end);
+    snprintf(message, sizeof message, "step %d: %s/checkpoint.safetensors: cannot write: No space left on device; %s",
+             TINY_STEPS, temp_path("run"), end);
     for (size_t n = 1; strcmp(status_message(), message) != 0; n++) {
         config.stop_at = saved;
         if (saved)
