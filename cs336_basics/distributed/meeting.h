@@ -7,7 +7,7 @@
  * stopped, and `mpirun -q` says nothing of one that has died.
  *
  * - If the ranks have not met after 22 s, ten more than CS336_WATCHDOG_SECONDS, rank 0 prints a line and ends the run.
- * If rank 0 is the one that is missing, rank 1 does it two seconds later.
+ *   If rank 0 is the one that is missing, rank 1 does it two seconds later.
  * - When a signal such as SIGTERM ends rank 0, it prints a line. mpirun sends that signal to all ranks after one has
  *   died, and after Ctrl-C. If rank 0 itself has died, there is no line.
  * - In both cases mpirun is killed if it has not ended after six seconds (distributed/launcher.h).

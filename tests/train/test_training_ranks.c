@@ -185,6 +185,10 @@ START_TEST(test_ranks_are_told_how_to_continue)
         "grep -q \"^mpirun -q -n 2 --oversubscribe -x 'NAME=a b' --bind-to none \" again.sh && "
         "grep -q ' --shard-optimizer --out .a run. --resume$' again.sh && sh again.sh >out");
     assert_same_file("a run/checkpoint.safetensors", "whole/checkpoint.safetensors");
+    /* Several programs of one mpirun: the command has one, as many times. */
+    run(RANKS(1) "\"$program\" " TRAIN "--stop-at 3 --out two : -n 1 \"$program\" " TRAIN
+                 "--stop-at 3 --out two >said && "
+                 "grep -q 'to continue: mpirun -q -n 2 [^ :]*/cs336 train [^:]* --resume$' said");
 }
 END_TEST
 

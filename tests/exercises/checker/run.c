@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,8 +83,10 @@ static void stop_endless(int signal_number)
 
 void run_limit(unsigned seconds)
 {
+    signal(SIGPROF, stop_endless);
     signal(SIGALRM, stop_endless);
-    alarm(seconds);
+    setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = (time_t)seconds}, NULL);
+    alarm(RUN_WAITS * seconds);
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > MAX_FILE_BYTES)) {
         limit.rlim_cur = MAX_FILE_BYTES;
@@ -209,7 +212,7 @@ static Trial *try_once(const Case *c)
     t->calls = true;
     t->before_call = note_blocks;
     c->run(t);
-    alarm(0);
+    run_limit(0);
     return t;
 }
 

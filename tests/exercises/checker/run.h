@@ -54,7 +54,13 @@ bool run_finds_leak(char *what, size_t size, const char *program, const Exercise
 /** @brief The other side of run_finds_leak(). It ends the process with a status that tells whether there is a leak. */
 _Noreturn void run_leak_check(const Exercise *exercise);
 
-/** @brief Ends this process after a time, with EXIT_ENDLESS and a stack trace, and when it fills the disk. */
+/** @brief A process that waits, for input or another process, may take so many times the limit of run_limit(). */
+enum { RUN_WAITS = 6 };
+
+/**
+ * @brief Ends this process with EXIT_ENDLESS and a stack trace when it has computed so long, and when it fills the
+ * disk. Only its own time counts, so that a busy machine does not end it. 0: no limit.
+ */
 void run_limit(unsigned seconds);
 
 /** @brief Sends standard output and standard error of this process to a temporary file. Exits if it cannot. */

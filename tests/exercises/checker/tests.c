@@ -48,7 +48,7 @@ static SRunner *run_silently(const TestCase *test, int output)
     TCase *tc = tcase_create(test->name);
     Suite *suite = suite_create(test->name);
     /* run_limit() says where the process was. Check's own limit is for a process that ignores the first. */
-    tcase_set_timeout(tc, TEST_SECONDS + 2);
+    tcase_set_timeout(tc, RUN_WAITS * TEST_SECONDS + 2);
     tcase_add_checked_fixture(tc, begin_test, end_test);
     tcase_add_test(tc, *test->test);
     suite_add_tcase(suite, tc);
