@@ -108,12 +108,17 @@ static void limit_busy_waiting(char **argv)
 static Status join_ranks(const char *command, bool shares_work, int argc, char **argv)
 {
     static char again[RECOVERY_COMMAND_BYTES];
+    int own;
+    const int launched = ranks_launched(&own);
+    if (launched == 0)
+        return ranks_begin(); /* one process, with nobody to join */
     ranks_command(again, sizeof again, argc, argv, (const char *const[]){NULL}, NULL);
     recovery_set(&(Recovery){.command = command, .again = again});
-    int own;
-    if (ranks_launched(&own) > 1)
-        work_stop_flag(); /* a signal such as SIGTERM only sets a flag: a rank tells the others before it ends */
-    meeting_begin();      /* until it ends, SIGTERM ends this process */
+    /* Once the ranks have met, a signal such as SIGTERM only sets a flag, so that a rank can tell the others before it
+     * ends. Until meeting_end() the signal ends this process. */
+    if (launched > 1)
+        work_stop_flag();
+    meeting_begin();
     Status s = ranks_begin();
     if (!s && ranks_count() > 1)
         s = agreement_check_program(command);

@@ -4,10 +4,10 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "distributed/bucket_pipeline.h"
+#include "distributed/side_thread.h"
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -77,14 +77,9 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-/* Starts the thread. It gets no signals, so that the main thread's handlers run in the main thread. */
 static Status start_thread(GradientExchange *x)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int error = pthread_create(&x->thread, NULL, run_thread, x);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    const int error = side_thread_start(&x->thread, run_thread, x);
     x->has_thread = error == 0;
     return error ? status_fail(CS336_ENOMEM, "no thread to exchange gradients: %s", strerror(error)) : CS336_OK;
 }

@@ -5,6 +5,7 @@
 #include "distributed/launcher.h"
 #include "distributed/ranks.h"
 #include "distributed/recovery.h"
+#include "distributed/side_thread.h"
 #include "distributed/watchdog.h"
 
 #include <errno.h>
@@ -35,8 +36,9 @@ static struct {
     int wake[2];     /* a pipe: the number of a signal, or MET */
     bool running;    /* the thread */
     pthread_t thread;
-    struct sigaction old[ENDING];
-    char late[RECOVERY_COMMAND_BYTES], ended[RECOVERY_COMMAND_BYTES]; /* lines to print */
+    struct sigaction old[ENDING];      /* what the signals did before */
+    char late[RECOVERY_COMMAND_BYTES], /* the line to print if the ranks do not meet in time */
+        ended[RECOVERY_COMMAND_BYTES]; /* the line to print if a signal ends this process before */
 } meeting;
 
 /* Signal handler. */
@@ -114,19 +116,19 @@ void meeting_begin(void)
     const int later = meeting.own < 2 ? meeting.own : 2;
     meeting.deadline = seconds > 0 ? clock_seconds() + seconds + NEXT_SECONDS * later : 0;
     write_lines(seconds);
-    /* The thread takes no signals, so that the main thread gets them. */
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    meeting.running = pthread_create(&meeting.thread, NULL, wait_for_meeting, NULL) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    meeting.running = side_thread_start(&meeting.thread, wait_for_meeting, NULL) == 0;
+    if (!meeting.running) { /* the start then has no limit */
+        close(meeting.wake[0]);
+        close(meeting.wake[1]);
+        return;
+    }
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = pass_on;
     action.sa_flags = SA_RESTART;
     for (size_t i = 0; i < ENDING; i++) {
         sigaction(ending[i], NULL, &meeting.old[i]);
-        if (meeting.running && meeting.old[i].sa_handler != SIG_IGN)
+        if (meeting.old[i].sa_handler != SIG_IGN)
             sigaction(ending[i], &action, NULL);
     }
 }

@@ -4,11 +4,11 @@
 #include "core/memory.h"
 #include "core/printable.h"
 #include "distributed/ranks.h"
+#include "distributed/side_thread.h"
 #include "distributed/watchdog_thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,14 +73,9 @@ static Status prepare(void)
     return CS336_OK;
 }
 
-/* Starts the thread with all signals blocked, so that the other threads receive them. */
 static Status start_thread(void)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int error = pthread_create(&thread, NULL, watchdog_thread, &dog);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    const int error = side_thread_start(&thread, watchdog_thread, &dog);
     running = error == 0;
     return error ? status_fail(CS336_ENOMEM, "cannot start the watchdog's thread: %s", strerror(error)) : CS336_OK;
 }

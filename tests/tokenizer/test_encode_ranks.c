@@ -19,10 +19,11 @@ enum { TEXT_BYTES = 3000, MOST_RANKS = 5 };
 
 /* The chunks of one rank, chosen at random, and the ids of each chunk. */
 typedef struct {
-    size_t chunks[TEXT_BYTES], count; /* ascending */
-    TokenList *ids;                   /* by chunk */
-    size_t *bytes;                    /* by chunk */
-    size_t ended;                     /* chunks of this rank */
+    size_t chunks[TEXT_BYTES], /* the numbers of its chunks, ascending */
+        count;                 /* how many they are */
+    TokenList *ids;            /* of all ranks: the ids of each chunk */
+    size_t *bytes;             /* of all ranks: the length of each chunk */
+    size_t ended;              /* how many of its chunks are encoded */
 } Share;
 
 static bool take(void *context, size_t turn, size_t *chunk)
@@ -144,7 +145,7 @@ END_TEST
 typedef struct {
     TokenList ids;
     size_t ends[8], texts, bytes;
-    size_t most; /* ids until the sink fails; 0: it does not */
+    size_t most; /* the sink fails rather than take more ids than these; 0: it takes all */
 } Written;
 
 static Status write_ids(void *context, const int32_t *ids, size_t count)
@@ -182,22 +183,38 @@ static Status encode_all(Written *written, const Tokenizer *tokenizer, const cha
     return s;
 }
 
-/* Four files, the second and the last one empty. */
-static size_t write_texts(Rng *rng, const char *paths[4], TokenList *expected, size_t *ends, const Tokenizer *tokenizer)
+enum { FILES = 4 };
+
+/* Files, a tokenizer for them, and what it should give. */
+typedef struct {
+    Tokenizer *tokenizer;
+    const char *paths[FILES]; /* the second and the last file are empty */
+    size_t bytes;             /* of all files */
+    TokenList ids;            /* of all files */
+    size_t ends[FILES];       /* where the ids of each file end */
+} Corpus;
+
+static Corpus make_corpus(Rng *rng)
 {
     static uint8_t bytes[TEXT_BYTES];
-    size_t total = 0;
-    for (size_t i = 0; i < 4; i++) {
+    Corpus corpus = {.tokenizer = split_tokenizer(PATTERN_GPT2, split_specials, SPLIT_SPECIALS)};
+    for (size_t i = 0; i < FILES; i++) {
         char name[16];
         const ByteString text = i % 2 ? (ByteString){0} : split_text(rng, bytes, TEXT_BYTES);
         snprintf(name, sizeof name, "text%zu", i);
-        paths[i] = temp_path(name);
-        write_file(paths[i], bytes, text.length);
-        assert_ok(tokenizer_encode(tokenizer, expected, text));
-        ends[i] = expected->count;
-        total += text.length;
+        corpus.paths[i] = temp_path(name);
+        write_file(corpus.paths[i], bytes, text.length);
+        assert_ok(tokenizer_encode(corpus.tokenizer, &corpus.ids, text));
+        corpus.ends[i] = corpus.ids.count;
+        corpus.bytes += text.length;
     }
-    return total;
+    return corpus;
+}
+
+static void free_corpus(Corpus *corpus)
+{
+    token_list_deinit(&corpus->ids);
+    tokenizer_destroy(corpus->tokenizer);
 }
 
 START_TEST(test_ranks_may_be_one)
@@ -205,22 +222,17 @@ START_TEST(test_ranks_may_be_one)
     static const size_t sizes[] = {1, 7, 300, 0};
     Rng rng = rng_seeded(4);
     for (size_t trial = 0; trial < 8; trial++) {
-        const char *paths[4];
-        Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, split_specials, SPLIT_SPECIALS);
-        TokenList expected = {0};
-        size_t ends[4];
+        Corpus corpus = make_corpus(&rng);
         Written written = {0};
         const EncodeConfig config = {.threads = 1 + (int)trial % 3, .chunk_bytes = sizes[trial % COUNT(sizes)]};
         test_label("chunks of %zu, %d threads", config.chunk_bytes, config.threads);
-        const size_t total = write_texts(&rng, paths, &expected, ends, tokenizer);
-        assert_ok(encode_all(&written, tokenizer, paths, 4, &config));
-        ck_assert_uint_eq(written.texts, 4);
-        ck_assert_uint_eq(written.bytes, total);
-        ck_assert_int_eq(memcmp(written.ends, ends, sizeof ends), 0);
-        ck_assert_int_eq(memcmp(written.ids.ids, expected.ids, expected.count * sizeof *expected.ids), 0);
+        assert_ok(encode_all(&written, corpus.tokenizer, corpus.paths, FILES, &config));
+        ck_assert_uint_eq(written.texts, FILES);
+        ck_assert_uint_eq(written.bytes, corpus.bytes);
+        ck_assert_int_eq(memcmp(written.ends, corpus.ends, sizeof corpus.ends), 0);
+        ck_assert_int_eq(memcmp(written.ids.ids, corpus.ids.ids, corpus.ids.count * sizeof *corpus.ids.ids), 0);
         token_list_deinit(&written.ids);
-        token_list_deinit(&expected);
-        tokenizer_destroy(tokenizer);
+        free_corpus(&corpus);
     }
 }
 END_TEST
@@ -249,17 +261,13 @@ END_TEST
 START_TEST(test_a_failure_ends_the_encoding_of_all_ranks)
 {
     Rng rng = rng_seeded(5);
-    const char *paths[4];
-    size_t ends[4];
-    TokenList expected = {0};
-    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, split_specials, SPLIT_SPECIALS);
-    write_texts(&rng, paths, &expected, ends, tokenizer);
+    Corpus corpus = make_corpus(&rng);
     const size_t in_use = memory_in_use();
     atomic_int stop = 1;
     EncodeConfig config = {.threads = 3, .chunk_bytes = 10};
     /* The output fails, as on a full disk. */
     Written written = {.most = 1000};
-    ck_assert_int_eq(encode_all(&written, tokenizer, paths, 4, &config), CS336_EIO);
+    ck_assert_int_eq(encode_all(&written, corpus.tokenizer, corpus.paths, FILES, &config), CS336_EIO);
     ck_assert_str_eq(status_message(), "out: no space left");
     ck_assert_uint_le(written.ids.count, 1000);
     ck_assert_uint_le(written.texts, 3);
@@ -267,36 +275,30 @@ START_TEST(test_a_failure_ends_the_encoding_of_all_ranks)
     /* A signal. */
     config.stop = &stop;
     written = (Written){0};
-    ck_assert_int_eq(encode_all(&written, tokenizer, paths, 4, &config), CS336_EINTERRUPTED);
+    ck_assert_int_eq(encode_all(&written, corpus.tokenizer, corpus.paths, FILES, &config), CS336_EINTERRUPTED);
     token_list_deinit(&written.ids);
     /* A file that has grown since its chunks were numbered. */
     InputTexts texts;
     const EncodeOutput output = {.sink = write_ids, .text_ended = end_text, .progress = add_bytes, .context = &written};
     config.stop = NULL;
     written = (Written){0};
-    assert_ok(input_texts_begin(&texts, paths, 4, (TextField){0}));
-    write_file(paths[2], "another", 7);
-    ck_assert_int_eq(encode_ranks(tokenizer, &texts, &output, &config), CS336_EIO);
+    assert_ok(input_texts_begin(&texts, corpus.paths, FILES, (TextField){0}));
+    write_file(corpus.paths[2], "another", 7);
+    ck_assert_int_eq(encode_ranks(corpus.tokenizer, &texts, &output, &config), CS336_EIO);
     ck_assert_msg(strstr(status_message(), ": has 7 bytes, and had "), "%s", status_message());
     input_texts_end(&texts);
     token_list_deinit(&written.ids);
     ck_assert_uint_eq(memory_in_use(), in_use);
-    token_list_deinit(&expected);
-    tokenizer_destroy(tokenizer);
+    free_corpus(&corpus);
 }
 END_TEST
 
-typedef struct {
-    const Tokenizer *tokenizer;
-    const char **paths;
-} Work;
-
 static Status encode_once(void *context)
 {
-    const Work *work = context;
+    const Corpus *corpus = context;
     Written written = {0};
     const EncodeConfig config = {.threads = 1, .chunk_bytes = 500};
-    const Status s = encode_all(&written, work->tokenizer, work->paths, 4, &config);
+    const Status s = encode_all(&written, corpus->tokenizer, corpus->paths, FILES, &config);
     token_list_deinit(&written.ids);
     return s;
 }
@@ -304,14 +306,9 @@ static Status encode_once(void *context)
 START_TEST(test_ranks_without_memory_end_the_encoding)
 {
     Rng rng = rng_seeded(6);
-    const char *paths[4];
-    size_t ends[4];
-    TokenList expected = {0};
-    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, split_specials, SPLIT_SPECIALS);
-    write_texts(&rng, paths, &expected, ends, tokenizer);
-    assert_allocation_failures_are_clean(encode_once, &(Work){.tokenizer = tokenizer, .paths = paths});
-    token_list_deinit(&expected);
-    tokenizer_destroy(tokenizer);
+    Corpus corpus = make_corpus(&rng);
+    assert_allocation_failures_are_clean(encode_once, &corpus);
+    free_corpus(&corpus);
 }
 END_TEST
 
