@@ -38,6 +38,15 @@ ByteString split_text(Rng *rng, uint8_t *buffer, size_t capacity)
     return (ByteString){.bytes = buffer, .length = length};
 }
 
+ByteString split_text_of_chunks(Rng *rng, uint8_t *buffer, size_t capacity, size_t chunk_bytes)
+{
+    enum { MOST_CHUNKS = 120 };
+    ByteString text = split_text(rng, buffer, capacity);
+    if (chunk_bytes && chunk_bytes * MOST_CHUNKS < text.length)
+        text.length = chunk_bytes * MOST_CHUNKS;
+    return text;
+}
+
 Tokenizer *split_tokenizer(PretokenPattern pattern, const ByteString *specials, size_t special_count)
 {
     const ByteString text =

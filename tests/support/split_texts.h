@@ -17,6 +17,13 @@ extern const ByteString split_specials[SPLIT_SPECIALS];
 /** @brief Fills a buffer with random texts, up to the last LONGEST_TEXT bytes. */
 ByteString split_text(Rng *rng, uint8_t *buffer, size_t capacity);
 
+/**
+ * @brief Makes such a text of at most 120 chunks of chunk_bytes each; 0: as long as the buffer allows.
+ *
+ * Threads take turns, one for each chunk. Where other programs use the processors too, a turn can take milliseconds.
+ */
+ByteString split_text_of_chunks(Rng *rng, uint8_t *buffer, size_t capacity, size_t chunk_bytes);
+
 /** @brief Makes a tokenizer of SPLIT_VOCABULARY tokens and the special tokens. */
 Tokenizer *split_tokenizer(PretokenPattern pattern, const ByteString *specials, size_t special_count);
 

@@ -63,8 +63,9 @@ START_TEST(test_ranks_share_the_chunks_of_a_text)
     Rng rng = rng_seeded(7);
     for (int trial = 0; trial < 12; trial++) {
         Tokenizer *tokenizer = split_tokenizer((PretokenPattern)(trial % 2), split_specials, SPLIT_SPECIALS);
-        const ByteString text = split_text(&rng, bytes, TEXT_BYTES);
-        const size_t size = sizes[trial % 4], count = (text.length + size - 1) / size;
+        const size_t size = sizes[trial % 4];
+        const ByteString text = split_text_of_chunks(&rng, bytes, TEXT_BYTES, size);
+        const size_t count = (text.length + size - 1) / size;
         TokenList *chunk_ids = calloc(count, sizeof *chunk_ids), expected = {0}, ids = {0};
         size_t *chunk_bytes = calloc(count, sizeof *chunk_bytes), all_bytes = 0;
         test_label("text %d, chunks of %zu", trial, size);
