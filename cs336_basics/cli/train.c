@@ -20,6 +20,7 @@
 #include "distributed/recovery.h"
 #include "kernels/peak.h"
 #include "train/model_checkpoint.h"
+#include "train/trainer_checkpoint.h"
 #include "train/training_run.h"
 
 #include <math.h>

@@ -7,7 +7,8 @@ LIVE_C     := $(wildcard docs/live/*.c)
 LIVE_LIB   := $(filter-out %_avx2.c %_avx512.c %_avx512_bf16.c %_amx.c cs336_basics/core/json.c cs336_basics/core/json_lines.c \
               cs336_basics/core/safetensors.c cs336_basics/interchange/%.c \
               cs336_basics/train/checkpoint.c cs336_basics/train/model_checkpoint.c cs336_basics/train/run_%.c \
-              cs336_basics/train/training_run.c cs336_basics/data/token_file_open.c cs336_basics/data/token_sidecar.c \
+              cs336_basics/train/trainer_checkpoint.c cs336_basics/train/training_run.c \
+              cs336_basics/data/token_file_open.c cs336_basics/data/token_sidecar.c \
               cs336_basics/data/token_writer.c cs336_basics/tokenizer/files/bpe_files.c \
               cs336_basics/tokenizer/files/tokenizer_%.c cs336_basics/tokenizer/files/rank_%.c \
               cs336_basics/tokenizer/files/vocabulary_read.c cs336_basics/tokenizer/files/merge_read.c \

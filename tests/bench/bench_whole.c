@@ -9,6 +9,7 @@
 #include "kernels/normal.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/work.h"
+#include "train/trainer_checkpoint.h"
 #include "train/training_run.h"
 
 #include <fcntl.h>

@@ -11,6 +11,7 @@
 #include "tests/support/sample.h"
 #include "tests/support/tiny_lm.h"
 #include "train/model_checkpoint.h"
+#include "train/trainer_checkpoint.h"
 #include "train/training_run.h"
 
 #include <math.h>

@@ -10,6 +10,7 @@
 #include "tests/support/tiny_training.h"
 #include "train/model_checkpoint.h"
 #include "train/run_directory.h"
+#include "train/trainer_checkpoint.h"
 
 #include <math.h>
 #include <stdio.h>

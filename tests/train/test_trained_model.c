@@ -8,6 +8,7 @@
 #include "tests/support/tiny_training.h"
 #include "train/checkpoint.h"
 #include "train/model_checkpoint.h"
+#include "train/trainer_checkpoint.h"
 
 #include <math.h>
 #include <stdio.h>
