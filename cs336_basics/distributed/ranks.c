@@ -21,6 +21,10 @@
  * earlier transfers complete, and that differs from rank to rank.
  */
 static MPI_Comm exchanges, gathers;
+
+/* Of ranks_tasks_begin(): the ranks of this host, and the memory that they share. */
+static MPI_Comm neighbours;
+static MPI_Win shared_memory;
 #endif
 
 /* What ranks_begin() learned. */
@@ -108,6 +112,22 @@ static Status refuse_alone(int count, const char *reason)
     return status_fail(CS336_ERANGE,
                        "%d processes of this program were started, and %s, so that each would do the whole work", count,
                        reason);
+}
+
+size_t ranks_tasks_take(RanksTasks *tasks)
+{
+    const size_t before = atomic_fetch_add(tasks->taken, 1);
+    return before / tasks->group * tasks->step + tasks->first + before % tasks->group;
+}
+
+/* The rank shares no memory with others. */
+static void take_alone(RanksTasks *tasks, size_t first)
+{
+    tasks->first = first;
+    tasks->group = 1;
+    tasks->step = (size_t)ranks.count;
+    tasks->taken = &tasks->own_taken;
+    atomic_init(&tasks->own_taken, 0);
 }
 
 #ifdef CS336_HAVE_MPI
@@ -354,6 +374,67 @@ bool ranks_receive(int *from, int tag, void *data, size_t capacity, size_t *byte
     return true;
 }
 
+/* Makes *number 0, in memory that all ranks of the host share. False on all of them if this MPI cannot. */
+static bool share_number(atomic_size_t **number, int own)
+{
+    MPI_Aint bytes;
+    int unit;
+    MPI_Comm_set_errhandler(neighbours, MPI_ERRORS_RETURN);
+    int shared = MPI_Win_allocate_shared(own ? 0 : sizeof **number, 1, MPI_INFO_NULL, neighbours, number,
+                                         &shared_memory) == MPI_SUCCESS;
+    MPI_Allreduce(MPI_IN_PLACE, &shared, 1, MPI_INT, MPI_MIN, neighbours);
+    if (!shared)
+        return false;
+    MPI_Win_shared_query(shared_memory, 0, &bytes, &unit, number);
+    if (own == 0)
+        atomic_init(*number, 0);
+    MPI_Barrier(neighbours);
+    return true;
+}
+
+Status ranks_tasks_begin(RanksTasks *tasks)
+{
+    take_alone(tasks, (size_t)ranks.own);
+    if (!ranks.joined)
+        return CS336_OK;
+    int *leads = memory_allocate((size_t)ranks.count * sizeof *leads); /* by rank: the lowest rank of its host */
+    const Status s = ranks_agree(leads ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for %d ranks", ranks.count));
+    if (s) {
+        memory_release(leads);
+        return s;
+    }
+    int lead = ranks.own, group, own;
+    atomic_fetch_add(&begun, 1);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, ranks.own, MPI_INFO_NULL, &neighbours);
+    MPI_Comm_size(neighbours, &group);
+    MPI_Comm_rank(neighbours, &own);
+    MPI_Bcast(&lead, 1, MPI_INT, 0, neighbours);
+    ranks_gather_all(leads, &lead, sizeof lead);
+    size_t first = 0; /* the ranks of the hosts before this one */
+    for (int rank = 0; rank < ranks.count; rank++)
+        first += leads[rank] < lead;
+    memory_release(leads);
+    if (group > 1 && share_number(&tasks->taken, own)) {
+        tasks->first = first;
+        tasks->group = (size_t)group;
+    } else {
+        take_alone(tasks, first + (size_t)own);
+    }
+    atomic_fetch_add(&completed, 1);
+    return CS336_OK;
+}
+
+void ranks_tasks_end(RanksTasks *tasks)
+{
+    if (!ranks.joined)
+        return;
+    atomic_fetch_add(&begun, 1);
+    if (tasks->group > 1)
+        MPI_Win_free(&shared_memory);
+    MPI_Comm_free(&neighbours);
+    atomic_fetch_add(&completed, 1);
+}
+
 #else /* without MPI: one rank */
 
 bool ranks_are_available(void)
@@ -422,6 +503,17 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
 {
     (void)transfer;
     return true;
+}
+
+Status ranks_tasks_begin(RanksTasks *tasks)
+{
+    take_alone(tasks, 0);
+    return CS336_OK;
+}
+
+void ranks_tasks_end(RanksTasks *tasks)
+{
+    (void)tasks;
 }
 
 Status ranks_start_send(RanksTransfer *transfer, int to, int tag, const void *data, size_t bytes)

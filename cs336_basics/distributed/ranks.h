@@ -19,6 +19,7 @@
 #define CS336_DISTRIBUTED_RANKS_H
 
 #include "core/api.h"
+#include "core/atomic.h"
 #include "core/status.h"
 
 #include <stdbool.h>
@@ -134,6 +135,31 @@ void ranks_sum(double *numbers, size_t count);
 
 /** @brief Returns true on all ranks if @p own is true on one of them. Collective. */
 bool ranks_any(bool own);
+
+/* ---- tasks that the ranks share ---- */
+
+/**
+ * @brief How the ranks share tasks 0, 1, 2, ...: of every `step` tasks, `group` from `first` on are those of this
+ * rank's host. Its ranks take them one after the other, so that a rank that is faster does more of them.
+ */
+typedef struct {
+    size_t first, group, step; /**< group and step are at least 1 */
+    atomic_size_t *taken;      /**< how many of the host's tasks were taken; all ranks of the host see this number */
+    atomic_size_t own_taken;   /**< this number if the rank shares no memory with others */
+} RanksTasks;
+
+/**
+ * @brief Begins to share tasks. Collective. Ranks that cannot share memory, although they run on one host, get fixed
+ * parts. The struct may not move until ranks_tasks_end(), which must come before another ranks_tasks_begin().
+ * @retval CS336_ENOMEM  on all ranks
+ */
+CS336_MUST_CHECK Status ranks_tasks_begin(RanksTasks *tasks);
+
+/** @brief Returns the number of a task that no other call on any rank returns. Several threads may call it at once. */
+size_t ranks_tasks_take(RanksTasks *tasks);
+
+/** @brief Ends the sharing. Collective. */
+void ranks_tasks_end(RanksTasks *tasks);
 
 /* ---- while this rank computes ---- */
 

@@ -102,14 +102,20 @@ START_TEST(test_ranks_count_the_words_of_all_texts)
         for (int ranks = 1; ranks <= MOST_RANKS; ranks++)
             for (size_t c = 0; c < COUNT(chunks); c++) {
                 WordTable tables[MOST_RANKS];
+                atomic_size_t taken = 0; /* of the ranks that share memory */
                 test_label("text %d, %d ranks, chunks of %zu", trial, ranks, chunks[c]);
                 for (int rank = 0; rank < ranks; rank++) {
+                    /* The first half of the ranks is one host, whose first rank takes all chunks of that host. */
+                    const bool together = rank < ranks / 2;
+                    RanksTasks tasks = {.first = together ? 0 : (size_t)rank,
+                                        .group = together ? (size_t)ranks / 2 : 1,
+                                        .step = (size_t)ranks};
+                    tasks.taken = together ? &taken : &tasks.own_taken;
                     const WordCountConfig config = {.special = &special,
                                                     .pattern = pattern,
                                                     .threads = 1 + trial % 3,
                                                     .chunk_bytes = chunks[c],
-                                                    .first_chunk = (size_t)rank,
-                                                    .chunk_step = (size_t)ranks};
+                                                    .tasks = &tasks};
                     assert_ok(count_words(&tables[rank], sources, COUNT(sources), &config));
                 }
                 WordTable words = gather(tables, ranks);
@@ -119,6 +125,34 @@ START_TEST(test_ranks_count_the_words_of_all_texts)
         word_table_deinit(&expected);
     }
     special_tokens_deinit(&special);
+}
+END_TEST
+
+/* Hosts of three, one and two ranks take tasks in any order. */
+START_TEST(test_each_task_is_taken_once)
+{
+    enum { RANKS = 6, TAKEN = 60 };
+    static const size_t first[RANKS] = {0, 0, 0, 3, 4, 4}, group[RANKS] = {3, 3, 3, 1, 2, 2};
+    Rng rng = rng_seeded(8);
+    atomic_size_t taken[RANKS] = {0}; /* by the first rank of a host */
+    RanksTasks tasks[RANKS];
+    int times[RANKS * TAKEN] = {0}; /* by task */
+    for (size_t rank = 0; rank < RANKS; rank++)
+        tasks[rank] =
+            (RanksTasks){.first = first[rank], .group = group[rank], .step = RANKS, .taken = &taken[first[rank]]};
+    /* Each host takes as many as its ranks would with fixed parts: these are all numbers below RANKS * TAKEN. */
+    for (size_t left[RANKS] = {3 * TAKEN, 0, 0, TAKEN, 2 * TAKEN}, total = RANKS * TAKEN; total > 0;) {
+        const size_t rank = (size_t)rng_below(&rng, RANKS);
+        if (left[first[rank]] == 0)
+            continue;
+        const size_t task = ranks_tasks_take(&tasks[rank]);
+        ck_assert_uint_lt(task, RANKS * TAKEN);
+        times[task]++;
+        left[first[rank]]--;
+        total--;
+    }
+    for (size_t task = 0; task < RANKS * TAKEN; task++)
+        ck_assert_int_eq(times[task], 1);
 }
 END_TEST
 
@@ -203,6 +237,7 @@ END_TEST
 const TestCase word_exchange_tests[] = {
     TEST(test_ranks_own_shards, "train_bpe"),
     TEST(test_ranks_count_the_words_of_all_texts, "train_bpe"),
+    TEST(test_each_task_is_taken_once, "train_bpe"),
     TEST(test_ranks_pack_words_of_any_length_and_count, "train_bpe"),
     TEST(test_ranks_send_words_in_an_order_that_suits_a_table, "train_bpe"),
     TEST(test_ranks_share_streams_by_their_sizes, "train_bpe"),

@@ -73,7 +73,7 @@ static void report_counting(void *context, size_t done, size_t total)
 }
 
 Status bpe_train_count(WordTable *words, size_t *bytes, const WordSource *sources, size_t source_count,
-                       const BPETrainConfig *config, size_t first_chunk, size_t chunk_step)
+                       const BPETrainConfig *config, RanksTasks *tasks)
 {
     SpecialTokens special;
     Status s = special_tokens_init(&special, config->special_tokens, NULL, config->special_count);
@@ -84,8 +84,7 @@ Status bpe_train_count(WordTable *words, size_t *bytes, const WordSource *source
         .special = &special,
         .pattern = config->pattern,
         .threads = config->threads > 0 ? config->threads : parallel_threads(),
-        .first_chunk = first_chunk,
-        .chunk_step = chunk_step,
+        .tasks = tasks,
         .stop = config->stop,
         .progress = report_counting,
         .context = &listener,
@@ -103,7 +102,7 @@ static Status train(BPEModel *model, BPETrainStats *stats, const WordSource *sou
     size_t bytes = 0;
     Status s = bpe_train_begin(model, config);
     if (!s)
-        s = bpe_train_count(&words, &bytes, sources, source_count, config, 0, 1);
+        s = bpe_train_count(&words, &bytes, sources, source_count, config, NULL);
     if (!s && stats) {
         *stats = (BPETrainStats){.bytes = bytes, .distinct_pretokens = word_table_size(&words)};
         for (WordCursor cursor = {0}; word_table_next(&words, &cursor);)

@@ -82,10 +82,14 @@ static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *te
 {
     WordSource *sources = NULL;
     size_t source_count = 0;
-    Status s = choose_sources(&sources, &source_count, texts);
+    RanksTasks tasks;
+    Status s = ranks_tasks_begin(&tasks);
+    if (s)
+        return s;
+    s = choose_sources(&sources, &source_count, texts);
     if (!s)
-        s = bpe_train_count(words, &stats->bytes, sources, source_count, config, (size_t)ranks_own(),
-                            (size_t)ranks_count());
+        s = bpe_train_count(words, &stats->bytes, sources, source_count, config, &tasks);
+    ranks_tasks_end(&tasks);
     memory_release(sources);
     Counted own = {.bytes = stats->bytes};
     for (WordCursor cursor = {0}; !s && word_table_next(words, &cursor);)

@@ -22,11 +22,11 @@ CS336_MUST_CHECK Status bpe_train_begin(BPEModel *model, const BPETrainConfig *c
  * @brief Counts the words of the sources.
  * @param[out] words        empty on failure
  * @param[out] bytes        of what was counted
- * @param      first_chunk  as in WordCountConfig, and so is @p chunk_step
+ * @param      tasks        as in WordCountConfig
  * @retval others  as count_words()
  */
 CS336_MUST_CHECK Status bpe_train_count(WordTable *words, size_t *bytes, const WordSource *sources, size_t source_count,
-                                        const BPETrainConfig *config, size_t first_chunk, size_t chunk_step);
+                                        const BPETrainConfig *config, RanksTasks *tasks);
 
 CS336_INTERNAL_END
 

@@ -23,14 +23,14 @@ typedef struct {
     const WordCountConfig *config;
     const WordSource *sources;
     size_t source_count, chunk_bytes, total;
-    size_t context;           /* CONTEXT and the length of the longest special token */
-    size_t *first_chunk;      /* by source: number of its first chunk; behind the last one: number of chunks */
-    size_t chunk_step;        /* from one chunk that is counted here to the next */
-    atomic_size_t next_chunk; /* the first chunk that no thread has taken */
-    atomic_size_t done;       /* bytes counted */
-    pthread_mutex_t reading;  /* of the two fields below */
-    size_t stream;            /* number of the source that is read as a stream, or of the next one */
-    TextCutter cutter;        /* of that stream */
+    size_t context;          /* CONTEXT and the length of the longest special token */
+    size_t *first_chunk;     /* by source: number of its first chunk; behind the last one: number of chunks */
+    RanksTasks *tasks,       /* numbers of chunks */
+        all;                 /* `tasks` if no other rank counts */
+    atomic_size_t done;      /* bytes counted */
+    pthread_mutex_t reading; /* of the two fields below */
+    size_t stream;           /* number of the source that is read as a stream, or of the next one */
+    TextCutter cutter;       /* of that stream */
     ParallelFailure failure;
 } Job;
 
@@ -39,8 +39,8 @@ static Status begin_job(Job *job)
 {
     job->chunk_bytes = job->config->chunk_bytes ? job->config->chunk_bytes : CHUNK_BYTES;
     bool has_stream = false;
-    job->chunk_step = job->config->chunk_step ? job->config->chunk_step : 1;
-    job->next_chunk = job->config->first_chunk;
+    job->all = (RanksTasks){.group = 1, .step = 1, .taken = &job->all.own_taken};
+    job->tasks = job->config->tasks ? job->config->tasks : &job->all;
     job->context = CONTEXT + job->config->special->longest;
     job->first_chunk = memory_allocate_zeroed(job->source_count + 1, sizeof *job->first_chunk);
     if (!job->first_chunk)
@@ -197,7 +197,7 @@ static Status count_chunks(Job *job, WordTally *words)
     Status s = CS336_OK;
     size_t source = 0, number;
     while (!s && !parallel_failed(&job->failure) &&
-           (number = atomic_fetch_add(&job->next_chunk, job->chunk_step)) < job->first_chunk[job->source_count]) {
+           (number = ranks_tasks_take(job->tasks)) < job->first_chunk[job->source_count]) {
         Chunk chunk = {0};
         /* The source that the chunk belongs to. */
         while (number >= job->first_chunk[source + 1])

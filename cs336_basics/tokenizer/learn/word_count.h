@@ -16,6 +16,7 @@
 #include "core/api.h"
 #include "core/atomic.h"
 #include "core/status.h"
+#include "distributed/ranks.h"
 #include "tokenizer/buffers.h"
 #include "tokenizer/learn/word_table.h"
 #include "tokenizer/pattern.h"
@@ -39,8 +40,7 @@ typedef struct {
     PretokenPattern pattern;      /**< splits the text between them */
     int threads;                  /**< at least 1 */
     size_t chunk_bytes;           /**< nominal length of a chunk; 0: 512 KiB */
-    size_t first_chunk,           /**< the chunks of all files are numbered on; the first to count here */
-        chunk_step;               /**< and the distance to the next one; 0: 1. Streams are counted whole */
+    RanksTasks *tasks;            /**< the chunks of all files, numbered on; NULL: all. Streams are counted whole */
     const atomic_int *stop;       /**< NULL, or a flag that ends the counting when it is not 0 */
     void (*progress)(void *context, size_t done,
                      size_t total); /**< NULL, or called with the bytes done, by one thread; a total of 0 is unknown */
