@@ -143,9 +143,11 @@ bool ranks_any(bool own);
  * rank's host. Its ranks take them one after the other, so that a rank that is faster does more of them.
  */
 typedef struct {
-    size_t first, group, step; /**< group and step are at least 1 */
-    atomic_size_t *taken;      /**< how many of the host's tasks were taken; all ranks of the host see this number */
-    atomic_size_t own_taken;   /**< this number if the rank shares no memory with others */
+    size_t first,            /**< the host's first task */
+        group,               /**< at least 1 */
+        step;                /**< at least 1 */
+    atomic_size_t *taken;    /**< how many of the host's tasks were taken; all ranks of the host see this number */
+    atomic_size_t own_taken; /**< this number if the rank shares no memory with others */
 } RanksTasks;
 
 /**
