@@ -51,15 +51,20 @@ const char *ranks_host(int rank)
     return ranks.hosts ? ranks.hosts[rank] : ranks.own_host;
 }
 
+/* Returns the lowest rank on the host of a rank. */
+static int first_on_host(int rank)
+{
+    int first = 0;
+    while (strcmp(ranks_host(first), ranks_host(rank)) != 0)
+        first++;
+    return first;
+}
+
 int ranks_hosts(void)
 {
     int hosts = 0;
-    for (int rank = 0; rank < ranks.count; rank++) {
-        int first = 0; /* rank on the same host */
-        while (strcmp(ranks_host(first), ranks_host(rank)) != 0)
-            first++;
-        hosts += first == rank;
-    }
+    for (int rank = 0; rank < ranks.count; rank++)
+        hosts += first_on_host(rank) == rank;
     return hosts;
 }
 
@@ -392,36 +397,26 @@ static bool share_number(atomic_size_t **number, int own)
     return true;
 }
 
-Status ranks_tasks_begin(RanksTasks *tasks)
+void ranks_tasks_begin(RanksTasks *tasks)
 {
     take_alone(tasks, (size_t)ranks.own);
     if (!ranks.joined)
-        return CS336_OK;
-    int *leads = memory_allocate((size_t)ranks.count * sizeof *leads); /* by rank: the lowest rank of its host */
-    const Status s = ranks_agree(leads ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for %d ranks", ranks.count));
-    if (s) {
-        memory_release(leads);
-        return s;
-    }
-    int lead = ranks.own, group, own;
-    atomic_fetch_add(&begun, 1);
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, ranks.own, MPI_INFO_NULL, &neighbours);
-    MPI_Comm_size(neighbours, &group);
-    MPI_Comm_rank(neighbours, &own);
-    MPI_Bcast(&lead, 1, MPI_INT, 0, neighbours);
-    ranks_gather_all(leads, &lead, sizeof lead);
-    size_t first = 0; /* the ranks of the hosts before this one */
+        return;
+    const int lead = first_on_host(ranks.own);
+    size_t first = 0; /* how many ranks the hosts before this one have; hosts are in the order of their first ranks */
     for (int rank = 0; rank < ranks.count; rank++)
-        first += leads[rank] < lead;
-    memory_release(leads);
-    if (group > 1 && share_number(&tasks->taken, own)) {
+        first += first_on_host(rank) < lead;
+    int own; /* this rank's number among those of its host */
+    atomic_fetch_add(&begun, 1);
+    MPI_Comm_split(MPI_COMM_WORLD, lead, ranks.own, &neighbours);
+    MPI_Comm_rank(neighbours, &own);
+    if (ranks_on_own_host() > 1 && share_number(&tasks->taken, own)) {
         tasks->first = first;
-        tasks->group = (size_t)group;
+        tasks->group = (size_t)ranks_on_own_host();
     } else {
         take_alone(tasks, first + (size_t)own);
     }
     atomic_fetch_add(&completed, 1);
-    return CS336_OK;
 }
 
 void ranks_tasks_end(RanksTasks *tasks)
@@ -505,10 +500,9 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
     return true;
 }
 
-Status ranks_tasks_begin(RanksTasks *tasks)
+void ranks_tasks_begin(RanksTasks *tasks)
 {
     take_alone(tasks, 0);
-    return CS336_OK;
 }
 
 void ranks_tasks_end(RanksTasks *tasks)

@@ -153,9 +153,8 @@ typedef struct {
 /**
  * @brief Begins to share tasks. Collective. Ranks that cannot share memory, although they run on one host, get fixed
  * parts. The struct may not move until ranks_tasks_end(), which must come before another ranks_tasks_begin().
- * @retval CS336_ENOMEM  on all ranks
  */
-CS336_MUST_CHECK Status ranks_tasks_begin(RanksTasks *tasks);
+void ranks_tasks_begin(RanksTasks *tasks);
 
 /** @brief Returns the number of a task that no other call on any rank returns. Several threads may call it at once. */
 size_t ranks_tasks_take(RanksTasks *tasks);

@@ -83,10 +83,8 @@ static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *te
     WordSource *sources = NULL;
     size_t source_count = 0;
     RanksTasks tasks;
-    Status s = ranks_tasks_begin(&tasks);
-    if (s)
-        return s;
-    s = choose_sources(&sources, &source_count, texts);
+    ranks_tasks_begin(&tasks);
+    Status s = choose_sources(&sources, &source_count, texts);
     if (!s)
         s = bpe_train_count(words, &stats->bytes, sources, source_count, config, &tasks);
     ranks_tasks_end(&tasks);

@@ -23,7 +23,7 @@ typedef struct {
     const WordCountConfig *config;
     const WordSource *sources;
     size_t source_count, chunk_bytes, total;
-    size_t context;          /* CONTEXT and the length of the longest special token */
+    size_t context; /* bytes on each side that decide whether a cut is safe: CONTEXT, and the longest special token */
     size_t *first_chunk;     /* by source: number of its first chunk; behind the last one: number of chunks */
     RanksTasks *tasks,       /* numbers of chunks */
         all;                 /* `tasks` if no other rank counts */

@@ -163,8 +163,8 @@ size_t word_table_size(const WordTable *table)
 static inline size_t visited_slot(const WordShard *shard, size_t before)
 {
     const size_t groups = shard->slot_count >> FIRST_SLOT_BITS;
-    /* Groups are visited in the order 0, step, 2 step, ..., modulo their number. That is a power of two and the step is
-     * odd, so each group comes once. */
+    /* The visit goes to the groups 0, step, 2 * step, and so on, modulo the number of groups. This number is a power of
+     * two and the step is odd, so the visit comes to each group exactly once. */
     const size_t step = (size_t)((double)groups * 0.6180339887498949) | 1;
     const size_t group = (before >> FIRST_SLOT_BITS) * step & (groups - 1);
     return group << FIRST_SLOT_BITS | (before & ((1 << FIRST_SLOT_BITS) - 1));
