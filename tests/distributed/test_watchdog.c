@@ -20,6 +20,9 @@
 /* The end of each line of watchdog_ranks(). */
 #define GO_ON "; newest checkpoint: run/checkpoint.safetensors of step 10; to go on: RESUME\n"
 
+/* Waits until watchdog_ranks() has saved its checkpoint: all ranks have met by then. */
+#define UNTIL_ALL_WORK "until test -e saved; do sleep 0.05; done; rm saved; "
+
 static const char *host_name(void)
 {
     static char name[64];
@@ -134,7 +137,7 @@ END_TEST
 START_TEST(test_a_pause_of_all_ranks_ends_nothing)
 {
     assert_shell_ok(IMPATIENT RANKS(2) "sh -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec \"$RUN_TESTS\" watchdog long 0' "
-                                       "& until test -s pid0 && test -s pid1; do sleep 0.1; done; sleep 1; "
+                                       "& " UNTIL_ALL_WORK
                                        "kill -STOP $(cat pid0 pid1); sleep 3; kill -CONT $(cat pid0 pid1); wait $!");
 }
 END_TEST
@@ -143,8 +146,7 @@ END_TEST
 START_TEST(test_a_signal_that_ends_the_run_is_no_fault)
 {
     static const char start[] = IMPATIENT RANKS(3) "sh -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec \"$RUN_TESTS\" "
-                                                   "watchdog %s 0' & until test -s pid0 && test -s pid2; do sleep 0.1; "
-                                                   "done; sleep 1; kill -TERM %s; wait $!";
+                                                   "watchdog %s 0' & " UNTIL_ALL_WORK "kill -TERM %s; wait $!";
     static const char asked[] = "cs336 test: a signal has asked the run to end: it is saved if its step is complete "
                                 "before mpirun kills it" GO_ON;
     char expected[1024];

@@ -96,8 +96,12 @@ static int work(const char *fault, int rank)
         sleep_milliseconds(10);
         if (ranks_any(atomic_load(&asked_to_stop)) && !deaf)
             return stop(fault);
-        if (round == SAVED_STEP && ranks_own() == 0)
+        if (round == SAVED_STEP && ranks_own() == 0) {
             watchdog_saved(SAVED_STEP);
+            FILE *saved = fopen("saved", "w");
+            if (saved)
+                fclose(saved);
+        }
         if (round == FAULT_ROUND && strcmp(fault, "network") == 0)
             wait_for_network();
         if (round == FAULT_ROUND && ranks_own() == rank)
