@@ -9,7 +9,7 @@
  *   transfers (polling), sleeps for a fraction of a millisecond, and asks again. It also adds the numbers. From
  *   gradient_exchange_begin() to gradient_exchange_finish() it is the only thread that calls MPI. Otherwise it sleeps.
  * - A rank that fails in a step still sends its buckets, as zeros, so that the others do not wait for ever. They learn
- * of the failure after the step, and throw its result away.
+ *   of the failure after the step, and throw its result away.
  * - The sums do not depend on the number of threads, nor on the order in which messages arrive. They depend on the
  *   number of ranks, because float32 addition rounds.
  */
