@@ -53,7 +53,8 @@ typedef struct {
             "of 64; with --ffn silu: 4 times d-model)"),                                                           \
         OPTION_NUMBER("rope-theta", &(m).rope_theta, "X", TRANSFORMER_LM_MIN_ROPE_THETA,                           \
                       TRANSFORMER_LM_MAX_ROPE_THETA, "base of the rotary position embedding"),                     \
-        OPTION_NUMBER("norm-eps", &(m).norm_eps, "X", 0, 1, "epsilon of RMSNorm"),                                 \
+        OPTION_NUMBER("norm-eps", &(m).norm_eps, "X", TRANSFORMER_LM_MIN_NORM_EPS, TRANSFORMER_LM_MAX_NORM_EPS,    \
+                      "epsilon of RMSNorm"),                                                                       \
         OPTION_CHOICE("norm", &(m).norm, norm_names, "pre|post|none",                                              \
                       "RMSNorm before each sub-layer, after each, or none"),                                       \
         OPTION_CHOICE("position", &(m).position, position_names, "rope|none",                                      \

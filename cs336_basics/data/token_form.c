@@ -9,9 +9,10 @@
 #include <string.h>
 
 enum {
-    LOOKED_AT = 16384,       /* bytes */
-    TEXT_BYTES = 256,        /* of a sample that may be called a text although all of it could be ids */
-    TEXT_DISTINCT_BYTES = 16 /* in such a sample; ids that are all the same have 2 */
+    LOOKED_AT = 16384,        /* bytes */
+    TEXT_BYTES = 256,         /* of a sample that may be called a text although all of it could be ids */
+    TEXT_DISTINCT_BYTES = 16, /* in such a sample; ids that are all the same have 2 */
+    INT64_LEAST = 32          /* numbers of a sample that may be called int64 */
 };
 
 /*
@@ -108,6 +109,32 @@ static Status check_text(const uint8_t *sample, size_t bytes, bool beyond, const
                        path, text_form_file(path));
 }
 
+/*
+ * Refuses int64 numbers, NumPy's usual type: the upper half of each is 0, and the lower halves are mostly not, and
+ * vary. As uint32 ids every second one would be 0, as uint16 ids three of four.
+ */
+static Status check_int64(const uint8_t *sample, size_t bytes, const char *path)
+{
+    const size_t numbers = bytes / sizeof(int64_t);
+    size_t zeros = 0, changes = 0;
+    uint32_t previous = 0;
+    for (size_t i = 0; i < numbers; i++) {
+        uint32_t halves[2]; /* the lower half is first: this machine is little-endian */
+        memcpy(halves, sample + i * sizeof halves, sizeof halves);
+        if (halves[1] != 0)
+            return CS336_OK;
+        zeros += halves[0] == 0;
+        changes += halves[0] != previous;
+        previous = halves[0];
+    }
+    if (numbers < INT64_LEAST || 2 * zeros > numbers || 2 * changes < numbers)
+        return CS336_OK;
+    return status_fail(CS336_EFORMAT,
+                       "%s: holds int64 numbers (every second uint32 is 0), expected uint16 or uint32 ids, as "
+                       "ids.astype(numpy.uint16) gives",
+                       path);
+}
+
 Status token_form_check(const uint8_t *sample, size_t bytes, size_t vocab_size, const char *path)
 {
     const size_t length = bytes < LOOKED_AT ? bytes : LOOKED_AT;
@@ -115,5 +142,7 @@ Status token_form_check(const uint8_t *sample, size_t bytes, size_t vocab_size, 
     Status s = check_header(sample, length, path);
     if (!s)
         s = check_compressed(sample, length, beyond, path);
+    if (!s)
+        s = check_int64(sample, length, path);
     return s ? s : check_text(sample, length, beyond, path);
 }

@@ -1,6 +1,7 @@
 /**
  * @file
- * @brief Tells by the first bytes of a file that it holds no token ids: compressed ids, a text, a header.
+ * @brief Tells by the first bytes of a file that it holds no token ids: compressed ids, int64 numbers, a text, a
+ * header.
  *
  * Any bytes are ids of some vocabulary, so a training on compressed ids would run and learn noise. Real ids may begin
  * like a compressed file by chance, though, and are never refused for that: see token_form_check().
@@ -23,6 +24,8 @@ CS336_INTERNAL_BEGIN
  * - Compressed ids: the first bytes of a known format (core/text_form.h), and one of these: the format is known by five
  *   bytes or more; the file is named like it; the sample decompresses without an error; a number of the sample is no
  *   id of the vocabulary.
+ * - int64 numbers, at least 32 of them: the upper half of each is 0, at most half of the lower halves are 0, and at
+ * least half of them differ from the one before.
  * - A text: all of the sample is UTF-8 without control characters, and it has at least 256 bytes, of at least 16 kinds;
  *   or a number of it is no id of the vocabulary. Ids of real texts are mostly small: their upper bytes are control
  *   characters.
@@ -32,7 +35,8 @@ CS336_INTERNAL_BEGIN
  * @param[in] path        the file, or TEXT_STANDARD_INPUT, for messages
  * @retval CS336_EFORMAT  it is one of these; the message says which, and the command that makes ids of it
  * @retval CS336_ENOMEM
- * @see test_compressed_ids_are_refused, test_ids_that_begin_like_gzip_are_read, test_a_text_is_no_file_of_ids
+ * @see test_compressed_ids_are_refused, test_ids_that_begin_like_gzip_are_read, test_a_text_is_no_file_of_ids,
+ * test_int64_numbers_are_no_file_of_ids
  */
 CS336_MUST_CHECK Status token_form_check(const uint8_t *sample, size_t bytes, size_t vocab_size, const char *path);
 

@@ -63,6 +63,8 @@ typedef enum {
 #define TRANSFORMER_LM_MAX_D_FF (4 * TRANSFORMER_LM_MAX_SIZE) /**< 4 d_model is a usual d_ff */
 #define TRANSFORMER_LM_MIN_ROPE_THETA 1e-3                    /**< of the base of RoPE's angles */
 #define TRANSFORMER_LM_MAX_ROPE_THETA 1e30                    /**< likewise */
+#define TRANSFORMER_LM_MIN_NORM_EPS 1e-30                     /**< of RMSNorm's epsilon */
+#define TRANSFORMER_LM_MAX_NORM_EPS 1.0                       /**< likewise */
 /** @} */
 
 /** @brief Sizes and variants of a model. */
@@ -95,7 +97,7 @@ typedef struct {
 /**
  * @brief Checks that a model of these sizes can exist.
  * @retval CS336_ESHAPE  a size is 0, num_heads does not divide d_model, d_k is odd with RoPE
- * @retval CS336_ERANGE  a size or rope_theta is beyond the limits above, norm_eps is not positive, an unknown variant
+ * @retval CS336_ERANGE  a size, rope_theta or norm_eps is beyond the limits above, an unknown variant
  * @see test_model_check_names_bad_sizes, test_model_check_names_bad_numbers_and_kinds
  */
 CS336_MUST_CHECK Status transformer_lm_check(const TransformerLMConfig *config);

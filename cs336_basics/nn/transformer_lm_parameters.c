@@ -4,7 +4,6 @@
  */
 #include "core/memory.h"
 #include "core/parallel.h"
-#include "core/plural.h"
 #include "kernels/normal.h"
 #include "nn/transformer_lm.h"
 
@@ -118,7 +117,7 @@ static Tensor *view_of(const Walk *walk, TransformerLM *lm)
     return (Tensor *)(void *)(owner + walk->entry->offset);
 }
 
-static Status check_sizes(const char *function, const TransformerLMConfig *c)
+static Status check_sizes(const TransformerLMConfig *c)
 {
     const struct {
         const char *name;
@@ -131,17 +130,16 @@ static Status check_sizes(const char *function, const TransformerLMConfig *c)
                  {"d_ff", c->d_ff, TRANSFORMER_LM_MAX_D_FF}};
     for (size_t i = 0; i < LENGTH(sizes); i++) {
         if (sizes[i].value == 0)
-            return status_fail(CS336_ESHAPE, "%s: %s is 0", function, sizes[i].name);
+            return status_fail(CS336_ESHAPE, "%s is 0", sizes[i].name);
         if (sizes[i].value > sizes[i].most)
-            return status_fail(CS336_ERANGE, "%s: %s is %zu, expected at most %zu", function, sizes[i].name,
-                               sizes[i].value, sizes[i].most);
+            return status_fail(CS336_ERANGE, "%s is %zu, expected at most %zu", sizes[i].name, sizes[i].value,
+                               sizes[i].most);
     }
     if (c->d_model % c->num_heads != 0)
-        return status_fail(CS336_ESHAPE, "%s: num_heads %zu does not divide d_model %zu", function, c->num_heads,
-                           c->d_model);
+        return status_fail(CS336_ESHAPE, "num_heads %zu does not divide d_model %zu", c->num_heads, c->d_model);
     if (c->position == POSITION_ROPE && c->d_model / c->num_heads % 2 != 0)
-        return status_fail(CS336_ESHAPE, "%s: heads of %zu number%s, RoPE needs an even number", function,
-                           c->d_model / c->num_heads, plural(c->d_model / c->num_heads));
+        return status_fail(CS336_ESHAPE, "d_model / num_heads is %zu, expected an even number for RoPE",
+                           c->d_model / c->num_heads);
     return CS336_OK;
 }
 
@@ -157,18 +155,26 @@ Status transformer_lm_check(const TransformerLMConfig *config)
                  {"dtype", (int)config->dtype, DTYPE_BF16X3}};
     for (size_t i = 0; i < LENGTH(kinds); i++)
         if (kinds[i].value < 0 || kinds[i].value > kinds[i].last)
-            return status_fail(CS336_ERANGE, "%s: %s is %d, the last kind is %d", __func__, kinds[i].name,
-                               kinds[i].value, kinds[i].last);
-    const Status s = check_sizes(__func__, config);
+            return status_fail(CS336_ERANGE, "%s is %d, the last kind is %d", kinds[i].name, kinds[i].value,
+                               kinds[i].last);
+    const Status s = check_sizes(config);
     if (s)
         return s;
     /* The numbers that the chosen kinds read. */
-    const float least = (float)TRANSFORMER_LM_MIN_ROPE_THETA, most = (float)TRANSFORMER_LM_MAX_ROPE_THETA;
-    if (config->position == POSITION_ROPE && !(config->rope_theta >= least && config->rope_theta <= most))
-        return status_fail(CS336_ERANGE, "%s: rope_theta is %g, expected %g to %g", __func__,
-                           (double)config->rope_theta, (double)least, (double)most);
-    if (config->norm != NORM_NONE && !(config->norm_eps > 0 && isfinite(config->norm_eps)))
-        return status_fail(CS336_ERANGE, "%s: norm_eps is %g, must be positive", __func__, (double)config->norm_eps);
+    const struct {
+        const char *name;
+        bool read;
+        double value, least, most;
+    } numbers[] = {{"rope_theta", config->position == POSITION_ROPE, (double)config->rope_theta,
+                    TRANSFORMER_LM_MIN_ROPE_THETA, TRANSFORMER_LM_MAX_ROPE_THETA},
+                   {"norm_eps", config->norm != NORM_NONE, (double)config->norm_eps, TRANSFORMER_LM_MIN_NORM_EPS,
+                    TRANSFORMER_LM_MAX_NORM_EPS}};
+    for (size_t i = 0; i < LENGTH(numbers); i++) {
+        const float least = (float)numbers[i].least, most = (float)numbers[i].most;
+        if (numbers[i].read && !(numbers[i].value >= (double)least && numbers[i].value <= (double)most))
+            return status_fail(CS336_ERANGE, "%s is %g, expected %g to %g", numbers[i].name, numbers[i].value,
+                               numbers[i].least, numbers[i].most);
+    }
     return CS336_OK;
 }
 

@@ -343,19 +343,18 @@ START_TEST(test_accounting_errors)
                  "account_memory_measured: no memory for 3 layers");
     size_t batch;
     config.dtype = (DType)3;
-    assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ERANGE,
-                 "transformer_lm_check: dtype is 3, the last kind is 2");
+    assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ERANGE, "dtype is 3, the last kind is 2");
     assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ERANGE,
-                 "transformer_lm_check: dtype is 3, the last kind is 2");
+                 "dtype is 3, the last kind is 2");
     config.dtype = DTYPE_FLOAT32;
     memory_fail_at(1);
     assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ENOMEM,
                  "account_memory_measured: no memory for 3 layers");
     config.num_heads = 5;
     assert_fails(account_memory_measured(&memory, &config, 5, 7, true), CS336_ESHAPE,
-                 "transformer_lm_check: num_heads 5 does not divide d_model 12");
+                 "num_heads 5 does not divide d_model 12");
     assert_fails(account_largest_batch_measured(&batch, &config, 7, 1e6, true), CS336_ESHAPE,
-                 "transformer_lm_check: num_heads 5 does not divide d_model 12");
+                 "num_heads 5 does not divide d_model 12");
 }
 END_TEST
 

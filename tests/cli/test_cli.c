@@ -164,7 +164,7 @@ START_TEST(test_account_any_configuration)
                   "norm pre, position rope, ffn swiglu\n");
     assert_shell_ok("cs336 account --d-model 512 --ffn silu --norm none --position none");
     assert_prints("d_ff 2048\n  norm none, position none, ffn silu");
-    assert_shell_fails(1, "cs336 account: transformer_lm_check: num_heads 3 does not divide d_model 16",
+    assert_shell_fails(1, "cs336 account: num_heads 3 does not divide d_model 16",
                        "cs336 account --d-model 16 --num-heads 3");
 }
 END_TEST
@@ -288,9 +288,8 @@ START_TEST(test_training_bad_input)
         {"--train short.bin", "short.bin: 16 token ids, expected more than the context length 16"},
         {"--train train.bin --val short.bin", "short.bin: 16 token ids, expected more than the context length 16"},
         {"--train id.bin", "id.bin: id 300 at position 17, expected below the vocabulary size 300"},
-        {"--train train.bin --num-heads 3", "transformer_lm_check: num_heads 3 does not divide d_model 16"},
-        {"--train train.bin --d-model 18 --num-heads 6",
-         "transformer_lm_check: heads of 3 numbers, RoPE needs an even number"},
+        {"--train train.bin --num-heads 3", "num_heads 3 does not divide d_model 16"},
+        {"--train train.bin --d-model 18 --num-heads 6", "d_model / num_heads is 3, expected an even number for RoPE"},
         {"--train train.bin --warmup-steps 7", "trainer_check: warm-up of 7 steps is longer than the decay's 6"},
         {"--train train.bin --beta1 1", "trainer_check: betas 1 and 0.95, expected 0 <= beta < 1"},
         {"--train train.bin --resume",

@@ -268,7 +268,7 @@ START_TEST(test_the_others_go_on_when_a_run_fails)
     assert_prints("run 2 of 5  high: diverged, the loss ended at ");
     assert_prints(", above the 5.70 of a uniform guess\n"); /* ln 300 */
     assert_prints("run 3 of 5  batch-size-1000000000: refused, the run needs ");
-    assert_prints("run 4 of 5  num-heads-3: failed, transformer_lm_check: num_heads 3 does not divide d_model 16\n");
+    assert_prints("run 4 of 5  num-heads-3: failed, num_heads 3 does not divide d_model 16\n");
     assert_prints("run 5 of 5  good: complete, validation loss 5.");
     assert_status("x/lr-1000000_max-grad-norm-0/result.json", "diverged");
     assert_status("x/batch-size-1000000000/result.json", "refused");

@@ -224,8 +224,8 @@ END_TEST
 #define STOPPED(command, ranks)                                                                                   \
     ALLOW MPIRUN "-n 2 sh -c 'echo $$ >pid$OMPI_COMM_WORLD_RANK; exec \"$program\" " command                      \
                  " --threads 1 --input $(yes text | head -1000)' & until test -s pid0 && test -s pid1; do sleep " \
-                 "0.05; done; for rank in 0 1; do while test -d /proc/$$ && ! ls -l /proc/$(cat pid$rank)/fd | "  \
-                 "grep -q /text; do sleep 0.05; done; done; sleep 0.5; kill -TERM $(cat " ranks "); wait $!"
+                 "0.05; done; for rank in 0 1; do while test -d /proc/$$ && ! ls -l /proc/$(cat pid$rank)/fd "    \
+                 "2>>gone | grep -q /text; do sleep 0.05; done; done; sleep 0.5; kill -TERM $(cat " ranks "); wait $!"
 #define STOPPED_LEARNING "train-bpe --vocab-size 10000 --special-token \"<|endoftext|>\" --tokenizer t.json"
 #define STOPPED_ENCODING "encode --tokenizer old.json --output ids"
 

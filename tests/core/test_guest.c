@@ -125,8 +125,7 @@ START_TEST(test_model_is_made_in_one_call)
     assert_allocation_failures_say(make_model, &config, "transformer_lm_create: no memory for a model",
                                    "arena_init: no memory for *[0-9] bytes");
     config.num_heads = 5;
-    assert_fails(transformer_lm_create(&lm, &config, 5), CS336_ESHAPE,
-                 "transformer_lm_check: num_heads 5 does not divide d_model 12");
+    assert_fails(transformer_lm_create(&lm, &config, 5), CS336_ESHAPE, "num_heads 5 does not divide d_model 12");
     ck_assert_ptr_null(lm);
 }
 END_TEST

@@ -140,6 +140,31 @@ START_TEST(test_a_text_is_no_file_of_ids)
 }
 END_TEST
 
+/* NumPy's usual type. Ids that have many zeros, or zeros in every second place, are read. */
+START_TEST(test_int64_numbers_are_no_file_of_ids)
+{
+    static const size_t vocabularies[] = {300, ANY_ID, 100000};
+    const char *path = temp_path("ids.bin");
+    int64_t numbers[64];
+    uint32_t alternating[64], constant[64] = {0};
+    for (int i = 0; i < 64; i++) {
+        numbers[i] = i * 37 % 300;
+        alternating[i] = i % 2 ? 0 : 5;
+    }
+    for (size_t i = 0; i < sizeof vocabularies / sizeof *vocabularies; i++) {
+        write_file(path, numbers, sizeof numbers);
+        assert_refused(path, vocabularies[i], "holds int64 numbers", "expected uint16 or uint32 ids",
+                       "ids.astype(numpy.uint16)");
+        write_file(path, numbers, 31 * sizeof *numbers); /* too short to be sure */
+        assert_read(path, vocabularies[i], 31 * sizeof *numbers / token_file_width(vocabularies[i]));
+        write_file(path, alternating, sizeof alternating);
+        assert_read(path, vocabularies[i], sizeof alternating / token_file_width(vocabularies[i]));
+        write_file(path, constant, sizeof constant);
+        assert_read(path, vocabularies[i], sizeof constant / token_file_width(vocabularies[i]));
+    }
+}
+END_TEST
+
 /* What a text has, and each of these lacks: many kinds of bytes, UTF-8, no control characters. */
 START_TEST(test_ids_whose_bytes_are_characters_are_read)
 {
@@ -188,6 +213,7 @@ const TestCase token_form_tests[] = {
     TEST(test_ids_that_begin_like_a_compressed_file_are_read, "token_file"),
     TEST(test_a_sidecar_says_that_a_file_holds_ids, "token_file"),
     TEST(test_a_text_is_no_file_of_ids, "token_file"),
+    TEST(test_int64_numbers_are_no_file_of_ids, "token_file"),
     TEST(test_ids_whose_bytes_are_characters_are_read, "token_file"),
     TEST_UNLESS(test_refusing_without_memory_leaks_nothing, "token_file", no_zlib),
     {0},

@@ -273,11 +273,10 @@ START_TEST(test_llama2c_headers_that_are_no_model)
          "expected 1 or more"},
         {VOCAB_SIZE, 0, false, CS336_EFORMAT, "vocab_size is 0 in the header of llama2.c's format"},
         {VOCAB_SIZE, INT32_MIN, false, CS336_EFORMAT, "vocab_size is -2147483648 in the header of llama2.c's format"},
-        {DIM, 13, false, CS336_ESHAPE, "transformer_lm_check: num_heads 3 does not divide d_model 13"},
-        {DIM, 9, true, CS336_ESHAPE, "transformer_lm_check: heads of 3 numbers, RoPE needs an even number"},
-        {N_LAYERS, 65537, true, CS336_ERANGE, "transformer_lm_check: num_layers is 65537, expected at most 65536"},
-        {SEQ_LEN, (1 << 20) + 1, true, CS336_ERANGE,
-         "transformer_lm_check: context_length is 1048577, expected at most 1048576"},
+        {DIM, 13, false, CS336_ESHAPE, "num_heads 3 does not divide d_model 13"},
+        {DIM, 9, true, CS336_ESHAPE, "d_model / num_heads is 3, expected an even number for RoPE"},
+        {N_LAYERS, 65537, true, CS336_ERANGE, "num_layers is 65537, expected at most 65536"},
+        {SEQ_LEN, (1 << 20) + 1, true, CS336_ERANGE, "context_length is 1048577, expected at most 1048576"},
         /* 7 numbers, 23 x 12 embeddings, 3 layers, 12 gains, 9 x 4 of the tables, and the LM head. */
         {SEQ_LEN, 10, true, CS336_EFORMAT,
          "16540 bytes, but the sizes in its header are those of a model of llama2.c "

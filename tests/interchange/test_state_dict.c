@@ -197,7 +197,7 @@ START_TEST(test_arrays_that_do_not_fit_are_named)
     a = whole;
     array_of(&a, "token_embeddings.weight")->rank = 1;
     array_of(&a, "token_embeddings.weight")->shape[0] = 12 * 13;
-    assert_refused(&a, CS336_ESHAPE, ": transformer_lm_check: d_model is 0");
+    assert_refused(&a, CS336_ESHAPE, ": d_model is 0");
     trained_model_deinit(&model);
 }
 END_TEST

@@ -28,18 +28,18 @@ START_TEST(test_model_check_names_bad_sizes)
 {
     TransformerLMConfig config = small_config();
     assert_ok(transformer_lm_check(&config));
-    assert_refused(WITH(vocab_size, 0), CS336_ESHAPE, "transformer_lm_check: vocab_size is 0");
-    assert_refused(WITH(context_length, 0), CS336_ESHAPE, "transformer_lm_check: context_length is 0");
-    assert_refused(WITH(d_model, 0), CS336_ESHAPE, "transformer_lm_check: d_model is 0");
-    assert_refused(WITH(num_layers, 0), CS336_ESHAPE, "transformer_lm_check: num_layers is 0");
-    assert_refused(WITH(num_heads, 0), CS336_ESHAPE, "transformer_lm_check: num_heads is 0");
-    assert_refused(WITH(d_ff, 0), CS336_ESHAPE, "transformer_lm_check: d_ff is 0");
+    assert_refused(WITH(vocab_size, 0), CS336_ESHAPE, "vocab_size is 0");
+    assert_refused(WITH(context_length, 0), CS336_ESHAPE, "context_length is 0");
+    assert_refused(WITH(d_model, 0), CS336_ESHAPE, "d_model is 0");
+    assert_refused(WITH(num_layers, 0), CS336_ESHAPE, "num_layers is 0");
+    assert_refused(WITH(num_heads, 0), CS336_ESHAPE, "num_heads is 0");
+    assert_refused(WITH(d_ff, 0), CS336_ESHAPE, "d_ff is 0");
     config = small_config();
     config.d_model = 64;
     config.num_heads = 3;
-    assert_refused(config, CS336_ESHAPE, "transformer_lm_check: num_heads 3 does not divide d_model 64");
+    assert_refused(config, CS336_ESHAPE, "num_heads 3 does not divide d_model 64");
     config.d_model = 15;
-    assert_refused(config, CS336_ESHAPE, "transformer_lm_check: heads of 5 numbers, RoPE needs an even number");
+    assert_refused(config, CS336_ESHAPE, "d_model / num_heads is 5, expected an even number for RoPE");
     config.position = POSITION_NONE;
     assert_ok(transformer_lm_check(&config));
 }
@@ -50,13 +50,11 @@ START_TEST(test_model_check_names_sizes_beyond_the_limits)
 {
     TransformerLMConfig config;
     assert_refused(WITH(vocab_size, (size_t)1 << 31), CS336_ERANGE,
-                   "transformer_lm_check: vocab_size is 2147483648, expected at most 2147483647");
-    assert_refused(WITH(context_length, 1048577), CS336_ERANGE,
-                   "transformer_lm_check: context_length is 1048577, expected at most 1048576");
+                   "vocab_size is 2147483648, expected at most 2147483647");
+    assert_refused(WITH(context_length, 1048577), CS336_ERANGE, "context_length is 1048577, expected at most 1048576");
     assert_refused(WITH(num_layers, 1000000000000), CS336_ERANGE,
-                   "transformer_lm_check: num_layers is 1000000000000, expected at most 65536");
-    assert_refused(WITH(d_ff, SIZE_MAX), CS336_ERANGE,
-                   "transformer_lm_check: d_ff is 18446744073709551615, expected at most 8589934588");
+                   "num_layers is 1000000000000, expected at most 65536");
+    assert_refused(WITH(d_ff, SIZE_MAX), CS336_ERANGE, "d_ff is 18446744073709551615, expected at most 8589934588");
     /* The largest sizes: their parameters are more than a size_t counts. */
     config = small_config();
     config.d_model = config.vocab_size = INT32_MAX - 1;
@@ -76,21 +74,27 @@ END_TEST
 START_TEST(test_model_check_names_bad_numbers_and_kinds)
 {
     TransformerLMConfig config;
-    assert_refused(WITH(rope_theta, 0), CS336_ERANGE, "transformer_lm_check: rope_theta is 0, expected 0.001 to 1e+30");
-    assert_refused(WITH(rope_theta, NAN), CS336_ERANGE,
-                   "transformer_lm_check: rope_theta is nan, expected 0.001 to 1e+30");
-    assert_refused(WITH(rope_theta, 1e31F), CS336_ERANGE,
-                   "transformer_lm_check: rope_theta is 1e+31, expected 0.001 to 1e+30");
+    assert_refused(WITH(rope_theta, 0), CS336_ERANGE, "rope_theta is 0, expected 0.001 to 1e+30");
+    assert_refused(WITH(rope_theta, NAN), CS336_ERANGE, "rope_theta is nan, expected 0.001 to 1e+30");
+    assert_refused(WITH(rope_theta, 1e31F), CS336_ERANGE, "rope_theta is 1e+31, expected 0.001 to 1e+30");
     config.position = POSITION_NONE;
     assert_ok(transformer_lm_check(&config));
-    assert_refused(WITH(norm_eps, -1), CS336_ERANGE, "transformer_lm_check: norm_eps is -1, must be positive");
+    assert_refused(WITH(norm_eps, -1), CS336_ERANGE, "norm_eps is -1, expected 1e-30 to 1");
+    assert_refused(WITH(norm_eps, 0), CS336_ERANGE, "norm_eps is 0, expected 1e-30 to 1");
+    assert_refused(WITH(norm_eps, 3.5F), CS336_ERANGE, "norm_eps is 3.5, expected 1e-30 to 1");
+    assert_refused(WITH(norm_eps, NAN), CS336_ERANGE, "norm_eps is nan, expected 1e-30 to 1");
+    /* The limits themselves, as float32. */
+    (void)WITH(norm_eps, (float)TRANSFORMER_LM_MIN_NORM_EPS);
+    assert_ok(transformer_lm_check(&config));
+    (void)WITH(norm_eps, 1);
+    assert_ok(transformer_lm_check(&config));
+    (void)WITH(norm_eps, -1);
     config.norm = NORM_NONE;
     assert_ok(transformer_lm_check(&config));
-    assert_refused(WITH(norm, (NormPlacement)3), CS336_ERANGE, "transformer_lm_check: norm is 3, the last kind is 2");
-    assert_refused(WITH(position, (PositionKind)2), CS336_ERANGE,
-                   "transformer_lm_check: position is 2, the last kind is 1");
-    assert_refused(WITH(ffn, (FeedForwardKind)2), CS336_ERANGE, "transformer_lm_check: ffn is 2, the last kind is 1");
-    assert_refused(WITH(dtype, (DType)3), CS336_ERANGE, "transformer_lm_check: dtype is 3, the last kind is 2");
+    assert_refused(WITH(norm, (NormPlacement)3), CS336_ERANGE, "norm is 3, the last kind is 2");
+    assert_refused(WITH(position, (PositionKind)2), CS336_ERANGE, "position is 2, the last kind is 1");
+    assert_refused(WITH(ffn, (FeedForwardKind)2), CS336_ERANGE, "ffn is 2, the last kind is 1");
+    assert_refused(WITH(dtype, (DType)3), CS336_ERANGE, "dtype is 3, the last kind is 2");
 }
 END_TEST
 

@@ -54,7 +54,7 @@ START_TEST(test_trained_model_errors)
         {"rope_theta", "", "rope_theta is \"\", expected a number", CS336_EFORMAT},
         {"ffn", "gelu", "ffn is \"gelu\", expected swiglu|silu", CS336_EFORMAT},
         {"tie_embeddings", "yes", "tie_embeddings is \"yes\", expected false|true", CS336_EFORMAT},
-        {"num_heads", "5", "transformer_lm_check: num_heads 5 does not divide d_model 12", CS336_ESHAPE},
+        {"num_heads", "5", "num_heads 5 does not divide d_model 12", CS336_ESHAPE},
     };
     TrainedModel model;
     char message[2048];

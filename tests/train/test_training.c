@@ -359,7 +359,7 @@ START_TEST(test_trainer_check_errors)
         assert_fails(trainer_check(&bad[i]), CS336_ERANGE, messages[i]);
     TrainerConfig heads = tiny_training_config();
     heads.model.num_heads = 5;
-    assert_fails(trainer_check(&heads), CS336_ESHAPE, "transformer_lm_check: num_heads 5 does not divide d_model 12");
+    assert_fails(trainer_check(&heads), CS336_ESHAPE, "num_heads 5 does not divide d_model 12");
 }
 END_TEST
 
