@@ -130,9 +130,28 @@ static Status join_ranks(const char *command, bool shares_work, int argc, char *
     return s;
 }
 
+/* True if a launcher has started several processes and this one is not rank 0, which alone prints. */
+static bool is_silent(void)
+{
+    int own;
+    return ranks_launched(&own) > 1 && own > 0;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0)
+            return true;
+    return false;
+}
+
 /* Runs the command, with the other ranks if there are some, and returns the exit code. */
 static int run_command(size_t command, int argc, char **argv)
 {
+    int own;
+    /* Help needs no other ranks, not even a command that shares its work. */
+    if (ranks_launched(&own) > 1 && asks_for_help(argc, argv))
+        return own > 0 ? EXIT_OK : close_stdout(commands[command].run(argc, argv));
     const Status s = join_ranks(commands[command].name, commands[command].shares_work, argc, argv);
     int code = s && ranks_own() == 0 ? command_failed(commands[command].name) : EXIT_BAD_INPUT;
     if (!s)
@@ -140,13 +159,6 @@ static int run_command(size_t command, int argc, char **argv)
     watchdog_end(code);
     ranks_end();
     return code;
-}
-
-/* True if a launcher has started several processes and this one is not rank 0, which alone prints. */
-static bool is_silent(void)
-{
-    int own;
-    return ranks_launched(&own) > 1 && own > 0;
 }
 
 /* Says what is wrong with variables of the environment. Each is only a warning. */

@@ -2,6 +2,7 @@
 #include "distributed/ranks.h"
 
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "distributed/watchdog.h"
 
 #include <assert.h>
@@ -125,6 +126,9 @@ size_t ranks_tasks_take(RanksTasks *tasks)
     return before / tasks->group * tasks->step + tasks->first + before % tasks->group;
 }
 
+/* The tag of ranks_tasks_abandon(), before those that ranks_start_send() gets. */
+enum { NOTICE = -1 };
+
 /* The rank shares no memory with others. */
 static void take_alone(RanksTasks *tasks, size_t first)
 {
@@ -132,7 +136,19 @@ static void take_alone(RanksTasks *tasks, size_t first)
     tasks->group = 1;
     tasks->step = (size_t)ranks.count;
     tasks->taken = &tasks->own_taken;
+    tasks->abandons = false;
     atomic_init(&tasks->own_taken, 0);
+    atomic_init(&tasks->notices, 0);
+}
+
+bool ranks_tasks_abandoned(RanksTasks *tasks)
+{
+    char notice;
+    size_t bytes;
+    int from = -1;
+    if (ranks.count > 1 && parallel_thread() == 0 && ranks_receive(&from, NOTICE, &notice, sizeof notice, &bytes))
+        atomic_fetch_add(&tasks->notices, 1);
+    return atomic_load(&tasks->notices) > 0;
 }
 
 #ifdef CS336_HAVE_MPI
@@ -350,8 +366,8 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
     return complete;
 }
 
-/* Tag 0 is that of ranks_exchange(). */
-enum { FIRST_TAG = 1 };
+/* MPI's number of tag 0. Number 0 is that of ranks_exchange(), and 1 that of NOTICE. */
+enum { FIRST_TAG = 2 };
 
 Status ranks_start_send(RanksTransfer *transfer, int to, int tag, const void *data, size_t bytes)
 {
@@ -419,11 +435,37 @@ void ranks_tasks_begin(RanksTasks *tasks)
     atomic_fetch_add(&completed, 1);
 }
 
+void ranks_tasks_abandon(RanksTasks *tasks)
+{
+    static const char notice = 0; /* it stays where it is, so nobody has to wait until it was sent */
+    tasks->abandons = true;
+    for (int rank = 0; ranks.joined && rank < ranks.count; rank++) {
+        MPI_Request request;
+        if (rank == ranks.own)
+            continue;
+        MPI_Isend(&notice, sizeof notice, MPI_BYTE, rank, FIRST_TAG + NOTICE, MPI_COMM_WORLD, &request);
+        MPI_Request_free(&request);
+    }
+}
+
+/* Receives the notices that have not been received, or a later ranks_tasks_begin() would begin with them. */
+static void take_notices(RanksTasks *tasks)
+{
+    int failed = tasks->abandons;
+    MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    for (int left = failed - tasks->abandons - atomic_load(&tasks->notices); left > 0; left--) {
+        char notice;
+        MPI_Recv(&notice, sizeof notice, MPI_BYTE, MPI_ANY_SOURCE, FIRST_TAG + NOTICE, MPI_COMM_WORLD,
+                 MPI_STATUS_IGNORE);
+    }
+}
+
 void ranks_tasks_end(RanksTasks *tasks)
 {
     if (!ranks.joined)
         return;
     atomic_fetch_add(&begun, 1);
+    take_notices(tasks);
     if (tasks->group > 1)
         MPI_Win_free(&shared_memory);
     MPI_Comm_free(&neighbours);
@@ -431,6 +473,8 @@ void ranks_tasks_end(RanksTasks *tasks)
 }
 
 #else /* without MPI: one rank */
+
+enum { ALONE_SECONDS = 2 /* mpirun ends the ranks of other hosts within one second */ };
 
 bool ranks_are_available(void)
 {
@@ -444,7 +488,15 @@ Status ranks_begin(void)
     const int count = ranks_launched(&own);
     if (count <= 1)
         return CS336_OK;
-    return refuse_alone(count, "it was built without MPI (`make MPI=1` builds it with MPI)");
+    if (own == 0)
+        return refuse_alone(count, "it was built without MPI (`make MPI=1` builds it with MPI)");
+    /* When rank 0 has said so, the launcher ends the others. A rank that it lets live has another program than rank 0.
+     */
+    sleep(ALONE_SECONDS);
+    return status_fail(CS336_ERANGE,
+                       "rank %d on %s: this program was built without MPI (`make MPI=1` builds it with MPI), and that "
+                       "of rank 0 with it; all ranks need the same program",
+                       own, ranks.own_host);
 }
 
 void ranks_end(void)
@@ -503,6 +555,11 @@ bool ranks_transfer_is_complete(RanksTransfer *transfer)
 void ranks_tasks_begin(RanksTasks *tasks)
 {
     take_alone(tasks, 0);
+}
+
+void ranks_tasks_abandon(RanksTasks *tasks)
+{
+    tasks->abandons = true;
 }
 
 void ranks_tasks_end(RanksTasks *tasks)

@@ -148,6 +148,8 @@ typedef struct {
         step;                /**< at least 1 */
     atomic_size_t *taken;    /**< how many of the host's tasks were taken; all ranks of the host see this number */
     atomic_size_t own_taken; /**< this number if the rank shares no memory with others */
+    atomic_int notices;      /**< how many other ranks are known to have failed: ranks_tasks_abandon() */
+    bool abandons;           /**< this rank has called ranks_tasks_abandon() */
 } RanksTasks;
 
 /**
@@ -158,6 +160,18 @@ void ranks_tasks_begin(RanksTasks *tasks);
 
 /** @brief Returns the number of a task that no other call on any rank returns. Several threads may call it at once. */
 size_t ranks_tasks_take(RanksTasks *tasks);
+
+/**
+ * @brief Tells the other ranks that this one has failed, so that they need not do their tasks. Not collective; the
+ * ranks still call ranks_tasks_end(), and then ranks_agree() for the failure.
+ */
+void ranks_tasks_abandon(RanksTasks *tasks);
+
+/**
+ * @brief True if another rank has called ranks_tasks_abandon(). Several threads may call it at once, between tasks;
+ * only thread 0 of a parallel loop looks for news.
+ */
+bool ranks_tasks_abandoned(RanksTasks *tasks);
 
 /** @brief Ends the sharing. Collective. */
 void ranks_tasks_end(RanksTasks *tasks);

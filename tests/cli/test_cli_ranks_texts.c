@@ -203,6 +203,10 @@ START_TEST(test_ranks_end_if_a_stream_breaks)
                     RANKS "ranks 2 encode --tokenizer old.json --input text.gz cut.gz text text --output ids");
     assert_one_line("^cs336 train-bpe: rank 1 on .*: cut.gz: is truncated",
                     RANKS "ranks 2 train-bpe --input text.gz cut.gz --vocab-size 300 --tokenizer t.json " END);
+    /* Rank 0 stops, although its text has no end. */
+    assert_one_line("^cs336 train-bpe: rank 1 on .*: cut.gz: is truncated",
+                    "yes the cat | { " RANKS "ranks 2 train-bpe --input - text.gz cut.gz --vocab-size 300 --tokenizer "
+                    "t.json --threads 2; }");
 }
 END_TEST
 
@@ -257,6 +261,9 @@ END_TEST
 START_TEST(test_ranks_print_once_and_without_colours)
 {
     assert_shell_ok("cs336 --version >one; " RANKS "ranks 3 --version >all; cmp one all");
+    assert_shell_ok("for command in train account; do cs336 $command --help >one; " RANKS
+                    "ranks 3 $command --help >all; "
+                    "cmp one all || exit 1; done");
     ck_assert_int_ne(shell(RANKS "ranks 3 nonsense"), 0);
     ck_assert_str_eq(shell_errors, "cs336: unknown command \"nonsense\"; cs336 --help lists the commands\n");
     assert_shell_ok("echo 'the cat' >text; cs336 train-bpe --input text --vocab-size 257 --tokenizer t.json " END);

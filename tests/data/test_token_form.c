@@ -145,6 +145,7 @@ START_TEST(test_int64_numbers_are_no_file_of_ids)
 {
     static const size_t vocabularies[] = {300, ANY_ID, 100000};
     const char *path = temp_path("ids.bin");
+    TokenFile tokens;
     int64_t numbers[64];
     uint32_t alternating[64], constant[64] = {0};
     for (int i = 0; i < 64; i++) {
@@ -153,8 +154,9 @@ START_TEST(test_int64_numbers_are_no_file_of_ids)
     }
     for (size_t i = 0; i < sizeof vocabularies / sizeof *vocabularies; i++) {
         write_file(path, numbers, sizeof numbers);
-        assert_refused(path, vocabularies[i], "holds int64 numbers", "expected uint16 or uint32 ids",
-                       "ids.astype(numpy.uint16)");
+        assert_path_fails(token_file_open(&tokens, path, vocabularies[i]), CS336_EFORMAT, path,
+                          ": holds int64 numbers (every second uint32 is 0), expected uint16 or uint32 ids, as "
+                          "ids.astype(numpy.uint16) gives");
         write_file(path, numbers, 31 * sizeof *numbers); /* too short to be sure */
         assert_read(path, vocabularies[i], 31 * sizeof *numbers / token_file_width(vocabularies[i]));
         write_file(path, alternating, sizeof alternating);

@@ -1,4 +1,5 @@
 /* Tests training by several ranks, which mpirun starts, against one process that computes the whole batch. */
+#define _POSIX_C_SOURCE 200809L
 #include "core/file.h"
 #include "core/json.h"
 #include "tests/suites.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { STEPS = 50 };
 
@@ -302,6 +304,17 @@ START_TEST(test_build_without_mpi_refuses_to_be_several)
                        "cs336 train: 2 processes of this program were started, and it was built without MPI (`make "
                        "MPI=1` builds it with MPI), so that each would do the whole work",
                        "OMPI_COMM_WORLD_SIZE=2 cs336 " TRAIN "--out run");
+    /* Rank 0 has another program, or would have ended this one. */
+    char expected[512], host[64] = "";
+    gethostname(host, sizeof host - 1);
+    snprintf(
+        expected, sizeof expected,
+        "cs336 train: rank 1 on %s: this program was built without MPI (`make MPI=1` builds it with MPI), and that "
+        "of rank 0 with it; all ranks need the same program",
+        host);
+    assert_shell_fails(1, expected, "OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1 cs336 " TRAIN "--out run");
+    assert_shell_ok("OMPI_COMM_WORLD_SIZE=2 cs336 train --help >said && grep -q -e --batch-size said && "
+                    "OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1 cs336 train --help >said && test ! -s said");
     run("OMPI_COMM_WORLD_SIZE=1 cs336 " TRAIN "--stop-at 1 --out run");
 }
 END_TEST

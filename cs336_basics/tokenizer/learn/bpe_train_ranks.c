@@ -77,7 +77,7 @@ typedef struct {
     uint64_t bytes, pretokens;
 } Counted;
 
-/* Counts this rank's share, and adds up the words and the statistics of all ranks. */
+/* Counts this rank's share, and adds up the words and the statistics of all ranks. If one fails, the others stop. */
 static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *texts, const BPETrainConfig *config)
 {
     WordSource *sources = NULL;
@@ -87,6 +87,8 @@ static Status count(WordTable *words, BPETrainStats *stats, const InputTexts *te
     Status s = choose_sources(&sources, &source_count, texts);
     if (!s)
         s = bpe_train_count(words, &stats->bytes, sources, source_count, config, &tasks);
+    if (s)
+        ranks_tasks_abandon(&tasks);
     ranks_tasks_end(&tasks);
     memory_release(sources);
     Counted own = {.bytes = stats->bytes};

@@ -190,14 +190,19 @@ static void report_progress(const Job *job)
         job->config->progress(job->config->context, atomic_load(&job->done), job->total);
 }
 
+/* True if the counting has failed, here or on another rank. */
+static bool is_over(const Job *job)
+{
+    return parallel_failed(&job->failure) || ranks_tasks_abandoned(job->tasks);
+}
+
 /* Takes chunks and counts them until none is left. The numbers of a thread's chunks ascend, and so do their sources. */
 static Status count_chunks(Job *job, WordTally *words)
 {
     View view = {0};
     Status s = CS336_OK;
     size_t source = 0, number;
-    while (!s && !parallel_failed(&job->failure) &&
-           (number = ranks_tasks_take(job->tasks)) < job->first_chunk[job->source_count]) {
+    while (!s && !is_over(job) && (number = ranks_tasks_take(job->tasks)) < job->first_chunk[job->source_count]) {
         Chunk chunk = {0};
         /* The source that the chunk belongs to. */
         while (number >= job->first_chunk[source + 1])
@@ -263,7 +268,7 @@ static Status count_streams(Job *job, WordTally *words)
             atomic_fetch_add(&job->done, chunk.length);
         if (!s && parallel_thread() == 0)
             report_progress(job);
-    } while (!s && chunk.length && !parallel_failed(&job->failure));
+    } while (!s && chunk.length && !is_over(job));
     byte_list_deinit(&chunk.bytes);
     return s;
 }
