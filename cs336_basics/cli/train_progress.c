@@ -178,8 +178,11 @@ static void describe_stop(char text[END_BYTES], const TrainProgress *progress, c
                  printable(progress->files.out).text, last->step);
     else {
         describe_continuing(way_on, &progress->files);
-        snprintf(text, END_BYTES, "stopped after step %zu of %zu and saved; to continue: %s\n", last->step,
-                 progress->steps, way_on);
+        snprintf(text, END_BYTES,
+                 outcome->owes_validation ? "stopped in the validation after step %zu of %zu, which --resume does "
+                                            "again, and saved; to continue: %s\n"
+                                          : "stopped after step %zu of %zu and saved; to continue: %s\n",
+                 last->step, progress->steps, way_on);
     }
 }
 
@@ -203,7 +206,7 @@ void train_progress_end(const TrainProgress *progress, const RunLogEntry *last, 
 {
     char text[END_BYTES], best[LINE_BYTES] = "", ready[LINE_BYTES] = "";
     const PrintableText out = printable(progress->files.out);
-    const bool worked = last->tokens > 0, complete = last->step == progress->steps;
+    const bool worked = last->tokens > 0, complete = last->step == progress->steps && !outcome->owes_validation;
     if (worked && complete)
         describe_losses(text, progress, last);
     else

@@ -82,6 +82,15 @@ static double first_null(const RunCurves *curves, const char *loss)
     return (double)NAN;
 }
 
+/* True if the last line of the log lacks a validation loss that it gets when the run is resumed: see train/run_log.h.
+ */
+static bool owes_validation(const ReportRun *run)
+{
+    const Curve *curve = run_curves_find(&run->curves, "val_loss");
+    const bool validates = json_is_string(json_object_get(run->config, "val"));
+    return validates && !(curve && curve->points[curve->count - 1].line + 1 == run->curves.summary.lines);
+}
+
 /* Describes how far the run is, from its log and configuration. */
 static void describe_log(ReportRun *run, double null_step)
 {
@@ -92,7 +101,7 @@ static void describe_log(ReportRun *run, double null_step)
     run->diverged = !isnan(null_step);
     if (run->diverged)
         snprintf(text, sizeof text, "diverged in step %.0f", null_step);
-    else if (last > 0 && step >= last)
+    else if (last > 0 && step >= last && !owes_validation(run))
         snprintf(text, sizeof text, "complete");
     else if (last > 0 && patience > 0 && (double)summary->since_best >= patience)
         snprintf(text, sizeof text, "stopped early in step %.0f of %.0f", step, last);

@@ -323,16 +323,19 @@ static void make_place(const RunDirectory *run)
     close(descriptor);
 }
 
+Status run_directory_follow(RunDirectory *run)
+{
+    /* Another run may even have begun under the old name. */
+    char path[DIRECTORY_PATH_BYTES];
+    if (directory_is_locked(run->lock, run->path))
+        return CS336_OK;
+    const Status s = directory_path(path, run->lock);
+    return s ? s : name_files(run, path);
+}
+
 Status run_directory_keep_checkpoint(RunDirectory *run)
 {
-    /* The directory may have been renamed, and another run may even have begun under its old name. */
-    Status s = CS336_OK;
-    if (!directory_is_locked(run->lock, run->path)) {
-        char path[DIRECTORY_PATH_BYTES];
-        s = directory_path(path, run->lock);
-        if (!s)
-            s = name_files(run, path);
-    }
+    Status s = run_directory_follow(run);
     if (!s && run->saved == 0 && run->mode)
         make_place(run);
     if (s || run->keep == 1 || run->saved == 0)

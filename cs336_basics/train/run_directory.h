@@ -71,8 +71,14 @@ bool run_directory_owns(const char *path, const char *file);
 CS336_MUST_CHECK Status run_directory_open(RunDirectory *run, const char *path, RunStart start);
 
 /**
+ * @brief Call it before a file is replaced: if the directory was renamed during the run, this finds its new path.
+ * @retval CS336_EIO, CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_directory_follow(RunDirectory *run);
+
+/**
  * @brief Call it before a checkpoint is written: gives the checkpoint that is about to be replaced a second name,
- * checkpoint-step-N.safetensors. If the directory was renamed during the run, this finds its new path.
+ * checkpoint-step-N.safetensors. It calls run_directory_follow().
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status run_directory_keep_checkpoint(RunDirectory *run);

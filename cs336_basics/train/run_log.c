@@ -108,6 +108,22 @@ static Status cut_log(double *seconds, const char *path, size_t step)
     return s;
 }
 
+/* Opens the stream that appends to a file. `path` is the name of the log, which the file may get only later. */
+static Status open_stream(RunLog *log, const char *file, const char *path)
+{
+    *log = (RunLog){0};
+    log->writer.path = memory_copy_text(path);
+    if (!log->writer.path)
+        return status_fail(CS336_ENOMEM, "run_log_open: no memory for the path %s", path);
+    /* Without a buffer a line is in the file once it is written, and nothing of a failed line is written later. */
+    log->writer.stream = fopen(file, "ab");
+    if (log->writer.stream && setvbuf(log->writer.stream, NULL, _IONBF, 0) == 0)
+        return CS336_OK;
+    const int reason = errno;
+    run_log_close(log);
+    return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
+}
+
 Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
 {
     struct stat info;
@@ -117,19 +133,7 @@ Status run_log_open(RunLog *log, double *seconds, const char *path, size_t step)
     Status s = CS336_OK;
     if (stat(path, &info) == 0)
         s = cut_log(seconds, path, step);
-    if (s)
-        return s;
-    /* Open the stream that appends to the log. */
-    log->writer.path = memory_copy_text(path);
-    if (!log->writer.path)
-        return status_fail(CS336_ENOMEM, "run_log_open: no memory for the path %s", path);
-    /* Without a buffer a line is in the file once it is written, and nothing of a failed line is written later. */
-    log->writer.stream = fopen(path, "ab");
-    if (log->writer.stream && setvbuf(log->writer.stream, NULL, _IONBF, 0) == 0)
-        return CS336_OK;
-    const int reason = errno;
-    run_log_close(log);
-    return status_fail(CS336_EIO, "%s: cannot write: %s", path, strerror(reason));
+    return s ? s : open_stream(log, path, path);
 }
 
 /* ---- validations ---- */
@@ -175,6 +179,8 @@ Status run_log_validations(RunLogValidations *validations, const char *path, siz
         const Status read = read_line(&line, text + offset, (size_t)(end - text) - offset, path, 0);
         if (!read && line.step > step)
             break;
+        if (!read)
+            validations->last_step = line.step;
         if (!read && line.validated)
             s = append_validation(validations, &line);
         else if (read == CS336_ENOMEM)
@@ -264,6 +270,93 @@ Status run_log_append(RunLog *log, const RunLogEntry *entry)
     if (s && measured && ftruncate(descriptor, old.st_size) != 0)
         s = status_fail(CS336_EIO, "%s: cannot write, and cannot remove the incomplete line", log->writer.path);
     return s;
+}
+
+/* ---- completing the last line ---- */
+
+/* Returns the number of a line, NaN for null and if it is missing. */
+static double number_of(const json_t *line, const char *key)
+{
+    const json_t *value = json_object_get(line, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+/* Returns the line with val_loss after train_loss, where run_log_append() writes it; NULL if there is no memory. */
+static json_t *completed_line(json_t *line, const RunLogEntry *entry)
+{
+    const char *key;
+    json_t *value, *completed = json_object();
+    bool done = completed != NULL;
+    json_object_foreach(line, key, value)
+    {
+        done = done && json_object_set(completed, key, value) == 0;
+        if (done && strcmp(key, "train_loss") == 0)
+            done = set_number(completed, "val_loss", entry->val_loss);
+    }
+    if (done && set_number(completed, "val_loss", entry->val_loss) && set_number(completed, "seconds", entry->seconds))
+        return completed;
+    json_decref(completed);
+    return NULL;
+}
+
+/* Writes the completed line to the new log, and sets the numbers of the entry that the line has. */
+static Status complete_line(FileWriter *writer, const char *text, size_t bytes, RunLogEntry *entry)
+{
+    json_t *line = NULL;
+    Status s = json_parse(&line, text, bytes, writer->path);
+    const json_t *step = json_object_get(line, "step");
+    if (!s && !(json_is_integer(step) && json_integer_value(step) == (json_int_t)entry->step))
+        s = status_fail(CS336_EFORMAT, "%s: expected step %zu in the last line", writer->path, entry->step);
+    json_t *completed = s ? NULL : completed_line(line, entry);
+    if (!s && !completed)
+        s = status_fail(CS336_ENOMEM, "run_log_complete: no memory for a line");
+    if (!s)
+        s = json_write(writer, completed, JSON_COMPACT | JSON_REAL_PRECISION(PRECISION));
+    if (!s)
+        s = file_write(writer, "\n", 1);
+    if (!s) {
+        entry->train_loss = number_of(line, "train_loss");
+        entry->grad_norm = number_of(line, "grad_norm");
+        entry->tokens_per_second = number_of(line, "tokens_per_second");
+        entry->mfu = number_of(line, "mfu");
+    }
+    json_decref(completed);
+    json_decref(line);
+    return s;
+}
+
+Status run_log_complete(RunLog *log, const char *path, RunLogEntry *entry)
+{
+    LoadedFile file = {0};
+    FileWriter writer = {0};
+    RunLog completed = {0};
+    Status s = file_load(&file, path);
+    const char *text = (const char *)file.data;
+    /* run_log_open() has left complete lines only: the last byte is a line feed. */
+    const size_t end = file.size ? file.size - 1 : 0;
+    size_t begin = end;
+    while (begin && text[begin - 1] != '\n')
+        begin--;
+    if (!s)
+        s = file_create(&writer, path);
+    if (!s && begin)
+        s = file_write(&writer, text, begin);
+    if (!s)
+        s = complete_line(&writer, text + begin, end - begin, entry);
+    /* Open the new log before it replaces the old one: then nothing can fail after that. */
+    if (!s)
+        s = open_stream(&completed, writer.temporary, path);
+    if (!s)
+        s = file_commit(&writer);
+    file_abandon(&writer);
+    file_unload(&file);
+    if (s) {
+        run_log_close(&completed);
+        return s;
+    }
+    run_log_close(log);
+    *log = completed;
+    return CS336_OK;
 }
 
 Status run_log_sync(RunLog *log)

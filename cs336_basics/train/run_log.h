@@ -9,6 +9,8 @@
  * - A line is in the file before training continues. There is no buffer that a kill could lose.
  * - A run that resumes at a checkpoint first replaces the log by a file with only the lines up to that step. Otherwise
  *   the steps that are computed again would be in the log twice. A hard link of the old log keeps the old lines.
+ * - A run that is stopped in a validation writes the line of that step without val_loss. When it resumes, it does the
+ *   validation again and completes the line, so that each step has one line.
  */
 #ifndef CS336_TRAIN_RUN_LOG_H
 #define CS336_TRAIN_RUN_LOG_H
@@ -78,6 +80,7 @@ typedef struct {
 typedef struct {
     RunLogValidation *items; /**< (count) owned until run_log_validations_deinit() */
     size_t count;            /**< validations */
+    size_t last_step;        /**< of the last line that was read, with or without a validation; 0: there is none */
 } RunLogValidations;
 
 /**
@@ -91,6 +94,21 @@ CS336_MUST_CHECK Status run_log_validations(RunLogValidations *validations, cons
 
 /** @brief Frees the list; a zeroed one is allowed. */
 void run_log_validations_deinit(RunLogValidations *validations);
+
+/**
+ * @brief Completes the last line of an open log, which a stop in a validation has left without val_loss.
+ *
+ * The file is replaced by one in which that line has val_loss and seconds of @p entry, so that a kill leaves the old
+ * line or the new one. On failure the old log stays open.
+ * @param[in,out] log
+ * @param[in]     path   of the log, which may have been moved since run_log_open()
+ * @param[in,out] entry  step, seconds and val_loss are given; train_loss, grad_norm, tokens_per_second and mfu become
+ *                       those of the line, NaN where it has null
+ * @retval CS336_EIO
+ * @retval CS336_EFORMAT  the last line is not of that step
+ * @retval CS336_ENOMEM
+ */
+CS336_MUST_CHECK Status run_log_complete(RunLog *log, const char *path, RunLogEntry *entry);
 
 /** @brief Syncs all lines to the disk. @retval CS336_EIO */
 CS336_MUST_CHECK Status run_log_sync(RunLog *log);

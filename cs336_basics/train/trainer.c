@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "core/plural.h"
 #include "data/batch.h"
 #include "distributed/gradient_exchange.h"
@@ -353,13 +354,18 @@ Status trainer_validate(Trainer *trainer, double *loss)
 {
     Rng rng = rng_stream(trainer->config.seed, STREAM_VALIDATION); /* the same windows each time */
     double sum = 0;
+    bool left = false; /* the same on all ranks */
     Status s = CS336_OK;
-    for (size_t i = 0; !s && i < trainer->config.val_batches; i++) {
-        double part_loss;
-        s = loss_of_part(trainer, &part_loss, NULL, trainer->val, &rng, false);
+    for (size_t i = 0; !left && i < trainer->config.val_batches; i++) {
+        double part_loss = 0;
+        left = ranks_any(s || parallel_stop_asked(trainer->stop));
+        if (!left)
+            s = loss_of_part(trainer, &part_loss, NULL, trainer->val, &rng, false);
         sum += (double)(float)part_loss;
     }
     s = ranks_agree(s);
+    if (!s && left)
+        s = status_fail(CS336_EINTERRUPTED, "trainer_validate: asked to stop");
     if (s)
         return s;
     ranks_sum(&sum, 1);

@@ -32,6 +32,7 @@
 
 #include "core/api.h"
 #include "core/arena.h"
+#include "core/atomic.h"
 #include "core/parameter.h"
 #include "core/rng.h"
 #include "core/status.h"
@@ -112,6 +113,8 @@ typedef struct {
     size_t step;                       /**< steps done */
     LayerNorms norms;                  /**< of the latest step that measured them; bound if config.log_norms */
     bool measure_norms;                /**< set it before a step, to measure its norms */
+    const atomic_int *stop;            /**< set it before a validation, to leave it when the flag becomes nonzero on
+                                          one rank; NULL: a validation always ends */
     int32_t *inputs,                   /**< (piece, context_length) ids of a piece of the batch */
         *targets;                      /**< (piece, context_length) the id that follows each input */
     Arena memory;                      /**< owns weights, moments and the ids, and gradients that do not share memory */
@@ -147,6 +150,7 @@ CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad
 
 /**
  * @brief Computes the mean loss over the validation windows, in nats per token. It may be NaN or infinite.
+ * @retval CS336_EINTERRUPTED  `stop` was set on one rank before the last batch; all ranks have left together
  * @retval CS336_ERANGE, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);

@@ -24,14 +24,20 @@ typedef struct {
     double step_seconds, step_tokens; /* sums over the steps since the last line of the log */
     double exchange_seconds,          /* likewise, with several ranks */
         exchange_wait_seconds;
-    RunBest best;    /* the checkpoint with the lowest validation loss so far */
-    char *init_from; /* of a resumed run: the weights that it began with, from config.json; or NULL */
+    RunBest best;         /* the checkpoint with the lowest validation loss so far */
+    bool owes_validation; /* one is due after the latest step, and was left when a stop was asked */
+    char *init_from;      /* of a resumed run: the weights that it began with, from config.json; or NULL */
 } Run;
 
 /* True if something that happens every `every` steps (0: never) happens after this step. */
 static bool is_due(size_t every, size_t step)
 {
     return every && step % every == 0;
+}
+
+static bool is_validation_due(const TrainerConfig *config, size_t step)
+{
+    return step && config->val_batches && (step == config->steps || is_due(config->val_every, step));
 }
 
 static bool has_notices(const Run *run)
@@ -82,7 +88,24 @@ static bool is_out_of_patience(const Run *run)
 /* True if this process has nothing to do. */
 static bool is_complete(const Run *run)
 {
-    return run->trainer->step >= last_step(&run->trainer->config) || is_out_of_patience(run);
+    return !run->owes_validation && (run->trainer->step >= last_step(&run->trainer->config) || is_out_of_patience(run));
+}
+
+/*
+ * Finds out whether the process before was asked to stop in the validation after the checkpoint's step: then one is due
+ * there, and the step's line of the log has none.
+ */
+static Status find_owed_validation(Run *run)
+{
+    RunLogValidations validations;
+    const size_t step = run->trainer->step;
+    if (!is_validation_due(&run->trainer->config, step))
+        return CS336_OK;
+    const Status s = run_log_validations(&validations, run->directory.log, step);
+    const size_t count = validations.count, validated = count ? validations.items[count - 1].step : 0;
+    run->owes_validation = !s && validations.last_step == step && validated != step;
+    run_log_validations_deinit(&validations);
+    return s;
 }
 
 /*
@@ -109,6 +132,8 @@ static Status resume(Run *run)
     Status s = trainer_restore(trainer, run->directory.checkpoint);
     if (!s)
         s = check_not_beyond(run);
+    if (!s)
+        s = find_owed_validation(run);
     if (s)
         return s;
     RunConfigComparison comparison;
@@ -119,7 +144,8 @@ static Status resume(Run *run)
         return kept ? kept : s;
     if (comparison.stored_keep && !trainer->config.keep) /* not given: as in config.json */
         trainer->config.keep = comparison.stored_keep;
-    if (*comparison.differences && trainer->step < last_step(&trainer->config) && has_notices(run)) {
+    const bool goes_on = run->owes_validation || trainer->step < last_step(&trainer->config);
+    if (*comparison.differences && goes_on && has_notices(run)) {
         char text[sizeof comparison.differences + 64];
         snprintf(text, sizeof text, "the run continues with changed settings: %s", comparison.differences);
         run->observer->notice(run->observer->context, text);
@@ -159,11 +185,14 @@ static Status share_state(Run *run)
         size_t step;
         Rng batches;
         RunBest best;
-    } state = {.step = trainer->step, .batches = trainer->batches, .best = run->best};
+        bool owes_validation;
+    } state = {
+        .step = trainer->step, .batches = trainer->batches, .best = run->best, .owes_validation = run->owes_validation};
     ranks_broadcast(&state, sizeof state);
     trainer->step = state.step;
     trainer->batches = state.batches;
     run->best = state.best;
+    run->owes_validation = state.owes_validation;
     for (size_t i = 0; i < trainer->parameters.count; i++) {
         const Parameter *p = &trainer->parameters.items[i];
         const size_t bytes = tensor_count(p->value) * sizeof(float);
@@ -282,6 +311,60 @@ static Status save_after_failure(Run *run, Status failure)
     return status_fail(failure, "%s; the run is saved after step %zu", message, run->trainer->step);
 }
 
+/* Sets the numbers of an entry that follow from the step and the clock. */
+static void note_step(const Run *run, RunLogEntry *entry)
+{
+    const TrainerConfig *config = &run->trainer->config;
+    entry->step = run->trainer->step;
+    entry->tokens = entry->step * config->batch_size * config->model.context_length;
+    entry->seconds = run->earlier_seconds + clock_seconds() - run->start_time;
+    entry->lr = cosine_schedule_lr(&config->schedule, entry->step);
+}
+
+/*
+ * Does the validation after the latest step. If a stop is asked meanwhile, it leaves the validation, which the run then
+ * owes: the line of the log is written without it, and the run is saved. This is no failure.
+ */
+static Status validate(Run *run, RunLogEntry *entry)
+{
+    Trainer *trainer = run->trainer;
+    watchdog_activity("validation after step %zu", trainer->step);
+    trainer->stop = run->observer ? run->observer->stop : NULL;
+    const Status s = trainer_validate(trainer, &entry->val_loss);
+    trainer->stop = NULL;
+    run->owes_validation = s == CS336_EINTERRUPTED;
+    entry->validated = !s;
+    return run->owes_validation ? CS336_OK : s;
+}
+
+/* On rank 0: completes the line of the log, and finds the best checkpoint in the log as it now is. */
+static Status record_owed_validation(Run *run, RunLogEntry *entry)
+{
+    Status s = run_directory_follow(&run->directory);
+    if (!s)
+        s = run_log_complete(&run->log, run->directory.log, entry);
+    return s ? s : run_best_restore(&run->best, &run->directory, entry->step);
+}
+
+/*
+ * Does the validation that the process before has left. The checkpoint of its step is there already. Log,
+ * best.safetensors and patience become what they would be if the validation had not been left.
+ */
+static Status validate_owed(Run *run, RunLogEntry *entry)
+{
+    Status s = validate(run, entry);
+    note_step(run, entry);
+    if (s || run->owes_validation)
+        return s;
+    s = ranks_follow_first(ranks_own() == 0 ? record_owed_validation(run, entry) : CS336_OK);
+    ranks_broadcast(&run->best, sizeof run->best);
+    ranks_broadcast(entry, sizeof *entry);
+    s = tolerate_file_failure(run, s);
+    if (!s && run->observer && run->observer->step)
+        run->observer->step(run->observer->context, entry, true);
+    return s;
+}
+
 /*
  * Does one step of training, the validation if one is due, and writes the line of the log if one is due. *is_best: the
  * validation loss is the lowest so far, and it is in the log, where resuming finds it.
@@ -294,9 +377,8 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
 
     /* What happens after the step. */
     const size_t step = trainer->step + 1;
-    const bool last = step == config->steps;
-    const bool validated = config->val_batches && (last || is_due(config->val_every, step));
-    const bool logged = last || validated || is_due(config->log_every, step);
+    const bool validated = is_validation_due(config, step);
+    const bool logged = validated || step == config->steps || is_due(config->log_every, step);
 
     /* The step. Only its time counts for tokens per second. */
     watchdog_activity("step %zu", step);
@@ -312,18 +394,13 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
     run->exchange_wait_seconds += trainer->exchange_wait_seconds;
 
     /* The validation. */
-    entry->validated = validated;
-    if (validated) {
-        watchdog_activity("validation after step %zu", step);
-        s = trainer_validate(trainer, &entry->val_loss);
-    }
+    entry->validated = false;
+    if (validated)
+        s = validate(run, entry);
 
     /* The line of the log. */
-    entry->step = step;
-    entry->tokens = step * batch_tokens;
-    entry->seconds = run->earlier_seconds + clock_seconds() - run->start_time;
+    note_step(run, entry);
     entry->train_loss = (double)loss;
-    entry->lr = cosine_schedule_lr(&config->schedule, step);
     entry->tokens_per_second = run->step_tokens / run->step_seconds;
     const double mfu_per_speed = run->observer ? run->observer->mfu_per_speed : 0;
     entry->mfu = mfu_per_speed > 0 ? mfu_per_speed * entry->tokens_per_second : (double)NAN;
@@ -342,13 +419,24 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
     return s;
 }
 
+static Status interrupted(const Run *run)
+{
+    return status_fail(CS336_EINTERRUPTED,
+                       run->owes_validation
+                           ? "stopped in the validation after step %zu of %zu, which resuming does again"
+                           : "stopped after step %zu of %zu",
+                       run->trainer->step, run->trainer->config.steps);
+}
+
 static Status train(Run *run, RunLogEntry *entry)
 {
     Trainer *trainer = run->trainer;
     const TrainerConfig *config = &trainer->config;
     const size_t end = last_step(config);
     const atomic_int *stop = run->observer ? run->observer->stop : NULL;
-    Status s = CS336_OK;
+    Status s = run->owes_validation ? validate_owed(run, entry) : CS336_OK;
+    if (!s && run->owes_validation) /* left again: nothing has changed that could be saved */
+        return interrupted(run);
     for (bool last = is_complete(run); !s && !last;) {
         bool is_best = false;
         s = advance(run, entry, &is_best);
@@ -358,14 +446,14 @@ static Status train(Run *run, RunLogEntry *entry)
             break;
         /* The last checkpoint of this process must be written; the run continues without one of the others. */
         const RunLogEntry *best = is_best ? entry : NULL;
-        last = trainer->step == end || (!is_best && is_out_of_patience(run));
-        const bool stopping = ranks_any(parallel_stop_asked(stop)) && !last;
+        last = !run->owes_validation && (trainer->step == end || (!is_best && is_out_of_patience(run)));
+        const bool stopping = (ranks_any(parallel_stop_asked(stop)) && !last) || run->owes_validation;
         if (stopping || last)
             s = save_last(run, best);
         else if (is_best || is_due(config->checkpoint_every, trainer->step))
             s = tolerate_file_failure(run, save(run, best));
         if (!s && stopping)
-            s = status_fail(CS336_EINTERRUPTED, "stopped after step %zu of %zu", trainer->step, config->steps);
+            s = interrupted(run);
     }
     return s;
 }
@@ -381,7 +469,9 @@ Status trainer_run(Trainer *trainer, const char *directory, RunStart start, cons
         s = train(&run, last);
     if (observer && observer->outcome)
         *observer->outcome = (RunOutcome){
-            .best = run.best, .stopped_early = trainer->step < trainer->config.steps && is_out_of_patience(&run)};
+            .best = run.best,
+            .stopped_early = !run.owes_validation && trainer->step < trainer->config.steps && is_out_of_patience(&run),
+            .owes_validation = run.owes_validation};
     trainer->config.init_from = init_from;
     memory_release(run.init_from);
     run_log_close(&run.log);

@@ -25,8 +25,9 @@ CS336_API_BEGIN
 
 /** @brief What trainer_run() tells of a run beside its last entry. */
 typedef struct {
-    RunBest best;       /**< the checkpoint with the lowest validation loss */
-    bool stopped_early; /**< true if `patience` validations in a row brought no lower loss */
+    RunBest best;         /**< the checkpoint with the lowest validation loss */
+    bool stopped_early;   /**< true if `patience` validations in a row brought no lower loss */
+    bool owes_validation; /**< true if the run was asked to stop in a validation; resuming begins with it */
 } RunOutcome;
 
 /** @brief Functions that trainer_run() calls, and what it reads. Each pointer may be NULL. */
@@ -38,8 +39,12 @@ typedef struct {
      * space again later. If this is NULL, such a failure ends the run.
      */
     void (*notice)(void *context, const char *text);
-    void *context;          /**< passed to both functions */
-    const atomic_int *stop; /**< if it becomes nonzero on one rank, the run finishes its step, saves and returns */
+    void *context; /**< passed to both functions */
+    /**
+     * If it becomes nonzero on one rank, the run finishes its step, saves and returns. It leaves a validation after the
+     * batch that it computes; resuming does this validation again.
+     */
+    const atomic_int *stop;
     /** account_mfu() at one token per second, which the log multiplies by the speed; 0: unknown, the log has null */
     double mfu_per_speed;
     RunOutcome *outcome; /**< set when trainer_run() returns */
