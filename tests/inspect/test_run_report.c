@@ -100,6 +100,8 @@ START_TEST(test_how_a_run_ended)
         {"{\"step\":1,\"val_loss\":2}\n{\"step\":2,\"val_loss\":3}\n", "{\"steps\":3,\"patience\":0}", NULL,
          "step 2 of 3"},
         {"{\"step\":3,\"lr\":null}\n", "{\"steps\":4}", NULL, "step 3 of 4"},
+        {"{\"step\":1,\"val_loss\":2}\n{\"step\":2}\n", "{\"steps\":2,\"val\":\"v\"}", NULL, "step 2 of 2"},
+        {"{\"step\":2,\"val_loss\":3}\n", "{\"steps\":2,\"val\":\"v\"}", NULL, "complete"},
         {"{\"step\":3}\n", "{\"steps\":9}",
          "{\"status\":\"diverged\",\"step\":3,\"message\":\"step 7: the loss is inf\"}", "diverged in step 7"},
         {"{\"step\":3}\n", "{\"steps\":9}", "{\"status\":\"diverged\",\"message\":\"the loss rose\"}",

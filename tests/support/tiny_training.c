@@ -81,6 +81,27 @@ Status tiny_training_run(const char *directory, const TrainerConfig *config, Run
     return s;
 }
 
+void tiny_training_leave_validation(const char *directory, const TrainerConfig *config, RunStart start, size_t at)
+{
+    const atomic_int asked = 1;
+    RunOutcome outcome;
+    char message[128];
+    const TrainerObserver observer = {.stop = &asked, .outcome = &outcome};
+    snprintf(message, sizeof message, "stopped in the validation after step %zu of %zu, which resuming does again", at,
+             config->steps);
+    assert_fails(tiny_training_run(directory, config, start, &observer), CS336_EINTERRUPTED, message);
+    ck_assert(outcome.owes_validation && !outcome.stopped_early);
+}
+
+void tiny_training_stop_in_validation(const char *directory, const TrainerConfig *config, size_t at)
+{
+    TrainerConfig before = *config;
+    before.stop_at = at - 1;
+    if (at > 1)
+        assert_ok(tiny_training_run(directory, &before, RUN_OVERWRITE, NULL));
+    tiny_training_leave_validation(directory, config, at > 1 ? RUN_RESUME : RUN_OVERWRITE, at);
+}
+
 void assert_same_file(const char *a, const char *b)
 {
     LoadedFile file;

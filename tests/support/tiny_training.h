@@ -36,6 +36,15 @@ void tiny_training_deinit(TinyTraining *tiny);
 Status tiny_training_run(const char *directory, const TrainerConfig *config, RunStart start,
                          const TrainerObserver *observer);
 
+/**
+ * @brief Runs with a stop asked from the start, and asserts that the run leaves the validation after step @p at: the
+ * next step's, or the one that the run owes.
+ */
+void tiny_training_leave_validation(const char *directory, const TrainerConfig *config, RunStart start, size_t at);
+
+/** @brief Trains up to the step @p at, whose validation is due and is left. It replaces a run of that name. */
+void tiny_training_stop_in_validation(const char *directory, const TrainerConfig *config, size_t at);
+
 /** @brief Asserts that two files of the temporary directory have the same bytes, at least one. */
 void assert_same_file(const char *a, const char *b);
 

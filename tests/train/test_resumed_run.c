@@ -1,4 +1,5 @@
 /* Runs that are resumed after a stop or a failure: their checkpoints and logs. */
+#define _POSIX_C_SOURCE 200809L
 #include "core/directory.h"
 #include "core/file.h"
 #include "tests/suites.h"
@@ -7,8 +8,10 @@
 #include "tests/support/tiny_training.h"
 #include "train/model_checkpoint.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 START_TEST(test_resumed_run_equals_an_uninterrupted_one)
 {
@@ -109,6 +112,123 @@ START_TEST(test_run_stops_when_asked_and_resumes)
     interruption = (Interruption){.at = TINY_STEPS};
     assert_ok(tiny_training_run("too_late", &config, RUN_OVERWRITE, &observer));
     assert_same_file("whole/checkpoint.safetensors", "too_late/checkpoint.safetensors");
+}
+END_TEST
+
+/* ---- a stop in a validation ---- */
+
+/* The validation is left again before it is done, and then done by a run that stops after it or goes on. */
+START_TEST(test_validation_that_was_left_is_done_again)
+{
+    TrainerConfig config = tiny_training_config();
+    config.log_norms = true;
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    const size_t stops[] = {4, 8, TINY_STEPS};
+    for (size_t i = 0; i < 6; i++) {
+        const size_t at = stops[i / 2];
+        const bool in_between = i % 2;
+        test_label("left after step %zu, then resumed %s", at, in_between ? "up to this step" : "to the end");
+        config.stop_at = at;
+        assert_ok(tiny_training_run("part", &config, RUN_OVERWRITE, NULL));
+        tiny_training_stop_in_validation("run", &config, at);
+        assert_same_file("part/checkpoint.safetensors", "run/checkpoint.safetensors");
+        tiny_training_leave_validation("run", &config, RUN_RESUME, at);
+        if (in_between) {
+            assert_ok(tiny_training_run("run", &config, RUN_RESUME, NULL));
+            assert_same_file("part/checkpoint.safetensors", "run/checkpoint.safetensors");
+            assert_same_file("part/best.safetensors", "run/best.safetensors");
+            assert_same_log("part/log.jsonl", "run/log.jsonl");
+        }
+        config.stop_at = 0;
+        assert_ok(tiny_training_run("run", &config, RUN_RESUME, NULL));
+        assert_same_file("whole/checkpoint.safetensors", "run/checkpoint.safetensors");
+        assert_same_file("whole/best.safetensors", "run/best.safetensors");
+        assert_same_file("whole/config.json", "run/config.json");
+        assert_same_log("whole/log.jsonl", "run/log.jsonl");
+    }
+}
+END_TEST
+
+static void *set_later(void *flag)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    atomic_store((atomic_int *)flag, 1);
+    return NULL;
+}
+
+/* The validation has so many batches that only the stop ends it. Whenever the flag is set, step 4 is the one. */
+START_TEST(test_stop_leaves_a_long_validation)
+{
+    TrainerConfig config = tiny_training_config(), endless = config;
+    atomic_int asked = 0;
+    const TrainerObserver observer = {.stop = &asked};
+    pthread_t thread;
+    endless.val_batches = 1000000000;
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = 3;
+    assert_ok(tiny_training_run("run", &config, RUN_OVERWRITE, NULL));
+    config.stop_at = 0;
+    ck_assert_int_eq(pthread_create(&thread, NULL, set_later, &asked), 0);
+    assert_fails(tiny_training_run("run", &endless, RUN_RESUME, &observer), CS336_EINTERRUPTED,
+                 "stopped in the validation after step 4 of 12, which resuming does again");
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    assert_ok(tiny_training_run("run", &config, RUN_RESUME, NULL));
+    assert_same_file("whole/checkpoint.safetensors", "run/checkpoint.safetensors");
+    assert_same_file("whole/best.safetensors", "run/best.safetensors");
+    assert_same_log("whole/log.jsonl", "run/log.jsonl");
+}
+END_TEST
+
+static void take_entry(void *context, const RunLogEntry *entry, bool logged)
+{
+    ck_assert(logged);
+    *(RunLogEntry *)context = *entry;
+}
+
+/* What the observer and the caller get of a validation that is all that the run had left to do. */
+START_TEST(test_owed_validation_is_reported_with_the_numbers_of_its_step)
+{
+    const TrainerConfig config = tiny_training_config();
+    TinyTraining tiny;
+    RunLogEntry whole, last, seen = {0};
+    assert_ok(tiny_training_init(&tiny, &config));
+    assert_ok(trainer_run(&tiny.trainer, temp_path("whole"), RUN_NEW, NULL, &whole));
+    tiny_training_deinit(&tiny);
+    tiny_training_stop_in_validation("run", &config, TINY_STEPS);
+    RunOutcome outcome;
+    const TrainerObserver observer = {.step = take_entry, .context = &seen, .outcome = &outcome};
+    assert_ok(tiny_training_init(&tiny, &config));
+    assert_ok(trainer_run(&tiny.trainer, temp_path("run"), RUN_RESUME, &observer, &last));
+    tiny_training_deinit(&tiny);
+    ck_assert(last.validated && last.step == TINY_STEPS && last.tokens == whole.tokens);
+    ck_assert_double_eq(last.val_loss, whole.val_loss);
+    ck_assert_double_eq(last.lr, whole.lr);
+    ck_assert_double_eq(last.train_loss, run_log_rounded(whole.train_loss));
+    ck_assert_double_eq(last.grad_norm, run_log_rounded(whole.grad_norm));
+    ck_assert_double_gt(last.tokens_per_second, 0);
+    ck_assert_int_eq(memcmp(&seen, &last, sizeof last), 0);
+    ck_assert(!outcome.owes_validation && outcome.best.step > 0);
+}
+END_TEST
+
+/* The disk is full when the line of the log is completed: the old line stays, and the validation is still owed. */
+START_TEST(test_owed_validation_that_cannot_be_recorded_stays_owed)
+{
+    const TrainerConfig config = tiny_training_config();
+    assert_ok(tiny_training_run("whole", &config, RUN_OVERWRITE, NULL));
+    tiny_training_stop_in_validation("run", &config, TINY_STEPS);
+    Status s = CS336_EIO;
+    for (size_t n = 1; s; n++) {
+        test_label("write %zu failed", n);
+        file_fail_at(n);
+        s = tiny_training_run("run", &config, RUN_RESUME, NULL);
+        file_fail_at(0);
+        ck_assert(s == CS336_OK || s == CS336_EIO);
+        ck_assert_uint_eq(directory_entries(temp_path("run")), 4);
+    }
+    test_label_end();
+    assert_same_file("whole/best.safetensors", "run/best.safetensors");
+    assert_same_log("whole/log.jsonl", "run/log.jsonl");
 }
 END_TEST
 
@@ -251,6 +371,10 @@ const TestCase resumed_run_tests[] = {
     TEST(test_resumed_run_goes_on_counting_its_seconds, "training_together"),
     TEST(test_run_that_ended_does_not_go_on, "training_together"),
     TEST(test_run_stops_when_asked_and_resumes, "training_together"),
+    TEST(test_validation_that_was_left_is_done_again, "training_together"),
+    TEST(test_stop_leaves_a_long_validation, "training_together"),
+    TEST(test_owed_validation_is_reported_with_the_numbers_of_its_step, "training_together"),
+    TEST(test_owed_validation_that_cannot_be_recorded_stays_owed, "experiment_log"),
     TEST(test_a_last_checkpoint_that_fails_says_what_remains, "checkpointing"),
     TEST(test_full_disk_keeps_the_checkpoint, "training_together"),
     TEST(test_checkpoint_of_another_run, "training_together"),

@@ -142,6 +142,29 @@ START_TEST(test_best_survives_every_stop)
 }
 END_TEST
 
+/* Likewise after a stop in the validation of each step, with a patience that ends the run before its last step. */
+START_TEST(test_best_and_patience_survive_every_stop_in_a_validation)
+{
+    RunOutcome whole, outcome;
+    RunLogEntry end, last;
+    TrainerConfig config = rough();
+    config.patience = 4;
+    assert_ok(run_observed("whole", config, 0, RUN_NEW, &whole, &end));
+    ck_assert(whole.stopped_early && end.step < 16);
+    for (size_t stop = 1; stop <= end.step; stop++) {
+        test_label("stopped in the validation after step %zu", stop);
+        tiny_training_stop_in_validation("run", &config, stop);
+        assert_ok(run_observed("run", config, 0, RUN_RESUME, &outcome, &last));
+        ck_assert(outcome.stopped_early && last.step == end.step);
+        ck_assert(outcome.best.step == whole.best.step && outcome.best.since == whole.best.since);
+        assert_same_bytes("whole/best.safetensors", "run/best.safetensors");
+        assert_same_bytes("whole/checkpoint.safetensors", "run/checkpoint.safetensors");
+        assert_same_log("whole/log.jsonl", "run/log.jsonl");
+    }
+    test_label_end();
+}
+END_TEST
+
 /* A kill after the checkpoint was replaced, and before best.safetensors was: resuming makes the link. */
 START_TEST(test_best_is_linked_after_a_kill)
 {
@@ -313,6 +336,7 @@ START_TEST(test_validations_of_a_log)
     write_file(temp_path("log.jsonl"), log, sizeof log - 1);
     assert_ok(run_log_validations(&list, temp_path("log.jsonl"), 9));
     ck_assert_uint_eq(list.count, 3);
+    ck_assert_uint_eq(list.last_step, 4);
     ck_assert(list.items[0].step == 1 && list.items[1].step == 3 && list.items[2].step == 4);
     ck_assert_double_eq(list.items[0].val_loss, 2.5);
     ck_assert(isnan(list.items[1].val_loss));
@@ -323,6 +347,7 @@ START_TEST(test_validations_of_a_log)
     run_log_validations_deinit(&list);
     assert_ok(run_log_validations(&list, temp_path("nowhere"), 9));
     ck_assert_uint_eq(list.count, 0);
+    ck_assert_uint_eq(list.last_step, 0);
 }
 END_TEST
 
@@ -351,6 +376,7 @@ END_TEST
 const TestCase run_best_tests[] = {
     TEST(test_best_is_the_lowest_validation_of_the_log, "checkpointing"),
     TEST(test_best_survives_every_stop, "checkpointing"),
+    TEST(test_best_and_patience_survive_every_stop_in_a_validation, "checkpointing"),
     TEST(test_best_is_linked_after_a_kill, "checkpointing"),
     TEST(test_best_of_the_checkpoints_that_exist, "checkpointing"),
     TEST(test_going_back_before_the_best, "checkpointing"),

@@ -194,6 +194,89 @@ START_TEST(test_run_log_allocation_failures)
 }
 END_TEST
 
+/* ---- a line that is completed ---- */
+
+static const char completed_lines[] =
+    "{\"step\":1,\"tokens\":64,\"seconds\":0.5,\"train_loss\":3.875,\"lr\":0.001,\"grad_norm\":1.5,"
+    "\"tokens_per_second\":128.0,\"mfu\":0.25}\n"
+    "{\"step\":2,\"tokens\":128,\"seconds\":7.0,\"train_loss\":3.75,\"val_loss\":3.25,\"lr\":0.001,\"grad_norm\":1.5,"
+    "\"tokens_per_second\":128.0,\"mfu\":0.25}\n"
+    "{\"step\":3,\"tokens\":192,\"seconds\":1.5,\"train_loss\":3.625,\"lr\":0.001,\"grad_norm\":1.5,"
+    "\"tokens_per_second\":128.0,\"mfu\":0.25}\n";
+
+/* Opens a log of step 1, and of step 2 without its validation. */
+static void open_incomplete(LogAttempt *attempt)
+{
+    double seconds;
+    RunLogEntry second = entry_of(2);
+    second.validated = false;
+    attempt->path = temp_path("log.jsonl");
+    write_log(attempt->path, 1);
+    assert_ok(run_log_open(&attempt->log, &seconds, attempt->path, 1));
+    assert_ok(run_log_append(&attempt->log, &second));
+}
+
+static Status complete_second(void *context)
+{
+    LogAttempt *attempt = context;
+    RunLogEntry second = {.step = 2, .seconds = 7, .validated = true, .val_loss = 3.25};
+    const Status s = run_log_complete(&attempt->log, attempt->path, &second);
+    const RunLogEntry expected = entry_of(2);
+    if (s)
+        return s;
+    ck_assert(second.train_loss == expected.train_loss && second.grad_norm == expected.grad_norm &&
+              second.tokens_per_second == expected.tokens_per_second && second.mfu == expected.mfu);
+    return CS336_OK;
+}
+
+START_TEST(test_run_log_completes_its_last_line)
+{
+    LogAttempt attempt;
+    open_incomplete(&attempt);
+    assert_write_failures_are_clean(complete_second, &attempt, temp_path("."));
+    /* The next line follows the new one. */
+    const RunLogEntry third = entry_of(3);
+    assert_ok(run_log_append(&attempt.log, &third));
+    assert_file_holds(attempt.path, completed_lines, strlen(completed_lines));
+    char message[512];
+    snprintf(message, sizeof message, "%s: expected step 2 in the last line", attempt.path);
+    assert_fails(complete_second(&attempt), CS336_EFORMAT, message);
+    assert_file_holds(attempt.path, completed_lines, strlen(completed_lines));
+    run_log_close(&attempt.log);
+}
+END_TEST
+
+/* Another line can be appended to the old log after a failure. */
+START_TEST(test_run_log_that_cannot_be_completed_stays_open)
+{
+    LogAttempt attempt;
+    open_incomplete(&attempt);
+    for (size_t n = 1; n < 4; n++) {
+        test_label("write %zu failed", n);
+        file_fail_at(n);
+        ck_assert_int_eq(complete_second(&attempt), CS336_EIO);
+        file_fail_at(0);
+    }
+    test_label_end();
+    const RunLogEntry third = entry_of(3);
+    assert_ok(run_log_append(&attempt.log, &third));
+    run_log_close(&attempt.log);
+    RunLogValidations validations;
+    assert_ok(run_log_validations(&validations, attempt.path, 9));
+    ck_assert(validations.count == 0 && validations.last_step == 3);
+    run_log_validations_deinit(&validations);
+}
+END_TEST
+
+START_TEST(test_run_log_completion_allocation_failures)
+{
+    LogAttempt attempt;
+    open_incomplete(&attempt);
+    assert_allocation_failures_are_clean(complete_second, &attempt);
+    run_log_close(&attempt.log);
+}
+END_TEST
+
 const TestCase run_log_tests[] = {
     TEST(test_run_log_writes_json_lines, "experiment_log"),
     TEST(test_run_log_begins_anew, "experiment_log"),
@@ -204,5 +287,8 @@ const TestCase run_log_tests[] = {
     TEST(test_run_log_full_disk_leaves_whole_lines, "experiment_log"),
     TEST(test_run_log_that_cannot_be_cut_says_so, "experiment_log"),
     TEST(test_run_log_allocation_failures, "experiment_log"),
+    TEST(test_run_log_completes_its_last_line, "experiment_log"),
+    TEST(test_run_log_that_cannot_be_completed_stays_open, "experiment_log"),
+    TEST(test_run_log_completion_allocation_failures, "experiment_log"),
     {0},
 };
