@@ -306,13 +306,17 @@ static const char *continuing_command(int argc, char **argv)
 static Status run(const TrainOptions *o, const char *resume, Trainer *trainer, TrainEnd *end, RunOutcome *outcome)
 {
     static const char notice[] = "\nthe run stops after this step and is saved; Ctrl-C again stops it now, unsaved\n";
-    /* trainer_run() calls train_progress_step() after each step and reads the flag that the signal handlers set. */
+    /*
+     * trainer_run() calls train_progress_step() after each step and reads the flag that the signal handlers set. The
+     * ranks meet in mfu_per_speed(): when it returns, all of them have installed their handlers.
+     */
+    const atomic_int *stop = work_stop_flag_saving(notice);
     TrainProgress progress;
     RunLogEntry last;
     const TrainerObserver observer = {.step = train_progress_step,
                                       .notice = train_progress_notice,
                                       .context = &progress,
-                                      .stop = work_stop_flag_saving(notice),
+                                      .stop = stop,
                                       .mfu_per_speed = mfu_per_speed(&trainer->config),
                                       .outcome = outcome};
     train_header_print(trainer, o->init_from && !o->resume, o->loss_floor);

@@ -150,6 +150,49 @@ START_TEST(test_a_later_ctrl_c_ends_the_run_at_once)
 }
 END_TEST
 
+/* ---- a stop in a validation ---- */
+
+/*
+ * Each validation has so many batches that nothing but a signal ends it. SIGTERM may come in step 1 or in the
+ * validation after it: the end is the same. `kill -9` may come before the owed validation begins or in it.
+ */
+START_TEST(test_sigterm_ends_a_long_validation_and_saves)
+{
+#define VALIDATED "train --train train.bin --val train.bin " MODEL " --log-every 1 --checkpoint-every 0 --val-every 1 "
+    make_tokens();
+    for (int steps = 1; steps <= 3; steps += 2) {
+        test_label("%d steps", steps);
+        shell("rm -rf whole run");
+        ck_assert_int_eq(shell("cs336 " VALIDATED "--steps %d --val-batches 1 --out whole", steps), 0);
+        ck_assert_int_eq(shell("\"$program\" " VALIDATED "--steps %d --val-batches 100000000 --out run >said & until "
+                               "test -s run/config.json; do sleep 0.02; done; sleep 0.3; kill -TERM $!; wait $! && "
+                               "test -s run/checkpoint.safetensors && grep '^stopped' said",
+                               steps),
+                         0);
+        char said[256];
+        snprintf(said, sizeof said,
+                 "stopped in the validation after step 1 of %d, which --resume does again, and saved; to continue: "
+                 "cs336 train --config run/config.json --out run --resume\n",
+                 steps);
+        ck_assert_str_eq(shell_output, said);
+        shell(
+            "{ \"$program\" train --config run/config.json --out run --resume >log & sleep 0.5; kill -9 $!; wait $!; } "
+            "2>killed");
+        ck_assert_int_eq(
+            shell("cs336 train --config run/config.json --val-batches 1 --out run --resume && cmp run/best.safetensors "
+                  "whole/best.safetensors && cmp run/checkpoint.safetensors whole/checkpoint.safetensors && "
+                  "test $(grep -c val_loss run/log.jsonl) = %d && test $(wc -l <run/log.jsonl) = %d",
+                  steps, steps),
+            0);
+        assert_prints(steps == 1 ? "\n1 step, 32 tokens in " : "\n3 steps, 96 tokens in ");
+        assert_prints("/checkpoint.safetensors is ready for cs336 generate\n");
+        assert_shell_ok("cs336 report run whole");
+    }
+    test_label_end();
+#undef VALIDATED
+}
+END_TEST
+
 /* ---- numbers ---- */
 
 START_TEST(test_weights_that_are_not_numbers_never_replace_good_ones)
@@ -453,6 +496,7 @@ const TestCase lost_work_tests[] = {
     TEST_UNLESS(test_ctrl_c_on_a_terminal_says_what_happens, "training_together", no_terminal),
     TEST_UNLESS(test_two_presses_of_ctrl_c_at_once_save, "training_together", no_terminal),
     TEST(test_a_later_ctrl_c_ends_the_run_at_once, "training_together"),
+    TEST(test_sigterm_ends_a_long_validation_and_saves, "training_together"),
     TEST(test_a_run_that_diverges_names_the_best_weights, "checkpointing"),
     TEST(test_weights_that_are_not_numbers_never_replace_good_ones, "training_together"),
     TEST(test_no_output_is_another_output_or_an_input, "file"),

@@ -175,6 +175,24 @@ START_TEST(test_ranks_resume)
 }
 END_TEST
 
+/*
+ * The validation has so many batches that nothing but the signal ends it. All ranks leave it together, and do it again
+ * when they resume. config.json is written when all ranks take signals; mpirun passes SIGUSR1 on.
+ */
+START_TEST(test_ranks_leave_a_validation_together)
+{
+    write_tokens();
+    run(RANKS(2) "\"$program\" " TRAIN "--val-every 1 --out whole");
+    run(RANKS(2) "\"$program\" " TRAIN "--val-every 1 --val-batches 100000000 --out run >said & until test -s "
+                 "run/config.json; do sleep 0.02; done; sleep 0.3; kill -USR1 $!; wait $! && grep -q '^stopped in the "
+                 "validation after step 1 of 50, which --resume does again, and saved; ' said");
+    run(RANKS(2) "\"$program\" " TRAIN "--val-every 1 --resume --out run");
+    assert_same_file("run/checkpoint.safetensors", "whole/checkpoint.safetensors");
+    assert_same_file("run/best.safetensors", "whole/best.safetensors");
+    assert_same_training("run/log.jsonl", "whole/log.jsonl");
+}
+END_TEST
+
 /* The last line of a run that was stopped has mpirun's options, and all of the program's but --stop-at. */
 START_TEST(test_ranks_are_told_how_to_continue)
 {
@@ -336,6 +354,7 @@ const TestCase training_ranks_tests[] = {
     RANKS_TEST(test_ranks_accumulate_gradients),
     RANKS_TEST(test_ranks_train_a_model_of_several_buckets),
     RANKS_TEST(test_ranks_resume),
+    RANKS_TEST(test_ranks_leave_a_validation_together),
     RANKS_TEST(test_ranks_are_told_how_to_continue),
     RANKS_TEST(test_ranks_share_the_optimizer),
     RANKS_TEST(test_ranks_share_the_optimizer_in_pieces),
