@@ -93,7 +93,8 @@ static bool is_complete(const Run *run)
 
 /*
  * Finds out whether the process before was asked to stop in the validation after the checkpoint's step: then one is due
- * there, and the step's line of the log has none.
+ * there, and the step's line of the log has none. The same is found, and the validation done, if it is due only by the
+ * settings of this process, such as a --val that was not given before.
  */
 static Status find_owed_validation(Run *run)
 {
@@ -419,6 +420,7 @@ static Status advance(Run *run, RunLogEntry *entry, bool *is_best)
     return s;
 }
 
+/* Returns the failure that says where the run was stopped. */
 static Status interrupted(const Run *run)
 {
     return status_fail(CS336_EINTERRUPTED,
