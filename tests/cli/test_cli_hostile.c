@@ -366,7 +366,28 @@ START_TEST(test_files_in_place_of_others_are_named)
         {"--vocab v.json --merges v.json",
          "v.json: this is JSON, as vocab.json is, expected merges.txt: two tokens with a blank between them in each "
          "line"},
-        {"--vocab hash.txt --merges m.txt", "hash.txt: begins with \"#\" as merges.txt may, expected vocab.json"},
+        {"--vocab hash.txt --merges m.txt",
+         "hash.txt: looks like a merges.txt, which --merges reads, expected vocab.json"},
+        {"--vocab m.txt --merges m.txt", "m.txt: looks like a merges.txt, which --merges reads, expected vocab.json"},
+        {"--vocab m.txt --merges v.json", "m.txt: looks like a merges.txt, expected vocab.json, and v.json looks like "
+                                          "a vocab.json: the files of --vocab "
+                                          "and --merges are swapped"},
+        {"--vocab hash.txt --merges v.json",
+         "hash.txt: looks like a merges.txt, expected vocab.json, and v.json looks like a vocab.json: the files of "
+         "--vocab and --merges are swapped"},
+        {"--vocab brace.txt --merges v.json",
+         "brace.txt: looks like a merges.txt, expected vocab.json, and v.json looks like a vocab.json: the files of "
+         "--vocab and --merges are swapped"},
+        {"--vocab m.txt --merges t.json", "m.txt: looks like a merges.txt, which --merges reads, expected vocab.json"},
+        {"--vocab t.tiktoken --merges m.txt",
+         "t.tiktoken: looks like a rank file, expected vocab.json; --tokenizer reads such a file"},
+        {"--vocab v.json --merges t.tiktoken",
+         "t.tiktoken: looks like a rank file, expected merges.txt; --tokenizer reads such a file"},
+        {"--vocab text --merges m.txt", "text: is not JSON, expected vocab.json, an object of \"token\": id"},
+        {"--vocab cut.json --merges m.txt", "cut.json:1:2: string or '}' expected near end of file"},
+        {"--tokenizer m.txt",
+         "m.txt: expected a tokenizer.json, a rank file with a token in base64 and its rank in each line, or a "
+         "tokenizer.bin of llama2.c; it looks like a merges.txt, which --merges reads, together with --vocab"},
         {"--vocab bom.json --merges m.txt",
          "bom.json: begins with the byte order mark (BOM) of UTF-8, the bytes EF BB BF, expected JSON in UTF-8 without "
          "such a mark"},
@@ -375,10 +396,12 @@ START_TEST(test_files_in_place_of_others_are_named)
         {"--vocab v.json --merges bom.txt",
          "bom.txt: begins with the byte order mark (BOM) of UTF-8, the bytes EF BB BF, expected merges.txt without it"},
     };
-    assert_shell_ok(TRAIN_BPE "; cs336 export-tokenizer --output t.json" SPECIAL
-                              "; { printf '\\357\\273\\277'; cat v.json; } >bom.json; { printf '\\357\\273\\277'; cat "
-                              "m.txt; } >bom.txt; { printf '\\377\\376'; cat v.json; } >wide.json; "
-                              "{ echo '#version: 0.2'; cat m.txt; } >hash.txt");
+    assert_shell_ok(TRAIN_BPE
+                    "; cs336 export-tokenizer --output t.json" SPECIAL
+                    "; { printf '\\357\\273\\277'; cat v.json; } >bom.json; { printf '\\357\\273\\277'; cat "
+                    "m.txt; } >bom.txt; { printf '\\377\\376'; cat v.json; } >wide.json; "
+                    "{ echo '#version: 0.2'; cat m.txt; } >hash.txt; echo '{ a' >brace.txt; printf '{ ' >cut.json; "
+                    "cs336 export-tokenizer --output t.tiktoken" SPECIAL "2>said");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char line[256], message[512];
         snprintf(line, sizeof line, "cs336 encode --input text --output x %s", cases[i].line);

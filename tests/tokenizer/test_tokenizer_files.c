@@ -185,8 +185,14 @@ START_TEST(test_a_vocabulary_that_is_not_json_is_named_with_its_line)
     assert_fault(path, own_merges, path, ":1: expected an object of \"token\": id");
     write_file(path, "{}", 2);
     assert_fault(path, own_merges, path, ": no token for byte 0x00, all 256 are needed");
+    write_file(path, "{\"a\": 0,\n\"b\": 1", 15); /* each line has one blank, as in merges.txt */
+    assert_fault(path, own_merges, path, ":2:6: '}' expected near end of file");
+    write_file(path, "a token 0\n", 10);
+    assert_fault(path, own_merges, path, ": is not JSON, expected vocab.json, an object of \"token\": id");
     write_file(path, "token 0\n", 8);
-    assert_fault(path, own_merges, path, ":1:5: '[' or '{' expected near 'token'");
+    assert_fault(path, own_merges, path, ": looks like a merges.txt, which --merges reads, expected vocab.json");
+    write_file(path, "\n\ntoken 0\r\n\xFF 0", 14);
+    assert_fault(path, own_merges, path, ": looks like a merges.txt, which --merges reads, expected vocab.json");
 }
 END_TEST
 

@@ -254,9 +254,10 @@ START_TEST(test_other_files_are_named)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"#version: 0.2\nt h\n", EXPECTED "; this is a merges.txt, which --merges reads, together with --vocab"},
+        {"#version: 0.2\nt h\n", EXPECTED "; it looks like a merges.txt, which --merges reads, together with --vocab"},
         {"\n\x0E\n\x05<unk>", EXPECTED "; models of SentencePiece are not read"},
-        {"t h\n", EXPECTED},
+        {"t h\n", EXPECTED "; it looks like a merges.txt, which --merges reads, together with --vocab"},
+        {"t h e\n", EXPECTED},
         {"[]", EXPECTED},
         {"", EXPECTED},
         {" {\"a\": 0}",

@@ -3,7 +3,9 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text_form.h"
+#include "tokenizer/files/llama2c_tokenizer.h"
 #include "tokenizer/files/merge_read.h"
+#include "tokenizer/files/rank_file.h"
 #include "tokenizer/files/special_text.h"
 #include "tokenizer/files/token_text.h"
 #include "tokenizer/files/vocabulary_read.h"
@@ -32,7 +34,56 @@ static Status read_entries(BPEModel *model, json_t *object, ByteString text, con
     return s;
 }
 
-static Status read_vocabulary(BPEModel *model, const char *path)
+/* Names a file that --tokenizer reads, and that is no JSON; NULL: it is none of them. */
+static const char *name_tokenizer(ByteString file)
+{
+    if (rank_file_begins(file))
+        return "a rank file";
+    return llama2c_tokenizer_begins(file) ? "a tokenizer.bin of llama2.c" : NULL;
+}
+
+/* True if the file at `path` is an object whose first entry is a whole number, as those of vocab.json are. */
+static bool is_like_vocabulary(const char *path)
+{
+    json_t *object = NULL;
+    const bool is_json = json_read(&object, path) == CS336_OK;
+    const bool is_like = is_json && json_is_integer(json_object_iter_value(json_object_iter(object)));
+    json_decref(object);
+    return is_like;
+}
+
+/*
+ * Says what was given instead of vocab.json, after json_parse() has refused it. The message of json_parse() stays for
+ * damaged JSON, for JSON behind a byte order mark, and for compressed files.
+ */
+static Status refuse_vocabulary(ByteString file, const char *path, const char *merges_path)
+{
+    size_t begin = 0;
+    while (begin < file.length && memchr(" \t\r\n", file.bytes[begin], 4))
+        begin++;
+    /* The first token of merges.txt may be a brace. The first line of vocab.json may be {"a": 0, with one blank. */
+    const bool is_brace = begin == file.length || file.bytes[begin] == '{' || file.bytes[begin] == '[';
+    const bool is_quoted = begin + 1 < file.length && file.bytes[begin + 1] == '"';
+    const bool is_merges = merges_text_is_likely(file) && !(is_brace && is_quoted);
+    if ((is_brace && !is_merges) || utf8_byte_order_mark(file.bytes, file.length) ||
+        text_form(file.bytes, file.length) != TEXT_PLAIN)
+        return CS336_EFORMAT;
+    const char *tokenizer = name_tokenizer(file);
+    if (tokenizer)
+        return status_fail(CS336_EFORMAT, "%s: looks like %s, expected vocab.json; --tokenizer reads such a file", path,
+                           tokenizer);
+    if (!is_merges)
+        return status_fail(CS336_EFORMAT, "%s: is not JSON, expected vocab.json, an object of \"token\": id", path);
+    if (is_like_vocabulary(merges_path))
+        return status_fail(
+            CS336_EFORMAT,
+            "%s: looks like a merges.txt, expected vocab.json, and %s looks like a vocab.json: the files of "
+            "--vocab and --merges are swapped",
+            path, merges_path);
+    return status_fail(CS336_EFORMAT, "%s: looks like a merges.txt, which --merges reads, expected vocab.json", path);
+}
+
+static Status read_vocabulary(BPEModel *model, const char *path, const char *merges_path)
 {
     LoadedFile file;
     json_t *object = NULL;
@@ -40,10 +91,11 @@ static Status read_vocabulary(BPEModel *model, const char *path)
     if (s)
         return s;
     s = json_parse(&object, (const char *)file.data, file.size, path);
-    if (s == CS336_EFORMAT && file.size && *file.data == '#')
-        s = status_fail(s, "%s: begins with \"#\" as merges.txt may, expected vocab.json", path);
+    const ByteString text = {.bytes = file.data, .length = file.size};
+    if (s == CS336_EFORMAT)
+        s = refuse_vocabulary(text, path, merges_path);
     if (!s)
-        s = read_entries(model, object, (ByteString){.bytes = file.data, .length = file.size}, path);
+        s = read_entries(model, object, text, path);
     json_decref(object);
     file_unload(&file);
     return s;
@@ -104,6 +156,11 @@ static Status read_merges(BPEModel *model, const TokenIndex *index, const char *
             s = merge_read_text(&reader, line);
         begin += length + 1;
     }
+    /* Only now: the first merge of an unusual merges.txt may look like a line of a rank file. */
+    const char *tokenizer =
+        s == CS336_EFORMAT ? name_tokenizer((ByteString){.bytes = file.data, .length = file.size}) : NULL;
+    if (tokenizer)
+        s = status_fail(s, "%s: looks like %s, expected merges.txt; --tokenizer reads such a file", path, tokenizer);
     merge_read_deinit(&reader);
     file_unload(&file);
     return s;
@@ -114,7 +171,7 @@ Status bpe_model_read(BPEModel *model, const char *vocab_path, const char *merge
 {
     *model = (BPEModel){0};
     TokenIndex index = {0};
-    Status s = read_vocabulary(model, vocab_path);
+    Status s = read_vocabulary(model, vocab_path, merges_path);
     if (!s)
         s = token_index_init(&index, model);
     if (!s)

@@ -20,6 +20,41 @@ static MergePlace place_of(const MergeReader *reader)
     return place;
 }
 
+/* Finds the only blank of a line, which has a token on each side. */
+static bool split_line(ByteString line, ByteString *left, ByteString *right)
+{
+    const uint8_t *blank = memchr(line.bytes, ' ', line.length);
+    const size_t first = blank ? (size_t)(blank - line.bytes) : 0;
+    if (first == 0 || first + 1 == line.length || memchr(blank + 1, ' ', line.length - first - 1))
+        return false;
+    *left = (ByteString){.bytes = line.bytes, .length = first};
+    *right = (ByteString){.bytes = blank + 1, .length = line.length - first - 1};
+    return true;
+}
+
+bool merges_text_is_likely(ByteString text)
+{
+    static const char version[] = "#version:";
+    const size_t version_length = sizeof version - 1;
+    bool found = false;
+    if (text.length >= version_length && memcmp(text.bytes, version, version_length) == 0)
+        return true;
+    if (text.length == 0 || memchr(text.bytes, 0, text.length))
+        return false;
+    for (size_t begin = 0; begin < text.length;) {
+        const uint8_t *bytes = text.bytes + begin, *newline = memchr(bytes, '\n', text.length - begin);
+        ByteString line = {.bytes = bytes, .length = newline ? (size_t)(newline - bytes) : text.length - begin};
+        begin += line.length + 1;
+        if (line.length && bytes[line.length - 1] == '\r')
+            line.length--;
+        ByteString left, right;
+        if (line.length && !split_line(line, &left, &right))
+            return false;
+        found = found || line.length;
+    }
+    return found;
+}
+
 Status merge_read_init(MergeReader *reader, size_t count)
 {
     const size_t slots = hash_table_slots(count);
@@ -99,14 +134,11 @@ Status merge_read_pair(MergeReader *reader, ByteString left, ByteString right)
 
 Status merge_read_text(MergeReader *reader, ByteString text)
 {
-    /* Split the text at its only blank. */
-    const uint8_t *blank = memchr(text.bytes, ' ', text.length);
-    const size_t first = blank ? (size_t)(blank - text.bytes) : 0;
-    if (first == 0 || first + 1 == text.length || memchr(blank + 1, ' ', text.length - first - 1))
+    ByteString left, right;
+    if (!split_line(text, &left, &right))
         return status_fail(CS336_EFORMAT, "%s%s: expected two tokens with a blank between them", reader->path,
                            place_of(reader).text);
-    return merge_read_pair(reader, (ByteString){.bytes = text.bytes, .length = first},
-                           (ByteString){.bytes = blank + 1, .length = text.length - first - 1});
+    return merge_read_pair(reader, left, right);
 }
 
 void merge_read_deinit(MergeReader *reader)

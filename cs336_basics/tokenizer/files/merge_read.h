@@ -11,10 +11,18 @@
 #include "tokenizer/bpe_model.h"
 #include "tokenizer/buffers.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 CS336_INTERNAL_BEGIN
+
+/**
+ * @brief True if a text looks like a merges.txt: its first line begins with "#version:", or each of its lines that is
+ * not empty has two tokens with a blank between them. Rank files (rank_file.h) have such lines too: ask
+ * rank_file_begins() first.
+ */
+bool merges_text_is_likely(ByteString text);
 
 /** @brief The merges that were read so far. The model, the index and the strings are the caller's. */
 typedef struct {

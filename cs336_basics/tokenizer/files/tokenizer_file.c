@@ -4,18 +4,18 @@
 #include "core/text_form.h"
 #include "core/utf8.h"
 #include "tokenizer/files/llama2c_tokenizer.h"
+#include "tokenizer/files/merge_read.h"
 #include "tokenizer/files/rank_file.h"
 #include "tokenizer/files/tokenizer_json.h"
 
 /* Names what the file may be instead. */
 static Status refuse(ByteString text, const char *path)
 {
-    static const char version[] = "#version:";
     const char *hint = "";
     if (text_form(text.bytes, text.length) != TEXT_PLAIN)
         return text_form_refuse_as(text.bytes, text.length, path, "a tokenizer", "tokenizer.json");
-    if (text.length >= sizeof version - 1 && memcmp(text.bytes, version, sizeof version - 1) == 0)
-        hint = "; this is a merges.txt, which --merges reads, together with --vocab";
+    if (merges_text_is_likely(text))
+        hint = "; it looks like a merges.txt, which --merges reads, together with --vocab";
     else if (text.length && *text.bytes == '\n') /* a protocol buffer's first field, a message */
         hint = "; models of SentencePiece are not read";
     else if (text.length && memchr(text.bytes, 0, text.length))
