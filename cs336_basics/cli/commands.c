@@ -3,6 +3,7 @@
 
 #include "core/directory.h"
 #include "core/file.h"
+#include "core/text_form.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -27,7 +28,9 @@ static Status needs_file(const char *path, const char *maker, bool may_be_empty)
         wrong = strerror(errno);
     else if (S_ISDIR(info.st_mode))
         wrong = "is a directory";
-    else if (S_ISREG(info.st_mode) && info.st_size == 0 && !may_be_empty)
+    else if (S_ISREG(info.st_mode) && info.st_size == 0 && may_be_empty)
+        return text_form_check_empty(path);
+    else if (S_ISREG(info.st_mode) && info.st_size == 0)
         wrong = "is empty";
     if (!wrong)
         return CS336_OK;

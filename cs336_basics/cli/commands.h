@@ -49,12 +49,13 @@ int command_failed(const char *command);
  */
 CS336_MUST_CHECK Status command_needs_file(const char *path, const char *maker);
 
-/** @brief The same as command_needs_file(), but the file may be empty. */
+/** @brief The same as command_needs_file(), but the file may be empty, as text_form_check_empty() allows it. */
 CS336_MUST_CHECK Status command_needs_readable(const char *path, const char *maker);
 
 /**
  * @brief Checks that all files exist, and that one of them has text; "-" counts as text.
- * @retval CS336_EIO  one is missing or a directory, or all are empty
+ * @retval CS336_EIO      one is missing or a directory, or all are empty
+ * @retval CS336_EFORMAT  as text_form_check_empty()
  */
 CS336_MUST_CHECK Status command_needs_text(const TextList *paths, const char *maker);
 

@@ -196,8 +196,8 @@ static Status open_files(LossSink *sink, const EvaluateOptions *o)
     Status s = command_needs_file(o->checkpoint, "cs336 train");
     if (!s && o->tokens)
         s = command_needs_file(o->tokens, "cs336 encode");
-    if (!s && o->input && strcmp(o->input, "-") != 0)
-        s = command_needs_file(o->input, NULL);
+    if (!s && o->input)
+        s = command_needs_text(&(TextList){.items = {o->input}, .count = 1}, NULL);
     if (!s && o->per_token)
         s = command_files_differ(files, sizeof files / sizeof *files, NULL);
     return !s && o->per_token ? file_create(&sink->writer, o->per_token) : s;

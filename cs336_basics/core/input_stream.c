@@ -102,6 +102,8 @@ Status input_open_text(InputStream *input, const char *path)
         s = status_fail(CS336_ENOMEM, "%s: no memory for %d bytes", input->path, BUFFER_BYTES);
     if (!s)
         s = fill(input, TEXT_FORM_BYTES);
+    if (!s && input->unread.left == 0)
+        s = text_form_check_empty(input->path);
     if (!s)
         input->form = text_form(input->buffer, input->unread.left);
     if (!s && input->form == TEXT_FOREIGN)

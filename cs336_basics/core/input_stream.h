@@ -46,7 +46,7 @@ CS336_MUST_CHECK Status input_open(InputStream *input, const char *path);
 /**
  * @brief Opens a file or standard input, to read its text. The first bytes are read at once.
  * @retval CS336_EFORMAT  it is no text, or is compressed and this build cannot decompress it; the message says what to
- * do
+ * do. Or it is empty, and its name is that of a compressed file
  * @retval CS336_EIO, CS336_ENOMEM
  */
 CS336_MUST_CHECK Status input_open_text(InputStream *input, const char *path);

@@ -115,10 +115,22 @@ Status text_form_refuse_as(const uint8_t *start, size_t length, const char *path
                        text_form_file(path), output);
 }
 
+Status text_form_check_empty(const char *path)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (formats[i].form != TEXT_FOREIGN && ends_as(path, formats[i].endings))
+            return status_fail(CS336_EFORMAT,
+                               "%s: is empty, expected data %s, as its name says; a download may have failed", path,
+                               formats[i].what);
+    return CS336_OK;
+}
+
 Status text_form_check_plain(const FileReader *file)
 {
     uint8_t start[TEXT_FORM_BYTES];
     const size_t length = file->size < sizeof start ? file->size : sizeof start;
+    if (length == 0)
+        return text_form_check_empty(file->path);
     const Status s = file_read_at(file, start, length, 0);
     if (s || text_form(start, length) == TEXT_PLAIN)
         return s;

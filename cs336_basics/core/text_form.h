@@ -4,7 +4,8 @@
  *
  * The name of a file says nothing: x.txt may be compressed, and x.gz may be plain. A compressed file that is taken for
  * text gives a vocabulary of noise and no error. So every reader of text asks here first. Readers of other files ask
- * too, when a file is not what they expect.
+ * too, when a file is not what they expect. Only an empty file has no first bytes: then its name counts, since no
+ * compressed file is empty.
  */
 #ifndef CS336_CORE_TEXT_FORM_H
 #define CS336_CORE_TEXT_FORM_H
@@ -66,8 +67,17 @@ CS336_MUST_CHECK Status text_form_refuse_as(const uint8_t *start, size_t length,
                                             const char *output);
 
 /**
+ * @brief Checks the name of an empty file. One that ends in .gz or .zst is what a failed download leaves, and no text
+ * without bytes.
+ * @param path  the file, or TEXT_STANDARD_INPUT
+ * @retval CS336_EFORMAT  the name ends like that of a file compressed with gzip or zstd
+ */
+CS336_MUST_CHECK Status text_form_check_empty(const char *path);
+
+/**
  * @brief Checks that an open file is plain text, for a function that cannot decompress.
- * @retval CS336_EFORMAT  it is not; the message says what it is, and the pipe that turns it into text
+ * @retval CS336_EFORMAT  it is not; the message says what it is, and the pipe that turns it into text. Or as
+ *                        text_form_check_empty()
  * @retval CS336_EIO      it cannot be read
  */
 CS336_MUST_CHECK Status text_form_check_plain(const FileReader *file);

@@ -163,6 +163,45 @@ START_TEST(test_texts_that_cannot_be_read_are_refused)
 }
 END_TEST
 
+/* Such a file is what a failed download leaves. An empty file with another name is an empty text. */
+START_TEST(test_an_empty_file_is_no_compressed_text)
+{
+    static const char *const lines[] = {
+        LEARN "--tokenizer new.json --input zero.gz",
+        LEARN "--tokenizer new.json --input text zero.gz",
+        ENCODE "--output new --input zero.gz",
+        ENCODE "--output new.npy --threads 2 --input text zero.gz",
+        ENCODE "--output new --text-field text --special-token '<|endoftext|>' --input zero.gz",
+        "cs336 encode" FILES "--pretty --input zero.gz",
+        "cs336 tokenizer-report" FILES "--input text zero.gz",
+        "cs336 evaluate --checkpoint run/checkpoint.safetensors" FILES "--input zero.gz",
+        "cs336 generate --checkpoint run/checkpoint.safetensors" FILES "--prompt-file zero.gz",
+        "cs336 generate --checkpoint run/checkpoint.safetensors" FILES "--prompts zero.gz",
+        "cs336 decode" FILES "--output new --input zero.gz",
+    };
+    make_text();
+    assert_shell_ok("cs336 train --train ids " MODEL " --vocab-size 400 --steps 2 --out run >said; "
+                    ": >zero.gz; : >zero.zst; : >zero");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char message[256], command[32];
+        ck_assert_int_eq(sscanf(lines[i], "cs336 %31s", command), 1);
+        snprintf(message, sizeof message,
+                 "cs336 %s: zero.gz: is empty, expected data compressed with gzip, as its name says; a download may "
+                 "have failed",
+                 command);
+        assert_shell_fails(1, message, lines[i]);
+    }
+    assert_shell_fails(1,
+                       "cs336 encode: zero.zst: is empty, expected data compressed with zstd, as its name says; a "
+                       "download may have failed",
+                       ENCODE "--input zero.zst --output new");
+    ck_assert_int_ne(shell("ls new*"), 0);
+    assert_shell_ok(ENCODE "--input zero --output new && ! test -s new && " ENCODE
+                           "--input - <zero.gz --output new && ! test -s new && cs336 tokenizer-report" FILES
+                           "--input text zero");
+}
+END_TEST
+
 /* With ZLIB=0 this is what the user sees; with zlib there is nothing to refuse. */
 START_TEST(test_a_build_without_zlib_says_how_to_go_on)
 {
@@ -334,6 +373,7 @@ const TestCase cli_texts_tests[] = {
     TEST_UNLESS(test_report_and_evaluation_read_compressed_text, "cli_texts", no_gzip),
     TEST_UNLESS(test_a_damaged_file_leaves_nothing, "cli_texts", no_gzip),
     TEST(test_texts_that_cannot_be_read_are_refused, "cli_texts"),
+    TEST(test_an_empty_file_is_no_compressed_text, "cli_texts"),
     TEST(test_a_build_without_zlib_says_how_to_go_on, "cli_texts"),
     TEST(test_json_lines_give_what_their_documents_give, "cli_texts"),
     TEST(test_evaluation_reads_json_lines, "cli_texts"),

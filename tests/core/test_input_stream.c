@@ -300,6 +300,37 @@ START_TEST(test_other_formats_are_refused_with_the_pipe_to_use)
 }
 END_TEST
 
+/* Only an empty file is judged by its name: no compressed file is empty. */
+START_TEST(test_an_empty_file_with_the_name_of_a_compressed_one_is_refused)
+{
+    static const struct {
+        const char *name, *message; /* NULL: an empty text */
+    } cases[] = {
+        {"zero.gz", ": is empty, expected data compressed with gzip, as its name says; a download may have failed"},
+        {"a.jsonl.zst", ": is empty, expected data compressed with zstd, as its name says; a download may have failed"},
+        {"zero.gz.txt", NULL},
+        {"gz", NULL},
+        {"zero", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *path = temp_path(cases[i].name);
+        InputStream input;
+        FileReader file;
+        write_file(path, "", 0);
+        assert_ok(file_open(&file, path));
+        if (cases[i].message) {
+            assert_path_fails(input_open_text(&input, path), CS336_EFORMAT, path, cases[i].message);
+            assert_path_fails(text_form_check_plain(&file), CS336_EFORMAT, path, cases[i].message);
+        } else {
+            assert_ok(input_open_text(&input, path));
+            assert_ok(text_form_check_plain(&file));
+        }
+        input_close(&input);
+        file_close(&file);
+    }
+}
+END_TEST
+
 START_TEST(test_what_is_compressed_must_be_text)
 {
     static const char *const paths[] = {FOLDER "twice.gz", FOLDER "archive.tar.gz"};
@@ -394,6 +425,7 @@ const TestCase input_stream_tests[] = {
     TEST_UNLESS(test_damaged_gzip_is_refused, "input_stream", no_zlib),
     TEST_UNLESS(test_damaged_zstd_is_refused, "input_stream", no_zstd),
     TEST(test_other_formats_are_refused_with_the_pipe_to_use, "input_stream"),
+    TEST(test_an_empty_file_with_the_name_of_a_compressed_one_is_refused, "input_stream"),
     TEST_UNLESS(test_what_is_compressed_must_be_text, "input_stream", no_zlib),
     TEST(test_functions_that_read_plain_text_refuse_the_rest, "input_stream"),
     TEST(test_a_build_without_a_library_says_which, "input_stream"),
