@@ -173,6 +173,12 @@ static void describe_stop(char text[END_BYTES], const TrainProgress *progress, c
         snprintf(text, END_BYTES, "%s after step %zu of %zu: the last %zu validation%s brought no lower loss\n",
                  worked ? "stopped early" : "nothing left to do: the run stopped early", last->step, progress->steps,
                  outcome->best.since, plural(outcome->best.since));
+    else if (!worked && last->step < progress->steps)
+        snprintf(
+            text, END_BYTES,
+            "nothing to do up to --stop-at %zu: the checkpoint in %s is at step %zu of %zu; to continue, leave out "
+            "--stop-at, or give one above %zu\n",
+            progress->end, printable(progress->files.out).text, last->step, progress->steps, last->step);
     else if (!worked)
         snprintf(text, END_BYTES, "nothing left to do: the checkpoint in %s is at step %zu\n",
                  printable(progress->files.out).text, last->step);

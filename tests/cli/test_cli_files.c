@@ -193,6 +193,24 @@ START_TEST(test_a_resume_beyond_the_end_changes_nothing)
 }
 END_TEST
 
+/* Nothing is done, as at the end of a run, but it is not the end. */
+START_TEST(test_a_stop_behind_the_checkpoint_is_not_the_end)
+{
+    make_tokens();
+    assert_shell_ok(TRAIN "--steps 60 --stop-at 30 --out run && cp -r run copy");
+    assert_shell_ok(TRAIN "--steps 60 --stop-at 25 --out run --resume");
+    assert_prints("nothing to do up to --stop-at 25: the checkpoint in run is at step 30 of 60; to continue, leave out "
+                  "--stop-at, or give one above 30\n");
+    ck_assert_ptr_null(strstr(shell_output, "nothing left to do"));
+    assert_shell_ok(TRAIN "--steps 60 --stop-at 30 --out run --resume");
+    assert_prints("nothing to do up to --stop-at 30: the checkpoint in run is at step 30 of 60; ");
+    assert_shell_ok("diff -r run copy && " TRAIN "--steps 30 --stop-at 25 --out run --resume");
+    assert_prints("nothing left to do: the checkpoint in run is at step 30\n");
+    assert_shell_ok(TRAIN "--steps 60 --stop-at 31 --out run --resume");
+    assert_prints("stopped after step 31 of 60 and saved; ");
+}
+END_TEST
+
 START_TEST(test_too_many_threads_in_the_environment_are_limited)
 {
     make_tokens();
@@ -263,6 +281,7 @@ const TestCase cli_files_tests[] = {
     TEST(test_an_overwritten_run_keeps_its_permissions, "training_together"),
     TEST(test_a_killed_train_bpe_leaves_no_mixture, "train_bpe"),
     TEST(test_a_resume_beyond_the_end_changes_nothing, "training_together"),
+    TEST(test_a_stop_behind_the_checkpoint_is_not_the_end, "cli"),
     TEST(test_too_many_threads_in_the_environment_are_limited, "cli"),
     TEST(test_stop_does_not_change_the_prompt, "decoding"),
     TEST(test_a_missing_and_an_empty_prompt_have_messages_of_their_own, "decoding"),
