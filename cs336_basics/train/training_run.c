@@ -305,9 +305,9 @@ static Status save_after_failure(Run *run, Status failure)
     snprintf(message, sizeof message, "%s", status_message());
     size_t saved = run->directory.saved;
     ranks_broadcast(&saved, sizeof saved);
-    if (run->trainer->step == 0 || run->trainer->step == saved)
+    if (run->trainer->step == 0)
         return failure;
-    if (save(run, NULL))
+    if (run->trainer->step != saved && save(run, NULL))
         return status_fail(failure, "%s; the run could not be saved either: %.400s", message, status_message());
     return status_fail(failure, "%s; the run is saved after step %zu", message, run->trainer->step);
 }

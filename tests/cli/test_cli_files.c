@@ -141,6 +141,18 @@ START_TEST(test_token_files_that_are_cut_in_training_give_a_message)
     ck_assert_ptr_nonnull(strstr(shell_errors, "cs336 train: data.bin: cannot read: expected "));
     ck_assert_ptr_nonnull(
         strstr(shell_errors, " bytes, there are 0; another process has cut the file; the run is saved after step "));
+    /* The message is the same if the last step was saved before the failure. */
+    assert_shell_ok("cp train.bin data.bin");
+    ck_assert_int_eq(shell("{ until test -s run2/checkpoint.safetensors; do sleep 0.02; done; : >data.bin; } & cs336 "
+                           "train --train data.bin " MODEL
+                           "--steps 1000000 --checkpoint-every 1 --log-every 1 --out run2 >log"),
+                     1);
+    const char *saved =
+        strstr(shell_errors, " bytes, there are 0; another process has cut the file; the run is saved after step ");
+    ck_assert_ptr_nonnull(saved);
+    char expected[128];
+    snprintf(expected, sizeof expected, "tail -1 run2/log.jsonl | grep '\"step\":%d,'", atoi(strrchr(saved, ' ')));
+    assert_shell_ok(expected);
 }
 END_TEST
 
