@@ -79,8 +79,8 @@ static void print_parameters(const TransformerLMConfig *config)
     print_share("feed-forward", p.feed_forward, total);
     print_share("norms", p.norms, total);
     print_share(config->tie_embeddings ? "lm_head (the embeddings)" : "lm_head", p.lm_head, total);
-    printf("  %-28s %10s   %.*g numbers, %sB as float32\n", "total", count_text(total), total < EXACT ? 17 : 6, total,
-           count_text(4 * total));
+    printf("  %-28s %10s   %.*g numbers, %s as float32\n", "total", count_text(total), total < EXACT ? 17 : 6, total,
+           bytes_text(4 * total).text);
 }
 
 static void print_flops(const TransformerLMConfig *config)

@@ -1,7 +1,10 @@
 #include "cli/model_options.h"
 #include "core/plural.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 /*
  * The course's rule: SwiGLU's three matrices with d_ff = 8/3 d hold as many numbers as the two of the plain network
@@ -82,6 +85,10 @@ const char *count_text(double count)
     /* Three significant digits; 999.5 would be rounded to 1000. */
     size_t unit = 0;
     if (count >= 999.5e21) { /* beyond the last unit */
+        snprintf(text, sizeof buffers[0], "%.2e", count);
+        return text;
+    }
+    if (count < 99.95 && count != floor(count)) { /* a speed: 0 tokens/s would say that there is none */
         snprintf(text, sizeof buffers[0], "%.3g", count);
         return text;
     }
@@ -91,5 +98,15 @@ const char *count_text(double count)
     }
     const int decimals = unit == 0 || count >= 99.95 ? 0 : count >= 9.995 ? 1 : 2;
     snprintf(text, sizeof buffers[0], "%.*f%s", decimals, count, units[unit]);
+    return text;
+}
+
+BytesText bytes_text(double bytes)
+{
+    BytesText text;
+    const char *count = count_text(bytes);
+    /* Behind a prefix such as M the B follows at once; behind a number there is a blank. */
+    const bool has_prefix = strchr(count, ' ') != NULL;
+    snprintf(text.text, sizeof text.text, "%s%sB", count, has_prefix ? "" : " ");
     return text;
 }

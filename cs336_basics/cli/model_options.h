@@ -84,10 +84,19 @@ CS336_MUST_CHECK Status model_options_agree(const TransformerLMConfig *config, c
 void model_config_print(const char *title, int column, const TransformerLMConfig *config);
 
 /**
- * @brief Formats a count for people: "640", "22.5 K", "1.64 G", and from 1e24 on "3.23e+30".
+ * @brief Formats a count for people: "640", "22.5 K", "1.64 G", and from 1e24 on "3.23e+30". A number with a fraction,
+ * such as a speed, is "2.75" or "6.37e-06".
  * @return one of four static buffers in turn: at most four results can be in use at a time
  */
 const char *count_text(double count);
+
+/** @brief A number of bytes for people. */
+typedef struct {
+    char text[40]; /**< ends in a zero byte */
+} BytesText;
+
+/** @brief Formats a number of bytes: "640 B", "22.5 KB", "1.64 GB", and from 1e24 on "3.23e+30 B". */
+BytesText bytes_text(double bytes);
 
 CS336_INTERNAL_END
 

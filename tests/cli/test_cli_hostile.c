@@ -47,7 +47,14 @@ START_TEST(test_account_computes_with_the_largest_sizes)
     assert_shell_ok("cs336 account --d-model 2147483647 --num-heads 1 --position none --num-layers 65536 --d-ff "
                     "8589934588 --vocab-size 2147483647 --context-length 1048576 --batch-size 2147483647 --steps "
                     "2147483647 --memory-gb 1e9");
-    assert_prints("4.83571e+24 numbers");
+    assert_prints("4.83571e+24 numbers, 1.93e+25 B as float32\n");
+    assert_prints("query, key, value              1.90e+30   18.7 %\n");
+    assert_prints("at 50 % of 495 TFLOP/s: 8.53e-12 tokens/s, ");
+    /* The smallest sizes have no prefix either. */
+    assert_shell_ok("cs336 account --d-model 2 --num-heads 1 --num-layers 1 --d-ff 2 --vocab-size 2 --context-length 4 "
+                    "--tie-embeddings --peak-tflops 1e-6 --mfu 1e-3");
+    assert_prints(" numbers, 152 B as float32\n");
+    assert_prints("at 0.1 % of 1e-06 TFLOP/s: 3.47 tokens/s, ");
 }
 END_TEST
 
