@@ -65,18 +65,32 @@ START_TEST(test_tokenizer_json_is_refused_before_training)
     static const struct {
         const char *token, *byte;
     } cases[] = {{"\xC3\xA9", "E9"}, {"\xC4\xA0", "20"}, {"\xC4\x8A", "0A"}};
-    char line[256], message[256];
+    char line[512], message[512];
     write_file(temp_path("text"), "a the the the\n", 14);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         snprintf(line, sizeof line, TRAIN "--tokenizer t.json --special-token '%s'", cases[i].token);
         snprintf(
             message, sizeof message,
             "cs336 train-bpe: tokenizer.json: special token \"%s\" is what byte 0x%s is written as, and both would "
-            "get one id",
+            "get one id; vocab.json and merges.txt give it an id of its own: --vocab and --merges in place of "
+            "--tokenizer",
             cases[i].token, cases[i].byte);
         assert_shell_fails(1, message, line);
     }
     ck_assert_int_ne(shell("ls [vmt].*"), 0);
+    /* What the message promises: the special token has another id than its byte has. */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("%s", cases[i].token);
+        const unsigned byte = (unsigned)strtoul(cases[i].byte, NULL, 16);
+        ck_assert_int_eq(shell(TRAIN "--special-token '%s' >said 2>&1 && printf '%s' >1 && printf '\\%03o' >2 && "
+                                     "for i in 1 2; do cs336 encode --vocab v.json --merges m.txt --special-token '%s' "
+                                     "--input $i --output ids$i && test $(wc -c <ids$i) = 2 || exit 1; done; "
+                                     "! cmp -s ids1 ids2",
+                               cases[i].token, cases[i].token, byte, cases[i].token),
+                         0);
+    }
+    test_label_end();
+    assert_shell_ok("rm v.json m.txt");
     assert_shell_ok(TRAIN "--tokenizer t.json --special-token ' ' --special-token '\xC3\xA9t\xC3\xA9'");
     ck_assert_int_eq(shell("rm t.json"), 0);
     assert_shell_fails(

@@ -87,8 +87,8 @@ START_TEST(test_train_bpe_checks_its_outputs_first)
         {"cs336 train-bpe --input text --vocab-size 300 --vocab x --merges y --tokenizer z --special-token "
          "'\xC4\xA0'",
          "cs336 train-bpe: tokenizer.json: special token \"\xC4\xA0\" is what byte 0x20 is written as, and both would "
-         "get "
-         "one id"},
+         "get one id; vocab.json and merges.txt give it an id of its own: --vocab and --merges in place of "
+         "--tokenizer"},
     };
     write_file(temp_path("text"), "ab ab\nab", 8);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -42,8 +42,12 @@ Status tokenizer_json_check(const ByteString *special_tokens, size_t special_cou
             continue;
         const Utf8Character first = utf8_decode(token.bytes, token.length);
         const int byte = first.length == token.length ? byte_alphabet_byte(first.code_point) : -1;
-        char why[128];
-        snprintf(why, sizeof why, "is what byte 0x%02X is written as, and both would get one id", (unsigned)byte);
+        char why[256];
+        snprintf(
+            why, sizeof why,
+            "is what byte 0x%02X is written as, and both would get one id; vocab.json and merges.txt give it an id "
+            "of its own: --vocab and --merges in place of --tokenizer",
+            (unsigned)byte);
         if (byte >= 0)
             s = refuse(token, why);
     }
