@@ -140,6 +140,7 @@
     X(cli_terminal)       \
     X(cli_hostile)        \
     X(official)           \
+    X(host_scripts)       \
     X(messages)
 
 #define DECLARE(name) extern const TestCase name##_tests[];

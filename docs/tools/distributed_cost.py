@@ -2,7 +2,7 @@
 """The cost model of a training step on several hosts (docs/distributed.md): predicts its seconds from measured parameters.
 
 usage: distributed_cost.py HOSTS GBIT_PER_SECOND SEQUENCES [MODEL] [--processors P] [--measured FILE]
-    SEQUENCES     of the whole batch, shared by the hosts
+    SEQUENCES     of the whole batch, shared by the hosts: a multiple of HOSTS, as `cs336 train` demands
     MODEL         reference (the default), gpt2-small or 1.3b
     --processors  of each host (1), each as fast as one of those of FILE
     --measured    what tests/hosts/measure.py writes (docs/tools/distributed_measured.json)
@@ -14,7 +14,9 @@ both the backward pass and the queue have ended, and the weights are updated. On
 import argparse
 import dataclasses
 import json
+import math
 import pathlib
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUCKET = 1 << 19  # numbers, BUCKET_NUMBERS of distributed/buckets.h
@@ -181,6 +183,23 @@ def predict(model, costs, hosts, bits, sequences, processors=1.0):
                 slowed + waited + update + stage)
 
 
+def check(options):
+    """Ends the program with one line if a number makes no sense."""
+    def refuse(text):
+        sys.exit(f"distributed_cost.py: {text}")
+
+    if options.hosts < 1:
+        refuse(f"{options.hosts} hosts, expected at least 1")
+    if not 0 < options.gbit < math.inf:
+        refuse(f"a bandwidth of {options.gbit:g} Gbit/s, expected a number above 0")
+    if options.sequences < 1 or options.sequences % options.hosts:
+        refuse(f"{options.sequences} sequences, expected a multiple of {options.hosts}: the hosts share them equally")
+    if not 0 < options.processors < math.inf:
+        refuse(f"{options.processors:g} processors of each host, expected a number above 0")
+    if not pathlib.Path(options.measured).is_file():
+        refuse(f"{options.measured}: no such file, expected what tests/hosts/measure.py writes")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("hosts", type=int)
@@ -190,8 +209,7 @@ def main():
     parser.add_argument("--processors", type=float, default=1.0)
     parser.add_argument("--measured", default=HERE / "distributed_measured.json")
     options = parser.parse_args()
-    if options.hosts < 1 or options.gbit < 0 or options.sequences < 1 or options.processors <= 0:
-        parser.error("hosts and sequences are at least 1, processors above 0")
+    check(options)
     model = MODELS[options.model]
     step = predict(model, Costs.read(options.measured), options.hosts, options.gbit * 1e9, options.sequences,
                    options.processors)

@@ -23,6 +23,10 @@ check() {
     [ $# -ge 3 ] || fail "$usage"
     case $1 in [1-9]) ;; *) fail "$1 hosts; $usage" ;; esac
     case $2 in any | [1-9]*[kmg]bit) ;; *) fail "the rate $2; $usage" ;; esac
+    # What tc cannot read it says only when hosts are made. It counts the bytes of a burst in 32 bits: 9999gbit is enough.
+    case ${2%[kmg]bit} in any) ;; *[!0-9.]* | *.*.* | *.) fail "the rate $2; $usage" ;; esac
+    case $2 in ?????*gbit | ??????*[mk]bit) fail "the rate $2 is too large; $usage" ;; esac
+    case ${CS336_HOSTS_SLOTS:-1} in *[!0-9]* | 0*) fail "CS336_HOSTS_SLOTS is $CS336_HOSTS_SLOTS, expected a number from 1 on" ;; esac
     [ "$(uname -s)" = Linux ] || fail 'network namespaces need Linux'
     [ "$(id -u)" = 0 ] || fail 'network namespaces need root: sudo, or a container'
     for program in ip tc unshare setpriv; do
