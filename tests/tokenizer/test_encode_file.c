@@ -71,6 +71,36 @@ START_TEST(test_threads_and_chunks_do_not_change_ids)
 }
 END_TEST
 
+/* A run of letters begins before each border of chunks and ends behind it, beyond the bytes that are searched for a
+ * cut. */
+START_TEST(test_a_run_may_reach_far_into_a_chunk)
+{
+    enum { CHUNKS = 4, BYTES = CHUNKS * ENCODE_CHUNK_BYTES, HALF_RUN = 30000 };
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, split_specials, 0);
+    uint8_t *bytes = malloc(BYTES);
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t i = 0; i < BYTES; i++)
+        bytes[i] = (uint8_t) "the cat sat "[i % 12];
+    for (size_t chunk = 1; chunk < CHUNKS; chunk++)
+        for (size_t i = chunk * ENCODE_CHUNK_BYTES - HALF_RUN; i < chunk * ENCODE_CHUNK_BYTES + HALF_RUN; i++)
+            bytes[i] = (uint8_t) "abc"[i % 3];
+    const ByteString text = {.bytes = bytes, .length = BYTES};
+    TokenList expected = {0};
+    assert_ok(tokenizer_encode(tokenizer, &expected, text));
+    for (int threads = 1; threads <= 3; threads++) {
+        const EncodeConfig config = {.threads = threads};
+        TokenList ids = {0};
+        assert_ok(encode_text(tokenizer, text, token_list_sink, &ids, &config));
+        ck_assert_msg(same_ids(&expected, &ids), "%d threads: %zu ids, expected %zu", threads, ids.count,
+                      expected.count);
+        token_list_deinit(&ids);
+    }
+    token_list_deinit(&expected);
+    free(bytes);
+    tokenizer_destroy(tokenizer);
+}
+END_TEST
+
 /* A chunk without a safe cut, of more ids than a thread keeps: the rest waits for its turn. */
 START_TEST(test_a_chunk_of_many_ids_is_not_kept)
 {
@@ -403,6 +433,7 @@ END_TEST
 
 const TestCase encode_file_tests[] = {
     TEST(test_threads_and_chunks_do_not_change_ids, "tokenizer"),
+    TEST(test_a_run_may_reach_far_into_a_chunk, "tokenizer"),
     TEST(test_a_chunk_of_many_ids_is_not_kept, "tokenizer"),
     TEST(test_no_cut_falls_into_a_late_special_token, "tokenizer"),
     TEST(test_special_tokens_may_begin_and_end_inside_characters, "tokenizer"),
