@@ -4,13 +4,13 @@
  *
  * - The ranks share the counting, rank 0 learns: counting is nearly all of the work of a large corpus, and learning
  *   needs the words of the whole corpus.
- * - Files of plain text are shared by chunks: rank r of N counts each N-th chunk from number r on. The chunks end where
- *   those of threads do, so no rank asks another where it begins. All parts of the corpus come to all ranks alike, so
- *   all take about the same time.
+ * - Files of plain text are shared by chunks: each host counts its share of every few chunks, and its ranks take them
+ * one after the other (RanksTasks). The chunks end where those of threads do, so no rank asks another where it begins.
+ * - A rank that fails or is stopped tells the others, which then stop counting.
  * - A stream is counted whole by one rank: by the one that has the fewest bytes of streams so far. Rank 0 reads
  *   standard input and pipes, which other hosts do not have.
  * - word_exchange.h adds the counts up. The model is that of bpe_train_inputs(), because it depends on the counts
- * alone.
+ *   alone.
  */
 #ifndef CS336_TOKENIZER_LEARN_BPE_TRAIN_RANKS_H
 #define CS336_TOKENIZER_LEARN_BPE_TRAIN_RANKS_H
