@@ -123,16 +123,16 @@ $(VARIANT)/obj/%.o: %.c Makefile
 	@echo '  CC    $<'
 	$(Q)$(CC) $(C336_CPPFLAGS) $(C336_CFLAGS) -MMD -MP -c $< -o $@
 
-# Two files call the optional libraries. They are compiled again when one of these was installed or is left out.
+# Three files depend on the optional libraries. They are compiled again when one of these was installed or is left out.
 .PHONY: always
 $(VARIANT)/optional: always
 	@mkdir -p $(@D)
 	@echo '$(HAVE) $(HAVE_MPI)' | cmp -s - $@ || echo '$(HAVE) $(HAVE_MPI)' >$@
-OPTIONAL_OBJECTS := $(call object,cs336_basics/core/decompress.c cs336_basics/distributed/ranks.c)
-$(OPTIONAL_OBJECTS): C336_CPPFLAGS += $(HAVE)
+OPTIONAL_OBJECTS := $(call object,cs336_basics/core/decompress.c cs336_basics/distributed/ranks_mpi.c cs336_basics/distributed/ranks_alone.c)
+$(OPTIONAL_OBJECTS): C336_CPPFLAGS += $(HAVE) $(HAVE_MPI)
 $(OPTIONAL_OBJECTS): $(VARIANT)/optional
 # The warnings of MPI's header are not ours: -isystem leaves them out.
-$(call object,cs336_basics/distributed/ranks.c): C336_CPPFLAGS += $(HAVE_MPI) $(patsubst -I%,-isystem %,$(call pkg,--cflags $(MPI_PACKAGE)))
+$(call object,cs336_basics/distributed/ranks_mpi.c): C336_CPPFLAGS += $(patsubst -I%,-isystem %,$(call pkg,--cflags $(MPI_PACKAGE)))
 
 # The program carries scripts and styles as lists of lines (inspect/embedded.h). C reads some pairs of question marks as
 # other characters (trigraphs), so each is escaped.

@@ -10,6 +10,7 @@
 using std::atomic_bool;
 using std::atomic_int;
 using std::atomic_size_t;
+using std::atomic_ulong;
 #else
 #include <stdatomic.h>
 #endif

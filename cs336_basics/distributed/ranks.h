@@ -13,7 +13,7 @@
  *   with ranks_agree().
  * - Only one thread at a time may be inside a function of this file that calls MPI.
  *
- * ranks.c is the only file that includes MPI's header.
+ * ranks_mpi.c is the only file that includes MPI's header.
  */
 #ifndef CS336_DISTRIBUTED_RANKS_H
 #define CS336_DISTRIBUTED_RANKS_H
