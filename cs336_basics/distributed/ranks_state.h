@@ -17,11 +17,14 @@ CS336_INTERNAL_BEGIN
 
 /** @brief What ranks_begin() learned, and how many transfers there were. */
 typedef struct {
-    int count, own, stderr_descriptor; /**< see ranks_count(), ranks_own(), ranks_stderr() */
-    bool joined;                       /**< MPI is in use */
-    char (*hosts)[RANKS_HOST_BYTES];   /**< (count), or NULL before the ranks have met */
-    char own_host[RANKS_HOST_BYTES];   /**< the name of this rank's host */
-    atomic_ulong begun, completed;     /**< see ranks_transfers() */
+    int count,                       /**< see ranks_count() */
+        own,                         /**< see ranks_own() */
+        stderr_descriptor;           /**< see ranks_stderr() */
+    bool joined;                     /**< MPI is in use */
+    char (*hosts)[RANKS_HOST_BYTES]; /**< (count), or NULL before the ranks have met */
+    char own_host[RANKS_HOST_BYTES]; /**< the name of this rank's host */
+    atomic_ulong begun,              /**< transfers that have begun: ranks_transfers() */
+        completed;                   /**< transfers that are complete */
 } RanksState;
 
 /** @brief The one state of this process. */
