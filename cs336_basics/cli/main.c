@@ -130,13 +130,6 @@ static Status join_ranks(const char *command, bool shares_work, int argc, char *
     return s;
 }
 
-/* True if a launcher has started several processes and this one is not rank 0, which alone prints. */
-static bool is_silent(void)
-{
-    int own;
-    return ranks_launched(&own) > 1 && own > 0;
-}
-
 static bool asks_for_help(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
@@ -159,6 +152,13 @@ static int run_command(size_t command, int argc, char **argv)
     watchdog_end(code);
     ranks_end();
     return code;
+}
+
+/* True if a launcher has started several processes and this one is not rank 0, which alone prints. */
+static bool is_silent(void)
+{
+    int own;
+    return ranks_launched(&own) > 1 && own > 0;
 }
 
 /* Says what is wrong with variables of the environment. Each is only a warning. */

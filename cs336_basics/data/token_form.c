@@ -11,8 +11,8 @@
 enum {
     LOOKED_AT = 16384,        /* bytes */
     TEXT_BYTES = 256,         /* of a sample that may be called a text although all of it could be ids */
-    TEXT_DISTINCT_BYTES = 16, /* in such a sample; ids that are all the same have 2 */
-    INT64_LEAST = 32          /* numbers of a sample that may be called int64 */
+    TEXT_DISTINCT_BYTES = 16, /* kinds of bytes that such a sample has; ids that are all the same have 2 */
+    INT64_LEAST = 32          /* numbers; fewer are too few to tell int64 numbers from ids with many zeros */
 };
 
 /*

@@ -24,7 +24,9 @@ Status ranks_begin(void)
         return CS336_OK;
     if (own == 0)
         return ranks_refuse(count, "it was built without MPI (`make MPI=1` builds it with MPI)");
-    /* When rank 0 has said so, the launcher ends the others. A rank that it lets live has another program than rank 0.
+    /*
+     * If the program of rank 0 has no MPI either, rank 0 prints the reason, and mpirun ends this process in its sleep.
+     * After the sleep it is known that rank 0 has another program, so this rank prints the reason itself.
      */
     sleep(ALONE_SECONDS);
     return status_fail(CS336_ERANGE,

@@ -350,7 +350,7 @@ Status trainer_step(Trainer *trainer, float *loss, double *grad_norm)
     return s;
 }
 
-Status trainer_validate(Trainer *trainer, double *loss)
+Status trainer_validate(Trainer *trainer, double *loss, const atomic_int *stop)
 {
     Rng rng = rng_stream(trainer->config.seed, STREAM_VALIDATION); /* the same windows each time */
     double sum = 0;
@@ -358,7 +358,7 @@ Status trainer_validate(Trainer *trainer, double *loss)
     Status s = CS336_OK;
     for (size_t i = 0; !left && i < trainer->config.val_batches; i++) {
         double part_loss = 0;
-        left = ranks_any(s || parallel_stop_asked(trainer->stop));
+        left = ranks_any(s || parallel_stop_asked(stop));
         if (!left)
             s = loss_of_part(trainer, &part_loss, NULL, trainer->val, &rng, false);
         sum += (double)(float)part_loss;

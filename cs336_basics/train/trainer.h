@@ -113,8 +113,6 @@ typedef struct {
     size_t step;                       /**< steps done */
     LayerNorms norms;                  /**< of the latest step that measured them; bound if config.log_norms */
     bool measure_norms;                /**< set it before a step, to measure its norms */
-    const atomic_int *stop;            /**< set it before a validation, to leave it when the flag becomes nonzero on
-                                          one rank; NULL: a validation always ends */
     int32_t *inputs,                   /**< (piece, context_length) ids of a piece of the batch */
         *targets;                      /**< (piece, context_length) the id that follows each input */
     Arena memory;                      /**< owns weights, moments and the ids, and gradients that do not share memory */
@@ -150,10 +148,13 @@ CS336_MUST_CHECK Status trainer_step(Trainer *trainer, float *loss, double *grad
 
 /**
  * @brief Computes the mean loss over the validation windows, in nats per token. It may be NaN or infinite.
- * @retval CS336_EINTERRUPTED  `stop` was set on one rank before the last batch; all ranks have left together
+ * @param      trainer
+ * @param[out] loss  not set on failure
+ * @param[in]  stop  a flag that a signal handler may set; the ranks look at it before each batch. NULL: there is none
+ * @retval CS336_EINTERRUPTED  the flag was nonzero on one rank at least; all ranks return together
  * @retval CS336_ERANGE, CS336_ENOMEM
  */
-CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss);
+CS336_MUST_CHECK Status trainer_validate(Trainer *trainer, double *loss, const atomic_int *stop);
 
 CS336_API_END
 

@@ -330,9 +330,7 @@ static Status validate(Run *run, RunLogEntry *entry)
 {
     Trainer *trainer = run->trainer;
     watchdog_activity("validation after step %zu", trainer->step);
-    trainer->stop = run->observer ? run->observer->stop : NULL;
-    const Status s = trainer_validate(trainer, &entry->val_loss);
-    trainer->stop = NULL;
+    const Status s = trainer_validate(trainer, &entry->val_loss, run->observer ? run->observer->stop : NULL);
     run->owes_validation = s == CS336_EINTERRUPTED;
     entry->validated = !s;
     return run->owes_validation ? CS336_OK : s;

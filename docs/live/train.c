@@ -147,7 +147,7 @@ LIVE live_train_steps(float *losses, int count)
 LIVE live_train_validate(double *loss)
 {
     const Status s = check_started(__func__);
-    return s ? s : trainer_validate(&run.trainer, loss);
+    return s ? s : trainer_validate(&run.trainer, loss, NULL);
 }
 
 /* ---- what the model can do ---- */

@@ -23,13 +23,13 @@ START_TEST(test_training_lowers_the_loss)
     TinyTraining tiny;
     assert_ok(tiny_training_init(&tiny, &config));
     double before, after;
-    assert_ok(trainer_validate(&tiny.trainer, &before));
+    assert_ok(trainer_validate(&tiny.trainer, &before, NULL));
     for (size_t i = 0; i < config.steps; i++) {
         float loss;
         double norm;
         assert_ok(trainer_step(&tiny.trainer, &loss, &norm));
     }
-    assert_ok(trainer_validate(&tiny.trainer, &after));
+    assert_ok(trainer_validate(&tiny.trainer, &after, NULL));
     /* Uniform guesses have the loss ln 13 = 2.56. The text has period 5 and some noise, so it can be learned. */
     ck_assert_double_gt(before, 2);
     ck_assert_double_lt(after, 0.9);
@@ -84,12 +84,12 @@ START_TEST(test_validation_sees_the_same_windows)
     assert_ok(tiny_training_init(&tiny, &config));
     double first, again;
     const Rng batches = tiny.trainer.batches;
-    assert_ok(trainer_validate(&tiny.trainer, &first));
-    assert_ok(trainer_validate(&tiny.trainer, &again));
+    assert_ok(trainer_validate(&tiny.trainer, &first, NULL));
+    assert_ok(trainer_validate(&tiny.trainer, &again, NULL));
     ck_assert_double_eq(first, again);
     ck_assert_uint_eq(tiny.trainer.batches.counter, batches.counter);
     tiny.trainer.batches.counter += 100; /* as after many steps */
-    assert_ok(trainer_validate(&tiny.trainer, &again));
+    assert_ok(trainer_validate(&tiny.trainer, &again, NULL));
     ck_assert_double_eq(first, again);
     tiny_training_deinit(&tiny);
 }
@@ -132,7 +132,7 @@ START_TEST(test_validation_loss_of_the_only_window)
     double loss;
     assert_ok(transformer_lm_loss(&expected, NULL, &tiny.trainer.lm, tokens(ids, 1, context),
                                   tokens(ids + 1, 1, context), NULL, &tiny.trainer.scratch));
-    assert_ok(trainer_validate(&tiny.trainer, &loss));
+    assert_ok(trainer_validate(&tiny.trainer, &loss, NULL));
     ck_assert_double_eq_tol(loss, (double)expected, 1e-6);
     tiny_training_deinit(&tiny);
 }
@@ -372,7 +372,7 @@ static Status one_step(void *context)
     if (!s)
         s = trainer_step(&tiny.trainer, &loss, &norm);
     if (!s)
-        s = trainer_validate(&tiny.trainer, &val_loss);
+        s = trainer_validate(&tiny.trainer, &val_loss, NULL);
     tiny_training_deinit(&tiny);
     parallel_release();
     return s;

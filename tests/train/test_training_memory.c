@@ -41,8 +41,8 @@ static void assert_same_steps(const TrainerConfig *sharing, const TrainerConfig 
             assert_allclose_tensor(a->name, a->second_moment, e->second_moment, 0, 0);
         }
         /* A validation takes its scratch where the gradients were. */
-        assert_ok(trainer_validate(&shared.trainer, &val_loss));
-        assert_ok(trainer_validate(&kept.trainer, &kept_val_loss));
+        assert_ok(trainer_validate(&shared.trainer, &val_loss, NULL));
+        assert_ok(trainer_validate(&kept.trainer, &kept_val_loss, NULL));
         ck_assert_double_eq(val_loss, kept_val_loss);
     }
     ck_assert_uint_eq(shared.trainer.scratch.peak, shared.trainer.scratch.capacity);
@@ -142,8 +142,8 @@ START_TEST(test_accumulated_batch_equals_the_whole_batch)
             ck_assert_double_eq_tol(cut_norm, norm, 1e-5);
             ck_assert_uint_eq(cut.trainer.batches.counter, whole.trainer.batches.counter);
             assert_same_numbers("pieces", step, &cut.trainer, &whole.trainer);
-            assert_ok(trainer_validate(&whole.trainer, &val_loss));
-            assert_ok(trainer_validate(&cut.trainer, &cut_val_loss));
+            assert_ok(trainer_validate(&whole.trainer, &val_loss, NULL));
+            assert_ok(trainer_validate(&cut.trainer, &cut_val_loss, NULL));
             ck_assert_double_eq_tol(cut_val_loss, val_loss, 1e-5);
         }
         tiny_training_deinit(&whole);

@@ -11,7 +11,7 @@ enum {
     FEED_BYTES = 1 << 15,   /* 32 KiB encoded between two looks at the stop flag */
     KEPT_IDS = 1 << 18,     /* ids of a chunk that are kept until its turn, 1 MiB: most chunks are kept whole */
     SEARCH_BYTES = 1 << 12, /* 4 KiB searched for a safe cut at a time; they nearly always have one */
-    SEARCH_MOST = 1 << 14,  /* 16 KiB searched at most: a run that is longer is seldom over within the chunk */
+    SEARCH_MOST = 1 << 14, /* 16 KiB searched at most: looking for a cut in a run costs nearly as much as encoding it */
     CUT_CONTEXT = 8, /* bytes on each side of a cut that decide whether it is safe, besides those of a special token: a
                         character has at most 4 */
     KEPT_ROOM = KEPT_IDS + FEED_BYTES, /* the bytes of the last feed may give one id each */

@@ -4,8 +4,9 @@
  *
  * - The ranks share the counting, rank 0 learns: counting is nearly all of the work of a large corpus, and learning
  *   needs the words of the whole corpus.
- * - Files of plain text are shared by chunks: each host counts its share of every few chunks, and its ranks take them
- * one after the other (RanksTasks). The chunks end where those of threads do, so no rank asks another where it begins.
+ * - Files of plain text are shared by chunks. Each host has a share of the chunks, as large as its share of the ranks,
+ *   and its ranks take them one after the other (RanksTasks). The chunks end where those of threads do, so no rank asks
+ *   another one where it begins.
  * - A rank that fails or is stopped tells the others, which then stop counting.
  * - A stream is counted whole by one rank: by the one that has the fewest bytes of streams so far. Rank 0 reads
  *   standard input and pipes, which other hosts do not have.
