@@ -9,6 +9,7 @@
 #include "tokenizer/encode/encode_file.h"
 #include "tokenizer/learn/bpe_train.h"
 #include "tokenizer/learn/word_count.h"
+#include "tokenizer/split/cut.h"
 #include "tokenizer/split/text_cutter.h"
 
 #include <stdlib.h>
@@ -306,21 +307,36 @@ START_TEST(test_no_cut_of_a_stream_falls_into_a_late_special_token)
 }
 END_TEST
 
+/* Encodes texts of five parts in all ways in which each part is words or one long pre-token. */
+static void encode_parts(size_t part_bytes, size_t chunk_bytes)
+{
+    const size_t bytes = 5 * part_bytes;
+    uint8_t *text = malloc(bytes);
+    ck_assert_ptr_nonnull(text);
+    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 1);
+    for (unsigned pattern = 0; pattern < 32; pattern++) {
+        for (size_t i = 0; i < bytes; i++) {
+            const bool words = pattern >> (i / part_bytes) & 1;
+            text[i] = words ? (uint8_t)("aab ab "[i % 7]) : (uint8_t)("ab"[i % 3 == 0]);
+        }
+        test_label("parts of %zu bytes, pattern %u", part_bytes, pattern);
+        assert_encodes(tokenizer, memory_stream((ByteString){text, bytes}, pattern), chunk_bytes, 1 + (int)pattern % 4);
+    }
+    tokenizer_destroy(tokenizer);
+    free(text);
+}
+
 /* Chunks without a safe cut at the start, in the middle and at the end of the text, and nothing else. */
 START_TEST(test_long_pretokens_of_a_stream_are_not_cut)
 {
-    enum { LONG = 3000, BYTES = 5 * LONG };
-    static uint8_t text[BYTES];
-    Tokenizer *tokenizer = split_tokenizer(PATTERN_GPT2, specials, 1);
-    for (unsigned pattern = 0; pattern < 32; pattern++) {
-        for (size_t i = 0; i < BYTES; i++) {
-            const bool words = pattern >> (i / LONG) & 1;
-            text[i] = words ? (uint8_t)("aab ab "[i % 7]) : (uint8_t)("ab"[i % 3 == 0]);
-        }
-        test_label("pattern %u", pattern);
-        assert_encodes(tokenizer, memory_stream((ByteString){text, BYTES}, pattern), 500, 1 + (int)pattern % 4);
-    }
-    tokenizer_destroy(tokenizer);
+    encode_parts(3000, 500);
+}
+END_TEST
+
+/* The last safe cut of a chunk is before the bytes that are searched, so its pre-token goes on in the next chunk. */
+START_TEST(test_a_chunk_is_not_searched_whole)
+{
+    encode_parts(CUT_SEARCH_MOST + 2000, 2 * CUT_SEARCH_MOST);
 }
 END_TEST
 
@@ -469,6 +485,7 @@ const TestCase text_streams_tests[] = {
     TEST(test_ids_of_a_stream_are_those_of_the_text, "text_streams"),
     TEST(test_no_cut_of_a_stream_falls_into_a_late_special_token, "text_streams"),
     TEST(test_long_pretokens_of_a_stream_are_not_cut, "text_streams"),
+    TEST(test_a_chunk_is_not_searched_whole, "text_streams"),
     TEST(test_a_stream_of_many_chunks, "text_streams"),
     TEST(test_encoding_a_stream_says_how_far_it_is_and_why_it_ends, "text_streams"),
     TEST(test_a_stream_takes_bounded_memory, "text_streams"),

@@ -11,9 +11,6 @@ enum {
     FEED_BYTES = 1 << 15,   /* 32 KiB encoded between two looks at the stop flag */
     KEPT_IDS = 1 << 18,     /* ids of a chunk that are kept until its turn, 1 MiB: most chunks are kept whole */
     SEARCH_BYTES = 1 << 12, /* 4 KiB searched for a safe cut at a time; they nearly always have one */
-    SEARCH_MOST = 1 << 14, /* 16 KiB searched at most: looking for a cut in a run costs nearly as much as encoding it */
-    CUT_CONTEXT = 8, /* bytes on each side of a cut that decide whether it is safe, besides those of a special token: a
-                        character has at most 4 */
     KEPT_ROOM = KEPT_IDS + FEED_BYTES, /* the bytes of the last feed may give one id each */
     THREADS_BYTES = 46 << 20,          /* caches and kept ids of all threads together */
     LEAST_CACHE = 1 << 20,             /* bytes of a thread's cache, however many threads there are */
@@ -98,7 +95,7 @@ static Status first_safe_cut(Worker *worker, size_t begin, size_t end, size_t *c
 
 /*
  * Finds where chunk `index` begins: at the first safe cut of its nominal bytes. NONE: there is none in the first
- * SEARCH_MOST of them.
+ * CUT_SEARCH_MOST of them.
  */
 static Status begin_of_chunk(Worker *worker, size_t index, size_t *begin)
 {
@@ -108,7 +105,7 @@ static Status begin_of_chunk(Worker *worker, size_t index, size_t *begin)
         return CS336_OK;
     }
     const size_t nominal = index * job->chunk_bytes;
-    const size_t bytes = job->chunk_bytes < SEARCH_MOST ? job->chunk_bytes : SEARCH_MOST;
+    const size_t bytes = job->chunk_bytes < CUT_SEARCH_MOST ? job->chunk_bytes : CUT_SEARCH_MOST;
     const size_t end = job->length - nominal > bytes ? nominal + bytes : job->length;
     return first_safe_cut(worker, nominal, end, begin);
 }

@@ -5,10 +5,7 @@
 #include <assert.h>
 #include <pthread.h>
 
-enum {
-    SWEEP_BYTES = 4096, /* bytes that are not final at the first sweep: a sweep costs some 2 ns for each */
-    GUESSES_LOG2 = 12,  /* entries of the cache of last tokens: 32 KiB */
-};
+enum { SWEEP_BYTES = 4096 /* bytes that are not final at the first sweep: a sweep costs some 2 ns for each */ };
 
 /* ---- the tables ---- */
 
@@ -79,39 +76,26 @@ static bool is_last(const LongPretoken *p, size_t i, int32_t token)
 }
 
 /*
- * Returns the digest of the last tokens of a text that ends with `token` at index i: 8 bits of each of the last four.
+ * Finds the last token at index i, where the longest token that ends is longest[i]. Only one token passes the test, so
+ * a guess that passes it is right, wherever it comes from, as long as it ends there.
+ *
+ * The guess is the last token one period before. It ends here too if the longest token that ends is the same: then all
+ * others are. The period is the length of the last token that no guess has found. In a run of one letter whose tokens
+ * have 1, 2, 4, 8, ... bytes, they count its bytes in binary: the last token at index i has as many bytes as the lowest
+ * bit of i that is 1. 4096 bytes before, this bit is the same, but once in 4096 bytes.
  */
-static uint32_t digest_of(const LongPretoken *p, size_t i, int32_t token)
+static int32_t find_last(LongPretoken *p, size_t i)
 {
-    return p->digests[i - length_of(p, token)] << 8 | (uint32_t)token * 0x9E3779B1u >> 24;
-}
-
-/*
- * Returns the cache's entry for index i. The last token hangs on what is before, often on little of it: the entry is
- * chosen by the node and by the last four tokens before byte i. In a run of one letter whose tokens have 1, 2, 4, 8,
- * ... bytes, they count its bytes in binary, and four tokens know 15 of 16 last tokens; one would know half of them.
- */
-static LastTokenGuess *guess_of(const LongPretoken *p, size_t i)
-{
-    const uint64_t key = (uint64_t)p->digests[i - 1] << 32 | (uint32_t)p->node;
-    return &p->guesses[key * UINT64_C(0x9E3779B97F4A7C15) >> (64 - GUESSES_LOG2)];
-}
-
-/*
- * Finds the last token at index i, of a byte after which the automaton is at p->node. Only one token passes the test,
- * so a guess that passes it is right, wherever it comes from, as long as it ends there.
- */
-static int32_t find_last(const LongPretoken *p, size_t i)
-{
-    const TokenAutomaton *automaton = &p->tables->automaton;
-    LastTokenGuess *guess = guess_of(p, i);
-    if (guess->node == p->node && is_last(p, i, guess->token))
-        return guess->token;
-    int32_t token = token_automaton_longest(automaton, p->node);
+    if (p->period <= i && p->longest[i - p->period] == p->longest[i]) {
+        const int32_t guess = p->last[i - p->period];
+        if (is_last(p, i, guess))
+            return guess;
+    }
+    int32_t token = p->longest[i];
     while (token >= 0 && !is_last(p, i, token))
-        token = token_automaton_shorter(automaton, token);
+        token = token_automaton_shorter(&p->tables->automaton, token);
     assert(token >= 0);
-    *guess = (LastTokenGuess){.node = p->node, .token = token};
+    p->period = length_of(p, token);
     return token;
 }
 
@@ -128,7 +112,7 @@ static Status put_out(LongPretoken *p, size_t end, TokenSink *sink, void *contex
     const Status s = count ? sink(context, p->last + first, count) : CS336_OK;
     p->count -= end;
     memmove(p->last, p->last + end, (p->count + 1) * sizeof *p->last);
-    memmove(p->digests, p->digests + end, (p->count + 1) * sizeof *p->digests);
+    memmove(p->longest, p->longest + end, (p->count + 1) * sizeof *p->longest);
     return s;
 }
 
@@ -178,7 +162,7 @@ static Status sweep(LongPretoken *p, TokenSink *sink, void *context)
 static Status reserve(LongPretoken *p, size_t count)
 {
     const Status s = array_reserve(&p->last, &p->capacity, count + 1, sizeof *p->last);
-    return s ? s : array_reserve(&p->digests, &p->digest_capacity, count + 1, sizeof *p->digests);
+    return s ? s : array_reserve(&p->longest, &p->longest_capacity, count + 1, sizeof *p->longest);
 }
 
 static void empty(LongPretoken *p)
@@ -186,19 +170,17 @@ static void empty(LongPretoken *p)
     p->count = 0;
     p->node = 0;
     p->next_sweep = p->least_sweep;
-    p->last[0] = -1;
-    p->digests[0] = 0;
+    p->period = 1;
+    p->last[0] = p->longest[0] = -1;
 }
 
 Status long_pretoken_begin(LongPretoken *p, const LongTables *tables)
 {
     p->tables = tables;
-    if (!p->guesses)
-        p->guesses = memory_allocate_zeroed((size_t)1 << GUESSES_LOG2, sizeof *p->guesses);
     if (!p->answers)
         p->answers = memory_allocate_zeroed((size_t)1 << PAIR_ANSWERS_LOG2, sizeof *p->answers);
     Status s = CS336_OK;
-    if (!p->guesses || !p->answers)
+    if (!p->answers)
         s = status_fail(CS336_ENOMEM, "tokenizer_encode: no memory for a long pre-token");
     if (!p->least_sweep)
         p->least_sweep = SWEEP_BYTES;
@@ -219,8 +201,8 @@ Status long_pretoken_feed(LongPretoken *p, const uint8_t *bytes, size_t length, 
         for (size_t i = 0; !s && i < taken; i++) {
             p->count++;
             p->node = token_automaton_step(automaton, p->node, bytes[i]);
+            p->longest[p->count] = token_automaton_longest(automaton, p->node);
             p->last[p->count] = find_last(p, p->count);
-            p->digests[p->count] = digest_of(p, p->count, p->last[p->count]);
         }
         bytes += taken;
         length -= taken;
@@ -240,9 +222,8 @@ Status long_pretoken_finish(LongPretoken *p, TokenSink *sink, void *context)
 void long_pretoken_deinit(LongPretoken *p)
 {
     memory_release(p->last);
-    memory_release(p->digests);
+    memory_release(p->longest);
     memory_release(p->open);
-    memory_release(p->guesses);
     memory_release(p->answers);
     *p = (LongPretoken){0};
 }

@@ -33,8 +33,9 @@
  * it is (a chain of merges, each of which waits for the one to its right). Then nothing can go out before the end, and
  * memory grows with the pre-token.
  *
- * **Time** is constant for each byte where the text repeats itself: two small caches then know the last token, and that
- * it is compatible. Elsewhere a byte costs as many tests as there are canonical tokens that end there, at most.
+ * **Time** is constant for each byte where the text repeats itself: its last tokens repeat themselves too, so that one
+ * test finds each of them. Elsewhere a byte costs as many tests as there are canonical tokens that end there, at most.
+ * A small cache has the answers to most tests.
  */
 #ifndef CS336_TOKENIZER_ENCODE_LONG_PRETOKEN_H
 #define CS336_TOKENIZER_ENCODE_LONG_PRETOKEN_H
@@ -83,12 +84,6 @@ CS336_MUST_CHECK Status lazy_long_tables_get(LazyLongTables *lazy, const LongTab
 
 /* ---- one long pre-token ---- */
 
-/** @brief An entry of the cache of last tokens. */
-typedef struct {
-    int32_t node, /**< of the automaton; 0: a free entry */
-        token;    /**< which was the last token at that node when the text before was similar */
-} LastTokenGuess;
-
 /** @brief A pre-token of which some bytes have come. Zeroed, it is empty and has no memory. */
 typedef struct {
     const LongTables *tables; /**< of a model in order */
@@ -97,17 +92,17 @@ typedef struct {
      * is not final.
      */
     int32_t *last;
-    uint32_t *digests;   /**< by index in last: 8 bits of each of the last four tokens up to there */
-    uint8_t *open;       /**< by index in last: 1 if a way back goes through; used by a sweep only */
-    size_t count,        /**< bytes that are not final */
-        capacity,        /**< room in last */
-        digest_capacity, /**< room in digests */
-        open_capacity,   /**< room in open */
-        next_sweep,      /**< count at which the next sweep is made */
-        least_sweep;     /**< the lowest such count; 0 becomes 4096. Tests set it lower, before a pre-token begins */
-    int32_t node;        /**< of the automaton, after all bytes that have come */
-    LastTokenGuess *guesses; /**< a direct-mapped cache of last tokens */
-    PairAnswer *answers;     /**< a direct-mapped cache of pairs: see token_pairs_fit() */
+    int32_t *longest;     /**< by index in last: the longest token that ends there */
+    uint8_t *open;        /**< by index in last: 1 if a way back goes through; used by a sweep only */
+    size_t count,         /**< bytes that are not final */
+        capacity,         /**< room in last */
+        longest_capacity, /**< room in longest */
+        open_capacity,    /**< room in open */
+        period,           /**< bytes from a last token to the one that is the guess for it; at least 1 */
+        next_sweep,       /**< count at which the next sweep is made */
+        least_sweep;      /**< the lowest such count; 0 becomes 4096. Tests set it lower, before a pre-token begins */
+    int32_t node;         /**< of the automaton, after all bytes that have come */
+    PairAnswer *answers;  /**< a direct-mapped cache of pairs: see token_pairs_fit() */
 } LongPretoken;
 
 /**

@@ -13,8 +13,6 @@
 enum {
     CHUNK_BYTES = 1 << 19, /* 512 KiB: half an L2 cache, and some 0.5 ms of work for one visit to the shared counter */
     MARGIN = 1 << 12,      /* bytes read beyond a chunk at first: 4 KiB nearly always have a safe cut */
-    CONTEXT = 8            /* bytes on each side of a cut that decide whether it is safe, and those of a special token:
-                              it may begin or end inside the characters beside the cut, which have at most 4 bytes */
 };
 
 /* ---- what the threads share ---- */
@@ -23,7 +21,7 @@ typedef struct {
     const WordCountConfig *config;
     const WordSource *sources;
     size_t source_count, chunk_bytes, total;
-    size_t context; /* bytes on each side that decide whether a cut is safe: CONTEXT, and the longest special token */
+    size_t context;          /* bytes on each side that decide whether a cut is safe: see CUT_CONTEXT */
     size_t *first_chunk;     /* by source: number of its first chunk; behind the last one: number of chunks */
     RanksTasks *tasks,       /* numbers of chunks */
         all;                 /* `tasks` if no other rank counts */
@@ -41,7 +39,7 @@ static Status begin_job(Job *job)
     bool has_stream = false;
     job->all = (RanksTasks){.group = 1, .step = 1, .taken = &job->all.own_taken};
     job->tasks = job->config->tasks ? job->config->tasks : &job->all;
-    job->context = CONTEXT + job->config->special->longest;
+    job->context = CUT_CONTEXT + job->config->special->longest;
     job->first_chunk = memory_allocate_zeroed(job->source_count + 1, sizeof *job->first_chunk);
     if (!job->first_chunk)
         return status_fail(CS336_ENOMEM, "count_words: no memory for %zu texts", job->source_count);

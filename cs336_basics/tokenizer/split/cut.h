@@ -18,6 +18,14 @@
 
 CS336_INTERNAL_BEGIN
 
+/** @brief What one must know to look for a cut. */
+enum {
+    CUT_CONTEXT = 8, /**< bytes on each side of a cut that decide whether it is safe, besides those of the longest
+                          special token: it may begin or end inside the characters beside the cut, of at most 4 bytes */
+    CUT_SEARCH_MOST = 1 << 14 /**< 16 KiB are searched by those who can do without a cut. Nearly all texts have one in
+                                   them, and in a run the search costs nearly as much as encoding */
+};
+
 /**
  * @brief True if a pre-token begins at index @p cut whatever bytes follow the text, and the pre-tokens before it are
  * the same without the bytes behind it.

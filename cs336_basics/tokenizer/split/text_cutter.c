@@ -2,11 +2,6 @@
 
 #include "tokenizer/split/cut.h"
 
-enum {
-    CONTEXT = 8 /* bytes on each side of a cut that decide whether it is safe, besides those of a special token: a
-                   character has at most 4 */
-};
-
 void text_cutter_begin(TextCutter *cutter, const TextStream *stream, const SpecialTokens *special,
                        PretokenPattern pattern, size_t chunk_bytes, CutPolicy policy)
 {
@@ -49,7 +44,7 @@ static size_t last_safe_cut(const TextCutter *cutter, const ByteList *text, size
 
 Status text_cutter_next(TextCutter *cutter, TextChunk *chunk)
 {
-    const size_t context = CONTEXT + cutter->special->longest;
+    const size_t context = CUT_CONTEXT + cutter->special->longest;
     const bool continues = cutter->unfinished;
     size_t wanted = cutter->chunk_bytes + context, searched = continues ? context : 1, cut = 0;
     /* The chunk begins with what was read ahead; the two lists exchange their memory. */
@@ -61,6 +56,8 @@ Status text_cutter_next(TextCutter *cutter, TextChunk *chunk)
     Status s = read_up_to(cutter, &chunk->bytes, wanted);
     while (!s && !cutter->ended) {
         const size_t end = chunk->bytes.length - context;
+        if (cutter->policy == CUT_CONTINUE && end > searched + CUT_SEARCH_MOST)
+            searched = end - CUT_SEARCH_MOST;
         cut = last_safe_cut(cutter, &chunk->bytes, searched, end);
         if (cut || cutter->policy == CUT_CONTINUE)
             break;

@@ -23,7 +23,7 @@ CS336_INTERNAL_BEGIN
 /** @brief What becomes of a chunk without a safe cut. */
 typedef enum {
     CUT_GROW,    /**< it grows: for a caller that needs the whole of each pre-token */
-    CUT_CONTINUE /**< it ends anyway, so that memory is bounded */
+    CUT_CONTINUE /**< it ends anyway, so that memory is bounded; only its last CUT_SEARCH_MOST bytes are searched */
 } CutPolicy;
 
 /** @brief A stream that is being cut. It owns what it has read ahead. */
