@@ -29,8 +29,8 @@ enum {
     LONGEST_SPECIAL = 6,   /* bytes */
     CACHE_BYTES = 1 << 14, /* of an encoder */
     LONGEST = 4500,        /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
-    LONG_REPEAT = 252,     /* choices from which a repetition makes such a pre-token: few, for they take longer */
-    MOST_CHUNKS = 64,      /* of a file; each takes some microseconds */
+    LONG_REPEAT = 252,     /* choices from which a repetition makes such a pre-token, with some seeds */
+    MOST_CHUNKS = 64,      /* of a text, about; each takes some microseconds */
     PLAIN_BYTES = 64       /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
 };
 
@@ -201,8 +201,9 @@ static Slot *take_tokenizer(FuzzInput *input, bool literal)
 
 /* The bytes as they are, except that FF and a byte repeat what is there: the last 1 to 8 bytes, mostly up to 16 times.
  */
-static ByteString make_text(uint8_t *text, FuzzInput *input)
+static ByteString make_text(uint8_t *text, FuzzInput *input, uint8_t seed)
 {
+    const bool may_be_long = seed / 32 % 4 == 3; /* few are, for they take five times as long */
     size_t length = 0;
     while (input->next < input->end && length < LONGEST) {
         const uint8_t byte = fuzz_byte(input);
@@ -211,18 +212,19 @@ static ByteString make_text(uint8_t *text, FuzzInput *input)
             text[length++] = byte;
             continue;
         }
-        const size_t repeated = choice >= LONG_REPEAT ? LONGEST - 16 : period << (choice / 8 % 5);
+        const size_t repeated = may_be_long && choice >= LONG_REPEAT ? LONGEST - 16 : period << (choice / 8 % 5);
         for (size_t i = 0; i < repeated && length < LONGEST; i++, length++)
             text[length] = text[length - period];
     }
     return (ByteString){text, length};
 }
 
-/* Encodes in chunks of random lengths around 1, 8, 64 or 512 bytes. */
+/* Encodes in chunks of random lengths around 1, 8, 64 or 512 bytes, in longer ones if they are too many. */
 static void encode_chunks(Slot *slot, ByteString text, uint64_t seed)
 {
     Rng rng = rng_seeded(seed);
-    const size_t most = (size_t)1 << (1 + 3 * (seed % 4));
+    const size_t drawn_most = (size_t)1 << (1 + 3 * (seed % 4)), least = 2 * text.length / MOST_CHUNKS;
+    const size_t most = drawn_most > least ? drawn_most : least;
     ids.count = 0;
     for (size_t done = 0; done < text.length;) {
         const size_t left = text.length - done, drawn = rng_below(&rng, most + 1), length = drawn < left ? drawn : left;
@@ -266,7 +268,7 @@ void fuzz_encode(const uint8_t *data, size_t size)
     FuzzInput input = {data, data + size};
     const uint8_t seed = fuzz_byte(&input);
     Slot *slot = take_tokenizer(&input, seed >= LITERAL_SEED);
-    const ByteString text = make_text(buffer, &input);
+    const ByteString text = make_text(buffer, &input, seed);
     /* At once. */
     ids.count = whole.count = 0;
     FUZZ_OK(encoder_feed(slot->encoder, text.bytes, text.length));
@@ -277,7 +279,7 @@ void fuzz_encode(const uint8_t *data, size_t size)
     encode_chunks(slot, text, seed);
     check_same(&whole, "in chunks");
     /* As a file, in chunks that end where the encoder chooses. This makes an encoder, so only some inputs do it. */
-    if (seed % 8 == 5) {
+    if (seed % 16 == 5) {
         const size_t chunk = (size_t)4 << (seed / 16 % 8), least = text.length / MOST_CHUNKS;
         const EncodeConfig config = {.threads = 1, .chunk_bytes = chunk > least ? chunk : least};
         ids.count = 0;

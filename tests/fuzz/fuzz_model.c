@@ -31,10 +31,10 @@ void fuzz_model_add_bytes(BPEModel *model)
     }
 }
 
-/* Returns the id of the token that joins two others, or -1. */
+/* Returns the id of the token that joins two others, or -1. It is behind those of the bytes. */
 static int32_t find_joined(const BPEModel *model, ByteString left, ByteString right)
 {
-    for (size_t i = 0; i < model->vocab_size; i++) {
+    for (size_t i = BYTE_VALUES; i < model->vocab_size; i++) {
         const ByteString token = bpe_model_token(model, (int32_t)i);
         if (token.length == left.length + right.length && memcmp(token.bytes, left.bytes, left.length) == 0 &&
             memcmp(token.bytes + left.length, right.bytes, right.length) == 0)

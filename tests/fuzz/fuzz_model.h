@@ -13,7 +13,7 @@ enum { FUZZ_MOST_MERGES = 64 };
 /** @brief Appends the 256 bytes as members of a JSON object: each in GPT-2's alphabet, with its value as the id. */
 void fuzz_append_byte_tokens(ByteList *json);
 
-/** @brief Adds the 256 bytes as tokens. */
+/** @brief Adds the 256 bytes as tokens, the first ones of a model. */
 void fuzz_model_add_bytes(BPEModel *model);
 
 /**

@@ -54,9 +54,24 @@ static bool merge_is_sound(const BPEModel *model, BPEMerge merge)
            memcmp(merged.bytes + left.length, right.bytes, right.length) == 0;
 }
 
-/* Enters all merges into the slots and the filter, and looks up the pairs of single bytes. */
+/* Enters a merge into byte_ranks if it joins two bytes. */
+static void note_byte_pair(MergeTable *table, const BPEModel *model, int32_t rank)
+{
+    const BPEMerge merge = model->merges[rank];
+    const ByteString left = bpe_model_token(model, merge.left), right = bpe_model_token(model, merge.right);
+    if (left.length != 1 || right.length != 1)
+        return;
+    const uint8_t a = *left.bytes, b = *right.bytes;
+    if (table->byte_ids[a] == merge.left && table->byte_ids[b] == merge.right)
+        table->byte_ranks[a][b] = rank;
+}
+
+/* Enters all merges into the slots, the filter and the ranks of pairs of bytes. */
 static Status add_merges(MergeTable *table, const BPEModel *model)
 {
+    for (size_t a = 0; a < BYTE_VALUES; a++)
+        for (size_t b = 0; b < BYTE_VALUES; b++)
+            table->byte_ranks[a][b] = MERGE_NO_RANK;
     for (size_t rank = 0; rank < model->merge_count; rank++) {
         const BPEMerge merge = model->merges[rank];
         if (!merge_is_sound(model, merge))
@@ -66,14 +81,13 @@ static Status add_merges(MergeTable *table, const BPEModel *model)
         const uint64_t hash = token_pair_hash(merge.left, merge.right);
         const size_t bit = filter_bit(table, hash);
         MergeSlot *slot = find_slot(table, merge.left, merge.right, hash);
-        if (slot->rank == MERGE_NO_RANK) /* of merges with the same pair the first one counts */
+        if (slot->rank == MERGE_NO_RANK) { /* of merges with the same pair the first one counts */
             *slot = (MergeSlot){.left = merge.left, .right = merge.right, .rank = (int32_t)rank};
+            note_byte_pair(table, model, (int32_t)rank);
+        }
         table->filter[bit / 64] |= UINT64_C(1) << bit % 64;
         table->merged[rank] = merge.merged;
     }
-    for (size_t a = 0; a < BYTE_VALUES; a++)
-        for (size_t b = 0; b < BYTE_VALUES; b++)
-            table->byte_ranks[a][b] = rank_of(table, table->byte_ids[a], table->byte_ids[b]);
     return CS336_OK;
 }
 
