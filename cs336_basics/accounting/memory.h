@@ -60,13 +60,14 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
                                                 size_t seq, bool share);
 
 /**
- * @brief What a rank takes beside tensors and our buffers: the program with its libraries 13 MB, MPI 12 MB.
+ * @brief What a rank takes beside tensors and the buffers of the exchange: the program with its libraries 10 MB, what
+ * MPI allocates 4 MB, and the workspace of matrix products up to 9 MB, of which a small model uses a part.
  *
- * Measured as peak resident memory, less all others: OpenMPI 4.1, two and four ranks with shared memory, 20 to 28 MB
- * for models of 8 to 58 million parameters. A smaller model does not use all buffers: for 1.4 million the sum is 10 %
- * too large.
+ * Measured as peak resident memory, less all others, with OpenMPI 4.1 and shared memory: 14 to 22 MB for models of 0.07
+ * to 27 million parameters. It is 3 MB more where mpirun does not bind ranks to processors, as where there are more
+ * ranks than processors: then the library hwloc loads other libraries in each rank.
  */
-enum { ACCOUNT_RANK_BYTES = 25000000 };
+enum { ACCOUNT_RANK_BYTES = 18000000 };
 
 /**
  * @brief Turns the memory of a process into that of one of several ranks under mpirun, which computes the same batch:

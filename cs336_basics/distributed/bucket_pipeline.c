@@ -6,33 +6,27 @@
 
 #include <string.h>
 
-/* Returns the numbers that a slot's two buffers have room for. Parts differ in length by 1, so N parts may be N more.
- */
-static size_t bucket_room(size_t numbers)
+/* Returns the numbers of the longest bucket that uses a slot, which is the first one; 0: no bucket uses it. */
+static size_t slot_room(size_t numbers, size_t slot)
 {
-    return numbers < BUCKET_NUMBERS ? numbers : BUCKET_NUMBERS;
+    return slot < bucket_count(numbers) ? bucket_range(numbers, slot).count : 0;
 }
 
-static size_t received_room(size_t numbers, size_t ranks)
+/* Returns the numbers that N parts of a bucket may need: they differ in length by 1, and have room for the longest. */
+static size_t received_room(size_t room, size_t ranks)
 {
-    return bucket_room(numbers) + ranks;
-}
-
-/* Returns the number of slots that are used. */
-static size_t slot_count(size_t numbers)
-{
-    const size_t buckets = bucket_count(numbers);
-    return buckets < PIPELINE_BUCKETS ? buckets : PIPELINE_BUCKETS;
+    return room + ranks;
 }
 
 Status bucket_pipeline_init(BucketPipeline *pipeline, size_t numbers)
 {
     *pipeline = (BucketPipeline){.counts = memory_allocate_zeroed(2 * (size_t)ranks_count(), sizeof(size_t))};
     bool complete = pipeline->counts != NULL;
-    for (size_t i = 0; i < slot_count(numbers); i++) {
+    for (size_t i = 0; i < PIPELINE_BUCKETS && slot_room(numbers, i); i++) {
         PipelineSlot *slot = &pipeline->slots[i];
-        slot->numbers = memory_allocate(bucket_room(numbers) * sizeof(float));
-        slot->received = memory_allocate(received_room(numbers, (size_t)ranks_count()) * sizeof(float));
+        const size_t room = slot_room(numbers, i);
+        slot->numbers = memory_allocate(room * sizeof(float));
+        slot->received = memory_allocate(received_room(room, (size_t)ranks_count()) * sizeof(float));
         complete = complete && slot->numbers && slot->received;
     }
     if (complete)
@@ -44,8 +38,10 @@ Status bucket_pipeline_init(BucketPipeline *pipeline, size_t numbers)
 
 size_t bucket_pipeline_bytes(size_t numbers, size_t ranks)
 {
-    return 2 * ranks * sizeof(size_t) +
-           slot_count(numbers) * (bucket_room(numbers) + received_room(numbers, ranks)) * sizeof(float);
+    size_t bytes = 2 * ranks * sizeof(size_t);
+    for (size_t i = 0; i < PIPELINE_BUCKETS && slot_room(numbers, i); i++)
+        bytes += (slot_room(numbers, i) + received_room(slot_room(numbers, i), ranks)) * sizeof(float);
+    return bytes;
 }
 
 void bucket_pipeline_deinit(BucketPipeline *pipeline)

@@ -139,6 +139,8 @@ static void multiply_blocks(const Product *p)
     const MatmulKernels *kernels = p->kernels;
     const size_t tile_columns = kernels->tile_columns;
     const size_t depth = (BLOCK_DEPTH - kernels->extra_floats) / kernels->step_floats * kernels->step_depth;
+    /* The second buffer begins where the first one ends, so that small products touch few pages of memory. */
+    const size_t buffer_columns = divide_up(smaller(BLOCK_COLUMNS, p->n), tile_columns) * tile_columns;
     const ParallelWorkspace *workspace = parallel_workspace();
     float *const b_panels = parallel_shared(workspace);
 #pragma omp parallel num_threads(p->threads) if (p->threads > 1)
@@ -164,7 +166,7 @@ static void multiply_blocks(const Product *p)
                 for (size_t chunk = 0; chunk < block.row_chunks * block.column_chunks; chunk++)
                     multiply_chunk(p, &block, chunk, a_panels);
                 /* The next block of B goes to the other buffer. */
-                block.panels = b_panels + (block.panels == b_panels ? BLOCK_DEPTH * BLOCK_COLUMNS : 0);
+                block.panels = b_panels + (block.panels == b_panels ? BLOCK_DEPTH * buffer_columns : 0);
             }
         }
     }
