@@ -63,9 +63,9 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
  * @brief What a rank takes beside tensors and the buffers of the exchange: the program with its libraries 10 MB, what
  * MPI allocates 4 MB, and the workspace of matrix products up to 9 MB, of which a small model uses a part.
  *
- * Measured as peak resident memory, less all others, with OpenMPI 4.1 and shared memory: 14 to 22 MB for models of 0.07
- * to 27 million parameters. It is 3 MB more where mpirun does not bind ranks to processors, as where there are more
- * ranks than processors: then the library hwloc loads other libraries in each rank.
+ * Measured as peak resident memory, less all others, with OpenMPI 4.1 and shared memory, for models of 0.07 to 27
+ * million parameters: 14 to 22 MB. Where mpirun does not bind ranks to processors, for example because there are more
+ * ranks than processors, it is 3 MB more: then the library hwloc loads other libraries in each rank.
  */
 enum { ACCOUNT_RANK_BYTES = 18000000 };
 
