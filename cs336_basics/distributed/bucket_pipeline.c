@@ -6,13 +6,16 @@
 
 #include <string.h>
 
-/* Returns the numbers of the longest bucket that uses a slot, which is the first one; 0: no bucket uses it. */
+/* Returns how many numbers a slot has room for: those of its first and longest bucket. 0: no bucket uses the slot. */
 static size_t slot_room(size_t numbers, size_t slot)
 {
     return slot < bucket_count(numbers) ? bucket_range(numbers, slot).count : 0;
 }
 
-/* Returns the numbers that N parts of a bucket may need: they differ in length by 1, and have room for the longest. */
+/*
+ * Returns the numbers that a rank may receive for a bucket of `room` numbers: one part from each of N ranks. The
+ * longest part has up to one number more than an N-th of the bucket.
+ */
 static size_t received_room(size_t room, size_t ranks)
 {
     return room + ranks;

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ALONE_SECONDS = 2 /* mpirun ends the ranks of other hosts within one second */ };
+/* Seconds that a rank waits for mpirun to end it: when rank 0 fails, mpirun ends all other ranks within one second. */
+enum { ALONE_SECONDS = 2 };
 
 bool ranks_are_available(void)
 {

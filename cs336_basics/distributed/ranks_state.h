@@ -17,14 +17,14 @@ CS336_INTERNAL_BEGIN
 
 /** @brief What ranks_begin() learned, and how many transfers there were. */
 typedef struct {
-    int count,                       /**< see ranks_count() */
-        own,                         /**< see ranks_own() */
-        stderr_descriptor;           /**< see ranks_stderr() */
-    bool joined;                     /**< MPI is in use */
-    char (*hosts)[RANKS_HOST_BYTES]; /**< (count), or NULL before the ranks have met */
+    int count,                       /**< how many ranks there are: ranks_count() returns it */
+        own,                         /**< the number of this rank, from 0: ranks_own() returns it */
+        stderr_descriptor;           /**< the terminal's standard error, also if this rank is silent: ranks_stderr() */
+    bool joined;                     /**< true from MPI_Init to MPI_Finalize, while MPI's functions may be called */
+    char (*hosts)[RANKS_HOST_BYTES]; /**< (count) the name of each rank's host; NULL until ranks_begin() gathers them */
     char own_host[RANKS_HOST_BYTES]; /**< the name of this rank's host */
-    atomic_ulong begun,              /**< transfers that have begun: ranks_transfers() */
-        completed;                   /**< transfers that are complete */
+    atomic_ulong begun,              /**< number of transfers that have begun, for ranks_transfers() */
+        completed;                   /**< number of transfers that are complete, for the same */
 } RanksState;
 
 /** @brief The one state of this process. */

@@ -29,8 +29,8 @@ enum {
     LONGEST_SPECIAL = 6,   /* bytes */
     CACHE_BYTES = 1 << 14, /* of an encoder */
     LONGEST = 4500,        /* bytes of a text: beyond 4096 a pre-token goes another way through the encoder */
-    LONG_REPEAT = 252,     /* choices from which a repetition makes such a pre-token, with some seeds */
-    MOST_CHUNKS = 64,      /* of a text, about; each takes some microseconds */
+    LONG_REPEAT = 252,     /* a choice of at least this repeats so often that the text is long, if its seed allows it */
+    MOST_CHUNKS = 64,      /* a text is cut into about this many chunks at most; each takes some microseconds */
     PLAIN_BYTES = 64       /* of a text up to which the plain reference is asked; it takes some 10 microseconds */
 };
 
@@ -203,7 +203,7 @@ static Slot *take_tokenizer(FuzzInput *input, bool literal)
  */
 static ByteString make_text(uint8_t *text, FuzzInput *input, uint8_t seed)
 {
-    const bool may_be_long = seed / 32 % 4 == 3; /* few are, for they take five times as long */
+    const bool may_be_long = seed / 32 % 4 == 3; /* a quarter of the seeds: a long text takes five times as long */
     size_t length = 0;
     while (input->next < input->end && length < LONGEST) {
         const uint8_t byte = fuzz_byte(input);

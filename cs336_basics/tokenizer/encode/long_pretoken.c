@@ -80,9 +80,11 @@ static bool is_last(const LongPretoken *p, size_t i, int32_t token)
  * a guess that passes it is right, wherever it comes from, as long as it ends there.
  *
  * The guess is the last token one period before. It ends here too if the longest token that ends is the same: then all
- * others are. The period is the length of the last token that no guess has found. In a run of one letter whose tokens
- * have 1, 2, 4, 8, ... bytes, they count its bytes in binary: the last token at index i has as many bytes as the lowest
- * bit of i that is 1. 4096 bytes before, this bit is the same, but once in 4096 bytes.
+ * others are. When a guess fails, the length of the token that is found becomes the period.
+ *
+ * Example: a run of one letter whose tokens have 1, 2, 4, 8, ... bytes. The last token at index i has as many bytes as
+ * the largest power of two that divides i: at index 6 it has 2 bytes, at index 8 it has 8. With a period of 4096 bytes,
+ * the guess is right for all i but the multiples of 4096.
  */
 static int32_t find_last(LongPretoken *p, size_t i)
 {

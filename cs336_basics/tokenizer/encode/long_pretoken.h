@@ -98,8 +98,8 @@ typedef struct {
         capacity,         /**< room in last */
         longest_capacity, /**< room in longest */
         open_capacity,    /**< room in open */
-        period,           /**< bytes from a last token to the one that is the guess for it; at least 1 */
-        next_sweep,       /**< count at which the next sweep is made */
+        period,           /**< the guess for last[i] is last[i - period]; at least 1 */
+        next_sweep,       /**< when count reaches it, a sweep looks for what is final */
         least_sweep;      /**< the lowest such count; 0 becomes 4096. Tests set it lower, before a pre-token begins */
     int32_t node;         /**< of the automaton, after all bytes that have come */
     PairAnswer *answers;  /**< a direct-mapped cache of pairs: see token_pairs_fit() */
