@@ -216,3 +216,8 @@ const NumberSequence *gradient_exchange_values(const GradientExchange *x)
 {
     return &x->values;
 }
+
+float *gradient_exchange_bucket(const GradientExchange *x)
+{
+    return x->pipeline.slots[0].numbers; /* the first slot has room for the longest bucket */
+}

@@ -79,6 +79,9 @@ double gradient_exchange_gather_values(GradientExchange *exchange);
 /** @brief Returns the values of the parameters as a sequence, which the exchange owns. */
 const NumberSequence *gradient_exchange_values(const GradientExchange *exchange);
 
+/** @brief Returns memory for one bucket of numbers, a buffer of the exchange. It is the caller's between two steps. */
+float *gradient_exchange_bucket(const GradientExchange *exchange);
+
 CS336_INTERNAL_END
 
 #endif

@@ -53,14 +53,15 @@ static Status take_memory(OptimizerShard *shard, Arena *arena, size_t count, siz
     return arena_status(arena);
 }
 
-Status optimizer_shard_create(OptimizerShard **shard, ParameterList parameters, const NumberSequence *sequence)
+Status optimizer_shard_create(OptimizerShard **shard, ParameterList parameters, const GradientExchange *exchange)
 {
     OptimizerShard *new = memory_allocate_zeroed(1, sizeof *new);
     *shard = NULL;
     if (!new)
         return status_fail(CS336_ENOMEM, "no memory for the rank's share of the optimizer");
     new->parameters = parameters;
-    new->sequence = sequence;
+    new->sequence = gradient_exchange_values(exchange);
+    new->bucket = gradient_exchange_bucket(exchange);
     find_pieces(new);
     const size_t count = new->pieces.count, numbers = new->numbers;
     Arena measure = {0};

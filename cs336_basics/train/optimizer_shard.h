@@ -20,6 +20,7 @@
 #include "core/parameter.h"
 #include "core/status.h"
 #include "distributed/buckets.h"
+#include "distributed/gradient_exchange.h"
 #include "train/checkpoint.h"
 
 #include <stddef.h>
@@ -30,6 +31,7 @@ CS336_INTERNAL_BEGIN
 typedef struct OptimizerShard {
     ParameterList parameters;           /**< of the whole model, without moments */
     const NumberSequence *sequence;     /**< the same values */
+    float *bucket;                      /**< memory for the numbers of one bucket, between two steps */
     ParameterList pieces;               /**< views of this rank's parts, one-dimensional, with moments */
     SequencePiece *places;              /**< (pieces.count) where each piece lies */
     float *moments[CHECKPOINT_MOMENTS]; /**< (numbers) each, of the parts of bucket 0, 1, ... */
@@ -41,11 +43,11 @@ typedef struct OptimizerShard {
  * @brief Allocates this rank's share, with moments of 0.
  * @param[out] shard       free it with optimizer_shard_destroy(); NULL on failure
  * @param[in]  parameters  of the model; only the values are used
- * @param[in]  sequence    of the values, gradient_exchange_values(); it must outlive the shard
+ * @param[in]  exchange    of the same parameters; it must outlive the shard
  * @retval CS336_ENOMEM
  */
 CS336_MUST_CHECK Status optimizer_shard_create(OptimizerShard **shard, ParameterList parameters,
-                                               const NumberSequence *sequence);
+                                               const GradientExchange *exchange);
 
 /** @brief Frees the share; NULL is fine. */
 void optimizer_shard_destroy(OptimizerShard *shard);

@@ -22,11 +22,8 @@ static size_t own_offset(const OptimizerShard *shard, size_t bucket)
     return offset;
 }
 
-/*
- * Sends each rank's part of a bucket from that rank to rank 0, or from rank 0 to that rank. On rank 0, `bucket_numbers`
- * has the whole bucket. Collective.
- */
-static void transfer(const OptimizerShard *shard, MomentRequest request, float *bucket_numbers, bool to_first)
+/* Sends each rank's part of a bucket to shard->bucket of rank 0, or from there to that rank. Collective. */
+static void transfer(const OptimizerShard *shard, MomentRequest request, bool to_first)
 {
     const size_t ranks = (size_t)ranks_count();
     const NumberRange own = optimizer_shard_part(shard, request.bucket, ranks_own());
@@ -42,9 +39,9 @@ static void transfer(const OptimizerShard *shard, MomentRequest request, float *
         of_parts[rank] = optimizer_shard_part(shard, request.bucket, (int)rank).count * sizeof(float);
     of_own[0] = own.count * sizeof(float);
     if (to_first)
-        ranks_exchange(bucket_numbers, of_parts, moment, of_own);
+        ranks_exchange(shard->bucket, of_parts, moment, of_own);
     else
-        ranks_exchange(moment, of_own, bucket_numbers, of_parts);
+        ranks_exchange(moment, of_own, shard->bucket, of_parts);
     memory_release(counts);
 }
 
@@ -62,12 +59,12 @@ static Status next_moments(void *context, void *destination, size_t bytes)
         if (reader->next - reader->range.first >= reader->range.count) {
             MomentRequest request = {.moment = reader->moment, .bucket = (all - 1 - reader->next) / BUCKET_NUMBERS};
             ranks_broadcast(&request, sizeof request);
-            transfer(reader->shard, request, reader->bucket, true);
+            transfer(reader->shard, request, true);
             reader->range = bucket_range(all, request.bucket);
         }
         const size_t offset = reader->next - reader->range.first, rest = reader->range.count - offset;
         const size_t count = left < rest ? left : rest;
-        memcpy(numbers, reader->bucket + offset, count * sizeof *numbers);
+        memcpy(numbers, reader->shard->bucket + offset, count * sizeof *numbers);
         numbers += count;
         left -= count;
         reader->next += count;
@@ -77,18 +74,16 @@ static Status next_moments(void *context, void *destination, size_t bytes)
     return CS336_OK;
 }
 
-Status shard_checkpoint_begin_reading(MomentReader *reader, SafetensorsSource *source, OptimizerShard *shard)
+void shard_checkpoint_begin_reading(MomentReader *reader, SafetensorsSource *source, OptimizerShard *shard)
 {
-    *reader = (MomentReader){.shard = shard, .bucket = memory_allocate(BUCKET_NUMBERS * sizeof(float))};
+    *reader = (MomentReader){.shard = shard};
     *source = (SafetensorsSource){.next = next_moments, .context = reader};
-    return reader->bucket ? CS336_OK : status_fail(CS336_ENOMEM, "no memory for a bucket of moments");
 }
 
 void shard_checkpoint_end_reading(MomentReader *reader)
 {
     MomentRequest request = {.end = true};
     ranks_broadcast(&request, sizeof request);
-    memory_release(reader->bucket);
     *reader = (MomentReader){0};
 }
 
@@ -99,14 +94,14 @@ void shard_checkpoint_serve(OptimizerShard *shard)
         ranks_broadcast(&request, sizeof request);
         if (request.end)
             return;
-        transfer(shard, request, NULL, true);
+        transfer(shard, request, true);
     }
 }
 
-/* Reads a bucket of the checkpoint's moments. */
-static Status read_bucket(float *numbers, const OptimizerShard *shard, const CheckpointFile *file,
-                          MomentRequest request)
+/* Reads a bucket of the checkpoint's moments to shard->bucket. */
+static Status read_bucket(const OptimizerShard *shard, const CheckpointFile *file, MomentRequest request)
 {
+    float *numbers = shard->bucket;
     NumberRange range = bucket_range(optimizer_shard_all_numbers(shard), request.bucket);
     Status s = CS336_OK;
     while (!s && range.count) {
@@ -122,22 +117,18 @@ Status shard_checkpoint_restore(OptimizerShard *shard, const char *path)
 {
     const bool reads = ranks_own() == 0;
     CheckpointFile file = {0};
-    float *bucket = reads ? memory_allocate(BUCKET_NUMBERS * sizeof *bucket) : NULL;
     Status s = reads ? checkpoint_open(&file, path) : CS336_OK;
     if (reads && !s)
         s = checkpoint_check_moments(&file, shard->parameters);
-    if (reads && !s && !bucket)
-        s = status_fail(CS336_ENOMEM, "%s: no memory for a bucket of moments", path);
     s = ranks_follow_first(s);
     MomentRequest request = {0};
     for (; !s && request.moment < CHECKPOINT_MOMENTS; request.moment++)
         for (request.bucket = 0; !s && request.bucket < bucket_count(optimizer_shard_all_numbers(shard));
              request.bucket++) {
-            s = ranks_follow_first(reads ? read_bucket(bucket, shard, &file, request) : CS336_OK);
+            s = ranks_follow_first(reads ? read_bucket(shard, &file, request) : CS336_OK);
             if (!s)
-                transfer(shard, request, bucket, false);
+                transfer(shard, request, false);
         }
-    memory_release(bucket);
     checkpoint_close(&file);
     return s;
 }

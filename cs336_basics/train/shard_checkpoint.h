@@ -20,8 +20,7 @@ CS336_INTERNAL_BEGIN
 /** @brief On rank 0: where it is in the moments of all ranks, while it writes a checkpoint. */
 typedef struct {
     OptimizerShard *shard; /**< that of rank 0 */
-    float *bucket;         /**< (BUCKET_NUMBERS) the bucket that was asked for last */
-    NumberRange range;     /**< its numbers; none at the beginning */
+    NumberRange range;     /**< of the bucket that was asked for last, in shard->bucket; none at the beginning */
     int moment;            /**< which of its moments */
     size_t next;           /**< index of the next number in the sequence */
 } MomentReader;
@@ -29,10 +28,8 @@ typedef struct {
 /**
  * @brief Begins to read the moments of all ranks on rank 0, while the others are in shard_checkpoint_serve().
  * @param[out] source  gives the moments in the order of a checkpoint, from @p reader
- * @retval CS336_ENOMEM
  */
-CS336_MUST_CHECK Status shard_checkpoint_begin_reading(MomentReader *reader, SafetensorsSource *source,
-                                                       OptimizerShard *shard);
+void shard_checkpoint_begin_reading(MomentReader *reader, SafetensorsSource *source, OptimizerShard *shard);
 
 /** @brief Ends what shard_checkpoint_begin_reading() has begun, also if it has failed. The others' serving ends too. */
 void shard_checkpoint_end_reading(MomentReader *reader);

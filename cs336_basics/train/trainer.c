@@ -130,7 +130,7 @@ static Status allocate(Trainer *trainer)
     if (!s && ranks_count() > 1)
         s = gradient_exchange_create(&trainer->exchange, trainer->parameters, shares_moments(&trainer->config));
     if (!s && shares_moments(&trainer->config))
-        s = optimizer_shard_create(&trainer->shard, trainer->parameters, gradient_exchange_values(trainer->exchange));
+        s = optimizer_shard_create(&trainer->shard, trainer->parameters, trainer->exchange);
     return s;
 }
 

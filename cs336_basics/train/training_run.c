@@ -259,9 +259,8 @@ static Status write_with_all_ranks(Run *run, const RunLogEntry *best)
     if (!shard)
         return ranks_own() == 0 ? write_checkpoint(run, best, NULL) : CS336_OK;
     if (ranks_own() == 0) {
-        s = shard_checkpoint_begin_reading(&reader, &moments, shard);
-        if (!s)
-            s = write_checkpoint(run, best, &moments);
+        shard_checkpoint_begin_reading(&reader, &moments, shard);
+        s = write_checkpoint(run, best, &moments);
         shard_checkpoint_end_reading(&reader);
     } else {
         shard_checkpoint_serve(shard);
