@@ -2,7 +2,9 @@
 
 #include "accounting/parameters.h"
 #include "core/memory.h"
+#include "core/parallel.h"
 #include "distributed/gradient_exchange.h"
+#include "kernels/matmul.h"
 
 #include <stdint.h>
 
@@ -32,7 +34,30 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
                             BYTES_PER_NUMBER * ((double)config->num_layers * layer + outputs), 0);
 }
 
-void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks,
+/* Returns the most that a matrix product of a step, forward or backward, writes of its workspace. */
+static double matmul_workspace(const TransformerLMConfig *c)
+{
+    const size_t d = c->d_model, tokens = 1 << 20; /* so many that they fill a block, as in most steps */
+    const size_t columns_and_terms[][2] = {
+        {d, d},       {c->d_ff, d},       {c->vocab_size, d}, /* x W^T of attention, W1 and W3, and the LM head */
+        {d, c->d_ff}, {d, c->vocab_size},                     /* x W2^T, and the gradients of x */
+        {d, tokens},  {c->d_ff, tokens},                      /* the gradients of weights */
+    };
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof columns_and_terms / sizeof *columns_and_terms; i++) {
+        const size_t bytes = matmul_workspace_bytes(columns_and_terms[i][0], columns_and_terms[i][1]);
+        most = bytes > most ? bytes : most;
+    }
+    return (double)most;
+}
+
+double account_rank_bytes(const TransformerLMConfig *config, size_t on_host)
+{
+    enum { BOUND = 14000000, UNBOUND = 17000000 };
+    return (on_host > (size_t)parallel_processors() ? UNBOUND : BOUND) + matmul_workspace(config);
+}
+
+void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks, size_t on_host,
                             bool shard_optimizer)
 {
     const size_t numbers = transformer_lm_parameter_count(config);
@@ -41,7 +66,7 @@ void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *co
         return;
     if (shard_optimizer)
         memory->optimizer_state = 2 * BYTES_PER_NUMBER * (double)bucket_share(numbers, ranks);
-    memory->exchange = ACCOUNT_RANK_BYTES + (double)gradient_exchange_bytes(numbers, ranks);
+    memory->exchange = account_rank_bytes(config, on_host) + (double)gradient_exchange_bytes(numbers, ranks);
     memory->total = without + memory->optimizer_state + memory->exchange;
 }
 

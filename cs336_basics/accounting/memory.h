@@ -60,23 +60,25 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
                                                 size_t seq, bool share);
 
 /**
- * @brief What a rank takes beside tensors and the buffers of the exchange: the program with its libraries 10 MB, what
- * MPI allocates 4 MB, and the workspace of matrix products up to 9 MB, of which a small model uses a part.
+ * @brief Returns what a rank takes beside tensors and the buffers of the exchange.
  *
- * Measured as peak resident memory, less all others, with OpenMPI 4.1 and shared memory, for models of 0.07 to 27
- * million parameters: 14 to 22 MB. Where mpirun does not bind ranks to processors, for example because there are more
- * ranks than processors, it is 3 MB more: then the library hwloc loads other libraries in each rank.
+ * - The program, its libraries, and what MPI allocates: 14 MB, measured with OpenMPI 4.1 and shared memory.
+ * - With more ranks than processors 3 MB more, also measured: mpirun does not bind such ranks to processors, and then
+ *   the library hwloc loads other libraries in each of them.
+ * - The part of the workspace of matrix products that this model uses: matmul_workspace_bytes().
+ * @param[in] on_host  the number of ranks on the rank's host
  */
-enum { ACCOUNT_RANK_BYTES = 18000000 };
+double account_rank_bytes(const TransformerLMConfig *config, size_t on_host);
 
 /**
  * @brief Turns the memory of a process into that of one of several ranks under mpirun, which computes the same batch:
  * the buffers of the exchange, MPI and the program come to it, and with shares of the optimizer each rank has an N-th
  * of the moments.
  * @param[in] ranks            N; 1 changes nothing
+ * @param[in] on_host          the number of them on the rank's host: account_rank_bytes()
  * @param[in] shard_optimizer  as --shard-optimizer (train/optimizer_shard.h)
  */
-void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks,
+void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks, size_t on_host,
                             bool shard_optimizer);
 
 /** @brief Returns the largest batch whose total by the expression is at most @p bytes; 0 if no sequence fits. */

@@ -17,10 +17,11 @@ enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such
 
 static void print_size(const Trainer *trainer)
 {
-    const size_t more = ranks_count() == 1 ? 0 : ACCOUNT_RANK_BYTES;
+    const double more =
+        ranks_count() == 1 ? 0 : account_rank_bytes(&trainer->config.model, (size_t)ranks_on_own_host());
     printf("size     %s parameters, %s %s\n",
            count_text((double)transformer_lm_parameter_count(&trainer->config.model)),
-           bytes_text((double)(trainer_bytes(trainer) + more)).text,
+           bytes_text((double)trainer_bytes(trainer) + more).text,
            ranks_count() == 1 ? "with gradients, moments and activations"
                               : "for each rank with gradients, moments, activations, the exchange and MPI");
 }

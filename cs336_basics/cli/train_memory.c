@@ -62,7 +62,8 @@ Status train_check_memory(const TrainerConfig *config)
                                              config->model.context_length, trainer_shares_memory(config));
     const double before = s ? 0 : needed.total;
     if (!s)
-        account_memory_of_rank(&needed, &config->model, (size_t)ranks_count(), config->shard_optimizer);
+        account_memory_of_rank(&needed, &config->model, (size_t)ranks_count(), (size_t)ranks_on_own_host(),
+                               config->shard_optimizer);
     if (s || machine == 0 || needed.total <= machine)
         return s;
     const SizeOption size = largest_size(config);

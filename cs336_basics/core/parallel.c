@@ -2,9 +2,11 @@
 
 #include "core/memory.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -60,6 +62,12 @@ int parallel_thread(void)
     return 0;
 }
 #endif
+
+int parallel_processors(void)
+{
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return processors > 1 && processors <= INT_MAX ? (int)processors : 1;
+}
 
 int parallel_threads_for(size_t numbers)
 {

@@ -41,6 +41,9 @@ int parallel_threads(void);
 /** @brief Returns OpenMP's choice without that limit, for a message: OMP_NUM_THREADS, or the number of processors. */
 int parallel_threads_asked(void);
 
+/** @brief Returns the number of the machine's processors, with those that this process may not use; at least 1. */
+int parallel_processors(void);
+
 /**
  * @brief Sets the number of threads of every parallel loop that starts from now on, whichever thread starts it; 0
  * restores OpenMP's choice. Without OpenMP the number stays 1.

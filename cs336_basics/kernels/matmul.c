@@ -12,7 +12,7 @@ enum {
     BLOCK_ROWS = 168,     /* rows of A, at most: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
     BLOCKS_OF_B = 2,      /* double buffering: threads multiply with one while others pack the next */
-    B_PANELS_FLOATS = BLOCKS_OF_B * BLOCK_DEPTH * BLOCK_COLUMNS, /* floats in the shared workspace */
+    B_PANELS_FLOATS = BLOCKS_OF_B * (BLOCK_DEPTH * BLOCK_COLUMNS + PANEL_OVERRUN), /* in the shared workspace */
 
     /* Threads. */
     FMAS_PER_THREAD = 500000,   /* multiply-adds, 5 to 10 us: a thread with less to do costs more than it gains */
@@ -85,6 +85,21 @@ static int useful_threads(size_t m, size_t n, size_t k)
 
 /* ---- blocks ---- */
 
+/* Returns the numbers along k of a block of B, at most: those whose steps fill BLOCK_DEPTH floats. */
+static size_t block_depth(const MatmulKernels *kernels)
+{
+    return (BLOCK_DEPTH - kernels->extra_floats) / kernels->step_floats * kernels->step_depth;
+}
+
+/* Returns the floats of the first block of B, which is the largest. The second buffer begins behind it, so that small
+   products touch few pages of memory. */
+static size_t buffer_floats(const MatmulKernels *kernels, size_t n, size_t k)
+{
+    const size_t steps = divide_up(smaller(block_depth(kernels), k), kernels->step_depth);
+    const size_t panels = divide_up(smaller(BLOCK_COLUMNS, n), kernels->tile_columns);
+    return panels * kernels->tile_columns * (steps * kernels->step_floats + kernels->extra_floats) + PANEL_OVERRUN;
+}
+
 /* A block of B, and how the columns of C that belong to it are cut into chunks of whole register tiles. */
 typedef struct {
     size_t first_column, columns;
@@ -138,9 +153,7 @@ static void multiply_blocks(const Product *p)
 {
     const MatmulKernels *kernels = p->kernels;
     const size_t tile_columns = kernels->tile_columns;
-    const size_t depth = (BLOCK_DEPTH - kernels->extra_floats) / kernels->step_floats * kernels->step_depth;
-    /* The second buffer begins where the first one ends, so that small products touch few pages of memory. */
-    const size_t buffer_columns = divide_up(smaller(BLOCK_COLUMNS, p->n), tile_columns) * tile_columns;
+    const size_t depth = block_depth(kernels), second_buffer = buffer_floats(kernels, p->n, p->k);
     const ParallelWorkspace *workspace = parallel_workspace();
     float *const b_panels = parallel_shared(workspace);
 #pragma omp parallel num_threads(p->threads) if (p->threads > 1)
@@ -166,7 +179,7 @@ static void multiply_blocks(const Product *p)
                 for (size_t chunk = 0; chunk < block.row_chunks * block.column_chunks; chunk++)
                     multiply_chunk(p, &block, chunk, a_panels);
                 /* The next block of B goes to the other buffer. */
-                block.panels = b_panels + (block.panels == b_panels ? BLOCK_DEPTH * buffer_columns : 0);
+                block.panels = b_panels + (block.panels == b_panels ? second_buffer : 0);
             }
         }
     }
@@ -256,7 +269,7 @@ static void multiply(const Product *p)
 
 Status matmul_reserve(void)
 {
-    return parallel_reserve((B_PANELS_FLOATS + PANEL_OVERRUN) * sizeof(float),
+    return parallel_reserve(B_PANELS_FLOATS * sizeof(float),
                             (BLOCK_ROWS * BLOCK_DEPTH + PANEL_OVERRUN) * sizeof(float));
 }
 
@@ -273,6 +286,19 @@ static const MatmulKernels *float32_kernels(void)
         [ISA_AMX_EMULATED] = &matmul_amx_emulated,
     };
     return tables[isa_in_use()];
+}
+
+size_t matmul_workspace_bytes(size_t n, size_t k)
+{
+    const MatmulKernels *kernels = float32_kernels();
+    const size_t depth = block_depth(kernels);
+    size_t floats = buffer_floats(kernels, n, k);
+    /* The second block, if there is one, goes to the second buffer. */
+    if (k > depth)
+        floats += buffer_floats(kernels, n, k - depth);
+    else if (n > BLOCK_COLUMNS)
+        floats += buffer_floats(kernels, n - BLOCK_COLUMNS, k);
+    return floats * sizeof(float);
 }
 
 void matmul(Matrix c, ConstMatrix a, ConstMatrix b, size_t m, size_t n, size_t k, float alpha, float beta)

@@ -38,6 +38,12 @@ typedef struct {
 CS336_MUST_CHECK Status matmul_reserve(void);
 
 /**
+ * @brief Returns the bytes of the shared workspace that matmul() writes for C of n columns and sums of k terms, 8 MB at
+ * most. Only what is written takes memory, so a small model takes less than is reserved.
+ */
+size_t matmul_workspace_bytes(size_t n, size_t k);
+
+/**
  * @brief Computes the general matrix product.
  * \f[ C = \alpha\, A B + \beta\, C \f]
  *

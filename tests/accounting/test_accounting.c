@@ -242,21 +242,21 @@ START_TEST(test_accounting_of_real_models)
 }
 END_TEST
 
-/* With ranks only the moments and the buffers differ. Four buffers of 2 MiB go out and as many come in;
-   MPI and the program take 18 MB. A model of two buckets has no more buffers than it has numbers. */
+/* With ranks only the moments and the buffers differ. Four buffers of 2 MiB go out and as many come in. A model of two
+   buckets has no more buffers than it has numbers. */
 START_TEST(test_accounting_of_a_rank)
 {
     const TransformerLMConfig xl = account_preset(GPT2_XL);
     AccountMemory whole, rank;
     assert_ok(account_memory_measured(&whole, &xl, 2, 1024, true));
     rank = whole;
-    account_memory_of_rank(&rank, &xl, 1, true);
+    account_memory_of_rank(&rank, &xl, 1, 1, true);
     ck_assert_mem_eq(&rank, &whole, sizeof rank);
-    account_memory_of_rank(&rank, &xl, 8, false);
-    ck_assert_double_eq_tol(rank.exchange, 8 * 2097152 + 18e6, 1024);
+    account_memory_of_rank(&rank, &xl, 8, 1, false);
+    ck_assert_double_eq_tol(rank.exchange, 8 * 2097152 + account_rank_bytes(&xl, 1), 1024);
     ck_assert_double_eq_tol(rank.total, whole.total + rank.exchange, 1);
     rank = whole;
-    account_memory_of_rank(&rank, &xl, 8, true);
+    account_memory_of_rank(&rank, &xl, 8, 1, true);
     ck_assert_double_eq_tol(rank.optimizer_state, account_parameters(&xl).total, 1e-3 * whole.optimizer_state);
     ck_assert_double_eq_tol(rank.total, whole.total + rank.exchange + rank.optimizer_state - whole.optimizer_state, 1);
     TransformerLMConfig small = xl;
@@ -266,8 +266,15 @@ START_TEST(test_accounting_of_a_rank)
     small.num_heads = 2;
     small.vocab_size = 10000;
     assert_ok(account_memory_measured(&rank, &small, 2, 64, true));
-    account_memory_of_rank(&rank, &small, 8, false);
-    ck_assert_double_eq_tol(rank.exchange, 8 * account_parameters(&small).total + 18e6, 1024);
+    account_memory_of_rank(&rank, &small, 8, 1, false);
+    ck_assert_double_eq_tol(rank.exchange, 8 * account_parameters(&small).total + account_rank_bytes(&small, 1), 1024);
+    /* Of the workspace of products, the large model uses two blocks of 512 x 2048 numbers, the small one less: its
+       logits need two of 32 x 2048. Vectors store a number of a block in 4 bytes, AMX in up to 6 and a bit. */
+    ck_assert_double_eq_tol(account_rank_bytes(&xl, 1), 14e6 + 8388608, 600000);
+    ck_assert_double_ge(account_rank_bytes(&small, 1), 14e6 + 2 * 32 * 2048 * 4);
+    ck_assert_double_le(account_rank_bytes(&small, 1), 14e6 + 2 * 32 * 2048 * 4 * 1.6);
+    /* No machine has so many processors: mpirun does not bind these ranks. */
+    ck_assert_double_eq(account_rank_bytes(&xl, 1 << 30), account_rank_bytes(&xl, 1) + 3e6);
 }
 END_TEST
 

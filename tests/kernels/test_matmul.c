@@ -145,6 +145,39 @@ START_TEST(test_matmul_reserve_fails_cleanly)
 }
 END_TEST
 
+/* Returns the bytes up to the last one that differs from the mark. */
+static size_t written_bytes(const unsigned char *memory, size_t size, unsigned char mark)
+{
+    while (size && memory[size - 1] == mark)
+        size--;
+    return size;
+}
+
+/* Marks the whole workspace, multiplies, and looks how far the marks are overwritten. */
+START_TEST(test_matmul_writes_the_workspace_that_it_says)
+{
+    static const size_t shapes[][3] = {{17, 96, 64}, {17, 67, 1567}, {17, 4139, 31}, {20, 2100, 600}};
+    enum { MARK = 0xa5, ROUNDING = 128 * sizeof(float) }; /* the last vector of a panel may not be written */
+    reserve_for(2);
+    FOR_EACH_ISA (isa)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+            const size_t most = matmul_workspace_bytes(SIZE_MAX / 2, 100000), said = matmul_workspace_bytes(n, k);
+            const TestMatrix a = test_matrix(ROW_MAJOR, m, k), b = test_matrix(COLUMN_MAJOR, k, n),
+                             c = test_matrix(ROW_MAJOR, m, n);
+            unsigned char *memory = parallel_shared(parallel_workspace());
+            memset(memory, MARK, most);
+            matmul(c.view, test_matrix_input(&a), test_matrix_input(&b), m, n, k, 1, 0);
+            const size_t written = written_bytes(memory, most, MARK);
+            ck_assert_msg(written <= said && written + ROUNDING >= said,
+                          "%s, %zu x %zu x %zu: wrote %zu bytes, says %zu", isa_name(isa), m, n, k, written, said);
+            free(a.storage);
+            free(b.storage);
+            free(c.storage);
+        }
+}
+END_TEST
+
 const TestCase matmul_tests[] = {
     TEST(test_matmul_every_layout_agrees_with_the_triple_loop, "kernels"),
     TEST(test_matmul_random_shapes_agree_with_the_triple_loop, "kernels"),
@@ -154,5 +187,6 @@ const TestCase matmul_tests[] = {
     TEST(test_matmul_equal_rows_and_columns_give_equal_elements, "kernels"),
     TEST(test_matmul_infinities_and_nan_go_where_they_belong, "kernels"),
     TEST(test_matmul_reserve_fails_cleanly, "kernels"),
+    TEST(test_matmul_writes_the_workspace_that_it_says, "kernels"),
     {0},
 };
