@@ -65,6 +65,7 @@
     X(bytes)              \
     X(pretokenize)        \
     X(pattern)            \
+    X(special_tokens)     \
     X(bpe)                \
     X(bpe_adapters)       \
     X(bpe_scale)          \
