@@ -6,6 +6,7 @@
  * CK_FORK, CK_XML_LOG_FILE_NAME, ...) work as its manual says.
  */
 #define _XOPEN_SOURCE 700
+#include "core/plural.h"
 #include "tests/distributed/exchange_ranks.h"
 #include "tests/distributed/watchdog_ranks.h"
 #include "tests/suites.h"
@@ -123,13 +124,13 @@ int main(int argc, char **argv)
         const size_t added = count_running(test_suites[i].cases, pattern);
         if (added == 0 || !is_in_share(i))
             continue;
-        printf("%-24s %3zu tests\n", test_suites[i].name, added);
+        printf("%-24s %3zu test%s\n", test_suites[i].name, added, plural(added));
         srunner_add_suite(runner, suite_of(&test_suites[i], pattern));
         total += added;
         if (i < COURSE_SUITES)
             of_course += added;
     }
-    printf("%-24s %3zu tests, %zu of them the course's\n", pattern ? pattern : "all", total, of_course);
+    printf("%-24s %3zu test%s, %zu of them the course's\n", pattern ? pattern : "all", total, plural(total), of_course);
     const size_t skipped = report_skipped(pattern);
     const char *course = getenv("COURSE");
     if (!course || !*course)
