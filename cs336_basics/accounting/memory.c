@@ -35,13 +35,15 @@ AccountMemory account_memory_expression(const TransformerLMConfig *config, size_
 }
 
 /* Returns the most that a matrix product of a step, forward or backward, writes of its workspace. */
-static double matmul_workspace(const TransformerLMConfig *c)
+static double matmul_workspace(const TransformerLMConfig *c, size_t tokens)
 {
-    const size_t d = c->d_model, tokens = 1 << 20; /* so many that they fill a block, as in most steps */
+    /* One product computes queries, keys and values together, and one W1 x and W3 x. */
+    const size_t d = c->d_model, qkv = 3 * d, up = c->ffn == FFN_SWIGLU ? 2 * c->d_ff : c->d_ff;
+    const size_t forward = tokens > MATMUL_FEW_ROWS ? d : 0; /* terms of sums for which W^T is packed */
     const size_t columns_and_terms[][2] = {
-        {d, d},       {c->d_ff, d},       {c->vocab_size, d}, /* x W^T of attention, W1 and W3, and the LM head */
-        {d, c->d_ff}, {d, c->vocab_size},                     /* x W2^T, and the gradients of x */
-        {d, tokens},  {c->d_ff, tokens},                      /* the gradients of weights */
+        {qkv, forward}, {up, forward},     {c->vocab_size, forward}, /* x W^T of these, and of the LM head */
+        {d, qkv},       {d, up},           {d, c->vocab_size}, /* the gradients of their x; x W2^T has fewer terms */
+        {d, tokens},    {c->d_ff, tokens},                     /* the gradients of weights: sums over the tokens */
     };
     size_t most = 0;
     for (size_t i = 0; i < sizeof columns_and_terms / sizeof *columns_and_terms; i++) {
@@ -51,22 +53,22 @@ static double matmul_workspace(const TransformerLMConfig *c)
     return (double)most;
 }
 
-double account_rank_bytes(const TransformerLMConfig *config, size_t on_host)
+double account_rank_bytes(const TransformerLMConfig *config, const AccountRanks *ranks)
 {
-    enum { BOUND = 14000000, UNBOUND = 17000000 };
-    return (on_host > (size_t)parallel_processors() ? UNBOUND : BOUND) + matmul_workspace(config);
+    enum { BOUND = 13600000, UNBOUND = 17000000 };
+    const bool unbound = ranks->on_host > (size_t)parallel_processors();
+    return (unbound ? UNBOUND : BOUND) + matmul_workspace(config, ranks->tokens);
 }
 
-void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks, size_t on_host,
-                            bool shard_optimizer)
+void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, const AccountRanks *ranks)
 {
     const size_t numbers = transformer_lm_parameter_count(config);
     const double without = memory->total - memory->optimizer_state;
-    if (ranks == 1 || numbers == SIZE_MAX)
+    if (ranks->count == 1 || numbers == SIZE_MAX)
         return;
-    if (shard_optimizer)
-        memory->optimizer_state = 2 * BYTES_PER_NUMBER * (double)bucket_share(numbers, ranks);
-    memory->exchange = account_rank_bytes(config, on_host) + (double)gradient_exchange_bytes(numbers, ranks);
+    if (ranks->shard_optimizer)
+        memory->optimizer_state = 2 * BYTES_PER_NUMBER * (double)bucket_share(numbers, ranks->count);
+    memory->exchange = account_rank_bytes(config, ranks) + (double)gradient_exchange_bytes(numbers, ranks->count);
     memory->total = without + memory->optimizer_state + memory->exchange;
 }
 

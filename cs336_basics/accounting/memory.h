@@ -59,27 +59,30 @@ bool account_is_measurable(const TransformerLMConfig *config, size_t batch, size
 CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const TransformerLMConfig *config, size_t batch,
                                                 size_t seq, bool share);
 
+/** @brief How ranks share a step. */
+typedef struct {
+    size_t count,         /**< N, how many ranks there are */
+        on_host,          /**< how many of them run on the same host as this one */
+        tokens;           /**< that a rank computes at a time: those of its part of the batch, or of a piece of that */
+    bool shard_optimizer; /**< each rank has an N-th of the moments (train/optimizer_shard.h) */
+} AccountRanks;
+
 /**
  * @brief Returns what a rank takes beside tensors and the buffers of the exchange.
  *
- * - The program, its libraries, and what MPI allocates: 14 MB, measured with OpenMPI 4.1 and shared memory.
- * - With more ranks than processors 3 MB more, also measured: mpirun does not bind such ranks to processors, and then
+ * - The program, its libraries, and what MPI allocates: 13.6 MB, measured with OpenMPI 4.1 and shared memory.
+ * - With more ranks than processors 3.4 MB more, also measured: mpirun does not bind such ranks to processors, and then
  *   the library hwloc loads other libraries in each of them.
  * - The part of the workspace of matrix products that this model uses: matmul_workspace_bytes().
- * @param[in] on_host  the number of ranks on the rank's host
  */
-double account_rank_bytes(const TransformerLMConfig *config, size_t on_host);
+double account_rank_bytes(const TransformerLMConfig *config, const AccountRanks *ranks);
 
 /**
  * @brief Turns the memory of a process into that of one of several ranks under mpirun, which computes the same batch:
  * the buffers of the exchange, MPI and the program come to it, and with shares of the optimizer each rank has an N-th
- * of the moments.
- * @param[in] ranks            N; 1 changes nothing
- * @param[in] on_host          the number of them on the rank's host: account_rank_bytes()
- * @param[in] shard_optimizer  as --shard-optimizer (train/optimizer_shard.h)
+ * of the moments. A single rank changes nothing.
  */
-void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, size_t ranks, size_t on_host,
-                            bool shard_optimizer);
+void account_memory_of_rank(AccountMemory *memory, const TransformerLMConfig *config, const AccountRanks *ranks);
 
 /** @brief Returns the largest batch whose total by the expression is at most @p bytes; 0 if no sequence fits. */
 size_t account_largest_batch(const TransformerLMConfig *config, size_t seq, double bytes);

@@ -4,6 +4,7 @@
 #include "accounting/preset.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
+#include "core/memory.h"
 #include "core/plural.h"
 #include "train/model_checkpoint.h"
 
@@ -110,8 +111,12 @@ static Status print_memory(const TransformerLMConfig *config, const AccountOptio
         return s;
     /* What a rank needs more than one process, or less, is as much more or less room for its batch. */
     const double e_before = e.total, m_before = m.total, room = 1e9 * o->memory_gb;
-    account_memory_of_rank(&e, config, o->ranks, o->ranks, o->shard_optimizer);
-    account_memory_of_rank(&m, config, o->ranks, o->ranks, o->shard_optimizer);
+    const AccountRanks ranks = {.count = o->ranks,
+                                .on_host = o->ranks,
+                                .tokens = memory_product(piece, seq),
+                                .shard_optimizer = o->shard_optimizer};
+    account_memory_of_rank(&e, config, &ranks);
+    account_memory_of_rank(&m, config, &ranks);
     e.total -= e.exchange; /* of this program */
     const size_t e_largest = account_largest_batch(config, seq, room + e_before - e.total);
     size_t largest = 0;

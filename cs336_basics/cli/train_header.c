@@ -1,7 +1,7 @@
 #include "cli/train_header.h"
 
-#include "accounting/memory.h"
 #include "cli/model_options.h"
+#include "cli/train_memory.h"
 #include "core/parallel.h"
 #include "core/plural.h"
 #include "core/printable.h"
@@ -17,8 +17,8 @@ enum { LABEL_COLUMNS = 9 }; /* each line begins with a label of this width, such
 
 static void print_size(const Trainer *trainer)
 {
-    const double more =
-        ranks_count() == 1 ? 0 : account_rank_bytes(&trainer->config.model, (size_t)ranks_on_own_host());
+    const AccountRanks ranks = train_ranks(&trainer->config);
+    const double more = ranks.count == 1 ? 0 : account_rank_bytes(&trainer->config.model, &ranks);
     printf("size     %s parameters, %s %s\n",
            count_text((double)transformer_lm_parameter_count(&trainer->config.model)),
            bytes_text((double)trainer_bytes(trainer) + more).text,

@@ -1,6 +1,5 @@
 #include "cli/train_memory.h"
 
-#include "accounting/memory.h"
 #include "cli/model_options.h"
 #include "core/memory.h"
 #include "distributed/ranks.h"
@@ -54,16 +53,24 @@ static size_t pieces_that_fit(const TrainerConfig *config, double machine)
     return part / rows;
 }
 
+AccountRanks train_ranks(const TrainerConfig *config)
+{
+    return (AccountRanks){.count = (size_t)ranks_count(),
+                          .on_host = (size_t)ranks_on_own_host(),
+                          .tokens = memory_product(trainer_piece_size(config), config->model.context_length),
+                          .shard_optimizer = config->shard_optimizer};
+}
+
 Status train_check_memory(const TrainerConfig *config)
 {
     AccountMemory needed;
+    const AccountRanks ranks = train_ranks(config);
     const double machine = (double)memory_machine() / ranks_on_own_host(); /* this rank's part */
     const Status s = account_memory_measured(&needed, &config->model, trainer_piece_size(config),
                                              config->model.context_length, trainer_shares_memory(config));
     const double before = s ? 0 : needed.total;
     if (!s)
-        account_memory_of_rank(&needed, &config->model, (size_t)ranks_count(), (size_t)ranks_on_own_host(),
-                               config->shard_optimizer);
+        account_memory_of_rank(&needed, &config->model, &ranks);
     if (s || machine == 0 || needed.total <= machine)
         return s;
     const SizeOption size = largest_size(config);

@@ -5,6 +5,7 @@
 #ifndef CS336_CLI_TRAIN_MEMORY_H
 #define CS336_CLI_TRAIN_MEMORY_H
 
+#include "accounting/memory.h"
 #include "core/api.h"
 #include "core/status.h"
 #include "train/trainer.h"
@@ -13,6 +14,9 @@ CS336_INTERNAL_BEGIN
 
 /** @brief Sequences per step if --batch-size is not given. */
 enum { TRAIN_DEFAULT_BATCH_SIZE = 32 };
+
+/** @brief Returns how the ranks of this run share a step. */
+AccountRanks train_ranks(const TrainerConfig *config);
 
 /**
  * @brief Compares the memory that the run needs with the machine's, before anything is allocated. Under mpirun the

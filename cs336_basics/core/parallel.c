@@ -113,14 +113,16 @@ const ParallelWorkspace *parallel_workspace(void)
     return own_workspace();
 }
 
-/* Replaces a buffer by a larger one, whose contents are unspecified. */
+/*
+ * Replaces a buffer by a larger one, whose contents are unspecified. It does not ask for huge pages: kernels read the
+ * workspace in order, which is as fast without them, and a small model would take 2 MB for the first number.
+ */
 static Status grow(unsigned char **buffer, size_t bytes)
 {
     memory_release(*buffer);
     *buffer = memory_allocate(bytes);
     if (!*buffer)
         return status_fail(CS336_ENOMEM, "parallel_reserve: no memory for %zu bytes", bytes);
-    memory_ask_for_huge_pages(*buffer);
     return CS336_OK;
 }
 

@@ -22,7 +22,6 @@ enum {
 
     LEAST_SPLIT_DEPTH = 4,  /* terms of a sum, at least, for products of parts in tiles: with fewer, the rounding of
                                those  products counts more than the rounding of the sum */
-    FEW_ROWS = 16,          /* rows of A, at most, for which B is not packed: a number of B serves only 16 FMAs */
     CACHE_LINE_FLOATS = 16, /* floats in 64 bytes: threads write whole lines, to avoid false sharing */
 };
 
@@ -194,14 +193,14 @@ static size_t columns_per_thread(const Product *p)
 }
 
 /*
- * Multiplies at most FEW_ROWS rows by a B whose columns are contiguous. Returns false, and does nothing, if the product
- * is not of this form, or if A needs copying and does not fit the workspace.
+ * Multiplies at most MATMUL_FEW_ROWS rows by a B whose columns are contiguous. Returns false, and does nothing, if the
+ * product is not of this form, or if A needs copying and does not fit the workspace.
  */
 static bool multiply_few_rows(const Product *p)
 {
     const ConstMatrix b_rows = transposed(p->b);
     ConstMatrix a = p->a;
-    if (p->m > FEW_ROWS || b_rows.column_stride != 1)
+    if (p->m > MATMUL_FEW_ROWS || b_rows.column_stride != 1)
         return false;
     /* The kernel wants contiguous rows of A. */
     if (a.column_stride != 1) {

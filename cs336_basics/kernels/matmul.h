@@ -38,8 +38,14 @@ typedef struct {
 CS336_MUST_CHECK Status matmul_reserve(void);
 
 /**
+ * @brief Rows of A, at most, with which a B of contiguous columns is not packed: packing would cost as much as the
+ * product, because a number of B serves only 16 FMAs.
+ */
+enum { MATMUL_FEW_ROWS = 16 };
+
+/**
  * @brief Returns the bytes of the shared workspace that matmul() writes for C of n columns and sums of k terms, 8 MB at
- * most. Only what is written takes memory, so a small model takes less than is reserved.
+ * most, if it packs B. Only what is written takes memory, so a small model takes less than is reserved.
  */
 size_t matmul_workspace_bytes(size_t n, size_t k);
 

@@ -247,16 +247,19 @@ END_TEST
 START_TEST(test_accounting_of_a_rank)
 {
     const TransformerLMConfig xl = account_preset(GPT2_XL);
+    const AccountRanks alone = {.count = 1, .on_host = 1, .tokens = 2048, .shard_optimizer = true};
+    AccountRanks ranks = {.count = 8, .on_host = 1, .tokens = 2048};
     AccountMemory whole, rank;
     assert_ok(account_memory_measured(&whole, &xl, 2, 1024, true));
     rank = whole;
-    account_memory_of_rank(&rank, &xl, 1, 1, true);
+    account_memory_of_rank(&rank, &xl, &alone);
     ck_assert_mem_eq(&rank, &whole, sizeof rank);
-    account_memory_of_rank(&rank, &xl, 8, 1, false);
-    ck_assert_double_eq_tol(rank.exchange, 8 * 2097152 + account_rank_bytes(&xl, 1), 1024);
+    account_memory_of_rank(&rank, &xl, &ranks);
+    ck_assert_double_eq_tol(rank.exchange, 8 * 2097152 + account_rank_bytes(&xl, &ranks), 1024);
     ck_assert_double_eq_tol(rank.total, whole.total + rank.exchange, 1);
     rank = whole;
-    account_memory_of_rank(&rank, &xl, 8, 1, true);
+    ranks.shard_optimizer = true;
+    account_memory_of_rank(&rank, &xl, &ranks);
     ck_assert_double_eq_tol(rank.optimizer_state, account_parameters(&xl).total, 1e-3 * whole.optimizer_state);
     ck_assert_double_eq_tol(rank.total, whole.total + rank.exchange + rank.optimizer_state - whole.optimizer_state, 1);
     TransformerLMConfig small = xl;
@@ -265,16 +268,49 @@ START_TEST(test_accounting_of_a_rank)
     small.d_ff = 64;
     small.num_heads = 2;
     small.vocab_size = 10000;
+    ranks = (AccountRanks){.count = 8, .on_host = 1, .tokens = 128};
     assert_ok(account_memory_measured(&rank, &small, 2, 64, true));
-    account_memory_of_rank(&rank, &small, 8, 1, false);
-    ck_assert_double_eq_tol(rank.exchange, 8 * account_parameters(&small).total + account_rank_bytes(&small, 1), 1024);
-    /* Of the workspace of products, the large model uses two blocks of 512 x 2048 numbers, the small one less: its
-       logits need two of 32 x 2048. Vectors store a number of a block in 4 bytes, AMX in up to 6 and a bit. */
-    ck_assert_double_eq_tol(account_rank_bytes(&xl, 1), 14e6 + 8388608, 600000);
-    ck_assert_double_ge(account_rank_bytes(&small, 1), 14e6 + 2 * 32 * 2048 * 4);
-    ck_assert_double_le(account_rank_bytes(&small, 1), 14e6 + 2 * 32 * 2048 * 4 * 1.6);
+    account_memory_of_rank(&rank, &small, &ranks);
+    ck_assert_double_eq_tol(rank.exchange, 8 * account_parameters(&small).total + account_rank_bytes(&small, &ranks),
+                            1024);
+}
+END_TEST
+
+/* What a rank takes beside tensors and buffers: 13.6 MB, and what products write of their workspace. Vectors store a
+   number in 4 bytes, AMX in up to 6 and a bit. */
+START_TEST(test_accounting_of_a_ranks_workspace)
+{
+    enum { PROGRAM = 13600000, UNBOUND = 3400000, NUMBER = sizeof(float) };
+    TransformerLMConfig config = account_preset(GPT2_XL);
+    AccountRanks ranks = {.count = 8, .on_host = 1, .tokens = 2048};
+    /* Two blocks of 512 x 2048 numbers. */
+    ck_assert_double_eq_tol(account_rank_bytes(&config, &ranks), PROGRAM + 2.0 * 512 * 2048 * NUMBER, 600000);
     /* No machine has so many processors: mpirun does not bind these ranks. */
-    ck_assert_double_eq(account_rank_bytes(&xl, 1 << 30), account_rank_bytes(&xl, 1) + 3e6);
+    const double bound = account_rank_bytes(&config, &ranks);
+    ranks.on_host = 1 << 30;
+    ck_assert_double_eq(account_rank_bytes(&config, &ranks), bound + UNBOUND);
+    ranks.on_host = 1;
+    config.d_model = 32;
+    config.num_heads = 2;
+    const struct {
+        size_t d_ff, vocab_size, tokens;
+        double numbers; /* of the largest product */
+    } cases[] = {
+        {64, 10000, 128, 2.0 * 32 * 2048},   /* logits: the sums have 32 terms, two of the blocks are full */
+        {1500, 300, 2048, 2.0 * 512 * 1504}, /* the gradient of W2: sums over all tokens */
+        {64, 10000, 16, 2.0 * 512 * 32},     /* so few tokens that the logits need none: the gradient of their x */
+        {1500, 300, 100, 100.0 * 1504},      /* the same, of few tokens */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_label("case %zu", i);
+        config.d_ff = cases[i].d_ff;
+        config.vocab_size = cases[i].vocab_size;
+        ranks.tokens = cases[i].tokens;
+        const double workspace = account_rank_bytes(&config, &ranks) - PROGRAM;
+        ck_assert_double_ge(workspace, NUMBER * cases[i].numbers);
+        ck_assert_double_le(workspace, NUMBER * cases[i].numbers * 1.6);
+    }
+    test_label_end();
 }
 END_TEST
 
@@ -384,6 +420,7 @@ const TestCase accounting_tests[] = {
     TEST(test_largest_batch, "adamw_accounting"),
     TEST(test_accounting_of_real_models, "transformer_accounting"),
     TEST(test_accounting_of_a_rank, "adamw_accounting"),
+    TEST(test_accounting_of_a_ranks_workspace, "adamw_accounting"),
     TEST(test_largest_batch_measured, "adamw_accounting"),
     TEST(test_measuring_takes_no_memory, "adamw_accounting"),
     TEST(test_accounting_of_sizes_that_no_machine_holds, "transformer_accounting"),
