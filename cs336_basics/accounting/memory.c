@@ -39,7 +39,8 @@ static double matmul_workspace(const TransformerLMConfig *c, size_t tokens)
 {
     /* One product computes queries, keys and values together, and one W1 x and W3 x. */
     const size_t d = c->d_model, qkv = 3 * d, up = c->ffn == FFN_SWIGLU ? 2 * c->d_ff : c->d_ff;
-    const size_t forward = tokens > MATMUL_FEW_ROWS ? d : 0; /* terms of sums for which W^T is packed */
+    /* With few tokens, x W^T does not pack W^T: it then writes as little as a product without terms. */
+    const size_t forward = tokens > MATMUL_FEW_ROWS ? d : 0;
     const size_t columns_and_terms[][2] = {
         {qkv, forward}, {up, forward},     {c->vocab_size, forward}, /* x W^T of these, and of the LM head */
         {d, qkv},       {d, up},           {d, c->vocab_size}, /* the gradients of their x; x W2^T has fewer terms */

@@ -62,8 +62,8 @@ CS336_MUST_CHECK Status account_memory_measured(AccountMemory *memory, const Tra
 /** @brief How ranks share a step. */
 typedef struct {
     size_t count,         /**< N, how many ranks there are */
-        on_host,          /**< how many of them run on the same host as this one */
-        tokens;           /**< that a rank computes at a time: those of its part of the batch, or of a piece of that */
+        on_host,          /**< how many of them run on the host of the rank in question */
+        tokens;           /**< tokens in one forward pass of a rank: its part of the batch, or a piece of it */
     bool shard_optimizer; /**< each rank has an N-th of the moments (train/optimizer_shard.h) */
 } AccountRanks;
 

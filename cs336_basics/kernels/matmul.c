@@ -12,7 +12,7 @@ enum {
     BLOCK_ROWS = 168,     /* rows of A, at most: 12 register tiles; 336 KiB, packed by one thread into its L2 */
     BLOCK_COLUMNS = 2048, /* columns of B: 4 MiB, packed by all threads into the shared L3 */
     BLOCKS_OF_B = 2,      /* double buffering: threads multiply with one while others pack the next */
-    B_PANELS_FLOATS = BLOCKS_OF_B * (BLOCK_DEPTH * BLOCK_COLUMNS + PANEL_OVERRUN), /* in the shared workspace */
+    B_PANELS_FLOATS = BLOCKS_OF_B * (BLOCK_DEPTH * BLOCK_COLUMNS + PANEL_OVERRUN), /* room for both buffers */
 
     /* Threads. */
     FMAS_PER_THREAD = 500000,   /* multiply-adds, 5 to 10 us: a thread with less to do costs more than it gains */
@@ -292,7 +292,7 @@ size_t matmul_workspace_bytes(size_t n, size_t k)
     const MatmulKernels *kernels = float32_kernels();
     const size_t depth = block_depth(kernels);
     size_t floats = buffer_floats(kernels, n, k);
-    /* The second block, if there is one, goes to the second buffer. */
+    /* The next block of B goes to the second buffer: the next terms of these columns, or else the next columns. */
     if (k > depth)
         floats += buffer_floats(kernels, n, k - depth);
     else if (n > BLOCK_COLUMNS)

@@ -294,7 +294,7 @@ START_TEST(test_accounting_of_a_ranks_workspace)
     config.num_heads = 2;
     const struct {
         size_t d_ff, vocab_size, tokens;
-        double numbers; /* of the largest product */
+        double numbers; /* that the product with the largest blocks writes to the workspace */
     } cases[] = {
         {64, 10000, 128, 2.0 * 32 * 2048},   /* logits: the sums have 32 terms, two of the blocks are full */
         {1500, 300, 2048, 2.0 * 512 * 1504}, /* the gradient of W2: sums over all tokens */
